@@ -1,0 +1,198 @@
+"""Annotation files in the published formats, written from `Questions`.
+
+Formats: LLaVA JSON (VQA, captions), EarthMind-Bench JSON (multiple choice), REFER (`refs(unc).p` and `instances.json`), a JSONL form of
+our own (referring) and Osprey JSON (regions). Each file is written through a temporary one, so that no reader ever meets half a file.
+"""
+
+import json
+import os
+import pickle
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eocore.data.masks import encode_rle
+
+from .questions import LandClass, Phrase, Questions
+
+CAPTION_PROMPTS = ("Describe the scene.", "What does the image show?")
+REFER_FILE = "refs(unc).p"
+PICKLE_PROTOCOL = 2
+"""The protocol of the published REFER files."""
+
+
+@dataclass(frozen=True)
+class SceneNotes:
+    """What is asked about one scene, with what the files say about it.
+
+    Attributes:
+        scene_id: the image name without suffix.
+        size: (height, width) [px].
+        questions: all that is asked.
+        flags: plain values copied into every entry, e.g. {"cloudy": True}.
+    """
+
+    scene_id: str
+    size: tuple[int, int]
+    questions: Questions
+    flags: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_annotations(folder: Path, notes: Iterable[SceneNotes], *, split: str, classes: Mapping[int, LandClass]) -> dict[str, int]:
+    """Number of entries by file: `vqa`, `caption`, `mcq`, `region` (.json), `referring.jsonl` and `referring/` under `folder`.
+
+    Args:
+        folder: is made where it does not exist.
+        notes: the scenes, in the order of the files.
+        split: "train", "val" or "test", as REFER entries name it.
+        classes: REFER categories, by class number.
+    """
+    scenes = list(notes)
+    lists = {
+        "vqa.json": [entry for scene in scenes for entry in vqa_entries(scene)],
+        "caption.json": [entry for scene in scenes for entry in caption_entries(scene)],
+        "mcq.json": [entry for scene in scenes for entry in mcq_entries(scene)],
+        "region.json": [entry for scene in scenes for entry in region_entries(scene)],
+    }
+    for name, entries in lists.items():
+        write_file(folder / name, json.dumps(entries, indent=0).encode())
+    referring = [entry for scene in scenes for entry in referring_entries(scene)]
+    write_file(folder / "referring.jsonl", "".join(json.dumps(entry) + "\n" for entry in referring).encode())
+    refs, instances = refer_tables(scenes, split=split, classes=classes)
+    write_file(folder / "referring" / REFER_FILE, pickle.dumps(refs, protocol=PICKLE_PROTOCOL))
+    write_file(folder / "referring" / "instances.json", json.dumps(instances).encode())
+    return {**{name: len(entries) for name, entries in lists.items()}, "referring.jsonl": len(referring), REFER_FILE: len(refs)}
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """The file appears complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def vqa_entries(scene: SceneNotes) -> list[dict[str, Any]]:
+    """LLaVA entries, one question each."""
+    return [
+        {
+            "id": f"{scene.scene_id}_vqa{number}",
+            "image": f"{scene.scene_id}.png",
+            "conversations": _conversation(question.text, question.answer),
+            "type": question.kind,
+            **scene.flags,
+        }
+        for number, question in enumerate(scene.questions.questions)
+    ]
+
+
+def caption_entries(scene: SceneNotes) -> list[dict[str, Any]]:
+    """LLaVA entries that ask for a description; the prompts take turns."""
+    return [
+        {
+            "id": f"{scene.scene_id}_caption{number}",
+            "image": f"{scene.scene_id}.png",
+            "conversations": _conversation(CAPTION_PROMPTS[number % len(CAPTION_PROMPTS)], caption),
+            "type": "caption",
+            **scene.flags,
+        }
+        for number, caption in enumerate(scene.questions.captions)
+    ]
+
+
+def _conversation(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"from": "human", "value": f"<image>\n{question}"}, {"from": "gpt", "value": answer}]
+
+
+def mcq_entries(scene: SceneNotes) -> list[dict[str, Any]]:
+    """EarthMind-Bench entries; the image is named after a JSON file, as published."""
+    return [
+        {
+            "file_name": f"{scene.scene_id}.json",
+            "question": choice.text,
+            "candidate": list(choice.candidates),
+            "answer": choice.answer,
+            "task_type": choice.task_type,
+            **scene.flags,
+        }
+        for choice in scene.questions.choices
+    ]
+
+
+def region_entries(scene: SceneNotes) -> list[dict[str, Any]]:
+    """Osprey entries, one per scene with regions: descriptions and annotations in the same order."""
+    regions = scene.questions.regions
+    if not regions:
+        return []
+    return [
+        {
+            "file_name": f"{scene.scene_id}.png",
+            "height": scene.size[0],
+            "width": scene.size[1],
+            "description": [region.description for region in regions],
+            "annotation": [{"segmentation": encode_rle(region.mask)} for region in regions],
+            **scene.flags,
+        }
+    ]
+
+
+def referring_entries(scene: SceneNotes) -> list[dict[str, Any]]:
+    """Entries of our own JSONL form, one phrase each."""
+    return [
+        {
+            "sample_id": f"{scene.scene_id}_ref{number}",
+            "image": scene.scene_id,
+            "height": scene.size[0],
+            "width": scene.size[1],
+            "expression": phrase.text,
+            "mask": encode_rle(phrase.mask),
+            "type": phrase.kind,
+            **scene.flags,
+        }
+        for number, phrase in enumerate(scene.questions.phrases)
+    ]
+
+
+def refer_tables(scenes: list[SceneNotes], *, split: str, classes: Mapping[int, LandClass]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The entries of `refs(unc).p` and the content of `instances.json`; numbers run from 1."""
+    refs: list[dict[str, Any]] = []
+    images, annotations = [], []
+    for image_id, scene in enumerate(scenes, start=1):
+        file_name = f"{scene.scene_id}.png"
+        images.append({"id": image_id, "file_name": file_name, "height": scene.size[0], "width": scene.size[1]})
+        for phrase in scene.questions.phrases:
+            number = len(refs) + 1
+            annotations.append(_annotation(phrase, number=number, image_id=image_id))
+            refs.append(
+                {
+                    "ref_id": number,
+                    "ann_id": number,
+                    "image_id": image_id,
+                    "category_id": phrase.class_id,
+                    "split": split,
+                    "file_name": file_name,
+                    "sent_ids": [number],
+                    "sentences": [{"sent_id": number, "sent": phrase.text, "raw": phrase.text, "tokens": phrase.text.split()}],
+                    **scene.flags,
+                }
+            )
+    categories = [{"id": class_id, "name": land_class.name} for class_id, land_class in classes.items()]
+    return refs, {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _annotation(phrase: Phrase, *, number: int, image_id: int) -> dict[str, Any]:
+    """A COCO annotation; the box is (x, y, width, height) [px]."""
+    rows, columns = np.nonzero(phrase.mask)
+    left, top = int(columns.min()), int(rows.min())
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": phrase.class_id,
+        "segmentation": encode_rle(phrase.mask),
+        "bbox": [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top],
+        "area": int(phrase.mask.sum()),
+        "iscrowd": 0,
+    }
