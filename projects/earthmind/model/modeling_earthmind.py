@@ -1,0 +1,282 @@
+"""EarthMind: InternVL vision tower and projector, sensor fusion, a causal language model, SAM 2 driven by [SEG] tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.models.internvl.modeling_internvl import InternVLMultiModalProjector
+
+from .configuration_earthmind import EarthMindConfig
+from .processing_earthmind import EarthMindProcessor
+from .prompting import IMAGE_PLACEHOLDER
+from .seg_head import DrawnMasks, SegHead
+from .sensor_fusion import FusedTokens, SensorFusion
+
+
+@dataclass
+class Answer:
+    """One answer: `text`, and `masks` (K, H, W) bool at the image's own size, one per [SEG]; `mask_logits` (K, h, w) before resizing."""
+
+    text: str
+    masks: np.ndarray
+    mask_logits: Tensor
+
+
+class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
+    """The model that trains, answers and ships.
+
+    Steps: encode tiles -> fuse sensors -> splice into the text -> read (language model) -> point ([SEG] -> prompt) -> draw (SAM 2).
+    """
+
+    config_class = EarthMindConfig
+    base_model_prefix = "model"
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["InternVLVisionLayer"]  # noqa: RUF012 (read by transformers)
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: EarthMindConfig) -> None:
+        super().__init__(config)
+        self.vision_tower = AutoModel.from_config(config.vision_config)
+        self.projector = InternVLMultiModalProjector(config)
+        self.fusion = SensorFusion(config.fusion, num_queries=config.num_fusion_queries, width=config.text_config.hidden_size)
+        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.seg_head = SegHead(config)
+        channels = config.vision_config.num_channels
+        self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(1, channels, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(1, channels, 1, 1), persistent=False)
+        self._seg_states: _SegStates | None = None
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, SensorFusion) and module.queries is not None:
+            nn.init.normal_(module.queries, std=self.config.text_config.hidden_size**-0.5)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The language model's token embedding."""
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the language model's token embedding."""
+        self.language_model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The language model's head."""
+        return self.language_model.get_output_embeddings()
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        """Replace the language model's head."""
+        self.language_model.set_output_embeddings(value)
+
+    def encode(self, tiles: Tensor) -> Tensor:
+        """Vision tokens (T, N, D) of tiles (T, C, P, P) uint8."""
+        pixels = ((tiles.to(self.pixel_mean.dtype) / 255.0) - self.pixel_mean) / self.pixel_std
+        patches = self.vision_tower(pixel_values=pixels.to(self.vision_tower.dtype), return_dict=True).last_hidden_state[:, 1:]
+        return self.projector(self._pixel_shuffle(patches))
+
+    def _pixel_shuffle(self, patches: Tensor) -> Tensor:
+        """(T, H * W, C) patches -> (T, N, C * f * f) tokens, each joining f x f patches; f = 1 / downsample_ratio."""
+        factor = round(1 / self.config.downsample_ratio)
+        rows, columns = self.config.tile_grid
+        count, _, width = patches.shape
+        blocks = patches.reshape(count, rows, factor, columns, factor, width).permute(0, 1, 3, 2, 4, 5)
+        return blocks.reshape(count, rows * columns, factor * factor * width)
+
+    def look(self, tiles: Tensor, tile_group: Tensor) -> FusedTokens:
+        """All tiles of all sensors in one vision call, then fusion."""
+        return self.fusion(self.encode(tiles), tile_group)
+
+    def splice(self, input_ids: Tensor, tokens: Tensor | None, placeholder_index: Tensor | None, vision_index: Tensor | None) -> Tensor:
+        """Embeddings (R, S, D) of `input_ids`, with vision tokens at the placeholders.
+
+        Args:
+            tokens: (T, N, D) fused tokens, None for text alone.
+            placeholder_index: (I,) flat places in `input_ids`.
+            vision_index: (I,) flat numbers of the vision tokens that go there.
+
+        Raises:
+            ValueError: the two index tensors differ in length.
+        """
+        embeddings = self.get_input_embeddings()(input_ids)
+        if tokens is None:
+            return embeddings
+        if placeholder_index is None or vision_index is None or placeholder_index.shape != vision_index.shape:
+            raise ValueError(
+                f"{0 if placeholder_index is None else len(placeholder_index)} placeholders in the text, "
+                f"{0 if vision_index is None else len(vision_index)} vision tokens to fill them; they must be equally many. Prepare the sample with EarthMindProcessor."
+            )
+        flat = embeddings.reshape(-1, embeddings.shape[-1])
+        vision = tokens.reshape(-1, tokens.shape[-1])[vision_index]
+        return flat.index_copy(0, placeholder_index, vision.to(flat.dtype)).view_as(embeddings)
+
+    def read(self, embeddings: Tensor, position_ids: Tensor | None) -> Tensor:
+        """Last hidden states (R, S, D) of packed rows; positions that restart are the borders of samples."""
+        return self.language_model.get_decoder()(inputs_embeds=embeddings, position_ids=position_ids, use_cache=False).last_hidden_state
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        tiles: Tensor | None = None,
+        tile_group: Tensor | None = None,
+        placeholder_index: Tensor | None = None,
+        vision_index: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Next-token logits; the interface of transformers' generation. Training takes the single steps instead (see `EarthMindTask`)."""
+        if inputs_embeds is None:
+            tokens = self.look(tiles, tile_group).tokens if tiles is not None else None
+            inputs_embeds = self.splice(input_ids, tokens, placeholder_index, vision_index)
+        outputs = self.language_model.get_decoder()(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            **{key: value for key, value in kwargs.items() if key in ("output_attentions", "output_hidden_states", "cache_position")},
+        )
+        hidden = outputs.last_hidden_state
+        if self._seg_states is not None and input_ids is not None and input_ids.shape[1] == 1:
+            self._seg_states.add(input_ids[:, 0], hidden[:, 0])
+        kept = hidden[:, -logits_to_keep:] if isinstance(logits_to_keep, int) else hidden[:, logits_to_keep]
+        logits = self.get_output_embeddings()(kept)
+        loss = None if labels is None else self.loss_function(logits=logits, labels=labels, vocab_size=logits.shape[-1])
+        return CausalLMOutputWithPast(
+            loss=loss, logits=logits, past_key_values=outputs.past_key_values, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+    @torch.no_grad()
+    def generate(
+        self,
+        inputs: Tensor | None = None,
+        *,
+        tiles: Tensor | None = None,
+        tile_group: Tensor | None = None,
+        placeholder_index: Tensor | None = None,
+        vision_index: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """`GenerationMixin.generate`, with the images looked at once and spliced into the prompt before it starts."""
+        prompt = inputs if inputs is not None else kwargs.pop("input_ids", None)
+        if tiles is not None:
+            kwargs["inputs_embeds"] = self.splice(prompt, self.look(tiles, tile_group).tokens, placeholder_index, vision_index)
+        return super().generate(prompt, **kwargs)
+
+    @torch.no_grad()
+    def answer(self, batch: dict[str, Any], processor: EarthMindProcessor, *, sizes: Sequence[tuple[int, int]], max_new_tokens: int = 256, **kwargs: Any) -> list[Answer]:
+        """Answers and masks of a left-padded batch from `processor.collate(..., left_pad=True)`.
+
+        Args:
+            sizes: (height, width) [px] each sample's masks are scaled to.
+            max_new_tokens: longest answer.
+            **kwargs: further arguments of `generate`.
+        """
+        inputs = {key: value.to(self.device) for key, value in batch.items() if isinstance(value, Tensor)}
+        given = {key: inputs[key] for key in ("input_ids", "attention_mask", "tiles", "tile_group", "placeholder_index", "vision_index") if key in inputs}
+        self._seg_states = states = _SegStates(processor.seg_token_id, given["input_ids"].shape[0])
+        settings = {"do_sample": False, **processor.stop_settings(), **kwargs}
+        try:
+            # one token more than asked for, so that a [SEG] at the very end is read too and has a state
+            sequences = self.generate(**given, max_new_tokens=max_new_tokens + 1, **settings)
+        finally:
+            self._seg_states = None
+        texts = sequences[:, given["input_ids"].shape[1] :][:, :max_new_tokens]
+        logits = self._draw_answers(states.rows, inputs, batch)
+        empty = torch.zeros(0, 1, 1)
+        return [
+            Answer(processor.decode_answer(text), processor.post_process_masks(mask, size) if len(mask) else np.zeros((0, *size), bool), mask)
+            for text, mask, size in zip(texts, [logits.get(row, empty) for row in range(len(texts))], sizes, strict=True)
+        ]
+
+    def _draw_answers(self, rows: list[list[Tensor]], inputs: dict[str, Tensor], batch: dict[str, Any]) -> dict[int, Tensor]:
+        """Mask logits (K, h, w) of each row with [SEG]; the image encoder runs for those rows alone."""
+        grounded: list[int] = batch.get("grounded_samples", [])
+        wanted = [(number, row) for number, row in enumerate(grounded) if rows[row]]
+        if not wanted:
+            return {}
+        keep = torch.cat([(inputs["grounding_owner"] == number).nonzero().flatten() for number, _ in wanted])
+        renumber = {number: new for new, (number, _) in enumerate(wanted)}
+        owner = torch.tensor([renumber[int(number)] for number in inputs["grounding_owner"][keep]], device=self.device)
+        features = self.seg_head.combine(self.seg_head.encode(inputs["grounding_images"][keep]), owner, len(wanted))
+        counts = [len(rows[row]) for _, row in wanted]
+        states = torch.stack([state for _, row in wanted for state in rows[row]])
+        sample = torch.repeat_interleave(torch.arange(len(wanted)), torch.tensor(counts)).to(self.device)
+        slot = torch.cat([torch.arange(count) for count in counts]).to(self.device)
+        drawn: DrawnMasks = self.seg_head.draw(self.seg_head.point(states), features, sample, slot, max(counts))
+        return {row: masks for (_, row), masks in zip(wanted, drawn.chosen.split(counts), strict=True)}
+
+    @cached_property
+    def processor(self) -> EarthMindProcessor:
+        """The processor saved beside this model."""
+        return EarthMindProcessor.from_pretrained(self.name_or_path)
+
+    def predict(self, images: dict[str, Any], text: str, *, processor: EarthMindProcessor | None = None, max_new_tokens: int = 256) -> Answer:
+        """Answer one question about one set of images.
+
+        Args:
+            images: modality -> scene, Pillow image or uint8 array.
+            text: the question; `<image>` is put in front where it is missing.
+            processor: the processor; None takes the one saved beside the model.
+        """
+        processor = processor or self.processor
+        if images and IMAGE_PLACEHOLDER not in text:
+            text = f"{IMAGE_PLACEHOLDER}\n{text}"
+        sample = processor.encode(images, [("user", text)], for_generation=True)
+        size = next((_size_of(image) for image in images.values()), (1, 1))
+        return self.answer(processor.collate([sample], left_pad=True), processor, sizes=[size], max_new_tokens=max_new_tokens)[0]
+
+    def predict_forward(self, image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """The published single-image call: {"prediction": text, "prediction_masks": [(1, H, W) bool, ...]}."""
+        return self._published({} if image is None else {"rgb": image}, text, tokenizer, kwargs)
+
+    def predict_forward_multi(self, image: Any = None, rgb_image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """The published SAR + RGB call; returns what `predict_forward` returns."""
+        return self._published({name: picture for name, picture in (("rgb", rgb_image), ("sar", image)) if picture is not None}, text, tokenizer, kwargs)
+
+    def _published(self, images: dict[str, Any], text: str, tokenizer: Any, settings: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(settings) - {"max_new_tokens"})
+        if unknown:
+            raise TypeError(f"arguments {unknown} are not supported; choices: image, rgb_image, text, tokenizer, max_new_tokens.")
+        if tokenizer is not None and len(tokenizer) != len(self.processor.tokenizer):
+            raise ValueError(
+                f"the tokenizer has {len(tokenizer)} tokens, the one saved with the model {len(self.processor.tokenizer)}: ids would mean other words. "
+                "Load it from the model's own folder."
+            )
+        answer = self.predict(images, text, **settings)
+        return {"prediction": answer.text, "prediction_masks": [mask[None] for mask in answer.masks]}
+
+
+class _SegStates:
+    """Hidden states of [SEG] tokens, taken while they are read back in generation, row by row."""
+
+    def __init__(self, seg_token_id: int, num_rows: int) -> None:
+        self.seg_token_id = seg_token_id
+        self.rows: list[list[Tensor]] = [[] for _ in range(num_rows)]
+
+    def add(self, token_ids: Tensor, states: Tensor) -> None:
+        for row in (token_ids == self.seg_token_id).nonzero().flatten().tolist():
+            self.rows[row].append(states[row])
+
+
+def _size_of(image: Any) -> tuple[int, int]:
+    if hasattr(image, "pixels"):
+        return tuple(image.pixels.shape[1:])
+    if isinstance(image, np.ndarray):
+        return image.shape[0], image.shape[1]
+    return image.height, image.width

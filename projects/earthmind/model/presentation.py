@@ -1,0 +1,143 @@
+"""How a scene is shown to the vision tower: physical bands -> uint8 channels of the patch embedding.
+
+A rule lists views; a view names, for each channel of the patch embedding, a band, `zero`, or `ratio:A/B`. Three-band
+composites and the native presentation of all bands are the same thing with 3 or with C channels:
+
+    {"views": [["B04", "B03", "B02"], ["B08", "B11", "B12"]], "stretch": {"method": "percentile", "low": 2, "high": 98}}
+    {"views": [["VV", "VH", "ratio:VV/VH"]], "stretch": {"method": "range", "low": {"VV": -25, "VH": -32}, "high": {"VV": 0, "VH": -5}}}
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+ZERO = "zero"
+RATIO = "ratio:"
+DISPLAY_UNIT = "uint8"
+STRETCHES = ("range", "percentile")
+
+
+class SceneLike(Protocol):
+    """What every presentation needs of a scene: pixels (C, H, W), band names, and the unit of the pixels."""
+
+    pixels: np.ndarray
+    bands: tuple[str, ...]
+    unit: str
+
+
+@dataclass(frozen=True)
+class SceneArray:
+    """A scene given as an array: pixels (C, H, W), NaN where there is no data; see `SceneLike`."""
+
+    pixels: np.ndarray
+    bands: tuple[str, ...]
+    unit: str
+
+
+def as_scene(image: Any) -> SceneLike:
+    """A scene from a Pillow image, an (H, W) or (H, W, 3) uint8 array, or anything that already is one.
+
+    Raises:
+        TypeError: none of these.
+    """
+    if isinstance(image, Image.Image):
+        image = np.asarray(image.convert("RGB"))
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+            raise TypeError(
+                f"an image array must be (H, W) or (H, W, 3) uint8, found {image.shape} {image.dtype}; "
+                "give measured bands as SceneArray(pixels, bands, unit)."
+            )
+        layers = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+        return SceneArray(layers, ("grey",) if layers.shape[0] == 1 else ("red", "green", "blue"), DISPLAY_UNIT)
+    if not all(hasattr(image, name) for name in ("pixels", "bands", "unit")):
+        raise TypeError(f"expected a Pillow image, a uint8 array or a scene with pixels, bands and unit; found {type(image).__name__}.")
+    return image
+
+
+def present(scene: SceneLike, rule: Mapping[str, Any], *, num_channels: int) -> np.ndarray:
+    """All views of a scene, (V, num_channels, H, W) uint8.
+
+    A scene made for display (unit "uint8") is shown as it is: each three layers are one view in the first three channels,
+    a single layer fills all three; its other channels are zero. Pixels without data become 0.
+
+    Raises:
+        ValueError: a band is missing, a view does not have `num_channels` entries, or the stretch is unknown.
+    """
+    if scene.unit == DISPLAY_UNIT:
+        return _display_views(scene, num_channels)
+    views = rule["views"]
+    for view in views:
+        if len(view) != num_channels:
+            raise ValueError(f"view {list(view)} names {len(view)} channels, the patch embedding takes {num_channels}; make them agree.")
+    layers = {entry: _stretched(entry, scene, rule["stretch"]) for view in views for entry in view}
+    return np.stack([np.stack([layers[entry] for entry in view]) for view in views])
+
+
+def grounding_image(scene: SceneLike, rule: Mapping[str, Any]) -> np.ndarray:
+    """The (3, H, W) uint8 picture the mask decoder sees: the rule's `grounding` view, else the first three channels of its first view."""
+    if scene.unit == DISPLAY_UNIT:
+        return _display_views(scene, 3)[0]
+    view = rule.get("grounding") or list(rule["views"][0])[:3]
+    return np.stack([_stretched(entry, scene, rule["stretch"]) for entry in view])
+
+
+def _display_views(scene: SceneLike, num_channels: int) -> np.ndarray:
+    layers = scene.pixels.astype(np.uint8)
+    if layers.shape[0] == 1:
+        layers = np.repeat(layers, 3, axis=0)
+    if layers.shape[0] % 3:
+        raise ValueError(f"a display image has 1 or 3n layers, found {layers.shape[0]} ({', '.join(scene.bands)}).")
+    pictures = layers.reshape(-1, 3, *layers.shape[1:])
+    missing = num_channels - 3
+    return np.pad(pictures, ((0, 0), (0, missing), (0, 0), (0, 0))) if missing > 0 else pictures
+
+
+def _stretched(entry: str, scene: SceneLike, stretch: Mapping[str, Any]) -> np.ndarray:
+    if entry == ZERO:
+        return np.zeros(scene.pixels.shape[1:], np.uint8)
+    values = _layer(entry, scene)
+    method = stretch["method"]
+    if method == "range":
+        low, high = _of_band(stretch["low"], entry), _of_band(stretch["high"], entry)
+    elif method == "percentile":
+        known = values[np.isfinite(values)]
+        low, high = np.percentile(known, [stretch["low"], stretch["high"]]) if known.size else (0.0, 1.0)
+    else:
+        raise ValueError(f"stretch method '{method}' is unknown; choices: {', '.join(STRETCHES)}.")
+    scaled = np.clip((values - low) / max(high - low, np.finfo(np.float32).tiny), 0.0, 1.0)
+    return np.nan_to_num(np.rint(scaled * 255.0), nan=0.0).astype(np.uint8)
+
+
+def _layer(entry: str, scene: SceneLike) -> np.ndarray:
+    if entry.startswith(RATIO):
+        first, second = entry.removeprefix(RATIO).split("/")
+        difference = _band(first, scene) - _band(second, scene)
+        return difference if scene.unit.endswith("_db") else _band(first, scene) / np.maximum(_band(second, scene), np.finfo(np.float32).tiny)
+    return _band(entry, scene)
+
+
+def _band(name: str, scene: SceneLike) -> np.ndarray:
+    if name not in scene.bands:
+        raise ValueError(
+            f"band {name} is missing: the scene has {', '.join(scene.bands)}. Give a file with this band or change the presentation's views."
+        )
+    return scene.pixels[list(scene.bands).index(name)]
+
+
+def _of_band(limit: float | Mapping[str, float], entry: str) -> float:
+    if isinstance(limit, Mapping):
+        if entry not in limit:
+            raise ValueError(f"the stretch gives no limit for {entry}; it has {', '.join(limit)}.")
+        return float(limit[entry])
+    return float(limit)
+
+
+def unknown_entries(rule: Mapping[str, Any], bands: Sequence[str]) -> list[str]:
+    """Entries of a rule's views that `bands` does not offer; for checking a config before any file is opened."""
+    entries = {entry for view in [*rule["views"], rule.get("grounding") or []] for entry in view}
+    parts = {part for entry in entries if entry != ZERO for part in entry.removeprefix(RATIO).split("/")}
+    return sorted(parts - set(bands))

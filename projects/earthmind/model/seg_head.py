@@ -1,0 +1,114 @@
+"""Masks from [SEG] states: a projector makes a prompt of each state, SAM 2 draws it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import Sam2Model
+
+NOT_A_POINT = -1
+"""Label of a point that carries no place in SAM 2's prompt encoder."""
+
+
+@dataclass
+class DrawnMasks:
+    """Masks of K prompts.
+
+    Attributes:
+        candidates: (K, M, h, w) logits of SAM 2's M candidate masks.
+        iou_scores: (K, M) IoU that SAM 2 predicts for each.
+        chosen: (K, h, w) logits of the candidate with the highest predicted IoU.
+    """
+
+    candidates: Tensor
+    iou_scores: Tensor
+    chosen: Tensor
+
+
+class SegHead(nn.Module):
+    """[SEG] projector and SAM 2.
+
+    The prompt of an object is SAM 2's two "not a point" tokens followed by the projected [SEG] state, as in the published model.
+    """
+
+    def __init__(self, config) -> None:  # type: ignore[no-untyped-def]  # EarthMindConfig; importing it here would be circular in shipped code
+        super().__init__()
+        width, prompt_width = config.text_config.hidden_size, config.sam_config.prompt_encoder_config.hidden_size
+        self.projector = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, prompt_width))
+        self.sam = Sam2Model._from_config(config.sam_config)
+        self.gate = nn.Conv2d(config.sam_config.vision_config.fpn_hidden_size, 1, 1) if config.grounding_fusion == "gated" else None
+        self.register_buffer("mean", torch.tensor(config.grounding_mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.grounding_std).view(1, 3, 1, 1), persistent=False)
+
+    def point(self, states: Tensor) -> Tensor:
+        """Prompts (K, P) of [SEG] states (K, D)."""
+        return self.projector(states)
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """SAM 2 features of grounding images (G, 3, S, S) uint8, finest level first: [(G, C_l, h_l, w_l), ...]."""
+        pixels = ((images.to(self.mean.dtype) / 255.0) - self.mean) / self.std
+        maps = self.sam.get_image_features(pixels.to(self.sam.dtype), return_dict=True).fpn_hidden_states
+        maps[-1] = maps[-1] + self.sam.no_memory_embedding
+        sizes = self.sam.backbone_feature_sizes
+        return [level.permute(1, 2, 0).reshape(images.shape[0], -1, *size) for level, size in zip(maps, sizes, strict=True)]
+
+    def combine(self, features: list[Tensor], owner: Tensor, num_samples: int) -> list[Tensor]:
+        """One set of features a sample from those of its grounding images.
+
+        Args:
+            features: levels of (G, C_l, h_l, w_l).
+            owner: (G,) sample of each grounding image, counted over the samples that have masks.
+            num_samples: number of such samples.
+
+        Returns:
+            levels of (num_samples, C_l, h_l, w_l): for "first" the image itself, for "gated" a per-place softmax mix.
+        """
+        if self.gate is None:
+            if owner.shape[0] != num_samples:
+                raise ValueError(
+                    f"{owner.shape[0]} grounding images for {num_samples} samples, but grounding_fusion='first' takes one a sample; "
+                    "set the processor's grounding to 'first' or the model's grounding_fusion to 'gated'."
+                )
+            return features
+        score = self.gate(features[-1])
+        unnormalised = torch.exp(score - score.detach().amax())
+        total = unnormalised.new_zeros((num_samples, *unnormalised.shape[1:])).index_add(0, owner, unnormalised)
+        share = unnormalised / total[owner]
+        mixed = []
+        for level in features:
+            weight = nn.functional.interpolate(share, size=level.shape[-2:], mode="bilinear", align_corners=False)
+            mixed.append(level.new_zeros((num_samples, *level.shape[1:])).index_add(0, owner, level * weight.to(level.dtype)))
+        return mixed
+
+    def draw(self, prompts: Tensor, features: list[Tensor], seg_sample: Tensor, seg_slot: Tensor, num_slots: int) -> DrawnMasks:
+        """Masks of all prompts, each image's objects decoded as one batch.
+
+        Args:
+            prompts: (K, P).
+            features: from `combine`, for B samples.
+            seg_sample: (K,) sample of each prompt, below B.
+            seg_slot: (K,) number of the prompt within its sample, below `num_slots`.
+            num_slots: most prompts any sample has.
+        """
+        batch, width = features[-1].shape[0], prompts.shape[-1]
+        slots = prompts.new_zeros(batch * num_slots, width).index_copy(0, seg_sample * num_slots + seg_slot, prompts)
+        points = prompts.new_zeros(batch, num_slots, 1, 2)
+        labels = torch.full((batch, num_slots, 1), NOT_A_POINT, dtype=torch.int32, device=prompts.device)
+        sparse, dense = self.sam.prompt_encoder(input_points=points, input_labels=labels, input_boxes=None, input_masks=None)
+        sparse = torch.cat([sparse.to(prompts.dtype), slots.view(batch, num_slots, 1, width)], dim=2)
+        positions = self.sam.get_image_wide_positional_embeddings().repeat(batch, 1, 1, 1)
+        masks, scores, _, _ = self.sam.mask_decoder(
+            image_embeddings=features[-1],
+            image_positional_embeddings=positions,
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+            high_resolution_features=features[:-1],
+        )
+        masks, scores = masks[seg_sample, seg_slot], scores[seg_sample, seg_slot]
+        chosen = masks[torch.arange(masks.shape[0], device=masks.device), scores.argmax(-1)]
+        return DrawnMasks(masks, scores, chosen)
+
+    def zero_touch(self) -> Tensor:
+        """0, with every parameter of the head in its graph: a rank without masks must still reduce them (ZeRO 1-3 abort otherwise)."""
+        return sum((0.0 * parameter.sum() for parameter in self.parameters() if parameter.requires_grad), start=torch.zeros((), device=self.mean.device))

@@ -1,0 +1,64 @@
+"""Fusion of the sensors' vision tokens: each sensor's tokens are weighted by the other sensors' tokens at the same place."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass
+class FusedTokens:
+    """What fusion gives. T tiles, N tokens a tile, D width.
+
+    Attributes:
+        tokens: (T, N, D) tokens after fusion, in tile order.
+        before: (T, N, D) tokens before fusion.
+        others: (T, N, D) mean token of the other sensors at the same place; zero where there is none.
+        paired: (T,) 1.0 where another sensor shows the same place, else 0.0.
+        importance: (T, N) weight each token got; 1 without another sensor.
+    """
+
+    tokens: Tensor
+    before: Tensor
+    others: Tensor
+    paired: Tensor
+    importance: Tensor
+
+
+class SensorFusion(nn.Module):
+    """Weights of vision tokens across sensors.
+
+    `mutual_attention`: importance of token x of one sensor at place n = sigmoid(sum over queries q of <other_n, q * x_n>),
+    with other_n the mean of the other sensors' tokens at that place; fused token = importance * x. With two sensors this is
+    the published EarthMind rule (its `local_query`). `concat` leaves tokens as they are.
+    """
+
+    def __init__(self, kind: str, *, num_queries: int, width: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.zeros(num_queries, width)) if kind == "mutual_attention" else None
+
+    def forward(self, tokens: Tensor, tile_group: Tensor) -> FusedTokens:
+        """Fuse.
+
+        Args:
+            tokens: (T, N, D).
+            tile_group: (2, T) long; row 0: tiles that show the same place of the same sample share a number, row 1: those
+                that are also of the same sensor share a number. Numbers are below T.
+        """
+        num_tiles = tokens.shape[0]
+        weight = torch.ones(num_tiles, dtype=tokens.dtype, device=tokens.device)
+        zeros = torch.zeros_like(tokens)
+        others = zeros.index_add(0, tile_group[0], tokens)[tile_group[0]] - zeros.index_add(0, tile_group[1], tokens)[tile_group[1]]
+        none = torch.zeros_like(weight)
+        count = none.index_add(0, tile_group[0], weight)[tile_group[0]] - none.index_add(0, tile_group[1], weight)[tile_group[1]]
+        paired = (count > 0).to(tokens.dtype)
+        # the subtraction leaves rounding noise where no other sensor is: the mask makes it exactly zero
+        others = others / count.clamp(min=1)[:, None, None] * paired[:, None, None]
+        importance = self._importance(tokens, others, paired)
+        return FusedTokens(tokens * importance[..., None], tokens, others, paired, importance)
+
+    def _importance(self, tokens: Tensor, others: Tensor, paired: Tensor) -> Tensor:
+        if self.queries is None:
+            return torch.ones_like(tokens[..., 0])
+        score = (others * tokens) @ self.queries.sum(0)
+        return torch.sigmoid(score) * paired[:, None] + (1 - paired[:, None])

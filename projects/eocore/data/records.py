@@ -1,0 +1,80 @@
+"""A `Record`: one annotated sample as parsed, before any image is opened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+MODALITIES = ("rgb", "multispectral", "sar")
+"""The kinds of input the models know, in the order their tokens take inside a sample."""
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """The file or files of one image.
+
+    Attributes:
+        paths: one file, or one file per band.
+        sensor: name in the sensor registry, which gives bands, unit and scaling.
+        bands: names of the layers in file order where the file deviates from the sensor's own order; empty = the sensor's order.
+    """
+
+    paths: tuple[str, ...]
+    sensor: str
+    bands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MaskRef:
+    """A mask as an annotation gives it; `eocore.data.masks.decode_mask` turns it into (H, W) bool.
+
+    Attributes:
+        kind: "polygon" (list of [x0, y0, x1, y1, ...] rings, OR-ed), "rle" (COCO {size, counts}),
+            "box" ([x0, y0, x1, y1] px, far edge exclusive), or "file" ({"path": ..., "value": int or None}: pixels equal to value, or > 0).
+        data: as `kind` says. Coordinates are pixels of the image the record names.
+    """
+
+    kind: Literal["polygon", "rle", "box", "file"]
+    data: Any
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message. User text may hold `<image>` (once, first turn) and `<region>` (once per region mask, in order)."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A phrase and the mask it refers to; `mask` None when the phrase has no target in the image."""
+
+    text: str
+    mask: MaskRef | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One sample.
+
+    Attributes:
+        sample_id: unique inside its dataset.
+        images: modality -> file; any subset of MODALITIES, at least one (text-only samples: none).
+        turns: user and assistant messages in turn, beginning with the user. Empty while only `expressions` are set.
+        masks: one per `[SEG]` in the assistant turns, in order.
+        regions: one per `<region>` in the user turns, in order.
+        expressions: referring phrases that a transform (`ComposeReferring`) makes turns and masks of.
+        task: "vqa", "mcq", "caption", "referring", "region" or "chat".
+        source: "file:line" or "file#entry", for messages.
+        meta: what evaluation needs besides: `answer`, `candidates`, `type`, flags such as `cloudy`.
+    """
+
+    sample_id: str
+    images: Mapping[str, ImageRef]
+    turns: tuple[Turn, ...] = ()
+    masks: tuple[MaskRef, ...] = ()
+    regions: tuple[MaskRef, ...] = ()
+    expressions: tuple[Expression, ...] = ()
+    task: str = "chat"
+    source: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict)

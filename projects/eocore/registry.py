@@ -1,0 +1,81 @@
+"""The registries every part is built from, by name, through typed keyword-only constructors."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmengine.registry import Registry
+
+from eocore.errors import ConfigError
+
+SCOPE = "eocore"
+
+
+def build_from_config(config: Mapping[str, Any], registry: Registry, **handed_in: Any) -> Any:
+    """What `config` describes, built from `registry` by its plain name.
+
+    Dotted names are not imported, so a config can only build what a package registered.
+
+    Args:
+        config: `type` (a registered name) and the constructor's keyword arguments.
+        registry: where the name is looked up.
+        **handed_in: objects a config cannot express (a processor, a tokenizer); they win over nothing, a clash is an error.
+
+    Raises:
+        ConfigError: `type` is missing or unknown, a key is not an argument, or an argument is missing.
+    """
+    if not isinstance(config, Mapping):
+        raise ConfigError(f"registry '{registry.name}': expected a mapping with a 'type', found {type(config).__name__}: {config!r}.")
+    arguments = dict(config)
+    name = arguments.pop("type", None)
+    factory = _lookup(name, registry)
+    clash = sorted(set(arguments) & set(handed_in))
+    if clash:
+        raise ConfigError(f"{name}: {', '.join(clash)} is handed in by the framework and cannot stand in the config. Remove it there.")
+    arguments.update(handed_in)
+    _check_arguments(name, factory, arguments)
+    return factory(**arguments)
+
+
+def _lookup(name: Any, registry: Registry) -> Callable[..., Any]:
+    choices = sorted(registry.module_dict)
+    if not isinstance(name, str):
+        raise ConfigError(f"registry '{registry.name}': 'type' must be one of {choices}, found {name!r}.")
+    factory = registry.module_dict.get(name)
+    if factory is None:
+        raise ConfigError(f"registry '{registry.name}' has no '{name}'.{_nearest(name, choices)} Choices: {', '.join(choices)}.")
+    return factory
+
+
+def _check_arguments(name: str, factory: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    parameters = {
+        key: parameter
+        for key, parameter in inspect.signature(factory).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    }
+    for key in arguments:
+        if key not in parameters:
+            raise ConfigError(f"{name} has no argument '{key}'.{_nearest(key, list(parameters))} Arguments: {', '.join(parameters)}.")
+    missing = [key for key, parameter in parameters.items() if parameter.default is parameter.empty and key not in arguments]
+    if missing:
+        raise ConfigError(f"{name} needs {', '.join(missing)}, which the config does not give. Arguments: {', '.join(parameters)}.")
+
+
+def _nearest(word: str, choices: list[str]) -> str:
+    near = difflib.get_close_matches(word, choices, n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def _registry(name: str, *locations: str) -> Registry:
+    return Registry(name, build_func=build_from_config, scope=SCOPE, locations=list(locations))
+
+
+DATASETS = _registry("dataset")
+TRANSFORMS = _registry("transform")
+TOKENIZERS = _registry("tokenizer")
+PROCESSORS = _registry("processor")
+TASKS = _registry("task")
+HOOKS = _registry("hook")
+METRICS = _registry("metric")
+BENCHMARKS = _registry("benchmark")
