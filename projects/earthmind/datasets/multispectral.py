@@ -1,0 +1,78 @@
+"""Questions about multispectral images whose annotation names a folder of composites or of bands."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from eocore.data.annotations import Entry
+from eocore.data.records import Turn
+from eocore.errors import ConfigError
+from eocore.registry import DATASETS
+
+from .vqa import LlavaDataset, place_image
+
+COMPOSITE_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
+"""Bands of rgb_1.png to rgb_4.png, three each, in the first published grouping. Source: EarthMind v1, bigearthnet.py, which takes the
+band files in sorted order, clips digital numbers to 0..3000 and writes them as 8 bits."""
+REGROUPED_COMPOSITE_BANDS = ("B04", "B03", "B02", "B01", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
+"""The later published grouping. Source: EarthMind, renamed Earth-Observation-VLMs. It stretches each band by its own percentiles, so its
+values are no reflectances."""
+
+PATTERNS = {"composites": "{stem}/rgb_*.png", "bands": "{stem}/*B[0-9]*.tif"}
+
+
+@DATASETS.register_module()
+class MultispectralFolderDataset(LlavaDataset):
+    """LLaVA JSON, or JSON lines of {id, image, question, answer}, whose image ("a/patch.png" or "a/patch") names the folder `a/patch`.
+
+    Args:
+        annotations: ms_train.json or ms_test.jsonl.
+        root: folder of the image folders.
+        layout: "composites" (rgb_1.png ... as published) or "bands" (one GeoTIFF for each band, its name at the end).
+        sensor: sensor registry name; composites need one that takes 8-bit values as bands.
+        bands: names of the layers in file order; () = the first published grouping for composites, the file names for bands.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+        task: "vqa", "caption" or "chat".
+        id_field: field that names the sample; None = file stem and number of the entry.
+        remove_duplicates: as LlavaDataset.
+
+    Raises:
+        ConfigError: unknown layout.
+        DataError: a folder without such files.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        root: str,
+        layout: Literal["composites", "bands"] = "composites",
+        sensor: str,
+        bands: Sequence[str] = (),
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+        task: str = "vqa",
+        id_field: str | None = "id",
+        remove_duplicates: bool = False,
+    ) -> None:
+        if layout not in PATTERNS:
+            raise ConfigError(f"MultispectralFolderDataset: layout must be one of {', '.join(PATTERNS)}, found '{layout}'.")
+        names = tuple(bands) or (COMPOSITE_BANDS if layout == "composites" else ())
+        super().__init__(
+            annotations=annotations,
+            images={"multispectral": {"root": root, "pattern": PATTERNS[layout], "sensor": sensor, "bands": names}},
+            transforms=transforms,
+            limit=limit,
+            name=name,
+            task=task,
+            id_field=id_field,
+            remove_duplicates=remove_duplicates,
+        )
+
+    def turns_of(self, entry: Entry) -> tuple[Turn, ...]:
+        if "conversations" in entry.values:
+            return super().turns_of(entry)
+        question = place_image(entry.text("question"), entry.source, has_image=True)
+        return Turn("user", question), Turn("assistant", entry.text("answer"))

@@ -1,0 +1,68 @@
+"""Conversations about a SAR and RGB pair: LLaVA JSON whose image name stands for a file in `rgb/img` and one in `sar/img`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from eocore.data.annotations import Entry
+from eocore.registry import DATASETS
+
+from .vqa import LlavaDataset
+
+RGB_PATTERNS = ("rgb/img/{name}", "rgb/img/{stem}.png", "rgb/img/{stem}.jpg")
+SAR_PATTERNS = ("sar/img/{name}", "sar/img/{stem}.png", "sar/img/{stem}.jpg")
+"""Part of the published pairs have a .jpg for the one and a .png for the other, so each is looked for."""
+
+
+@DATASETS.register_module()
+class PairedDataset(LlavaDataset):
+    """The published layout: `annotations` (final_all.json) in a folder with `rgb/img/` and `sar/img/`, joined by base name.
+
+    Args:
+        annotations: LLaVA JSON; folders in its image field are ignored.
+        root: the folder with `rgb/img` and `sar/img`; "" = that of the annotations.
+        rgb_sensor: sensor registry name of the RGB images.
+        sar_sensor: sensor registry name of the SAR images; the published ones are 8-bit pictures.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+        task: "vqa", "caption" or "chat".
+        id_field: field that names the sample; None = file stem and number of the entry.
+        remove_duplicates: as LlavaDataset.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        root: str = "",
+        rgb_sensor: str = "rgb_uint8",
+        sar_sensor: str = "grey_uint8",
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+        task: str = "vqa",
+        id_field: str | None = None,
+        remove_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            annotations=annotations,
+            images=pair_images(root or str(Path(annotations).parent), rgb_sensor=rgb_sensor, sar_sensor=sar_sensor),
+            transforms=transforms,
+            limit=limit,
+            name=name,
+            task=task,
+            id_field=id_field,
+            remove_duplicates=remove_duplicates,
+        )
+
+    def image_field(self, entry: Entry) -> str:
+        return PurePosixPath(entry.text("image")).name
+
+
+def pair_images(root: str, *, rgb_sensor: str, sar_sensor: str) -> dict[str, dict[str, Any]]:
+    """The image sources of the published pair layout below `root`."""
+    return {
+        "rgb": {"root": root, "pattern": RGB_PATTERNS, "sensor": rgb_sensor},
+        "sar": {"root": root, "pattern": SAR_PATTERNS, "sensor": sar_sensor},
+    }

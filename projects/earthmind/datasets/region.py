@@ -1,0 +1,183 @@
+"""Region captions: the Osprey form (train) and the COCO form of RSVG (test)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from eocore.data.annotations import Entry, as_entries, read_entries, read_json, segmentation_mask
+from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, RecordDataset
+from eocore.data.records import MaskRef, Record, Turn
+from eocore.errors import AnnotationError, ConfigError
+from eocore.registry import DATASETS
+
+INTRODUCTION = "There are {count} part regions in the picture: {regions}."
+"""The published visual prompt, which names every region before the first question. Source: EarthMind v1, rs_region_cap.py."""
+QUESTION = "Please give me a short description of the region in the picture marked by region{number}."
+"""The published question. Source: as above."""
+
+
+@DATASETS.register_module()
+class OspreyRegionDataset(RecordDataset):
+    """A list of {file_name, height, width, description: [texts], annotation: [{segmentation}]}, the two lists in the same order.
+
+    Meta holds `answer` (the last description), `image_size` [height, width] and the plain further fields.
+
+    Args:
+        annotations: the JSON file.
+        images: modality -> image source; `{name}` is the file name.
+        group: "region" = one record for each region (evaluation), "image" = one conversation about all regions of an image (training).
+        question: asked about each region; `{number}` is its number in the conversation.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+
+    Raises:
+        ConfigError: unknown group, or a question without `{number}`.
+        AnnotationError: an entry breaks the form.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        images: Mapping[str, Mapping[str, Any]],
+        group: Literal["region", "image"] = "region",
+        question: str = QUESTION,
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+    ) -> None:
+        if group not in ("region", "image"):
+            raise ConfigError(f"OspreyRegionDataset: group must be 'region' or 'image', found '{group}'.")
+        _check_question(question)
+        self.group, self.question = group, question
+        super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
+
+    def parse(self, path: Path) -> list[Record]:
+        numbered = ((f"{path.stem}-{number}", entry) for number, entry in enumerate(read_entries(path)))
+        return [record for name, entry in numbered for record in self._records(entry, name)]
+
+    def _records(self, entry: Entry, numbered: str) -> list[Record]:
+        descriptions, annotations = entry.items("description"), entry.entries("annotation")
+        if len(descriptions) != len(annotations):
+            raise AnnotationError(
+                f"{entry.source}: {len(descriptions)} descriptions but {len(annotations)} annotations; which region each describes cannot "
+                "be told. Correct the entry."
+            )
+        if not all(isinstance(text, str) and text.strip() for text in descriptions):
+            raise AnnotationError(f"{entry.source}: field 'description' must be a list of texts, found {descriptions!r}.")
+        masks = [segmentation_mask(region.values.get("segmentation"), region.source) for region in annotations]
+        pairs = list(zip(descriptions, masks, strict=True))
+        name = entry.text("file_name")
+        images = self.locate_images(name, entry.source)
+        meta = entry.extras("file_name", "height", "width") | {"image": name, "image_size": image_size(entry)}
+        groups = [pairs] if self.group == "image" else [[pair] for pair in pairs]
+        return [
+            Record(
+                sample_id=numbered if self.group == "image" else f"{numbered}-{number}",
+                images=images,
+                turns=region_turns([text for text, _ in group], question=self.question),
+                regions=tuple(mask for _, mask in group),
+                task="region",
+                source=entry.source if self.group == "image" else annotations[number].source,
+                meta={**meta, "answer": group[-1][0]},
+            )
+            for number, group in enumerate(groups)
+        ]
+
+
+@DATASETS.register_module()
+class CocoRegionDataset(RecordDataset):
+    """{images: [{id, file_name, height, width, caption}], annotations: [{id, image_id, segmentation}]}, one record for each annotation.
+
+    The caption is the annotation's own where it has one, else the image's. Meta as OspreyRegionDataset.
+
+    Args:
+        annotations: the JSON file (rsvg_test.json).
+        images: modality -> image source; `{name}` is the file name.
+        question: asked about the region; `{number}` is 1.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+
+    Raises:
+        ConfigError: a question without `{number}`.
+        AnnotationError: an entry breaks the form, or one image's caption stands for several regions.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        images: Mapping[str, Mapping[str, Any]],
+        question: str = QUESTION,
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+    ) -> None:
+        _check_question(question)
+        self.question = question
+        super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
+
+    def parse(self, path: Path) -> list[Record]:
+        content = read_json(path)
+        if not isinstance(content, Mapping):
+            raise AnnotationError(f"{path}: expected an object with images and annotations, found {type(content).__name__}.")
+        images = {entry.integer("id"): entry for entry in as_entries(content.get("images"), f"{path} images")}
+        captioned: dict[int, str] = {}
+        records = []
+        for region in as_entries(content.get("annotations"), f"{path} annotations"):
+            image = images.get(region.integer("image_id"))
+            if image is None:
+                raise AnnotationError(f"{region.source}: image_id {region.integer('image_id')} is not among the images of the file.")
+            if "caption" not in region.values:
+                _claim(captioned, image, region)
+            records.append(self._record(image, region))
+        return records
+
+    def _record(self, image: Entry, region: Entry) -> Record:
+        caption = (region if "caption" in region.values else image).text("caption")
+        name = image.text("file_name")
+        mask: MaskRef = segmentation_mask(region.values.get("segmentation"), region.source)
+        return Record(
+            sample_id=region.identifier("id"),
+            images=self.locate_images(name, region.source),
+            turns=region_turns([caption], question=self.question),
+            regions=(mask,),
+            task="region",
+            source=region.source,
+            meta={"image": name, "image_size": image_size(image), "answer": caption},
+        )
+
+
+def region_turns(descriptions: Sequence[str], *, question: str) -> tuple[Turn, ...]:
+    """A conversation that introduces all regions, then asks about each in turn; every region has its `<region>` once, in order."""
+    regions = ", ".join(f"region{number}{REGION_PLACE}" for number in range(1, len(descriptions) + 1))
+    introduction = f"{IMAGE_PLACE}\n{INTRODUCTION.format(count=len(descriptions), regions=regions)}\n"
+    turns: list[Turn] = []
+    for number, description in enumerate(descriptions, start=1):
+        asked = question.replace("{number}", str(number))
+        turns += [Turn("user", asked if turns else introduction + asked), Turn("assistant", description)]
+    return tuple(turns)
+
+
+def image_size(entry: Entry) -> list[int]:
+    """[height, width] [px] the entry gives."""
+    return [entry.integer("height", minimum=1), entry.integer("width", minimum=1)]
+
+
+def _claim(captioned: dict[int, str], image: Entry, region: Entry) -> None:
+    number = image.integer("id")
+    if number in captioned:
+        raise AnnotationError(
+            f"{region.source}: image {number} has one caption but {captioned[number]} is another region of it; which one it describes "
+            "cannot be told. Give each annotation its own 'caption'."
+        )
+    captioned[number] = region.source
+
+
+def _check_question(question: str) -> None:
+    if "{number}" not in question or IMAGE_PLACE in question or REGION_PLACE in question:
+        raise ConfigError(
+            f"region dataset: question must hold {{number}} and neither {IMAGE_PLACE} nor {REGION_PLACE}, found {question!r}."
+        )

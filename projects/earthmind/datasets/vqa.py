@@ -1,0 +1,130 @@
+"""Question answering and captions in the LLaVA JSON form: a list of {id, image, conversations: [{from, value}, ...]}."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eocore.data.annotations import Entry, read_entries
+from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, RecordDataset
+from eocore.data.records import Record, Turn
+from eocore.errors import AnnotationError, ConfigError
+from eocore.log import get_logger
+from eocore.registry import DATASETS
+
+ROLES = {"human": "user", "gpt": "assistant"}
+TASKS = ("vqa", "caption", "chat")
+FIELDS = ("id", "image", "conversations", "question", "answer")
+"""Read by the parser; other plain fields become meta."""
+
+
+@DATASETS.register_module()
+class LlavaDataset(RecordDataset):
+    """Conversations about an image, or about none.
+
+    `<image>` may stand anywhere in the first question; where it is left out it is put before it, as the published code does. Plain
+    further fields (`type`, `cloudy`) become the record's meta, beside `answer`, the last answer.
+
+    Args:
+        annotations: JSON list, or JSON lines of the same objects.
+        images: modality -> image source.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+        task: "vqa", "caption" or "chat".
+        id_field: field that names the sample; None = file stem and number of the entry.
+        remove_duplicates: leave out entries with the same image and conversation as an earlier one, and count them in
+            `num_duplicates`. VRSBench's training file has such.
+
+    Raises:
+        ConfigError: unknown task, and as RecordDataset says.
+        AnnotationError: an entry breaks the form.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        images: Mapping[str, Mapping[str, Any]],
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+        task: str = "vqa",
+        id_field: str | None = "id",
+        remove_duplicates: bool = False,
+    ) -> None:
+        if task not in TASKS:
+            raise ConfigError(f"{type(self).__name__}: task must be one of {', '.join(TASKS)}, found '{task}'.")
+        self.task, self.id_field, self.remove_duplicates = task, id_field, remove_duplicates
+        self.num_duplicates = 0
+        super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
+
+    def parse(self, path: Path) -> list[Record]:
+        records = [self._record(entry, f"{path.stem}-{number}") for number, entry in enumerate(read_entries(path))]
+        return self._distinct(records) if self.remove_duplicates else records
+
+    def image_field(self, entry: Entry) -> str:
+        """The entry's image as the image sources' patterns take it."""
+        return entry.text("image")
+
+    def turns_of(self, entry: Entry) -> tuple[Turn, ...]:
+        """The conversation of an entry."""
+        return conversation(entry, has_image="image" in entry.values)
+
+    def _record(self, entry: Entry, numbered: str) -> Record:
+        turns = self.turns_of(entry)
+        return Record(
+            sample_id=entry.identifier(self.id_field) if self.id_field is not None else numbered,
+            images=self.locate_images(self.image_field(entry), entry.source) if "image" in entry.values else {},
+            turns=turns,
+            task=self.task,
+            source=entry.source,
+            meta={**entry.extras(*FIELDS), "answer": turns[-1].text},
+        )
+
+    def _distinct(self, records: list[Record]) -> list[Record]:
+        seen: set[Any] = set()
+        distinct = []
+        for record in records:
+            content = (tuple(record.images.items()), record.turns)
+            if content not in seen:
+                seen.add(content)
+                distinct.append(record)
+        self.num_duplicates = len(records) - len(distinct)
+        get_logger().info("%s: %d of %d entries repeat an earlier one and are left out", self.name, self.num_duplicates, len(records))
+        return distinct
+
+
+def conversation(entry: Entry, *, has_image: bool) -> tuple[Turn, ...]:
+    """The turns of a LLaVA entry, `<image>` in the first question if the entry has an image.
+
+    Raises:
+        AnnotationError: messages not in turn, no last answer, a second `<image>`, or a `<region>`.
+    """
+    turns = []
+    for position, message in enumerate(entry.entries("conversations")):
+        role = ROLES.get(message.text("from"))
+        if role != ("user", "assistant")[position % 2]:
+            raise AnnotationError(f"{message.source}: 'from' is '{message.text('from')}'; human and gpt take turns, the human first.")
+        turns.append(Turn("user" if role == "user" else "assistant", message.text("value")))
+    if len(turns) % 2:
+        raise AnnotationError(f"{entry.source}: the conversation ends with a question; its answer is what is learnt. Add it.")
+    return (Turn("user", place_image(turns[0].text, entry.source, has_image=has_image)), *turns[1:])
+
+
+def place_image(question: str, source: str, *, has_image: bool) -> str:
+    """The first question with `<image>` exactly once if there is an image, put in front where it is left out.
+
+    Raises:
+        AnnotationError: `<image>` twice or without an image, or a literal `<region>`.
+    """
+    places = question.count(IMAGE_PLACE)
+    if places > has_image:
+        raise AnnotationError(
+            f"{source}: {IMAGE_PLACE} stands {places} times in the question but the entry has {'one image' if has_image else 'no image'}. "
+            "Correct the text; several sensors of one place share one."
+        )
+    if REGION_PLACE in question:
+        raise AnnotationError(
+            f"{source}: the question holds a literal {REGION_PLACE}, which stands for a region mask; this format has none."
+        )
+    return question if places or not has_image else f"{IMAGE_PLACE}\n{question}"

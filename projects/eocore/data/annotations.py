@@ -1,0 +1,207 @@
+"""Annotation files read without running or repairing anything in them; every complaint starts with file:line or file#entry."""
+
+import io
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from eocore.data.records import MaskRef
+from eocore.errors import AnnotationError, DataError
+
+MAX_PICKLE_BYTES = 512 * 2**20
+"""Larger pickled annotation files are refused: the largest published one (RISBench, 52,472 expressions) stays far below."""
+
+_PICKLE_FAULTS = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
+"""What a broken pickle can raise. Source: Python documentation, pickle.UnpicklingError, which names some and rules out none."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One annotation with the place it stands at; the getters check the type of what they return.
+
+    Attributes:
+        values: the object as read.
+        source: "file:line" or "file#entry" (entries count from 0).
+    """
+
+    values: Mapping[str, Any]
+    source: str
+
+    def text(self, key: str) -> str:
+        """The non-empty string under `key`. Raises AnnotationError otherwise."""
+        value = self._get(key)
+        if not isinstance(value, str) or not value.strip():
+            self._refuse(key, "a text that is not empty", value)
+        return value
+
+    def identifier(self, key: str) -> str:
+        """The text or whole number under `key`, as text. Raises AnnotationError otherwise."""
+        value = self._get(key)
+        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+            self._refuse(key, "a text or a whole number", value)
+        return str(value)
+
+    def integer(self, key: str, *, minimum: int | None = None) -> int:
+        """The whole number under `key`, at least `minimum`. Raises AnnotationError otherwise."""
+        value = self._get(key)
+        if isinstance(value, bool) or not isinstance(value, int):
+            self._refuse(key, "a whole number", value)
+        if minimum is not None and value < minimum:
+            self._refuse(key, f"a number of at least {minimum}", value)
+        return value
+
+    def items(self, key: str) -> list[Any]:
+        """The non-empty list under `key`. Raises AnnotationError otherwise."""
+        value = self._get(key)
+        if not isinstance(value, list | tuple) or not value:
+            self._refuse(key, "a list that is not empty", value)
+        return list(value)
+
+    def entries(self, key: str) -> list["Entry"]:
+        """The non-empty list of objects under `key`. Raises AnnotationError otherwise."""
+        values = self.items(key)
+        if not all(isinstance(value, Mapping) for value in values):
+            self._refuse(key, "a list of objects", values)
+        return [Entry(value, f"{self.source} {key}[{position}]") for position, value in enumerate(values)]
+
+    def extras(self, *known: str) -> dict[str, Any]:
+        """The plain values (text, number, yes/no) under all keys but `known`: what evaluation may group by."""
+        return {key: value for key, value in self.values.items() if key not in known and isinstance(value, str | int | float | bool)}
+
+    def _get(self, key: str) -> Any:
+        if key not in self.values:
+            raise AnnotationError(f"{self.source}: no field '{key}'; found {', '.join(map(str, self.values)) or 'nothing'}.")
+        return self.values[key]
+
+    def _refuse(self, key: str, expected: str, value: Any) -> NoReturn:
+        raise AnnotationError(f"{self.source}: field '{key}' must be {expected}, found {shorten(value)}.")
+
+
+def shorten(value: Any, limit: int = 80) -> str:
+    """`value` as Python writes it, cut to `limit` characters, on one line."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+def read_entries(path: str | Path) -> list[Entry]:
+    """The entries of a .jsonl file (one object a line) or of a JSON file that holds one list of objects.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+        AnnotationError: the text is not UTF-8 JSON, or holds something else than objects.
+    """
+    if Path(path).suffix == ".jsonl":
+        lines = enumerate(_read_text(path).split("\n"), start=1)
+        return [_entry(_parse(line, str(path), line=number), f"{path}:{number}") for number, line in lines if line.strip()]
+    return as_entries(read_json(path), str(path))
+
+
+def as_entries(values: Any, source: str) -> list[Entry]:
+    """`values`, a list of objects, as entries named `source`#0, #1, ... Raises AnnotationError for anything else."""
+    if not isinstance(values, list):
+        raise AnnotationError(f"{source}: expected a list of objects, found {type(values).__name__}: {shorten(values)}.")
+    return [_entry(value, f"{source}#{position}") for position, value in enumerate(values)]
+
+
+def read_json(path: str | Path) -> Any:
+    """What the JSON file holds. Raises DataError (missing) or AnnotationError with file:line (broken)."""
+    return _parse(_read_text(path), str(path))
+
+
+def read_plain_pickle(path: str | Path) -> Any:
+    """What a pickle of plain values (lists, dicts, texts, numbers) holds.
+
+    Any reference to a class or function is refused before it is looked up, so nothing in the file can run. Byte strings of Python 2
+    are read as UTF-8.
+
+    Raises:
+        DataError: the file is missing, cannot be read, or exceeds `MAX_PICKLE_BYTES`.
+        AnnotationError: the file names a global, or is broken.
+    """
+    raw = _read_bytes(path, limit=MAX_PICKLE_BYTES)
+    unpickler = _PlainUnpickler(io.BytesIO(raw), encoding="utf-8")
+    unpickler.path = str(path)
+    try:
+        return unpickler.load()
+    except _PICKLE_FAULTS as error:
+        raise AnnotationError(f"{path}: broken pickle ({type(error).__name__}: {error}). Fetch or export the file again.") from error
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    path = ""
+
+    def find_class(self, module_name: str, global_name: str) -> NoReturn:
+        raise AnnotationError(
+            f"{self.path}: the pickle asks for '{module_name}.{global_name}'; annotations hold plain values only, and a class or function "
+            "named here could run foreign code. Nothing was run. Export the file as JSON lines instead."
+        )
+
+
+def segmentation_mask(value: Any, source: str) -> MaskRef:
+    """The mask a COCO `segmentation` describes: a list of [x0, y0, x1, y1, ...] rings, or an RLE object {size, counts}.
+
+    Numbers are checked where the mask is drawn.
+
+    Raises:
+        AnnotationError: neither of the two.
+    """
+    if isinstance(value, Mapping) and "size" in value and "counts" in value:
+        return MaskRef("rle", {"size": value["size"], "counts": value["counts"]})
+    if isinstance(value, list | tuple) and value and all(isinstance(ring, list | tuple) and len(ring) >= 6 for ring in value):
+        return MaskRef("polygon", [list(ring) for ring in value])
+    raise AnnotationError(
+        f"{source}: a segmentation must be a list of rings [x0, y0, x1, y1, x2, y2, ...] or an RLE object {{size, counts}}, "
+        f"found {shorten(value)}."
+    )
+
+
+def _entry(value: Any, source: str) -> Entry:
+    if not isinstance(value, Mapping):
+        raise AnnotationError(f"{source}: expected an object, found {type(value).__name__}: {shorten(value)}.")
+    return Entry(value, source)
+
+
+def _parse(text: str, path: str, *, line: int | None = None) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"{path}:{line or error.lineno}"
+        raise AnnotationError(f"{place}: not JSON: {error.msg} (column {error.colno}). Correct or export the file again.") from error
+    except (ValueError, RecursionError) as error:
+        place = f"{path}:{line}" if line else path
+        raise AnnotationError(f"{place}: not usable JSON: {type(error).__name__}: {error}.") from error
+
+
+def _read_text(path: str | Path) -> str:
+    raw = _read_bytes(path)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise AnnotationError(f"{path}:{line}: not UTF-8 ({error.reason}, byte {error.start}). Save the file as UTF-8.") from error
+
+
+def _read_bytes(path: str | Path, *, limit: int | None = None) -> bytes:
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"{path}: no such annotation file. Correct `annotations` in the config, or fetch the dataset (data/README.md).")
+    size = file.stat().st_size
+    if limit is not None and size > limit:
+        raise DataError(f"{path}: {size} bytes, at most {limit} are read as a pickle. Export the file as JSON lines.")
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}.") from error

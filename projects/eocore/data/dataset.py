@@ -1,0 +1,244 @@
+"""Datasets: records of one annotation file with their images, and the torch dataset that prepares them."""
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from eocore.data.readers import read_scene
+from eocore.data.records import ImageRef, Record
+from eocore.data.sources import build_sources
+from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError
+from eocore.registry import TRANSFORMS
+from eocore.sensors.scene import Scene
+
+IMAGE_PLACE, REGION_PLACE, SEGMENT_PLACE = "<image>", "<region>", "[SEG]"
+
+TOKENS_PER_MODALITY = 256
+"""Vision tokens of one 448 px tile after pixel shuffle: (448 / 14 / 2) squared. Source: InternVL 2.5."""
+
+Transform = Callable[[Record, np.random.Generator], Record]
+Prepare = Callable[[Record, dict[str, Scene], np.random.Generator], Mapping[str, Any]]
+
+
+class SampleKey(NamedTuple):
+    """Which sample: the `index`-th of the dataset in this `epoch`. The epoch seeds its randomness."""
+
+    epoch: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which no key needs
+
+
+def random_stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
+    """A generator that depends on its arguments alone; streams of different purposes are independent.
+
+    Raises:
+        ConfigError: a negative seed.
+    """
+    if seed < 0:
+        raise ConfigError(f"seed must be 0 or more, found {seed}.")
+    return np.random.default_rng((seed, zlib.crc32(purpose.encode()), *numbers))
+
+
+def estimate_length(record: Record) -> int:
+    """About how many tokens the record takes [tokens]: its words, and one tile for each modality. Opens no file."""
+    texts = [turn.text for turn in record.turns] or [expression.text for expression in record.expressions]
+    return sum(len(text.split()) for text in texts) + TOKENS_PER_MODALITY * len(record.images)
+
+
+class SampleSource(ABC):
+    """Anything samples are drawn from by key: one dataset, or a mixture of several.
+
+    Attributes:
+        name: for messages.
+    """
+
+    name: str
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Samples in one epoch."""
+
+    @abstractmethod
+    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
+        """The transformed record and its scenes by modality."""
+
+    @abstractmethod
+    def describe(self, key: SampleKey) -> str:
+        """Dataset name, index, sample id and source of the sample, for messages."""
+
+    @abstractmethod
+    def lengths(self, epoch: int = 0) -> np.ndarray:
+        """(N,) int64 estimated length [tokens] of each sample of `epoch`."""
+
+    def load(self, key: SampleKey, *, seed: int = 0) -> tuple[Record, dict[str, Scene], np.random.Generator]:
+        """One sample, its scenes, and its own generator seeded by (seed, epoch, index); the transforms have drawn from it already."""
+        rng = random_stream(seed, "sample", *key)
+        record, scenes = self.read(key, rng)
+        return record, scenes, rng
+
+
+class RecordDataset(SampleSource):
+    """The records of one annotation file. A subclass says how to parse the file and nothing else.
+
+    A subclass with settings of its own sets them before it calls this constructor, which parses.
+
+    Args:
+        annotations: the annotation file.
+        images: modality -> fields of `eocore.data.sources.ImageSource`.
+        transforms: configs of the registry TRANSFORMS, applied in turn to each record on each draw.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+        estimate: a record's length [tokens], for length-aware sampling.
+
+    Raises:
+        ConfigError: unknown modality, wrong image source, or a limit below 1.
+        DataError: the file is missing, or holds no record.
+        AnnotationError: the file breaks its format, or two records share a sample id.
+        AlignmentError: placeholders of a record do not fit its images, regions or masks.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        images: Mapping[str, Mapping[str, Any]],
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+        estimate: Callable[[Record], int] = estimate_length,
+    ) -> None:
+        self.name = name or Path(annotations).stem
+        if limit is not None and limit < 1:
+            raise ConfigError(f"{self.name}: limit must be at least 1 or None, found {limit}.")
+        self.sources = build_sources(images, self.name)
+        self.transforms: list[Transform] = [TRANSFORMS.build(config) for config in transforms]
+        self.records = self.parse(Path(annotations))[:limit]
+        if not self.records:
+            raise DataError(f"{annotations}: no record for dataset '{self.name}'. Check the file and the split, or leave the dataset out.")
+        _check_unique(self.records)
+        for record in self.records:
+            check_record(record)
+        self._lengths = np.array([estimate(record) for record in self.records], dtype=np.int64)
+
+    @abstractmethod
+    def parse(self, path: Path) -> list[Record]:
+        """All records of the annotation file, in its order."""
+
+    def locate_images(self, image: str, source: str) -> dict[str, ImageRef]:
+        """The files of the annotation's image field, by modality, in token order.
+
+        Raises:
+            ConfigError: the config gives no image source.
+            DataError: no modality has a file.
+        """
+        if not self.sources:
+            raise ConfigError(f"{self.name}: {source} names image '{image}', but the config gives no `images`.")
+        found = {modality: part.locate(image, source) for modality, part in self.sources.items()}
+        refs = {modality: ref for modality, ref in found.items() if ref is not None}
+        if not refs:
+            raise DataError(f"{source}: image '{image}' has no file in any of {', '.join(self.sources)}. Fetch it or drop the entry.")
+        return refs
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def describe(self, key: SampleKey) -> str:
+        record = self.records[key.index]
+        return f"dataset '{self.name}', index {key.index}, sample '{record.sample_id}' ({record.source})"
+
+    def lengths(self, epoch: int = 0) -> np.ndarray:
+        return self._lengths
+
+    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
+        record = self.records[key.index]
+        for transform in self.transforms:
+            record = transform(record, rng)
+        check_record(record)
+        return record, {modality: read_scene(ref, root=Path(self.sources[modality].root)) for modality, ref in record.images.items()}
+
+
+class PreparedDataset(Dataset[Mapping[str, Any]]):
+    """What the model takes, by `SampleKey`.
+
+    Args:
+        dataset: where the samples come from.
+        prepare: (record, scenes, rng) -> features, given by the system.
+        seed: of all per-sample randomness.
+    """
+
+    def __init__(self, dataset: SampleSource, prepare: Prepare, *, seed: int) -> None:
+        self.dataset = dataset
+        self.prepare = prepare
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, int]) -> Mapping[str, Any]:
+        """The features of one sample; the one place that meets a broken one.
+
+        Raises:
+            DataError: of the class the fault has, naming dataset, index and sample id.
+        """
+        key = SampleKey(*key)
+        try:
+            return self.prepare(*self.dataset.load(key, seed=self.seed))
+        except DataError as error:
+            raise type(error)(f"{self.dataset.describe(key)}: {error}") from error
+        except Exception as error:
+            error.add_note(f"While preparing {self.dataset.describe(key)}, epoch {key.epoch}.")
+            raise
+
+
+def check_record(record: Record) -> None:
+    """Nothing; raises unless turns alternate and every placeholder has its image, region or mask, and the reverse.
+
+    Raises:
+        AnnotationError: a turn is out of turn, or a placeholder stands where none may.
+        AlignmentError: `<region>` or `[SEG]` and the masks do not count up.
+    """
+    for position, turn in enumerate(record.turns):
+        if turn.role != ("user", "assistant")[position % 2]:
+            raise AnnotationError(f"{record.source}: turn {position} is the {turn.role}'s; user and assistant take turns, the user first.")
+        if turn.role == "assistant" and (IMAGE_PLACE in turn.text or REGION_PLACE in turn.text):
+            raise AnnotationError(f"{record.source}: an answer holds {IMAGE_PLACE} or {REGION_PLACE}, which only user text may. Reword it.")
+    for expression in record.expressions:
+        if IMAGE_PLACE in expression.text or REGION_PLACE in expression.text:
+            raise AnnotationError(f"{record.source}: phrase '{expression.text}' holds {IMAGE_PLACE} or {REGION_PLACE}. Reword it.")
+    if record.turns:
+        _check_counts(record)
+
+
+def _check_counts(record: Record) -> None:
+    asked = [turn.text for turn in record.turns if turn.role == "user"]
+    answered = [turn.text for turn in record.turns if turn.role == "assistant"]
+    places = [text.count(IMAGE_PLACE) for text in asked]
+    if places[0] != bool(record.images) or any(places[1:]):
+        raise AnnotationError(
+            f"{record.source}: {IMAGE_PLACE} stands {places} times in the user turns; a sample with images has it once, in the first, "
+            "a sample without has none. Correct the text."
+        )
+    for place, texts, found, what in (
+        (REGION_PLACE, asked, len(record.regions), "region masks"),
+        (SEGMENT_PLACE, answered, len(record.masks), "masks"),
+    ):
+        count = sum(text.count(place) for text in texts)
+        if count != found:
+            raise AlignmentError(
+                f"{record.source}: {count} {place} in the text but {found} {what}; each needs the other. Correct the entry."
+            )
+
+
+def _check_unique(records: Sequence[Record]) -> None:
+    first: dict[str, str] = {}
+    for record in records:
+        if record.sample_id in first:
+            raise AnnotationError(
+                f"{record.source}: sample id '{record.sample_id}' is taken by {first[record.sample_id]}; predictions are matched by id. "
+                "Make it unique, or number the entries instead of naming them where the dataset class has id_field (id_field=None)."
+            )
+        first[record.sample_id] = record.source

@@ -1,0 +1,145 @@
+"""Where the images of a dataset lie: from the name an annotation gives to the files of each modality."""
+
+import glob
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from eocore.data.records import MODALITIES, ImageRef
+from eocore.errors import AnnotationError, ConfigError, DataError
+from eocore.sensors.bands import get_sensor
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".npz", ".json")
+"""What is taken off a name to get its stem; EarthMind-Bench names its images after JSON files. Any other dot belongs to the name."""
+
+PLACES = ("stem", "name", "band")
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """The files of one modality.
+
+    Attributes:
+        root: folder the patterns start from; no file outside it is read.
+        sensor: name in the sensor registry.
+        pattern: path below `root`; `{name}` is the annotation's image field as it stands, `{stem}` the same without its image suffix.
+            Several files: with `{band}` one for each band name; with `*` all that are found, sorted by name, their layers named by `bands`
+            or else as the reader finds.
+            Several patterns are alternatives: the first whose file exists counts.
+        bands: names of the layers (or of the files) in order, where they deviate from the sensor's own; empty = the sensor's.
+        optional: an image that is not there leaves the modality out of the record, instead of failing when it is read.
+    """
+
+    root: str
+    sensor: str
+    pattern: str | tuple[str, ...] = "{stem}.tif"
+    bands: tuple[str, ...] = ()
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.patterns or not all(isinstance(pattern, str) for pattern in self.patterns):
+            raise ConfigError(f"images: pattern must be a text or a list of texts, found {self.pattern!r}.")
+        for pattern in self.patterns:
+            try:
+                pattern.format(**dict.fromkeys(PLACES, ""))
+            except (KeyError, IndexError, ValueError) as error:
+                raise ConfigError(f"images: pattern '{pattern}' may use {{stem}}, {{name}} and {{band}} only ({error!r}).") from error
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """All alternatives."""
+        return (self.pattern,) if isinstance(self.pattern, str) else tuple(self.pattern)
+
+    def locate(self, image: str, source: str) -> ImageRef | None:
+        """The file or files of `image`; None where an optional one is not there.
+
+        Args:
+            image: the annotation's image field, a relative path.
+            source: "file:line" or "file#entry", for messages.
+
+        Raises:
+            AnnotationError: the field is no relative path inside the root.
+            DataError: alternatives or a `*` pattern matched no file.
+        """
+        check_relative(image, source)
+        searched = [self._candidate(pattern, image) for pattern in self.patterns]
+        must_exist = self.optional or len(searched) > 1
+        for ref in searched:
+            if ref.paths and (not must_exist or any(os.path.exists(path) for path in ref.paths)):
+                return ref
+        if self.optional:
+            return None
+        tried = ", ".join(os.path.join(self.root, pattern) for pattern in self.patterns)
+        raise DataError(f"{source}: no image '{image}': no file fits {tried}. Fetch it, correct `images`, or set optional=True.")
+
+    def _candidate(self, pattern: str, image: str) -> ImageRef:
+        # Absolute, so that a reader may join it to any folder without doubling the root.
+        root = os.path.abspath(self.root)
+        if "*" in pattern:
+            found = sorted(glob.glob(os.path.join(glob.escape(root), _fill(pattern, glob.escape(image)))))
+            return ImageRef(tuple(found), self.sensor, self.bands)
+        if "{band}" in pattern:
+            bands = self.bands or get_sensor(self.sensor).band_names
+            return ImageRef(tuple(os.path.join(root, _fill(pattern, image, band=band)) for band in bands), self.sensor, bands)
+        return ImageRef((os.path.join(root, _fill(pattern, image)),), self.sensor, self.bands)
+
+
+def build_sources(images: Mapping[str, Mapping[str, Any]], owner: str) -> dict[str, ImageSource]:
+    """Image sources by modality, in token order.
+
+    Args:
+        images: modality -> the fields of `ImageSource`.
+        owner: the dataset's name, for messages.
+
+    Raises:
+        ConfigError: unknown modality or key, or a missing key.
+        BandError: the sensor is not registered.
+    """
+    unknown = sorted(set(images) - set(MODALITIES))
+    if unknown:
+        raise ConfigError(f"{owner}: images names {', '.join(unknown)}; modalities are {', '.join(MODALITIES)}.")
+    return {modality: _build_source(images[modality], f"{owner}: images[{modality!r}]") for modality in MODALITIES if modality in images}
+
+
+def _build_source(values: Mapping[str, Any], owner: str) -> ImageSource:
+    keys = [field.name for field in fields(ImageSource)]
+    wrong = sorted(set(values) - set(keys))
+    missing = [key for key in ("root", "sensor") if key not in values]
+    if wrong or missing:
+        found = f"has no key {', '.join(wrong)}" if wrong else f"needs {', '.join(missing)}"
+        raise ConfigError(f"{owner} {found}. Keys: {', '.join(keys)}.")
+    get_sensor(values["sensor"])
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return ImageSource(**plain)
+
+
+def check_relative(path: str, source: str) -> None:
+    """Nothing; raises AnnotationError unless `path` is a plain relative path that stays below its root."""
+    parts = path.replace("\\", "/").split("/")
+    if not path.strip() or "\0" in path or "://" in path or ".." in parts or path.startswith(("/", "\\", "~")) or ":" in parts[0]:
+        raise AnnotationError(f"{source}: '{path[:80]!s}' is no relative path inside the image folder; such files are not read.")
+
+
+def stem_of(name: str) -> str:
+    """`name` without its image suffix, folders kept: "a/b.1.tif" -> "a/b.1"; a name without one stays as it is."""
+    base, suffix = os.path.splitext(name)
+    return base if suffix.lower() in IMAGE_SUFFIXES else name
+
+
+def file_inside(root: str | Path, path: str, source: str) -> str:
+    """The absolute path of the file `path` names below `root`.
+
+    Raises:
+        AnnotationError: `path` leaves `root`, also by a link.
+    """
+    check_relative(path, source)
+    folder, file = os.path.realpath(root), os.path.realpath(os.path.join(root, path))
+    if os.path.commonpath([folder, file]) != folder:
+        raise AnnotationError(f"{source}: '{path}' leads out of {root} by a link; such files are not read.")
+    return os.path.join(os.path.abspath(root), path)
+
+
+def _fill(pattern: str, image: str, *, band: str = "") -> str:
+    return pattern.format(name=image, stem=stem_of(image), band=band)

@@ -1,0 +1,161 @@
+"""Transforms: (record, rng) -> record. They choose and word; they open no file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from eocore.data.dataset import IMAGE_PLACE, SEGMENT_PLACE
+from eocore.data.records import MODALITIES, Expression, Record, Turn
+from eocore.errors import ConfigError, DataError
+from eocore.registry import TRANSFORMS
+
+QUESTIONS = (
+    "Please segment {phrase} in this image.",
+    "Can you segment {phrase} in this image?",
+    "Please show where {phrase} is in this image.",
+    "Where is {phrase}? Please draw its mask.",
+    "Please outline {phrase} in this image.",
+)
+ANSWERS = (
+    "Sure, [SEG].",
+    "Sure, it is [SEG].",
+    "It is [SEG].",
+    "Here it is: [SEG].",
+    "[SEG].",
+)
+ABSENT_ANSWERS = (
+    "It is not in this image.",
+    "There is no such thing in this image.",
+    "I cannot find it in this image.",
+)
+
+
+@TRANSFORMS.register_module()
+class ChooseModalities:
+    """Feeds one setting of several: keeps its modalities, drops the record's others, and notes it as `meta["setting"]`.
+
+    A setting is available to a record that has all of its modalities. One of the available settings is drawn by weight, so a record
+    without SAR is never drawn as "sar" or "fused". One setting alone is a fixed choice.
+
+    Args:
+        settings: name -> modalities, e.g. {"optical": ["multispectral"], "sar": ["sar"], "fused": ["multispectral", "sar"]}.
+        weights: name -> relative frequency, of every setting; None = all alike.
+
+    Raises:
+        ConfigError: no setting, an unknown or repeated modality, or weights that do not fit the settings.
+    """
+
+    def __init__(self, *, settings: Mapping[str, Sequence[str]], weights: Mapping[str, float] | None = None) -> None:
+        for name, modalities in settings.items():
+            if not modalities or not set(modalities) <= set(MODALITIES) or len(set(modalities)) < len(modalities):
+                raise ConfigError(
+                    f"ChooseModalities: setting '{name}' must list some of {', '.join(MODALITIES)}, each once, found {modalities!r}."
+                )
+        weights = dict.fromkeys(settings, 1.0) if weights is None else weights
+        if set(weights) != set(settings) or any(not weight >= 0 for weight in weights.values()) or not sum(weights.values()) > 0:
+            raise ConfigError(
+                f"ChooseModalities: weights must give each of {', '.join(settings) or 'at least one setting'} a number of at least 0, "
+                f"not all 0; found {dict(weights)}."
+            )
+        self.settings = {name: tuple(modalities) for name, modalities in settings.items()}
+        self.weights = {name: float(weights[name]) for name in settings}
+
+    def __call__(self, record: Record, rng: np.random.Generator) -> Record:
+        """The record with the images of one setting. Raises DataError where the record has the images of none."""
+        available = [name for name, wanted in self.settings.items() if self.weights[name] > 0 and set(wanted) <= set(record.images)]
+        if not available:
+            needed = "; ".join(f"{name}: {', '.join(wanted)}" for name, wanted in self.settings.items() if self.weights[name] > 0)
+            raise DataError(
+                f"{record.source}: sample '{record.sample_id}' has images for {', '.join(record.images) or 'nothing'}, but the settings "
+                f"need {needed}. Add a setting, or fetch the images."
+            )
+        weights = np.array([self.weights[name] for name in available])
+        name = available[int(rng.choice(len(available), p=weights / weights.sum()))]
+        images = {modality: record.images[modality] for modality in MODALITIES if modality in self.settings[name]}
+        return replace(record, images=images, meta={**record.meta, "setting": name})
+
+
+@TRANSFORMS.register_module()
+class ComposeReferring:
+    """Makes a conversation of a record's referring expressions: one question and one answer each, masks in order.
+
+    A phrase that has no target is answered without [SEG]. The chosen expressions stay in the record.
+
+    Args:
+        num_expressions: questions of one conversation; fewer where the record has fewer and they are not to repeat.
+        templates: questions, each with `{phrase}` once; one is drawn for each.
+        answers: answers, each with [SEG] once; one is drawn for each.
+        absent_answers: answers to a phrase without a target.
+        unique: draw different expressions, in random order. False = the published recipe: `num_expressions` draws with replacement.
+        lower: write the phrase in lower case, as published for training.
+        strip_period: take points off the end of the phrase, as published for training.
+        prefix: put before the first question of a record with images.
+
+    Raises:
+        ConfigError: a count below 1, no template or answer, or one without its place.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_expressions: int = 5,
+        templates: Sequence[str] = QUESTIONS,
+        answers: Sequence[str] = ANSWERS,
+        absent_answers: Sequence[str] = ABSENT_ANSWERS,
+        unique: bool = True,
+        lower: bool = True,
+        strip_period: bool = True,
+        prefix: str = f"{IMAGE_PLACE}\n",
+    ) -> None:
+        if num_expressions < 1:
+            raise ConfigError(f"ComposeReferring: num_expressions must be at least 1, found {num_expressions}.")
+        _check_templates("templates", templates, place="{phrase}", count=1)
+        _check_templates("answers", answers, place=SEGMENT_PLACE, count=1)
+        _check_templates("absent_answers", absent_answers, place=SEGMENT_PLACE, count=0)
+        if prefix.count(IMAGE_PLACE) != 1:
+            raise ConfigError(f"ComposeReferring: prefix must hold {IMAGE_PLACE} once, found {prefix!r}.")
+        self.num_expressions = num_expressions
+        self.templates, self.answers, self.absent_answers = tuple(templates), tuple(answers), tuple(absent_answers)
+        self.unique, self.lower, self.strip_period = unique, lower, strip_period
+        self.prefix = prefix
+
+    def __call__(self, record: Record, rng: np.random.Generator) -> Record:
+        """The record with turns and masks. Raises DataError where it has no expression."""
+        if not record.expressions:
+            raise DataError(
+                f"{record.source}: sample '{record.sample_id}' has no referring expression. Use ComposeReferring on referring data only."
+            )
+        total = len(record.expressions)
+        count = min(self.num_expressions, total) if self.unique else self.num_expressions
+        chosen = tuple(record.expressions[int(index)] for index in rng.choice(total, size=count, replace=not self.unique))
+        turns: list[Turn] = []
+        for expression in chosen:
+            prefix = self.prefix if record.images and not turns else ""
+            turns.append(Turn("user", prefix + _draw(self.templates, rng).replace("{phrase}", self._phrase(expression, record))))
+            turns.append(Turn("assistant", _draw(self.absent_answers if expression.mask is None else self.answers, rng)))
+        masks = tuple(expression.mask for expression in chosen if expression.mask is not None)
+        return replace(record, turns=tuple(turns), masks=masks, expressions=chosen)
+
+    def _phrase(self, expression: Expression, record: Record) -> str:
+        phrase = expression.text.strip()
+        if self.strip_period:
+            phrase = phrase.rstrip(".").rstrip()
+        if not phrase:
+            raise DataError(f"{record.source}: sample '{record.sample_id}' has an empty phrase {expression.text!r}. Correct the entry.")
+        return phrase.lower() if self.lower else phrase
+
+
+def _check_templates(argument: str, templates: Sequence[str], *, place: str, count: int) -> None:
+    if isinstance(templates, str) or not templates:
+        raise ConfigError(f"ComposeReferring: {argument} must be a list of at least one text, found {templates!r}.")
+    for template in templates:
+        if template.count(place) != count or IMAGE_PLACE in template:
+            raise ConfigError(
+                f"ComposeReferring: each of {argument} must hold {place} {count} times, and no {IMAGE_PLACE} (`prefix` gives that), "
+                f"found {template!r}."
+            )
+
+
+def _draw(texts: tuple[str, ...], rng: np.random.Generator) -> str:
+    return texts[int(rng.integers(len(texts)))]
