@@ -1,0 +1,151 @@
+"""The rules of the layout, read from the source: who may import whom, and what a file may hold."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECTS = ROOT / "projects"
+SYSTEMS = ("earthmind", "ms_clip", "aerith", "earthfm")
+CHECKPOINT_LIBRARIES = {"torch", "transformers", "numpy", "PIL"}
+"""What the files that travel inside a converted checkpoint may import besides the standard library and each other."""
+MAX_FILE_LINES = 500
+MAX_BODY_LINES = 60
+
+
+def imports(source: str) -> Iterator[tuple[int, int, str]]:
+    """(line, relative level, dotted name) of every import in `source`, wherever it stands; the name is "" for `from . import x`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, 0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, node.level, node.module or ""
+
+
+def imported_packages(source: str) -> Iterator[tuple[int, str]]:
+    """(line, top-level package) of every absolute import in `source`."""
+    return ((line, name.split(".")[0]) for line, level, name in imports(source) if level == 0)
+
+
+def logic(source: str) -> list[int]:
+    """Lines of `source` with a statement that is neither a docstring, an import nor `__all__`."""
+    lines = []
+    for node in ast.parse(source).body:
+        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        is_list = isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
+        if not (is_text or is_list or isinstance(node, ast.Import | ast.ImportFrom)):
+            lines.append(node.lineno)
+    return lines
+
+
+def prints(source: str) -> list[int]:
+    """Lines of `source` that call print."""
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    return [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+
+
+def long_bodies(source: str) -> list[str]:
+    """Functions of `source` whose body, without docstring, is longer than MAX_BODY_LINES."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
+            if body and (body[-1].end_lineno or 0) - body[0].lineno >= MAX_BODY_LINES:
+                found.append(node.name)
+    return found
+
+
+def sources(*folders: str) -> list[Path]:
+    """All Python files under the folders of the repository."""
+    files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    assert files, f"no Python file under {folders}: the layout has changed, and this test with it"
+    return files
+
+
+def importers(folder: str, packages: set[str]) -> list[str]:
+    """file:line of every absolute import of one of `packages` under the folder."""
+    found = ((path, line, name) for path in sources(folder) for line, name in imported_packages(path.read_text()))
+    return [place(path, line) for path, line, name in found if name in packages]
+
+
+def place(path: Path, line: int | str) -> str:
+    return f"{path.relative_to(ROOT)}:{line}"
+
+
+def test_shared_core_imports_no_system() -> None:
+    assert importers("projects/eocore", set(SYSTEMS)) == []
+
+
+@pytest.mark.parametrize("system", [system for system in SYSTEMS if (PROJECTS / system).is_dir()])
+def test_a_system_imports_no_other(system: str) -> None:
+    assert importers(f"projects/{system}", set(SYSTEMS) - {system}) == []
+
+
+def test_checkpoint_files_import_only_what_a_bare_environment_has() -> None:
+    allowed = CHECKPOINT_LIBRARIES | sys.stdlib_module_names
+    wrong = []
+    for path in sources("projects/earthmind/model"):
+        for line, level, name in imports(path.read_text()):
+            foreign = level == 0 and name.split(".")[0] not in allowed
+            not_flat = level > 1 or (level == 1 and "." in name)
+            if foreign or not_flat:
+                wrong.append(f"{place(path, line)} {'.' * level}{name}")
+    assert wrong == []
+
+
+def test_checkpoint_files_lie_in_one_flat_folder() -> None:
+    folders = [path.name for path in (PROJECTS / "earthmind" / "model").iterdir() if path.is_dir() and path.name != "__pycache__"]
+    assert folders == []
+
+
+def test_only_the_strategy_touches_deepspeed() -> None:
+    assert [entry for entry in importers("projects", {"deepspeed"}) if not entry.startswith("projects/eocore/train/strategy.py:")] == []
+
+
+@pytest.mark.parametrize("folder", ["projects", "tools", "tests", "configs"])
+def test_nothing_imports_torchvision(folder: str) -> None:
+    assert importers(folder, {"torchvision"}) == []
+
+
+def test_packages_hold_no_logic_in_init() -> None:
+    files = [path for path in sources("projects") if path.name == "__init__.py"]
+    assert [place(path, line) for path in files for line in logic(path.read_text())] == []
+
+
+def test_packages_do_not_print() -> None:
+    assert [place(path, line) for path in sources("projects") for line in prints(path.read_text())] == []
+
+
+def test_files_stay_readable() -> None:
+    counts = {path: len(path.read_text().splitlines()) for path in sources("projects", "tools", "tests", "configs")}
+    assert [place(path, count) for path, count in counts.items() if count > MAX_FILE_LINES] == []
+
+
+def test_functions_stay_readable() -> None:
+    assert [place(path, name) for path in sources("projects", "tools") for name in long_bodies(path.read_text())] == []
+
+
+class TestTheReading:
+    """The rules above see what they look for."""
+
+    def test_imports_inside_functions_count(self) -> None:
+        assert list(imports("def f():\n    from earthmind.model import x\n    import a.b\n")) == [(2, 0, "earthmind.model"), (3, 0, "a.b")]
+
+    def test_relative_imports_are_no_packages(self) -> None:
+        source = "from . import x\nfrom ..earthmind import y\nimport torch.nn\n"
+        assert list(imported_packages(source)) == [(3, "torch")]
+        assert list(imports(source))[:2] == [(1, 1, ""), (2, 2, "earthmind")]
+
+    def test_logic_is_all_but_docstring_imports_and_all(self) -> None:
+        assert logic('"""Doc."""\nfrom a import b\n__all__ = ["b"]\nVALUE = 3\n') == [4]
+
+    def test_print_is_found_and_a_method_of_that_name_is_not(self) -> None:
+        assert prints("print(1)\nconsole.print(2)\n") == [1]
+
+    def test_a_docstring_is_not_part_of_the_body(self) -> None:
+        body = "".join(f"    x = {n}\n" for n in range(MAX_BODY_LINES))
+        assert long_bodies(f'def f():\n    """Doc."""\n{body}') == []
+        assert long_bodies(f"def f():\n{body}    return x\n") == ["f"]

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# The main job on embedded data, end to end: set up, make data, train, convert, evaluate, report.
+set -euo pipefail
+# shellcheck source=tools/stages.sh
+source "$(dirname "${BASH_SOURCE[0]}")/stages.sh"
+
+usage() {
+    cat <<'HELP'
+Usage: bash tools/demo.sh [--quick] [--out DIR] [--gpus N]
+
+Sets up its own environment, makes a small synthetic world (Sentinel-2, Sentinel-1, RGB), trains a small model on it
+from scratch, converts it, evaluates the converted model on the held-out test split, and writes DIR/report.html.
+Safe to run again: the environment is re-used, the files of the last run under DIR are replaced.
+
+  --quick      fewer scenes and steps: shows that every stage works, not what the model can learn
+  --out DIR    where everything is written (default: work_dirs/demo, with --quick work_dirs/demo_quick)
+  --gpus N     training processes, one on each GPU (default: all GPUs; 2 processes on the CPU where there is none)
+
+Environment variables: DEEPSPEED (default deepspeed_zero2) and those of tools/setup_env.sh.
+HELP
+}
+
+num_gpus() { # the GPUs of this machine, 0 without a driver
+    nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true
+}
+
+CONFIG=configs/earthmind/earthmind_tiny_synthetic.py
+QUICK=0
+OUT=
+GPUS=
+while (($#)); do
+    case $1 in
+        --quick) QUICK=1; shift ;;
+        --out) need_value "$1" $#; OUT=$2; shift 2 ;;
+        --gpus) need_value "$1" $#; GPUS=$2; shift 2 ;;
+        -h | --help) usage; exit 0 ;;
+        *) fail "unknown option '$1'. See --help." ;;
+    esac
+done
+FOUND_GPUS=$(num_gpus)
+if [[ -z $GPUS ]]; then
+    GPUS=$((FOUND_GPUS > 0 ? FOUND_GPUS : 2))
+fi
+[[ $GPUS =~ ^[1-9][0-9]*$ ]] || fail "--gpus takes a number from 1 on, found '$GPUS'."
+((FOUND_GPUS == 0 || GPUS <= FOUND_GPUS)) || fail "--gpus $GPUS, but this machine has $FOUND_GPUS. Give --gpus $FOUND_GPUS or less."
+
+if ((QUICK)); then
+    OUT=${OUT:-$REPO_ROOT/work_dirs/demo_quick}
+    SCENES=(--train 48 --val 8 --test 16)
+    OPTIONS=(training.max_iters=20)
+else
+    OUT=${OUT:-$REPO_ROOT/work_dirs/demo}
+    SCENES=(--train 1000 --val 50 --test 100)
+    OPTIONS=()
+fi
+[[ $OUT == /* ]] || OUT=$PWD/$OUT
+export DEEPSPEED=${DEEPSPEED:-deepspeed_zero2}
+VENV_PYTHON=$REPO_ROOT/.venv/bin/python
+MADE_HERE=$OUT/.made_by_demo
+DATA=$OUT/data
+RUN=$OUT/run
+MODEL=$OUT/model
+LOGS=$OUT/logs
+OPTIONS+=(data_root="$DATA")
+STAGE_COUNT=6
+
+cd "$REPO_ROOT"
+[[ -e $MADE_HERE || -z $(ls -A "$OUT" 2>/dev/null) ]] || fail "$OUT holds files that the demo did not write, so it is left alone. Name another folder with --out."
+{ mkdir -p "$OUT" && touch "$MADE_HERE"; } || fail "cannot write to $OUT. Name another folder with --out."
+rm -rf "$RUN" "$MODEL" "$OUT/evaluation"
+stage "set up the environment" "$LOGS/1_setup.log" bash tools/setup_env.sh --extras train,eval
+export PATH=$REPO_ROOT/.venv/bin:$PATH
+stage "make the synthetic world" "$LOGS/2_data.log" "$VENV_PYTHON" tools/make_synthetic.py --out "$DATA" "${SCENES[@]}"
+stage "train on $GPUS processes" "$LOGS/3_train.log" bash tools/dist.sh train "$CONFIG" "$GPUS" --work-dir "$RUN" --cfg-options "${OPTIONS[@]}"
+stage "convert" "$LOGS/4_convert.log" "$VENV_PYTHON" tools/convert_to_hf.py "$CONFIG" --pth-model "$RUN/latest" --save-path "$MODEL"
+stage "evaluate on the test split" "$LOGS/5_evaluate.log" "$VENV_PYTHON" tools/test.py "$CONFIG" --model "$MODEL" --out "$OUT/evaluation" --cfg-options data_root="$DATA"
+stage "report" "$LOGS/6_report.log" "$VENV_PYTHON" tools/report.py --evaluation "$OUT/evaluation" --scalars "$RUN/scalars.jsonl" --out "$OUT"
+printf '\nReport: %s\nModel:  %s\n' "$OUT/report.html" "$MODEL"
