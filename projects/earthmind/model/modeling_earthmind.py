@@ -80,7 +80,10 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def encode(self, tiles: Tensor) -> Tensor:
         """Vision tokens (T, N, D) of tiles (T, C, P, P) uint8."""
-        pixels = ((tiles.to(self.pixel_mean.dtype) / 255.0) - self.pixel_mean) / self.pixel_std
+        return self.encode_pixels(((tiles.to(self.pixel_mean.dtype) / 255.0) - self.pixel_mean) / self.pixel_std)
+
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        """Vision tokens (T, N, D) of normalised tiles (T, C, P, P)."""
         patches = self.vision_tower(pixel_values=pixels.to(self.vision_tower.dtype), return_dict=True).last_hidden_state[:, 1:]
         return self.projector(self._pixel_shuffle(patches))
 

@@ -31,6 +31,8 @@ from .prompting import (
 MODALITIES = ("rgb", "multispectral", "sar")
 PUBLISHED_ORDER = ("sar", "rgb")
 """Order of two images given without names: the published multi-image call takes SAR first."""
+MODALITY_ORDER = ("sar", "rgb", "multispectral")
+"""Order of the sensors' tokens at one place; the published code puts a place's SAR tokens before its RGB tokens."""
 DEFAULT_PRESENTATION = {
     "rgb": {"views": [["red", "green", "blue"]], "stretch": {"method": "range", "low": 0, "high": 255}},
     "multispectral": {"views": [["B04", "B03", "B02"]], "stretch": {"method": "percentile", "low": 2, "high": 98}},
@@ -58,6 +60,7 @@ class EarthMindProcessor(ProcessorMixin):
         num_channels: channels of the vision tower's patch embedding.
         presentation: modality -> rule (see `presentation`).
         token_order: "place" (published: all sensors of a place, then the next place, in one block) or "modality" (a named block a sensor).
+        modality_order: order of the sensors within a place or of their blocks; names every modality.
         grounding_size: side of the SAM 2 image [px].
         grounding: "first" (one image a sample) or "all" (one a modality).
         grounding_order: which modality is drawn on first.
@@ -76,6 +79,7 @@ class EarthMindProcessor(ProcessorMixin):
         num_channels: int = 3,
         presentation: Mapping[str, Any] | None = None,
         token_order: str = "place",
+        modality_order: Sequence[str] = MODALITY_ORDER,
         grounding_size: int = 1024,
         grounding: str = "first",
         grounding_order: Sequence[str] = ("sar", "rgb", "multispectral"),
@@ -84,7 +88,7 @@ class EarthMindProcessor(ProcessorMixin):
         self.tile_size, self.min_tiles, self.max_tiles, self.use_thumbnail = tile_size, min_tiles, max_tiles, use_thumbnail
         self.tile_tokens, self.num_channels = tuple(tile_tokens), num_channels
         self.presentation = {**DEFAULT_PRESENTATION, **{name: dict(rule) for name, rule in (presentation or {}).items()}}
-        self.token_order, self.template = token_order, template
+        self.token_order, self.modality_order, self.template = token_order, tuple(modality_order), template
         self.grounding_size, self.grounding, self.grounding_order = grounding_size, grounding, tuple(grounding_order)
         self._check_choices()
         super().__init__(tokenizer, chat_template=chat_template or jinja_template(get_template(template)))
@@ -97,6 +101,8 @@ class EarthMindProcessor(ProcessorMixin):
         unknown = sorted({*self.presentation, *self.grounding_order} - set(MODALITIES))
         if unknown:
             raise ValueError(f"modalities {unknown} are unknown; choices: {', '.join(MODALITIES)}.")
+        if sorted(self.modality_order) != sorted(MODALITIES):
+            raise ValueError(f"modality_order={list(self.modality_order)} must name each modality once: {', '.join(MODALITIES)}.")
 
     def _token_id(self, token: str) -> int:
         number = self.tokenizer.convert_tokens_to_ids(token)
@@ -160,7 +166,7 @@ class EarthMindProcessor(ProcessorMixin):
         Raises:
             SampleError: counts or sizes disagree. SampleTooLongError: more than `max_length` tokens.
         """
-        scenes = {name: as_scene(images[name]) for name in MODALITIES if name in images}
+        scenes = {name: as_scene(images[name]) for name in self.modality_order if name in images}
         unknown = sorted(set(images) - set(MODALITIES))
         if unknown:
             raise SampleError(f"{sample_id}: modalities {unknown} are unknown; choices: {', '.join(MODALITIES)}.")
@@ -227,7 +233,7 @@ class EarthMindProcessor(ProcessorMixin):
         return self._encode_pieces(images, [Piece(prompt, True, False)], with_grounding)
 
     def _encode_pieces(self, images: Mapping[str, Any], pieces: list[Piece], with_grounding: bool) -> dict[str, Any]:
-        scenes = {name: as_scene(images[name]) for name in MODALITIES if name in images}
+        scenes = {name: as_scene(images[name]) for name in self.modality_order if name in images}
         tiles, group, streams = self._tiles(scenes)
         blocks = self._blocks(streams, len(tiles), [])
         sample = {"tiles": tiles, "tile_group": group, "tokens_per_tile": self._tokens_per_tile, **self._splice(pieces, blocks, 0, "prompt")}
