@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from eocore.data.questions import Options
+from eocore.data.land_map import QuestionOptions
 from eocore.data.synthetic import write_world
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--object-share", type=float, default=0.25, help="share of phrases that name one object, not a class")
     arguments = parser.parse_args()
     counts = {"train": arguments.train, "val": arguments.val, "test": arguments.test}
-    options = Options(object_share=arguments.object_share)
+    options = QuestionOptions(object_share=arguments.object_share)
     with Progress() as progress:
         bar = progress.add_task("scenes", total=sum(counts.values()))
         written = write_world(

@@ -15,6 +15,19 @@ DARK_PAIR = (WATER, BARE)
 BRIGHT_PAIR = (FOREST, CROPS)
 """Alike in SAR (both scatter in their volume), unlike in the optical."""
 
+KINDS = {"grass": 0.18, "coast": 0.24, "forest": 0.18, "crops": 0.18, "bare": 0.22}
+"""Shares of the kinds of scene, such that each class but the built area is about equally often the one that covers most."""
+BOTH_PAIRS = 0.7
+PAIR_BROKEN = 0.2
+"""Share of the pairs of which only one class is drawn: otherwise knowing one class would tell of the other."""
+SECOND_OBJECT = 0.3
+
+HIDDEN = (0.45, 0.7)
+"""Share of an object under the clouds: enough to lose its outline, too little to lose its name."""
+COVER = (0.4, 0.65)
+"""Share of a cloudy image under the clouds."""
+CLOUD_TRIES = 8
+
 GAP_PX = 3
 """Between objects, so that two of a like backscatter stay two shapes in SAR."""
 LARGEST_COUNT = 4
@@ -22,8 +35,6 @@ LARGEST_COUNT = 4
 PLACING_TRIES = 25
 KEPT_SHARE = 0.65
 """An object that has to give way to its neighbours by more than the rest is put elsewhere."""
-PAIR_BROKEN = 0.15
-"""Share of the pairs of which only one class is drawn: otherwise knowing one class would tell of the other."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +82,15 @@ def draw_layout(rng: np.random.Generator, size: int) -> Layout:
 
 def _plan_scene(rng: np.random.Generator) -> tuple[int, list[_Plan]]:
     """The background class and the objects; a background never carries an object that SAR could not tell from it."""
-    kind = rng.choice(["grass", "coast", "forest", "crops", "bare"], p=[0.36, 0.16, 0.16, 0.16, 0.16])
+    kind = rng.choice(list(KINDS), p=list(KINDS.values()))
     blocks = [_Plan(BUILDINGS, "block", rng.uniform(0.017, 0.03)) for _ in range(rng.integers(0, LARGEST_COUNT + 1))]
     if kind == "grass":
-        first, second = rng.permutation([DARK_PAIR, BRIGHT_PAIR])
-        others = _pair(first, rng) + (_pair(second, rng) if rng.random() < 0.5 else [])
-        return GRASS, blocks + others
+        pairs = [DARK_PAIR, BRIGHT_PAIR] if rng.random() < BOTH_PAIRS else [DARK_PAIR if rng.random() < 0.5 else BRIGHT_PAIR]
+        return GRASS, blocks + [plan for pair in pairs for plan in _pair(pair, rng)]
     if kind == "coast":
-        others = [_object(BARE, rng)] if rng.random() < 0.7 else []
-        others += _pair(BRIGHT_PAIR, rng) if rng.random() < 0.5 else []
-        return GRASS, [_Plan(WATER, "coast", rng.uniform(0.42, 0.55)), *blocks, *others]
-    pair, background = {"forest": (DARK_PAIR, FOREST), "crops": (DARK_PAIR, CROPS), "bare": (BRIGHT_PAIR, BARE)}[kind]
+        others = ([_object(BARE, rng)] if rng.random() < 0.6 else []) + (_pair(BRIGHT_PAIR, rng) if rng.random() < 0.7 else [])
+        return GRASS, [_Plan(WATER, "coast", rng.uniform(0.5, 0.58)), *blocks, *others]
+    background, pair = {"forest": (FOREST, DARK_PAIR), "crops": (CROPS, DARK_PAIR), "bare": (BARE, BRIGHT_PAIR)}[kind]
     meadows = [_object(GRASS, rng)] if rng.random() < 0.5 else []
     return background, blocks + _pair(pair, rng) + meadows
 
@@ -92,7 +101,7 @@ def _pair(classes: tuple[int, int], rng: np.random.Generator) -> list[_Plan]:
     if rng.random() < PAIR_BROKEN:
         order = order[:1]
     plans = [_object(number, rng) for number in order]
-    if rng.random() < 0.35:
+    if rng.random() < SECOND_OBJECT:
         plans.append(_object(int(rng.choice(order)), rng))
     return plans
 
@@ -156,11 +165,21 @@ def _band(plan: _Plan, rng: np.random.Generator, row: np.ndarray, column: np.nda
     return np.abs(across + bank - rng.uniform(0.2, 0.8)) < plan.area / 2
 
 
-def draw_clouds(layout: Layout, rng: np.random.Generator, *, hidden: tuple[float, float] = (0.45, 0.72)) -> np.ndarray:
-    """(H, W) bool, where clouds hide the ground: a share within `hidden` of every object, of all buildings together, and in between alike.
+def draw_clouds(layout: Layout, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) bool, where clouds hide the ground.
 
-    A smooth random field is cut at a height that differs from object to object, so that the share comes out as drawn.
+    They cover a share within `HIDDEN` of every object and of all buildings together (so that some buildings are hidden whole), and, as
+    far as a few tries reach it, a share within `COVER` of the image.
     """
+    for _ in range(CLOUD_TRIES):
+        clouds = _try_clouds(layout, rng)
+        if COVER[0] <= clouds.mean() <= COVER[1]:
+            break
+    return clouds
+
+
+def _try_clouds(layout: Layout, rng: np.random.Generator) -> np.ndarray:
+    """A smooth random field cut at a height that differs from object to object, so that the shares come out as drawn."""
     size = len(layout.class_map)
     height = gaussian_filter(rng.normal(size=(size, size)), size / 9, mode="reflect")
     height += 0.35 * height.std() * _unit(gaussian_filter(rng.normal(size=(size, size)), size / 32, mode="reflect"))
@@ -168,7 +187,7 @@ def draw_clouds(layout: Layout, rng: np.random.Generator, *, hidden: tuple[float
     numbers = [int(number) for number in np.unique(units) if number]
     level = np.zeros(int(units.max()) + 1)
     for number in numbers:
-        level[number] = np.quantile(height[units == number], 1 - rng.uniform(*hidden))
+        level[number] = np.quantile(height[units == number], 1 - rng.uniform(*HIDDEN))
     nearest = distance_transform_edt(units == 0, return_distances=False, return_indices=True)
     cut = gaussian_filter(level[units[tuple(nearest)]], 1.5, mode="nearest")
     return height > cut

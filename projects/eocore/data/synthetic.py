@@ -17,8 +17,9 @@ from rasterio.transform import from_origin
 
 from eocore.errors import ConfigError
 
+from .land_map import LandClass, LandMap, QuestionOptions
 from .landscape import BARE, BUILDINGS, CROPS, FOREST, GRASS, WATER, Layout, draw_clouds, draw_layout
-from .questions import LandClass, Landscape, Options, Questions, describe_landscape
+from .questions import Questions, describe_landscape
 from .spectra import OPTICAL_BANDS, SAR_BANDS, digital_numbers, optical_scene, sar_scene, true_colour
 from .writers import SceneNotes, write_annotations
 
@@ -27,7 +28,7 @@ CLASSES = {
     WATER: LandClass("water", "lake", "lakes"),
     FOREST: LandClass("forest", "forest", "forests"),
     CROPS: LandClass("cropland", "field", "fields"),
-    BUILDINGS: LandClass("built area", "building", "buildings", countable=True),
+    BUILDINGS: LandClass("built area", "building", "buildings"),
     BARE: LandClass("bare ground", "bare area", "bare areas"),
     GRASS: LandClass("grass", "meadow", "meadows"),
 }
@@ -63,7 +64,7 @@ class SyntheticScene:
     questions: Questions
 
 
-def make_scene(split: str, number: int, *, seed: int = 0, size: int = 96, options: Options | None = None) -> SyntheticScene:
+def make_scene(split: str, number: int, *, seed: int = 0, size: int = 96, options: QuestionOptions | None = None) -> SyntheticScene:
     """Scene `number` of a split, a pure function of the arguments: other scenes, splits and counts do not change it.
 
     Raises:
@@ -77,8 +78,9 @@ def make_scene(split: str, number: int, *, seed: int = 0, size: int = 96, option
     layout = draw_layout(ground, size)
     clouds = draw_clouds(layout, sky) if sky.random() < CLOUDY_SHARE else None
     optical, sar = optical_scene(layout, clouds, look), sar_scene(layout, look)
-    landscape = Landscape(layout.class_map, CLASSES, layout.objects, layout.nouns, None if clouds is None else ~clouds)
-    questions = describe_landscape(landscape, ask, options=options or Options())
+    visible = None if clouds is None else ~clouds
+    land = LandMap(layout.class_map, CLASSES, layout.objects, countable=frozenset({BUILDINGS}), nouns=layout.nouns, visible=visible)
+    questions = describe_landscape(land, ask, options=options)
     return SyntheticScene(f"{split}_{number:05d}", layout, optical, sar, clouds, questions)
 
 
@@ -88,7 +90,7 @@ def write_world(
     *,
     seed: int = 0,
     size: int = 96,
-    options: Options | None = None,
+    options: QuestionOptions | None = None,
     on_scene: Callable[[], None] | None = None,
 ) -> dict[str, dict[str, int]]:
     """Number of entries by split and annotation file; the world lies under `root`, one folder per split.

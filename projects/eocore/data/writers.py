@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from eocore.data.masks import encode_rle, mask_to_box
+from eocore.errors import DataError
 
-from eocore.data.masks import encode_rle
-
-from .questions import LandClass, Phrase, Questions
+from .land_map import LandClass
+from .phrases import Phrase
+from .questions import Questions
 
 CAPTION_PROMPTS = ("Describe the scene.", "What does the image show?")
 REFER_FILE = "refs(unc).p"
@@ -115,7 +116,7 @@ def mcq_entries(scene: SceneNotes) -> list[dict[str, Any]]:
             "question": choice.text,
             "candidate": list(choice.candidates),
             "answer": choice.answer,
-            "task_type": choice.task_type,
+            "task_type": choice.kind,
             **scene.flags,
         }
         for choice in scene.questions.choices
@@ -185,14 +186,16 @@ def refer_tables(scenes: list[SceneNotes], *, split: str, classes: Mapping[int, 
 
 def _annotation(phrase: Phrase, *, number: int, image_id: int) -> dict[str, Any]:
     """A COCO annotation; the box is (x, y, width, height) [px]."""
-    rows, columns = np.nonzero(phrase.mask)
-    left, top = int(columns.min()), int(rows.min())
+    box = mask_to_box(phrase.mask)
+    if box is None:
+        raise DataError(f"'{phrase.text}' points at no pixel; an annotation needs a mask with one at least. Ask for larger areas only.")
+    left, top, right, bottom = box
     return {
         "id": number,
         "image_id": image_id,
         "category_id": phrase.class_id,
         "segmentation": encode_rle(phrase.mask),
-        "bbox": [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top],
+        "bbox": [left, top, right - left, bottom - top],
         "area": int(phrase.mask.sum()),
         "iscrowd": 0,
     }
