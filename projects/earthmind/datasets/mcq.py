@@ -19,7 +19,7 @@ class EarthMindBenchDataset(RecordDataset):
     """Multiple choice and open questions with the published prompt: `<image>`, the question, and each candidate on its own line.
 
     The sample id is the file's stem, the image's, and the number of the entry, because one image has many questions. Meta holds
-    `answer`, `candidates` (multiple choice), `type` (the task type) and the plain further fields.
+    `image` (the stem), `answer`, `candidates` (multiple choice), `type` (the task type) and the plain further fields.
 
     Args:
         annotations: the JSON file.
@@ -54,7 +54,8 @@ class EarthMindBenchDataset(RecordDataset):
         stem = stem_of(entry.text("file_name"))
         answer = entry.text("answer")
         question = place_image("\n".join([f"{IMAGE_PLACE}{entry.text('question')}", *candidates]), entry.source, has_image=True)
-        meta = entry.extras("file_name", "question", "answer", "task_type") | {"answer": answer, "type": entry.text("task_type")}
+        meta = entry.extras("file_name", "question", "answer", "task_type")
+        meta |= {"image": stem, "answer": answer, "type": entry.text("task_type")}
         return Record(
             sample_id=f"{numbered}-{stem}",
             images=self.locate_images(stem, entry.source),

@@ -25,8 +25,8 @@ Grouping = Literal["image", "expression"]
 class ReferDataset(RecordDataset):
     """The published form of RefSegRS, RRSIS-D, RISBench and the SAR set.
 
-    The pickle is read without running anything in it. Meta holds `image_size` [height, width] and the refs' plain further fields
-    (for grouped records those on which all refs agree). The phrase is kept as written; ComposeReferring makes the conversation.
+    The pickle is read without running anything in it. Meta holds `image` (the file name), `image_size` [height, width] and the refs' plain
+    further fields (for grouped records those on which all refs agree). The phrase is kept as written; ComposeReferring makes turns of it.
 
     Args:
         annotations: `refs(unc).p`.
@@ -164,7 +164,7 @@ class ReferringJsonlDataset(RecordDataset):
     """Our own form: JSON lines (or a JSON list) of {sample_id, image, height, width, expression, mask}.
 
     `mask` is a COCO RLE, a list of polygon rings, {"box": [x0, y0, x1, y1]}, {"path": file below the annotations' folder, "value": class
-    number or nothing}, or null for a phrase without a target. Meta holds `image_size` and the plain further fields.
+    number or nothing}, or null for a phrase without a target. Meta holds `image`, `image_size` and the plain further fields.
 
     Args:
         annotations: the file.

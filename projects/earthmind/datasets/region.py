@@ -20,19 +20,20 @@ QUESTION = "Please give me a short description of the region in the picture mark
 class OspreyRegionDataset(RecordDataset):
     """A list of {file_name, height, width, description: [texts], annotation: [{segmentation}]}, the two lists in the same order.
 
-    Meta holds `answer` (the last description), `image_size` [height, width] and the plain further fields.
+    Meta holds `image` (the file name), `answer` (the last description), `image_size` [height, width] and the plain further fields.
 
     Args:
         annotations: the JSON file.
         images: modality -> image source; `{name}` is the file name.
         group: "region" = one record for each region (evaluation), "image" = one conversation about all regions of an image (training).
+        introduction: put before the first question; `{regions}` becomes "region1<region>, region2<region>, ...", `{count}` their number.
         question: asked about each region; `{number}` is its number in the conversation.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
 
     Raises:
-        ConfigError: unknown group, or a question without `{number}`.
+        ConfigError: unknown group, or a text without its place.
         AnnotationError: an entry breaks the form.
     """
 
@@ -42,6 +43,7 @@ class OspreyRegionDataset(RecordDataset):
         annotations: str,
         images: Mapping[str, Mapping[str, Any]],
         group: Literal["region", "image"] = "region",
+        introduction: str = INTRODUCTION,
         question: str = QUESTION,
         transforms: Sequence[Mapping[str, Any]] = (),
         limit: int | None = None,
@@ -49,8 +51,8 @@ class OspreyRegionDataset(RecordDataset):
     ) -> None:
         if group not in ("region", "image"):
             raise ConfigError(f"OspreyRegionDataset: group must be 'region' or 'image', found '{group}'.")
-        _check_question(question)
-        self.group, self.question = group, question
+        _check_texts(introduction, question)
+        self.group, self.introduction, self.question = group, introduction, question
         super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
 
     def parse(self, path: Path) -> list[Record]:
@@ -76,7 +78,7 @@ class OspreyRegionDataset(RecordDataset):
             Record(
                 sample_id=numbered if self.group == "image" else f"{numbered}-{number}",
                 images=images,
-                turns=region_turns([text for text, _ in group], question=self.question),
+                turns=region_turns([text for text, _ in group], introduction=self.introduction, question=self.question),
                 regions=tuple(mask for _, mask in group),
                 task="region",
                 source=entry.source if self.group == "image" else annotations[number].source,
@@ -95,13 +97,14 @@ class CocoRegionDataset(RecordDataset):
     Args:
         annotations: the JSON file (rsvg_test.json).
         images: modality -> image source; `{name}` is the file name.
+        introduction: as OspreyRegionDataset.
         question: asked about the region; `{number}` is 1.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
 
     Raises:
-        ConfigError: a question without `{number}`.
+        ConfigError: a text without its place.
         AnnotationError: an entry breaks the form, or one image's caption stands for several regions.
     """
 
@@ -110,13 +113,14 @@ class CocoRegionDataset(RecordDataset):
         *,
         annotations: str,
         images: Mapping[str, Mapping[str, Any]],
+        introduction: str = INTRODUCTION,
         question: str = QUESTION,
         transforms: Sequence[Mapping[str, Any]] = (),
         limit: int | None = None,
         name: str = "",
     ) -> None:
-        _check_question(question)
-        self.question = question
+        _check_texts(introduction, question)
+        self.introduction, self.question = introduction, question
         super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
 
     def parse(self, path: Path) -> list[Record]:
@@ -142,7 +146,7 @@ class CocoRegionDataset(RecordDataset):
         return Record(
             sample_id=region.identifier("id"),
             images=self.locate_images(name, region.source),
-            turns=region_turns([caption], question=self.question),
+            turns=region_turns([caption], introduction=self.introduction, question=self.question),
             regions=(mask,),
             task="region",
             source=region.source,
@@ -150,14 +154,14 @@ class CocoRegionDataset(RecordDataset):
         )
 
 
-def region_turns(descriptions: Sequence[str], *, question: str) -> tuple[Turn, ...]:
+def region_turns(descriptions: Sequence[str], *, introduction: str, question: str) -> tuple[Turn, ...]:
     """A conversation that introduces all regions, then asks about each in turn; every region has its `<region>` once, in order."""
     regions = ", ".join(f"region{number}{REGION_PLACE}" for number in range(1, len(descriptions) + 1))
-    introduction = f"{IMAGE_PLACE}\n{INTRODUCTION.format(count=len(descriptions), regions=regions)}\n"
+    opening = f"{IMAGE_PLACE}\n{introduction.replace('{count}', str(len(descriptions))).replace('{regions}', regions)}\n"
     turns: list[Turn] = []
     for number, description in enumerate(descriptions, start=1):
         asked = question.replace("{number}", str(number))
-        turns += [Turn("user", asked if turns else introduction + asked), Turn("assistant", description)]
+        turns += [Turn("user", asked if turns else opening + asked), Turn("assistant", description)]
     return tuple(turns)
 
 
@@ -176,8 +180,9 @@ def _claim(captioned: dict[int, str], image: Entry, region: Entry) -> None:
     captioned[number] = region.source
 
 
-def _check_question(question: str) -> None:
-    if "{number}" not in question or IMAGE_PLACE in question or REGION_PLACE in question:
-        raise ConfigError(
-            f"region dataset: question must hold {{number}} and neither {IMAGE_PLACE} nor {REGION_PLACE}, found {question!r}."
-        )
+def _check_texts(introduction: str, question: str) -> None:
+    for argument, text, place in (("introduction", introduction, "{regions}"), ("question", question, "{number}")):
+        if text.count(place) != 1 or IMAGE_PLACE in text or REGION_PLACE in text:
+            raise ConfigError(
+                f"region dataset: {argument} must hold {place} once, and neither {IMAGE_PLACE} nor {REGION_PLACE}; found {text!r}."
+            )

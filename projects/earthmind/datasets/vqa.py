@@ -22,7 +22,7 @@ class LlavaDataset(RecordDataset):
     """Conversations about an image, or about none.
 
     `<image>` may stand anywhere in the first question; where it is left out it is put before it, as the published code does. Plain
-    further fields (`type`, `cloudy`) become the record's meta, beside `answer`, the last answer.
+    further fields (`type`, `cloudy`) become the record's meta, beside `image`, as the entry names it, and `answer`, the last answer.
 
     Args:
         annotations: JSON list, or JSON lines of the same objects.
@@ -78,7 +78,7 @@ class LlavaDataset(RecordDataset):
             turns=turns,
             task=self.task,
             source=entry.source,
-            meta={**entry.extras(*FIELDS), "answer": turns[-1].text},
+            meta=entry.extras(*FIELDS) | ({"image": entry.text("image")} if "image" in entry.values else {}) | {"answer": turns[-1].text},
         )
 
     def _distinct(self, records: list[Record]) -> list[Record]:

@@ -44,11 +44,11 @@ def collate(samples: Sequence[Mapping[str, Any]], *, pad_token_id: int, row_leng
         left_pad: fill in front (generation); an `attention_mask` comes with it.
 
     Returns:
-        input_ids, labels, position_ids (R, S); tiles (T, C, P, P) uint8; tile_group (2, T); placeholder_index, vision_index (I,)
+        input_ids, labels, position_ids (R, S); tiles (T, C, P, P) uint8; tile_group (2, T); tile_sample (T,); placeholder_index, vision_index (I,)
         (flat token place <- flat vision token); label_index, label_target (M,), label_weight (M,) (1 / scored tokens of the sample
         / samples); seg_index, seg_row (K,), seg_sample, seg_slot (K,), seg_columns (K, A) (-1 filled), seg_weight (K,);
         masks (K, S, S) uint8; grounding_images (G, 3, S, S) uint8; grounding_owner (G,); num_slots, num_grounded, num_samples,
-        num_tokens int; sample_ids list.
+        num_tokens int; sample_ids, seg_counts, seg_seeds lists (the latter two per sample with masks).
     """
     rows = pack_rows([len(sample["input_ids"]) for sample in samples], row_length)
     width = max(sum(len(samples[index]["input_ids"]) for index in row) for row in rows)
@@ -109,17 +109,17 @@ class _Layout:
 
 
 def _vision(samples: Sequence[Mapping[str, Any]], layout: _Layout) -> dict[str, Any]:
-    tiles, groups, placeholders, sources = [], [], [], []
-    tile_offset = place_offset = view_offset = token_offset = 0
+    tiles, groups, placeholders, sources, owners = [], [], [], [], []
+    place_offset = view_offset = token_offset = 0
     for index, sample in enumerate(samples):
         count = len(sample["tiles"])
         if not count:
             continue
         tiles.append(sample["tiles"])
+        owners.append(torch.full((count,), index))
         groups.append(sample["tile_group"] + torch.tensor([[place_offset], [view_offset]]))
         placeholders.append(sample["placeholder_index"] + layout.start[index])
         sources.append(sample["vision_index"] + token_offset)
-        tile_offset += count
         place_offset += int(sample["tile_group"][0].max()) + 1
         view_offset += int(sample["tile_group"][1].max()) + 1
         token_offset += count * sample["tokens_per_tile"]
@@ -128,6 +128,7 @@ def _vision(samples: Sequence[Mapping[str, Any]], layout: _Layout) -> dict[str, 
     return {
         "tiles": torch.cat(tiles),
         "tile_group": torch.cat(groups, dim=1),
+        "tile_sample": torch.cat(owners),
         "placeholder_index": torch.cat(placeholders),
         "vision_index": torch.cat(sources),
     }
@@ -170,6 +171,8 @@ def _grounding(samples: Sequence[Mapping[str, Any]], layout: _Layout) -> dict[st
         [torch.nn.functional.pad(column, (0, most - len(column)), value=-1).expand(count, -1) for column, count in zip(columns, counts, strict=True)]
     )
     batch["num_slots"] = max(counts)
+    batch["seg_counts"] = [count for count in counts if count]
+    batch["seg_seeds"] = [samples[index].get("seed", 0) for index, count in zip(grounded, counts, strict=True) if count]
     if all("masks" in samples[index] for index in grounded):
         batch["masks"] = torch.cat([samples[index]["masks"] for index in grounded])
     return batch

@@ -1,0 +1,47 @@
+# A small EarthMind (3 M parameters) that trains from scratch on a CPU: all bands go into one patch embedding.
+model = dict(
+    vision_config=dict(
+        hidden_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=384,
+        image_size=96,
+        patch_size=8,
+        num_channels=14,
+        attention_bias=True,
+        layer_scale_init_value=1.0,
+    ),
+    text_config=dict(
+        model_type="qwen2",
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+    ),
+    sam_config=dict(
+        vision_config=dict(
+            backbone_config=dict(
+                model_type="sam2_hiera_det_model",
+                hidden_size=32,
+                num_attention_heads=1,
+                image_size=[96, 96],
+                blocks_per_stage=[1, 1, 2, 1],
+                embed_dim_per_stage=[32, 64, 128, 256],
+                num_attention_heads_per_stage=[1, 2, 4, 8],
+                window_size_per_stage=[8, 4, 6, 3],
+                global_attention_blocks=[3],
+                window_positional_embedding_background_size=[6, 6],
+            ),
+            backbone_channel_list=[256, 128, 64, 32],
+            backbone_feature_sizes=[[24, 24], [12, 12], [6, 6]],
+            fpn_hidden_size=64,
+        ),
+        prompt_encoder_config=dict(hidden_size=64, image_size=96),
+        mask_decoder_config=dict(hidden_size=64, mlp_dim=256, num_attention_heads=4, iou_head_hidden_dim=64),
+    ),
+    fusion="mutual_attention",
+    grounding_fusion="gated",
+)

@@ -1,0 +1,60 @@
+# EarthMind tiny on the synthetic world, from scratch, 2 CPU cores, ZeRO-2:  bash tools/dist.sh train configs/earthmind/earthmind_tiny_synthetic.py 2
+_base_ = ["../_base_/runtime.py", "../_base_/models/earthmind_tiny.py"]
+systems = ["earthmind"]
+root = "data/synthetic/train/"
+images = dict(
+    rgb=dict(root=root + "rgb", pattern="{stem}.png", sensor="rgb_uint8"),
+    multispectral=dict(root=root + "multispectral", pattern="{stem}.tif", sensor="sentinel2_l2a"),
+    sar=dict(root=root + "sar", pattern="{stem}.tif", sensor="sentinel1_grd"),
+)
+choose = dict(
+    type="ChooseModalities",
+    settings=dict(rgb=["rgb"], optical=["multispectral"], sar=["sar"], fused=["multispectral", "sar"]),
+    weights=dict(rgb=0.1, optical=0.25, sar=0.25, fused=0.4),
+)
+refer = dict(type="ComposeReferring", num_expressions=4, templates=["Please segment {phrase} in this image."], answers=["Sure, [SEG]."])
+task = dict(
+    type="EarthMindTask",
+    model={{_base_.model}},
+    tokenizer=dict(
+        type="TrainedTokenizer",
+        path="data/synthetic/tokenizer",
+        corpus=[root + "vqa.json", root + "mcq.json", root + "caption.json", root + "region.json", root + "referring.jsonl"],
+        vocab_size=768,
+    ),
+    processor=dict(
+        max_tiles=1,
+        token_order="modality",
+        grounding_order=["multispectral", "rgb", "sar"],
+        presentation=dict(
+            rgb=dict(views=[["red", "green", "blue"] + ["zero"] * 11], stretch=dict(method="range", low=0, high=255)),
+            multispectral=dict(
+                views=[["B04", "B03", "B02", "B01", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12", "zero", "zero"]],
+                stretch=dict(method="range", low=0.0, high=0.5),
+                grounding=["B11", "B08", "B04"],
+            ),
+            sar=dict(
+                views=[["zero"] * 12 + ["VV", "VH"]],
+                stretch=dict(method="range", low=dict(VV=-28, VH=-34), high=dict(VV=2, VH=-4)),
+                grounding=["VV", "VH", "zero"],
+            ),
+        ),
+    ),
+    data=dict(
+        type="Mixture",
+        parts=[
+            dict(name="referring", weight=1.0, data=dict(type="ReferringJsonlDataset", annotations=root + "referring.jsonl", images=images, group="image", transforms=[choose, refer])),
+            dict(name="mcq", weight=0.5, data=dict(type="EarthMindBenchDataset", annotations=root + "mcq.json", images=images, transforms=[choose])),
+            dict(name="vqa", weight=0.25, data=dict(type="LlavaDataset", annotations=root + "vqa.json", images=images, transforms=[choose])),
+            dict(name="caption", weight=0.2, data=dict(type="LlavaDataset", annotations=root + "caption.json", images=images, task="caption", transforms=[choose])),
+            dict(name="region", weight=0.3, data=dict(type="OspreyRegionDataset", annotations=root + "region.json", images=images, group="image", transforms=[choose])),
+        ],
+    ),
+    batch_size=16,
+    max_length=1024,
+    num_workers=1,
+    losses=dict(num_points=1024),
+)
+training = dict(max_iters=1200)
+optimizer = dict(lr=1e-3, weight_decay=0.05)
+schedule = dict(warmup_ratio=0.05)

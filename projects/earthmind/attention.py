@@ -1,0 +1,72 @@
+"""Attention of the [SEG] tokens over the image tokens, computed for those rows only.
+
+The language model runs on whatever kernel it was given (sdpa, flash); this recomputes the queries of the [SEG] rows and the keys of
+the last layer from the states that entered it.
+"""
+
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
+MASKED = -1e30
+"""Score of a key a row must not see; finite, so that a softmax never divides 0 by 0."""
+
+
+class SegAttention:
+    """Listens to the last decoder layer while it runs, then gives the [SEG] rows of its attention.
+
+    Works with the attention modules of transformers that have q_proj, k_proj, rotary positions and optional q_norm / k_norm
+    (Qwen2, Qwen3, Llama and their relatives).
+
+    Args:
+        decoder: the language model's decoder (`get_decoder()`).
+    """
+
+    def __init__(self, decoder: nn.Module) -> None:
+        self._attention: Any = decoder.layers[-1].self_attn  # type: ignore[union-attr, index]
+        self._states: Tensor | None = None
+        self._positions: tuple[Tensor, Tensor] | None = None
+
+    def __enter__(self) -> "SegAttention":
+        self._hook = self._attention.register_forward_pre_hook(self._listen, with_kwargs=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._hook.remove()
+
+    def _listen(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._states is None:
+            self._states = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+            self._positions = kwargs["position_embeddings"]
+
+    def rows(self, seg_index: Tensor, seg_row: Tensor, position_ids: Tensor) -> Tensor:
+        """Attention (K, S) of each [SEG] over its row, mean over the heads; 0 outside its sample and after itself.
+
+        Args:
+            seg_index: (K,) flat places of the [SEG] tokens in the (R, S) rows.
+            seg_row: (K,) their rows.
+            position_ids: (R, S), restarting with every sample.
+        """
+        assert self._states is not None and self._positions is not None
+        attention, states = self._attention, self._states
+        length = states.shape[1]
+        cos, sin = (part.expand(states.shape[0], -1, -1) for part in self._positions)
+        queries = self._heads(attention.q_proj, getattr(attention, "q_norm", None), states.flatten(0, 1)[seg_index][:, None])
+        keys = self._heads(attention.k_proj, getattr(attention, "k_norm", None), states)
+        queries, _ = apply_rotary_pos_emb(queries, queries, cos.flatten(0, 1)[seg_index][:, None], sin.flatten(0, 1)[seg_index][:, None])
+        keys, _ = apply_rotary_pos_emb(keys, keys, cos, sin)
+        keys = keys.repeat_interleave(attention.num_key_value_groups, dim=1)
+        scores = (queries @ keys[seg_row].transpose(2, 3))[:, :, 0].float() * attention.scaling
+        own = seg_index % length
+        first = own - position_ids.flatten()[seg_index]
+        places = torch.arange(length, device=states.device)
+        visible = (places <= own[:, None]) & (places >= first[:, None])
+        return scores.masked_fill(~visible[:, None], MASKED).softmax(-1).mean(1)
+
+    def _heads(self, projection: nn.Module, norm: nn.Module | None, states: Tensor) -> Tensor:
+        """(B, heads, L, head_dim) of states (B, L, D)."""
+        heads = projection(states).unflatten(-1, (-1, self._attention.head_dim))
+        return (heads if norm is None else norm(heads)).transpose(1, 2)

@@ -1,0 +1,88 @@
+"""What an EarthMind model is judged by."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from earthmind.model.sensor_fusion import FusedTokens
+from eocore.errors import ConfigError
+from eocore.losses.contrastive import place_contrast
+
+ATTENTION_FLOOR = 1e-6
+"""Added to attention before the logarithm (published EarthMind)."""
+ALIGNMENTS = ("mse", "contrastive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """Weights and choices; the defaults are the published ones.
+
+    Attributes:
+        text, mask, dice, attention, alignment: weights.
+        alignment_kind: "mse" between the sensors' tokens, or "contrastive" over matching token places.
+        temperature: of the contrastive alignment.
+        num_points, oversample, importance: point sampling of the mask losses (see `eocore.losses.mask`).
+    """
+
+    text: float = 1.0
+    mask: float = 2.0
+    dice: float = 0.5
+    attention: float = 0.1
+    alignment: float = 1.0
+    alignment_kind: str = "mse"
+    temperature: float = 0.07
+    num_points: int = 12544
+    oversample: float = 3.0
+    importance: float = 0.75
+
+    def __post_init__(self) -> None:
+        if self.alignment_kind not in ALIGNMENTS:
+            raise ConfigError(f"losses.alignment_kind='{self.alignment_kind}' is unknown; choices: {', '.join(ALIGNMENTS)}.")
+
+
+def attention_loss(attention: Tensor, columns: Tensor, masks: Tensor, grid: tuple[int, int]) -> Tensor:
+    """KL divergence (K,) between each mask at token resolution and the [SEG] token's attention to the tokens of the last tile place.
+
+    Args:
+        attention: (K, S) from `SegAttention.rows`.
+        columns: (K, A) places of those tokens in the row, view by view, -1 filled.
+        masks: (K, H, W).
+        grid: (rows, columns) of tokens of one tile.
+
+    The target is the mask max-pooled to the grid, the same for every view, normalised to sum 1; the attention is not renormalised
+    over the tile, so that attention spent elsewhere costs too. Source: the published attention loss.
+    """
+    known = columns >= 0
+    seen = attention.gather(1, columns.clamp(min=0))
+    target = functional.adaptive_max_pool2d(masks[:, None].float(), grid).flatten(1)
+    target = target.repeat(1, -(-columns.shape[1] // target.shape[1]))[:, : columns.shape[1]] * known
+    target = target / target.sum(1, keepdim=True).clamp(min=1.0)
+    return torch.where(target > 0, target * (target.clamp(min=ATTENTION_FLOOR).log() - (seen + ATTENTION_FLOOR).log()), 0.0).sum(1)
+
+
+def alignment_loss(fused: FusedTokens, settings: LossSettings, tile_weight: Tensor) -> Tensor:
+    """Distance of each sensor's tokens from the other sensors' at the same places, weighted sum over tiles; 0 without pairs.
+
+    Args:
+        fused: tokens before fusion and their counterparts.
+        tile_weight: (T,) weights of the paired tiles; see `pair_weights`.
+    """
+    if settings.alignment_kind == "mse":
+        per_tile = (fused.before.float() - fused.others.float()).square().mean((1, 2))
+    else:
+        per_tile = place_contrast(fused.before, fused.others, temperature=settings.temperature)
+    return (per_tile * fused.paired.float() * tile_weight).sum()
+
+
+def pair_weights(tile_sample: Tensor, num_samples: int) -> Tensor:
+    """(T,) weight of each tile: 1 / tiles of its sample / samples, so that every sample counts alike on any number of ranks."""
+    count = torch.zeros(num_samples, device=tile_sample.device).index_add(0, tile_sample, torch.ones_like(tile_sample, dtype=torch.float32))
+    return 1.0 / count[tile_sample] / num_samples
+
+
+def weighted(losses: dict[str, Tensor], settings: LossSettings) -> dict[str, Any]:
+    """The same losses times their weights, under names the trainer sums (`loss_*`)."""
+    return {f"loss_{name}": value * getattr(settings, name) for name, value in losses.items()}

@@ -1,0 +1,59 @@
+"""Record and scenes -> the sample the model takes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earthmind.model.presentation import SceneLike
+from earthmind.model.processing_earthmind import EarthMindProcessor, SampleError, SampleTooLongError
+from eocore.data.masks import decode_mask
+from eocore.data.records import MaskRef, Record
+from eocore.errors import AlignmentError, LengthError
+from eocore.sensors.scene import Scene
+
+SEED_RANGE = 2**31
+
+
+class SamplePreparer:
+    """Prepares training samples with the processor that ships with the model.
+
+    Args:
+        processor: made for the model.
+        max_length: most tokens of a sample; a longer one is an error, nothing is cut.
+    """
+
+    def __init__(self, processor: EarthMindProcessor, *, max_length: int) -> None:
+        self.processor = processor
+        self.max_length = max_length
+
+    def __call__(self, record: Record, scenes: dict[str, Scene], rng: np.random.Generator) -> dict[str, Any]:
+        """The encoded sample.
+
+        Raises:
+            AlignmentError: text, images, regions and masks do not fit together.
+            LengthError: more than `max_length` tokens.
+        """
+        try:
+            sample = self.processor.encode(
+                scenes,
+                [(turn.role, turn.text) for turn in record.turns],
+                regions=[read_mask(region, scenes, record) for region in record.regions],
+                masks=[read_mask(mask, scenes, record) for mask in record.masks],
+                max_length=self.max_length,
+                sample_id=record.sample_id,
+            )
+        except SampleTooLongError as error:
+            raise LengthError(f"{record.source}: {error}") from error
+        except SampleError as error:
+            raise AlignmentError(f"{record.source}: {error}") from error
+        except ValueError as error:  # a band the presentation asks for is missing
+            raise AlignmentError(f"{record.source}: {error}") from error
+        sample["seed"] = int(rng.integers(SEED_RANGE))
+        return sample
+
+
+def read_mask(mask: MaskRef, scenes: dict[str, SceneLike] | dict[str, Scene], record: Record) -> np.ndarray:
+    """(H, W) bool mask at the size of the record's first image."""
+    size = next(iter(scenes.values())).pixels.shape[1:]
+    return decode_mask(mask, (size[0], size[1]), source=record.source, root=Path("."))

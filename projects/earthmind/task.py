@@ -1,0 +1,182 @@
+"""Training of an EarthMind model: model, losses and data, built from a config."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from earthmind.attention import SegAttention
+from earthmind.blanks import blank_masks, blank_tiles
+from earthmind.build import build_model, build_processor
+from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_weights, weighted
+from earthmind.prepare import SamplePreparer
+from eocore.config import read_options
+from eocore.data.dataset import PreparedDataset, SampleSource
+from eocore.data.sampler import GlobalBatchSampler
+from eocore.losses.mask import mask_losses, uncertain_points
+from eocore.losses.text import token_cross_entropy
+from eocore.models.freeze import apply_trainable
+from eocore.registry import DATASETS, TASKS, TOKENIZERS
+from eocore.train.task import Mode, Task
+
+
+@TASKS.register_module()
+class EarthMindTask(Task):
+    """Model + losses + data.
+
+    Args:
+        model: fields of `EarthMindConfig`, or `pretrained` (a folder of our layout) and fields to change.
+        tokenizer: config of the registry TOKENIZERS.
+        processor: fields of `EarthMindProcessor` that the model does not decide.
+        data: config of the registry DATASETS; None where only the model is wanted (conversion).
+        batch_size: samples of one rank in one micro-step.
+        max_length: most tokens of a sample.
+        row_length: tokens of a packed row; None = one sample a row.
+        num_workers: loader processes of a rank.
+        trainable: patterns of what is trained and saved (see `eocore.models.freeze`); with LoRA, its weights come on top.
+        lora: fields of `eocore.models.lora.add_lora` but the module; None = no LoRA.
+        losses: fields of `LossSettings`.
+        gradient_checkpointing: recompute activations of the language model and the vision tower in backward.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Mapping[str, Any],
+        tokenizer: Mapping[str, Any],
+        processor: Mapping[str, Any],
+        data: Mapping[str, Any] | None = None,
+        batch_size: int = 1,
+        max_length: int = 8192,
+        row_length: int | None = None,
+        num_workers: int = 4,
+        trainable: Sequence[str] = ("*",),
+        lora: Mapping[str, Any] | None = None,
+        losses: Mapping[str, Any] | None = None,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.settings = read_options(LossSettings, losses or {}, "losses")
+        words = TOKENIZERS.build(tokenizer)
+        self.model = build_model(model, words)
+        self.processor = build_processor(processor, words, self.model.config)
+        self._freeze(trainable, lora)
+        if gradient_checkpointing:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.data_config = data
+        self.batch_size, self.num_workers = batch_size, num_workers
+        self.max_length, self.row_length = max_length, row_length
+
+    def _freeze(self, trainable: Sequence[str], lora: Mapping[str, Any] | None) -> None:
+        apply_trainable(self.model, trainable)
+        if lora is not None:
+            from eocore.models.lora import add_lora
+
+            add_lora(self.model.language_model, **lora)
+
+    def build_dataset(self) -> SampleSource:
+        """The datasets of the config."""
+        return DATASETS.build(self.data_config)
+
+    def build_loader(self, *, rank: int, world_size: int, seed: int, start_step: int) -> DataLoader:
+        """This rank's batches; see `Task.build_loader`."""
+        dataset = self.build_dataset()
+        sampler = GlobalBatchSampler(
+            num_samples=len(dataset),
+            batch_size=self.batch_size,
+            rank=rank,
+            world_size=world_size,
+            seed=seed,
+            start_step=start_step,
+            lengths=dataset.lengths,
+        )
+        return DataLoader(
+            PreparedDataset(dataset, SamplePreparer(self.processor, max_length=self.max_length), seed=seed),
+            batch_sampler=sampler,
+            collate_fn=partial(self.processor.collate, row_length=self.row_length),
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def forward(self, batch: Mapping[str, Any], mode: Mode = "loss") -> dict[str, Any]:
+        """Losses and counts of a batch (`mode` "loss" is the only one; answers come from `EarthMindForConditionalGeneration.answer`)."""
+        batch = self._share_parts(dict(batch))
+        model = self.model
+        fused = model.look(batch["tiles"], batch["tile_group"]) if "tiles" in batch else None
+        tokens = None if fused is None else fused.tokens
+        with SegAttention(model.language_model.get_decoder()) as attention:
+            embeddings = model.splice(batch["input_ids"], tokens, batch.get("placeholder_index"), batch.get("vision_index"))
+            states = model.read(embeddings, batch["position_ids"]).flatten(0, 1)
+        logits = model.get_output_embeddings()(states[batch["label_index"]])
+        losses = {"text": token_cross_entropy(logits, batch["label_target"], batch["label_weight"])}
+        losses["alignment"] = self._alignment(fused, batch)
+        losses.update(self._mask_losses(states, attention, batch))
+        metrics = {"num_samples": batch["num_samples"], "num_tokens": batch["num_tokens"], "num_masks": float(sum(batch.get("seg_counts", [])))}
+        losses["text"] = losses["text"] + self._touch_unused(batch, fused)
+        return {**weighted(losses, self.settings), **metrics, **self._accuracy(logits, batch)}
+
+    def _alignment(self, fused: Any, batch: Mapping[str, Any]) -> Tensor:
+        if fused is None or self.settings.alignment == 0:
+            return torch.zeros((), device=batch["input_ids"].device)
+        return alignment_loss(fused, self.settings, pair_weights(batch["tile_sample"], batch["num_samples"]))
+
+    def _mask_losses(self, states: Tensor, attention: SegAttention, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        zero = torch.zeros((), device=states.device)
+        if "seg_index" not in batch:
+            return {"mask": zero, "dice": zero, "attention": zero}
+        head, settings = self.model.seg_head, self.settings
+        features = head.combine(head.encode(batch["grounding_images"]), batch["grounding_owner"], batch["num_grounded"])
+        prompts = head.point(states[batch["seg_index"]])
+        drawn = head.draw(prompts, features, batch["seg_sample"], batch["seg_slot"], batch["num_slots"]).chosen
+        points = uncertain_points(
+            drawn,
+            settings.num_points,
+            seeds=batch["seg_seeds"],
+            counts=batch["seg_counts"],
+            oversample=settings.oversample,
+            importance=settings.importance,
+        )
+        mask, dice = mask_losses(drawn, batch["masks"], points)
+        losses = {"mask": (mask * batch["seg_weight"]).sum(), "dice": (dice * batch["seg_weight"]).sum(), "attention": zero}
+        if settings.attention > 0:
+            rows = attention.rows(batch["seg_index"], batch["seg_row"], batch["position_ids"])
+            grid = self.model.config.tile_grid
+            losses["attention"] = (attention_loss(rows, batch["seg_columns"], batch["masks"], grid) * batch["seg_weight"]).sum()
+        return losses
+
+    def _accuracy(self, logits: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        right = (logits.detach().argmax(-1) == batch["label_target"]).float()
+        return {"token_accuracy": right.mean() if len(right) else right.sum()}
+
+    def _touch_unused(self, batch: Mapping[str, Any], fused: Any) -> Tensor:
+        """0 with the parts this batch does not use in its graph, so that every rank reduces the same parameters."""
+        total = torch.zeros((), device=batch["input_ids"].device)
+        if "seg_index" not in batch:
+            total = total + self.model.seg_head.zero_touch()
+        if fused is not None and not len(batch["vision_index"]):
+            total = total + 0.0 * fused.tokens.sum()
+        if fused is None:
+            for part in (self.model.vision_tower, self.model.projector, self.model.fusion):
+                total = total + sum((0.0 * parameter.sum() for parameter in part.parameters() if parameter.requires_grad), start=total.new_zeros(()))
+        return total
+
+    def _share_parts(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Under ZeRO-3, whose ranks gather parameters together, a part that runs on any rank must run on all.
+
+        A rank without images or masks then runs it on one blank tile or image, with weight 0. Other stages need not.
+        """
+        if not dist.is_initialized() or not hasattr(next(self.model.parameters()), "ds_id"):
+            return batch
+        wanted = torch.tensor([float("tiles" in batch), float("seg_index" in batch)], device=batch["input_ids"].device)
+        dist.all_reduce(wanted, op=dist.ReduceOp.MAX)
+        tiles, masks = (bool(flag) for flag in wanted.tolist())
+        if tiles and "tiles" not in batch:
+            batch.update(blank_tiles(self.model.config, batch["input_ids"].device))
+        if masks and "seg_index" not in batch:
+            batch.update(blank_masks(self.model.config, batch["input_ids"].device))
+        return batch

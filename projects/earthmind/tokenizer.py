@@ -1,0 +1,105 @@
+"""Tokenizers with EarthMind's special tokens: a pretrained one, or one built from annotation texts."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers.trainers import BpeTrainer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from earthmind.model.prompting import SPECIAL_TOKENS, get_template
+from eocore.data.transforms import ANSWERS, QUESTIONS
+from eocore.errors import ConfigError, DataError
+from eocore.registry import TOKENIZERS
+
+TEXT_KEYS = ("value", "question", "answer", "candidate", "expression", "description")
+"""Fields of the annotation formats that hold language."""
+PAD, END = "<pad>", "<|endoftext|>"
+
+
+def add_special_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Number of special tokens that were new; a second call adds none."""
+    known = tokenizer.get_vocab()
+    new = [token for token in SPECIAL_TOKENS if token not in known]
+    return tokenizer.add_special_tokens({"additional_special_tokens": new}, replace_extra_special_tokens=False) if new else 0
+
+
+@TOKENIZERS.register_module()
+def PretrainedTokenizer(*, path: str) -> PreTrainedTokenizerBase:  # noqa: N802 (a registry name)
+    """The tokenizer of a local model folder, with EarthMind's special tokens."""
+    if not Path(path).is_dir():
+        raise ConfigError(f"tokenizer folder {path} does not exist; nothing is downloaded. Fetch the model first (pretrained/README.md).")
+    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    add_special_tokens(tokenizer)
+    return tokenizer
+
+
+@TOKENIZERS.register_module()
+def TrainedTokenizer(*, path: str, corpus: Sequence[str], vocab_size: int = 1024, template: str = "phi3_chat") -> PreTrainedTokenizerBase:  # noqa: N802
+    """A byte-level BPE tokenizer built from annotation files, once: later runs load it from `path`, so ids never shift.
+
+    Args:
+        path: folder it is saved in.
+        corpus: JSON or JSONL annotation files.
+        vocab_size: tokens before the special ones.
+        template: chat template whose marks are single tokens.
+
+    Raises:
+        DataError: `path` does not exist yet and a corpus file is missing.
+    """
+    if not Path(path).is_dir():
+        _save_whole(_train(list(_texts(corpus)), vocab_size, template), Path(path))
+    return AutoTokenizer.from_pretrained(path, local_files_only=True)
+
+
+def _train(texts: list[str], vocab_size: int, template: str) -> PreTrainedTokenizerBase:
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    core.train_from_iterator(
+        texts, BpeTrainer(vocab_size=vocab_size, special_tokens=[PAD, END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token=PAD, eos_token=END)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(get_template(template).control_tokens)})
+    add_special_tokens(tokenizer)
+    return tokenizer
+
+
+def _texts(corpus: Sequence[str]) -> Iterator[str]:
+    yield from (template.replace("{phrase}", "it") for template in QUESTIONS)
+    yield from (answer.replace("[SEG]", "it") for answer in ANSWERS)
+    for name in corpus:
+        path = Path(name)
+        if not path.is_file():
+            raise DataError(f"tokenizer corpus {path} does not exist; without it the vocabulary would miss its words. Make the data first or correct the path.")
+        content = path.read_text(encoding="utf-8")
+        for entry in (json.loads(line) for line in content.splitlines() if line.strip()) if path.suffix == ".jsonl" else [json.loads(content)]:
+            yield from _language(entry, taken=False)
+
+
+def _language(node: Any, *, taken: bool) -> Iterator[str]:
+    if isinstance(node, str):
+        if taken:
+            yield node
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from _language(value, taken=key in TEXT_KEYS)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _language(value, taken=taken)
+
+
+def _save_whole(tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+    """Saves aside and renames, so that ranks that start together never read half a folder; who comes second keeps the first's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        tokenizer.save_pretrained(Path(folder) / "tokenizer")
+        try:
+            os.rename(Path(folder) / "tokenizer", path)
+        except OSError:
+            if not path.is_dir():
+                raise

@@ -1,0 +1,16 @@
+"""Cross-entropy where a label is scored, and nowhere else."""
+
+import torch
+from torch import Tensor
+
+
+def token_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sum of the cross-entropies of single tokens [nat].
+
+    Args:
+        logits: (M, V), one row per scored token.
+        targets: (M,) token ids.
+        weights: (M,); weights that sum to 1 give a mean. Without any token the result is 0 (not NaN) and keeps its graph.
+    """
+    losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+    return (losses * weights).sum() + 0.0 * logits.sum()
