@@ -61,6 +61,13 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         super()._init_weights(module)
         if isinstance(module, SensorFusion) and module.queries is not None:
             nn.init.normal_(module.queries, std=self.config.text_config.hidden_size**-0.5)
+        # from_pretrained builds on the meta device and fills buffers that are not in the file with whatever memory held
+        if module is self:
+            self.pixel_mean.copy_(torch.tensor(self.config.pixel_mean).view_as(self.pixel_mean))
+            self.pixel_std.copy_(torch.tensor(self.config.pixel_std).view_as(self.pixel_std))
+        elif isinstance(module, SegHead):
+            module.mean.copy_(torch.tensor(self.config.grounding_mean).view_as(module.mean))
+            module.std.copy_(torch.tensor(self.config.grounding_std).view_as(module.std))
 
     def get_input_embeddings(self) -> nn.Module:
         """The language model's token embedding."""
