@@ -69,7 +69,7 @@ cd "$REPO_ROOT"
 { mkdir -p "$OUT" && touch "$MADE_HERE"; } || fail "cannot write to $OUT. Name another folder with --out."
 rm -rf "$RUN" "$MODEL" "$OUT/evaluation"
 stage "set up the environment" "$LOGS/1_setup.log" bash tools/setup_env.sh --extras train,eval
-export PATH=$REPO_ROOT/.venv/bin:$PATH
+export PATH=$REPO_ROOT/.venv/bin:$PATH PYTHON=$VENV_PYTHON
 stage "make the synthetic world" "$LOGS/2_data.log" "$VENV_PYTHON" tools/make_synthetic.py --out "$DATA" "${SCENES[@]}"
 stage "train on $GPUS processes" "$LOGS/3_train.log" bash tools/dist.sh train "$CONFIG" "$GPUS" --work-dir "$RUN" --cfg-options "${OPTIONS[@]}"
 stage "convert" "$LOGS/4_convert.log" "$VENV_PYTHON" tools/convert_to_hf.py "$CONFIG" --pth-model "$RUN/latest" --save-path "$MODEL"
