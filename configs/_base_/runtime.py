@@ -1,0 +1,11 @@
+# What every training shares; a config overrides what differs.
+seed = 0
+training = dict(max_iters=1000, accumulation=1, clip_norm=1.0, precision="auto", deepspeed="deepspeed_zero2")
+optimizer = dict(lr=4e-5, weight_decay=0.05, betas=(0.9, 0.999))
+schedule = dict(warmup_ratio=0.05, final_ratio=0.0)
+hooks = dict(
+    metrics=dict(type="MetricsHook", interval=10),
+    checkpoint=dict(type="CheckpointHook", interval=500, keep=2),
+    loss_curve=dict(type="LossCurveHook"),
+)
+tracking = [dict(type="TensorboardVisBackend")]

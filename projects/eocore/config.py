@@ -1,0 +1,142 @@
+"""Configs: read, overridden, checked, with errors that name the line or the nearest key."""
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mmengine.config import Config
+
+from eocore.errors import ConfigError
+
+SYSTEMS = ("earthmind", "ms_clip", "aerith", "earthfm")
+NEW_KEY = "+"
+MAX_CHOICES = 12
+
+Options = TypeVar("Options")
+
+
+def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """The config of a file, its `_base_` files merged, with overrides.
+
+    A `.py` config is executed: use only files you trust.
+
+    Args:
+        path: a `.py`, `.json` or `.yaml` file.
+        options: dotted key -> value, as `--cfg-options` gives them; list entries by number (`hooks.0.interval`). A key that the config
+            does not have is an error unless it starts with `+`.
+
+    Raises:
+        ConfigError: the file or a base of it is missing or broken, or an override names a key that does not exist.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"config {path} does not exist.{_nearest_file(path)} Give the path of a .py, .json or .yaml file.")
+    try:
+        config = Config.fromfile(path)
+    except SyntaxError as error:
+        raise ConfigError(f"{error.filename or path}:{error.lineno}: not valid Python ({error.msg}). Correct the line.") from error
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: a file it builds on is missing: {error}. Correct its _base_.") from error
+    except Exception as error:  # a config is code: anything can be raised in it
+        raise ConfigError(f"{path}: reading it failed with {type(error).__name__}: {error}. Correct it or its _base_ files.") from error
+    for key, value in (options or {}).items():
+        _override(config, key, value)
+    return config
+
+
+def _override(config: Config, key: str, value: Any) -> None:
+    if key.startswith(NEW_KEY):
+        key = key.removeprefix(NEW_KEY)
+    else:
+        _check_exists(config, key)
+    config.merge_from_dict({key: value})
+
+
+def _check_exists(config: Config, key: str) -> None:
+    node: Any = config
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        names = _names(node)
+        if part not in names:
+            where = ".".join(parts[:depth]) or "the config"
+            near = difflib.get_close_matches(part, names, n=1)
+            hint = f" Did you mean '{'.'.join([*parts[:depth], near[0]])}'?" if near else ""
+            shown = ", ".join(names[:MAX_CHOICES]) + (", ..." if len(names) > MAX_CHOICES else "")
+            raise ConfigError(
+                f"--cfg-options {key}: {where} has no '{part}', so the override would change nothing.{hint} Keys there: {shown or 'none'}. "
+                f"To add a key, write {NEW_KEY}{key}=..."
+            )
+        node = node[int(part)] if isinstance(node, Sequence) else node[part]
+
+
+def _names(node: Any) -> list[str]:
+    if isinstance(node, Mapping | Config):
+        return [str(name) for name in node.keys()]  # noqa: SIM118  (Config iterates over names only through keys)
+    if isinstance(node, Sequence) and not isinstance(node, str):
+        return [str(index) for index in range(len(node))]
+    return []
+
+
+def _nearest_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" There is no folder {path.parent} either."
+    near = difflib.get_close_matches(path.name, [file.name for file in path.parent.iterdir()], n=1)
+    return f" Did you mean {path.parent / near[0]}?" if near else ""
+
+
+def require(config: Config, key: str) -> Any:
+    """The value of a top-level key.
+
+    Raises:
+        ConfigError: the config does not have it.
+    """
+    if key not in config:
+        raise ConfigError(f"{config.filename or 'the config'} has no '{key}', which is needed. Keys there: {', '.join(_names(config))}.")
+    return config[key]
+
+
+def read_options(options: type[Options], section: Mapping[str, Any], name: str) -> Options:
+    """An options dataclass from a config section.
+
+    Args:
+        options: a dataclass.
+        section: its fields by name.
+        name: of the section, for messages.
+
+    Raises:
+        ConfigError: a key is unknown or missing.
+    """
+    fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
+    for key in section:
+        if key not in fields:
+            near = difflib.get_close_matches(key, list(fields), n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise ConfigError(f"config section '{name}' has no option '{key}'.{hint} Options: {', '.join(fields)}.")
+    missing = [key for key, field in fields.items() if key not in section and _has_no_default(field)]
+    if missing:
+        raise ConfigError(f"config section '{name}' needs {', '.join(missing)}. Options: {', '.join(fields)}.")
+    return options(**section)
+
+
+def _has_no_default(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def import_systems(config: Config) -> None:
+    """Imports `<system>.task` of every package in `config.systems`, which registers what the config builds.
+
+    Raises:
+        ConfigError: a name that is not one of `SYSTEMS` (a config must not import other code), or a package that is not there.
+    """
+    for name in require(config, "systems"):
+        if name not in SYSTEMS:
+            raise ConfigError(f"systems names '{name}', which may not be imported from a config. Choices: {', '.join(SYSTEMS)}.")
+        try:
+            importlib.import_module(f"{name}.task")
+        except ModuleNotFoundError as error:
+            if error.name not in (name, f"{name}.task"):
+                raise
+            raise ConfigError(f"systems names '{name}', but there is no module '{error.name}'. Remove it there.") from error

@@ -1,0 +1,65 @@
+"""What the machine offers: device, process-group backend, precision, memory."""
+
+import os
+import resource
+import sys
+from typing import Literal
+
+import torch
+
+from eocore.errors import ConfigError
+
+Precision = Literal["bf16", "fp32"]
+PRECISIONS = ("auto", "bf16", "fp32")
+
+
+def has_gpu() -> bool:
+    """True where a CUDA device can be used by this process."""
+    return torch.cuda.is_available() and torch.cuda.device_count() > 0
+
+
+def set_deepspeed_accelerator() -> None:
+    """Tells DeepSpeed to use the CPU where there is no GPU; must run before `deepspeed` is imported.
+
+    Without it DeepSpeed probes every accelerator it knows and warns before it falls back to the same choice.
+    """
+    if not has_gpu():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+def local_device() -> torch.device:
+    """The device of this process: the GPU named by LOCAL_RANK, or the CPU."""
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if has_gpu() else torch.device("cpu")
+
+
+def process_group_backend() -> str:
+    """nccl between GPUs, gloo between CPUs."""
+    return "nccl" if has_gpu() else "gloo"
+
+
+def choose_precision(name: str) -> Precision:
+    """The number format to train in.
+
+    Args:
+        name: `bf16`, `fp32`, or `auto`: bf16 where the GPU computes in it, else fp32 (a CPU only emulates it).
+
+    Raises:
+        ConfigError: another name.
+    """
+    if name not in PRECISIONS:
+        raise ConfigError(f"training.precision is {name!r}; expected one of {', '.join(PRECISIONS)}.")
+    if name == "bf16":
+        return "bf16"
+    return "bf16" if name == "auto" and has_gpu() and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def peak_memory_gib() -> dict[str, float]:
+    """Highest memory this process has used [GiB]: `host` (resident set), and `gpu` where there is one.
+
+    Source: getrusage(2): ru_maxrss is in KiB on Linux and in bytes on macOS.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30}
+    if has_gpu():
+        peak["gpu"] = torch.cuda.max_memory_allocated() / 2**30
+    return peak

@@ -1,0 +1,165 @@
+"""What happens beside the training: progress and scalars, loss curves, checkpoints."""
+
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from torch import Tensor
+
+from eocore.errors import ConfigError
+from eocore.log import get_logger
+from eocore.registry import HOOKS
+from eocore.train import checkpoint
+from eocore.train.curves import draw_curves
+from eocore.train.device import peak_memory_gib
+from eocore.train.progress import ProgressBar, ProgressLines, on_terminal
+from eocore.train.task import COUNT_PREFIX
+
+SCALARS = "scalars.jsonl"
+CURVES = "loss_curve.png"
+
+
+@HOOKS.register_module()
+class MetricsHook(Hook):
+    """Averages what the task reports over ranks and steps, and passes it on: terminal, scalars.jsonl, the tracking back ends.
+
+    A line of scalars.jsonl holds `step` (updates made), the task's losses and metrics, `lr`, `step_s`, `samples_per_s` and `tokens_per_s`
+    where the task counts them, `data_share` (share of the time spent waiting for data), `eta_s`, and peak memory [GiB].
+    """
+
+    def __init__(self, *, interval: int = 10) -> None:
+        """
+        Args:
+            interval: updates per record.
+        """
+        _check_interval("MetricsHook", interval)
+        self.interval = interval
+        self.window: dict[str, list[Tensor]] = defaultdict(list)
+        self.steps = 0
+        self.mark = 0.0
+        self.data_mark = 0.0
+        self.progress: ProgressBar | ProgressLines | None = None
+
+    def before_train(self, runner: Any) -> None:
+        """Begins the file (or goes on with it, less what came after the step resumed from) and the progress display."""
+        self.mark, self.data_mark = time.perf_counter(), runner.train_loop.data_seconds
+        if runner.rank != 0:
+            return
+        _keep_until(Path(runner.work_dir) / SCALARS, runner.iter)
+        display = ProgressBar if on_terminal() else ProgressLines
+        self.progress = display(start=runner.iter, total=runner.max_iters)
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Collects; every `interval` updates, and after the last, publishes."""
+        for output in outputs:
+            for name, value in output.items():
+                self.window[name].append(value)
+        self.steps += 1
+        step = batch_idx + 1
+        if step % self.interval == 0 or step == runner.max_iters:
+            record = self._close_window(runner, step)
+            if runner.rank == 0:
+                self._publish(runner, record)
+
+    def after_train(self, runner: Any) -> None:
+        """Ends the progress display and closes the tracking back ends."""
+        if self.progress is not None:
+            self.progress.close()
+        runner.visualizer.close()
+
+    def _close_window(self, runner: Any, step: int) -> dict[str, float]:
+        """The record of the window, equal on every rank."""
+        mine = {name: (sum(float(value) for value in values), len(values)) for name, values in self.window.items()}
+        now, data_now = time.perf_counter(), runner.train_loop.data_seconds
+        seconds, waited = now - self.mark, data_now - self.data_mark
+        scalars = _merge(mine)
+        counts = {name: scalars.pop(name) for name in list(scalars) if name.startswith(COUNT_PREFIX)}
+        record = {"step": step} | scalars | {"lr": max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)}
+        record["step_s"] = seconds / self.steps
+        record |= {f"{name.removeprefix(COUNT_PREFIX)}_per_s": count / seconds for name, count in counts.items()}
+        record |= {"data_share": waited / seconds, "eta_s": record["step_s"] * (runner.max_iters - step)}
+        record |= {f"peak_{kind}_gib": value for kind, value in peak_memory_gib().items()}
+        self.window.clear()
+        self.steps, self.mark, self.data_mark = 0, now, data_now
+        return record
+
+    def _publish(self, runner: Any, record: dict[str, float]) -> None:
+        with (Path(runner.work_dir) / SCALARS).open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        scalars = {name: value for name, value in record.items() if name != "step"}
+        runner.visualizer.add_scalars(scalars, step=int(record["step"]))
+        if self.progress is not None:
+            self.progress.show(record)
+
+
+def _merge(mine: dict[str, tuple[float, int]]) -> dict[str, float]:
+    """Over all ranks: counts summed, everything else averaged over the batches that reported it."""
+    everyone: list[Any] = [mine]
+    if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+        everyone = [None] * torch.distributed.get_world_size()
+        # Ranks may report different names (a batch without masks), which rules out reducing one tensor.
+        torch.distributed.all_gather_object(everyone, mine)
+    merged: dict[str, float] = {}
+    for name in dict.fromkeys(name for part in everyone for name in part):
+        total = sum(part[name][0] for part in everyone if name in part)
+        number = sum(part[name][1] for part in everyone if name in part)
+        merged[name] = total if name.startswith(COUNT_PREFIX) else total / number
+    return merged
+
+
+def _keep_until(path: Path, step: int) -> None:
+    lines = path.read_text().splitlines() if path.is_file() and step > 0 else []
+    kept = [line for line in lines if json.loads(line)["step"] <= step]
+    path.write_text("".join(line + "\n" for line in kept))
+
+
+@HOOKS.register_module()
+class CheckpointHook(Hook):
+    """Saves every `interval` updates and after the last; removes old checkpoints once the new one stands."""
+
+    priority = "VERY_LOW"
+
+    def __init__(self, *, interval: int = 500, keep: int = 2) -> None:
+        """
+        Args:
+            interval: updates per checkpoint.
+            keep: number of newest checkpoints that stay.
+        """
+        _check_interval("CheckpointHook", interval)
+        if keep < 1:
+            raise ConfigError(f"CheckpointHook.keep is {keep}; expected at least 1, else the checkpoint just written would be removed.")
+        self.interval = interval
+        self.keep = keep
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Saves where a checkpoint is due."""
+        step = batch_idx + 1
+        if step % self.interval and step != runner.max_iters:
+            return
+        work_dir = Path(runner.work_dir)
+        folder = checkpoint.save(runner.strategy, work_dir, step=step, config_text=runner.cfg.pretty_text)
+        if runner.rank == 0:
+            checkpoint.prune(work_dir, self.keep)
+            get_logger().info("saved %s", folder)
+
+
+@HOOKS.register_module()
+class LossCurveHook(Hook):
+    """Draws loss_curve.png from scalars.jsonl after the last step."""
+
+    priority = "LOWEST"
+
+    def after_train(self, runner: Any) -> None:
+        """Draws on the first rank."""
+        if runner.rank == 0:
+            work_dir = Path(runner.work_dir)
+            draw_curves(work_dir / SCALARS, work_dir / CURVES)
+
+
+def _check_interval(owner: str, interval: int) -> None:
+    if not isinstance(interval, int) or interval < 1:
+        raise ConfigError(f"{owner}.interval is {interval!r}; expected a whole number of at least 1.")

@@ -1,0 +1,178 @@
+"""From a config and a task to a runner that trains it."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook, ParamSchedulerHook
+from mmengine.runner import FlexibleRunner
+from mmengine.visualization import Visualizer
+from torch import nn
+from torch.utils.data import DataLoader
+
+from eocore.config import read_options, require
+from eocore.errors import ConfigError
+from eocore.log import get_logger
+from eocore.registry import HOOKS
+from eocore.train import hooks as _hooks  # noqa: F401  (registers the hooks that configs name)
+from eocore.train.checkpoint import restore
+from eocore.train.device import choose_precision
+from eocore.train.loop import StepLoop
+from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
+from eocore.train.strategy import DEFAULT_TIMEOUT_S, DeepSpeedOptimWrapper, ZeroStrategy, load_zero_config, start_process_group
+from eocore.train.task import Task
+
+BASE_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "checkpoint")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """Config section `training`.
+
+    Attributes:
+        max_iters: number of updates.
+        accumulation: batches per update on every rank.
+        clip_norm: highest norm of the whole gradient; 0 for no limit.
+        precision: auto, bf16 or fp32.
+        deepspeed: a file of configs/_base_/zero, or the path of a JSON file.
+        timeout_s: how long a rank waits for the others [s].
+    """
+
+    max_iters: int
+    accumulation: int = 1
+    clip_norm: float = 1.0
+    precision: str = "auto"
+    deepspeed: str = "deepspeed_zero2"
+    timeout_s: int = DEFAULT_TIMEOUT_S
+
+    def __post_init__(self) -> None:
+        for name in ("max_iters", "accumulation"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"training.{name} is {value!r}; expected a whole number of at least 1.")
+
+
+class Runner(FlexibleRunner):
+    """mmengine's runner, counting updates, with a checkpoint format and resumption of our own."""
+
+    strategy: ZeroStrategy
+    resume_path: Path | None = None
+
+    def prepare(self) -> StepLoop:
+        """The loop, ready to run: engine built, schedule set, checkpoint restored."""
+        if isinstance(self._train_loop, StepLoop):
+            return self._train_loop
+        loop = StepLoop(self, self._train_dataloader, **self._train_loop)
+        self._train_loop = loop
+        self.strategy.prepare(
+            self.model,
+            optim_wrapper=self.optim_wrapper,
+            param_scheduler=self.param_schedulers,
+            dispatch_kwargs={"max_iters": loop.max_iters, "max_epochs": loop.max_epochs},
+        )
+        self.model = self.strategy.model
+        self.optim_wrapper = self.strategy.optim_wrapper
+        self.param_schedulers = self.strategy.param_schedulers
+        if self.resume_path is not None:
+            loop.start_at(restore(self.strategy, self.resume_path))
+        return loop
+
+    def train(self) -> nn.Module:
+        """Trains to the last step; gives the wrapped model."""
+        loop = self.prepare()
+        self.call_hook("before_run")
+        loop.run()
+        self.call_hook("after_run")
+        return self.model
+
+    def get_hooks_info(self) -> str:
+        """The hooks' names in their order."""
+        return ", ".join(type(hook).__name__ for hook in self.hooks)
+
+    def _log_env(self) -> None:
+        """Says in one line what runs where, instead of mmengine's listing of the machine."""
+        settings = self.strategy.config
+        self.logger.info(
+            "run %s: %d rank(s), torch %s, ZeRO stage %s, %s, %s batch(es) per update",
+            self.strategy.experiment_name,
+            self.world_size,
+            torch.__version__,
+            settings.get("zero_optimization", {}).get("stage", 0),
+            "bf16" if settings["bf16"]["enabled"] else "fp32",
+            settings["gradient_accumulation_steps"],
+        )
+
+
+def build_runner(config: Config, model: Task, train_loader: DataLoader, work_dir: Path, *, resume: Path | None = None) -> Runner:
+    """A runner for `model` on `train_loader`, as sections training, optimizer, schedule, hooks, tracking and seed of `config` say.
+
+    Args:
+        config: as `load_config` gives it.
+        model: the task; its frozen parameters stay out of the optimiser.
+        train_loader: this rank's batches, begun at the step of `resume`.
+        work_dir: checkpoints, logs and curves go here.
+        resume: a checkpoint folder to go on from.
+
+    Raises:
+        ConfigError: a section is missing or wrong.
+    """
+    training = read_options(TrainingOptions, require(config, "training"), "training")
+    seed = read_seed(config)
+    start_process_group(training.timeout_s)
+    strategy = ZeroStrategy(
+        config=load_zero_config(training.deepspeed),
+        precision=choose_precision(training.precision),
+        accumulation=training.accumulation,
+        clip_norm=training.clip_norm,
+        work_dir=work_dir,
+        seed=seed,
+    )
+    optimizer = build_optimizer(model, read_options(OptimizerOptions, require(config, "optimizer"), "optimizer"))
+    schedule = read_options(ScheduleOptions, config.get("schedule", {}), "schedule")
+    default_hooks: dict[str, Any] = dict.fromkeys(BASE_HOOKS)
+    runner = Runner(
+        model=model,
+        work_dir=str(work_dir),
+        train_dataloader=train_loader,
+        train_cfg={"max_iters": training.max_iters, "accumulation": training.accumulation},
+        optim_wrapper=DeepSpeedOptimWrapper(optimizer),
+        param_scheduler=build_schedule(schedule, training.max_iters),
+        strategy=strategy,
+        launcher="pytorch",
+        default_hooks=default_hooks | {"param_scheduler": ParamSchedulerHook()},
+        custom_hooks=build_hooks(config),
+        visualizer=_build_tracking(config, strategy),
+        default_scope=None,
+        randomness=strategy.randomness,
+        cfg=config,
+    )
+    runner.resume_path = resume
+    return runner
+
+
+def read_seed(config: Config) -> int:
+    """The config's seed.
+
+    Raises:
+        ConfigError: it is missing or no whole number.
+    """
+    seed = require(config, "seed")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"seed is {seed!r}; expected a whole number of at least 0, else no run could be repeated.")
+    return seed
+
+
+def build_hooks(config: Config) -> list[Hook]:
+    """The hooks of section `hooks`: any label -> type (a registered name) and arguments; None in place of these leaves one out."""
+    return [HOOKS.build(dict(entry)) for entry in config.get("hooks", {}).values() if entry is not None]
+
+
+def _build_tracking(config: Config, strategy: ZeroStrategy) -> Visualizer:
+    """mmengine's visualizer with the back ends that `config.tracking` lists (TensorboardVisBackend, WandbVisBackend, ...)."""
+    backends = [dict(backend) for backend in config.get("tracking", [])]
+    name = f"{strategy.experiment_name}_{time.time_ns()}"
+    get_logger().debug("tracking %s with %s", name, [backend.get("type") for backend in backends])
+    return Visualizer(name=name, vis_backends=backends, save_dir=strategy.log_dir)

@@ -1,0 +1,84 @@
+"""Optimiser and learning-rate schedule from their config sections."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from eocore.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerOptions:
+    """Config section `optimizer`: AdamW. Defaults are those of the published EarthMind training, but for `lr`, which must be given.
+
+    Attributes:
+        lr: highest learning rate.
+        weight_decay: of matrices and tables; vectors (norms, biases, layer scales) have none.
+        betas: decay of the two moments.
+        eps: added to the denominator.
+    """
+
+    lr: float
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0:
+            raise ConfigError(f"optimizer.lr is {self.lr}; expected a positive number, nothing would be learnt. Published: 4e-5.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleOptions:
+    """Config section `schedule`: linear warm-up, then cosine, by optimiser step.
+
+    Attributes:
+        warmup_ratio: share of all steps that warm up.
+        warmup_start: first learning rate, as a share of the highest.
+        final_ratio: last learning rate, as a share of the highest.
+    """
+
+    warmup_ratio: float = 0.05
+    warmup_start: float = 1e-5
+    final_ratio: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("warmup_ratio", "final_ratio"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"schedule.{name} is {getattr(self, name)}; expected a share between 0 and 1.")
+        if not 0.0 < self.warmup_start <= 1.0:
+            raise ConfigError(f"schedule.warmup_start is {self.warmup_start}; expected a share above 0 and up to 1.")
+
+
+def build_optimizer(model: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
+    """AdamW over the trainable parameters alone, in two groups: matrices with weight decay, vectors without.
+
+    Raises:
+        ConfigError: nothing is trainable.
+    """
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trainable:
+        raise ConfigError(
+            f"{type(model).__name__} has no trainable parameter: no step could change it. Check the task's trainable patterns."
+        )
+    matrices = [parameter for parameter in trainable if parameter.ndim > 1]
+    vectors = [parameter for parameter in trainable if parameter.ndim <= 1]
+    pairs = ((matrices, options.weight_decay), (vectors, 0.0))
+    groups = [{"params": parameters, "weight_decay": decay} for parameters, decay in pairs if parameters]
+    return torch.optim.AdamW(groups, lr=options.lr, betas=tuple(options.betas), eps=options.eps)
+
+
+def build_schedule(options: ScheduleOptions, max_iters: int) -> list[dict[str, Any]]:
+    """Configs of mmengine's parameter schedulers for a run of `max_iters` optimiser steps."""
+    warmup = round(options.warmup_ratio * max_iters)
+    # LinearLR spreads its climb over end - begin - 1 steps: with fewer than two steps there is nothing to climb.
+    warmup = warmup if warmup >= 2 else 0
+    schedule: list[dict[str, Any]] = []
+    if warmup:
+        schedule.append({"type": "LinearLR", "start_factor": options.warmup_start, "by_epoch": False, "begin": 0, "end": warmup})
+    if warmup < max_iters:
+        cosine = {"type": "CosineAnnealingLR", "eta_min_ratio": options.final_ratio, "by_epoch": False}
+        schedule.append(cosine | {"begin": warmup, "end": max_iters})
+    return schedule

@@ -1,0 +1,218 @@
+"""DeepSpeed behind mmengine's strategy interface. The only file that touches DeepSpeed."""
+
+import datetime
+import json
+import logging
+import os
+import socket
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.logging import MMLogger
+from torch import Tensor, nn
+
+from eocore.errors import CheckpointError, ConfigError, EOError
+from eocore.log import get_logger
+from eocore.train.device import Precision, local_device, process_group_backend, set_deepspeed_accelerator
+
+set_deepspeed_accelerator()
+
+import deepspeed  # noqa: E402  (the accelerator must be chosen before)
+from deepspeed.utils import safe_get_full_fp32_param  # noqa: E402
+from mmengine._strategy.base import BaseStrategy  # noqa: E402
+from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper, DeepSpeedStrategy, MMDeepSpeedEngineWrapper  # noqa: E402
+
+ZERO_FOLDER = Path(__file__).resolve().parents[3] / "configs" / "_base_" / "zero"
+SHARDS = "deepspeed"
+BUCKETS = ("reduce_bucket_size", "allgather_bucket_size", "stage3_prefetch_bucket_size")
+DEFAULT_TIMEOUT_S = 1800
+SHARED_MEMORY_OP = "deepspeed_shm_comm"
+
+
+def start_process_group(timeout_s: int = DEFAULT_TIMEOUT_S) -> tuple[int, int]:
+    """Rank and world size, after joining the process group; safe to call again.
+
+    Reads the variables torchrun or srun set; a process started alone becomes a group of one.
+
+    Args:
+        timeout_s: how long a collective waits for the other ranks [s].
+    """
+    if not torch.distributed.is_initialized():
+        _complete_environment()
+        device = local_device()
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        warnings.filterwarnings("ignore", message=".*all_gather_into_tensor.*deprecated", category=FutureWarning)
+        logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+        # DeepSpeed would compile its shared-memory kernels here: a minute and a C++ compiler, for collectives that training does not use.
+        deepspeed.ops.__compatible_ops__[SHARED_MEMORY_OP] = False
+        deepspeed.init_distributed(
+            dist_backend=process_group_backend(), auto_mpi_discovery=False, verbose=False, timeout=datetime.timedelta(seconds=timeout_s)
+        )
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
+def stop_process_group() -> None:
+    """Leaves the process group; for the end of a program that went well."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def _complete_environment() -> None:
+    # mmengine sets these to 1, with a warning, where they are missing.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, str(torch.get_num_threads()))
+    if "RANK" not in os.environ and "SLURM_PROCID" in os.environ and "MASTER_ADDR" in os.environ:
+        names = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
+        os.environ.update({name: os.environ[slurm] for name, slurm in names.items()})
+    if "RANK" in os.environ:
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+
+
+def load_zero_config(name: str) -> dict[str, Any]:
+    """The DeepSpeed configuration called `name`.
+
+    Args:
+        name: a file of configs/_base_/zero without its ending (`deepspeed_zero2`), or the path of a JSON file.
+
+    Raises:
+        ConfigError: there is no such file, or it is not JSON.
+    """
+    path = Path(name) if name.endswith(".json") else ZERO_FOLDER / f"{name}.json"
+    if not path.is_file():
+        choices = ", ".join(sorted(file.stem for file in ZERO_FOLDER.glob("*.json")))
+        raise ConfigError(f"no DeepSpeed configuration '{name}': {path} does not exist. Choices: {choices}, or the path of a JSON file.")
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}:{error.lineno}: not JSON ({error.msg}), so DeepSpeed cannot be configured. Correct it.") from error
+
+
+class EngineWrapper(MMDeepSpeedEngineWrapper):
+    """A DeepSpeed engine whose module is a `Task`."""
+
+    def train_step(self, data: dict[str, Any], optim_wrapper: DeepSpeedOptimWrapper) -> dict[str, Tensor]:
+        """Forward, backward and, at the end of an accumulation, the update; gives what `Task.parse_losses` logs.
+
+        Raises:
+            EOError: the loss is not finite; nothing was updated from it.
+        """
+        task = self.model.module
+        losses = self.model(task.data_preprocessor(data, training=True), mode="loss")
+        total, log = task.parse_losses(losses)
+        if not torch.isfinite(total):
+            parts = ", ".join(f"{name} {value.item():.4g}" for name, value in log.items())
+            raise EOError(
+                f"the loss of step {self.model.global_steps + 1} on rank {torch.distributed.get_rank()} is not finite ({parts}); an update "
+                "from it would destroy the weights. Resume from the last checkpoint with a lower learning rate, or look at this batch."
+            )
+        optim_wrapper.update_params(total)
+        return log
+
+
+class ZeroStrategy(DeepSpeedStrategy):
+    """mmengine's DeepSpeed strategy with ZeRO 0-3 on GPUs or CPUs, on current DeepSpeed.
+
+    mmengine 0.10.7 registers 1-bit optimisers that DeepSpeed 0.19 no longer has, and binds CUDA devices unasked; so the constructor does
+    not call DeepSpeedStrategy's.
+    """
+
+    def __init__(
+        self, *, config: dict[str, Any], precision: Precision, accumulation: int, clip_norm: float, work_dir: Path, seed: int
+    ) -> None:
+        """
+        Args:
+            config: a DeepSpeed configuration (`load_zero_config`).
+            precision: `bf16` keeps float32 master weights beside bfloat16 ones; `fp32` trains as the model is.
+            accumulation: batches per update.
+            clip_norm: highest norm of the whole gradient; 0 for no limit.
+            work_dir: where logs go.
+            seed: of dropout and the like, to which the rank is added.
+        """
+        start_process_group()
+        randomness = {"seed": seed, "diff_rank_seed": True}
+        environment = {"launcher": "pytorch", "randomness": randomness}
+        BaseStrategy.__init__(self, work_dir=str(work_dir), experiment_name=work_dir.name, env_kwargs=environment)
+        self.config = config | {
+            "train_micro_batch_size_per_gpu": 1,
+            "gradient_accumulation_steps": accumulation,
+            "gradient_clipping": clip_norm,
+            "bf16": {"enabled": precision == "bf16"},
+            "steps_per_print": 2**62,
+        }
+        self._inputs_to_half = None
+        self.exclude_frozen_parameters = True
+
+    def build_logger(self, **_: Any) -> MMLogger:
+        """The framework's logger; on the first rank it also writes to a file in the run's log folder."""
+        logger = get_logger()
+        if self.rank == 0:
+            handler = logging.FileHandler(Path(self.log_dir) / "train.log")
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            logger.addHandler(handler)
+        return logger
+
+    def _setup_distributed(self, *_: Any, **__: Any) -> None:
+        start_process_group()
+
+    def _init_model_weights(self, model: nn.Module) -> nn.Module:
+        # mmengine would call init_weights of every child, which a transformers model also has: loaded weights would be drawn anew.
+        return model
+
+    def _wrap_model(self, model: nn.Module) -> EngineWrapper:
+        self._cap_buckets(model)
+        engine, self.optim_wrapper.optimizer, *_ = deepspeed.initialize(
+            model=model, optimizer=self.optim_wrapper.optimizer, config=self.config
+        )
+        return EngineWrapper(model=engine)
+
+    def _cap_buckets(self, model: nn.Module) -> None:
+        """Communication buffers are allocated whole: none need be larger than all there is to send."""
+        zero = self.config.get("zero_optimization", {})
+        trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        capped = {name: min(int(zero[name]), trainable) for name in BUCKETS if name in zero}
+        self.config["zero_optimization"] = zero | capped
+
+    def gather_trainable(self) -> dict[str, Tensor]:
+        """Name -> whole trainable parameter, float32, on the CPU; empty on every rank but the first. Call it on all ranks."""
+        keep = torch.distributed.get_rank() == 0
+        gathered = {}
+        for name, parameter in self.model.module.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            whole = safe_get_full_fp32_param(parameter)
+            if keep:
+                value = parameter if whole is None else whole
+                gathered[name] = value.detach().float().cpu().reshape(_shape(parameter)).clone().contiguous()
+        return gathered
+
+    def save_shards(self, folder: Path) -> None:
+        """Writes weights and optimiser state of all ranks into `folder`/deepspeed. Call it on all ranks."""
+        self.model.save_checkpoint(str(folder), tag=SHARDS, client_state={}, save_latest=False, exclude_frozen_parameters=True)
+        if self.rank == 0:
+            # DeepSpeed adds scripts that rebuild whole weights; trainable.safetensors has them.
+            for script in folder.glob("*.py"):
+                script.unlink()
+
+    def load_shards(self, folder: Path) -> None:
+        """Restores what `save_shards` wrote, at the same number of ranks and the same ZeRO stage.
+
+        Raises:
+            CheckpointError: DeepSpeed cannot load it.
+        """
+        loaded, _ = self.model.load_checkpoint(str(folder), tag=SHARDS, load_module_strict=False)
+        if loaded is None:
+            raise CheckpointError(
+                f"{folder / SHARDS}: DeepSpeed found no state there; training cannot go on from it. Resume from another checkpoint, "
+                "or start anew from its trainable.safetensors."
+            )
+
+
+def _shape(parameter: nn.Parameter) -> torch.Size:
+    return getattr(parameter, "ds_shape", parameter.shape)

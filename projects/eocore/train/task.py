@@ -1,0 +1,109 @@
+"""What the training machinery asks of a system: one module that holds model, losses and data."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from eocore.errors import EOError
+
+LOSS_PREFIX = "loss_"
+COUNT_PREFIX = "num_"
+Mode = Literal["loss", "predict"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartCount:
+    """Number of parameters of one part of a model."""
+
+    name: str
+    total: int
+    trainable: int
+
+
+class Task(BaseModel):
+    """Model, losses and data of one system, as the runner sees them.
+
+    A subclass registers itself in `eocore.registry.TASKS`, builds its model and datasets from keyword arguments and freezes what is not
+    trained (`eocore.models.freeze`). Batches reach `forward` on the right device, floats still in the precision of the data: the
+    model casts them where they enter.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(data_preprocessor=None, init_cfg=None)
+
+    @abstractmethod
+    def forward(self, batch: Mapping[str, Any], mode: Mode = "loss") -> Any:
+        """Losses and metrics of a batch, or its predictions.
+
+        Args:
+            batch: one element of the loader, moved to the model's device.
+            mode: `loss` gives a dict: `loss_*` are scalar tensors that are summed and trained on; `num_*` are counts, summed over
+                ranks when logged (`num_samples` and `num_tokens` give the speeds); any other name is a metric, averaged when
+                logged. Every parameter that requires a gradient must take part in every step on every rank, if only as
+                `0.0 * parameter.sum()`: a parameter that some ranks leave out ends the process under ZeRO 1-3.
+        """
+
+    @abstractmethod
+    def build_loader(self, *, rank: int, world_size: int, seed: int, start_step: int) -> DataLoader:
+        """This rank's batches, without end, in an order that depends on the arguments alone.
+
+        Args:
+            rank: which share of every global batch is wanted.
+            world_size: number of shares.
+            seed: of order and of per-sample randomness.
+            start_step: number of global batches that an earlier run has already used up.
+        """
+
+    def parameter_table(self) -> list[PartCount]:
+        """Parameter counts of the top-level parts: the children of `self.model` where there is one, else of the task."""
+        root = self.model if isinstance(getattr(self, "model", None), nn.Module) else self
+        parts = [_count(name, child) for name, child in root.named_children()]
+        direct = [parameter for parameter in root.parameters(recurse=False)]
+        if direct:
+            parts.append(_count_parameters("(own)", direct))
+        return [part for part in parts if part.total]
+
+    def parse_losses(self, losses: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The scalar to train on, and everything to log (`loss` first).
+
+        Args:
+            losses: what `forward(mode="loss")` gave.
+
+        Raises:
+            EOError: no `loss_*` entry, a name that contains "loss" elsewhere, or a value that is not a scalar.
+        """
+        names = [name for name in losses if name.startswith(LOSS_PREFIX)]
+        strange = [name for name in losses if "loss" in name and not name.startswith(LOSS_PREFIX)]
+        if not names or strange:
+            raise EOError(
+                f"{type(self).__name__}.forward gave {sorted(losses)}: expected at least one '{LOSS_PREFIX}*' (summed and trained on) and "
+                f"no other name that contains 'loss'{', found ' + ', '.join(strange) if strange else ''}. Rename the entries."
+            )
+        scalars = {name: _as_scalar(name, value) for name, value in losses.items()}
+        total = torch.stack([scalars[name].float() for name in names]).sum()
+        return total, {"loss": total.detach()} | {name: value.detach() for name, value in scalars.items()}
+
+
+def _as_scalar(name: str, value: Any) -> Tensor:
+    if isinstance(value, int | float):
+        return torch.tensor(float(value))
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return value.reshape(())
+    found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+    raise EOError(f"forward returned {found} as '{name}'; expected a scalar. Reduce it in the task, where its weighting is known.")
+
+
+def _count(name: str, module: nn.Module) -> PartCount:
+    return _count_parameters(name, list(module.parameters()))
+
+
+def _count_parameters(name: str, parameters: list[nn.Parameter]) -> PartCount:
+    # Under ZeRO-3 a parameter is an empty shard; DeepSpeed keeps its true size in ds_numel.
+    sizes = [(getattr(parameter, "ds_numel", parameter.numel()), parameter.requires_grad) for parameter in parameters]
+    return PartCount(name=name, total=sum(size for size, _ in sizes), trainable=sum(size for size, trained in sizes if trained))

@@ -1,0 +1,99 @@
+"""A task of a few hundred parameters on made-up data, for the tests of the training machinery. Run as a script it trains."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from eocore.models.freeze import apply_trainable
+from eocore.registry import TASKS
+from eocore.train.launch import train
+from eocore.train.task import Task
+
+GLOBAL_BATCH = 4
+WIDTH = 6
+
+
+class GlobalBatches(IterableDataset):
+    """This rank's share of every global batch; each batch is a function of (seed, number) alone."""
+
+    def __init__(self, *, rank: int, world_size: int, seed: int, start_step: int) -> None:
+        self.rank, self.world_size, self.seed, self.start_step = rank, world_size, seed, start_step
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        share = GLOBAL_BATCH // self.world_size
+        number = self.start_step
+        while True:
+            generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
+            inputs = torch.randn(GLOBAL_BATCH, WIDTH, generator=generator)
+            mine = slice(self.rank * share, (self.rank + 1) * share)
+            yield {"inputs": inputs[mine], "target": inputs.sin().sum(1)[mine]}
+            number += 1
+
+
+class TinyModel(nn.Module):
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(WIDTH, 8)
+        self.norm = nn.LayerNorm(8)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(8, 1)
+        self.extra = nn.Parameter(torch.zeros(3))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.dropout(self.norm(torch.tanh(self.encoder(inputs.to(self.encoder.weight.dtype)))))
+        return self.head(hidden).squeeze(-1).float()
+
+
+@TASKS.register_module(force=True)
+class TinyTask(Task):
+    def __init__(self, *, trainable: list[str], dropout: float = 0.0, poison_step: int = -1) -> None:
+        super().__init__()
+        self.model = TinyModel(dropout)
+        self.poison_step = poison_step
+        self.calls = 0
+        apply_trainable(self.model, trainable)
+
+    def forward(self, batch: Mapping[str, Any], mode: str = "loss") -> dict[str, Any]:
+        error = self.model(batch["inputs"]) - batch["target"]
+        self.calls += 1
+        unused = 0.0 * self.model.extra.sum()
+        poison = float("nan") if self.calls == self.poison_step else 1.0
+        return {
+            "loss_square": error.square().mean() * poison,
+            "loss_small": 0.1 * error.abs().mean() + unused,
+            "bias": error.mean(),
+            "num_samples": len(error),
+        }
+
+    def build_loader(self, *, rank: int, world_size: int, seed: int, start_step: int) -> DataLoader:
+        return DataLoader(GlobalBatches(rank=rank, world_size=world_size, seed=seed, start_step=start_step), batch_size=None)
+
+
+def tiny_config(**training: Any) -> Config:
+    """A config that trains TinyTask for six updates and saves after three."""
+    return Config(
+        {
+            "seed": 1,
+            "task": {"type": "TinyTask", "trainable": ["encoder", "norm", "head", "extra"]},
+            "training": {"max_iters": 6, "deepspeed": "deepspeed_zero2"} | training,
+            "optimizer": {"lr": 0.05},
+            "schedule": {"warmup_ratio": 0.34},
+            "hooks": {
+                "metrics": {"type": "MetricsHook", "interval": 1},
+                "checkpoint": {"type": "CheckpointHook", "interval": 3, "keep": 2},
+                "curves": {"type": "LossCurveHook"},
+            },
+            "tracking": [{"type": "TensorboardVisBackend"}],
+        }
+    )
+
+
+if __name__ == "__main__":
+    work_dir, zero, max_iters = sys.argv[1:4]
+    train(tiny_config(deepspeed=zero, max_iters=int(max_iters)), Path(work_dir), resume=sys.argv[4] if len(sys.argv) > 4 else None)

@@ -1,0 +1,69 @@
+"""Trains what a config describes, or, with --dry-run, tries one step of it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from eocore.config import import_systems, load_config, require
+from eocore.errors import ConfigError, EOError
+from eocore.log import get_logger
+from eocore.train.device import set_deepspeed_accelerator
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog="On several processes: bash tools/dist.sh train CONFIG GPUS")
+    parser.add_argument("config", type=Path, help="config file")
+    parser.add_argument("--work-dir", type=Path, help="where checkpoints, logs and curves go (default: work_dirs/<config name>)")
+    parser.add_argument("--deepspeed", metavar="NAME", help="a file of configs/_base_/zero without its ending, or a JSON file")
+    parser.add_argument("--zero", type=int, choices=range(4), metavar="N", help="short for --deepspeed deepspeed_zeroN")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
+    parser.add_argument("--seed", type=int, help="overrides the config's seed")
+    parser.add_argument(
+        "--resume", nargs="?", const="auto", metavar="PATH", help="go on from PATH (default: the newest checkpoint there is)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="make one step, report parameters, shapes, memory; keep nothing")
+    launchers = ("none", "pytorch", "slurm")
+    parser.add_argument("--launcher", choices=launchers, default="none", help="as published; the environment decides")
+    return parser.parse_args()
+
+
+def read_config(arguments: argparse.Namespace) -> Config:
+    """The config with the command line's overrides."""
+    if arguments.deepspeed and arguments.zero is not None:
+        raise ConfigError("--deepspeed and --zero both name a DeepSpeed configuration; give one of them.")
+    config = load_config(arguments.config, arguments.cfg_options)
+    name = arguments.deepspeed or (f"deepspeed_zero{arguments.zero}" if arguments.zero is not None else None)
+    if name:
+        require(config, "training")["deepspeed"] = name
+    if arguments.seed is not None:
+        config.seed = arguments.seed
+    return config
+
+
+def main() -> int:
+    """Runs the command; gives the exit status."""
+    arguments = parse_arguments()
+    try:
+        config = read_config(arguments)
+        set_deepspeed_accelerator()
+        import_systems(config)
+        from eocore.train.launch import dry_run, train
+        from eocore.train.strategy import stop_process_group
+
+        if arguments.dry_run:
+            print(dry_run(config))
+        else:
+            work_dir = arguments.work_dir or Path("work_dirs") / arguments.config.stem
+            train(config, work_dir, resume=arguments.resume)
+        stop_process_group()
+    except EOError as error:
+        get_logger().error("%s: %s", type(error).__name__, error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
