@@ -8,7 +8,7 @@ usage() {
     cat <<'HELP'
 Usage: bash tools/test.sh [--all] [PYTEST ARGUMENTS]
 
-Sets up the environment (re-used on the next run), then runs ruff, mypy and the tests that take seconds.
+Sets up the environment (re-used on the next run), then runs ruff (rules and format), mypy and the tests that take seconds.
 
   --all    also the tests marked slow and fault (minutes)
 
@@ -24,12 +24,13 @@ case ${1:-} in
 esac
 LOGS=$REPO_ROOT/work_dirs/test_logs
 VENV_PYTHON=$REPO_ROOT/.venv/bin/python
-STAGE_COUNT=4
+STAGE_COUNT=5
 
 cd "$REPO_ROOT"
 stage "set up the environment" "$LOGS/1_setup.log" bash tools/setup_env.sh --extras train,eval,dev
 stage "ruff" "$LOGS/2_ruff.log" "$VENV_PYTHON" -m ruff check .
-stage "mypy" "$LOGS/3_mypy.log" "$VENV_PYTHON" -m mypy
-printf '\n[4/4] pytest (%s)\n' "$SELECTION"
+stage "ruff format" "$LOGS/3_format.log" "$VENV_PYTHON" -m ruff format --diff --quiet . # mends it: ruff format .
+stage "mypy" "$LOGS/4_mypy.log" "$VENV_PYTHON" -m mypy
+printf '\n[5/5] pytest (%s)\n' "$SELECTION"
 export PATH=$REPO_ROOT/.venv/bin:$PATH
 exec "$VENV_PYTHON" -m pytest -q -m "$SELECTION" "$@" # the last line of all is pytest's own
