@@ -1,0 +1,182 @@
+"""Annotation files: what is refused, with which place named, and that nothing in them runs."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eocore.data import annotations
+from eocore.data.annotations import Entry, as_entries, read_entries, read_json, read_plain_pickle, segmentation_mask
+from eocore.errors import AnnotationError, DataError
+
+REFS = [{"ref_id": 1, "ann_id": [2, -1], "split": "train", "sentences": [{"sent_id": 7, "raw": "The Lake.", "tokens": ("the", "lake")}]}]
+
+
+class Payload:
+    """Runs when it is unpickled by the ordinary means: writes the file it is given."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.write_text, (self.marker, "ran"))
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_lines_and_list_give_the_same_entries_with_their_places(tmp_path: Path) -> None:
+    values = [{"a": 1}, {"a": 2}]
+    lines = read_entries(write(tmp_path / "x.jsonl", '{"a": 1}\n\n{"a": 2}\n'))
+    listed = read_entries(write(tmp_path / "x.json", json.dumps(values)))
+    assert [entry.values for entry in lines] == [entry.values for entry in listed] == values
+    assert [entry.source for entry in lines] == [f"{tmp_path}/x.jsonl:1", f"{tmp_path}/x.jsonl:3"]
+    assert [entry.source for entry in listed] == [f"{tmp_path}/x.json#0", f"{tmp_path}/x.json#1"]
+
+
+def test_unicode_line_separators_do_not_split_a_line(tmp_path: Path) -> None:
+    entries = read_entries(write(tmp_path / "x.jsonl", '{"a": "one\u2028two\u0085three"}\n{"a": "b"}'))
+    assert [entry.values["a"] for entry in entries] == ["one\u2028two\u0085three", "b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.json", '[\n{"a": 1},\n{"a": }\n]', r"x\.json:3: not JSON: Expecting value \(column 7\)"),
+        ("x.jsonl", '{"a": 1}\n{"a": 1', r"x\.jsonl:2: not JSON"),
+        ("x.jsonl", '{"a": 1}\n[1]\n', r"x\.jsonl:2: expected an object, found list"),
+        ("x.json", '{"a": 1}', r"x\.json: expected a list of objects, found dict"),
+        ("x.json", '[{"a": 1}, 5]', r"x\.json#1: expected an object, found int: 5"),
+        ("x.json", "\ufeff[]", r"x\.json:1: not JSON: Unexpected UTF-8 BOM"),
+        ("x.json", "[" * 100_000, r"x\.json: not usable JSON: RecursionError"),
+        ("x.jsonl", '{"a": ' + "9" * 5000 + "}", r"x\.jsonl:1: not usable JSON: ValueError"),
+    ],
+)
+def test_broken_text_names_file_and_line(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        read_entries(write(tmp_path / name, text))
+
+
+def test_text_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(b'[\n{"a": "\xff"}]')
+    with pytest.raises(AnnotationError, match=r"x\.json:2: not UTF-8"):
+        read_json(tmp_path / "x.json")
+
+
+def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.json: no such annotation file\. Correct `annotations`"):
+        read_entries(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_pickles_of_every_protocol_are_read(tmp_path: Path, protocol: int) -> None:
+    path = tmp_path / "refs(unc).p"
+    path.write_bytes(pickle.dumps(REFS, protocol=protocol))
+    assert read_plain_pickle(path) == REFS
+
+
+def test_byte_strings_of_python_2_are_read_as_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "refs.p"
+    path.write_bytes(b"(lp0\nS'caf\\xc3\\xa9'\np1\na.")
+    assert read_plain_pickle(path) == ["café"]
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_pickle_with_code_is_refused_before_it_runs(tmp_path: Path, protocol: int) -> None:
+    marker, path = tmp_path / "marker", tmp_path / "refs.p"
+    payload = pickle.dumps([{"ref_id": 1}, Payload(marker)], protocol=protocol)
+    pickle.loads(payload)
+    assert marker.read_text() == "ran", "the payload must be a live one"
+    marker.unlink()
+    path.write_bytes(payload)
+    with pytest.raises(AnnotationError, match=r"the pickle asks for '.*'; annotations hold plain values only.*Nothing was run"):
+        read_plain_pickle(path)
+    assert not marker.exists()
+
+
+def test_a_pickle_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    raw, path = pickle.dumps(REFS, protocol=2), tmp_path / "refs.p"
+    for length in range(len(raw)):
+        path.write_bytes(raw[:length])
+        with pytest.raises(AnnotationError, match="broken pickle"):
+            read_plain_pickle(path)
+
+
+def test_a_pickle_with_any_byte_changed_raises_our_errors_or_reads(tmp_path: Path) -> None:
+    raw, path = bytearray(pickle.dumps(REFS, protocol=2)), tmp_path / "refs.p"
+    refused = 0
+    for position in range(len(raw)):
+        for value in (0x00, 0x28, 0x52, 0x63, 0x8D, 0xFF):
+            path.write_bytes(bytes(raw[:position]) + bytes([value]) + bytes(raw[position + 1 :]))
+            try:
+                read_plain_pickle(path)
+            except AnnotationError:
+                refused += 1
+    assert refused > len(raw)
+
+
+def test_a_huge_pickle_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annotations, "MAX_PICKLE_BYTES", 10)
+    path = tmp_path / "refs.p"
+    path.write_bytes(pickle.dumps(REFS))
+    with pytest.raises(DataError, match=r"refs\.p: \d+ bytes, at most 10 are read as a pickle"):
+        read_plain_pickle(path)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda entry: entry.text("gone"), r"f:1: no field 'gone'; found n, t, e, b, l"),
+        (lambda entry: entry.text("n"), r"f:1: field 'n' must be a text that is not empty, found 3\."),
+        (lambda entry: entry.text("e"), r"field 'e' must be a text that is not empty, found '  '"),
+        (lambda entry: entry.integer("t"), r"field 't' must be a whole number, found 'word'"),
+        (lambda entry: entry.integer("b"), r"field 'b' must be a whole number, found True"),
+        (lambda entry: entry.integer("n", minimum=4), r"field 'n' must be a number of at least 4, found 3"),
+        (lambda entry: entry.identifier("l"), r"field 'l' must be a text or a whole number, found \[\]"),
+        (lambda entry: entry.items("l"), r"field 'l' must be a list that is not empty, found \[\]"),
+        (lambda entry: entry.items("t"), r"field 't' must be a list that is not empty, found 'word'"),
+    ],
+)
+def test_fields_of_the_wrong_kind_are_named(call: Any, message: str) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        call(Entry({"n": 3, "t": "word", "e": "  ", "b": True, "l": []}, "f:1"))
+
+
+def test_inner_entries_carry_their_place() -> None:
+    entry = Entry({"list": [{"a": 1}, {"a": 2}], "mixed": [{"a": 1}, 2]}, "f#4")
+    assert [inner.source for inner in entry.entries("list")] == ["f#4 list[0]", "f#4 list[1]"]
+    with pytest.raises(AnnotationError, match=r"f#4: field 'mixed' must be a list of objects"):
+        entry.entries("mixed")
+
+
+def test_extras_are_the_plain_values_not_read_otherwise() -> None:
+    entry = Entry({"id": 1, "type": "count", "cloudy": True, "boxes": [1, 2], "none": None}, "f#0")
+    assert entry.extras("id") == {"type": "count", "cloudy": True}
+
+
+def test_entries_of_something_else_than_a_list_are_refused() -> None:
+    with pytest.raises(AnnotationError, match=r"f images: expected a list of objects, found NoneType: None"):
+        as_entries(None, "f images")
+
+
+def test_long_values_are_shortened_in_messages() -> None:
+    with pytest.raises(AnnotationError) as caught:
+        Entry({"a": ["x" * 10_000]}, "f#0").text("a")
+    assert len(str(caught.value)) < 200
+
+
+def test_segmentations_become_masks() -> None:
+    ring = [0, 0, 4, 0, 4, 4]
+    assert segmentation_mask([ring, ring], "f#0").data == [ring, ring]
+    rle = segmentation_mask({"size": [4, 4], "counts": "0a0", "more": 1}, "f#0")
+    assert (rle.kind, rle.data) == ("rle", {"size": [4, 4], "counts": "0a0"})
+
+
+@pytest.mark.parametrize("value", [None, [], {}, [[]], [[0, 0, 4, 4]], [0, 0, 4, 0, 4, 4], {"size": [4, 4]}, "0a0"])
+def test_other_segmentations_are_refused(value: Any) -> None:
+    with pytest.raises(AnnotationError, match=r"f#3: a segmentation must be a list of rings .* or an RLE object"):
+        segmentation_mask(value, "f#3")
