@@ -4,7 +4,8 @@ A rule lists views; a view names, for each channel of the patch embedding, a ban
 composites and the native presentation of all bands are the same thing with 3 or with C channels:
 
     {"views": [["B04", "B03", "B02"], ["B08", "B11", "B12"]], "stretch": {"method": "percentile", "low": 2, "high": 98}}
-    {"views": [["VV", "VH", "ratio:VV/VH"]], "stretch": {"method": "range", "low": {"VV": -25, "VH": -32}, "high": {"VV": 0, "VH": -5}}}
+    {"views": [["VV", "VH", "ratio:VV/VH"]],
+     "stretch": {"method": "range", "low": {"VV": -25, "VH": -32, "ratio:VV/VH": 0}, "high": {"VV": 0, "VH": -5, "ratio:VV/VH": 15}}}
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,15 +79,21 @@ def present(scene: SceneLike, rule: Mapping[str, Any], *, num_channels: int) -> 
 
 
 def grounding_image(scene: SceneLike, rule: Mapping[str, Any]) -> np.ndarray:
-    """The (3, H, W) uint8 picture the mask decoder sees: the rule's `grounding` view, else the first three channels of its first view."""
+    """The (3, H, W) uint8 picture the mask decoder sees: the rule's `grounding` view, else the first three channels of its first view.
+
+    Raises:
+        ValueError: that view has not three entries, a band is missing, or the stretch is unknown.
+    """
     if scene.unit == DISPLAY_UNIT:
         return _display_views(scene, 3)[0]
     view = rule.get("grounding") or list(rule["views"][0])[:3]
+    if len(view) != 3:
+        raise ValueError(f"the grounding view {list(view)} names {len(view)} channels, the mask decoder takes 3; fill up with '{ZERO}'.")
     return np.stack([_stretched(entry, scene, rule["stretch"]) for entry in view])
 
 
 def _display_views(scene: SceneLike, num_channels: int) -> np.ndarray:
-    layers = scene.pixels.astype(np.uint8)
+    layers = np.nan_to_num(scene.pixels, nan=0.0).astype(np.uint8)
     if layers.shape[0] == 1:
         layers = np.repeat(layers, 3, axis=0)
     if layers.shape[0] % 3:

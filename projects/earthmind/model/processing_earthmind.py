@@ -1,7 +1,7 @@
 """Images and text -> model inputs; the same object serves training, prediction and the Hugging Face pipelines."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -198,6 +198,8 @@ class EarthMindProcessor(ProcessorMixin):
         images: Any = None,
         text: Any = None,
         *,
+        videos: None = None,
+        audio: None = None,
         modalities: Sequence[str] | None = None,
         with_grounding: bool = False,
         return_tensors: str | None = None,
@@ -209,11 +211,14 @@ class EarthMindProcessor(ProcessorMixin):
         Args:
             images: one image, a list, or a list of lists, one a prompt. One image is RGB, two are SAR and RGB; a mapping names its modalities.
             text: prompt or prompts, each with `<image>` where its images belong.
+            videos, audio: always None; chat templates hand them in.
             modalities: names of a prompt's images, in order, where the rule above does not fit.
             with_grounding: prepare SAM 2's images too.
             return_tensors, padding, add_special_tokens: taken for the pipelines' sake; the result is always padded torch tensors, and
                 the chat template already holds every control token.
         """
+        if videos is not None or audio is not None:
+            raise SampleError("videos and audio are not supported; give images.")
         prompts = [text] if isinstance(text, str) else list(text)
         per_prompt = _images_per_prompt(images, len(prompts))
         samples = []
@@ -229,7 +234,9 @@ class EarthMindProcessor(ProcessorMixin):
 
     def _encode_prompt(self, images: Mapping[str, Any], prompt: str, with_grounding: bool) -> dict[str, Any]:
         if images and IMAGE_PLACEHOLDER not in prompt:
-            prompt = IMAGE_PLACEHOLDER + "\n" + prompt
+            start = get_template(self.template).user_start
+            place = prompt.index(start) + len(start) if start in prompt else 0
+            prompt = f"{prompt[:place]}{IMAGE_PLACEHOLDER}\n{prompt[place:]}"
         return self._encode_pieces(images, [Piece(prompt, True, False)], with_grounding)
 
     def _encode_pieces(self, images: Mapping[str, Any], pieces: list[Piece], with_grounding: bool) -> dict[str, Any]:
@@ -279,7 +286,11 @@ class EarthMindProcessor(ProcessorMixin):
         return torch.from_numpy(stacked.reshape(-1, *stacked.shape[2:]).copy()), group, streams
 
     def _blocks(self, streams: list[str], num_tiles: int, regions: list[Tensor]) -> dict[str, Any]:
-        """Vision tokens in the order their placeholders stand in the text: `images` [(name, index)], `regions` [index], and `last` per view."""
+        """Vision tokens in the order their placeholders stand in the text.
+
+        `images` [(name, index)], `regions` [index], and `last`: those of the place that shows the whole image (thumbnail or only tile),
+        view by view, none where no place does.
+        """
         size, views = self._tokens_per_tile, len(streams)
         index = torch.arange(num_tiles * size).view(-1, size)
         if not num_tiles:
@@ -290,7 +301,13 @@ class EarthMindProcessor(ProcessorMixin):
         else:
             names = list(dict.fromkeys(streams))
             images = [(name, by_view[:, [number for number, stream in enumerate(streams) if stream == name]].reshape(-1)) for name in names]
-        last = by_view[-1]
+        whole = num_tiles == views or self.use_thumbnail
+        if regions and not whole:
+            raise SampleError(
+                f"regions are read from the thumbnail, but the image was cut into {num_tiles // views} tiles and use_thumbnail=False "
+                "leaves it out; they would point at one tile. Set use_thumbnail=True or max_tiles=1."
+            )
+        last = by_view[-1] if whole else by_view[-1, :, :0]
         return {"images": images, "regions": [last[:, cells].reshape(-1) for cells in regions], "last": last.reshape(-1)}
 
     def _tokenise(self, turns: Sequence[tuple[str, str]], blocks: dict[str, Any], num_regions: int, for_generation: bool, sample_id: str) -> dict[str, Tensor]:
@@ -302,12 +319,15 @@ class EarthMindProcessor(ProcessorMixin):
         ids: list[int] = []
         labels: list[int] = []
         order: list[Tensor] = []
+        image_start = 0
         found = {IMAGE_PLACEHOLDER: 0, REGION_PLACEHOLDER: 0}
         regions = iter(blocks["regions"])
         for piece in pieces:
             for part in [piece.text] if piece.scored else _SLOTS.split(piece.text):
                 if part in found and not piece.scored:
                     found[part] += 1
+                    if part == IMAGE_PLACEHOLDER:
+                        image_start = sum(len(index) for index in order)
                     new, used = self._image_run(blocks) if part == IMAGE_PLACEHOLDER else self._region_run(next(regions, None))
                     order += used
                 else:
@@ -322,7 +342,17 @@ class EarthMindProcessor(ProcessorMixin):
                 "answers would be learnt from the wrong place. Correct the text or the images."
             )
         vision = torch.cat(order) if order else torch.zeros(0, dtype=torch.long)
-        return {"input_ids": torch.tensor(ids, dtype=torch.long), "labels": torch.tensor(labels, dtype=torch.long), "vision_index": vision}
+        if ids.count(self.image_token_id) != len(vision):
+            raise SampleError(
+                f"{sample_id}: the text itself holds {IMAGE_TOKEN}, which stands for vision tokens alone; they could not be told apart. "
+                f"Write {IMAGE_PLACEHOLDER} where the images belong."
+            )
+        return {
+            "input_ids": torch.tensor(ids, dtype=torch.long),
+            "labels": torch.tensor(labels, dtype=torch.long),
+            "vision_index": vision,
+            "image_start": image_start,
+        }
 
     def _text_ids(self, text: str, trusted: bool) -> list[int]:
         # user text cannot smuggle in [SEG] or chat marks: without trust, special tokens are split into plain pieces
@@ -352,14 +382,19 @@ class EarthMindProcessor(ProcessorMixin):
         """Places in the text of the last tile place's tokens (thumbnail or only tile), view by view; for the attention loss."""
         if not blocks["images"]:
             return torch.zeros(0, dtype=torch.long)
-        count = sum(len(index) for _, index in blocks["images"])
+        start = sample["image_start"]
+        own = slice(start, start + sum(len(index) for _, index in blocks["images"]))
         place_of = torch.full((int(sample["vision_index"].max()) + 1,), -1, dtype=torch.long)
-        place_of[sample["vision_index"][:count]] = sample["placeholder_index"][:count]
+        place_of[sample["vision_index"][own]] = sample["placeholder_index"][own]
         return place_of[blocks["last"]]
 
+    def drawn_on(self, modalities: Collection[str]) -> list[str]:
+        """Which of these modalities masks are drawn on; they lie on the pixel grid of the first."""
+        chosen = [name for name in self.grounding_order if name in modalities] or list(modalities)
+        return chosen[:1] if self.grounding == "first" else chosen
+
     def _grounding_images(self, scenes: Mapping[str, SceneLike]) -> Tensor:
-        chosen = [name for name in self.grounding_order if name in scenes] or list(scenes)
-        chosen = chosen[:1] if self.grounding == "first" else chosen
+        chosen = self.drawn_on(scenes)
         size = (self.grounding_size, self.grounding_size)
         pictures = [resize(grounding_image(scenes[name], self.presentation[name]), size, resample=Image.Resampling.BILINEAR) for name in chosen]
         return torch.from_numpy(np.stack(pictures).copy())

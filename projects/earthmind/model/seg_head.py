@@ -47,10 +47,16 @@ class SegHead(nn.Module):
     def encode(self, images: Tensor) -> list[Tensor]:
         """SAM 2 features of grounding images (G, 3, S, S) uint8, finest level first: [(G, C_l, h_l, w_l), ...]."""
         pixels = ((images.to(self.mean.dtype) / 255.0) - self.mean) / self.std
-        maps = self.sam.get_image_features(pixels.to(self.sam.dtype), return_dict=True).fpn_hidden_states
-        maps[-1] = maps[-1] + self.sam.no_memory_embedding
-        sizes = self.sam.backbone_feature_sizes
-        return [level.permute(1, 2, 0).reshape(images.shape[0], -1, *size) for level, size in zip(maps, sizes, strict=True)]
+        return self._levels(list(self.sam.vision_encoder(pixels.to(self.sam.dtype), return_dict=True).fpn_hidden_states))
+
+    def blank_features(self, num_images: int) -> list[Tensor]:
+        """What `encode` gives for images whose encoder output is zero everywhere; the encoder does not run."""
+        width, like = self.sam.hidden_dim, self.sam.no_memory_embedding
+        return self._levels([like.new_zeros(num_images, width, *size) for size in self.sam.backbone_feature_sizes])
+
+    def _levels(self, maps: list[Tensor]) -> list[Tensor]:
+        decoder = self.sam.mask_decoder
+        return [decoder.conv_s0(maps[0]), decoder.conv_s1(maps[1]), maps[2] + self.sam.no_memory_embedding.view(1, -1, 1, 1)]
 
     def combine(self, features: list[Tensor], owner: Tensor, num_samples: int) -> list[Tensor]:
         """One set of features a sample from those of its grounding images.
@@ -71,7 +77,10 @@ class SegHead(nn.Module):
                 )
             return features
         score = self.gate(features[-1])
-        unnormalised = torch.exp(score - score.detach().amax())
+        # the largest score of each sample's own images, so that a softmax never divides 0 by 0
+        places = owner.view(-1, 1, 1, 1).expand_as(score)
+        peak = score.new_full((num_samples, *score.shape[1:]), -torch.inf).scatter_reduce(0, places, score.detach(), "amax")
+        unnormalised = torch.exp(score - peak[owner])
         total = unnormalised.new_zeros((num_samples, *unnormalised.shape[1:])).index_add(0, owner, unnormalised)
         share = unnormalised / total[owner]
         mixed = []
@@ -108,7 +117,3 @@ class SegHead(nn.Module):
         masks, scores = masks[seg_sample, seg_slot], scores[seg_sample, seg_slot]
         chosen = masks[torch.arange(masks.shape[0], device=masks.device), scores.argmax(-1)]
         return DrawnMasks(masks, scores, chosen)
-
-    def zero_touch(self) -> Tensor:
-        """0, with every parameter of the head in its graph: a rank without masks must still reduce them (ZeRO 1-3 abort otherwise)."""
-        return sum((0.0 * parameter.sum() for parameter in self.parameters() if parameter.requires_grad), start=torch.zeros((), device=self.mean.device))
