@@ -186,6 +186,8 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         prompt = inputs if inputs is not None else kwargs.pop("input_ids", None)
         if tiles is not None:
             kwargs["inputs_embeds"] = self.splice(prompt, self.look(tiles, tile_group).tokens, placeholder_index, vision_index)
+        if (kwargs.get("generation_config") or self.generation_config).stop_strings and kwargs.get("tokenizer") is None:
+            kwargs["tokenizer"] = self.processor.tokenizer
         return super().generate(prompt, **kwargs)
 
     @torch.no_grad()
@@ -196,7 +198,13 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
             sizes: (height, width) [px] each sample's masks are scaled to.
             max_new_tokens: longest answer.
             **kwargs: further arguments of `generate`.
+
+        Raises:
+            ValueError: several beams or sequences are asked for; their [SEG] states could not be told apart.
         """
+        for name in ("num_beams", "num_return_sequences"):
+            if kwargs.get(name, 1) != 1:
+                raise ValueError(f"{name}={kwargs[name]}: masks belong to one answer a sample. Leave it at 1, or call generate for text alone.")
         inputs = {key: value.to(self.device) for key, value in batch.items() if isinstance(value, Tensor)}
         given = {key: inputs[key] for key in ("input_ids", "attention_mask", "tiles", "tile_group", "placeholder_index", "vision_index") if key in inputs}
         self._seg_states = states = _SegStates(processor.seg_token_id, given["input_ids"].shape[0])
@@ -233,11 +241,17 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     @cached_property
     def processor(self) -> EarthMindProcessor:
-        """The processor saved beside this model."""
-        return EarthMindProcessor.from_pretrained(self.name_or_path)
+        """The processor saved beside this model.
+
+        Raises:
+            ValueError: the model was not loaded from a folder.
+        """
+        if not self.name_or_path:
+            raise ValueError("this model was not loaded from a folder, so no processor was saved beside it. Hand one in as processor=...")
+        return EarthMindProcessor.from_pretrained(self.name_or_path, config=self.config)
 
     def predict(self, images: dict[str, Any], text: str, *, processor: EarthMindProcessor | None = None, max_new_tokens: int = 256) -> Answer:
-        """Answer one question about one set of images.
+        """Answer one question about one set of images; masks come on the pixel grid of the image they are drawn on.
 
         Args:
             images: modality -> scene, Pillow image or uint8 array.
@@ -248,7 +262,7 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if images and IMAGE_PLACEHOLDER not in text:
             text = f"{IMAGE_PLACEHOLDER}\n{text}"
         sample = processor.encode(images, [("user", text)], for_generation=True)
-        size = next((_size_of(image) for image in images.values()), (1, 1))
+        size = next((_size_of(images[name]) for name in processor.drawn_on(images)), (1, 1))
         return self.answer(processor.collate([sample], left_pad=True), processor, sizes=[size], max_new_tokens=max_new_tokens)[0]
 
     def predict_forward(self, image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any) -> dict[str, Any]:
