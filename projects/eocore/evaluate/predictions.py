@@ -1,0 +1,194 @@
+"""The predictions file: JSONL, one line per sample and setting, written while predicting, scored later without a model."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eocore.errors import DataError
+
+SETTINGS = ("optical", "sar", "multispectral", "fused")
+"""Which sensors the model was given; the same samples are predicted once per setting."""
+
+TASKS = ("vqa", "mcq", "classification", "caption", "referring", "region", "chat")
+
+_SHOWN_IDS = 5
+
+
+class PredictionKey(NamedTuple):
+    """What is unique in a predictions file: a sample of one task's data set under one setting."""
+
+    task: str
+    sensor: str
+    sample_id: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One line.
+
+    With `prediction` None it stands for a sample that was annotated but not (yet, or not successfully) predicted; lists of these
+    say what a complete file must hold.
+
+    Attributes:
+        sample_id: unique inside its task; not the image's name, since an image may carry many questions.
+        task: one of TASKS.
+        image_ids: the images fed; samples that share the first one are resampled together in the intervals.
+        sensor: one of SETTINGS.
+        prompt: the user's text.
+        prediction: the model's text, None where it gave none (it crashed, or an image could not be read).
+        ground_truth: the annotated answer; empty where only masks are asked for.
+        meta: `candidates` (list of str), `type` (str), flags such as `cloudy` (bool), and whatever else helps to read the result.
+        prediction_masks: COCO RLE, one per drawn mask.
+        ground_truth_masks: COCO RLE, one per asked mask; empty where the phrase has no target.
+    """
+
+    sample_id: str
+    task: str
+    image_ids: tuple[str, ...]
+    sensor: str
+    prompt: str
+    prediction: str | None
+    ground_truth: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    prediction_masks: tuple[Mapping[str, Any], ...] = ()
+    ground_truth_masks: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def key(self) -> PredictionKey:
+        """What identifies the line."""
+        return PredictionKey(self.task, self.sensor, self.sample_id)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_rle(value: Any) -> bool:
+    if not isinstance(value, dict) or set(value) != {"size", "counts"} or not isinstance(value["counts"], str):
+        return False
+    size = value["size"]
+    return isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)
+
+
+def _is_list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(check(item) for item in value)
+
+
+_RLES = (_is_list_of(_is_rle), "a list of COCO RLE {'size': [height, width], 'counts': str}")
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "sample_id": (_is_id, "a non-empty string"),
+    "task": (lambda value: value in TASKS, f"one of {', '.join(TASKS)}"),
+    "image_ids": (_is_list_of(_is_id), "a list of non-empty strings"),
+    "sensor": (lambda value: value in SETTINGS, f"one of {', '.join(SETTINGS)}"),
+    "prompt": (lambda value: isinstance(value, str), "a string"),
+    "prediction": (lambda value: value is None or isinstance(value, str), "a string, or null where the model gave nothing"),
+    "ground_truth": (lambda value: isinstance(value, str), "a string"),
+    "meta": (lambda value: isinstance(value, dict), "an object"),
+    "prediction_masks": _RLES,
+    "ground_truth_masks": _RLES,
+}
+_OPTIONAL = {"prediction_masks", "ground_truth_masks"}
+
+
+def parse_prediction(line: str, *, source: str) -> Prediction:
+    """The sample one line of the file describes.
+
+    Args:
+        line: JSON text.
+        source: file:line, for messages.
+
+    Raises:
+        DataError: the line is no JSON object, or a field is missing, unknown or of the wrong kind.
+    """
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{source}: no JSON ({error.msg}, column {error.colno}). Remove the line and predict its sample again.") from error
+    if not isinstance(entry, dict):
+        raise DataError(f"{source}: a line holds one JSON object, found {type(entry).__name__}. Write the file with PredictionWriter.")
+    missing, unknown = set(_FIELDS) - _OPTIONAL - set(entry), set(entry) - set(_FIELDS)
+    if missing or unknown:
+        found = [f"{word} {', '.join(sorted(names))}" for word, names in (("lacks", missing), ("has the unknown", unknown)) if names]
+        raise DataError(f"{source}: the line {' and '.join(found)}; fields are {', '.join(_FIELDS)}. Nothing was scored; put it right.")
+    for name, value in entry.items():
+        check, expected = _FIELDS[name]
+        if not check(value):
+            raise DataError(f"{source}: '{name}' must be {expected}; found {value!r:.80}. Nothing was scored; put it right.")
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    return Prediction(**fields)
+
+
+def format_prediction(prediction: Prediction) -> str:
+    """The line, without its line end.
+
+    Raises:
+        DataError: a value (of `meta`, as a rule) cannot be written as JSON, or the line could not be read back.
+    """
+    try:
+        line = json.dumps(asdict(prediction), ensure_ascii=False)
+    except TypeError as error:
+        raise DataError(f"sample '{prediction.sample_id}': {error}. Give 'meta' plain str, int, float, bool, list and dict.") from error
+    parse_prediction(line, source=f"sample '{prediction.sample_id}'")
+    return line
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """All lines of the file, in order.
+
+    Raises:
+        DataError: the file is missing, a line breaks the format, or two lines hold the same sample.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such predictions file. Predict first, or correct the path.")
+    seen: dict[PredictionKey, int] = {}
+    predictions = []
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        for number, line in enumerate(lines, start=1):
+            prediction = parse_prediction(line.rstrip("\n"), source=f"{path}:{number}")
+            first = seen.setdefault(prediction.key, number)
+            if first != number:
+                raise DataError(
+                    f"{path}:{number}: sample '{prediction.sample_id}' ({prediction.task}, {prediction.sensor}) stands already in line "
+                    f"{first}; it would count twice. Keep one of the two."
+                )
+            predictions.append(prediction)
+    return predictions
+
+
+def complete(predictions: Iterable[Prediction], expected: Iterable[Prediction], *, source: str) -> list[Prediction]:
+    """`expected` in its order, with the texts and masks predicted; a sample that was not predicted keeps `prediction` None.
+
+    Raises:
+        DataError: a sample was not expected, or its annotation differs from the expected one.
+    """
+    found = {prediction.key: prediction for prediction in predictions}
+    completed = []
+    for item in expected:
+        prediction = found.pop(item.key, None)
+        if prediction is None:
+            completed.append(replace(item, prediction=None, prediction_masks=()))
+            continue
+        if _truth(prediction) != _truth(item):
+            raise DataError(
+                f"{source}: the annotation of sample '{item.sample_id}' (truth, masks, candidates) is not the data set's; found "
+                f"{prediction.ground_truth!r:.60}, expected {item.ground_truth!r:.60}. The score would mean nothing: predict this data."
+            )
+        completed.append(replace(prediction, image_ids=item.image_ids, meta=item.meta))
+    if found:
+        raise DataError(
+            f"{source}: {len(found)} samples are not in the data set ({some_ids([key.sample_id for key in found])}). The file belongs to "
+            "other data; score it against that."
+        )
+    return completed
+
+
+def _truth(item: Prediction) -> tuple[Any, ...]:
+    masks = [(tuple(rle["size"]), rle["counts"]) for rle in item.ground_truth_masks]
+    return item.ground_truth, masks, list(item.meta.get("candidates") or ())
+
+
+def some_ids(ids: Sequence[str]) -> str:
+    """The first few ids, for a message."""
+    return ", ".join(ids[:_SHOWN_IDS]) + (", ..." if len(ids) > _SHOWN_IDS else "")

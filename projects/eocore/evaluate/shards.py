@@ -1,0 +1,113 @@
+"""Predicting on several ranks: one file per rank, appended and resumed, merged when all are done."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from eocore.errors import DataError
+from eocore.log import get_logger
+
+from .predictions import Prediction, PredictionKey, complete, format_prediction, read_predictions, some_ids
+
+
+class PredictionWriter:
+    """Appends samples to a file, each on disk before the next is predicted, and knows those that are there already.
+
+    Args:
+        path: file to append to; made, with its folder, where absent.
+
+    Raises:
+        DataError: what stands in the file breaks the format.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            _drop_torn_line(path)
+        self._done = {prediction.key for prediction in read_predictions(path)} if path.exists() else set()
+        self._file = path.open("a", encoding="utf-8", newline="\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    def __contains__(self, key: PredictionKey) -> bool:
+        return key in self._done
+
+    def write(self, prediction: Prediction) -> None:
+        """Appends one sample.
+
+        Raises:
+            DataError: it is in the file already, or cannot be written as JSON.
+        """
+        if prediction.key in self._done:
+            raise DataError(f"{self._path}: sample '{prediction.sample_id}' is there already; ask `key in writer` before predicting it.")
+        self._file.write(format_prediction(prediction) + "\n")
+        self._file.flush()
+        self._done.add(prediction.key)
+
+
+def _drop_torn_line(path: Path) -> None:
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        get_logger().warning("%s: the last line was cut short when the earlier run stopped; its sample is predicted again.", path)
+        with path.open("r+b") as file:
+            file.truncate(whole)
+
+
+def shard_path(folder: Path, *, run_id: str, rank: int, world_size: int) -> Path:
+    """Where one rank writes.
+
+    Args:
+        folder: of the run's results.
+        run_id: names model, data and settings; another model must get another one, or resuming would mix the two.
+        rank: 0 .. world_size - 1.
+        world_size: number of ranks that share the samples.
+
+    Raises:
+        DataError: the run id has characters other than letters, digits, `_` and `-`.
+    """
+    if not re.fullmatch(r"[\w-]+", run_id, flags=re.ASCII):
+        raise DataError(f"run id '{run_id}' goes into a file name: use letters, digits, '_' and '-' only.")
+    return folder / f"predictions.{run_id}.{rank}of{world_size}.jsonl"
+
+
+def merge_shards(folder: Path, expected: Sequence[Prediction], *, run_id: str, world_size: int) -> list[Prediction]:
+    """The samples of all ranks of one run, in the order of `expected` whatever the number of ranks.
+
+    Args:
+        folder: holds the shards; those of other run ids are not touched.
+        expected: what must have been predicted.
+        run_id: as given to `shard_path`.
+        world_size: number of ranks of the run.
+
+    Raises:
+        DataError: a shard is missing, a shard of this run id comes from another number of ranks, or the shards together do not hold
+            exactly the expected samples, each once.
+    """
+    paths = [shard_path(folder, run_id=run_id, rank=rank, world_size=world_size) for rank in range(world_size)]
+    stale = sorted(path.name for path in set(folder.glob(f"predictions.{run_id}.*of*.jsonl")) - set(paths))
+    if stale:
+        raise DataError(
+            f"{folder}: {', '.join(stale)} of run '{run_id}' come from another number of ranks than {world_size}; merging them would count "
+            "samples twice. Remove them, or resume with their number of ranks."
+        )
+    merged: dict[PredictionKey, tuple[Prediction, Path]] = {}
+    for path in paths:
+        for prediction in read_predictions(path):
+            if prediction.key in merged:
+                raise DataError(f"{path}: sample '{prediction.sample_id}' stands also in {merged[prediction.key][1].name}. Predict anew.")
+            merged[prediction.key] = (prediction, path)
+    absent = [item.sample_id for item in expected if item.key not in merged]
+    if absent:
+        raise DataError(
+            f"{folder}: {len(absent)} of {len(expected)} samples are in no shard of run '{run_id}' ({some_ids(absent)}). Resume the run; "
+            "a sample that cannot be predicted is written with prediction null."
+        )
+    return complete([prediction for prediction, _ in merged.values()], expected, source=str(folder))

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from eocore.errors import AnnotationError
+from eocore.evaluate.metrics.classification import balanced_accuracy, confusion_matrix, normalise_label, parse_label
+
+LABELS = ["BareLand", "Port", "Airport", "River"]
+
+
+def test_normalisation_drops_all_but_letters_and_digits():
+    assert normalise_label(" Bare-Land. ") == normalise_label("bare_land") == "bareland"
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [("bare land", "BareLand"), ("An airport.", "Airport"), ("port", "Port"), ("river and ports", "River"), ("desert", None), ("", None)],
+)
+def test_label_in_an_answer(answer, label):
+    assert parse_label(answer, LABELS) == label
+
+
+def test_labels_of_equal_length_are_no_answer():
+    assert parse_label("river or beach", ["River", "Beach"]) is None
+
+
+def test_equality_can_be_asked_for():
+    assert parse_label("An airport.", LABELS, contained=False) is None
+    assert parse_label("airport", LABELS, contained=False) == "Airport"
+
+
+def test_balanced_accuracy_equals_scikit_learn_and_unread_answers_are_wrong():
+    truths = ["Port"] * 8 + ["River"] * 2
+    said = ["Port"] * 6 + ["River", None] + ["River", "Port"]
+    counts = confusion_matrix(truths, said, labels=LABELS)
+    assert counts.shape == (4, 5)
+    assert counts[1].tolist() == [0, 6, 0, 1, 1]
+    expected = balanced_accuracy_score(truths, [label or "River" for label in said])
+    assert balanced_accuracy(counts) == pytest.approx(expected)
+    assert np.trace(counts) / counts.sum() == pytest.approx(0.7)
+
+
+def test_unknown_class_in_the_annotation():
+    with pytest.raises(AnnotationError, match=r"annotated class 'Moon' is none of the 4 labels.*Correct one"):
+        confusion_matrix(["Moon"], ["Port"], labels=LABELS)

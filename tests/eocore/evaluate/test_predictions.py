@@ -1,0 +1,114 @@
+import json
+
+import pytest
+
+from eocore.errors import DataError
+from eocore.evaluate.predictions import Prediction, complete, format_prediction, parse_prediction, read_predictions
+
+RLE = {"size": [4, 4], "counts": "04<"}
+
+
+def sample(sample_id: str = "q1", **changes) -> Prediction:
+    fields = {
+        "task": "mcq",
+        "image_ids": ("1.png",),
+        "sensor": "fused",
+        "prompt": "What?",
+        "prediction": "Wald \u00e4",
+        "ground_truth": "b",
+    }
+    return Prediction(sample_id, **{**fields, "meta": {"candidates": ["a", "b"], "cloudy": True}, **changes})
+
+
+def entry(**changes) -> str:
+    return json.dumps({**json.loads(format_prediction(sample())), **changes})
+
+
+def write(path, *lines: str):
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def test_what_is_written_is_read(tmp_path):
+    masks = sample("r1", task="referring", prediction="[SEG]\nU+2028:\u2028", prediction_masks=(RLE,), ground_truth_masks=(RLE, RLE))
+    path = write(
+        tmp_path / "p.jsonl", format_prediction(sample()), format_prediction(masks), format_prediction(sample("q2", prediction=None))
+    )
+    assert read_predictions(path) == [sample(), masks, sample("q2", prediction=None)]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r":1: no JSON .*Remove the line"),
+        ("[]", r":1: a line holds one JSON object, found list"),
+        ("", r":1: no JSON"),
+        (entry(sensor="radar"), r":1: 'sensor' must be one of optical, sar, multispectral, fused; found 'radar'. Nothing was scored"),
+        (entry(task="dance"), r":1: 'task' must be one of vqa, mcq"),
+        (entry(sample_id=7), r":1: 'sample_id' must be a non-empty string; found 7"),
+        (entry(prediction=3), r":1: 'prediction' must be a string, or null"),
+        (entry(image_ids="1.png"), r":1: 'image_ids' must be a list of non-empty strings"),
+        (entry(prediction_masks=[{"size": [4, 0], "counts": "x"}]), r":1: 'prediction_masks' must be a list of COCO RLE"),
+        (entry(ground_truth_masks=[{"size": [4, 4], "counts": [1, 2]}]), r":1: 'ground_truth_masks' must be a list of COCO RLE"),
+        (entry(score=1), r":1: the line has the unknown score; fields are sample_id"),
+        ('{"sample_id": "a"}', r":1: the line lacks ground_truth, image_ids, meta"),
+    ],
+)
+def test_broken_lines_name_file_and_line(tmp_path, line, message):
+    path = write(tmp_path / "p.jsonl", line)
+    with pytest.raises(DataError, match=r"p\.jsonl" + message):
+        read_predictions(path)
+
+
+def test_masks_may_be_left_out_of_a_line():
+    line = json.loads(entry())
+    del line["prediction_masks"], line["ground_truth_masks"]
+    assert parse_prediction(json.dumps(line), source="x:1") == sample()
+
+
+def test_duplicate_sample_names_both_lines(tmp_path):
+    path = write(tmp_path / "p.jsonl", entry(), entry(sample_id="q2"), entry(prediction="other"))
+    with pytest.raises(DataError, match=r"p\.jsonl:3: sample 'q1' \(mcq, fused\) stands already in line 1; it would count twice"):
+        read_predictions(path)
+
+
+def test_one_sample_may_stand_under_several_settings(tmp_path):
+    path = write(tmp_path / "p.jsonl", entry(), entry(sensor="sar"))
+    assert len(read_predictions(path)) == 2
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(DataError, match=r"none\.jsonl: no such predictions file. Predict first"):
+        read_predictions(tmp_path / "none.jsonl")
+
+
+def test_what_is_no_json_is_not_written():
+    with pytest.raises(DataError, match=r"sample 'q1': Object of type set is not JSON serializable. Give 'meta' plain"):
+        format_prediction(sample(meta={"flags": {1, 2}}))
+
+
+def test_what_could_not_be_read_back_is_not_written():
+    with pytest.raises(DataError, match=r"sample 'q1': 'sensor' must be one of"):
+        format_prediction(sample(sensor="radar"))
+
+
+def test_complete_keeps_every_expected_sample_in_order():
+    expected = [sample("q1", prediction=None), sample("q2", prediction=None), sample("q3", prediction=None)]
+    done = complete([sample("q3"), sample("q1")], expected, source="p.jsonl")
+    assert [(item.sample_id, item.prediction) for item in done] == [("q1", sample().prediction), ("q2", None), ("q3", sample().prediction)]
+
+
+def test_complete_refuses_strangers():
+    with pytest.raises(DataError, match=r"p\.jsonl: 1 samples are not in the data set \(q9\)"):
+        complete([sample("q9")], [sample("q1")], source="p.jsonl")
+
+
+@pytest.mark.parametrize("changes", [{"ground_truth": "a"}, {"meta": {"candidates": ["b", "a"]}}, {"ground_truth_masks": (RLE,)}])
+def test_complete_refuses_other_annotations(changes):
+    with pytest.raises(DataError, match=r"p\.jsonl: the annotation of sample 'q1' .* is not the data set's.*predict this data"):
+        complete([sample()], [sample(prediction=None, **changes)], source="p.jsonl")
+
+
+def test_complete_takes_the_flags_of_the_data_set():
+    done = complete([sample(meta={"candidates": ["a", "b"]})], [sample(meta={"candidates": ("a", "b"), "cloudy": False})], source="p")
+    assert done[0].meta["cloudy"] is False
