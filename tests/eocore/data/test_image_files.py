@@ -13,7 +13,7 @@ import pytest
 import rasterio
 from PIL import Image
 
-from eocore.data.image_files import open_layers, resolve_path
+from eocore.data.image_files import GeoTiff, open_layers, resolve_path
 from eocore.data.readers import image_size, read_scene
 from eocore.data.records import ImageRef
 from eocore.errors import BandError, DataError
@@ -105,6 +105,12 @@ def test_a_file_of_vrt_text_opens_no_other_file_and_no_connection(tmp_path: Path
             read(tmp_path / "a.tif", "grey_uint8")
         listener.join()
     assert hits == [None]
+
+
+def test_the_decoder_is_pinned_besides(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_text('<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1"/></VRTDataset>')
+    with pytest.raises(DataError, match="cannot be read as GeoTIFF"):
+        GeoTiff(tmp_path / "a.tif")
 
 
 def _accept(server: socket.socket) -> object:

@@ -221,6 +221,14 @@ def test_a_grid_on_pixel_centres_is_laid_where_it_belongs(tmp_path: Path) -> Non
     np.testing.assert_allclose(pixels[1:-1, 1:-1], expected[1:-1, 1:-1], rtol=1e-4)
 
 
+def test_files_of_one_size_but_shifted_are_interpolated(tmp_path: Path) -> None:
+    """A third of a pixel apart, two grids are not one, though their sizes agree."""
+    first = write_tiff(tmp_path / "x_B02.tif", ramp(9, 9, 10))
+    second = write_tiff(tmp_path / "x_B03.tif", ramp(9, 9, 10), transform=from_origin(500_000 - 3, 6_000_000, 10, 10))
+    pixels = read_scene(ImageRef((first, second), "sentinel2_l2a")).pixels
+    np.testing.assert_allclose(pixels[1, 1:-1, 1:-1], pixels[0, 1:-1, 1:-1] + 3e-4, rtol=1e-5)
+
+
 @pytest.mark.parametrize("shift_m", [10.0, 31.0])
 def test_files_of_other_places_are_refused(tmp_path: Path, shift_m: float) -> None:
     near = write_tiff(tmp_path / "x_B02.tif", digital(1, 12, 12))
