@@ -15,7 +15,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import safetensors
@@ -245,7 +245,7 @@ def _some(items: list[str]) -> str:
 
 def _random_states() -> dict[str, Any]:
     version, numbers, gauss = random.getstate()
-    algorithm, keys, position, has_gauss, cached = np.random.get_state()
+    algorithm, keys, position, has_gauss, cached = cast(tuple[str, np.ndarray, int, int, float], np.random.get_state())
     states: dict[str, Any] = {
         "python": [version, list(numbers), gauss],
         "numpy": [algorithm, keys.tolist(), position, has_gauss, cached],

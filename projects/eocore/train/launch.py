@@ -9,12 +9,12 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import set_random_seed
 
-from eocore.config import read_options, require
+from eocore.config import require
 from eocore.log import get_logger
 from eocore.registry import TASKS
 from eocore.train.checkpoint import find_checkpoint, read_state
 from eocore.train.device import peak_memory_gib
-from eocore.train.runner import Runner, TrainingOptions, build_runner, read_seed
+from eocore.train.runner import Runner, build_runner, check_config
 from eocore.train.strategy import start_process_group
 from eocore.train.task import PartCount, Task
 
@@ -52,14 +52,13 @@ def dry_run(config: Config) -> str:
 
 
 def _build(config: Config, work_dir: Path, checkpoint: Path | None) -> Runner:
-    training = read_options(TrainingOptions, require(config, "training"), "training")
-    seed = read_seed(config)
+    training, *_ = check_config(config)
     rank, world_size = start_process_group(training.timeout_s)
     # The same seed on every rank: weights drawn at construction must be equal.
-    set_random_seed(seed)
+    set_random_seed(config.seed)
     task: Task = TASKS.build(require(config, "task"))
     step = read_state(checkpoint)["step"] if checkpoint else 0
-    loader = task.build_loader(rank=rank, world_size=world_size, seed=seed, start_step=step * training.accumulation)
+    loader = task.build_loader(rank=rank, world_size=world_size, seed=config.seed, start_step=step * training.accumulation)
     return build_runner(config, task, loader, work_dir, resume=checkpoint)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+import torch
 from mmengine.runner import BaseLoop, FlexibleRunner
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -76,7 +77,9 @@ class StepLoop(BaseLoop):
         """
         start = time.perf_counter()
         if self._batches is None:
-            self._batches = iter(self.dataloader)
+            # A DataLoader draws a seed when it starts; a resumed run starts it later than the run it goes on from.
+            with torch.random.fork_rng(devices=[]):
+                self._batches = iter(self.dataloader)
         try:
             return next(self._batches)
         except StopIteration:

@@ -1,5 +1,6 @@
 """From a config and a task to a runner that trains it."""
 
+import difflib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook, ParamSchedulerHook
+from mmengine.registry import VISBACKENDS
 from mmengine.runner import FlexibleRunner
 from mmengine.visualization import Visualizer
 from torch import nn
@@ -15,7 +17,6 @@ from torch.utils.data import DataLoader
 
 from eocore.config import read_options, require
 from eocore.errors import ConfigError
-from eocore.log import get_logger
 from eocore.registry import HOOKS
 from eocore.train import hooks as _hooks  # noqa: F401  (registers the hooks that configs name)
 from eocore.train.checkpoint import restore
@@ -25,6 +26,8 @@ from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optim
 from eocore.train.strategy import DEFAULT_TIMEOUT_S, DeepSpeedOptimWrapper, ZeroStrategy, load_zero_config, start_process_group
 from eocore.train.task import Task
 
+SECTIONS = ("systems", "task", "seed", "training", "optimizer", "schedule", "hooks", "tracking")
+LOOKS_ALIKE = 0.8
 BASE_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "checkpoint")
 
 
@@ -59,6 +62,11 @@ class Runner(FlexibleRunner):
     """mmengine's runner, counting updates, with a checkpoint format and resumption of our own."""
 
     strategy: ZeroStrategy
+    # Configs before `prepare`, the built parts after it; mmengine has no types for them.
+    model: Any
+    optim_wrapper: Any
+    param_schedulers: Any
+    _train_loop: Any
     resume_path: Path | None = None
 
     def prepare(self) -> StepLoop:
@@ -119,8 +127,7 @@ def build_runner(config: Config, model: Task, train_loader: DataLoader, work_dir
     Raises:
         ConfigError: a section is missing or wrong.
     """
-    training = read_options(TrainingOptions, require(config, "training"), "training")
-    seed = read_seed(config)
+    training, optimizer, schedule = check_config(config)
     start_process_group(training.timeout_s)
     strategy = ZeroStrategy(
         config=load_zero_config(training.deepspeed),
@@ -128,17 +135,15 @@ def build_runner(config: Config, model: Task, train_loader: DataLoader, work_dir
         accumulation=training.accumulation,
         clip_norm=training.clip_norm,
         work_dir=work_dir,
-        seed=seed,
+        seed=config.seed,
     )
-    optimizer = build_optimizer(model, read_options(OptimizerOptions, require(config, "optimizer"), "optimizer"))
-    schedule = read_options(ScheduleOptions, config.get("schedule", {}), "schedule")
     default_hooks: dict[str, Any] = dict.fromkeys(BASE_HOOKS)
     runner = Runner(
         model=model,
         work_dir=str(work_dir),
         train_dataloader=train_loader,
         train_cfg={"max_iters": training.max_iters, "accumulation": training.accumulation},
-        optim_wrapper=DeepSpeedOptimWrapper(optimizer),
+        optim_wrapper=DeepSpeedOptimWrapper(build_optimizer(model, optimizer)),
         param_scheduler=build_schedule(schedule, training.max_iters),
         strategy=strategy,
         launcher="pytorch",
@@ -153,16 +158,29 @@ def build_runner(config: Config, model: Task, train_loader: DataLoader, work_dir
     return runner
 
 
-def read_seed(config: Config) -> int:
-    """The config's seed.
+def check_config(config: Config) -> tuple[TrainingOptions, OptimizerOptions, ScheduleOptions]:
+    """The options of a run; finds every mistake in its sections before anything large is built.
 
     Raises:
-        ConfigError: it is missing or no whole number.
+        ConfigError: a section is missing, misspelt or wrong.
     """
-    seed = require(config, "seed")
+    for name in config:
+        near = difflib.get_close_matches(name, SECTIONS, n=1, cutoff=LOOKS_ALIKE)
+        if near and name not in SECTIONS:
+            raise ConfigError(f"config section '{name}' is not read by anything. Did you mean '{near[0]}'? If not, choose another name.")
+    _check_seed(require(config, "seed"))
+    training = read_options(TrainingOptions, require(config, "training"), "training")
+    load_zero_config(training.deepspeed)
+    choose_precision(training.precision)
+    build_hooks(config)
+    read_tracking(config)
+    optimizer = read_options(OptimizerOptions, require(config, "optimizer"), "optimizer")
+    return training, optimizer, read_options(ScheduleOptions, config.get("schedule", {}), "schedule")
+
+
+def _check_seed(seed: Any) -> None:
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ConfigError(f"seed is {seed!r}; expected a whole number of at least 0, else no run could be repeated.")
-    return seed
 
 
 def build_hooks(config: Config) -> list[Hook]:
@@ -170,9 +188,21 @@ def build_hooks(config: Config) -> list[Hook]:
     return [HOOKS.build(dict(entry)) for entry in config.get("hooks", {}).values() if entry is not None]
 
 
+def read_tracking(config: Config) -> list[dict[str, Any]]:
+    """Section `tracking`: configs of mmengine's visualizer back ends.
+
+    Raises:
+        ConfigError: one does not exist.
+    """
+    backends = [dict(backend) for backend in config.get("tracking", [])]
+    for backend in backends:
+        if backend.get("type") not in VISBACKENDS.module_dict:
+            choices = ", ".join(sorted(VISBACKENDS.module_dict))
+            raise ConfigError(f"tracking names the back end {backend.get('type')!r}, which does not exist. Choices: {choices}.")
+    return backends
+
+
 def _build_tracking(config: Config, strategy: ZeroStrategy) -> Visualizer:
     """mmengine's visualizer with the back ends that `config.tracking` lists (TensorboardVisBackend, WandbVisBackend, ...)."""
-    backends = [dict(backend) for backend in config.get("tracking", [])]
     name = f"{strategy.experiment_name}_{time.time_ns()}"
-    get_logger().debug("tracking %s with %s", name, [backend.get("type") for backend in backends])
-    return Visualizer(name=name, vis_backends=backends, save_dir=strategy.log_dir)
+    return Visualizer(name=name, vis_backends=read_tracking(config), save_dir=strategy.log_dir)

@@ -67,7 +67,7 @@ def build_optimizer(model: nn.Module, options: OptimizerOptions) -> torch.optim.
     vectors = [parameter for parameter in trainable if parameter.ndim <= 1]
     pairs = ((matrices, options.weight_decay), (vectors, 0.0))
     groups = [{"params": parameters, "weight_decay": decay} for parameters, decay in pairs if parameters]
-    return torch.optim.AdamW(groups, lr=options.lr, betas=tuple(options.betas), eps=options.eps)
+    return torch.optim.AdamW(groups, lr=options.lr, betas=(options.betas[0], options.betas[1]), eps=options.eps)
 
 
 def build_schedule(options: ScheduleOptions, max_iters: int) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ def start_process_group(timeout_s: int = DEFAULT_TIMEOUT_S) -> tuple[int, int]:
         device = local_device()
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        warnings.filterwarnings("ignore", message=".*all_gather_into_tensor.*deprecated", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=".*torch.distributed.*is deprecated", category=FutureWarning)
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
         # DeepSpeed would compile its shared-memory kernels here: a minute and a C++ compiler, for collectives that training does not use.
         deepspeed.ops.__compatible_ops__[SHARED_MEMORY_OP] = False

@@ -1,0 +1,104 @@
+"""LoRA: what it trains, that it starts as nothing, that merging keeps the answers and the names."""
+
+import pytest
+import torch
+from torch import nn
+
+from eocore.errors import ConfigError
+from eocore.models.lora import add_lora, lora_names, merge_lora
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.q_proj = nn.Linear(4, 4)
+        self.v_proj = nn.Linear(4, 4)
+        self.norm = nn.LayerNorm(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.norm(self.q_proj(x) * self.v_proj(x).sigmoid())
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([Block(), Block()])
+        self.lm_head = nn.Linear(4, 3)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return self.lm_head(x)
+
+
+@pytest.fixture
+def model() -> Model:
+    torch.manual_seed(0)
+    return Model().eval()
+
+
+def test_untrained_lora_changes_nothing(model: Model) -> None:
+    x = torch.randn(5, 4)
+    before = model(x)
+    add_lora(model, rank=2, alpha=4, target_modules=["q_proj"])
+    torch.testing.assert_close(model(x), before)
+
+
+def test_only_the_named_layers_get_lora_and_freeze(model: Model) -> None:
+    names = add_lora(model, rank=2, alpha=4, target_modules=["q_proj"])
+    assert len(names) == 4 and all(".q_proj.lora_" in name for name in names)
+    flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    assert not flags["layers.0.q_proj.base_layer.weight"]
+    assert flags["layers.0.v_proj.weight"] and flags["lm_head.weight"] and all(flags[name] for name in names)
+
+
+def test_frozen_parameters_stay_frozen(model: Model) -> None:
+    model.requires_grad_(False)
+    names = add_lora(model, rank=2, alpha=4)
+    assert [name for name, parameter in model.named_parameters() if parameter.requires_grad] == names
+
+
+def test_all_linear_leaves_out_the_output_embedding(model: Model) -> None:
+    names = add_lora(model, rank=2, alpha=4)
+    assert len(names) == 8 and not any("lm_head" in name for name in names)
+
+
+def test_merging_keeps_answers_and_names(model: Model) -> None:
+    before = list(model.state_dict())
+    add_lora(model, rank=2, alpha=4, target_modules=["q_proj", "v_proj"])
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            nn.init.normal_(parameter)
+    x = torch.randn(5, 4)
+    trained = model(x)
+    assert merge_lora(model) == 4
+    assert list(model.state_dict()) == before and lora_names(model) == []
+    torch.testing.assert_close(model(x), trained)
+
+
+def test_a_second_lora_is_refused(model: Model) -> None:
+    add_lora(model, rank=2, alpha=4)
+    with pytest.raises(ConfigError, match="has LoRA already"):
+        add_lora(model, rank=2, alpha=4)
+
+
+def test_an_unknown_target_names_the_nearest(model: Model) -> None:
+    with pytest.raises(ConfigError, match=r"LoRA target 'qproj' matches no linear layer of Model.*Nearest: q_proj"):
+        add_lora(model, target_modules=["qproj"])
+
+
+def test_a_module_without_linear_layers_is_refused() -> None:
+    with pytest.raises(ConfigError, match="LayerNorm has no linear layer"):
+        add_lora(nn.LayerNorm(3))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [({"rank": 0}, "rank is 0"), ({"alpha": 0.0}, "alpha is 0"), ({"dropout": 1.0}, "dropout is 1")],
+)
+def test_numbers_out_of_range_are_refused(model: Model, numbers: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        add_lora(model, **numbers)
