@@ -61,8 +61,17 @@ class _Plan:
     area: float
 
 
-NOUNS = {"lake": "lake", "river": "river", "coast": "sea", "wood": "forest", "field": "field", "block": "building", "patch": "bare area",
-         "meadow": "meadow"}  # fmt: skip
+NOUNS = {
+    "lake": "lake",
+    "river": "river",
+    "coast": "sea",
+    "wood": "forest",
+    "field": "field",
+    "block": "building",
+    "patch": "bare area",
+    "meadow": "meadow",
+}
+"""What one object of a shape is called."""
 
 
 def draw_layout(rng: np.random.Generator, size: int) -> Layout:
@@ -124,9 +133,16 @@ def _place(plan: _Plan, rng: np.random.Generator, *, taken: np.ndarray) -> np.nd
         parts, count = label(free)
         if count > 1:
             free = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-        if free.sum() >= KEPT_SHARE * shape.sum():
+        if free.sum() >= KEPT_SHARE * shape.sum() and (plan.shape == "coast" or not _has_hole(free)):
             return free
     return None
+
+
+def _has_hole(shape: np.ndarray) -> bool:
+    """Whether something else lies enclosed; the sea may have islands, a lake with a building in it looks odd."""
+    outside, count = label(~shape)
+    edge = np.concatenate([outside[0], outside[-1], outside[:, 0], outside[:, -1]])
+    return len(set(edge[edge > 0].tolist())) < count
 
 
 def _draw_shape(plan: _Plan, rng: np.random.Generator, size: int) -> np.ndarray:

@@ -30,16 +30,23 @@ class SceneNotes:
     """What is asked about one scene, with what the files say about it.
 
     Attributes:
-        scene_id: the image name without suffix.
+        scene_id: the image name without suffix; all sensors share it.
         size: (height, width) [px].
         questions: all that is asked.
         flags: plain values copied into every entry, e.g. {"cloudy": True}.
+        suffix: ending of the image the entries name.
     """
 
     scene_id: str
     size: tuple[int, int]
     questions: Questions
     flags: Mapping[str, Any] = field(default_factory=dict)
+    suffix: str = ".png"
+
+    @property
+    def image(self) -> str:
+        """The image as the entries name it."""
+        return self.scene_id + self.suffix
 
 
 def write_annotations(folder: Path, notes: Iterable[SceneNotes], *, split: str, classes: Mapping[int, LandClass]) -> dict[str, int]:
@@ -81,7 +88,7 @@ def vqa_entries(scene: SceneNotes) -> list[dict[str, Any]]:
     return [
         {
             "id": f"{scene.scene_id}_vqa{number}",
-            "image": f"{scene.scene_id}.png",
+            "image": scene.image,
             "conversations": _conversation(question.text, question.answer),
             "type": question.kind,
             **scene.flags,
@@ -95,7 +102,7 @@ def caption_entries(scene: SceneNotes) -> list[dict[str, Any]]:
     return [
         {
             "id": f"{scene.scene_id}_caption{number}",
-            "image": f"{scene.scene_id}.png",
+            "image": scene.image,
             "conversations": _conversation(CAPTION_PROMPTS[number % len(CAPTION_PROMPTS)], caption),
             "type": "caption",
             **scene.flags,
@@ -130,7 +137,7 @@ def region_entries(scene: SceneNotes) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "file_name": f"{scene.scene_id}.png",
+            "file_name": scene.image,
             "height": scene.size[0],
             "width": scene.size[1],
             "description": [region.description for region in regions],
@@ -162,8 +169,7 @@ def refer_tables(scenes: list[SceneNotes], *, split: str, classes: Mapping[int, 
     refs: list[dict[str, Any]] = []
     images, annotations = [], []
     for image_id, scene in enumerate(scenes, start=1):
-        file_name = f"{scene.scene_id}.png"
-        images.append({"id": image_id, "file_name": file_name, "height": scene.size[0], "width": scene.size[1]})
+        images.append({"id": image_id, "file_name": scene.image, "height": scene.size[0], "width": scene.size[1]})
         for phrase in scene.questions.phrases:
             number = len(refs) + 1
             annotations.append(_annotation(phrase, number=number, image_id=image_id))
@@ -174,7 +180,7 @@ def refer_tables(scenes: list[SceneNotes], *, split: str, classes: Mapping[int, 
                     "image_id": image_id,
                     "category_id": phrase.class_id,
                     "split": split,
-                    "file_name": file_name,
+                    "file_name": scene.image,
                     "sent_ids": [number],
                     "sentences": [{"sent_id": number, "sent": phrase.text, "raw": phrase.text, "tokens": phrase.text.split()}],
                     **scene.flags,

@@ -1,0 +1,53 @@
+"""Questions and masks from a folder of co-registered GeoTIFFs: python tools/prepare/landcover.py --source tiles --out data/landcover
+
+The source holds one subfolder per sensor and one of land-cover maps; equal file names show the same place. A config then reads
+OUT/SPLIT/<annotation file> with images=dict(multispectral=dict(root='SOURCE/S2L2A', pattern='{stem}.tif', sensor='sentinel2_l2a'), ...),
+or, after --copy, with root='OUT/SPLIT/multispectral' and so on.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.progress import Progress
+
+from eocore.data.landcover import Folders, prepare_landcover
+from eocore.errors import EOError
+
+
+def main() -> int:
+    """Arguments, one call."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", type=Path, required=True, help="folder of the subfolders")
+    parser.add_argument("--out", type=Path, default=Path("data/landcover"), help="folder to write to")
+    parser.add_argument("--split", default="train", help="subfolder of --out, and the split's name")
+    parser.add_argument("--multispectral", default="S2L2A", help="subfolder of the Sentinel-2 images (S2L2A or S2L1C), '' for none")
+    parser.add_argument("--sar", default="S1RTC", help="subfolder of the Sentinel-1 images, '' for none")
+    parser.add_argument("--rgb", default="S2RGB", help="subfolder of the colour images, '' for none")
+    parser.add_argument("--labels", default="LULC", help="subfolder of the land-cover maps")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of questions")
+    parser.add_argument("--copy", action="store_true", help="copy the images to --out instead of referring to them in place")
+    arguments = parser.parse_args()
+    images = {modality: getattr(arguments, modality) for modality in ("rgb", "multispectral", "sar")}
+    try:
+        chosen = {modality: arguments.source / folder for modality, folder in images.items() if folder}
+        folders = Folders(arguments.source / arguments.labels, chosen)
+        with Progress() as progress:
+            bar = progress.add_task("tiles", total=None)
+            written = prepare_landcover(
+                folders,
+                arguments.out,
+                split=arguments.split,
+                seed=arguments.seed,
+                copy=arguments.copy,
+                on_tile=lambda _: progress.advance(bar),
+            )
+    except EOError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{arguments.out / arguments.split}: " + ", ".join(f"{name} {number}" for name, number in written.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
