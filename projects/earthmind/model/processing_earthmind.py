@@ -166,10 +166,7 @@ class EarthMindProcessor(ProcessorMixin):
         Raises:
             SampleError: counts or sizes disagree. SampleTooLongError: more than `max_length` tokens.
         """
-        scenes = {name: as_scene(images[name]) for name in self.modality_order if name in images}
-        unknown = sorted(set(images) - set(MODALITIES))
-        if unknown:
-            raise SampleError(f"{sample_id}: modalities {unknown} are unknown; choices: {', '.join(MODALITIES)}.")
+        scenes = self._scenes(images, sample_id)
         tiles, group, streams = self._tiles(scenes)
         region_cells = [self._cells(region, scenes, sample_id) for region in regions]
         blocks = self._blocks(streams, len(tiles), region_cells)
@@ -240,7 +237,7 @@ class EarthMindProcessor(ProcessorMixin):
         return self._encode_pieces(images, [Piece(prompt, True, False)], with_grounding)
 
     def _encode_pieces(self, images: Mapping[str, Any], pieces: list[Piece], with_grounding: bool) -> dict[str, Any]:
-        scenes = {name: as_scene(images[name]) for name in self.modality_order if name in images}
+        scenes = self._scenes(images, "prompt")
         tiles, group, streams = self._tiles(scenes)
         blocks = self._blocks(streams, len(tiles), [])
         sample = {"tiles": tiles, "tile_group": group, "tokens_per_tile": self._tokens_per_tile, **self._splice(pieces, blocks, 0, "prompt")}
@@ -265,6 +262,12 @@ class EarthMindProcessor(ProcessorMixin):
     @property
     def _tokens_per_tile(self) -> int:
         return self.tile_tokens[0] * self.tile_tokens[1]
+
+    def _scenes(self, images: Mapping[str, Any], sample_id: str) -> dict[str, SceneLike]:
+        unknown = sorted(set(images) - set(MODALITIES))
+        if unknown:
+            raise SampleError(f"{sample_id}: modalities {unknown} are unknown; choices: {', '.join(MODALITIES)}.")
+        return {name: as_scene(images[name]) for name in self.modality_order if name in images}
 
     def _tiles(self, scenes: Mapping[str, SceneLike]) -> tuple[Tensor, Tensor, list[str]]:
         """Tiles place by place (all views of all sensors of a place, then the next), their groups, and the modality of each view."""
