@@ -1,0 +1,67 @@
+"""One pass through every part of a model, on made-up images: what conversion compares before and after reloading.
+
+Runs in a process that knows nothing of this repository, so it takes everything from the two objects it is given.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+UNITS = {"rgb": "uint8", "multispectral": "reflectance", "sar": "sigma0_db"}
+RANGES = {"rgb": (0.0, 255.0), "multispectral": (0.0, 0.5), "sar": (-30.0, 5.0)}
+DISPLAY_BANDS = ("red", "green", "blue")
+QUESTION = "<image>\nPlease segment the water in this image."
+ANSWER = "Sure, [SEG] and [SEG]."
+
+
+def probe(model: Any, processor: Any) -> dict[str, Tensor]:
+    """Inputs, fused vision tokens, logits where an answer is scored, and all candidate masks, of a sample with every sensor the
+    processor knows how to show, one with a single sensor, and one of text alone."""
+    batch = processor.collate(_samples(processor))
+    batch = {name: value.to(model.device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+    tokens = model.look(batch["tiles"], batch["tile_group"]).tokens
+    embeddings = model.splice(batch["input_ids"], tokens, batch["placeholder_index"], batch["vision_index"])
+    states = model.read(embeddings, batch["position_ids"]).flatten(0, 1)
+    head = model.seg_head
+    features = head.combine(head.encode(batch["grounding_images"]), batch["grounding_owner"], batch["num_grounded"])
+    drawn = head.draw(head.point(states[batch["seg_index"]]), features, batch["seg_sample"], batch["seg_slot"], batch["num_slots"])
+    return {
+        "input_ids": batch["input_ids"],
+        "tiles": batch["tiles"],
+        "grounding_images": batch["grounding_images"],
+        "vision_tokens": tokens,
+        "logits": model.get_output_embeddings()(states[batch["label_index"]]),
+        "mask_logits": drawn.candidates,
+        "mask_scores": drawn.iou_scores,
+    }
+
+
+def _samples(processor: Any) -> list[dict[str, Any]]:
+    shown = [name for name, rule in processor.presentation.items() if name == "rgb" or _fits(rule, processor.num_channels)]
+    height, width = processor.tile_size, 2 * processor.tile_size
+    mask = np.zeros((height, width), dtype=bool)
+    mask[: height // 2, : width // 3] = True
+    scenes = {name: _scene(name, processor.presentation[name], (height, width)) for name in shown}
+    turns = [("user", QUESTION), ("assistant", ANSWER)]
+    return [
+        processor.encode(scenes, turns, masks=[mask, ~mask], sample_id="all sensors"),
+        processor.encode({shown[-1]: scenes[shown[-1]]}, turns, masks=[mask, ~mask], sample_id="one sensor"),
+        processor.encode({}, [("user", "What is SAR?"), ("assistant", "Radar.")], masks=[], sample_id="text"),
+    ]
+
+
+def _fits(rule: dict[str, Any], num_channels: int) -> bool:
+    return all(len(view) == num_channels for view in rule["views"])
+
+
+def _scene(name: str, rule: dict[str, Any], size: tuple[int, int]) -> Any:
+    """A scene that holds every band the rule names: waves of a different length in each, so that no two bands can be confused."""
+    entries = [entry for view in [*rule["views"], rule.get("grounding") or []] for entry in view if entry != "zero"]
+    named = dict.fromkeys(part for entry in entries for part in entry.removeprefix("ratio:").split("/"))
+    bands = DISPLAY_BANDS if UNITS[name] == "uint8" else tuple(named)
+    rows, columns = np.mgrid[: size[0], : size[1]] / min(size)
+    waves = np.stack([np.sin(6 * (number + 1) * rows) * np.cos(4 * (number + 2) * columns) for number in range(len(bands))])
+    low, high = RANGES[name]
+    return SimpleNamespace(pixels=(low + (high - low) * (0.5 + 0.5 * waves)).astype(np.float32), bands=bands, unit=UNITS[name])

@@ -1,0 +1,163 @@
+"""From a training checkpoint to a Hugging Face folder: load, merge LoRA, write, verify."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from eocore.config import import_systems, require
+from eocore.errors import CheckpointError, ConfigError
+from eocore.models.lora import merge_lora
+from eocore.registry import TASKS
+from eocore.train.checkpoint import LATEST, list_checkpoints, load_trainable
+from eocore.train.device import set_deepspeed_accelerator
+
+from .hf import MAX_SHARD_SIZE, Shipment, require_free, write_checkpoint
+from .model_card import CardFacts, read_scores, write_card
+from .verify import take_reference, verify_checkpoint
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """How to convert.
+
+    Attributes:
+        dtype: of the written weights, one of `DTYPES`.
+        overwrite: replace a checkpoint that is there.
+        scores: scores.json to show in the card.
+        verify: reload what was written and compare.
+        max_shard_size: largest weight file.
+    """
+
+    dtype: str = "float32"
+    overwrite: bool = False
+    scores: Path | None = None
+    verify: bool = True
+    max_shard_size: str = MAX_SHARD_SIZE
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was converted.
+
+    Attributes:
+        checkpoint: the one that was read.
+        num_parameters: of the written model.
+        num_merged: layers whose LoRA update was merged.
+        differences: largest difference of each compared tensor after reloading; empty where nothing was compared.
+        files: file name -> size [bytes].
+    """
+
+    checkpoint: Path
+    num_parameters: int
+    num_merged: int
+    differences: dict[str, float] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+
+
+def convert(config: Config, checkpoint: Path, out_dir: Path, *, choices: Choices) -> Summary:
+    """Writes the model of `checkpoint` as a Hugging Face folder and, unless told otherwise, compares it with the model in memory.
+
+    Args:
+        config: the one it was trained with.
+        checkpoint: an `iter_*` folder, a run's folder or its `latest` file, a .safetensors or a .pth file.
+        out_dir: where to.
+        choices: how.
+
+    Raises:
+        ConfigError: the config does not build, or its system cannot be converted.
+        CheckpointError: the checkpoint does not fit, `out_dir` is taken, or the result is not what it was made from.
+    """
+    set_deepspeed_accelerator()  # transformers imports it when it saves, if it is there
+    require_free(out_dir, overwrite=choices.overwrite)
+    if choices.dtype not in DTYPES:
+        raise ConfigError(f"dtype '{choices.dtype}' is unknown; choices: {', '.join(DTYPES)}.")
+    scores = read_scores(choices.scores) if choices.scores else None
+    checkpoint = resolve_checkpoint(checkpoint)
+    task = _build_task(config)
+    load_trainable(task, checkpoint)
+    num_merged = merge_lora(task)
+    shipment = _pack(task)
+    round_weights(shipment.model, DTYPES[choices.dtype])
+    num_parameters = sum(parameter.numel() for parameter in shipment.model.parameters())
+    facts = CardFacts(
+        title=shipment.title,
+        usage=shipment.usage,
+        num_parameters=num_parameters,
+        dtype=choices.dtype,
+        config=config,
+        config_name=Path(config.filename or "config.py").name,
+        config_text=config.pretty_text,
+        checkpoint=checkpoint.name,
+        num_merged=num_merged,
+        scores=scores,
+    )
+    differences: dict[str, float] = {}
+    check = _comparison(shipment, differences) if choices.verify else None
+    _store_weights(shipment.model, DTYPES[choices.dtype])
+    write_checkpoint(
+        shipment, out_dir, card=write_card(facts), overwrite=choices.overwrite, max_shard_size=choices.max_shard_size, check=check
+    )
+    files = {path.name: path.stat().st_size for path in sorted(out_dir.iterdir())}
+    return Summary(checkpoint, num_parameters, num_merged, differences, files)
+
+
+def _build_task(config: Config) -> Any:
+    import_systems(config)
+    return TASKS.build({key: value for key, value in require(config, "task").items()})
+
+
+def _pack(task: nn.Module) -> Shipment:
+    """What `pack` of the task's system makes of it."""
+    name = f"{type(task).__module__.split('.')[0]}.export"
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ConfigError(f"{type(task).__name__} cannot be converted: there is no module {name} with a function pack(task).") from error
+    shipment: Shipment = module.pack(task)
+    return shipment
+
+
+def resolve_checkpoint(path: Path) -> Path:
+    """The checkpoint that `path` means: itself, the one a `latest` file names, or the newest of a run's folder.
+
+    Raises:
+        CheckpointError: the file names none, or the folder holds none.
+    """
+    if path.is_file() and path.name == LATEST:
+        named = path.parent / path.read_text(encoding="utf-8").strip()
+        if named.parent != path.parent or not named.is_dir():
+            raise CheckpointError(f"{path} names {named.name}, which is not beside it. Name an iter_* folder.")
+        return named
+    newest = list_checkpoints(path) if path.is_dir() else []
+    return newest[-1] if newest else path
+
+
+def round_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    """The weights rounded to `dtype` but held in float32, so that both models compute with the same numbers in the same precision."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype).float()
+
+
+def _store_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    # parameters alone: buffers such as rotary frequencies are made again from the config and must not be rounded
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+
+
+def _comparison(shipment: Shipment, differences: dict[str, float]) -> Callable[[Path], None]:
+    reference = take_reference(shipment)
+
+    def compare(folder: Path) -> None:
+        differences.update(verify_checkpoint(folder, reference, probe=shipment.probe, auto_class=shipment.model_class))
+
+    return compare

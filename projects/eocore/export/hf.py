@@ -1,0 +1,191 @@
+"""A model as a Hugging Face folder: weights as safetensors, configs, processor, and the code that runs them without this repository."""
+
+import ast
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, ProcessorMixin
+
+from eocore.errors import CheckpointError
+
+CODE_LIBRARIES = frozenset({"torch", "transformers", "numpy", "PIL"})
+"""What shipped code may import besides the standard library and its own files."""
+
+ALLOWED_SUFFIXES = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model", ".py", ".md"})
+"""Kinds of files a checkpoint may hold; none of them is a pickle. `.model` is SentencePiece's vocabulary (protobuf)."""
+
+MAX_SHARD_SIZE = "5GB"
+PROCESSOR_CLASS = "AutoProcessor"
+MODEL_CLASS_PREFIX = "AutoModel"
+CONFIG = "config.json"
+PROCESSOR_CONFIG = "processor_config.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+TEMPORARY = ".writing-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipment:
+    """What becomes a checkpoint.
+
+    Attributes:
+        title: what the model is called in its card.
+        usage: Markdown that shows how to call it.
+        model: plain, LoRA merged, with its generation config set.
+        processor: what prepares the model's inputs, with its tokenizer.
+        model_package: folder of the files that define both; all of it but `__init__.py` is shipped.
+        auto_map: Auto class of transformers -> "file.Class" in that folder; models, AutoConfig and AutoProcessor.
+        probe: file with a function `probe(model, processor) -> dict of tensors` that exercises every part of the model. It is run on the
+            model here and on the reloaded one, in a process that knows nothing of this repository: it may import what shipped code may.
+    """
+
+    title: str
+    usage: str
+    model: PreTrainedModel
+    processor: ProcessorMixin
+    model_package: Path
+    auto_map: Mapping[str, str]
+    probe: Path
+
+    @property
+    def model_class(self) -> str:
+        """The first Auto class of the map that loads the model."""
+        return next(name for name in self.auto_map if name.startswith(MODEL_CLASS_PREFIX))
+
+
+def write_checkpoint(
+    shipment: Shipment,
+    out_dir: Path,
+    *,
+    card: str,
+    overwrite: bool = False,
+    max_shard_size: str = MAX_SHARD_SIZE,
+    check: Callable[[Path], None] | None = None,
+) -> None:
+    """Writes a checkpoint to `out_dir`, where it appears whole or not at all.
+
+    Args:
+        shipment: what to write.
+        out_dir: must not exist, or be empty.
+        card: text of README.md.
+        overwrite: replace a checkpoint that is there.
+        max_shard_size: largest weight file, as transformers writes sizes.
+        check: called with the written folder before it takes its name; what it raises stops the writing.
+
+    Raises:
+        CheckpointError: `out_dir` is taken, the shipped code could not run elsewhere, or a file of a kind that is not allowed was written.
+    """
+    require_free(out_dir, overwrite=overwrite)
+    files = shipped_files(shipment.model_package)
+    _check_auto_map(shipment.auto_map, files)
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    writing = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=out_dir.parent))
+    try:
+        folder = writing / out_dir.name
+        folder.mkdir()
+        shipment.model.save_pretrained(folder, max_shard_size=max_shard_size)
+        shipment.processor.save_pretrained(folder)
+        _write_auto_map(folder, shipment.auto_map)
+        for file in files:
+            shutil.copyfile(file, folder / file.name)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        _check_kinds(folder)
+        if check is not None:
+            check(folder)
+        if out_dir.exists():
+            out_dir.rename(writing / f"old-{out_dir.name}")
+        folder.rename(out_dir)
+    finally:
+        shutil.rmtree(writing, ignore_errors=True)
+
+
+def require_free(out_dir: Path, *, overwrite: bool) -> None:
+    """Nothing, if a checkpoint may be written to `out_dir`.
+
+    Raises:
+        CheckpointError: it holds files, and they are no checkpoint or `overwrite` is not set.
+    """
+    if out_dir.is_dir() and not any(out_dir.iterdir()):
+        return
+    if not out_dir.exists():
+        return
+    if not (out_dir / CONFIG).is_file():
+        raise CheckpointError(f"{out_dir} exists and is no checkpoint (it has no {CONFIG}); it is left alone. Name another folder.")
+    if not overwrite:
+        raise CheckpointError(f"{out_dir} holds a checkpoint, which would be lost. Name another folder, or allow it with --overwrite.")
+
+
+def shipped_files(package: Path) -> list[Path]:
+    """The Python files of a package that travel with a checkpoint, each able to run there.
+
+    Raises:
+        CheckpointError: there are none; one imports a library that users of a checkpoint need not have, or a module that is not shipped, or
+            is not imported as transformers finds it (`from .name import ...`).
+    """
+    files = sorted(path for path in package.glob("*.py") if path.name != "__init__.py")
+    if not files:
+        raise CheckpointError(f"{package} holds no Python files, so nobody could load the checkpoint. Give the folder of the model's code.")
+    names = {path.stem for path in files}
+    for path in files:
+        for line, level, module in _imports(path):
+            if level == 0 and module.split(".")[0] not in CODE_LIBRARIES | sys.stdlib_module_names:
+                raise CheckpointError(
+                    f"{path}:{line} imports {module}, which a machine with only {', '.join(sorted(CODE_LIBRARIES))} does not have; the "
+                    "checkpoint would not load there. Do without it in shipped code."
+                )
+            if level > 0 and (level > 1 or module not in names):
+                raise CheckpointError(
+                    f"{path}:{line} imports {'.' * level}{module}, which does not travel with it; the checkpoint would not load. "
+                    "Shipped files lie in one folder and import each other by `from .name import ...`."
+                )
+    return files
+
+
+def _imports(path: Path) -> Iterator[tuple[int, int, str]]:
+    """(line, relative level, module) of every import, wherever it stands."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, 0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, node.level, node.module or ""
+
+
+def _check_auto_map(auto_map: Mapping[str, str], files: list[Path]) -> None:
+    classes = {
+        f"{path.stem}.{node.name}"
+        for path in files
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    }
+    missing = sorted(set(auto_map.values()) - classes)
+    if missing:
+        raise CheckpointError(f"auto_map names {', '.join(missing)}, which no shipped file defines; loading would fail. Correct the map.")
+
+
+def _write_auto_map(folder: Path, auto_map: Mapping[str, str]) -> None:
+    """Done in the files: transformers' own `register_for_auto_class` knows one Auto class for each class, a model here has several."""
+    processor = {name: target for name, target in auto_map.items() if name == PROCESSOR_CLASS}
+    others = {name: target for name, target in auto_map.items() if name != PROCESSOR_CLASS}
+    _update_json(folder / CONFIG, {"auto_map": others})
+    _update_json(folder / PROCESSOR_CONFIG, {"auto_map": processor})
+    _update_json(folder / TOKENIZER_CONFIG, {"auto_map": processor})
+
+
+def _update_json(path: Path, values: Mapping[str, Any]) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.update(values)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check_kinds(folder: Path) -> None:
+    strange = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.suffix not in ALLOWED_SUFFIXES)
+    if strange:
+        raise CheckpointError(
+            f"the checkpoint would hold {', '.join(strange)}; allowed: {', '.join(sorted(ALLOWED_SUFFIXES))}, since others may "
+            "execute code when loaded. Save this part in one of them."
+        )

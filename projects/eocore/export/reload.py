@@ -1,0 +1,59 @@
+"""Loads a checkpoint folder as a user would, runs a probe on it, and saves what it gives.
+
+    python -I reload.py FOLDER AUTO_CLASS PROBE OUT
+
+Run as a file, in a process of its own; so it imports nothing of this repository. OUT/outputs.safetensors holds what the probe gave,
+OUT/digests.json the digest of every weight.
+"""
+
+import hashlib
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from torch import Tensor
+
+OUTPUTS = "outputs.safetensors"
+DIGESTS = "digests.json"
+
+
+def run_probe(model: transformers.PreTrainedModel, processor: transformers.ProcessorMixin, probe: Path) -> dict[str, Tensor]:
+    """What `probe(model, processor)` of the file gives, without gradients and in evaluation mode; the model's mode stays as it was."""
+    trains = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            outputs: dict[str, Tensor] = runpy.run_path(str(probe))["probe"](model, processor)
+    finally:
+        model.train(trains)
+    return {name: value.detach().cpu().float().contiguous().clone() for name, value in outputs.items()}
+
+
+def digest_weights(model: transformers.PreTrainedModel) -> dict[str, str]:
+    """SHA-256 of the shape and the float32 values of every entry of the state dict; equal weights of another precision count as equal."""
+    digests = {}
+    for name, value in model.state_dict().items():
+        digest = hashlib.sha256(str(tuple(value.shape)).encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().data)
+        digests[name] = digest.hexdigest()
+    return digests
+
+
+def main(folder: str, auto_class: str, probe: str, out: str) -> None:
+    """Loads, runs, saves."""
+    arguments = {"trust_remote_code": True, "local_files_only": True}
+    model = getattr(transformers, auto_class).from_pretrained(folder, dtype=torch.float32, **arguments)
+    processor = transformers.AutoProcessor.from_pretrained(folder, **arguments)
+    for part in (model, processor):
+        if not type(part).__module__.startswith("transformers_modules."):
+            raise SystemExit(f"{type(part).__name__} came from {type(part).__module__}, not from the code in {folder}")
+    save_file(run_probe(model, processor, Path(probe)), Path(out) / OUTPUTS)
+    (Path(out) / DIGESTS).write_text(json.dumps(digest_weights(model)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

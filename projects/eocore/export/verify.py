@@ -1,0 +1,102 @@
+"""A written checkpoint against the model it was made from: reloaded in a fresh process, outside the repository, offline."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from eocore.errors import CheckpointError
+
+from . import reload
+from .hf import Shipment
+
+TOLERANCE = 1e-4
+"""Largest difference of any number the probe gives, both models computing in float32: rounding of a different order of sums, no more."""
+
+MAX_NAMED = 5
+ERROR_LINES = 12
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the reloaded model must give: the probe's tensors and the digest of every weight."""
+
+    outputs: Mapping[str, Tensor]
+    digests: Mapping[str, str]
+
+
+def take_reference(shipment: Shipment) -> Reference:
+    """The reference of the model in memory, which should compute in float32."""
+    return Reference(reload.run_probe(shipment.model, shipment.processor, shipment.probe), reload.digest_weights(shipment.model))
+
+
+def verify_checkpoint(folder: Path, reference: Reference, *, probe: Path, auto_class: str) -> dict[str, float]:
+    """Largest difference of each of the probe's tensors between the model in memory and the one a user would load.
+
+    Args:
+        folder: the checkpoint.
+        reference: from `take_reference`.
+        probe: see `Shipment`.
+        auto_class: class of transformers that loads the model.
+
+    Raises:
+        CheckpointError: it does not load, a weight is missing, left over or different, or a difference exceeds `TOLERANCE`.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        _reload(folder, probe=probe, auto_class=auto_class, scratch=Path(scratch))
+        outputs = load_file(Path(scratch) / reload.OUTPUTS)
+        digests = json.loads((Path(scratch) / reload.DIGESTS).read_text())
+    _compare_weights(digests, reference.digests, folder)
+    return _compare_outputs(outputs, reference.outputs, folder)
+
+
+def _reload(folder: Path, *, probe: Path, auto_class: str, scratch: Path) -> None:
+    # -I keeps PYTHONPATH, the working directory and the user's packages out of the import path
+    command = [sys.executable, "-I", reload.__file__, str(folder.resolve()), auto_class, str(probe.resolve()), str(scratch)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    environment |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(scratch / "modules"), "TRANSFORMERS_VERBOSITY": "error"}
+    done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        reason = "\n".join(done.stderr.strip().splitlines()[-ERROR_LINES:])
+        raise CheckpointError(
+            f"{folder} does not load in a process of its own (exit status {done.returncode}); nobody could use it:\n{reason}"
+        )
+
+
+def _compare_weights(found: Mapping[str, str], expected: Mapping[str, str], folder: Path) -> None:
+    missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    changed = sorted(name for name in set(found) & set(expected) if found[name] != expected[name])
+    if missing or extra or changed:
+        raise CheckpointError(
+            f"{folder} does not hold the model's weights. Missing: {_some(missing)}. Left over: {_some(extra)}. "
+            f"Different: {_some(changed)}. Do not use it; convert again."
+        )
+
+
+def _compare_outputs(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], folder: Path) -> dict[str, float]:
+    if set(found) != set(expected):
+        raise CheckpointError(f"the probe gave {sorted(found)} after reloading {folder}, {sorted(expected)} before; they must be the same.")
+    differences = {}
+    for name, value in expected.items():
+        if found[name].shape != value.shape:
+            raise CheckpointError(f"{folder}: {name} is {tuple(found[name].shape)} after reloading, {tuple(value.shape)} before.")
+        differences[name] = float((found[name] - value).abs().max()) if value.numel() else 0.0
+    # written so that NaN is a failure
+    wrong = {name: value for name, value in differences.items() if not value <= TOLERANCE}
+    if wrong:
+        shown = ", ".join(f"{name} by {value:.2g}" for name, value in wrong.items())
+        raise CheckpointError(
+            f"{folder} computes something else than the model it was made from: {shown} (allowed: {TOLERANCE:g}). Do not use it."
+        )
+    return differences
+
+
+def _some(names: list[str]) -> str:
+    return (", ".join(names[:MAX_NAMED]) + (f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else "")) or "none"
