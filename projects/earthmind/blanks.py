@@ -37,5 +37,6 @@ def blank_masks(config: EarthMindConfig, device: torch.device) -> dict[str, Any]
         "seg_counts": [1],
         "seg_seeds": [0],
         "num_slots": 1,
+        "blank_masks": 1,
         "masks": torch.zeros(1, size, size, dtype=torch.uint8, device=device),
     }

@@ -5,16 +5,19 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from earthmind import tokenizer as _tokenizer  # noqa: F401  (registers the tokenizers)
 from earthmind.attention import SegAttention
 from earthmind.blanks import blank_masks, blank_tiles
 from earthmind.build import build_model, build_processor
+from earthmind.datasets import mcq, multispectral, paired, referring, region, vqa  # noqa: F401  (registers the datasets)
 from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_weights, weighted
+from earthmind.model.sensor_fusion import FusedTokens
 from earthmind.prepare import SamplePreparer
 from eocore.config import read_options
+from eocore.data import mixture as _mixture, transforms as _transforms  # noqa: F401  (registers Mixture and the transforms)
 from eocore.data.dataset import PreparedDataset, SampleSource
 from eocore.data.sampler import GlobalBatchSampler
 from eocore.losses.mask import mask_losses, uncertain_points
@@ -105,34 +108,26 @@ class EarthMindTask(Task):
 
     def forward(self, batch: Mapping[str, Any], mode: Mode = "loss") -> dict[str, Any]:
         """Losses and counts of a batch (`mode` "loss" is the only one; answers come from `EarthMindForConditionalGeneration.answer`)."""
-        batch = self._share_parts(dict(batch))
+        batch = self._complete(dict(batch))
         model = self.model
-        fused = model.look(batch["tiles"], batch["tile_group"]) if "tiles" in batch else None
-        tokens = None if fused is None else fused.tokens
+        fused = model.look(batch["tiles"], batch["tile_group"])
         with SegAttention(model.language_model.get_decoder()) as attention:
-            embeddings = model.splice(batch["input_ids"], tokens, batch.get("placeholder_index"), batch.get("vision_index"))
+            embeddings = model.splice(batch["input_ids"], fused.tokens, batch["placeholder_index"], batch["vision_index"])
             states = model.read(embeddings, batch["position_ids"]).flatten(0, 1)
         logits = model.get_output_embeddings()(states[batch["label_index"]])
         losses = {"text": token_cross_entropy(logits, batch["label_target"], batch["label_weight"])}
         losses["alignment"] = self._alignment(fused, batch)
         losses.update(self._mask_losses(states, attention, batch))
-        metrics = {"num_samples": batch["num_samples"], "num_tokens": batch["num_tokens"], "num_masks": float(sum(batch.get("seg_counts", [])))}
-        losses["text"] = losses["text"] + self._touch_unused(batch, fused)
+        metrics = {"num_samples": batch["num_samples"], "num_tokens": batch["num_tokens"], "num_masks": sum(batch["seg_counts"]) - batch.get("blank_masks", 0)}
         return {**weighted(losses, self.settings), **metrics, **self._accuracy(logits, batch)}
 
-    def _alignment(self, fused: Any, batch: Mapping[str, Any]) -> Tensor:
-        if fused is None or self.settings.alignment == 0:
-            return torch.zeros((), device=batch["input_ids"].device)
+    def _alignment(self, fused: FusedTokens, batch: Mapping[str, Any]) -> Tensor:
         return alignment_loss(fused, self.settings, pair_weights(batch["tile_sample"], batch["num_samples"]))
 
     def _mask_losses(self, states: Tensor, attention: SegAttention, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        zero = torch.zeros((), device=states.device)
-        if "seg_index" not in batch:
-            return {"mask": zero, "dice": zero, "attention": zero}
         head, settings = self.model.seg_head, self.settings
-        features = head.combine(head.encode(batch["grounding_images"]), batch["grounding_owner"], batch["num_grounded"])
         prompts = head.point(states[batch["seg_index"]])
-        drawn = head.draw(prompts, features, batch["seg_sample"], batch["seg_slot"], batch["num_slots"]).chosen
+        drawn = head.draw(prompts, self._mask_features(batch), batch["seg_sample"], batch["seg_slot"], batch["num_slots"]).chosen
         points = uncertain_points(
             drawn,
             settings.num_points,
@@ -142,41 +137,32 @@ class EarthMindTask(Task):
             importance=settings.importance,
         )
         mask, dice = mask_losses(drawn, batch["masks"], points)
-        losses = {"mask": (mask * batch["seg_weight"]).sum(), "dice": (dice * batch["seg_weight"]).sum(), "attention": zero}
-        if settings.attention > 0:
-            rows = attention.rows(batch["seg_index"], batch["seg_row"], batch["position_ids"])
-            grid = self.model.config.tile_grid
-            losses["attention"] = (attention_loss(rows, batch["seg_columns"], batch["masks"], grid) * batch["seg_weight"]).sum()
-        return losses
+        rows = attention.rows(batch["seg_index"], batch["seg_row"], batch["position_ids"])
+        spread = attention_loss(rows, batch["seg_columns"], batch["masks"], self.model.config.tile_grid)
+        return {name: (value * batch["seg_weight"]).sum() for name, value in {"mask": mask, "dice": dice, "attention": spread}.items()}
 
     def _accuracy(self, logits: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         right = (logits.detach().argmax(-1) == batch["label_target"]).float()
         return {"token_accuracy": right.mean() if len(right) else right.sum()}
 
-    def _touch_unused(self, batch: Mapping[str, Any], fused: Any) -> Tensor:
-        """0 with the parts this batch does not use in its graph, so that every rank reduces the same parameters."""
-        total = torch.zeros((), device=batch["input_ids"].device)
-        if "seg_index" not in batch:
-            total = total + self.model.seg_head.zero_touch()
-        if fused is not None and not len(batch["vision_index"]):
-            total = total + 0.0 * fused.tokens.sum()
-        if fused is None:
-            for part in (self.model.vision_tower, self.model.projector, self.model.fusion):
-                total = total + sum((0.0 * parameter.sum() for parameter in part.parameters() if parameter.requires_grad), start=total.new_zeros(()))
-        return total
+    def _complete(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The batch with a blank tile or mask, of weight 0, where it has none.
 
-    def _share_parts(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Under ZeRO-3, whose ranks gather parameters together, a part that runs on any rank must run on all.
-
-        A rank without images or masks then runs it on one blank tile or image, with weight 0. Other stages need not.
+        All ranks must reduce the same gradients in the same order: ZeRO 1-3 send them as they arrive, so a rank that left a part out, or
+        touched its parameters in another order, would add up gradients of different parameters.
         """
-        if not dist.is_initialized() or not hasattr(next(self.model.parameters()), "ds_id"):
-            return batch
-        wanted = torch.tensor([float("tiles" in batch), float("seg_index" in batch)], device=batch["input_ids"].device)
-        dist.all_reduce(wanted, op=dist.ReduceOp.MAX)
-        tiles, masks = (bool(flag) for flag in wanted.tolist())
-        if tiles and "tiles" not in batch:
-            batch.update(blank_tiles(self.model.config, batch["input_ids"].device))
-        if masks and "seg_index" not in batch:
-            batch.update(blank_masks(self.model.config, batch["input_ids"].device))
+        device = batch["input_ids"].device
+        if "tiles" not in batch:
+            batch.update(blank_tiles(self.model.config, device))
+        if "seg_index" not in batch:
+            batch.update(blank_masks(self.model.config, device))
         return batch
+
+    def _mask_features(self, batch: Mapping[str, Any]) -> list[Tensor]:
+        """SAM 2 features of the grounded samples; a frozen image encoder is left out where there is only a blank image to encode."""
+        head = self.model.seg_head
+        encoder = next(head.sam.vision_encoder.parameters())
+        # ZeRO-3 ranks gather parameters together (ds_id marks them), so there every rank runs the encoder
+        skip = batch.get("blank_masks", False) and not encoder.requires_grad and not hasattr(encoder, "ds_id")
+        features = head.blank_features(1) if skip else head.encode(batch["grounding_images"])
+        return head.combine(features, batch["grounding_owner"], batch["num_grounded"])
