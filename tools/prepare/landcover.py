@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from eocore.data.landcover import Folders, prepare_landcover
+from eocore.data.landcover import TileSet, prepare_landcover
 from eocore.errors import EOError
 
 
@@ -31,11 +31,11 @@ def main() -> int:
     images = {modality: getattr(arguments, modality) for modality in ("rgb", "multispectral", "sar")}
     try:
         chosen = {modality: arguments.source / folder for modality, folder in images.items() if folder}
-        folders = Folders(arguments.source / arguments.labels, chosen)
+        tiles = TileSet(arguments.source / arguments.labels, chosen)
         with Progress() as progress:
             bar = progress.add_task("tiles", total=None)
             written = prepare_landcover(
-                folders,
+                tiles,
                 arguments.out,
                 split=arguments.split,
                 seed=arguments.seed,

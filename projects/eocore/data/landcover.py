@@ -4,8 +4,8 @@ The images stay as they are; the questions come from the map alone (`questions.p
 """
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ CLASSES = {
 """Esri / Impact Observatory 10 m land cover in plain words. 0 (no data) and 8 (clouds) are unknown ground and never asked for."""
 
 OPTIONS = QuestionOptions(min_area=0.01, max_area=1.0)
-"""Classes below 1 % of the tile are not asked for: the map's own accuracy is no better (about 85 %, Karra et al. 2021)."""
+"""Classes below 1 % of the tile are not asked for: specks are often errors of the map (85 % overall accuracy, Karra et al. 2021)."""
 
 NEARLY = 0.3
 """A patch between this share of `min_area` and the whole might count or not; then its class is not counted at all."""
@@ -44,16 +44,18 @@ SUFFIX = ".tif"
 
 
 @dataclass(frozen=True)
-class Folders:
+class TileSet:
     """Where the tiles lie.
 
     Attributes:
         labels: the land-cover maps.
         images: folder of each modality; equal file names show the same place.
+        classes: how the classes of the maps are spoken of, by number; numbers without an entry are unknown ground.
     """
 
     labels: Path
     images: Mapping[str, Path]
+    classes: Mapping[int, LandClass] = field(default_factory=lambda: CLASSES)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.images) - set(MODALITIES))
@@ -62,11 +64,10 @@ class Folders:
 
 
 def prepare_landcover(
-    folders: Folders,
+    tiles: TileSet,
     out: Path,
     *,
     split: str = "train",
-    classes: Mapping[int, LandClass] | None = None,
     options: QuestionOptions = OPTIONS,
     seed: int = 0,
     copy: bool = False,
@@ -75,10 +76,9 @@ def prepare_landcover(
     """Number of entries by annotation file, written to `out`/`split`.
 
     Args:
-        folders: where the tiles lie.
+        tiles: where the tiles lie.
         out: root of the prepared set.
         split: name of the subfolder, and of the split in the REFER file.
-        classes: how the map's classes are spoken of, by number; None = `CLASSES`.
         options: what is asked.
         seed: of the choice of questions; each tile is drawn for by itself, in the order of the names.
         copy: copy the images to `out`/`split`/<modality>; else the annotations refer to them where they are, by name.
@@ -87,37 +87,38 @@ def prepare_landcover(
     Raises:
         DataError: no tiles, a missing or broken file, or files of a tile that do not lie on one grid.
     """
-    classes = CLASSES if classes is None else classes
-    notes = []
-    for number, name in enumerate(tile_names(folders)):
-        paths = {modality: folder / name for modality, folder in folders.images.items()}
-        check_registration([folders.labels / name, *paths.values()])
-        land = make_land_map(read_class_map(str(folders.labels / name)), classes, min_area=options.min_area)
-        questions = describe_landscape(land, np.random.default_rng([seed, number]), options=options)
-        height, width = land.class_map.shape
-        notes.append(SceneNotes(Path(name).stem, (height, width), questions, suffix=SUFFIX))
-        if copy:
-            _copy(paths, out / split)
-        if on_tile is not None:
-            on_tile(name)
-    return write_annotations(out / split, notes, split=split, classes=classes)
+
+    def prepared_tiles() -> Iterator[SceneNotes]:
+        for number, name in enumerate(tile_names(tiles)):
+            paths = {modality: folder / name for modality, folder in tiles.images.items()}
+            check_registration([tiles.labels / name, *paths.values()])
+            land = make_land_map(read_class_map(str(tiles.labels / name)), tiles.classes, min_area=options.min_area)
+            questions = describe_landscape(land, np.random.default_rng([seed, number]), options=options)
+            height, width = land.class_map.shape
+            if copy:
+                _copy(paths, out / split)
+            yield SceneNotes(Path(name).stem, (height, width), questions, suffix=SUFFIX)
+            if on_tile is not None:
+                on_tile(name)
+
+    return write_annotations(out / split, prepared_tiles(), split=split, classes=tiles.classes)
 
 
-def tile_names(folders: Folders) -> list[str]:
+def tile_names(tiles: TileSet) -> list[str]:
     """File names of the land-cover maps, sorted; every one must be in every image folder, too.
 
     Raises:
         DataError: there is no map, or a map without its image.
     """
-    names = sorted(path.name for path in folders.labels.glob(f"*{SUFFIX}"))
+    names = sorted(path.name for path in tiles.labels.glob(f"*{SUFFIX}"))
     if not names:
-        raise DataError(f"{folders.labels}: no {SUFFIX} files, so there is nothing to prepare. Name the folder of the land-cover maps.")
-    for modality, folder in folders.images.items():
+        raise DataError(f"{tiles.labels}: no {SUFFIX} files, so there is nothing to prepare. Name the folder of the land-cover maps.")
+    for modality, folder in tiles.images.items():
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             shown = f"{missing[0]} (and {len(missing) - 1} more)" if len(missing) > 1 else missing[0]
             raise DataError(
-                f"{folder}: no {shown}, although {folders.labels} has it; its questions would have no {modality} image. "
+                f"{folder}: no {shown}, although {tiles.labels} has it; its questions would have no {modality} image. "
                 f"Add the file, or take the map away."
             )
     return names

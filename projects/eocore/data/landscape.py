@@ -126,7 +126,7 @@ def _place(plan: _Plan, rng: np.random.Generator, *, taken: np.ndarray) -> np.nd
     """(H, W) bool of the object where it keeps its distance from what is there, or None where no place was found."""
     near = binary_dilation(taken, iterations=GAP_PX) if taken.any() else taken
     for _ in range(PLACING_TRIES):
-        shape = _draw_shape(plan, rng, len(taken))
+        shape = _draw_shape(plan, rng, size=len(taken))
         free = shape & ~near
         if free.sum() < KEPT_SHARE * shape.sum() or (plan.shape == "block" and free.sum() < shape.sum()):
             continue
@@ -145,10 +145,10 @@ def _has_hole(shape: np.ndarray) -> bool:
     return len(set(edge[edge > 0].tolist())) < count
 
 
-def _draw_shape(plan: _Plan, rng: np.random.Generator, size: int) -> np.ndarray:
+def _draw_shape(plan: _Plan, rng: np.random.Generator, *, size: int) -> np.ndarray:
     row, column = (np.indices((size, size), np.float32) + 0.5) / size
     if plan.shape in ("river", "coast"):
-        return _band(plan, rng, row, column)
+        return _band(plan, rng, row=row, column=column)
     half = np.sqrt(plan.area) / 2
     margin = half * 1.1
     down, right = row - rng.uniform(margin, 1 - margin), column - rng.uniform(margin, 1 - margin)
@@ -157,10 +157,10 @@ def _draw_shape(plan: _Plan, rng: np.random.Generator, size: int) -> np.ndarray:
     if plan.shape in ("field", "block"):
         stretch = rng.uniform(1.0, 1.35)
         return (np.abs(along) < half * stretch) & (np.abs(across) < half / stretch)
-    return _blob(along, across, half, rng, rough=0.16 if plan.shape == "wood" else 0.1)
+    return _blob(along, across, rng=rng, half=half, rough=0.16 if plan.shape == "wood" else 0.1)
 
 
-def _blob(along: np.ndarray, across: np.ndarray, half: float, rng: np.random.Generator, *, rough: float) -> np.ndarray:
+def _blob(along: np.ndarray, across: np.ndarray, *, rng: np.random.Generator, half: float, rough: float) -> np.ndarray:
     """A round shape whose outline waves: radius = r0 (1 + a few cosines of the angle), area about (2 half)^2."""
     stretch = rng.uniform(1.0, 1.4)
     along, across = along / stretch, across * stretch
@@ -169,7 +169,7 @@ def _blob(along: np.ndarray, across: np.ndarray, half: float, rng: np.random.Gen
     return np.hypot(along, across) < 2 * half / np.sqrt(np.pi) * (1 + waves)
 
 
-def _band(plan: _Plan, rng: np.random.Generator, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+def _band(plan: _Plan, rng: np.random.Generator, *, row: np.ndarray, column: np.ndarray) -> np.ndarray:
     """A river from side to side, or the sea along one side, with a waving bank."""
     along, across = (row, column) if rng.random() < 0.5 else (column, row)
     bank = sum(

@@ -57,8 +57,8 @@ def describe_landscape(land: LandMap, rng: np.random.Generator, *, options: Ques
     sentence = caption(land, min_area=options.min_area)
     return Questions(
         phrases=tuple(find_phrases(land, rng, options=options)),
-        questions=tuple(_take_turns(_open_questions(land, rng, options), options.questions, rng)),
-        choices=tuple(_take_turns(_choices(land, rng, options), options.choices, rng)),
+        questions=tuple(_take_turns(_open_questions(land, rng, options=options), rng, most=options.questions)),
+        choices=tuple(_take_turns(_choices(land, rng, options=options), rng, most=options.choices)),
         captions=(sentence,) if sentence else (),
         regions=tuple(find_regions(land, options=options)),
     )
@@ -85,7 +85,7 @@ def _amount(land: LandMap, class_id: int) -> str:
 Asked = TypeVar("Asked", Question, Choice)
 
 
-def _take_turns(items: Iterable[Asked], most: int, rng: np.random.Generator) -> list[Asked]:
+def _take_turns(items: Iterable[Asked], rng: np.random.Generator, *, most: int) -> list[Asked]:
     """Up to `most` of the items in random order; the kinds take turns, so that a frequent one does not crowd out the rest."""
     kinds: dict[str, list[Asked]] = {}
     for item in items:
@@ -96,8 +96,8 @@ def _take_turns(items: Iterable[Asked], most: int, rng: np.random.Generator) -> 
     return [item for _, item in sorted(ranked, key=lambda pair: pair[0])[:most]]
 
 
-def _open_questions(land: LandMap, rng: np.random.Generator, options: QuestionOptions) -> list[Question]:
-    questions = _presences(land, rng, options) + _comparisons(land, rng, options)
+def _open_questions(land: LandMap, rng: np.random.Generator, *, options: QuestionOptions) -> list[Question]:
+    questions = _presences(land, rng, options=options) + _comparisons(land, rng, options=options)
     if land.majority is not None:
         questions.append(Question(MOST_TEXT, land.classes[land.majority].name, "majority"))
     for text, count in _countings(land):
@@ -105,7 +105,7 @@ def _open_questions(land: LandMap, rng: np.random.Generator, options: QuestionOp
     return questions
 
 
-def _presences(land: LandMap, rng: np.random.Generator, options: QuestionOptions) -> list[Question]:
+def _presences(land: LandMap, rng: np.random.Generator, *, options: QuestionOptions) -> list[Question]:
     """As many present as absent classes, so that "yes" and "no" are equally frequent."""
     present = land.present(options.min_area)
     number = min(len(present), len(land.absent))
@@ -113,7 +113,7 @@ def _presences(land: LandMap, rng: np.random.Generator, options: QuestionOptions
     return [Question(f"Is there {land.classes[class_id].name} in the image?", answer, "presence") for class_id, answer in asked]
 
 
-def _comparisons(land: LandMap, rng: np.random.Generator, options: QuestionOptions) -> list[Question]:
+def _comparisons(land: LandMap, rng: np.random.Generator, *, options: QuestionOptions) -> list[Question]:
     """One question whether there is more of one class than of another, "yes" and "no" equally frequent."""
     present = land.present(options.min_area)
     pairs = [(a, b) for i, a in enumerate(present) for b in present[i + 1 :] if land.areas[a] >= CLEAR_LEAD * land.areas[b]]
@@ -130,36 +130,38 @@ def _countings(land: LandMap) -> list[tuple[str, int]]:
     return [(f"How many {land.classes[class_id].plural} are there?", count) for class_id, count in counts if count <= LARGEST_COUNT]
 
 
-def _choices(land: LandMap, rng: np.random.Generator, options: QuestionOptions) -> list[Choice]:
+def _choices(land: LandMap, rng: np.random.Generator, *, options: QuestionOptions) -> list[Choice]:
     present, absent = land.present(options.min_area), land.absent
     choices = []
     if land.majority is not None:
         others = [class_id for class_id in land.classes if class_id != land.majority]
-        choices += _class_choice(MOST_TEXT, [land.majority], others, land, rng, "scene_classification")
-    choices += _class_choice("Which of these is in the image?", present, absent, land, rng, "object_existence")
-    choices += _class_choice("Which of these is not in the image?", absent, present, land, rng, "hallucination_detection")
+        choices += _class_choice(MOST_TEXT, land, right=[land.majority], wrong=others, rng=rng, kind="scene_classification")
+    choices += _class_choice("Which of these is in the image?", land, right=present, wrong=absent, rng=rng, kind="object_existence")
+    choices += _class_choice(
+        "Which of these is not in the image?", land, right=absent, wrong=present, rng=rng, kind="hallucination_detection"
+    )
     for text, count in _countings(land):
         wrong = [str(number) for number in range(LARGEST_COUNT + 1) if number != count]
-        choices.append(_choice(text, str(count), wrong, rng, "object_counting"))
+        choices.append(_choice(text, str(count), wrong=wrong, rng=rng, kind="object_counting"))
     for class_id in land.areas:
         mask = land.class_map == class_id
         direction = direction_of(mask) if can_point(mask, land, options=options) else None
         if direction is not None:
             wrong = [name for name in DIRECTIONS if name != direction]
-            choices.append(_choice(f"Where is the {land.classes[class_id].name}?", direction, wrong, rng, "spatial_relationship"))
+            choices.append(
+                _choice(f"Where is the {land.classes[class_id].name}?", direction, wrong=wrong, rng=rng, kind="spatial_relationship")
+            )
     return choices
 
 
-def _class_choice(
-    text: str, right: list[int], wrong: list[int], land: LandMap, rng: np.random.Generator, kind: str
-) -> list[Choice]:  # fmt: skip
+def _class_choice(text: str, land: LandMap, *, right: list[int], wrong: list[int], rng: np.random.Generator, kind: str) -> list[Choice]:
     """A question for a class: one right, three wrong ones; none where there are too few."""
     if not right or len(wrong) < NUM_CANDIDATES - 1:
         return []
     answer = land.classes[int(rng.choice(right))].name
-    return [_choice(text, answer, [land.classes[class_id].name for class_id in wrong], rng, kind)]
+    return [_choice(text, answer, wrong=[land.classes[class_id].name for class_id in wrong], rng=rng, kind=kind)]
 
 
-def _choice(text: str, answer: str, wrong: list[str], rng: np.random.Generator, kind: str) -> Choice:
+def _choice(text: str, answer: str, *, wrong: list[str], rng: np.random.Generator, kind: str) -> Choice:
     candidates = [answer, *rng.permutation(wrong)[: NUM_CANDIDATES - 1]]
     return Choice(text, tuple(str(name) for name in rng.permutation(candidates)), answer, kind)

@@ -55,7 +55,7 @@ COARSE_PX = {20: 2, 60: 6}
 BAND_GSD_M = {"B01": 60, "B09": 60, "B05": 20, "B06": 20, "B07": 20, "B8A": 20, "B11": 20, "B12": 20}
 
 
-def optical_scene(layout: Layout, clouds: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+def optical_scene(layout: Layout, rng: np.random.Generator, *, clouds: np.ndarray | None = None) -> np.ndarray:
     """(12, H, W) float32 reflectance [1] in the order of `OPTICAL_BANDS`; clouds (H, W) bool cover it where given."""
     ground = _table(REFLECTANCE)[:, layout.class_map]  # (12, H, W)
     ground *= rng.uniform(0.85, 1.15) * _object_factor(layout, rng, spread=0.06) * _texture(layout, rng)
@@ -63,7 +63,7 @@ def optical_scene(layout: Layout, clouds: np.ndarray | None, rng: np.random.Gene
     ground += haze
     ground = np.stack([_coarsen(band, BAND_GSD_M.get(name, 10)) for name, band in zip(OPTICAL_BANDS, ground, strict=True)])
     if clouds is not None:
-        ground = _cover(ground, clouds, rng)
+        ground = _cover(ground, clouds, rng=rng)
     ground *= 1 + rng.normal(0, 0.025, ground.shape).astype(np.float32)
     return np.clip(ground + rng.normal(0, 0.002, ground.shape).astype(np.float32), 0.0001, 1.5)
 
@@ -122,7 +122,7 @@ def _coarsen(band: np.ndarray, gsd_m: int) -> np.ndarray:
     return uniform_filter(band, COARSE_PX[gsd_m], mode="nearest") if gsd_m in COARSE_PX else band
 
 
-def _cover(ground: np.ndarray, clouds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _cover(ground: np.ndarray, clouds: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
     """Thick cloud over the ground, a pixel of soft edge around it."""
     opacity = np.maximum(gaussian_filter(clouds.astype(np.float32), 0.8), clouds * 0.97)
     soft = gaussian_filter(rng.normal(size=clouds.shape).astype(np.float32), 4)

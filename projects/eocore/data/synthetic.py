@@ -5,9 +5,8 @@ alike in SAR and unlike in the optical; about half of the scenes are cloudy, whe
 all of it. There, naming takes the optical, outlining takes the SAR, and doing both takes both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +76,7 @@ def make_scene(split: str, number: int, *, seed: int = 0, size: int = 96, option
     ground, sky, look, ask = (np.random.default_rng([seed, SPLITS.index(split), number, part]) for part in range(4))
     layout = draw_layout(ground, size)
     clouds = draw_clouds(layout, sky) if sky.random() < CLOUDY_SHARE else None
-    optical, sar = optical_scene(layout, clouds, look), sar_scene(layout, look)
+    optical, sar = optical_scene(layout, look, clouds=clouds), sar_scene(layout, look)
     visible = None if clouds is None else ~clouds
     land = LandMap(layout.class_map, CLASSES, layout.objects, countable=frozenset({BUILDINGS}), nouns=layout.nouns, visible=visible)
     questions = describe_landscape(land, ask, options=options)
@@ -106,18 +105,19 @@ def write_world(
     Raises:
         ConfigError: unknown split, or `size` too small.
     """
-    written = {}
-    for split, count in counts.items():
-        make = partial(make_scene, split, seed=seed, size=size, options=options)
-        notes = []
+
+    def written_scenes(split: str, count: int) -> Iterator[SceneNotes]:
         for number in range(count):
-            scene = make(number)
+            scene = make_scene(split, number, seed=seed, size=size, options=options)
             write_images(root / split, scene, place=number + SPLITS.index(split) * SCENES_PER_ROW**2)
-            notes.append(SceneNotes(scene.scene_id, scene.layout.class_map.shape, scene.questions, {"cloudy": scene.clouds is not None}))
+            yield SceneNotes(scene.scene_id, (size, size), scene.questions, {"cloudy": scene.clouds is not None})
             if on_scene is not None:
                 on_scene()
-        written[split] = write_annotations(root / split, notes, split=split, classes=CLASSES)
-    return written
+
+    return {
+        split: write_annotations(root / split, written_scenes(split, count), split=split, classes=CLASSES)
+        for split, count in counts.items()
+    }
 
 
 def write_images(folder: Path, scene: SyntheticScene, *, place: int) -> None:
@@ -127,13 +127,13 @@ def write_images(folder: Path, scene: SyntheticScene, *, place: int) -> None:
     file_name = f"{scene.scene_id}.tif"
     row, column = divmod(place, SCENES_PER_ROW)
     origin = (WEST_M + column * SPACING_M, NORTH_M - row * SPACING_M)
-    _write_geotiff(folder / "multispectral" / file_name, digital_numbers(scene.optical), OPTICAL_BANDS, origin)
-    _write_geotiff(folder / "sar" / file_name, scene.sar, SAR_BANDS, origin)
-    _write_geotiff(folder / "landcover" / file_name, scene.layout.class_map[None], ("class",), origin)
+    _write_geotiff(folder / "multispectral" / file_name, digital_numbers(scene.optical), names=OPTICAL_BANDS, origin=origin)
+    _write_geotiff(folder / "sar" / file_name, scene.sar, names=SAR_BANDS, origin=origin)
+    _write_geotiff(folder / "landcover" / file_name, scene.layout.class_map[None], names=("class",), origin=origin)
     Image.fromarray(true_colour(scene.optical)).save(folder / "rgb" / f"{scene.scene_id}.png", compress_level=1)
 
 
-def _write_geotiff(path: Path, layers: np.ndarray, names: tuple[str, ...], origin: tuple[float, float]) -> None:
+def _write_geotiff(path: Path, layers: np.ndarray, *, names: tuple[str, ...], origin: tuple[float, float]) -> None:
     """(C, H, W) layers with band names as descriptions."""
     count, height, width = layers.shape
     profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": layers.dtype.name}

@@ -54,25 +54,23 @@ def write_annotations(folder: Path, notes: Iterable[SceneNotes], *, split: str, 
 
     Args:
         folder: is made where it does not exist.
-        notes: the scenes, in the order of the files.
+        notes: the scenes, in the order of the files; each is let go once it is noted down, so masks of a large set never pile up.
         split: "train", "val" or "test", as REFER entries name it.
         classes: REFER categories, by class number.
     """
-    scenes = list(notes)
-    lists = {
-        "vqa.json": [entry for scene in scenes for entry in vqa_entries(scene)],
-        "caption.json": [entry for scene in scenes for entry in caption_entries(scene)],
-        "mcq.json": [entry for scene in scenes for entry in mcq_entries(scene)],
-        "region.json": [entry for scene in scenes for entry in region_entries(scene)],
-    }
-    for name, entries in lists.items():
-        write_file(folder / name, json.dumps(entries, indent=0).encode())
-    referring = [entry for scene in scenes for entry in referring_entries(scene)]
-    write_file(folder / "referring.jsonl", "".join(json.dumps(entry) + "\n" for entry in referring).encode())
-    refs, instances = refer_tables(scenes, split=split, classes=classes)
-    write_file(folder / "referring" / REFER_FILE, pickle.dumps(refs, protocol=PICKLE_PROTOCOL))
-    write_file(folder / "referring" / "instances.json", json.dumps(instances).encode())
-    return {**{name: len(entries) for name, entries in lists.items()}, "referring.jsonl": len(referring), REFER_FILE: len(refs)}
+    lists: dict[str, list[dict[str, Any]]] = {name: [] for name in (*LISTS, "referring.jsonl")}
+    refer = ReferTables(split=split, classes=classes)
+    for scene in notes:
+        for name, entries_of in LISTS.items():
+            lists[name] += entries_of(scene)
+        lists["referring.jsonl"] += referring_entries(scene)
+        refer.add(scene)
+    for name in LISTS:
+        write_file(folder / name, json.dumps(lists[name], indent=0).encode())
+    write_file(folder / "referring.jsonl", "".join(json.dumps(entry) + "\n" for entry in lists["referring.jsonl"]).encode())
+    write_file(folder / "referring" / REFER_FILE, pickle.dumps(refer.refs, protocol=PICKLE_PROTOCOL))
+    write_file(folder / "referring" / "instances.json", json.dumps(refer.instances).encode())
+    return {**{name: len(entries) for name, entries in lists.items()}, REFER_FILE: len(refer.refs)}
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -164,30 +162,45 @@ def referring_entries(scene: SceneNotes) -> list[dict[str, Any]]:
     ]
 
 
-def refer_tables(scenes: list[SceneNotes], *, split: str, classes: Mapping[int, LandClass]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The entries of `refs(unc).p` and the content of `instances.json`; numbers run from 1."""
-    refs: list[dict[str, Any]] = []
-    images, annotations = [], []
-    for image_id, scene in enumerate(scenes, start=1):
+class ReferTables:
+    """The content of a REFER set, gathered scene by scene; numbers run from 1.
+
+    Attributes:
+        refs: entries of `refs(unc).p`.
+        instances: content of `instances.json`.
+    """
+
+    def __init__(self, *, split: str, classes: Mapping[int, LandClass]) -> None:
+        self._split = split
+        self.refs: list[dict[str, Any]] = []
+        categories = [{"id": class_id, "name": land_class.name} for class_id, land_class in classes.items()]
+        self.instances: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": categories}
+
+    def add(self, scene: SceneNotes) -> None:
+        """One image with its phrases, each with an annotation of its own.
+
+        Raises:
+            DataError: a phrase points at no pixel.
+        """
+        images = self.instances["images"]
+        image_id = len(images) + 1
         images.append({"id": image_id, "file_name": scene.image, "height": scene.size[0], "width": scene.size[1]})
         for phrase in scene.questions.phrases:
-            number = len(refs) + 1
-            annotations.append(_annotation(phrase, number=number, image_id=image_id))
-            refs.append(
+            number = len(self.refs) + 1
+            self.instances["annotations"].append(_annotation(phrase, number=number, image_id=image_id))
+            self.refs.append(
                 {
                     "ref_id": number,
                     "ann_id": number,
                     "image_id": image_id,
                     "category_id": phrase.class_id,
-                    "split": split,
+                    "split": self._split,
                     "file_name": scene.image,
                     "sent_ids": [number],
                     "sentences": [{"sent_id": number, "sent": phrase.text, "raw": phrase.text, "tokens": phrase.text.split()}],
                     **scene.flags,
                 }
             )
-    categories = [{"id": class_id, "name": land_class.name} for class_id, land_class in classes.items()]
-    return refs, {"images": images, "annotations": annotations, "categories": categories}
 
 
 def _annotation(phrase: Phrase, *, number: int, image_id: int) -> dict[str, Any]:
@@ -205,3 +218,7 @@ def _annotation(phrase: Phrase, *, number: int, image_id: int) -> dict[str, Any]
         "area": int(phrase.mask.sum()),
         "iscrowd": 0,
     }
+
+
+LISTS = {"vqa.json": vqa_entries, "caption.json": caption_entries, "mcq.json": mcq_entries, "region.json": region_entries}
+"""Files that hold one JSON list, and what each gets from a scene."""

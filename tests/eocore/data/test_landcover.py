@@ -9,7 +9,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from eocore.data.annotations import read_plain_pickle
-from eocore.data.landcover import CLASSES, Folders, check_registration, make_land_map, prepare_landcover, tile_names
+from eocore.data.landcover import CLASSES, TileSet, check_registration, make_land_map, prepare_landcover, tile_names
 from eocore.data.masks import decode_mask
 from eocore.data.readers import read_class_map
 from eocore.data.records import MaskRef
@@ -40,13 +40,13 @@ def class_map() -> np.ndarray:
 
 
 @pytest.fixture
-def folders(tmp_path) -> Folders:
+def folders(tmp_path) -> TileSet:
     for name in ("a_1.tif", "b_2.tif"):
         write(tmp_path / LABELS / name, class_map())
         write(tmp_path / RGB / name, np.full((3, 50, 60), 90, np.uint8))
         write(tmp_path / MULTISPECTRAL / name, np.full((12, 50, 60), 900, np.int16))
         write(tmp_path / SAR / name, np.full((2, 50, 60), -12.0, np.float64))
-    return Folders(tmp_path / LABELS, {"rgb": tmp_path / RGB, "multispectral": tmp_path / MULTISPECTRAL, "sar": tmp_path / SAR})
+    return TileSet(tmp_path / LABELS, {"rgb": tmp_path / RGB, "multispectral": tmp_path / MULTISPECTRAL, "sar": tmp_path / SAR})
 
 
 def referring(folder: Path) -> dict[str, np.ndarray]:
@@ -160,17 +160,17 @@ def test_missing_image_is_named(folders, tmp_path):
 
 def test_empty_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no \.tif files, so there is nothing to prepare"):
-        prepare_landcover(Folders(tmp_path, {"sar": tmp_path}), tmp_path / "out")
+        prepare_landcover(TileSet(tmp_path, {"sar": tmp_path}), tmp_path / "out")
 
 
 def test_unknown_modality_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="give one or more of rgb, multispectral, sar"):
-        Folders(tmp_path, {"radar": tmp_path})
+        TileSet(tmp_path, {"radar": tmp_path})
 
 
 def test_real_tiles(shared_dir, tmp_path):
     tiles = shared_dir / "tiles"
-    folders = Folders(tiles / LABELS, {"rgb": tiles / RGB, "multispectral": tiles / MULTISPECTRAL, "sar": tiles / SAR})
+    folders = TileSet(tiles / LABELS, {"rgb": tiles / RGB, "multispectral": tiles / MULTISPECTRAL, "sar": tiles / SAR})
     written = prepare_landcover(folders, tmp_path)
     masks = referring(tmp_path / "train")
     assert len(masks) == written["referring.jsonl"] >= 10

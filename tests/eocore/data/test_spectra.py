@@ -38,7 +38,7 @@ def test_spectra_have_the_marks_of_their_classes():
 
 def test_scene_means_come_near_the_class_means():
     for class_id, spectrum in REFLECTANCE.items():
-        scene = optical_scene(flat(class_id), None, np.random.default_rng(class_id))
+        scene = optical_scene(flat(class_id), np.random.default_rng(class_id))
         assert scene.shape == (12, 64, 64)
         assert scene.dtype == np.float32
         assert np.abs(scene.mean((1, 2)) - spectrum).max() < 0.02 + 0.3 * max(spectrum)
@@ -47,8 +47,7 @@ def test_scene_means_come_near_the_class_means():
 def test_pairs_differ_in_the_optical_more_than_scenes_of_a_class_do():
     for one, other in ((WATER, BARE), (FOREST, CROPS)):
         scenes = {
-            class_id: [optical_scene(flat(class_id), None, np.random.default_rng(i)).mean((1, 2)) for i in range(6)]
-            for class_id in (one, other)
+            class_id: [optical_scene(flat(class_id), np.random.default_rng(i)).mean((1, 2)) for i in range(6)] for class_id in (one, other)
         }
         between = np.linalg.norm(np.mean(scenes[one], 0) - np.mean(scenes[other], 0))
         within = max(np.linalg.norm(np.std(scenes[class_id], 0)) for class_id in (one, other))
@@ -72,7 +71,7 @@ def test_sar_has_the_level_of_the_class_and_the_speckle_of_its_looks():
 def test_clouds_are_bright_and_leave_no_trace_of_the_ground():
     clouds = np.zeros((64, 64), bool)
     clouds[:, 32:] = True
-    over_water, over_bare = (optical_scene(flat(class_id), clouds, np.random.default_rng(0)) for class_id in (WATER, BARE))
+    over_water, over_bare = (optical_scene(flat(class_id), np.random.default_rng(0), clouds=clouds) for class_id in (WATER, BARE))
     assert over_water[:8, :, 34:].min() > 0.3
     assert over_water[:, :, :30].max() < 0.15
     assert np.abs(over_water - over_bare)[:, :, 34:].max() < 0.03

@@ -11,7 +11,7 @@ from eocore.data.masks import decode_mask
 from eocore.data.phrases import Phrase, Region
 from eocore.data.questions import Choice, Question, Questions
 from eocore.data.records import MaskRef
-from eocore.data.writers import SceneNotes, refer_tables, write_annotations, write_file
+from eocore.data.writers import ReferTables, SceneNotes, write_annotations, write_file
 from eocore.errors import DataError
 
 CLASSES = {1: LandClass("water"), 2: LandClass("grass")}
@@ -110,14 +110,15 @@ def test_numbers_of_entries(tmp_path, scene):
 
 def test_images_keep_the_ending_they_have(scene):
     notes = SceneNotes(scene.scene_id, scene.size, scene.questions, suffix=".tif")
-    refs, _ = refer_tables([notes], split="train", classes=CLASSES)
-    assert refs[0]["file_name"] == "train_00007.tif"
+    tables = ReferTables(split="train", classes=CLASSES)
+    tables.add(notes)
+    assert tables.refs[0]["file_name"] == tables.instances["images"][0]["file_name"] == "train_00007.tif"
 
 
 def test_an_empty_mask_is_refused(scene):
     empty = Questions((Phrase("the snow", np.zeros((40, 60), bool), "class", 2),), (), (), (), ())
     with pytest.raises(DataError, match="'the snow' points at no pixel; an annotation needs a mask with one at least"):
-        refer_tables([SceneNotes("a", (40, 60), empty)], split="train", classes=CLASSES)
+        ReferTables(split="train", classes=CLASSES).add(SceneNotes("a", (40, 60), empty))
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
