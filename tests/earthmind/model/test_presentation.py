@@ -1,0 +1,185 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from earthmind.model.presentation import SceneArray, as_scene, grounding_image, present, unknown_entries
+
+RANGE = {"method": "range", "low": 0.0, "high": 0.5}
+
+
+def optical(**bands: object) -> SceneArray:
+    """A reflectance scene of given layers, by band name."""
+    layers = np.stack([np.broadcast_to(np.asarray(value, np.float32), (4, 4)) for value in bands.values()])
+    return SceneArray(layers.astype(np.float32), tuple(bands), "reflectance")
+
+
+def radar(vv: object, vh: object, unit: str = "sigma0_db") -> SceneArray:
+    layers = np.stack([np.broadcast_to(np.asarray(value, np.float32), (4, 4)) for value in (vv, vh)])
+    return SceneArray(layers.astype(np.float32), ("VV", "VH"), unit)
+
+
+class TestStretch:
+    def test_range_maps_low_to_0_and_high_to_255_and_clips(self) -> None:
+        scene = optical(B04=[-0.1, 0.0, 0.25, 0.7])
+        picture = present(scene, {"views": [["B04"]], "stretch": RANGE}, num_channels=1)
+        assert picture.dtype == np.uint8
+        assert picture[0, 0, 0].tolist() == [0, 0, 128, 255]
+
+    def test_range_limits_can_differ_by_band(self) -> None:
+        stretch = {"method": "range", "low": {"VV": -20, "VH": -30}, "high": {"VV": 0, "VH": -10}}
+        picture = present(radar(-10, -10), {"views": [["VV", "VH"]], "stretch": stretch}, num_channels=2)
+        assert picture[0, :, 0, 0].tolist() == [128, 255]
+
+    def test_a_limit_missing_for_a_band_is_named(self) -> None:
+        stretch = {"method": "range", "low": {"VV": -20}, "high": {"VV": 0}}
+        with pytest.raises(ValueError, match="no limit for VH; it has VV"):
+            present(radar(-10, -10), {"views": [["VH"]], "stretch": stretch}, num_channels=1)
+
+    def test_percentile_is_taken_over_the_known_pixels_of_each_band(self) -> None:
+        values = np.arange(16, dtype=np.float32).reshape(4, 4)
+        values[0, 0] = np.nan
+        known = values[np.isfinite(values)]
+        low, high = np.percentile(known, [10, 90])
+        expected = np.rint(np.clip((values - low) / (high - low), 0, 1) * 255)
+        expected[0, 0] = 0
+        stretch = {"method": "percentile", "low": 10, "high": 90}
+        scene = SceneArray(np.stack([values, values * 7 + 3]), ("B04", "B03"), "reflectance")
+        picture = present(scene, {"views": [["B04", "B03"]], "stretch": stretch}, num_channels=2)
+        assert np.array_equal(picture[0, 0], expected.astype(np.uint8))
+        assert np.array_equal(picture[0, 1], picture[0, 0])
+
+    @pytest.mark.parametrize("stretch", [RANGE, {"method": "percentile", "low": 2, "high": 98}])
+    def test_pixels_without_data_are_black(self, stretch: dict) -> None:
+        values = np.full((4, 4), 0.4, np.float32)
+        values[1, 2] = np.nan
+        values[2, 2] = 0.1
+        picture = present(optical(B04=values), {"views": [["B04"]], "stretch": stretch}, num_channels=1)
+        assert picture[0, 0, 1, 2] == 0
+        assert picture[0, 0, 0, 0] > 0
+
+    def test_a_band_without_any_data_is_black(self) -> None:
+        stretch = {"method": "percentile", "low": 2, "high": 98}
+        picture = present(optical(B04=np.nan), {"views": [["B04"]], "stretch": stretch}, num_channels=1)
+        assert not picture.any()
+
+    def test_a_constant_band_is_no_division_by_zero(self) -> None:
+        stretch = {"method": "percentile", "low": 2, "high": 98}
+        with np.errstate(all="raise"):
+            assert not present(optical(B04=0.3), {"views": [["B04"]], "stretch": stretch}, num_channels=1).any()
+
+    def test_an_unknown_method_is_named_with_the_choices(self) -> None:
+        with pytest.raises(ValueError, match="stretch method 'gamma' is unknown; choices: range, percentile"):
+            present(optical(B04=0.1), {"views": [["B04"]], "stretch": {"method": "gamma"}}, num_channels=1)
+
+
+class TestViews:
+    def test_several_composites_take_their_bands_by_name(self) -> None:
+        scene = optical(B02=0.1, B03=0.2, B04=0.3, B08=0.4)
+        rule = {"views": [["B04", "B03", "B02"], ["B08", "B04", "B03"]], "stretch": RANGE}
+        views = present(scene, rule, num_channels=3)
+        assert views[:, :, 0, 0].tolist() == [[153, 102, 51], [204, 153, 102]]
+
+    def test_native_shows_all_bands_in_one_view(self) -> None:
+        names = [f"B{number:02d}" for number in range(1, 13)]
+        scene = optical(**{name: number / 24 for number, name in enumerate(names)})
+        views = present(scene, {"views": [[*names, "zero", "zero"]], "stretch": RANGE}, num_channels=14)
+        assert views.shape == (1, 14, 4, 4)
+        assert views[0, :, 0, 0].tolist() == [round(255 * number / 12) for number in range(12)] + [0, 0]
+
+    @pytest.mark.parametrize(("third", "expected"), [("zero", 0), ("VV", 170), ("ratio:VV/VH", 153)])
+    def test_third_radar_channel_is_zero_copy_or_ratio(self, third: str, expected: int) -> None:
+        stretch = {"method": "range", "low": {"VV": -30, "VH": -30, "ratio:VV/VH": -10}, "high": {"VV": 0, "VH": 0, "ratio:VV/VH": 15}}
+        picture = present(radar(-10, -15), {"views": [["VV", "VH", third]], "stretch": stretch}, num_channels=3)
+        assert picture[0, 2, 0, 0] == expected
+
+    def test_a_ratio_is_a_difference_in_db_and_a_quotient_otherwise(self) -> None:
+        rule = {"views": [["ratio:VV/VH"]], "stretch": {"method": "range", "low": 0, "high": 10}}
+        assert present(radar(-10, -15), rule, num_channels=1)[0, 0, 0, 0] == round(255 * 0.5)
+        assert present(radar(0.4, 0.1, "sigma0"), rule, num_channels=1)[0, 0, 0, 0] == round(255 * 0.4)
+
+    def test_a_missing_band_is_named(self) -> None:
+        with pytest.raises(ValueError, match=r"band B08 is missing: the scene has B02, B04\. .*change the presentation"):
+            present(optical(B02=0.1, B04=0.2), {"views": [["B08"]], "stretch": RANGE}, num_channels=1)
+        with pytest.raises(ValueError, match="band HH is missing"):
+            present(radar(-10, -15), {"views": [["ratio:HH/VV"]], "stretch": RANGE}, num_channels=1)
+
+    def test_a_view_of_another_width_than_the_patch_embedding_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="names 2 channels, the patch embedding takes 3"):
+            present(optical(B02=0.1, B03=0.1), {"views": [["B02", "B03"]], "stretch": RANGE}, num_channels=3)
+
+    def test_unknown_entries_are_found_before_a_file_is_opened(self) -> None:
+        rule = {"views": [["B04", "zero", "ratio:B08/B99"]], "grounding": ["B04", "B98", "zero"], "stretch": RANGE}
+        assert unknown_entries(rule, ["B04", "B08"]) == ["B98", "B99"]
+
+
+class TestDisplayImages:
+    def test_colours_are_shown_as_they_are_in_the_first_channels(self) -> None:
+        layers = np.random.default_rng(0).integers(0, 256, (3, 4, 4)).astype(np.float32)
+        views = present(SceneArray(layers, ("red", "green", "blue"), "uint8"), {}, num_channels=14)
+        assert views.shape == (1, 14, 4, 4)
+        assert np.array_equal(views[0, :3], layers.astype(np.uint8))
+        assert not views[0, 3:].any()
+
+    def test_a_single_layer_fills_all_three(self) -> None:
+        views = present(SceneArray(np.full((1, 4, 4), 7, np.float32), ("grey",), "uint8"), {}, num_channels=3)
+        assert (views == 7).all()
+        assert views.shape == (1, 3, 4, 4)
+
+    def test_each_three_layers_are_one_view(self) -> None:
+        layers = np.arange(9, dtype=np.float32)[:, None, None] * np.ones((9, 4, 4), np.float32)
+        views = present(SceneArray(layers, tuple("abcdefghi"), "uint8"), {}, num_channels=3)
+        assert views[:, :, 0, 0].tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+    def test_pixels_without_data_are_black(self, recwarn: pytest.WarningsRecorder) -> None:
+        layers = np.full((3, 4, 4), 9, np.float32)
+        layers[:, 1, 1] = np.nan
+        views = present(SceneArray(layers, ("red", "green", "blue"), "uint8"), {}, num_channels=3)
+        assert views[0, :, 1, 1].tolist() == [0, 0, 0]
+        assert not list(recwarn)
+
+    def test_two_layers_are_no_picture(self) -> None:
+        with pytest.raises(ValueError, match=r"1 or 3n layers, found 2 \(a, b\)"):
+            present(SceneArray(np.zeros((2, 4, 4), np.float32), ("a", "b"), "uint8"), {}, num_channels=3)
+
+
+class TestGroundingImage:
+    def test_takes_the_rule_s_own_view(self) -> None:
+        rule = {"views": [["B02", "B03", "B04"]], "grounding": ["B04", "zero", "B02"], "stretch": RANGE}
+        assert grounding_image(optical(B02=0.1, B03=0.2, B04=0.3), rule)[:, 0, 0].tolist() == [153, 0, 51]
+
+    def test_else_the_first_three_channels_of_the_first_view(self) -> None:
+        rule = {"views": [["B04", "B03", "B02", "B08"], ["B08"] * 4], "stretch": RANGE}
+        assert grounding_image(optical(B02=0.1, B03=0.2, B04=0.3, B08=0.4), rule)[:, 0, 0].tolist() == [153, 102, 51]
+
+    def test_must_have_three_channels(self) -> None:
+        with pytest.raises(
+            ValueError, match=r"grounding view \['VV', 'VH'\] names 2 channels, the mask decoder takes 3; fill up with 'zero'"
+        ):
+            grounding_image(radar(-10, -15), {"views": [["VV", "VH"]], "stretch": RANGE})
+
+
+class TestAsScene:
+    def test_pictures_and_arrays_become_display_scenes(self) -> None:
+        array = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
+        for image in (array, Image.fromarray(array)):
+            scene = as_scene(image)
+            assert scene.unit == "uint8"
+            assert scene.bands == ("red", "green", "blue")
+            assert np.array_equal(scene.pixels, array.transpose(2, 0, 1))
+        assert as_scene(array[..., 0]).bands == ("grey",)
+
+    def test_a_picture_of_another_mode_is_converted(self) -> None:
+        assert as_scene(Image.new("RGBA", (5, 4), (1, 2, 3, 255))).pixels[:, 0, 0].tolist() == [1, 2, 3]
+
+    def test_a_scene_stays_itself(self) -> None:
+        scene = radar(-10, -15)
+        assert as_scene(scene) is scene
+
+    @pytest.mark.parametrize("image", [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8)])
+    def test_other_arrays_are_refused(self, image: np.ndarray) -> None:
+        with pytest.raises(TypeError, match=r"must be .* uint8, found .* give measured bands as SceneArray"):
+            as_scene(image)
+
+    def test_other_things_are_refused(self) -> None:
+        with pytest.raises(TypeError, match=r"expected a Pillow image, a uint8 array or a scene .* found str"):
+            as_scene("image.png")
