@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eocore.data.annotations import Entry, read_entries
+from eocore.data.annotations import Entry, read_entries, shorten
 from eocore.data.dataset import IMAGE_PLACE, RecordDataset
 from eocore.data.records import Record, Turn
 from eocore.data.sources import stem_of
@@ -69,7 +69,7 @@ class EarthMindBenchDataset(RecordDataset):
 def _candidates(entry: Entry) -> list[str]:
     candidates = entry.items("candidate")
     if not all(isinstance(candidate, str) and candidate.strip() for candidate in candidates):
-        raise AnnotationError(f"{entry.source}: field 'candidate' must be a list of texts, found {candidates!r}.")
+        raise AnnotationError(f"{entry.source}: field 'candidate' must be a list of texts, found {shorten(candidates)}.")
     plain = [candidate.strip().casefold() for candidate in candidates]
     if len(set(plain)) < len(plain):
         raise AnnotationError(f"{entry.source}: a candidate stands twice in {candidates!r}; the right one could not be told. Correct it.")

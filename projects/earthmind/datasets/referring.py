@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from eocore.data.annotations import Entry, as_entries, read_entries, read_json, read_plain_pickle, segmentation_mask
+from eocore.data.annotations import Entry, as_entries, read_entries, read_json, read_plain_pickle, segmentation_mask, shorten
 from eocore.data.dataset import RecordDataset
 from eocore.data.masks import decode_mask, encode_rle
 from eocore.data.records import Expression, MaskRef, Record
@@ -122,7 +122,7 @@ class InstanceTable:
         numbers = list(ids) if isinstance(ids, list | tuple) else [ids]
         wanted = [number for number in numbers if isinstance(number, int) and number != NO_TARGET]
         if len(wanted) + numbers.count(NO_TARGET) < len(numbers):
-            raise AnnotationError(f"{ref.source}: field 'ann_id' must be a whole number or a list of them, found {ids!r}.")
+            raise AnnotationError(f"{ref.source}: field 'ann_id' must be a whole number or a list of them, found {shorten(ids)}.")
         if not wanted:
             return None
         image_id = ref.integer("image_id")

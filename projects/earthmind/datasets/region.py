@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from eocore.data.annotations import Entry, as_entries, read_entries, read_json, segmentation_mask
+from eocore.data.annotations import Entry, as_entries, read_entries, read_json, segmentation_mask, shorten
 from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, RecordDataset
 from eocore.data.records import MaskRef, Record, Turn
 from eocore.errors import AnnotationError, ConfigError
@@ -67,7 +67,7 @@ class OspreyRegionDataset(RecordDataset):
                 "be told. Correct the entry."
             )
         if not all(isinstance(text, str) and text.strip() for text in descriptions):
-            raise AnnotationError(f"{entry.source}: field 'description' must be a list of texts, found {descriptions!r}.")
+            raise AnnotationError(f"{entry.source}: field 'description' must be a list of texts, found {shorten(descriptions)}.")
         masks = [segmentation_mask(region.values.get("segmentation"), region.source) for region in annotations]
         pairs = list(zip(descriptions, masks, strict=True))
         name = entry.text("file_name")

@@ -3,19 +3,26 @@
 import io
 import json
 import pickle
+import reprlib
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from eocore.data.records import MaskRef
 from eocore.errors import AnnotationError, DataError
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60
 
 MAX_PICKLE_BYTES = 512 * 2**20
 """Larger pickled annotation files are refused: the largest published one (RISBench, 52,472 expressions) stays far below."""
 
 _PICKLE_FAULTS = (
     pickle.UnpicklingError,
+    struct.error,
+    AssertionError,
     EOFError,
     ValueError,
     LookupError,
@@ -90,10 +97,9 @@ class Entry:
         raise AnnotationError(f"{self.source}: field '{key}' must be {expected}, found {shorten(value)}.")
 
 
-def shorten(value: Any, limit: int = 80) -> str:
-    """`value` as Python writes it, cut to `limit` characters, on one line."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}..."
+def shorten(value: Any) -> str:
+    """`value` about as Python writes it, on one short line, however long or deep it is."""
+    return _SHORT.repr(value)
 
 
 def read_entries(path: str | Path) -> list[Entry]:
@@ -140,7 +146,13 @@ def read_plain_pickle(path: str | Path) -> Any:
         raise AnnotationError(f"{path}: broken pickle ({type(error).__name__}: {error}). Fetch or export the file again.") from error
 
 
-class _PlainUnpickler(pickle.Unpickler):
+class _PlainUnpickler(pickle._Unpickler):
+    """The unpickler written in Python: the one in C keeps a table as long as the largest number in the file.
+
+    So a few bytes could take gigabytes; and so could byte arrays, whose memory is taken before they are read. No annotation holds those.
+    """
+
+    dispatch: ClassVar = {code: read for code, read in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}
     path = ""
 
     def find_class(self, module_name: str, global_name: str) -> NoReturn:

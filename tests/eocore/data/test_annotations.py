@@ -1,7 +1,9 @@
 """Annotation files: what is refused, with which place named, and that nothing in them runs."""
 
+import itertools
 import json
 import pickle
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -98,25 +100,40 @@ def test_a_pickle_with_code_is_refused_before_it_runs(tmp_path: Path, protocol: 
     assert not marker.exists()
 
 
-def test_a_pickle_cut_anywhere_is_refused(tmp_path: Path) -> None:
-    raw, path = pickle.dumps(REFS, protocol=2), tmp_path / "refs.p"
+def test_a_pickle_cut_anywhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = pickle.dumps(REFS, protocol=2)
     for length in range(len(raw)):
-        path.write_bytes(raw[:length])
-        with pytest.raises(AnnotationError, match="broken pickle"):
-            read_plain_pickle(path)
+        monkeypatch.setattr(annotations, "_read_bytes", lambda path, limit, cut=raw[:length]: cut)
+        with pytest.raises(AnnotationError, match=r"refs\.p: broken pickle"):
+            read_plain_pickle("refs.p")
 
 
-def test_a_pickle_with_any_byte_changed_raises_our_errors_or_reads(tmp_path: Path) -> None:
-    raw, path = bytearray(pickle.dumps(REFS, protocol=2)), tmp_path / "refs.p"
+def test_a_pickle_with_any_byte_changed_raises_our_errors_or_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = pickle.dumps(REFS, protocol=2)
     refused = 0
-    for position in range(len(raw)):
-        for value in (0x00, 0x28, 0x52, 0x63, 0x8D, 0xFF):
-            path.write_bytes(bytes(raw[:position]) + bytes([value]) + bytes(raw[position + 1 :]))
-            try:
-                read_plain_pickle(path)
-            except AnnotationError:
-                refused += 1
+    for position, value in itertools.product(range(len(raw)), (0x00, 0x28, 0x52, 0x63, 0x8D, 0xFF)):
+        changed = raw[:position] + bytes([value]) + raw[position + 1 :]
+        monkeypatch.setattr(annotations, "_read_bytes", lambda path, limit, changed=changed: changed)
+        try:
+            read_plain_pickle("refs.p")
+        except AnnotationError:
+            refused += 1
     assert refused > len(raw)
+
+
+def test_a_pickle_that_asks_for_a_huge_table_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "refs.p"
+    path.write_bytes(b"]r" + (2**31 - 1).to_bytes(4, "little") + b".")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert read_plain_pickle(path) == []
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "[KiB]"
+
+
+def test_a_pickle_with_a_byte_array_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "refs.p"
+    path.write_bytes(b"\x96" + (2**62).to_bytes(8, "little") + b".")
+    with pytest.raises(AnnotationError, match=r"broken pickle \(KeyError: 150\)"):
+        read_plain_pickle(path)
 
 
 def test_a_huge_pickle_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,10 +180,14 @@ def test_entries_of_something_else_than_a_list_are_refused() -> None:
         as_entries(None, "f images")
 
 
-def test_long_values_are_shortened_in_messages() -> None:
+def test_long_and_deep_values_are_shortened_in_messages() -> None:
+    laughs: list[Any] = ["ha" * 10_000]
+    for _ in range(60):
+        laughs = [laughs, laughs]
+    laughs.append(laughs)
     with pytest.raises(AnnotationError) as caught:
-        Entry({"a": ["x" * 10_000]}, "f#0").text("a")
-    assert len(str(caught.value)) < 200
+        Entry({"a": laughs}, "f#0").text("a")
+    assert len(str(caught.value)) < 300
 
 
 def test_segmentations_become_masks() -> None:

@@ -18,7 +18,14 @@ def touch(root: Path, *names: str) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "stem"),
-    [("a.png", "a"), ("d/a.TIF", "d/a"), ("a.json", "a"), ("282D.485L_3_3", "282D.485L_3_3"), ("v1.2/patch", "v1.2/patch"), ("a.b.jpg", "a.b")],
+    [
+        ("a.png", "a"),
+        ("d/a.TIF", "d/a"),
+        ("a.json", "a"),
+        ("282D.485L_3_3", "282D.485L_3_3"),
+        ("v1.2/patch", "v1.2/patch"),
+        ("a.b.jpg", "a.b"),
+    ],
 )
 def test_only_image_suffixes_are_taken_off(name: str, stem: str) -> None:
     assert stem_of(name) == stem
@@ -77,7 +84,21 @@ def test_optional_image_that_is_not_there_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["../a.png", "a/../../b", "/etc/passwd", "~/a", "", "  ", "a\0b", "http://x/a.png", "vsizip://a", "WMS:a", "C:\\a", "..\\a", "\\\\host\\a"],
+    [
+        "../a.png",
+        "a/../../b",
+        "/etc/passwd",
+        "~/a",
+        "",
+        "  ",
+        "a\0b",
+        "http://x/a.png",
+        "vsizip://a",
+        "WMS:a",
+        "C:\\a",
+        "..\\a",
+        "\\\\host\\a",
+    ],
 )
 def test_paths_that_leave_the_root_are_refused(path: str) -> None:
     with pytest.raises(AnnotationError, match=r"f#0: .* is no relative path inside the image folder"):
@@ -110,9 +131,15 @@ def test_sources_come_in_token_order() -> None:
     ("images", "message"),
     [
         ({"radar": {}}, r"d: images names radar; modalities are rgb, multispectral, sar"),
-        ({"sar": {"root": "x", "sensor": "sentinel1_grd", "patern": "y"}}, r"d: images\['sar'\] has no key patern\. Keys: root, sensor, pattern"),
+        (
+            {"sar": {"root": "x", "sensor": "sentinel1_grd", "patern": "y"}},
+            r"d: images\['sar'\] has no key patern\. Keys: root, sensor, pattern",
+        ),
         ({"sar": {"pattern": "y"}}, r"d: images\['sar'\] needs root, sensor"),
-        ({"sar": {"root": "x", "sensor": "sentinel1_grd", "pattern": "{stm}.tif"}}, r"pattern '\{stm\}\.tif' may use \{stem\}, \{name\} and"),
+        (
+            {"sar": {"root": "x", "sensor": "sentinel1_grd", "pattern": "{stm}.tif"}},
+            r"pattern '\{stm\}\.tif' may use \{stem\}, \{name\} and",
+        ),
         ({"sar": {"root": "x", "sensor": "sentinel1_grd", "pattern": "{stem.tif"}}, r"may use \{stem\}, \{name\} and \{band\} only"),
         ({"sar": {"root": "x", "sensor": "sentinel1_grd", "pattern": []}}, r"pattern must be a text or a list of texts, found \(\)"),
     ],
