@@ -1,12 +1,6 @@
 # EarthMind tiny on the synthetic world, from scratch, 2 CPU cores, ZeRO-2:  bash tools/dist.sh train configs/earthmind/earthmind_tiny_synthetic.py 2
-_base_ = ["../_base_/runtime.py", "../_base_/models/earthmind_tiny.py"]
+_base_ = ["../_base_/runtime.py", "../_base_/models/earthmind_tiny.py", "../_base_/datasets/synthetic.py"]
 systems = ["earthmind"]
-root = "data/synthetic/train/"
-images = dict(
-    rgb=dict(root=root + "rgb", pattern="{stem}.png", sensor="rgb_uint8"),
-    multispectral=dict(root=root + "multispectral", pattern="{stem}.tif", sensor="sentinel2_l2a"),
-    sar=dict(root=root + "sar", pattern="{stem}.tif", sensor="sentinel1_grd"),
-)
 choose = dict(
     type="ChooseModalities",
     settings=dict(rgb=["rgb"], optical=["multispectral"], sar=["sar"], fused=["multispectral", "sar"]),
@@ -18,8 +12,8 @@ task = dict(
     model={{_base_.model}},
     tokenizer=dict(
         type="TrainedTokenizer",
-        path="data/synthetic/tokenizer",
-        corpus=[root + "vqa.json", root + "mcq.json", root + "caption.json", root + "region.json", root + "referring.jsonl"],
+        path="{{$SYNTHETIC_ROOT:data/synthetic}}/tokenizer",
+        corpus=["{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json", "{{$SYNTHETIC_ROOT:data/synthetic}}/train/mcq.json", "{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json", "{{$SYNTHETIC_ROOT:data/synthetic}}/train/region.json", "{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl"],
         vocab_size=768,
     ),
     processor=dict(
@@ -43,11 +37,11 @@ task = dict(
     data=dict(
         type="Mixture",
         parts=[
-            dict(name="referring", weight=1.0, data=dict(type="ReferringJsonlDataset", annotations=root + "referring.jsonl", images=images, group="image", transforms=[choose, refer])),
-            dict(name="mcq", weight=0.5, data=dict(type="EarthMindBenchDataset", annotations=root + "mcq.json", images=images, transforms=[choose])),
-            dict(name="vqa", weight=0.25, data=dict(type="LlavaDataset", annotations=root + "vqa.json", images=images, transforms=[choose])),
-            dict(name="caption", weight=0.2, data=dict(type="LlavaDataset", annotations=root + "caption.json", images=images, task="caption", transforms=[choose])),
-            dict(name="region", weight=0.3, data=dict(type="OspreyRegionDataset", annotations=root + "region.json", images=images, group="image", transforms=[choose])),
+            dict(name="referring", weight=1.0, data=dict(type="ReferringJsonlDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl", images={{_base_.train_images}}, group="image", transforms=[choose, refer])),
+            dict(name="mcq", weight=0.5, data=dict(type="EarthMindBenchDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/mcq.json", images={{_base_.train_images}}, transforms=[choose])),
+            dict(name="vqa", weight=0.25, data=dict(type="LlavaDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json", images={{_base_.train_images}}, transforms=[choose])),
+            dict(name="caption", weight=0.2, data=dict(type="LlavaDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json", images={{_base_.train_images}}, task="caption", transforms=[choose])),
+            dict(name="region", weight=0.3, data=dict(type="OspreyRegionDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/region.json", images={{_base_.train_images}}, group="image", transforms=[choose])),
         ],
     ),
     batch_size=16,

@@ -1,0 +1,65 @@
+"""Evaluation of a converted EarthMind model on the data sets of a config."""
+
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from earthmind import datasets as _datasets  # noqa: F401
+from earthmind.answer import RecordAnswerer
+from earthmind.datasets import mcq, multispectral, paired, referring, region, vqa  # noqa: F401  (registers the datasets)
+from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from eocore.config import require
+from eocore.evaluate.predictions import Prediction, format_prediction, read_predictions
+from eocore.evaluate.run import EvaluationOptions, build_sources, predict, read_evaluation
+from eocore.evaluate.score import Scores, score_predictions
+from eocore.evaluate.shards import PredictionWriter, shard_path
+from eocore.log import get_logger
+from eocore.progress import Progress
+from eocore.train.device import local_device
+from eocore.train.strategy import start_process_group
+
+PREDICTIONS = "predictions.jsonl"
+
+
+def evaluate(config: Config, model_dir: Path, out_dir: Path) -> Scores | None:
+    """Predicts and scores; writes predictions.jsonl. Returns the scores on the first rank, None on the others.
+
+    A run that was stopped goes on where it was, if model and config are the same.
+    """
+    options = read_evaluation(require(config, "evaluation"))
+    rank, world_size = (start_process_group() if "RANK" in os.environ else (0, 1))
+    model = EarthMindForConditionalGeneration.from_pretrained(model_dir, local_files_only=True).to(local_device()).eval()
+    answerer = RecordAnswerer(model, model.processor, max_new_tokens=options.max_new_tokens)
+    run_id = _run_id(config, model_dir)
+    path = shard_path(out_dir, run_id=run_id, rank=rank, world_size=world_size)
+    _predict_all(options, answerer, path, rank, world_size)
+    if world_size > 1:
+        torch.distributed.barrier()
+    return _collect(out_dir, run_id, world_size) if rank == 0 else None
+
+
+def _predict_all(options: EvaluationOptions, answerer: RecordAnswerer, path: Path, rank: int, world_size: int) -> None:
+    sources = list(build_sources(options))
+    total = sum(len(range(rank, len(source), world_size)) for _, source in sources)
+    with PredictionWriter(path) as writer, Progress("predicting", total, unit="samples", visible=rank == 0) as progress:
+        for setting, source in sources:
+            predict(source, answerer, writer, setting=setting, options=options, rank=rank, world_size=world_size, on_samples=progress.advance)
+
+
+def _collect(out_dir: Path, run_id: str, world_size: int) -> Scores:
+    shards = [read_predictions(shard_path(out_dir, run_id=run_id, rank=rank, world_size=world_size)) for rank in range(world_size)]
+    merged: list[Prediction] = sorted((item for shard in shards for item in shard), key=lambda item: item.key)
+    (out_dir / PREDICTIONS).write_text("".join(format_prediction(item) + "\n" for item in merged), encoding="utf-8")
+    get_logger().info("%s: %d predictions", out_dir / PREDICTIONS, len(merged))
+    return score_predictions(merged)
+
+
+def _run_id(config: Config, model_dir: Path) -> str:
+    """Names model and evaluation: another model file or another config gets another id, so results are never mixed."""
+    import hashlib
+
+    files = sorted(model_dir.glob("*.safetensors"))
+    stamp = "".join(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files) + repr(dict(config.evaluation))
+    return hashlib.sha256(stamp.encode()).hexdigest()[:12]

@@ -1,0 +1,47 @@
+"""Evaluates a converted model as a config's `evaluation` section says: predictions, scores, a table. Several processes: tools/dist.sh test."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+from rich.console import Console
+
+from eocore.config import load_config
+from eocore.errors import EOError
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path, help="config file with an `evaluation` section")
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder written by tools/convert_to_hf.py")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for predictions.jsonl and scores.json")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key")
+    parser.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="accepted for the published usage")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Runs the command; gives the exit status."""
+    arguments = parse_arguments()
+    try:
+        config = load_config(arguments.config, arguments.cfg_options)
+        from earthmind.evaluate import evaluate
+
+        scores = evaluate(config, arguments.model, arguments.out)
+    except EOError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    if scores is not None:
+        from eocore.evaluate.tables import console_table, difference_table, to_rich
+
+        (arguments.out / "scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
+        for table in (console_table(scores), difference_table(scores)):
+            Console().print(to_rich(table))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
