@@ -7,6 +7,7 @@ from eocore.data.annotations import Entry
 from eocore.data.records import Turn
 from eocore.errors import ConfigError
 from eocore.registry import DATASETS
+from eocore.sensors.bands import SENTINEL2_L2A_BANDS, Sensor, register_sensor
 
 from .vqa import LlavaDataset, place_image
 
@@ -16,6 +17,9 @@ band files in sorted order, clips digital numbers to 0..3000 and writes them as 
 REGROUPED_COMPOSITE_BANDS = ("B04", "B03", "B02", "B01", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 """The later published grouping. Source: EarthMind, renamed Earth-Observation-VLMs. It stretches each band by its own percentiles, so its
 values are no reflectances."""
+
+COMPOSITE_SENSOR = register_sensor(Sensor("sentinel2_composites", SENTINEL2_L2A_BANDS, unit="uint8", raw_unit="uint8"))
+"""Sentinel-2 bands stretched to 8 bits for display: what the stretch took away cannot be undone, so the unit is not reflectance."""
 
 PATTERNS = {"composites": "{stem}/rgb_*.png", "bands": "{stem}/*B[0-9]*.tif"}
 
@@ -28,7 +32,7 @@ class MultispectralFolderDataset(LlavaDataset):
         annotations: ms_train.json or ms_test.jsonl.
         root: folder of the image folders.
         layout: "composites" (rgb_1.png ... as published) or "bands" (one GeoTIFF for each band, its name at the end).
-        sensor: sensor registry name; composites need one that takes 8-bit values as bands.
+        sensor: sensor registry name; "" = sentinel2_composites for composites, sentinel2_l2a for bands.
         bands: names of the layers in file order; () = the first published grouping for composites, the file names for bands.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
@@ -48,7 +52,7 @@ class MultispectralFolderDataset(LlavaDataset):
         annotations: str,
         root: str,
         layout: Literal["composites", "bands"] = "composites",
-        sensor: str,
+        sensor: str = "",
         bands: Sequence[str] = (),
         transforms: Sequence[Mapping[str, Any]] = (),
         limit: int | None = None,
@@ -59,6 +63,7 @@ class MultispectralFolderDataset(LlavaDataset):
     ) -> None:
         if layout not in PATTERNS:
             raise ConfigError(f"MultispectralFolderDataset: layout must be one of {', '.join(PATTERNS)}, found '{layout}'.")
+        sensor = sensor or (COMPOSITE_SENSOR.name if layout == "composites" else "sentinel2_l2a")
         names = tuple(bands) or (COMPOSITE_BANDS if layout == "composites" else ())
         super().__init__(
             annotations=annotations,

@@ -19,7 +19,7 @@ TURNS = [{"from": "human", "value": "<image>\nWhich class?"}, {"from": "gpt", "v
 
 def build(root: Path, image: str, **settings: Any) -> MultispectralFolderDataset:
     (root / "ms_train.json").write_text(json.dumps([{"id": 1, "image": image, "conversations": TURNS}]))
-    return MultispectralFolderDataset(annotations=str(root / "ms_train.json"), root=str(root), **{"sensor": "sentinel2_l2a", **settings})
+    return MultispectralFolderDataset(annotations=str(root / "ms_train.json"), root=str(root), **settings)
 
 
 def composites(folder: Path, count: int = 4) -> None:
@@ -36,6 +36,14 @@ def test_a_folder_of_composites_is_one_image_with_all_bands(tmp_path: Path, imag
     ref = record.images["multispectral"]
     assert [Path(path).name for path in ref.paths] == ["rgb_1.png", "rgb_2.png", "rgb_3.png", "rgb_4.png"]
     assert ref.bands == COMPOSITE_BANDS
+
+
+def test_composites_are_read_as_display_values_of_named_bands(tmp_path: Path) -> None:
+    composites(tmp_path / "patch")
+    _, scenes, _ = build(tmp_path, "patch").load(SampleKey(0, 0))
+    scene = scenes["multispectral"]
+    assert (scene.unit, scene.bands, scene.size) == ("uint8", COMPOSITE_BANDS, (4, 5))
+    assert scene.select(("B03", "B04", "B12")).pixels[:, 0, 0].tolist() == [1, 2, 4]
 
 
 def test_both_published_groupings_name_each_band_once() -> None:
@@ -80,13 +88,13 @@ def test_question_lines_of_the_test_file(tmp_path: Path) -> None:
     composites(tmp_path / "patch")
     line = {"id": "t1", "image": "patch.png", "question": "Which class? (A) x (B) y", "answer": "B", "size": 120}
     (tmp_path / "ms_test.jsonl").write_text(json.dumps(line))
-    test = MultispectralFolderDataset(annotations=str(tmp_path / "ms_test.jsonl"), root=str(tmp_path), sensor="sentinel2_l2a")
+    test = MultispectralFolderDataset(annotations=str(tmp_path / "ms_test.jsonl"), root=str(tmp_path))
     (record,) = test.records
     assert [turn.text for turn in record.turns] == ["<image>\nWhich class? (A) x (B) y", "B"]
     assert record.meta == {"image": "patch.png", "answer": "B", "size": 120}
     (tmp_path / "ms_test.jsonl").write_text(json.dumps({key: line[key] for key in ("id", "image", "question")}))
     with pytest.raises(AnnotationError, match=r"ms_test\.jsonl:1: no field 'answer'"):
-        MultispectralFolderDataset(annotations=str(tmp_path / "ms_test.jsonl"), root=str(tmp_path), sensor="sentinel2_l2a")
+        MultispectralFolderDataset(annotations=str(tmp_path / "ms_test.jsonl"), root=str(tmp_path))
 
 
 def test_unknown_layout_is_named(tmp_path: Path) -> None:
