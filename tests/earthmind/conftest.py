@@ -96,11 +96,11 @@ def make_config() -> Callable[..., EarthMindConfig]:
             "hidden_size": 8,
             "num_attention_heads": 1,
             "image_size": [GROUNDING, GROUNDING],
-            "blocks_per_stage": [1, 1, 1, 1],
+            "blocks_per_stage": [1, 1, 2, 1],
             "embed_dim_per_stage": [8, 16, 32, 64],
             "num_attention_heads_per_stage": [1, 1, 2, 2],
             "window_size_per_stage": [8, 4, 4, 2],
-            "global_attention_blocks": [2],
+            "global_attention_blocks": [3],
             "window_positional_embedding_background_size": [7, 7],
         }
         sam_vision = {

@@ -23,7 +23,7 @@ def widen_patch_embedding(weight: Tensor, num_channels: int) -> Tensor:
     """
     if weight.ndim != 4 or weight.shape[1] > num_channels:
         raise CheckpointError(
-            f"cannot widen a patch embedding of shape {tuple(weight.shape)} to {num_channels} channels: expected (D, at most {num_channels}, "
+            f"cannot widen a patch embedding of shape {tuple(weight.shape)} to {num_channels} channels: expected (D, <= {num_channels}, "
             "p, p); trained channels would be lost. Check num_channels and the name of the weight."
         )
     width, known, height, breadth = weight.shape

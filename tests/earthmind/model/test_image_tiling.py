@@ -33,7 +33,7 @@ class TestTileGrid:
     @pytest.mark.parametrize("wrong", [{"height": 0}, {"tile_size": 0}, {"min_tiles": 0}, {"min_tiles": 4, "max_tiles": 3}])
     def test_impossible_limits_are_named(self, wrong: dict[str, int]) -> None:
         arguments = {"height": 10, "width": 10, "tile_size": 8, **wrong}
-        with pytest.raises(ValueError, match="cannot tile .* all must be positive"):
+        with pytest.raises(ValueError, match=r"cannot tile .* all must be positive"):
             tile_grid(arguments.pop("height"), arguments.pop("width"), **arguments)
 
 
