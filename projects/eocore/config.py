@@ -1,5 +1,6 @@
 """Configs: read, overridden, checked, with errors that name the line or the nearest key."""
 
+import ast
 import dataclasses
 import difflib
 import importlib
@@ -37,7 +38,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     try:
         config = Config.fromfile(path)
     except SyntaxError as error:
-        raise ConfigError(f"{error.filename or path}:{error.lineno}: not valid Python ({error.msg}). Correct the line.") from error
+        raise ConfigError(f"{_broken_file(path)}:{error.lineno}: not valid Python ({error.msg}). Correct the line.") from error
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: a file it builds on is missing: {error}. Correct its _base_.") from error
     except Exception as error:  # a config is code: anything can be raised in it
@@ -45,6 +46,15 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     for key, value in (options or {}).items():
         _override(config, key, value)
     return config
+
+
+def _broken_file(path: Path) -> str:
+    """Where a syntax error is: mmengine does not say whether in the config or in a file it builds on."""
+    try:
+        ast.parse(path.read_text())
+    except SyntaxError:
+        return str(path)
+    return f"a _base_ file of {path}"
 
 
 def _override(config: Config, key: str, value: Any) -> None:

@@ -214,7 +214,9 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
             return load_file(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the libraries raise many kinds for a damaged file
-        raise CheckpointError(f"{file} cannot be read ({type(error).__name__}: {error}); it is damaged. Use another checkpoint.") from error
+        # torch's messages go on with advice to switch its protection off.
+        reason = f"{type(error).__name__}: {str(error).split('. ')[0]}"
+        raise CheckpointError(f"{file} cannot be read ({reason}); it is damaged. Use another checkpoint.") from error
     weights = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise CheckpointError(f"{file} holds no name -> tensor table (`state_dict`), so no weights can be loaded. Use another checkpoint.")

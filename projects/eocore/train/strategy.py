@@ -3,6 +3,7 @@
 import datetime
 import json
 import logging
+import math
 import os
 import socket
 import warnings
@@ -27,6 +28,8 @@ from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper, DeepSpeedStrateg
 ZERO_FOLDER = Path(__file__).resolve().parents[3] / "configs" / "_base_" / "zero"
 SHARDS = "deepspeed"
 BUCKETS = ("reduce_bucket_size", "allgather_bucket_size", "stage3_prefetch_bucket_size")
+# DeepSpeed wants an even number of elements; a round one also suits the transport.
+BUCKET_ALIGNMENT = 1024
 DEFAULT_TIMEOUT_S = 1800
 SHARED_MEMORY_OP = "deepspeed_shm_comm"
 
@@ -176,7 +179,8 @@ class ZeroStrategy(DeepSpeedStrategy):
         """Communication buffers are allocated whole: none need be larger than all there is to send."""
         zero = self.config.get("zero_optimization", {})
         trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-        capped = {name: min(int(zero[name]), trainable) for name in BUCKETS if name in zero}
+        enough = math.ceil(trainable / BUCKET_ALIGNMENT) * BUCKET_ALIGNMENT
+        capped = {name: min(int(zero[name]), enough) for name in BUCKETS if name in zero}
         self.config["zero_optimization"] = zero | capped
 
     def gather_trainable(self) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """A task of a few hundred parameters on made-up data, for the tests of the training machinery. Run as a script it trains."""
 
+import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,20 +21,19 @@ WIDTH = 6
 
 
 class GlobalBatches(IterableDataset):
-    """This rank's share of every global batch; each batch is a function of (seed, number) alone."""
+    """This rank's share of every global batch, in `split` parts; each batch is a function of (seed, number) alone."""
 
-    def __init__(self, *, rank: int, world_size: int, seed: int, start_step: int) -> None:
-        self.rank, self.world_size, self.seed, self.start_step = rank, world_size, seed, start_step
+    def __init__(self, *, rank: int, world_size: int, seed: int, start_step: int, split: int) -> None:
+        self.rank, self.world_size, self.seed, self.start_step, self.split = rank, world_size, seed, start_step, split
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        share = GLOBAL_BATCH // self.world_size
-        number = self.start_step
-        while True:
-            generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
+        share = GLOBAL_BATCH // (self.world_size * self.split)
+        for number in itertools.count(self.start_step):
+            generator = torch.Generator().manual_seed(self.seed * 100_003 + number // self.split)
             inputs = torch.randn(GLOBAL_BATCH, WIDTH, generator=generator)
-            mine = slice(self.rank * share, (self.rank + 1) * share)
+            start = (self.rank * self.split + number % self.split) * share
+            mine = slice(start, start + share)
             yield {"inputs": inputs[mine], "target": inputs.sin().sum(1)[mine]}
-            number += 1
 
 
 class TinyModel(nn.Module):
@@ -52,10 +52,11 @@ class TinyModel(nn.Module):
 
 @TASKS.register_module(force=True)
 class TinyTask(Task):
-    def __init__(self, *, trainable: list[str], dropout: float = 0.0, poison_step: int = -1) -> None:
+    def __init__(self, *, trainable: list[str], dropout: float = 0.0, poison_step: int = -1, split: int = 1) -> None:
         super().__init__()
         self.model = TinyModel(dropout)
         self.poison_step = poison_step
+        self.split = split
         self.calls = 0
         apply_trainable(self.model, trainable)
 
@@ -72,15 +73,16 @@ class TinyTask(Task):
         }
 
     def build_loader(self, *, rank: int, world_size: int, seed: int, start_step: int) -> DataLoader:
-        return DataLoader(GlobalBatches(rank=rank, world_size=world_size, seed=seed, start_step=start_step), batch_size=None)
+        batches = GlobalBatches(rank=rank, world_size=world_size, seed=seed, start_step=start_step, split=self.split)
+        return DataLoader(batches, batch_size=None)
 
 
-def tiny_config(**training: Any) -> Config:
-    """A config that trains TinyTask for six updates and saves after three."""
+def tiny_config(task: Mapping[str, Any] | None = None, **training: Any) -> Config:
+    """A config that trains TinyTask for six updates and saves after three; `task` and `training` change its sections."""
     return Config(
         {
             "seed": 1,
-            "task": {"type": "TinyTask", "trainable": ["encoder", "norm", "head", "extra"]},
+            "task": {"type": "TinyTask", "trainable": ["encoder", "norm", "head", "extra"]} | dict(task or {}),
             "training": {"max_iters": 6, "deepspeed": "deepspeed_zero2"} | training,
             "optimizer": {"lr": 0.05},
             "schedule": {"warmup_ratio": 0.34},
@@ -95,5 +97,6 @@ def tiny_config(**training: Any) -> Config:
 
 
 if __name__ == "__main__":
-    work_dir, zero, max_iters = sys.argv[1:4]
-    train(tiny_config(deepspeed=zero, max_iters=int(max_iters)), Path(work_dir), resume=sys.argv[4] if len(sys.argv) > 4 else None)
+    work_dir, zero, max_iters, *resume = sys.argv[1:]
+    config = tiny_config({"dropout": 0.3 if "dropout" in work_dir else 0.0}, deepspeed=zero, max_iters=int(max_iters))
+    train(config, Path(work_dir), resume=resume[0] if resume else None)

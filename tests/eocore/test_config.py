@@ -1,0 +1,113 @@
+"""Reading configs, overriding them, and what each mistake says."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from eocore.config import import_systems, load_config, read_options, require
+from eocore.errors import ConfigError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "base.py").write_text("seed = 0\ntraining = dict(max_iters=10, clip_norm=1.0)\nhooks = [dict(type='A', interval=1)]\n")
+    (tmp_path / "mine.py").write_text("_base_ = './base.py'\ntraining = dict(max_iters=20)\n")
+    return tmp_path
+
+
+def test_bases_are_merged_and_options_override(folder: Path) -> None:
+    config = load_config(folder / "mine.py", {"seed": 3, "training.clip_norm": 0.5, "hooks.0.interval": 7})
+    assert (config.seed, config.training.max_iters, config.training.clip_norm, config.hooks[0].interval) == (3, 20, 0.5, 7)
+
+
+def test_a_plus_adds_a_key(folder: Path) -> None:
+    assert load_config(folder / "mine.py", {"+training.accumulation": 2}).training.accumulation == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("training.max_iter", r"training has no 'max_iter'.*Did you mean 'training.max_iters'.*write \+training.max_iter="),
+        ("trainin.max_iters", r"the config has no 'trainin'.*Did you mean 'training'"),
+        ("hooks.3.interval", r"hooks has no '3'.*Keys there: 0\."),
+        ("seed.value", r"seed has no 'value'.*Keys there: none"),
+    ],
+)
+def test_an_override_of_what_does_not_exist_is_an_error(folder: Path, key: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(folder / "mine.py", {key: 1})
+
+
+def test_a_missing_file_names_the_nearest(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mime.py does not exist. Did you mean .*mine.py\?"):
+        load_config(folder / "mime.py")
+    with pytest.raises(ConfigError, match=r"There is no folder .*nowhere either"):
+        load_config(folder / "nowhere" / "mine.py")
+
+
+def test_a_missing_base_is_named(folder: Path) -> None:
+    (folder / "bad.py").write_text("_base_ = './gone.py'\n")
+    with pytest.raises(ConfigError, match=r"bad.py: a file it builds on is missing: .*gone.py"):
+        load_config(folder / "bad.py")
+
+
+def test_a_syntax_error_is_given_with_its_line(folder: Path) -> None:
+    (folder / "bad.py").write_text("seed = 0\ntraining = dict(max_iters=\n")
+    with pytest.raises(ConfigError, match=r"bad.py:2: not valid Python"):
+        load_config(folder / "bad.py")
+    (folder / "child.py").write_text("_base_ = './bad.py'\n")
+    with pytest.raises(ConfigError, match=r"a _base_ file of .*child.py:2: not valid Python"):
+        load_config(folder / "child.py")
+
+
+def test_an_error_inside_the_config_is_told(folder: Path) -> None:
+    (folder / "bad.py").write_text("seed = 1 / 0\n")
+    with pytest.raises(ConfigError, match=r"bad.py: reading it failed with ZeroDivisionError: division by zero"):
+        load_config(folder / "bad.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    size: int
+    colour: str = "red"
+
+
+def test_options_are_read_from_a_section() -> None:
+    assert read_options(Options, {"size": 3}, "shape") == Options(size=3)
+
+
+def test_an_unknown_option_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"section 'shape' has no option 'color'. Did you mean 'colour'\? Options: size, colour"):
+        read_options(Options, {"size": 3, "color": "blue"}, "shape")
+
+
+def test_a_missing_option_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"section 'shape' needs size"):
+        read_options(Options, {}, "shape")
+
+
+def test_a_missing_section_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"the config has no 'task', which is needed. Keys there: seed"):
+        require(Config({"seed": 1}), "task")
+
+
+def test_only_listed_systems_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "harm.py").write_text("raise SystemExit")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"'harm', which may not be imported from a config. Choices: earthmind"):
+        import_systems(Config({"systems": ["harm"]}))
+    assert "harm" not in sys.modules
+
+
+def test_a_system_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eocore.config.SYSTEMS", ("nosystem", "halfsystem"))
+    (tmp_path / "halfsystem").mkdir()
+    (tmp_path / "halfsystem" / "task.py").write_text("import no_such_library\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"systems names 'nosystem', but there is no module 'nosystem'"):
+        import_systems(Config({"systems": ["nosystem"]}))
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        import_systems(Config({"systems": ["halfsystem"]}))

@@ -1,0 +1,49 @@
+"""The loss-curve picture and the file it is drawn from."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eocore.errors import DataError
+from eocore.train.curves import draw_curves, read_scalars, smooth
+
+
+def write(path: Path, records: list[dict[str, float]]) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_one_panel_for_each_loss_and_the_rate(tmp_path: Path) -> None:
+    few = write(tmp_path / "few.jsonl", [{"step": s, "loss": 1 / s, "lr": 0.1, "accuracy": 1.0} for s in range(1, 5)])
+    many = write(tmp_path / "many.jsonl", [{"step": s, "loss": 1 / s, "loss_a": 1.0, "loss_b": 2.0, "lr": 0.1} for s in range(1, 5)])
+    draw_curves(few, tmp_path / "few.png")
+    draw_curves(many, tmp_path / "many.png")
+    small, large = np.asarray(Image.open(tmp_path / "few.png").convert("L")), np.asarray(Image.open(tmp_path / "many.png").convert("L"))
+    assert large.shape[0] > 1.5 * small.shape[0], "four panels need a second row, two do not"
+    assert (small < 250).mean() > 0.01, "something is drawn"
+
+
+def test_a_loss_that_begins_later_is_drawn(tmp_path: Path) -> None:
+    scalars = write(tmp_path / "s.jsonl", [{"step": 1, "loss": 2.0, "lr": 0.1}, {"step": 2, "loss": 1.0, "loss_mask": 1.0, "lr": 0.1}])
+    draw_curves(scalars, tmp_path / "s.png")
+    assert (tmp_path / "s.png").stat().st_size > 0
+
+
+def test_smoothing_starts_at_the_first_value() -> None:
+    assert smooth([3.0, 3.0, 3.0]) == pytest.approx([3.0, 3.0, 3.0])
+    assert smooth([0.0, 1.0])[1] == pytest.approx(0.1 / 0.19)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none.jsonl does not exist; there are no curves"):
+        read_scalars(tmp_path / "none.jsonl")
+
+
+def test_a_broken_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_text('{"step": 1, "loss": 1.0}\n{"step": 2, "lo\n')
+    with pytest.raises(DataError, match=r"s.jsonl:2: not JSON"):
+        read_scalars(path)

@@ -1,0 +1,47 @@
+"""Choices that depend on the machine."""
+
+import pytest
+import torch
+
+from eocore.errors import ConfigError
+from eocore.train import device
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "has_gpu", lambda: False)
+
+
+def test_a_machine_without_gpu_uses_gloo_fp32_and_the_cpu(no_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DS_ACCELERATOR", raising=False)
+    device.set_deepspeed_accelerator()
+    assert device.os.environ["DS_ACCELERATOR"] == "cpu"
+    assert device.process_group_backend() == "gloo"
+    assert device.local_device() == torch.device("cpu")
+    assert device.choose_precision("auto") == "fp32"
+
+
+def test_a_gpu_that_computes_in_bf16_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "has_gpu", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert device.choose_precision("auto") == "bf16"
+    assert device.choose_precision("fp32") == "fp32"
+    assert device.process_group_backend() == "nccl"
+    assert device.local_device() == torch.device("cuda", 3)
+
+
+def test_bf16_can_be_asked_for_on_a_cpu(no_gpu: None) -> None:
+    assert device.choose_precision("bf16") == "bf16"
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"training.precision is 'fp16'; expected one of auto, bf16, fp32"):
+        device.choose_precision("fp16")
+
+
+def test_peak_memory_is_that_of_this_process(no_gpu: None) -> None:
+    block = bytearray(64 * 2**20)
+    block[::4096] = b"x" * len(block[::4096])
+    peak = device.peak_memory_gib()
+    assert list(peak) == ["host"] and 64 / 1024 < peak["host"] < 64

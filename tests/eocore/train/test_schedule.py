@@ -1,0 +1,81 @@
+"""Optimiser groups and the course of the learning rate."""
+
+import math
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import PARAM_SCHEDULERS
+from torch import nn
+
+from eocore.errors import ConfigError
+from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3), nn.Embedding(5, 3), nn.Linear(3, 1))
+
+
+def test_vectors_have_no_weight_decay(model: nn.Module) -> None:
+    decayed, plain = build_optimizer(model, OptimizerOptions(lr=1e-3, weight_decay=0.1)).param_groups
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
+    assert {id(p) for p in decayed["params"]} == {id(model[0].weight), id(model[2].weight), id(model[3].weight)}
+    assert {id(p) for p in plain["params"]} == {id(model[0].bias), id(model[1].weight), id(model[1].bias), id(model[3].bias)}
+
+
+def test_frozen_parameters_stay_out(model: nn.Module) -> None:
+    model.requires_grad_(False)
+    model[3].weight.requires_grad_(True)
+    groups = build_optimizer(model, OptimizerOptions(lr=1e-3)).param_groups
+    assert [group["params"] for group in groups] == [[model[3].weight]]
+
+
+def test_nothing_trainable_is_an_error(model: nn.Module) -> None:
+    with pytest.raises(ConfigError, match="Sequential has no trainable parameter"):
+        build_optimizer(model.requires_grad_(False), OptimizerOptions(lr=1e-3))
+
+
+def learning_rates(options: ScheduleOptions, steps: int, lr: float = 1.0) -> list[float]:
+    wrapper = OptimWrapper(torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=lr))
+    schedulers = [PARAM_SCHEDULERS.build(config | {"optimizer": wrapper}) for config in build_schedule(options, steps)]
+    rates = []
+    for _ in range(steps):
+        rates.append(wrapper.optimizer.param_groups[0]["lr"])
+        for scheduler in schedulers:
+            scheduler.step()
+    return rates
+
+
+def test_linear_warm_up_then_cosine() -> None:
+    rates = learning_rates(ScheduleOptions(warmup_ratio=0.2, warmup_start=0.01, final_ratio=0.1), 50)
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[9] == pytest.approx(1.0) and rates[10] == pytest.approx(1.0)
+    assert rates[3] - rates[2] == pytest.approx(rates[8] - rates[7]), "the climb is linear"
+    for step in range(10, 50):
+        assert rates[step] == pytest.approx(0.1 + 0.45 * (1 + math.cos(math.pi * (step - 10) / 40))), step
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 20])
+def test_short_runs_have_a_rate_at_every_step(steps: int) -> None:
+    rates = learning_rates(ScheduleOptions(warmup_ratio=0.05), steps)
+    assert len(rates) == steps and all(0 < rate <= 1 for rate in rates)
+
+
+def test_a_warm_up_over_the_whole_run_has_no_cosine() -> None:
+    rates = learning_rates(ScheduleOptions(warmup_ratio=1.0, warmup_start=0.5), 5)
+    assert rates == pytest.approx([0.5, 0.625, 0.75, 0.875, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (OptimizerOptions, {"lr": 0.0}, r"optimizer.lr is 0.0; expected a positive number"),
+        (ScheduleOptions, {"warmup_ratio": 5}, r"schedule.warmup_ratio is 5; expected a share"),
+        (ScheduleOptions, {"final_ratio": -0.1}, r"schedule.final_ratio is -0.1; expected a share"),
+        (ScheduleOptions, {"warmup_start": 0.0}, r"schedule.warmup_start is 0.0; expected a share above 0"),
+    ],
+)
+def test_values_out_of_range_are_refused(section: type, values: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        section(**values)

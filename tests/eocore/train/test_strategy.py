@@ -1,0 +1,114 @@
+"""DeepSpeed on CPUs: the same course of training at every ZeRO stage and number of ranks, accumulation, configurations, bad losses."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from eocore.errors import ConfigError, EOError
+from eocore.train import strategy
+from eocore.train.launch import train
+from eocore.train.strategy import load_zero_config
+
+SCRIPT = Path(__file__).with_name("tiny_task.py")
+# Sums in another order: float32 rounding on losses near 1, grown over a few updates.
+TOLERANCE = {"rel": 1e-5, "abs": 1e-6}
+
+
+def losses(work_dir: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (work_dir / "scalars.jsonl").read_text().splitlines()]
+
+
+def launch(work_dir: Path, zero: str, *more: str, ranks: int = 2) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), SCRIPT, work_dir, zero, *more]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def alone(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One rank, no ZeRO: the reference."""
+    work_dir = tmp_path_factory.mktemp("alone")
+    train(tiny.tiny_config(deepspeed="deepspeed_zero0"), work_dir)
+    return work_dir
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_every_stage_trains_alike_on_one_rank(stage: int, alone: Path, tiny: ModuleType, tmp_path: Path) -> None:
+    train(tiny.tiny_config(deepspeed=f"deepspeed_zero{stage}"), tmp_path)
+    assert losses(tmp_path) == pytest.approx(losses(alone), **TOLERANCE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_two_ranks_train_as_one_does_on_the_same_global_batches(stage: int, alone: Path, tmp_path: Path) -> None:
+    launch(tmp_path, f"deepspeed_zero{stage}", "6")
+    assert losses(tmp_path) == pytest.approx(losses(alone), **TOLERANCE)
+    ours, reference = (load_file(folder / "iter_000006" / "trainable.safetensors") for folder in (tmp_path, alone))
+    assert list(ours) == list(reference)
+    for name, value in reference.items():
+        torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [2, 3])
+def test_two_ranks_go_on_exactly_where_they_stopped(stage: int, tmp_path: Path) -> None:
+    straight, parts = tmp_path / "dropout-straight", tmp_path / "dropout-parts"
+    launch(straight, f"deepspeed_zero{stage}", "6")
+    launch(parts, f"deepspeed_zero{stage}", "6")
+    for path in sorted((parts / "iter_000006").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    (parts / "iter_000006").rmdir()
+    launch(parts, f"deepspeed_zero{stage}", "6", "auto")
+    assert losses(parts) == losses(straight)
+
+
+def test_accumulated_halves_train_as_the_whole_batch(alone: Path, tiny: ModuleType, tmp_path: Path) -> None:
+    train(tiny.tiny_config({"split": 2}, deepspeed="deepspeed_zero2", accumulation=2), tmp_path)
+    assert losses(tmp_path) == pytest.approx(losses(alone), **TOLERANCE)
+
+
+def test_bf16_trains_with_float32_masters(tiny: ModuleType, tmp_path: Path) -> None:
+    train(tiny.tiny_config(precision="bf16"), tmp_path)
+    weights = load_file(tmp_path / "iter_000006" / "trainable.safetensors")
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    rounded = {name: torch.equal(value, value.bfloat16().float()) for name, value in weights.items() if "extra" not in name}
+    assert not any(rounded.values()), "the checkpoint holds the masters, not their rounded copies"
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(tiny: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(EOError, match=r"the loss of step 5 on rank 0 is not finite \(loss nan, loss_square nan, loss_small 0\.\d+"):
+        train(tiny.tiny_config({"poison_step": 5}), tmp_path)
+    assert len(losses(tmp_path)) == 4 and (tmp_path / "iter_000003").is_dir()
+
+
+@pytest.mark.parametrize("path", sorted(strategy.ZERO_FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_every_configuration_states_its_stage(path: Path) -> None:
+    assert str(load_zero_config(path.stem)["zero_optimization"]["stage"]) in path.stem
+
+
+def test_an_unknown_configuration_names_the_choices() -> None:
+    with pytest.raises(ConfigError, match=r"no DeepSpeed configuration 'deepspeed_zero9'.*deepspeed_zero2, deepspeed_zero2_offload"):
+        load_zero_config("deepspeed_zero9")
+
+
+def test_a_broken_configuration_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"zero_optimization": {\n"stage": }}')
+    with pytest.raises(ConfigError, match=r"mine.json:2: not JSON"):
+        load_zero_config(str(path))
+
+
+def test_buckets_are_no_larger_than_what_is_trained(tiny: ModuleType) -> None:
+    task: Any = tiny.TinyTask(trainable=["head"])
+    made = object.__new__(strategy.ZeroStrategy)
+    made.config = load_zero_config("deepspeed_zero3")
+    made._cap_buckets(task)
+    assert made.config["zero_optimization"]["reduce_bucket_size"] == 1024, "nine elements, aligned"
+    assert made.config["zero_optimization"]["stage"] == 3
