@@ -182,9 +182,15 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         vision_index: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """`GenerationMixin.generate`, with the images looked at once and spliced into the prompt before it starts."""
+        """`GenerationMixin.generate`, with the images looked at once and spliced into the prompt before it starts.
+
+        Raises:
+            ValueError: use_cache=False with images; without a cache later steps read the prompt's ids, which hold no image.
+        """
         prompt = inputs if inputs is not None else kwargs.pop("input_ids", None)
         if tiles is not None:
+            if kwargs.get("use_cache") is False:
+                raise ValueError("use_cache=False: without a cache the images would be forgotten after the first token. Leave it at True.")
             kwargs["inputs_embeds"] = self.splice(prompt, self.look(tiles, tile_group).tokens, placeholder_index, vision_index)
         if (kwargs.get("generation_config") or self.generation_config).stop_strings and kwargs.get("tokenizer") is None:
             kwargs["tokenizer"] = self.processor.tokenizer

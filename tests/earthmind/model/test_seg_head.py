@@ -81,7 +81,7 @@ class TestFirst:
 
     def test_several_images_a_sample_are_an_error(self, head: SegHead) -> None:
         with pytest.raises(
-            ValueError, match="3 grounding images for 2 samples, but grounding_fusion='first' takes one a sample; .* to 'gated'"
+            ValueError, match=r"3 grounding images for 2 samples, but grounding_fusion='first' takes one a sample; .* to 'gated'"
         ):
             head.combine(head.encode(pictures(3)), torch.tensor([0, 0, 1]), 2)
 

@@ -1,0 +1,353 @@
+"""The model's steps, the same in training and in prediction, for each language model it is built on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
+
+from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+
+LANGUAGES = ("qwen2", "qwen3", "llama")
+CLOSE = {"atol": 1e-5, "rtol": 0}
+VISION = ("tiles", "tile_group", "placeholder_index", "vision_index")
+
+
+@pytest.fixture(autouse=True)
+def without_gradients(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Gradients only where a test asks for them by its name."""
+    with torch.set_grad_enabled("gradient" in request.node.name):
+        yield
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def any_tiny(request: pytest.FixtureRequest, make_tiny: Callable[..., Any]) -> Any:
+    return make_tiny(text=request.param)
+
+
+def read(model: EarthMindForConditionalGeneration, batch: dict[str, Any]) -> Tensor:
+    """Hidden states (R * S, D) by the steps that training takes."""
+    tokens = model.look(batch["tiles"], batch["tile_group"]).tokens if "tiles" in batch else None
+    embeddings = model.splice(batch["input_ids"], tokens, batch.get("placeholder_index"), batch.get("vision_index"))
+    return model.read(embeddings, batch["position_ids"]).flatten(0, 1)
+
+
+def prompt_inputs(batch: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: batch[name] for name in ("input_ids", "attention_mask", *VISION) if name in batch}
+
+
+class Dictation(LogitsProcessor):
+    """Makes generation write given token ids, row by row."""
+
+    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
+        self.rows, self.step = rows, 0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        forced = torch.full_like(scores, -torch.inf)
+        for number, row in enumerate(self.rows):
+            forced[number, row[min(self.step, len(row) - 1)]] = 0.0
+        self.step += 1
+        return forced
+
+
+def dictated(tiny: Any, answers: Sequence[str]) -> LogitsProcessorList:
+    rows = [tiny.tokenizer(answer + tiny.processor.end_of_turn, add_special_tokens=False).input_ids for answer in answers]
+    return LogitsProcessorList([Dictation(rows)])
+
+
+def test_it_is_tiny(tiny: Any) -> None:
+    assert sum(parameter.numel() for parameter in tiny.model.parameters()) < 500_000
+
+
+class TestEncodeAndLook:
+    def test_tiles_are_normalised_channel_by_channel(self, make_tiny: Callable[..., Any]) -> None:
+        model = make_tiny(num_channels=4, pixel_mean=[0.1, 0.2, 0.3, 0.4], pixel_std=[1.0, 0.5, 0.25, 0.125]).model
+        tiles = torch.randint(0, 256, (2, 4, 32, 32)).to(torch.uint8)
+        pixels = torch.stack(
+            [
+                (tiles[:, c] / 255 - mean) / std
+                for c, (mean, std) in enumerate(zip((0.1, 0.2, 0.3, 0.4), (1, 0.5, 0.25, 0.125), strict=True))
+            ],
+            1,
+        )
+        torch.testing.assert_close(model.encode(tiles), model.encode_pixels(pixels), **CLOSE)
+
+    def test_a_token_sees_its_own_two_by_two_patches(self, tiny: Any) -> None:
+        patches = torch.zeros(1, 64, 32)
+        patches[0, 2 * 8 + 5] = 1.0  # patch row 2, column 5 -> token row 1, column 2; within it the upper right patch
+        joined = tiny.model._pixel_shuffle(patches).view(4, 4, 4, 32)
+        assert joined.sum() == 32
+        assert (joined[1, 2, 1] == 1).all()
+
+    @pytest.mark.parametrize(("fusion", "reaches"), [("mutual_attention", True), ("concat", False)])
+    def test_one_sensor_reaches_the_other_s_tokens_only_by_mutual_attention(
+        self, make_tiny: Callable[..., Any], make_scenes: Callable[..., Any], fusion: str, reaches: bool
+    ) -> None:
+        model, processor = (made := make_tiny(fusion=fusion)).model, made.processor
+        scenes, other = make_scenes("rgb", "sar"), make_scenes("rgb", "sar", seed=9)
+        first, second = (
+            processor.encode({"rgb": scenes["rgb"], "sar": source["sar"]}, [("user", "<image>\nWhat?")]) for source in (scenes, other)
+        )
+        before, after = (model.look(sample["tiles"], sample["tile_group"]).tokens for sample in (first, second))
+        assert not torch.allclose(before[0], after[0]), "SAR comes first"
+        assert (not torch.equal(before[1], after[1])) == reaches
+
+    def test_a_sensor_that_is_missing_leaves_the_other_unweighted(self, tiny: Any, make_scenes: Callable[..., Any]) -> None:
+        sample = tiny.processor.encode(make_scenes("sar"), [("user", "<image>\nWhat?")])
+        fused = tiny.model.look(sample["tiles"], sample["tile_group"])
+        assert (fused.importance == 1).all()
+        assert torch.equal(fused.tokens, tiny.model.encode(sample["tiles"]))
+
+    def test_gradient_goes_from_the_answer_to_every_part(self, make_tiny: Callable[..., Any], make_scenes: Callable[..., Any]) -> None:
+        made = make_tiny()
+        batch = made.processor.collate(
+            [made.processor.encode(make_scenes("rgb", "sar"), [("user", "<image>\nWhat?"), ("assistant", "water")])]
+        )
+        logits = made.model.get_output_embeddings()(read(made.model, batch)[batch["label_index"]])
+        torch.nn.functional.cross_entropy(logits, batch["label_target"]).backward()
+        for name in ("fusion.queries", "projector.linear_1.weight", "vision_tower.embeddings.patch_embeddings.projection.weight"):
+            assert made.model.get_parameter(name).grad.abs().sum() > 0, name
+
+
+class TestSplice:
+    def test_vision_tokens_stand_at_their_places_and_words_elsewhere(self, tiny: Any) -> None:
+        ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
+        tokens = torch.randn(2, 2, 32)
+        spliced = tiny.model.splice(ids, tokens, torch.tensor([1, 5, 3]), torch.tensor([3, 0, 0])).flatten(0, 1)
+        words = tiny.model.get_input_embeddings()(ids).flatten(0, 1)
+        assert torch.equal(spliced[[1, 5, 3]], tokens.flatten(0, 1)[[3, 0, 0]])
+        assert torch.equal(spliced[[0, 2, 4]], words[[0, 2, 4]])
+
+    def test_text_alone_is_embedded_as_it_is(self, tiny: Any) -> None:
+        ids = torch.tensor([[5, 6, 7]])
+        assert torch.equal(tiny.model.splice(ids, None, None, None), tiny.model.get_input_embeddings()(ids))
+
+    @pytest.mark.parametrize(("places", "vision", "counts"), [([1, 2], [0], "2 .* 1"), (None, [0], "0 .* 1"), ([1], None, "1 .* 0")])
+    def test_places_and_tokens_must_be_equally_many(self, tiny: Any, places: Any, vision: Any, counts: str) -> None:
+        numbers = counts.split(" .* ")
+        with pytest.raises(
+            ValueError, match=rf"{numbers[0]} placeholders in the text, {numbers[1]} vision tokens to fill them; .*EarthMindProcessor"
+        ):
+            tiny.model.splice(
+                torch.tensor([[5, 6, 7]]), torch.randn(1, 2, 32), *(None if x is None else torch.tensor(x) for x in (places, vision))
+            )
+
+
+class TestRows:
+    """How samples lie in rows makes no difference to them."""
+
+    @pytest.fixture
+    def samples(self, any_tiny: Any, make_scenes: Callable[..., Any], square_mask: np.ndarray) -> list[dict[str, Any]]:
+        encode = any_tiny.processor.encode
+        return [
+            encode(
+                make_scenes("rgb", "sar"),
+                [("user", "<image>\nsegment it"), ("assistant", "Sure, [SEG] and [SEG]")],
+                masks=[square_mask] * 2,
+            ),
+            encode({}, [("user", "Hello"), ("assistant", "water and more of it")]),
+            encode(
+                make_scenes("multispectral", seed=3),
+                [("user", "<image>\n<region>?"), ("assistant", "[SEG]")],
+                regions=[square_mask],
+                masks=[square_mask],
+            ),
+        ]
+
+    def test_packed_rows_give_the_states_of_single_samples(self, any_tiny: Any, samples: list[dict[str, Any]]) -> None:
+        collate = any_tiny.processor.collate
+        lengths = [len(sample["input_ids"]) for sample in samples]
+        for row_length in (None, max(lengths) + 30, sum(lengths)):
+            batch = collate(samples, row_length=row_length)
+            states = read(any_tiny.model, batch)
+            for name in ("label_index", "seg_index"):
+                alone = [(single, read(any_tiny.model, single)) for single in (collate([sample]) for sample in samples)]
+                expected = torch.cat([hidden[single[name]] for single, hidden in alone if name in single])
+                torch.testing.assert_close(states[batch[name]], expected, **CLOSE)
+
+    def test_padding_in_front_gives_the_logits_of_the_prompt_alone(self, any_tiny: Any, samples: list[dict[str, Any]]) -> None:
+        batch = any_tiny.processor.collate(samples, left_pad=True)
+        positions = (batch["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        together = any_tiny.model(**prompt_inputs(batch), position_ids=positions, logits_to_keep=1).logits
+        for number, sample in enumerate(samples):
+            alone = any_tiny.model(**prompt_inputs(any_tiny.processor.collate([sample])), logits_to_keep=1).logits
+            torch.testing.assert_close(together[number], alone[0], **CLOSE)
+
+    def test_forward_gives_the_logits_and_loss_of_the_steps(self, any_tiny: Any, samples: list[dict[str, Any]]) -> None:
+        batch = any_tiny.processor.collate(samples[:1])
+        logits = any_tiny.model.get_output_embeddings()(read(any_tiny.model, batch))
+        outputs = any_tiny.model(**prompt_inputs(batch), labels=batch["labels"])
+        torch.testing.assert_close(outputs.logits[0], logits, **CLOSE)
+        expected = torch.nn.functional.cross_entropy(logits[batch["label_index"]], batch["label_target"])
+        torch.testing.assert_close(outputs.loss, expected, **CLOSE)
+
+
+class TestGeneration:
+    def test_it_writes_the_likeliest_token_after_what_forward_reads(self, any_tiny: Any, make_scenes: Callable[..., Any]) -> None:
+        sample = any_tiny.processor.encode(make_scenes("rgb", "sar"), [("user", "<image>\nWhat?")], for_generation=True)
+        batch = any_tiny.processor.collate([sample], left_pad=True)
+        written = any_tiny.model.generate(**prompt_inputs(batch), max_new_tokens=6, do_sample=False, eos_token_id=None)
+        ids = batch["input_ids"]
+        for _ in range(6):
+            inputs = {**prompt_inputs(batch), "input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            ids = torch.cat([ids, any_tiny.model(**inputs).logits[:, -1:].argmax(-1)], dim=1)
+        assert written.tolist() == ids.tolist()
+
+    def test_without_a_cache_the_image_would_be_forgotten(self, tiny: Any, make_scenes: Callable[..., Any]) -> None:
+        batch = tiny.processor.collate(
+            [tiny.processor.encode(make_scenes("rgb"), [("user", "<image>\nWhat?")], for_generation=True)], left_pad=True
+        )
+        with pytest.raises(ValueError, match=r"use_cache=False: .* the images would be forgotten after the first token"):
+            tiny.model.generate(**prompt_inputs(batch), max_new_tokens=2, use_cache=False)
+
+    def test_masks_of_answers_are_those_training_draws(
+        self, any_tiny: Any, make_scenes: Callable[..., Any], square_mask: np.ndarray
+    ) -> None:
+        """The state of a [SEG] that is written equals that of a [SEG] that is read, and so do the masks; in a batch of unequal prompts."""
+        processor, model = any_tiny.processor, any_tiny.model
+        asked = [
+            (make_scenes("rgb", "sar"), "<image>\nsegment the water in this image.", "Sure, [SEG] and [SEG]."),
+            (make_scenes("sar", seed=2), "<image>\nWhat?", "water"),
+            ({}, "Hello", "[SEG]"),
+            (make_scenes("multispectral", seed=3), "<image>\nsegment", "[SEG]"),
+        ]
+        prompts = [processor.encode(scenes, [("user", question)], for_generation=True) for scenes, question, _ in asked]
+        answers = model.answer(
+            processor.collate(prompts, left_pad=True),
+            processor,
+            sizes=[(48, 48)] * 4,
+            max_new_tokens=40,
+            logits_processor=dictated(any_tiny, [answer for _, _, answer in asked]),
+        )
+        assert [answer.text for answer in answers] == [answer for _, _, answer in asked]
+        assert [answer.masks.shape for answer in answers] == [(2, 48, 48), (0, 48, 48), (0, 48, 48), (1, 48, 48)]
+        for (scenes, question, text), answer in zip(asked, answers, strict=True):
+            if not scenes or not len(answer.masks):
+                continue
+            trained = processor.collate(
+                [processor.encode(scenes, [("user", question), ("assistant", text)], masks=[square_mask] * len(answer.masks))]
+            )
+            features = model.seg_head.encode(trained["grounding_images"])
+            prompts_of_masks = model.seg_head.point(read(model, trained)[trained["seg_index"]])
+            drawn = model.seg_head.draw(prompts_of_masks, features, trained["seg_sample"], trained["seg_slot"], trained["num_slots"]).chosen
+            torch.testing.assert_close(answer.mask_logits, drawn, atol=1e-4, rtol=0)
+            assert np.array_equal(answer.masks, processor.post_process_masks(drawn, (48, 48)))
+
+    @pytest.mark.parametrize(("length", "count"), [(1, 1), (2, 2), (3, 2)])
+    def test_a_seg_at_the_very_end_is_drawn_and_one_beyond_is_not(
+        self, tiny: Any, make_scenes: Callable[..., Any], length: int, count: int
+    ) -> None:
+        batch = tiny.processor.collate(
+            [tiny.processor.encode(make_scenes("rgb"), [("user", "<image>\nWhat?")], for_generation=True)], left_pad=True
+        )
+        forced = LogitsProcessorList([Dictation([[tiny.processor.seg_token_id] * 2 + tiny.tokenizer("a").input_ids])])
+        (answer,) = tiny.model.answer(batch, tiny.processor, sizes=[(10, 20)], max_new_tokens=length, logits_processor=forced)
+        assert answer.text.count("[SEG]") == count
+        assert answer.masks.shape == (count, 10, 20)
+
+    @pytest.mark.parametrize("name", ["num_beams", "num_return_sequences"])
+    def test_several_answers_to_one_question_are_refused(self, tiny: Any, name: str) -> None:
+        batch = tiny.processor.collate([tiny.processor.encode({}, [("user", "Hello")], for_generation=True)], left_pad=True)
+        with pytest.raises(ValueError, match=f"{name}=2: masks belong to one answer a sample"):
+            tiny.model.answer(batch, tiny.processor, sizes=[(1, 1)], **{name: 2})
+
+    def test_after_an_answer_nothing_is_kept(self, tiny: Any) -> None:
+        batch = tiny.processor.collate([tiny.processor.encode({}, [("user", "Hello")], for_generation=True)], left_pad=True)
+        tiny.model.answer(batch, tiny.processor, sizes=[(1, 1)], max_new_tokens=2)
+        assert tiny.model._seg_states is None
+
+
+class TestSavedModel:
+    @pytest.mark.parametrize(("text", "tie"), [("qwen2", True), ("qwen3", False), ("llama", True)])
+    def test_every_weight_comes_back_and_gives_the_same_logits(
+        self, make_tiny: Callable[..., Any], make_scenes: Callable[..., Any], tmp_path: Any, text: str, tie: bool
+    ) -> None:
+        made = make_tiny(text=text, tie=tie, grounding_fusion="gated", num_channels=4, pixel_mean=[0.1, 0.2, 0.3, 0.4])
+        made.model.save_pretrained(tmp_path)
+        loaded = EarthMindForConditionalGeneration.from_pretrained(tmp_path).eval()
+        stored = load_file(tmp_path / "model.safetensors")
+        assert {"fusion.queries", "seg_head.gate.weight", "seg_head.gate.bias"} <= set(stored)
+        expected = made.model.state_dict()
+        assert set(loaded.state_dict()) == set(expected)
+        for name, weight in loaded.state_dict().items():
+            assert torch.equal(weight, expected[name]), name
+        for name, buffer in made.model.named_buffers():
+            assert torch.equal(loaded.get_buffer(name), buffer), name
+        batch = made.processor.collate([made.processor.encode(make_scenes("rgb"), [("user", "<image>\nWhat?")])])
+        assert torch.equal(loaded(**prompt_inputs(batch)).logits, made.model(**prompt_inputs(batch)).logits)
+
+    def test_changed_queries_change_the_answer_of_a_pair_and_of_nothing_else(
+        self, make_tiny: Callable[..., Any], make_scenes: Callable[..., Any]
+    ) -> None:
+        made = make_tiny()
+        pair, single = (
+            prompt_inputs(made.processor.collate([made.processor.encode(make_scenes(*names), [("user", "<image>\nWhat?")])]))
+            for names in (("rgb", "sar"), ("rgb",))
+        )
+        before = [made.model(**inputs).logits for inputs in (pair, single)]
+        made.model.fusion.queries.mul_(-1)
+        after = [made.model(**inputs).logits for inputs in (pair, single)]
+        assert not torch.allclose(before[0], after[0], atol=1e-3)
+        assert torch.equal(before[1], after[1])
+
+
+@pytest.fixture(scope="module")
+def loaded(make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> EarthMindForConditionalGeneration:
+    """A model loaded from a folder that holds its processor."""
+    made, folder = make_tiny(), tmp_path_factory.mktemp("model")
+    made.model.save_pretrained(folder)
+    made.processor.save_pretrained(folder)
+    return EarthMindForConditionalGeneration.from_pretrained(folder).eval()
+
+
+class TestPublishedCalls:
+    RGB = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
+    SAR = Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8))
+
+    def say(self, model: EarthMindForConditionalGeneration, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+        """Make the model write `text`."""
+        ids = model.processor.tokenizer(text + model.processor.end_of_turn, add_special_tokens=False).input_ids
+        generate = model.generate
+        monkeypatch.setattr(
+            model, "generate", lambda **inputs: generate(**inputs, logits_processor=LogitsProcessorList([Dictation([ids])]))
+        )
+
+    def test_one_image(self, loaded: EarthMindForConditionalGeneration, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.say(loaded, monkeypatch, "Sure, [SEG] and [SEG].")
+        found = loaded.predict_forward(image=self.RGB, text="<image>\nsegment", tokenizer=loaded.processor.tokenizer)
+        assert found["prediction"] == "Sure, [SEG] and [SEG]."
+        assert [mask.shape for mask in found["prediction_masks"]] == [(1, 40, 60)] * 2
+        assert all(mask.dtype == bool for mask in found["prediction_masks"])
+
+    def test_sar_and_rgb(self, loaded: EarthMindForConditionalGeneration, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.say(loaded, monkeypatch, "[SEG]")
+        found = loaded.predict_forward_multi(image=self.SAR, rgb_image=self.RGB, text="segment")
+        meant = loaded.predict({"sar": self.SAR, "rgb": self.RGB}, "<image>\nsegment")
+        assert [mask.shape for mask in found["prediction_masks"]] == [(1, 40, 60)]
+        assert np.array_equal(found["prediction_masks"][0][0], meant.masks[0])
+
+    def test_text_alone(self, loaded: EarthMindForConditionalGeneration) -> None:
+        found = loaded.predict_forward(text="Hello", max_new_tokens=3)
+        assert isinstance(found["prediction"], str)
+        assert found["prediction_masks"] == []
+
+    def test_an_argument_that_is_not_supported_is_named(self, loaded: EarthMindForConditionalGeneration) -> None:
+        with pytest.raises(
+            TypeError, match=r"arguments \['video'\] are not supported; choices: image, rgb_image, text, tokenizer, max_new_tokens"
+        ):
+            loaded.predict_forward(video=[], text="Hello")
+
+    def test_a_tokenizer_of_another_model_is_refused(
+        self, loaded: EarthMindForConditionalGeneration, make_tokenizer: Callable[..., Any]
+    ) -> None:
+        with pytest.raises(ValueError, match=r"the tokenizer has \d+ tokens, the one saved with the model \d+: ids would mean other words"):
+            loaded.predict_forward(text="Hello", tokenizer=make_tokenizer(special=()))
+
+    def test_a_model_of_no_folder_has_no_processor(self, tiny: Any) -> None:
+        with pytest.raises(ValueError, match="not loaded from a folder, so no processor was saved beside it"):
+            tiny.model.predict({}, "Hello")
