@@ -1,12 +1,12 @@
 # EarthMind tiny on the synthetic world, from scratch, 2 CPU cores, ZeRO-2:  bash tools/dist.sh train configs/earthmind/earthmind_tiny_synthetic.py 2
 _base_ = ["../_base_/runtime.py", "../_base_/models/earthmind_tiny.py", "../_base_/datasets/synthetic.py"]
 systems = ["earthmind"]
-choose = dict(
+sensor_choice = dict(
     type="ChooseModalities",
     settings=dict(rgb=["rgb"], optical=["multispectral"], sar=["sar"], fused=["multispectral", "sar"]),
     weights=dict(rgb=0.1, optical=0.25, sar=0.25, fused=0.4),
 )
-refer = dict(type="ComposeReferring", num_expressions=4, templates=["Please segment {phrase} in this image."], answers=["Sure, [SEG]."])
+phrases = dict(type="ComposeReferring", num_expressions=4, templates=["Please segment {phrase} in this image."], answers=["Sure, [SEG]."])
 task = dict(
     type="EarthMindTask",
     model={{_base_.model}},
@@ -37,15 +37,17 @@ task = dict(
     data=dict(
         type="Mixture",
         parts=[
-            dict(name="referring", weight=1.0, data=dict(type="ReferringJsonlDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl", images={{_base_.train_images}}, group="image", transforms=[choose, refer])),
-            dict(name="mcq", weight=0.5, data=dict(type="EarthMindBenchDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/mcq.json", images={{_base_.train_images}}, transforms=[choose])),
-            dict(name="vqa", weight=0.25, data=dict(type="LlavaDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json", images={{_base_.train_images}}, transforms=[choose])),
-            dict(name="caption", weight=0.2, data=dict(type="LlavaDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json", images={{_base_.train_images}}, task="caption", transforms=[choose])),
-            dict(name="region", weight=0.3, data=dict(type="OspreyRegionDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/region.json", images={{_base_.train_images}}, group="image", transforms=[choose])),
+            dict(name="referring", weight=1.0, data=dict(type="ReferringJsonlDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl", images={{_base_.train_images}}, group="image", transforms=[sensor_choice, phrases])),
+            dict(name="mcq", weight=0.5, data=dict(type="EarthMindBenchDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/mcq.json", images={{_base_.train_images}}, transforms=[sensor_choice])),
+            dict(name="vqa", weight=0.25, data=dict(type="LlavaDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json", images={{_base_.train_images}}, transforms=[sensor_choice])),
+            dict(name="caption", weight=0.2, data=dict(type="LlavaDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json", images={{_base_.train_images}}, task="caption", transforms=[sensor_choice])),
+            dict(name="region", weight=0.15, data=dict(type="OspreyRegionDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/region.json", images={{_base_.train_images}}, introduction="{regions}. ", question="What is region{number}?", transforms=[sensor_choice])),
         ],
     ),
     batch_size=16,
     max_length=1024,
+    row_length=256,
+    length_window=None,
     num_workers=1,
     losses=dict(num_points=1024),
 )

@@ -1,6 +1,5 @@
 """Record and scenes -> the sample the model takes."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,4 +55,4 @@ class SamplePreparer:
 def read_mask(mask: MaskRef, scenes: dict[str, SceneLike] | dict[str, Scene], record: Record) -> np.ndarray:
     """(H, W) bool mask at the size of the record's first image."""
     size = next(iter(scenes.values())).pixels.shape[1:]
-    return decode_mask(mask, (size[0], size[1]), source=record.source, root=Path("."))
+    return decode_mask(mask, (size[0], size[1]), source=record.source, root=None)

@@ -39,6 +39,7 @@ class EarthMindTask(Task):
         batch_size: samples of one rank in one micro-step.
         max_length: most tokens of a sample.
         row_length: tokens of a packed row; None = one sample a row.
+        length_window: steps within which samples are moved so that batches hold samples of like length; None = purely random batches.
         num_workers: loader processes of a rank.
         trainable: patterns of what is trained and saved (see `eocore.models.freeze`); with LoRA, its weights come on top.
         lora: fields of `eocore.models.lora.add_lora` but the module; None = no LoRA.
@@ -56,6 +57,7 @@ class EarthMindTask(Task):
         batch_size: int = 1,
         max_length: int = 8192,
         row_length: int | None = None,
+        length_window: int | None = 16,
         num_workers: int = 4,
         trainable: Sequence[str] = ("*",),
         lora: Mapping[str, Any] | None = None,
@@ -72,7 +74,7 @@ class EarthMindTask(Task):
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.data_config = data
         self.batch_size, self.num_workers = batch_size, num_workers
-        self.max_length, self.row_length = max_length, row_length
+        self.max_length, self.row_length, self.length_window = max_length, row_length, length_window
 
     def _freeze(self, trainable: Sequence[str], lora: Mapping[str, Any] | None) -> None:
         apply_trainable(self.model, trainable)
@@ -95,7 +97,8 @@ class EarthMindTask(Task):
             world_size=world_size,
             seed=seed,
             start_step=start_step,
-            lengths=dataset.lengths,
+            lengths=None if self.length_window is None else dataset.lengths,
+            window=self.length_window or 1,
         )
         return DataLoader(
             PreparedDataset(dataset, SamplePreparer(self.processor, max_length=self.max_length), seed=seed),

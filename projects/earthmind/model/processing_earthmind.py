@@ -38,6 +38,8 @@ DEFAULT_PRESENTATION = {
     "multispectral": {"views": [["B04", "B03", "B02"]], "stretch": {"method": "percentile", "low": 2, "high": 98}},
     "sar": {"views": [["VV", "VH", "zero"]], "stretch": {"method": "percentile", "low": 2, "high": 98}},
 }
+KNOWN_TEXTS = 4096
+"""Most pieces of text whose ids are remembered: template parts and questions come back all the time."""
 _SLOTS = re.compile(f"({re.escape(IMAGE_PLACEHOLDER)}|{re.escape(REGION_PLACEHOLDER)})")
 
 
@@ -92,6 +94,7 @@ class EarthMindProcessor(ProcessorMixin):
         self.grounding_size, self.grounding, self.grounding_order = grounding_size, grounding, tuple(grounding_order)
         self._check_choices()
         super().__init__(tokenizer, chat_template=chat_template or jinja_template(get_template(template)))
+        self._known_texts: dict[tuple[str, bool], list[int]] = {}
         self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
 
     def _check_choices(self) -> None:
@@ -359,7 +362,12 @@ class EarthMindProcessor(ProcessorMixin):
 
     def _text_ids(self, text: str, trusted: bool) -> list[int]:
         # user text cannot smuggle in [SEG] or chat marks: without trust, special tokens are split into plain pieces
-        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=not trusted).input_ids if text else []
+        key = (text, trusted)
+        if key not in self._known_texts:
+            if len(self._known_texts) >= KNOWN_TEXTS:
+                self._known_texts.clear()
+            self._known_texts[key] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not trusted).input_ids if text else []
+        return list(self._known_texts[key])
 
     def _image_run(self, blocks: dict[str, Any]) -> tuple[list[int], list[Tensor]]:
         ids: list[int] = []

@@ -1,0 +1,53 @@
+"""Writes report.html and report.md of an evaluation: scores, training curves, the same places drawn under each sensor setting."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from eocore.config import import_systems, load_config, require
+from eocore.errors import EOError
+from eocore.evaluate.gallery import overlay_rows
+from eocore.evaluate.predictions import read_predictions
+from eocore.evaluate.report import write_report
+from eocore.evaluate.run import build_sources, read_evaluation
+
+GALLERY_SETTING = "fused"
+NUM_ROWS = 8
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path, help="config file with an `evaluation` section")
+    parser.add_argument("--evaluation", type=Path, required=True, metavar="DIR", help="folder written by tools/test.py")
+    parser.add_argument("--scalars", type=Path, metavar="FILE", help="scalars.jsonl of the training run")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
+    parser.add_argument("--title", default="EarthMind evaluation")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Runs the command; gives the exit status."""
+    arguments = parse_arguments()
+    try:
+        config = load_config(arguments.config, arguments.cfg_options)
+        import_systems(config)
+        predictions = read_predictions(arguments.evaluation / "predictions.jsonl")
+        scores = json.loads((arguments.evaluation / "scores.json").read_text(encoding="utf-8"))
+        sources = build_sources(read_evaluation(require(config, "evaluation")))
+        referring = next((source for setting, source in sources if setting == GALLERY_SETTING and source.records[0].expressions), None)
+        rows = overlay_rows(predictions, referring, count=NUM_ROWS) if referring is not None else []
+        page = write_report(arguments.out, scores, title=arguments.title, scalars=arguments.scalars, overlays=rows)
+    except EOError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(page)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
