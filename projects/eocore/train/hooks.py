@@ -71,6 +71,10 @@ class MetricsHook(Hook):
             self.progress.close()
         runner.visualizer.close()
 
+    def after_failure(self, runner: Any) -> None:
+        """Gives the terminal back before the error is shown."""
+        self.after_train(runner)
+
     def _close_window(self, runner: Any, step: int) -> dict[str, float]:
         """The record of the window, equal on every rank."""
         mine = {name: (sum(float(value) for value in values), len(values)) for name, values in self.window.items()}

@@ -1,5 +1,6 @@
 """How far a training is: a bar on a terminal, plain lines elsewhere."""
 
+import logging
 import sys
 from collections.abc import Mapping
 
@@ -65,6 +66,9 @@ class ProgressBar:
         self.bar = Progress(*columns, console=Console(stderr=True))
         self.line = self.bar.add_task("", total=total, completed=start)
         self.bar.start()
+        # rich puts what is written to sys.stdout above the bar; the log's handlers hold the stream that was there before.
+        plain = [handler for handler in get_logger().handlers if type(handler) is logging.StreamHandler]
+        self.redirected = [(handler, handler.setStream(sys.stdout)) for handler in plain]
 
     def show(self, record: Mapping[str, float]) -> None:
         """Moves the bar to the step of `record`."""
@@ -72,4 +76,7 @@ class ProgressBar:
 
     def close(self) -> None:
         """Leaves the last state of the bar on the screen."""
+        for handler, stream in self.redirected:
+            if stream is not None:
+                handler.setStream(stream)
         self.bar.stop()

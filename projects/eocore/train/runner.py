@@ -92,7 +92,11 @@ class Runner(FlexibleRunner):
         """Trains to the last step; gives the wrapped model."""
         loop = self.prepare()
         self.call_hook("before_run")
-        loop.run()
+        try:
+            loop.run()
+        except BaseException:
+            self.call_hook("after_failure")
+            raise
         self.call_hook("after_run")
         return self.model
 

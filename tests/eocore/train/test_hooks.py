@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from eocore.errors import ConfigError
+from eocore.errors import ConfigError, EOError
 from eocore.registry import HOOKS
 from eocore.train import hooks
 from eocore.train.launch import train
@@ -64,6 +64,14 @@ def test_old_checkpoints_go_once_the_new_one_stands(tiny: ModuleType, tmp_path: 
     train(config, tmp_path)
     assert present == [["iter_000002"], ["iter_000002", "iter_000004"], ["iter_000004", "iter_000005"]]
     assert [path.name for path in tmp_path.glob("iter_*")] == ["iter_000005"]
+
+
+def test_a_failing_run_gives_the_terminal_back(tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    monkeypatch.setattr(hooks.ProgressLines, "close", lambda self: closed.append(1))
+    with pytest.raises(EOError, match="not finite"):
+        train(tiny.tiny_config({"poison_step": 2}), tmp_path)
+    assert closed == [1]
 
 
 def test_ranks_may_report_different_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,3 +48,18 @@ def test_the_bar_stands_at_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
     bar.show(RECORD)
     bar.close()
     assert "3/6" in stream.getvalue() and "loss_mask 0.5" in stream.getvalue()
+
+
+def test_log_lines_do_not_break_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, before = io.StringIO(), io.StringIO()
+    handler = logging.StreamHandler(before)
+    logger = logging.getLogger("test_progress_bar")
+    logger.setLevel("INFO")
+    logger.addHandler(handler)
+    monkeypatch.setattr(progress, "get_logger", lambda: logger)
+    monkeypatch.setattr(progress, "Console", lambda stderr: Console(file=stream, force_terminal=True, width=160))
+    bar = ProgressBar(start=0, total=6)
+    logger.info("saved something")
+    bar.close()
+    logger.info("after")
+    assert "saved something\n" in stream.getvalue() and before.getvalue() == "after\n"
