@@ -54,7 +54,7 @@ def main() -> int:
         from eocore.train.strategy import stop_process_group
 
         if arguments.dry_run:
-            print(dry_run(config))
+            print(dry_run(config), end="")
         else:
             work_dir = arguments.work_dir or Path("work_dirs") / arguments.config.stem
             train(config, work_dir, resume=arguments.resume)

@@ -8,4 +8,5 @@ hooks = dict(
     checkpoint=dict(type="CheckpointHook", interval=500, keep=2),
     loss_curve=dict(type="LossCurveHook"),
 )
+# Weights & Biases beside it: tracking = [..., dict(type="WandbVisBackend", init_kwargs=dict(project="eo"))]
 tracking = [dict(type="TensorboardVisBackend")]

@@ -35,7 +35,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What the command would start."""
     seen: list[tuple[Any, ...]] = []
     monkeypatch.setattr(launch, "train", lambda config, work_dir, *, resume: seen.append((config, work_dir, resume)))
-    monkeypatch.setattr(launch, "dry_run", lambda config: seen.append((config,)) or "told")
+    monkeypatch.setattr(launch, "dry_run", lambda config: seen.append((config,)) or "told\n")
     monkeypatch.setattr("eocore.train.strategy.stop_process_group", lambda: None)
     return seen
 

@@ -36,7 +36,7 @@ def train(config: Config, work_dir: Path, *, resume: str | None = None) -> None:
 def dry_run(config: Config) -> str:
     """Builds everything, makes one real step on one batch, and tells parameter counts, shapes, losses and memory.
 
-    Nothing is kept: logs go to a temporary folder, no hook runs.
+    Nothing is kept: logs go to a temporary folder, no hook runs. Only the first rank tells; the text of the others is empty.
     """
     with tempfile.TemporaryDirectory() as folder:
         config = config.copy()
@@ -47,8 +47,11 @@ def dry_run(config: Config) -> str:
         batch = loop.next_batch()
         loop.put_back(batch)
         outputs = loop.run_step()
+    if runner.rank != 0:
+        return ""
     losses = {name: float(value) for name, value in outputs[0].items()}
-    return "\n".join([*describe_parts(parts), *describe_batch(batch), *_describe_result(losses)])
+    lines = [*describe_parts(parts), *describe_batch(batch), *_describe_result(losses)]
+    return "".join(line + "\n" for line in lines)
 
 
 def _build(config: Config, work_dir: Path, checkpoint: Path | None) -> Runner:
