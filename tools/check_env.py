@@ -18,7 +18,7 @@ BASE = (
 OWN = ("eocore", "earthmind")
 BY_EXTRA = {
     "train": ("deepspeed", "tensorboard", "matplotlib"),
-    "eval": ("sklearn", "scipy", "matplotlib"),
+    "eval": ("sklearn", "matplotlib"),
     "dev": ("pytest", "hypothesis", "mypy"),
 }
 

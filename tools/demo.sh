@@ -47,7 +47,7 @@ fi
 if ((QUICK)); then
     OUT=${OUT:-$REPO_ROOT/work_dirs/demo_quick}
     SCENES=(--train 48 --val 8 --test 16)
-    OPTIONS=(training.max_iters=20)
+    OPTIONS=(--cfg-options training.max_iters=20)
 else
     OUT=${OUT:-$REPO_ROOT/work_dirs/demo}
     SCENES=(--train 1000 --val 50 --test 100)
@@ -61,7 +61,8 @@ DATA=$OUT/data
 RUN=$OUT/run
 MODEL=$OUT/model
 LOGS=$OUT/logs
-OPTIONS+=(data_root="$DATA")
+# the config finds the data through this variable
+export SYNTHETIC_ROOT=$DATA
 STAGE_COUNT=6
 
 cd "$REPO_ROOT"
@@ -71,8 +72,8 @@ rm -rf "$RUN" "$MODEL" "$OUT/evaluation"
 stage "set up the environment" "$LOGS/1_setup.log" bash tools/setup_env.sh --extras train,eval
 export PATH=$REPO_ROOT/.venv/bin:$PATH PYTHON=$VENV_PYTHON
 stage "make the synthetic world" "$LOGS/2_data.log" "$VENV_PYTHON" tools/make_synthetic.py --out "$DATA" "${SCENES[@]}"
-stage "train on $GPUS processes" "$LOGS/3_train.log" bash tools/dist.sh train "$CONFIG" "$GPUS" --work-dir "$RUN" --cfg-options "${OPTIONS[@]}"
+stage "train on $GPUS processes" "$LOGS/3_train.log" bash tools/dist.sh train "$CONFIG" "$GPUS" --work-dir "$RUN" "${OPTIONS[@]}"
 stage "convert" "$LOGS/4_convert.log" "$VENV_PYTHON" tools/convert_to_hf.py "$CONFIG" --pth-model "$RUN/latest" --save-path "$MODEL"
-stage "evaluate on the test split" "$LOGS/5_evaluate.log" "$VENV_PYTHON" tools/test.py "$CONFIG" --model "$MODEL" --out "$OUT/evaluation" --cfg-options data_root="$DATA"
-stage "report" "$LOGS/6_report.log" "$VENV_PYTHON" tools/report.py --evaluation "$OUT/evaluation" --scalars "$RUN/scalars.jsonl" --out "$OUT"
+stage "evaluate on the test split" "$LOGS/5_evaluate.log" "$VENV_PYTHON" tools/test.py "$CONFIG" --model "$MODEL" --out "$OUT/evaluation"
+stage "report" "$LOGS/6_report.log" "$VENV_PYTHON" tools/report.py "$CONFIG" --evaluation "$OUT/evaluation" --scalars "$RUN/scalars.jsonl" --out "$OUT"
 printf '\nReport: %s\nModel:  %s\n' "$OUT/report.html" "$MODEL"

@@ -8,8 +8,9 @@ from pathlib import Path
 from mmengine.config import DictAction
 from rich.console import Console
 
-from eocore.config import load_config
+from eocore.config import load_config, require, system_module
 from eocore.errors import EOError
+from eocore.evaluate.tables import console_table, difference_table, to_rich
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -28,15 +29,11 @@ def main() -> int:
     arguments = parse_arguments()
     try:
         config = load_config(arguments.config, arguments.cfg_options)
-        from earthmind.evaluate import evaluate
-
-        scores = evaluate(config, arguments.model, arguments.out)
+        scores = system_module(require(config, "systems")[0], "evaluate").evaluate(config, arguments.model, arguments.out)
     except EOError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     if scores is not None:
-        from eocore.evaluate.tables import console_table, difference_table, to_rich
-
         (arguments.out / "scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
         for table in (console_table(scores), difference_table(scores)):
             Console().print(to_rich(table))

@@ -37,7 +37,7 @@ task = dict(
     data=dict(
         type="Mixture",
         parts=[
-            dict(name="referring", weight=1.0, data=dict(type="ReferringJsonlDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl", images={{_base_.train_images}}, group="image", transforms=[sensor_choice, phrases])),
+            dict(name="referring", weight=2.0, data=dict(type="ReferringJsonlDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl", images={{_base_.train_images}}, group="image", transforms=[sensor_choice, phrases])),
             dict(name="mcq", weight=0.5, data=dict(type="EarthMindBenchDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/mcq.json", images={{_base_.train_images}}, transforms=[sensor_choice])),
             dict(name="vqa", weight=0.25, data=dict(type="LlavaDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json", images={{_base_.train_images}}, transforms=[sensor_choice])),
             dict(name="caption", weight=0.2, data=dict(type="LlavaDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json", images={{_base_.train_images}}, task="caption", transforms=[sensor_choice])),
@@ -49,7 +49,7 @@ task = dict(
     row_length=256,
     length_window=None,
     num_workers=1,
-    losses=dict(num_points=1024),
+    losses=dict(mask=4.0, dice=4.0, alignment=0.05, alignment_kind="contrastive", num_points=1024),
 )
 training = dict(max_iters=1200)
 optimizer = dict(lr=1e-3, weight_decay=0.05)

@@ -6,6 +6,7 @@ import difflib
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from mmengine.config import Config
@@ -142,11 +143,25 @@ def import_systems(config: Config) -> None:
         ConfigError: a name that is not one of `SYSTEMS` (a config must not import other code), or a package that is not there.
     """
     for name in require(config, "systems"):
-        if name not in SYSTEMS:
-            raise ConfigError(f"systems names '{name}', which may not be imported from a config. Choices: {', '.join(SYSTEMS)}.")
-        try:
-            importlib.import_module(f"{name}.task")
-        except ModuleNotFoundError as error:
-            if error.name not in (name, f"{name}.task"):
-                raise
-            raise ConfigError(f"systems names '{name}', but there is no module '{error.name}'. Remove it there.") from error
+        system_module(name, "task")
+
+
+def system_module(system: str, module: str) -> ModuleType:
+    """The module of that name in a system's package; every system's package has the same file names.
+
+    Args:
+        system: one of `SYSTEMS`.
+        module: such as `task`, `export` or `evaluate`.
+
+    Raises:
+        ConfigError: another system (a config must not import other code), or it has no such module.
+    """
+    if system not in SYSTEMS:
+        raise ConfigError(f"systems names '{system}', which may not be imported from a config. Choices: {', '.join(SYSTEMS)}.")
+    name = f"{system}.{module}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in (system, name):
+            raise
+        raise ConfigError(f"systems names '{system}', but there is no module '{error.name}'. Remove it there.") from error

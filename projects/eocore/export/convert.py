@@ -1,6 +1,5 @@
 """From a training checkpoint to a Hugging Face folder: load, merge LoRA, write, verify."""
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from eocore.config import import_systems, require
+from eocore.config import import_systems, require, system_module
 from eocore.errors import CheckpointError, ConfigError
 from eocore.models.lora import merge_lora
 from eocore.registry import TASKS
@@ -116,13 +115,7 @@ def _build_task(config: Config) -> Any:
 
 def _pack(task: nn.Module) -> Shipment:
     """What `pack` of the task's system makes of it."""
-    name = f"{type(task).__module__.split('.')[0]}.export"
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise ConfigError(f"{type(task).__name__} cannot be converted: there is no module {name} with a function pack(task).") from error
+    module = system_module(type(task).__module__.split(".")[0], "export")
     shipment: Shipment = module.pack(task)
     return shipment
 
