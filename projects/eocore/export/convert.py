@@ -18,7 +18,7 @@ from eocore.train.device import set_deepspeed_accelerator
 
 from .hf import MAX_SHARD_SIZE, Shipment, require_free, write_checkpoint
 from .model_card import CardFacts, read_scores, write_card
-from .verify import take_reference, verify_checkpoint
+from .verify import examine, verify_checkpoint
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -148,9 +148,9 @@ def _store_weights(model: nn.Module, dtype: torch.dtype) -> None:
 
 
 def _comparison(shipment: Shipment, differences: dict[str, float]) -> Callable[[Path], None]:
-    reference = take_reference(shipment)
+    expected = examine(shipment)
 
     def compare(folder: Path) -> None:
-        differences.update(verify_checkpoint(folder, reference, probe=shipment.probe, auto_class=shipment.model_class))
+        differences.update(verify_checkpoint(folder, expected, probe=shipment.probe, auto_class=shipment.model_class))
 
     return compare

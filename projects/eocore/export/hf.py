@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -21,6 +22,7 @@ ALLOWED_SUFFIXES = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model
 """Kinds of files a checkpoint may hold; none of them is a pickle. `.model` is SentencePiece's vocabulary (protobuf)."""
 
 MAX_SHARD_SIZE = "5GB"
+SIZE = re.compile(r"[1-9]\d*(KB|MB|GB|TB)")
 PROCESSOR_CLASS = "AutoProcessor"
 MODEL_CLASS_PREFIX = "AutoModel"
 CONFIG = "config.json"
@@ -78,9 +80,14 @@ def write_checkpoint(
         check: called with the written folder before it takes its name; what it raises stops the writing.
 
     Raises:
-        CheckpointError: `out_dir` is taken, the shipped code could not run elsewhere, or a file of a kind that is not allowed was written.
+        CheckpointError: `out_dir` is taken, a size is none, the shipped code could not run elsewhere, or a file of a kind that is not
+            allowed was written.
     """
     require_free(out_dir, overwrite=overwrite)
+    if not SIZE.fullmatch(max_shard_size):
+        raise CheckpointError(
+            f"largest weight file '{max_shard_size}' is no size. Write a number and KB, MB, GB or TB, such as {MAX_SHARD_SIZE}."
+        )
     files = shipped_files(shipment.model_package)
     _check_auto_map(shipment.auto_map, files)
     out_dir.parent.mkdir(parents=True, exist_ok=True)

@@ -25,49 +25,67 @@ ERROR_LINES = 12
 
 
 @dataclass(frozen=True)
-class Reference:
-    """What the reloaded model must give: the probe's tensors and the digest of every weight."""
+class Findings:
+    """What a model is compared by: the probe's tensors and the digest of every weight."""
 
     outputs: Mapping[str, Tensor]
     digests: Mapping[str, str]
 
 
-def take_reference(shipment: Shipment) -> Reference:
-    """The reference of the model in memory, which should compute in float32."""
-    return Reference(reload.run_probe(shipment.model, shipment.processor, shipment.probe), reload.digest_weights(shipment.model))
+def examine(shipment: Shipment) -> Findings:
+    """The findings of the model in memory, which should compute in float32."""
+    return Findings(reload.run_probe(shipment.model, shipment.processor, shipment.probe), reload.digest_weights(shipment.model))
 
 
-def verify_checkpoint(folder: Path, reference: Reference, *, probe: Path, auto_class: str) -> dict[str, float]:
+def verify_checkpoint(folder: Path, expected: Findings, *, probe: Path, auto_class: str) -> dict[str, float]:
     """Largest difference of each of the probe's tensors between the model in memory and the one a user would load.
 
     Args:
         folder: the checkpoint.
-        reference: from `take_reference`.
+        expected: from `examine`.
         probe: see `Shipment`.
         auto_class: class of transformers that loads the model.
 
     Raises:
         CheckpointError: it does not load, a weight is missing, left over or different, or a difference exceeds `TOLERANCE`.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        _reload(folder, probe=probe, auto_class=auto_class, scratch=Path(scratch))
-        outputs = load_file(Path(scratch) / reload.OUTPUTS)
-        digests = json.loads((Path(scratch) / reload.DIGESTS).read_text())
-    _compare_weights(digests, reference.digests, folder)
-    return _compare_outputs(outputs, reference.outputs, folder)
+    return compare(examine_reloaded(folder, probe=probe, auto_class=auto_class), expected, folder=folder)
 
 
-def _reload(folder: Path, *, probe: Path, auto_class: str, scratch: Path) -> None:
-    # -I keeps PYTHONPATH, the working directory and the user's packages out of the import path
-    command = [sys.executable, "-I", reload.__file__, str(folder.resolve()), auto_class, str(probe.resolve()), str(scratch)]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    environment |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(scratch / "modules"), "TRANSFORMERS_VERBOSITY": "error"}
-    done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-    if done.returncode:
-        reason = "\n".join(done.stderr.strip().splitlines()[-ERROR_LINES:])
-        raise CheckpointError(
-            f"{folder} does not load in a process of its own (exit status {done.returncode}); nobody could use it:\n{reason}"
-        )
+def examine_reloaded(folder: Path, *, probe: Path, auto_class: str) -> Findings:
+    """The findings of the checkpoint, loaded in a fresh process, offline, with nothing of this repository on its path.
+
+    Raises:
+        CheckpointError: it does not load, or the probe fails on it.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        # -I keeps PYTHONPATH, the working directory and the user's packages out of the import path
+        command = [sys.executable, "-I", reload.__file__, str(folder.resolve()), auto_class, str(probe.resolve()), name]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        environment |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(scratch / "modules"), "TRANSFORMERS_VERBOSITY": "error"}
+        done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            reason = "\n".join(done.stderr.strip().splitlines()[-ERROR_LINES:])
+            raise CheckpointError(
+                f"{folder} does not load in a process of its own (exit status {done.returncode}); nobody could use it:\n{reason}"
+            )
+        return Findings(load_file(scratch / reload.OUTPUTS), json.loads((scratch / reload.DIGESTS).read_text()))
+
+
+def compare(found: Findings, expected: Findings, *, folder: Path) -> dict[str, float]:
+    """Largest difference of each of the probe's tensors.
+
+    Args:
+        found: of the reloaded model.
+        expected: of the model it was made from.
+        folder: of the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: a weight is missing, left over or different, or a difference exceeds `TOLERANCE`.
+    """
+    _compare_weights(found.digests, expected.digests, folder)
+    return _compare_outputs(found.outputs, expected.outputs, folder)
 
 
 def _compare_weights(found: Mapping[str, str], expected: Mapping[str, str], folder: Path) -> None:

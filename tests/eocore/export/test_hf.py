@@ -1,0 +1,157 @@
+"""What a checkpoint folder holds, and that it appears whole or not at all."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from eocore.errors import CheckpointError
+from eocore.export.hf import Shipment, shipped_files, write_checkpoint
+
+FILES = {
+    "README.md",
+    "chat_template.jinja",
+    "config.json",
+    "configuration_doubler.py",
+    "model.safetensors",
+    "modeling_doubler.py",
+    "parts.py",
+    "processing_doubler.py",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+}
+
+
+def test_folder_holds_weights_configs_code_and_card(make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
+    shipment = make_shipment()
+    out = tmp_path / "deep" / "out"
+    write_checkpoint(shipment, out, card="# Doubler\n")
+    assert {path.name for path in out.iterdir()} == FILES
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+    config = json.loads((out / "config.json").read_text())
+    assert config["auto_map"] == {"AutoConfig": "configuration_doubler.DoublerConfig", "AutoModel": "modeling_doubler.Doubler"}
+    assert config["architectures"] == ["Doubler"] and config["dtype"] == "float32"
+    for name in ("processor_config.json", "tokenizer_config.json"):
+        content = json.loads((out / name).read_text())
+        assert content["auto_map"] == {"AutoProcessor": "processing_doubler.DoublerProcessor"}
+        assert content["processor_class"] == "DoublerProcessor"
+    assert (out / "parts.py").read_text() == (shipment.model_package / "parts.py").read_text()
+    assert (out / "README.md").read_text() == "# Doubler\n"
+    weights = load_file(out / "model.safetensors")
+    assert set(weights) == {"layer.weight", "layer.bias", "gain"}
+    assert torch.equal(weights["gain"], shipment.model.gain)
+
+
+def test_large_weights_are_split(make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
+    shipment = make_shipment()
+    wide = type(shipment.model)(type(shipment.model.config)(width=20))
+    write_checkpoint(replace(shipment, model=wide), tmp_path / "out", card="", max_shard_size="1KB")
+    index = json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())["weight_map"]
+    assert set(index) == {"layer.weight", "layer.bias", "gain"} and len(set(index.values())) == 2
+    for name, file in index.items():
+        with safe_open(tmp_path / "out" / file, framework="pt") as opened:
+            assert name in opened.keys()  # noqa: SIM118 (no container)
+
+
+def test_size_of_a_weight_file_must_be_one(make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"largest weight file '5 gigs' is no size. Write a number and KB, MB, GB or TB"):
+        write_checkpoint(make_shipment(), tmp_path / "out", card="", max_shard_size="5 gigs")
+
+
+def test_other_folders_are_never_touched(make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").write_text("dear")
+    for overwrite in (False, True):
+        with pytest.raises(CheckpointError, match=r"photos exists and is no checkpoint \(it has no config.json\); it is left alone"):
+            write_checkpoint(make_shipment(), tmp_path / "photos", card="", overwrite=overwrite)
+    assert (tmp_path / "photos" / "me.jpg").read_text() == "dear"
+
+
+def test_checkpoint_is_replaced_only_on_demand(make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    write_checkpoint(make_shipment(), out, card="first")
+    (out / "stray.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"out holds a checkpoint, which would be lost.*--overwrite"):
+        write_checkpoint(make_shipment(), out, card="second")
+    assert (out / "README.md").read_text() == "first"
+    write_checkpoint(make_shipment(), out, card="second", overwrite=True)
+    assert {path.name for path in out.iterdir()} == FILES and (out / "README.md").read_text() == "second"
+
+
+def test_failed_check_leaves_the_old_checkpoint(make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_checkpoint(make_shipment(), out, card="first")
+    seen = []
+
+    def refuse(folder: Path) -> None:
+        seen.append({path.name for path in folder.iterdir()})
+        raise CheckpointError("not equal")
+
+    with pytest.raises(CheckpointError, match="not equal"):
+        write_checkpoint(make_shipment(), out, card="second", overwrite=True, check=refuse)
+    assert seen == [FILES]
+    assert (out / "README.md").read_text() == "first"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("import yaml", r"parts.py:1 imports yaml, which a machine with only PIL, numpy, torch, transformers does not have"),
+        ("from eocore.errors import EOError", r"parts.py:1 imports eocore.errors, which a machine"),
+        ("def f():\n    import mmengine", r"parts.py:2 imports mmengine, which a machine"),
+        ("from ..other import x", r"parts.py:1 imports ..other, which does not travel with it"),
+        ("from .missing import x", r"parts.py:1 imports .missing, which does not travel with it"),
+        ("from . import configuration_doubler", r"parts.py:1 imports ., which does not travel with it"),
+    ],
+)
+def test_code_that_could_not_run_elsewhere_is_refused(
+    make_shipment: Callable[..., Shipment], tmp_path: Path, line: str, message: str
+) -> None:
+    shipment = make_shipment()
+    (shipment.model_package / "parts.py").write_text(line + "\n")
+    with pytest.raises(CheckpointError, match=message):
+        write_checkpoint(shipment, tmp_path / "out", card="")
+    assert not (tmp_path / "out").exists()
+
+
+def test_standard_library_and_the_four_libraries_are_allowed(package: Path) -> None:
+    (package / "parts.py").write_text("import json, PIL.Image\nfrom torch.nn import functional\nfrom .modeling_doubler import Doubler\n")
+    assert [path.stem for path in shipped_files(package)] == ["configuration_doubler", "modeling_doubler", "parts", "processing_doubler"]
+
+
+def test_folder_without_code_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no Python files, so nobody could load the checkpoint"):
+        shipped_files(tmp_path)
+
+
+def test_map_must_name_shipped_classes(make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"auto_map names modeling_doubler.Tripler, which no shipped file defines"):
+        write_checkpoint(make_shipment(AutoModelForCausalLM="modeling_doubler.Tripler"), tmp_path / "out", card="")
+
+
+def test_files_that_can_execute_code_are_refused(
+    make_shipment: Callable[..., Shipment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipment = make_shipment()
+    monkeypatch.setattr(type(shipment.processor), "save_pretrained", lambda self, folder: torch.save({}, Path(folder) / "scaler.bin"))
+    monkeypatch.setattr(shipment.model, "save_pretrained", _with_empty_configs(shipment.model.save_pretrained))
+    with pytest.raises(CheckpointError, match=r"the checkpoint would hold scaler.bin; allowed: .*\.safetensors"):
+        write_checkpoint(shipment, tmp_path / "out", card="")
+    assert not (tmp_path / "out").exists()
+
+
+def _with_empty_configs(save: Callable[..., None]) -> Callable[..., None]:
+    def save_all(folder: Path, **settings: str) -> None:
+        save(folder, **settings)
+        for name in ("processor_config.json", "tokenizer_config.json"):
+            (Path(folder) / name).write_text("{}")
+
+    return save_all
