@@ -13,7 +13,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 BASE = (
     *("torch", "transformers", "safetensors", "numpy", "PIL", "mmengine", "mmcv", "peft"),
-    *("rasterio", "pycocotools.mask", "shapely", "rich"),
+    *("rasterio", "pycocotools.mask", "scipy", "shapely", "rich"),
 )
 OWN = ("eocore", "earthmind")
 BY_EXTRA = {

@@ -8,40 +8,75 @@ sensor_choice = dict(
 )
 phrases = dict(type="ComposeReferring", num_expressions=4, templates=["Please segment {phrase} in this image."], answers=["Sure, [SEG]."])
 task = dict(
-    type="EarthMindTask",
-    model={{_base_.model}},
     tokenizer=dict(
         type="TrainedTokenizer",
         path="{{$SYNTHETIC_ROOT:data/synthetic}}/tokenizer",
-        corpus=["{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json", "{{$SYNTHETIC_ROOT:data/synthetic}}/train/mcq.json", "{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json", "{{$SYNTHETIC_ROOT:data/synthetic}}/train/region.json", "{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl"],
+        corpus=[
+            "{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json",
+            "{{$SYNTHETIC_ROOT:data/synthetic}}/train/mcq.json",
+            "{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json",
+            "{{$SYNTHETIC_ROOT:data/synthetic}}/train/region.json",
+            "{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl",
+        ],
         vocab_size=768,
-    ),
-    processor=dict(
-        max_tiles=1,
-        token_order="modality",
-        grounding_order=["multispectral", "rgb", "sar"],
-        presentation=dict(
-            rgb=dict(views=[["red", "green", "blue"] + ["zero"] * 11], stretch=dict(method="range", low=0, high=255)),
-            multispectral=dict(
-                views=[["B04", "B03", "B02", "B01", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12", "zero", "zero"]],
-                stretch=dict(method="range", low=0.0, high=0.5),
-                grounding=["B11", "B08", "B04"],
-            ),
-            sar=dict(
-                views=[["zero"] * 12 + ["VV", "VH"]],
-                stretch=dict(method="range", low=dict(VV=-28, VH=-34), high=dict(VV=2, VH=-4)),
-                grounding=["VV", "VH", "zero"],
-            ),
-        ),
     ),
     data=dict(
         type="Mixture",
         parts=[
-            dict(name="referring", weight=2.0, data=dict(type="ReferringJsonlDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl", images={{_base_.train_images}}, group="image", transforms=[sensor_choice, phrases])),
-            dict(name="mcq", weight=0.5, data=dict(type="EarthMindBenchDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/mcq.json", images={{_base_.train_images}}, transforms=[sensor_choice])),
-            dict(name="vqa", weight=0.25, data=dict(type="LlavaDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json", images={{_base_.train_images}}, transforms=[sensor_choice])),
-            dict(name="caption", weight=0.2, data=dict(type="LlavaDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json", images={{_base_.train_images}}, task="caption", transforms=[sensor_choice])),
-            dict(name="region", weight=0.15, data=dict(type="OspreyRegionDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/region.json", images={{_base_.train_images}}, introduction="{regions}. ", question="What is region{number}?", transforms=[sensor_choice])),
+            dict(
+                name="referring",
+                weight=2.0,
+                data=dict(
+                    type="ReferringJsonlDataset",
+                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl",
+                    images={{_base_.train_images}},
+                    group="image",
+                    transforms=[sensor_choice, phrases],
+                ),
+            ),
+            dict(
+                name="mcq",
+                weight=0.5,
+                data=dict(
+                    type="EarthMindBenchDataset",
+                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/mcq.json",
+                    images={{_base_.train_images}},
+                    transforms=[sensor_choice],
+                ),
+            ),
+            dict(
+                name="vqa",
+                weight=0.25,
+                data=dict(
+                    type="LlavaDataset",
+                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json",
+                    images={{_base_.train_images}},
+                    transforms=[sensor_choice],
+                ),
+            ),
+            dict(
+                name="caption",
+                weight=0.2,
+                data=dict(
+                    type="LlavaDataset",
+                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json",
+                    images={{_base_.train_images}},
+                    task="caption",
+                    transforms=[sensor_choice],
+                ),
+            ),
+            dict(
+                name="region",
+                weight=0.15,
+                data=dict(
+                    type="OspreyRegionDataset",
+                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/region.json",
+                    images={{_base_.train_images}},
+                    introduction="{regions}. ",
+                    question="What is region{number}?",
+                    transforms=[sensor_choice],
+                ),
+            ),
         ],
     ),
     batch_size=16,
