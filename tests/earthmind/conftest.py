@@ -121,15 +121,16 @@ def make_config() -> Callable[..., EarthMindConfig]:
 
 @pytest.fixture(scope="session")
 def make_tiny(make_tokenizer: Callable[..., Any], make_config: Callable[..., Any]) -> Callable[..., Tiny]:
-    """Builder of a tiny model and its processor. All weights are random, those that start at zero or one included."""
+    """Builder of a tiny model and its processor. All weights are random, and large enough that a mix-up shows."""
 
     def build(*, template: str = "phi3_chat", processor: dict[str, Any] | None = None, seed: int = 0, **choices: Any) -> Tiny:
         tokenizer = make_tokenizer(template)
         config = make_config(vocab_size=len(tokenizer), **choices)
         torch.manual_seed(seed)
         model = EarthMindForConditionalGeneration(config).eval()
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.2)
+        for name, parameter in model.named_parameters():
+            scales = parameter.ndim == 1 and ("norm" in name or "lambda" in name) and not name.endswith("bias")
+            torch.nn.init.normal_(parameter, mean=float(scales), std=0.3)
         settings = {"max_tiles": 1, "presentation": PRESENTATION, "template": template, **(processor or {})}
         settings.setdefault("grounding", "first" if config.grounding_fusion == "first" else "all")
         made = EarthMindProcessor(

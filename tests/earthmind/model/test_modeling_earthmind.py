@@ -226,6 +226,7 @@ class TestGeneration:
         )
         assert [answer.text for answer in answers] == [answer for _, _, answer in asked]
         assert [answer.masks.shape for answer in answers] == [(2, 48, 48), (0, 48, 48), (0, 48, 48), (1, 48, 48)]
+        assert (answers[0].mask_logits[0] - answers[0].mask_logits[1]).abs().max() > 0.01, "the two masks differ by more than the tolerance"
         for (scenes, question, text), answer in zip(asked, answers, strict=True):
             if not scenes or not len(answer.masks):
                 continue

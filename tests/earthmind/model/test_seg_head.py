@@ -25,7 +25,7 @@ def pictures(count: int, seed: int = 0) -> Tensor:
 
 
 def states(count: int) -> Tensor:
-    return 20 * torch.randn(count, 32, generator=torch.Generator().manual_seed(5))
+    return torch.randn(count, 32, generator=torch.Generator().manual_seed(5))
 
 
 def draw(head: SegHead, features: list[Tensor], prompts: Tensor, owners: list[int]) -> DrawnMasks:
