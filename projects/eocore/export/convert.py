@@ -13,7 +13,7 @@ from eocore.config import import_systems, require, system_module
 from eocore.errors import CheckpointError, ConfigError
 from eocore.models.lora import merge_lora
 from eocore.registry import TASKS
-from eocore.train.checkpoint import LATEST, list_checkpoints, load_trainable
+from eocore.train.checkpoint import LATEST, PATTERN, list_checkpoints, load_trainable
 from eocore.train.device import set_deepspeed_accelerator
 
 from .hf import MAX_SHARD_SIZE, Shipment, require_free, write_checkpoint
@@ -127,10 +127,10 @@ def resolve_checkpoint(path: Path) -> Path:
         CheckpointError: the file names none, or the folder holds none.
     """
     if path.is_file() and path.name == LATEST:
-        named = path.parent / path.read_text(encoding="utf-8").strip()
-        if named.parent != path.parent or not named.is_dir():
-            raise CheckpointError(f"{path} names {named.name}, which is not beside it. Name an iter_* folder.")
-        return named
+        name = path.read_text(encoding="utf-8").strip()
+        if PATTERN.fullmatch(name) is None or not (path.parent / name).is_dir():
+            raise CheckpointError(f"{path} names '{name}', which is no folder beside it. Name an iter_* folder.")
+        return path.parent / name
     newest = list_checkpoints(path) if path.is_dir() else []
     return newest[-1] if newest else path
 

@@ -1,0 +1,71 @@
+"""Which checkpoint is meant, what precision does to weights, and what cannot be converted."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from eocore import config
+from eocore.errors import CheckpointError, ConfigError
+from eocore.export import convert as conversion
+from eocore.export.convert import Choices, convert, resolve_checkpoint, round_weights
+
+
+def make_run(folder: Path, *steps: int) -> Path:
+    for step in steps:
+        (folder / f"iter_{step:06d}").mkdir(parents=True)
+        (folder / f"iter_{step:06d}" / "trainer.json").write_text("{}")
+    (folder / "latest").write_text(f"iter_{steps[-1]:06d}\n")
+    return folder
+
+
+def test_checkpoint_may_be_given_in_every_form(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", 500, 1000)
+    assert resolve_checkpoint(run) == run / "iter_001000"
+    assert resolve_checkpoint(run / "latest") == run / "iter_001000"
+    assert resolve_checkpoint(run / "iter_000500") == run / "iter_000500"
+    assert resolve_checkpoint(tmp_path / "old.pth") == tmp_path / "old.pth"
+
+
+def test_pointer_to_nothing_is_told(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", 500)
+    for content in ("iter_000900", "../run/iter_000500", "", "/etc"):
+        (run / "latest").write_text(content)
+        with pytest.raises(CheckpointError, match=r"latest names '.*', which is no folder beside it. Name an iter_\* folder"):
+            resolve_checkpoint(run / "latest")
+
+
+def test_rounded_weights_are_held_in_full_and_tied_ones_stay_tied() -> None:
+    model = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 5, bias=False))
+    model[1].weight = model[0].weight
+    model.register_buffer("frequency", torch.tensor([1 / 3]))
+    before = model[0].weight.detach().clone()
+    round_weights(model, torch.bfloat16)
+    assert model[1].weight is model[0].weight and model[0].weight.dtype == torch.float32
+    assert torch.equal(model[0].weight, before.bfloat16().float()) and not torch.equal(model[0].weight, before)
+    assert model.frequency.item() == pytest.approx(1 / 3, abs=1e-7)  # buffers are not rounded
+
+
+def test_choices_are_checked_before_anything_is_built(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="dtype 'int8' is unknown; choices: float32, bfloat16, float16"):
+        convert(Config({}), tmp_path, tmp_path / "out", choices=Choices(dtype="int8"))
+    with pytest.raises(ConfigError, match=r"none.json does not exist"):
+        convert(Config({}), tmp_path, tmp_path / "out", choices=Choices(scores=tmp_path / "none.json"))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="holds a checkpoint"):
+        convert(Config({}), tmp_path, tmp_path / "out", choices=Choices())
+
+
+def test_system_without_export_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = type("LonelyTask", (nn.Module,), {"__module__": "lonely.task"})()
+    monkeypatch.setattr(config, "SYSTEMS", ("lonely",))
+    monkeypatch.setitem(sys.modules, "lonely", ModuleType("lonely"))
+    monkeypatch.setattr(conversion, "_build_task", lambda config: task)
+    monkeypatch.setattr(conversion, "load_trainable", lambda task, checkpoint: None)
+    with pytest.raises(ConfigError, match=r"'lonely'.*there is no module 'lonely.export'"):
+        convert(Config({}), tmp_path, tmp_path / "out", choices=Choices())
