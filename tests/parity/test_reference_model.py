@@ -3,9 +3,11 @@
 The numbers in ../shared/reference_model were made with the published EarthMind code, torch 2.3.1, transformers 4.42.3, float32, eager.
 """
 
+import gzip
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,8 +20,13 @@ from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.image_tiling import tile_grid
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from earthmind.model.seg_head import DrawnMasks
+from earthmind.model.sensor_fusion import FusedTokens
 from eocore.losses.mask import dice_loss, mask_losses
 from eocore.losses.text import token_cross_entropy
+
+Model = EarthMindForConditionalGeneration
+Golden = dict[str, Tensor]
 
 TOLERANCE = 1e-4
 """Absolute, on outputs of order 1 (README of the reference model)."""
@@ -66,6 +73,48 @@ RENAMED_SAM = (
     (".out_proj.", ".o_proj."),
 )
 
+FULL_SIZE = {
+    "downsample_ratio": 0.5,
+    "img_context_token_id": None,
+    "seg_token_id": None,
+    "vision_config": {
+        "hidden_size": 1024,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+        "image_size": 448,
+        "patch_size": 14,
+        "num_channels": 3,
+        "layer_norm_eps": 1e-6,
+        "qkv_bias": True,
+    },
+    "llm_config": {
+        "hidden_size": 2048,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 2,
+        "vocab_size": 151679,
+        "tie_word_embeddings": False,
+    },
+    "sam2": {
+        "image_size": 1024,
+        "d_model": 256,
+        "trunk": {
+            "embed_dim": 144,
+            "num_heads": 2,
+            "stages": [2, 6, 36, 4],
+            "global_att_blocks": [23, 33, 43],
+            "window_pos_embed_bkg_spatial_size": [7, 7],
+            "window_spec": [8, 4, 16, 8],
+            "backbone_channel_list": [1152, 576, 288, 144],
+            "fpn_top_down_levels": [2, 3],
+        },
+        "mask_decoder": {"mlp_dim": 2048, "num_heads": 8, "depth": 2, "iou_head_hidden_dim": 256, "iou_head_depth": 3},
+    },
+}
+"""EarthMind 4B: InternViT-300M, Qwen2.5-3B, SAM 2 Hiera-L, as their published configs give them."""
+
 
 def renamed(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     for old, new in pairs:
@@ -107,7 +156,7 @@ def our_state(published: dict[str, Tensor]) -> dict[str, Tensor]:
     return ours
 
 
-def our_config(published: dict) -> EarthMindConfig:
+def our_config(published: dict[str, Any]) -> EarthMindConfig:
     """The published sizes as our config."""
     vision, text, sam = published["vision_config"], dict(published["llm_config"]), published["sam2"]
     trunk, decoder, side = sam["trunk"], sam["mask_decoder"], sam["image_size"]
@@ -172,12 +221,12 @@ def folder(shared_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def golden(folder: Path) -> dict[str, Tensor]:
+def golden(folder: Path) -> Golden:
     return load_file(folder / "golden.safetensors")
 
 
 @pytest.fixture(scope="module")
-def model(folder: Path) -> EarthMindForConditionalGeneration:
+def model(folder: Path) -> Model:
     built = EarthMindForConditionalGeneration(our_config(json.loads((folder / "config.json").read_text()))).eval()
     built.load_state_dict(our_state(load_file(folder / "model.safetensors")), strict=True)
     return built.requires_grad_(False)
@@ -187,7 +236,7 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found.reshape(expected.shape), expected, atol=TOLERANCE, rtol=0)
 
 
-def read(model: EarthMindForConditionalGeneration, input_ids: Tensor, tokens: Tensor, vision_index: Tensor) -> Tensor:
+def read(model: Model, input_ids: Tensor, tokens: Tensor, vision_index: Tensor) -> Tensor:
     """Last hidden states (1, L, D) of one sample, through the steps a batch takes."""
     places = (input_ids.flatten() == model.config.image_token_id).nonzero().flatten()
     embeddings = model.splice(input_ids, tokens, places, vision_index)
@@ -200,11 +249,11 @@ def text_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return token_cross_entropy(logits[0, scored], labels[0, 1:][scored], torch.full((len(scored),), 1 / len(scored)))
 
 
-def seg_places(model: EarthMindForConditionalGeneration, golden: dict[str, Tensor]) -> Tensor:
+def seg_places(model: Model, golden: Golden) -> Tensor:
     return (golden["single.input_ids"][0] == model.config.seg_token_id).nonzero().flatten()
 
 
-def draw(model: EarthMindForConditionalGeneration, golden: dict[str, Tensor]):  # type: ignore[no-untyped-def]
+def draw(model: Model, golden: Golden) -> DrawnMasks:
     features = model.seg_head.encode(golden["sam.image_uint8"])
     prompts = golden["single.seg_embeds"]
     return model.seg_head.draw(prompts, features, torch.zeros(len(prompts), dtype=torch.long), torch.arange(len(prompts)), len(prompts))
@@ -213,14 +262,14 @@ def draw(model: EarthMindForConditionalGeneration, golden: dict[str, Tensor]):  
 class TestOneImage:
     """Three tiles of one image, two [SEG] in the answer."""
 
-    def test_vision_tokens(self, model, golden) -> None:
+    def test_vision_tokens(self, model: Model, golden: Golden) -> None:
         assert_close(model.encode_pixels(golden["single.pixel_values"]), golden["single.vit_embeds"])
 
-    def test_normalisation_undoes_to_the_same_tokens(self, model, golden) -> None:
+    def test_normalisation_undoes_to_the_same_tokens(self, model: Model, golden: Golden) -> None:
         tiles = (golden["single.pixel_values"] * model.pixel_std + model.pixel_mean) * 255.0
         torch.testing.assert_close(model.encode(tiles), golden["single.vit_embeds"], atol=TOLERANCE, rtol=0)
 
-    def test_states_logits_loss_and_prompts(self, model, golden) -> None:
+    def test_states_logits_loss_and_prompts(self, model: Model, golden: Golden) -> None:
         tokens = model.encode_pixels(golden["single.pixel_values"])
         hidden = read(model, golden["single.input_ids"], tokens, torch.arange(tokens.shape[0] * tokens.shape[1]))
         logits = model.get_output_embeddings()(hidden)
@@ -229,7 +278,7 @@ class TestOneImage:
         assert_close(text_loss(logits, golden["single.labels"]), golden["single.llm_loss"])
         assert_close(model.seg_head.point(hidden[0, seg_places(model, golden)]), golden["single.seg_embeds"])
 
-    def test_forward_gives_the_same_logits_and_loss(self, model, golden) -> None:
+    def test_forward_gives_the_same_logits_and_loss(self, model: Model, golden: Golden) -> None:
         places = (golden["single.input_ids"].flatten() == model.config.image_token_id).nonzero().flatten()
         tiles = (golden["single.pixel_values"] * model.pixel_std + model.pixel_mean) * 255.0
         outputs = model(
@@ -244,7 +293,7 @@ class TestOneImage:
         assert_close(outputs.logits, golden["single.logits"])
         assert_close(outputs.loss, golden["single.llm_loss"])
 
-    def test_attention_of_the_seg_rows_and_its_loss(self, model, golden) -> None:
+    def test_attention_of_the_seg_rows_and_its_loss(self, model: Model, golden: Golden) -> None:
         tokens = model.encode_pixels(golden["single.pixel_values"])
         seg, positions = seg_places(model, golden), torch.arange(golden["single.input_ids"].shape[1])[None]
         with SegAttention(model.language_model.get_decoder()) as attention:
@@ -260,25 +309,25 @@ class TestOneImage:
 class TestMasks:
     """SAM 2 with two [SEG] prompts on one image."""
 
-    def test_features(self, model, golden) -> None:
+    def test_features(self, model: Model, golden: Golden) -> None:
         fine, middle, coarse = model.seg_head.encode(golden["sam.image_uint8"])
         assert_close(fine, golden["sam.fpn0"])
         assert_close(middle, golden["sam.fpn1"])
         without_memory = model.seg_head.sam.no_memory_embedding.view(1, -1, 1, 1)
         assert_close(coarse - without_memory, golden["sam.fpn2"])
 
-    def test_candidates_scores_and_choice(self, model, golden) -> None:
+    def test_candidates_scores_and_choice(self, model: Model, golden: Golden) -> None:
         drawn = draw(model, golden)
         assert_close(drawn.candidates, golden["sam.low_res_multimasks"])
         assert_close(drawn.iou_scores, golden["sam.ious"])
         assert_close(drawn.chosen, golden["sam.low_res_masks"])
 
-    def test_masks_at_image_size(self, model, golden) -> None:
+    def test_masks_at_image_size(self, model: Model, golden: Golden) -> None:
         size = golden["sam.high_res_masks"].shape[-2:]
         scaled = functional.interpolate(draw(model, golden).chosen[:, None], size=size, mode="bilinear", align_corners=False)
         assert_close(scaled, golden["sam.high_res_masks"])
 
-    def test_losses_over_all_pixels(self, model, golden) -> None:
+    def test_losses_over_all_pixels(self, model: Model, golden: Golden) -> None:
         """The published tiny losses read every pixel; our sampler does too when it is handed the pixel centres."""
         chosen = draw(model, golden).chosen
         height, width = chosen.shape[-2:]
@@ -296,25 +345,25 @@ class TestPair:
     """Two SAR tiles and two RGB tiles of the same places."""
 
     @pytest.fixture
-    def fused(self, model, golden):
+    def fused(self, model: Model, golden: Golden) -> FusedTokens:
         """Fusion of the tiles in the published order: SAR, RGB of the first place, then of the second."""
         pixels = torch.stack([golden["pair.sar_pixel_values"], golden["pair.rgb_pixel_values"]], dim=1).flatten(0, 1)
         return model.fusion(model.encode_pixels(pixels), torch.tensor([[0, 0, 1, 1], [0, 1, 2, 3]]))
 
-    def test_tokens_before_fusion(self, fused, golden) -> None:
+    def test_tokens_before_fusion(self, fused: FusedTokens, golden: Golden) -> None:
         assert_close(fused.before[0::2], golden["pair.sar_tokens"])
         assert_close(fused.before[1::2], golden["pair.rgb_tokens"])
 
-    def test_importance_and_fused_tokens(self, fused, golden) -> None:
+    def test_importance_and_fused_tokens(self, fused: FusedTokens, golden: Golden) -> None:
         assert_close(fused.importance[0::2], golden["pair.sar_importance"])
         assert_close(fused.importance[1::2], golden["pair.rgb_importance"])
         assert_close(fused.tokens, golden["pair.fused_tokens"])
 
-    def test_alignment(self, fused, golden) -> None:
+    def test_alignment(self, fused: FusedTokens, golden: Golden) -> None:
         loss = alignment_loss(fused, LossSettings(), pair_weights(torch.zeros(4, dtype=torch.long), 1))
         assert_close(loss, golden["pair.align_mse"])
 
-    def test_logits_and_loss(self, model, fused, golden) -> None:
+    def test_logits_and_loss(self, model: Model, fused: FusedTokens, golden: Golden) -> None:
         hidden = read(model, golden["pair.input_ids"], fused.tokens, torch.arange(fused.tokens.shape[0] * fused.tokens.shape[1]))
         logits = model.get_output_embeddings()(hidden)
         assert_close(hidden, golden["pair.last_hidden"])
@@ -322,7 +371,7 @@ class TestPair:
         assert_close(text_loss(logits, golden["pair.labels"]), golden["pair.llm_loss"])
 
 
-def test_regions(model, golden) -> None:
+def test_regions(model: Model, golden: Golden) -> None:
     """The tokens inside each region mask stand in the text a second time."""
     tokens = model.encode_pixels(golden["region.pixel_values"])
     index = torch.arange(tokens.shape[0] * tokens.shape[1]).view(tokens.shape[:2])
@@ -340,3 +389,12 @@ def test_tiling_table(folder: Path) -> None:
         rows, columns = tile_grid(entry["height"], entry["width"], tile_size=448)
         count = rows * columns + (rows * columns > 1)
         assert (columns, rows, count) == (entry["columns"], entry["rows"], entry["tiles_with_thumbnail"]), entry
+
+
+def test_full_size_layout(folder: Path) -> None:
+    """Every weight of the 4B model has a place of its shape in ours, and every place of ours is filled."""
+    shapes = json.loads(gzip.decompress((folder / "earthmind_4b_state_dict_shapes.json.gz").read_bytes()))
+    with torch.device("meta"):
+        ours = EarthMindForConditionalGeneration(our_config(FULL_SIZE)).state_dict()
+        published = our_state({name: torch.empty(shape) for name, shape in shapes.items()})
+    assert {name: tuple(weight.shape) for name, weight in published.items()} == {name: tuple(weight.shape) for name, weight in ours.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 MODALITIES = ("rgb", "multispectral", "sar")
-"""The kinds of input the models know, in the order their tokens take inside a sample."""
+"""The kinds of input the models know, in the order images are listed; a model's processor decides the order of their tokens."""
 
 
 @dataclass(frozen=True)
