@@ -26,7 +26,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--scalars", type=Path, metavar="FILE", help="scalars.jsonl of the training run")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--title", default="EarthMind evaluation")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key"
+    )
     return parser.parse_args()
 
 

@@ -1,4 +1,7 @@
-"""Evaluates a converted model as a config's `evaluation` section says: predictions, scores, a table. Several processes: tools/dist.sh test."""
+"""Evaluates a converted model as a config's `evaluation` section says: predictions, scores, a table.
+
+Several processes: bash tools/dist.sh test CONFIG GPUS --model DIR --out DIR
+"""
 
 import argparse
 import json
@@ -19,7 +22,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("config", type=Path, help="config file with an `evaluation` section")
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder written by tools/convert_to_hf.py")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for predictions.jsonl and scores.json")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key"
+    )
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="accepted for the published usage")
     return parser.parse_args()
 

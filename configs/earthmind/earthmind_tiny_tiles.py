@@ -1,4 +1,5 @@
-# EarthMind tiny on real 12-band and SAR tiles, from scratch, 2 CPU cores:  bash tools/dist.sh train configs/earthmind/earthmind_tiny_tiles.py 2
+# EarthMind tiny on real 12-band and SAR tiles, from scratch, 2 CPU cores:
+#   bash tools/dist.sh train configs/earthmind/earthmind_tiny_tiles.py 2
 _base_ = ["../_base_/runtime.py", "../_base_/models/earthmind_tiny.py", "../_base_/datasets/landcover.py"]
 systems = ["earthmind"]
 sensor_choice = dict(
@@ -6,7 +7,7 @@ sensor_choice = dict(
     settings=dict(rgb=["rgb"], optical=["multispectral"], sar=["sar"], fused=["multispectral", "sar"]),
     weights=dict(rgb=0.1, optical=0.3, sar=0.3, fused=0.3),
 )
-phrases = dict(type="ComposeReferring", num_expressions=4, templates=["Please segment {phrase} in this image."], answers=["Sure, [SEG]."])
+phrases = dict(type="ComposeReferring", num_expressions=4, templates=["Please segment {phrase}."], answers=["<p>{phrase}</p>[SEG]"])
 task = dict(
     # tiles of 224 px are shown whole; masks are drawn on a grid of 56 x 56
     model=dict(

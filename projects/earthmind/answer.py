@@ -36,4 +36,6 @@ class RecordAnswerer:
             for record, scenes in samples
         ]
         sizes = [next(iter(scenes.values())).size if scenes else (1, 1) for _, scenes in samples]
-        return self.model.answer(self.processor.collate(encoded, left_pad=True), self.processor, sizes=sizes, max_new_tokens=self.max_new_tokens)
+        return self.model.answer(
+            self.processor.collate(encoded, left_pad=True), self.processor, sizes=sizes, max_new_tokens=self.max_new_tokens
+        )

@@ -22,7 +22,9 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
     folder = values.pop("pretrained", None)
     if folder is not None:
         if values:
-            raise ConfigError(f"model gives pretrained='{folder}' and also {sorted(values)}; sizes come from the folder. Remove these keys.")
+            raise ConfigError(
+                f"model gives pretrained='{folder}' and also {sorted(values)}; sizes come from the folder. Remove these keys."
+            )
         model = EarthMindForConditionalGeneration.from_pretrained(folder, local_files_only=True)
     else:
         values["text_config"] = {**values.get("text_config", {}), "vocab_size": len(tokenizer)}

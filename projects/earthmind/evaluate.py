@@ -29,7 +29,7 @@ def evaluate(config: Config, model_dir: Path, out_dir: Path) -> Scores | None:
     A run that was stopped goes on where it was, if model and config are the same.
     """
     options = read_evaluation(require(config, "evaluation"))
-    rank, world_size = (start_process_group() if "RANK" in os.environ else (0, 1))
+    rank, world_size = start_process_group() if "RANK" in os.environ else (0, 1)
     model = EarthMindForConditionalGeneration.from_pretrained(model_dir, local_files_only=True).to(local_device()).eval()
     answerer = RecordAnswerer(model, model.processor, max_new_tokens=options.max_new_tokens)
     run_id = _run_id(config, model_dir)
@@ -45,7 +45,9 @@ def _predict_all(options: EvaluationOptions, answerer: RecordAnswerer, path: Pat
     total = sum(len(range(rank, len(source), world_size)) for _, source in sources)
     with PredictionWriter(path) as writer, Progress("predicting", total, unit="samples", visible=rank == 0) as progress:
         for setting, source in sources:
-            predict(source, answerer, writer, setting=setting, options=options, rank=rank, world_size=world_size, on_samples=progress.advance)
+            predict(
+                source, answerer, writer, setting=setting, options=options, rank=rank, world_size=world_size, on_samples=progress.advance
+            )
 
 
 def _collect(out_dir: Path, run_id: str, world_size: int) -> Scores:

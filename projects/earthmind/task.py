@@ -17,7 +17,7 @@ from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_
 from earthmind.model.sensor_fusion import FusedTokens
 from earthmind.prepare import SamplePreparer
 from eocore.config import read_options
-from eocore.data import mixture as _mixture, transforms as _transforms  # noqa: F401  (registers Mixture and the transforms)
+from eocore.data import mixture as _mixture  # noqa: F401  (registers Mixture and the transforms)
 from eocore.data.dataset import PreparedDataset, SampleSource
 from eocore.data.sampler import GlobalBatchSampler
 from eocore.losses.mask import mask_losses, uncertain_points
@@ -121,7 +121,11 @@ class EarthMindTask(Task):
         losses = {"text": token_cross_entropy(logits, batch["label_target"], batch["label_weight"])}
         losses["alignment"] = self._alignment(fused, batch)
         losses.update(self._mask_losses(states, attention, batch))
-        metrics = {"num_samples": batch["num_samples"], "num_tokens": batch["num_tokens"], "num_masks": sum(batch["seg_counts"]) - batch.get("blank_masks", 0)}
+        metrics = {
+            "num_samples": batch["num_samples"],
+            "num_tokens": batch["num_tokens"],
+            "num_masks": sum(batch["seg_counts"]) - batch.get("blank_masks", 0),
+        }
         return {**weighted(losses, self.settings), **metrics, **self._accuracy(logits, batch)}
 
     def _alignment(self, fused: FusedTokens, batch: Mapping[str, Any]) -> Tensor:

@@ -29,7 +29,7 @@ def add_special_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 @TOKENIZERS.register_module()
-def PretrainedTokenizer(*, path: str) -> PreTrainedTokenizerBase:  # noqa: N802 (a registry name)
+def PretrainedTokenizer(*, path: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a local model folder, with EarthMind's special tokens."""
     if not Path(path).is_dir():
         raise ConfigError(f"tokenizer folder {path} does not exist; nothing is downloaded. Fetch the model first (pretrained/README.md).")
@@ -39,7 +39,7 @@ def PretrainedTokenizer(*, path: str) -> PreTrainedTokenizerBase:  # noqa: N802 
 
 
 @TOKENIZERS.register_module()
-def TrainedTokenizer(*, path: str, corpus: Sequence[str], vocab_size: int = 1024, template: str = "phi3_chat") -> PreTrainedTokenizerBase:  # noqa: N802
+def TrainedTokenizer(*, path: str, corpus: Sequence[str], vocab_size: int = 1024, template: str = "phi3_chat") -> PreTrainedTokenizerBase:
     """A byte-level BPE tokenizer built from annotation files, once: later runs load it from `path`, so ids never shift.
 
     Args:
@@ -61,7 +61,10 @@ def _train(texts: list[str], vocab_size: int, template: str) -> PreTrainedTokeni
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     core.train_from_iterator(
-        texts, BpeTrainer(vocab_size=vocab_size, special_tokens=[PAD, END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+        texts,
+        BpeTrainer(
+            vocab_size=vocab_size, special_tokens=[PAD, END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        ),
     )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token=PAD, eos_token=END)
     tokenizer.add_special_tokens({"additional_special_tokens": list(get_template(template).control_tokens)})
@@ -75,9 +78,14 @@ def _texts(corpus: Sequence[str]) -> Iterator[str]:
     for name in corpus:
         path = Path(name)
         if not path.is_file():
-            raise DataError(f"tokenizer corpus {path} does not exist; without it the vocabulary would miss its words. Make the data first or correct the path.")
+            raise DataError(
+                f"tokenizer corpus {path} does not exist; without it the vocabulary would miss its words. "
+                "Make the data first or correct the path."
+            )
         content = path.read_text(encoding="utf-8")
-        for entry in (json.loads(line) for line in content.splitlines() if line.strip()) if path.suffix == ".jsonl" else [json.loads(content)]:
+        for entry in (
+            (json.loads(line) for line in content.splitlines() if line.strip()) if path.suffix == ".jsonl" else [json.loads(content)]
+        ):
             yield from _language(entry, taken=False)
 
 

@@ -31,7 +31,8 @@ class Progress:
         self._bar = self._make_bar() if visible and sys.stderr.isatty() else None
 
     def _make_bar(self) -> Bar:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+        rate = TextColumn("{task.fields[rate]}")
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
         bar = Bar(*columns, console=Console(stderr=True))
         bar.add_task(self.what, total=self.total, rate="")
         return bar

@@ -5,13 +5,20 @@ landcover_images = dict(
     multispectral=dict(root="{{$TILES_ROOT:../shared/tiles}}/S2L2A", pattern="{stem}.tif", sensor="sentinel2_l2a"),
     sar=dict(root="{{$TILES_ROOT:../shared/tiles}}/S1RTC", pattern="{stem}.tif", sensor="sentinel1_rtc"),
 )
-one_phrase = dict(type="ComposeReferring", num_expressions=1, templates=["Please segment {phrase} in this image."], answers=["Sure, [SEG]."])
+one_phrase = dict(
+    type="ComposeReferring", num_expressions=1, templates=["Please segment {phrase}."], answers=["<p>{phrase}</p>[SEG]"]
+)
 evaluation = dict(
     batch_size=8,
     max_new_tokens=24,
     settings=dict(optical=["multispectral"], sar=["sar"], fused=["multispectral", "sar"]),
     datasets=[
-        dict(type="ReferringJsonlDataset", annotations="{{$LANDCOVER_ROOT:data/landcover}}/train/referring.jsonl", images=landcover_images, transforms=[one_phrase]),
+        dict(
+            type="ReferringJsonlDataset",
+            annotations="{{$LANDCOVER_ROOT:data/landcover}}/train/referring.jsonl",
+            images=landcover_images,
+            transforms=[one_phrase],
+        ),
         dict(type="EarthMindBenchDataset", annotations="{{$LANDCOVER_ROOT:data/landcover}}/train/mcq.json", images=landcover_images),
     ],
 )

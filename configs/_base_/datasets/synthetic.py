@@ -8,13 +8,20 @@ test_images = dict(
     multispectral=dict(root="{{$SYNTHETIC_ROOT:data/synthetic}}/test/multispectral", pattern="{stem}.tif", sensor="sentinel2_l2a"),
     sar=dict(root="{{$SYNTHETIC_ROOT:data/synthetic}}/test/sar", pattern="{stem}.tif", sensor="sentinel1_grd"),
 )
-one_phrase = dict(type="ComposeReferring", num_expressions=1, templates=["Please segment {phrase} in this image."], answers=["Sure, [SEG]."])
+one_phrase = dict(
+    type="ComposeReferring", num_expressions=1, templates=["Please segment {phrase}."], answers=["<p>{phrase}</p>[SEG]"]
+)
 evaluation = dict(
     batch_size=32,
     max_new_tokens=24,
     settings=dict(optical=["multispectral"], sar=["sar"], fused=["multispectral", "sar"]),
     datasets=[
-        dict(type="ReferringJsonlDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/test/referring.jsonl", images=test_images, transforms=[one_phrase]),
+        dict(
+            type="ReferringJsonlDataset",
+            annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/test/referring.jsonl",
+            images=test_images,
+            transforms=[one_phrase],
+        ),
         dict(type="EarthMindBenchDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/test/mcq.json", images=test_images),
         dict(type="LlavaDataset", annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/test/vqa.json", images=test_images),
     ],

@@ -51,6 +51,7 @@ task = dict(
             initializer_range=0.1,
         ),
         fusion="mutual_attention",
+        initializer_range=0.07,
         grounding_fusion="gated",
     ),
     processor=dict(

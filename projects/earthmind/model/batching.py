@@ -23,7 +23,9 @@ def pack_rows(lengths: Sequence[int], row_length: int | None) -> list[list[int]]
     for index in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
         length = lengths[index]
         if length > row_length:
-            raise ValueError(f"sample {index} of the batch has {length} tokens, a row takes {row_length}; raise row_length or lower max_length.")
+            raise ValueError(
+                f"sample {index} of the batch has {length} tokens, a row takes {row_length}; raise row_length or lower max_length."
+            )
         row = next((number for number, space in enumerate(free) if space >= length), None)
         if row is None:
             rows.append([])
@@ -34,7 +36,9 @@ def pack_rows(lengths: Sequence[int], row_length: int | None) -> list[list[int]]
     return rows
 
 
-def collate(samples: Sequence[Mapping[str, Any]], *, pad_token_id: int, row_length: int | None = None, left_pad: bool = False) -> dict[str, Any]:
+def collate(
+    samples: Sequence[Mapping[str, Any]], *, pad_token_id: int, row_length: int | None = None, left_pad: bool = False
+) -> dict[str, Any]:
     """One batch of samples from `EarthMindProcessor.encode`.
 
     Args:
@@ -44,9 +48,9 @@ def collate(samples: Sequence[Mapping[str, Any]], *, pad_token_id: int, row_leng
         left_pad: fill in front (generation); an `attention_mask` comes with it.
 
     Returns:
-        input_ids, labels, position_ids (R, S); tiles (T, C, P, P) uint8; tile_group (2, T); tile_sample (T,); placeholder_index, vision_index (I,)
-        (flat token place <- flat vision token); label_index, label_target (M,), label_weight (M,) (1 / scored tokens of the sample
-        / samples); seg_index, seg_row (K,), seg_sample, seg_slot (K,), seg_columns (K, A) (-1 filled), seg_weight (K,);
+        input_ids, labels, position_ids (R, S); tiles (T, C, P, P) uint8; tile_group (2, T); tile_sample (T,); placeholder_index,
+        vision_index (I,) (flat token place <- flat vision token); label_index, label_target (M,), label_weight (M,)
+        (1 / scored tokens of the sample / samples); seg_index, seg_row (K,), seg_sample, seg_slot (K,), seg_columns (K, A) (-1 filled), seg_weight (K,);
         masks (K, S, S) uint8; grounding_images (G, 3, S, S) uint8; grounding_owner (G,); num_slots, num_grounded, num_samples,
         num_tokens int; sample_ids, seg_counts, seg_seeds lists (the latter two per sample with masks).
     """
@@ -168,7 +172,10 @@ def _grounding(samples: Sequence[Mapping[str, Any]], layout: _Layout) -> dict[st
     batch["seg_slot"] = torch.cat([torch.arange(count) for count in counts])
     batch["seg_weight"] = torch.cat([torch.full((count,), 1.0 / max(count, 1) / len(samples)) for count in counts])
     batch["seg_columns"] = torch.cat(
-        [torch.nn.functional.pad(column, (0, most - len(column)), value=-1).expand(count, -1) for column, count in zip(columns, counts, strict=True)]
+        [
+            torch.nn.functional.pad(column, (0, most - len(column)), value=-1).expand(count, -1)
+            for column, count in zip(columns, counts, strict=True)
+        ]
     )
     batch["num_slots"] = max(counts)
     batch["seg_counts"] = [count for count in counts if count]

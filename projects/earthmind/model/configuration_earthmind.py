@@ -23,8 +23,10 @@ class EarthMindConfig(PretrainedConfig):
         fusion: "concat" or "mutual_attention".
         num_fusion_queries: learned queries of the mutual attention (published: 2).
         grounding_fusion: "first" (one grounding image a sample, as published) or "gated" (features of all sensors, mixed per place).
-        pixel_mean, pixel_std: per channel of the patch embedding, on a 0..1 scale. Defaults to ImageNet for three channels, 0.5 / 0.25 for further ones.
+        pixel_mean, pixel_std: per channel of the patch embedding, on a 0..1 scale. Defaults to ImageNet's for three channels,
+            0.5 and 0.25 for further ones.
         grounding_mean, grounding_std: the same for the SAM 2 image.
+        initializer_range: standard deviation of new weights of the parts that are EarthMind's own (projectors, gate); the others have theirs.
         image_token_id, seg_token_id: ids in the tokenizer that belongs to the model; None until it is known.
     """
 
@@ -48,6 +50,7 @@ class EarthMindConfig(PretrainedConfig):
         grounding_std: list[float] | None = None,
         image_token_id: int | None = None,
         seg_token_id: int | None = None,
+        initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
         self.vision_config = _as_config(vision_config, InternVLVisionConfig)
@@ -65,6 +68,7 @@ class EarthMindConfig(PretrainedConfig):
         self.grounding_std = list(grounding_std or IMAGENET_STD)
         self.image_token_id = image_token_id
         self.seg_token_id = seg_token_id
+        self.initializer_range = initializer_range
         kwargs.setdefault("tie_word_embeddings", getattr(self.text_config, "tie_word_embeddings", False))
         super().__init__(**kwargs)
 

@@ -17,7 +17,12 @@ def tile_grid(height: int, width: int, *, tile_size: int, min_tiles: int = 1, ma
     if min(height, width, tile_size, min_tiles) < 1 or max_tiles < min_tiles:
         raise ValueError(f"cannot tile {height} x {width} px into {min_tiles}..{max_tiles} tiles of {tile_size} px: all must be positive.")
     grids = sorted(
-        {(rows, columns) for rows in range(1, max_tiles + 1) for columns in range(1, max_tiles + 1) if min_tiles <= rows * columns <= max_tiles},
+        {
+            (rows, columns)
+            for rows in range(1, max_tiles + 1)
+            for columns in range(1, max_tiles + 1)
+            if min_tiles <= rows * columns <= max_tiles
+        },
         key=lambda grid: (grid[0] * grid[1], grid[1]),
     )
     aspect = width / height

@@ -123,7 +123,8 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if placeholder_index is None or vision_index is None or placeholder_index.shape != vision_index.shape:
             raise ValueError(
                 f"{0 if placeholder_index is None else len(placeholder_index)} placeholders in the text, "
-                f"{0 if vision_index is None else len(vision_index)} vision tokens to fill them; they must be equally many. Prepare the sample with EarthMindProcessor."
+                f"{0 if vision_index is None else len(vision_index)} vision tokens to fill them; they must be equally many. "
+                "Prepare the sample with EarthMindProcessor."
             )
         flat = embeddings.reshape(-1, embeddings.shape[-1])
         vision = tokens.reshape(-1, tokens.shape[-1])[vision_index]
@@ -168,7 +169,11 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         logits = self.get_output_embeddings()(kept)
         loss = None if labels is None else self.loss_function(logits=logits, labels=labels, vocab_size=logits.shape[-1])
         return CausalLMOutputWithPast(
-            loss=loss, logits=logits, past_key_values=outputs.past_key_values, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
         )
 
     @torch.no_grad()
@@ -197,7 +202,15 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return super().generate(prompt, **kwargs)
 
     @torch.no_grad()
-    def answer(self, batch: dict[str, Any], processor: EarthMindProcessor, *, sizes: Sequence[tuple[int, int]], max_new_tokens: int = 256, **kwargs: Any) -> list[Answer]:
+    def answer(
+        self,
+        batch: dict[str, Any],
+        processor: EarthMindProcessor,
+        *,
+        sizes: Sequence[tuple[int, int]],
+        max_new_tokens: int = 256,
+        **kwargs: Any,
+    ) -> list[Answer]:
         """Answers and masks of a left-padded batch from `processor.collate(..., left_pad=True)`.
 
         Args:
@@ -210,9 +223,15 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         for name in ("num_beams", "num_return_sequences"):
             if kwargs.get(name, 1) != 1:
-                raise ValueError(f"{name}={kwargs[name]}: masks belong to one answer a sample. Leave it at 1, or call generate for text alone.")
+                raise ValueError(
+                    f"{name}={kwargs[name]}: masks belong to one answer a sample. Leave it at 1, or call generate for text alone."
+                )
         inputs = {key: value.to(self.device) for key, value in batch.items() if isinstance(value, Tensor)}
-        given = {key: inputs[key] for key in ("input_ids", "attention_mask", "tiles", "tile_group", "placeholder_index", "vision_index") if key in inputs}
+        given = {
+            key: inputs[key]
+            for key in ("input_ids", "attention_mask", "tiles", "tile_group", "placeholder_index", "vision_index")
+            if key in inputs
+        }
         self._seg_states = states = _SegStates(processor.seg_token_id, given["input_ids"].shape[0])
         settings = {"do_sample": False, **processor.stop_settings(), **kwargs}
         try:
@@ -224,7 +243,9 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         logits = self._draw_answers(states.rows, inputs, batch)
         empty = torch.zeros(0, 1, 1)
         return [
-            Answer(processor.decode_answer(text), processor.post_process_masks(mask, size) if len(mask) else np.zeros((0, *size), bool), mask)
+            Answer(
+                processor.decode_answer(text), processor.post_process_masks(mask, size) if len(mask) else np.zeros((0, *size), bool), mask
+            )
             for text, mask, size in zip(texts, [logits.get(row, empty) for row in range(len(texts))], sizes, strict=True)
         ]
 
@@ -256,7 +277,9 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise ValueError("this model was not loaded from a folder, so no processor was saved beside it. Hand one in as processor=...")
         return EarthMindProcessor.from_pretrained(self.name_or_path, config=self.config)
 
-    def predict(self, images: dict[str, Any], text: str, *, processor: EarthMindProcessor | None = None, max_new_tokens: int = 256) -> Answer:
+    def predict(
+        self, images: dict[str, Any], text: str, *, processor: EarthMindProcessor | None = None, max_new_tokens: int = 256
+    ) -> Answer:
         """Answer one question about one set of images; masks come on the pixel grid of the image they are drawn on.
 
         Args:
@@ -275,9 +298,13 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """The published single-image call: {"prediction": text, "prediction_masks": [(1, H, W) bool, ...]}."""
         return self._published({} if image is None else {"rgb": image}, text, tokenizer, kwargs)
 
-    def predict_forward_multi(self, image: Any = None, rgb_image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any) -> dict[str, Any]:
+    def predict_forward_multi(
+        self, image: Any = None, rgb_image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any
+    ) -> dict[str, Any]:
         """The published SAR + RGB call; returns what `predict_forward` returns."""
-        return self._published({name: picture for name, picture in (("rgb", rgb_image), ("sar", image)) if picture is not None}, text, tokenizer, kwargs)
+        return self._published(
+            {name: picture for name, picture in (("rgb", rgb_image), ("sar", image)) if picture is not None}, text, tokenizer, kwargs
+        )
 
     def _published(self, images: dict[str, Any], text: str, tokenizer: Any, settings: dict[str, Any]) -> dict[str, Any]:
         unknown = sorted(set(settings) - {"max_new_tokens"})
@@ -285,7 +312,8 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise TypeError(f"arguments {unknown} are not supported; choices: image, rgb_image, text, tokenizer, max_new_tokens.")
         if tokenizer is not None and len(tokenizer) != len(self.processor.tokenizer):
             raise ValueError(
-                f"the tokenizer has {len(tokenizer)} tokens, the one saved with the model {len(self.processor.tokenizer)}: ids would mean other words. "
+                f"the tokenizer has {len(tokenizer)} tokens, the one saved with the model {len(self.processor.tokenizer)}: "
+                "ids would mean other words. "
                 "Load it from the model's own folder."
             )
         answer = self.predict(images, text, **settings)

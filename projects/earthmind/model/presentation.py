@@ -123,14 +123,16 @@ def _layer(entry: str, scene: SceneLike) -> np.ndarray:
     if entry.startswith(RATIO):
         first, second = entry.removeprefix(RATIO).split("/")
         difference = _band(first, scene) - _band(second, scene)
-        return difference if scene.unit.endswith("_db") else _band(first, scene) / np.maximum(_band(second, scene), np.finfo(np.float32).tiny)
+        return (
+            difference if scene.unit.endswith("_db") else _band(first, scene) / np.maximum(_band(second, scene), np.finfo(np.float32).tiny)
+        )
     return _band(entry, scene)
 
 
 def _band(name: str, scene: SceneLike) -> np.ndarray:
     if name not in scene.bands:
         raise ValueError(
-            f"band {name} is missing: the scene has {', '.join(scene.bands)}. Give a file with this band or change the presentation's views."
+            f"band {name} is missing: the scene has {', '.join(scene.bands)}. Give a file with it or change the presentation's views."
         )
     return scene.pixels[list(scene.bands).index(name)]
 

@@ -1,6 +1,5 @@
 """Images and text -> model inputs; the same object serves training, prediction and the Hugging Face pipelines."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,23 +9,12 @@ from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature, ProcessorMixin
 
-from .batching import IGNORE, collate
-from .image_tiling import cut_tiles, resize, tile_grid
-from .presentation import SceneLike, as_scene, grounding_image, present
-from .prompting import (
-    IMAGE_END,
-    IMAGE_PLACEHOLDER,
-    IMAGE_START,
-    IMAGE_TOKEN,
-    REGION_END,
-    REGION_PLACEHOLDER,
-    REGION_START,
-    SEG_TOKEN,
-    Piece,
-    get_template,
-    jinja_template,
-    render,
-)
+from .batching import collate
+from .image_tiling import resize
+from .presentation import SceneLike, as_scene, grounding_image
+from .prompting import IMAGE_PLACEHOLDER, IMAGE_TOKEN, SEG_TOKEN, Piece, get_template, jinja_template, render
+from .text_splicing import TextSplicer
+from .vision_layout import SampleError, TilingRule, VisionLayout, lay_out
 
 MODALITIES = ("rgb", "multispectral", "sar")
 PUBLISHED_ORDER = ("sar", "rgb")
@@ -38,13 +26,6 @@ DEFAULT_PRESENTATION = {
     "multispectral": {"views": [["B04", "B03", "B02"]], "stretch": {"method": "percentile", "low": 2, "high": 98}},
     "sar": {"views": [["VV", "VH", "zero"]], "stretch": {"method": "percentile", "low": 2, "high": 98}},
 }
-KNOWN_TEXTS = 4096
-"""Most pieces of text whose ids are remembered: template parts and questions come back all the time."""
-_SLOTS = re.compile(f"({re.escape(IMAGE_PLACEHOLDER)}|{re.escape(REGION_PLACEHOLDER)})")
-
-
-class SampleError(ValueError):
-    """Text, images, regions and masks of one sample do not fit together."""
 
 
 class SampleTooLongError(SampleError):
@@ -94,11 +75,14 @@ class EarthMindProcessor(ProcessorMixin):
         self.grounding_size, self.grounding, self.grounding_order = grounding_size, grounding, tuple(grounding_order)
         self._check_choices()
         super().__init__(tokenizer, chat_template=chat_template or jinja_template(get_template(template)))
-        self._known_texts: dict[tuple[str, bool], list[int]] = {}
         self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
+        self._splicer = TextSplicer(tokenizer, self._ids[IMAGE_TOKEN])
 
     def _check_choices(self) -> None:
-        for name, value, choices in (("token_order", self.token_order, ("place", "modality")), ("grounding", self.grounding, ("first", "all"))):
+        for name, value, choices in (
+            ("token_order", self.token_order, ("place", "modality")),
+            ("grounding", self.grounding, ("first", "all")),
+        ):
             if value not in choices:
                 raise ValueError(f"{name}='{value}' is unknown; choices: {', '.join(choices)}.")
         unknown = sorted({*self.presentation, *self.grounding_order} - set(MODALITIES))
@@ -170,24 +154,40 @@ class EarthMindProcessor(ProcessorMixin):
             SampleError: counts or sizes disagree. SampleTooLongError: more than `max_length` tokens.
         """
         scenes = self._scenes(images, sample_id)
-        tiles, group, streams = self._tiles(scenes)
-        region_cells = [self._cells(region, scenes, sample_id) for region in regions]
-        blocks = self._blocks(streams, len(tiles), region_cells)
-        text = self._tokenise(turns, blocks, len(region_cells), for_generation, sample_id)
-        if max_length is not None and len(text["input_ids"]) > max_length:
+        for mask, what in [*((region, "region") for region in regions), *((mask, "mask") for mask in masks or ())]:
+            _check_size(mask, scenes, sample_id, what)
+        pieces = render(turns, get_template(self.template), add_generation_prompt=for_generation)
+        sample = self._assemble(scenes, pieces, regions, sample_id)
+        if max_length is not None and len(sample["input_ids"]) > max_length:
             raise SampleTooLongError(
-                f"{sample_id}: {len(text['input_ids'])} tokens ({len(tiles)} tiles of {self._tokens_per_tile} vision tokens), at most {max_length} "
-                "are allowed; nothing was cut. Raise max_length or lower max_tiles."
+                f"{sample_id}: {len(sample['input_ids'])} tokens ({len(sample['tiles'])} tiles of {sample['tokens_per_tile']} vision "
+                f"tokens), at most {max_length} are allowed; nothing was cut. Raise max_length or lower max_tiles."
             )
-        sample = {"sample_id": sample_id, "tiles": tiles, "tile_group": group, "tokens_per_tile": self._tokens_per_tile, **text}
-        sample["placeholder_index"] = (text["input_ids"] == self.image_token_id).nonzero().flatten()
-        sample["seg_places"] = (text["input_ids"] == self.seg_token_id).nonzero().flatten()
-        sample["attention_columns"] = self._last_place_columns(sample, blocks, len(streams))
-        wanted = with_grounding and bool(scenes) and (masks is None or len(masks) > 0)
-        sample["grounding_images"] = self._grounding_images(scenes) if wanted else torch.zeros(0, 3, 1, 1, dtype=torch.uint8)
+        if with_grounding and scenes and (masks is None or len(masks) > 0):
+            sample["grounding_images"] = self._grounding_images(scenes)
         if masks is not None:
-            sample["masks"] = self._mask_stack(masks, scenes, len(sample["seg_places"]), sample_id)
+            sample["masks"] = self._mask_stack(masks, len(sample["seg_places"]), sample_id)
         return sample
+
+    def _assemble(
+        self, scenes: Mapping[str, SceneLike], pieces: Sequence[Piece], regions: Sequence[np.ndarray], sample_id: str
+    ) -> dict[str, Any]:
+        """A sample without grounding image and masks."""
+        layout = lay_out(scenes, self._rule)
+        runs = [layout.region_tokens(region, self._rule, sample_id) for region in regions]
+        sample = self._splicer.splice(pieces, layout.blocks, runs, sample_id=sample_id)
+        ids = sample["input_ids"]
+        return {
+            **sample,
+            "sample_id": sample_id,
+            "tiles": layout.tiles,
+            "tile_group": layout.tile_group,
+            "tokens_per_tile": self._rule.tokens_per_tile,
+            "placeholder_index": (ids == self.image_token_id).nonzero().flatten(),
+            "seg_places": (ids == self.seg_token_id).nonzero().flatten(),
+            "attention_columns": _whole_image_columns(layout, ids == self.image_token_id, sample),
+            "grounding_images": torch.zeros(0, 3, 1, 1, dtype=torch.uint8),
+        }
 
     def collate(self, samples: Sequence[Mapping[str, Any]], *, row_length: int | None = None, left_pad: bool = False) -> dict[str, Any]:
         """One batch of encoded samples; see `batching.collate`."""
@@ -209,7 +209,8 @@ class EarthMindProcessor(ProcessorMixin):
         """Inputs of `generate` for prompts already in the chat format (what `apply_chat_template` and the pipelines hand in).
 
         Args:
-            images: one image, a list, or a list of lists, one a prompt. One image is RGB, two are SAR and RGB; a mapping names its modalities.
+            images: one image, a list, or a list of lists, one a prompt. One image is RGB, two are SAR and RGB; a mapping
+                names its modalities.
             text: prompt or prompts, each with `<image>` where its images belong.
             videos, audio: always None; chat templates hand them in.
             modalities: names of a prompt's images, in order, where the rule above does not fit.
@@ -225,7 +226,11 @@ class EarthMindProcessor(ProcessorMixin):
         for prompt, pictures in zip(prompts, per_prompt, strict=True):
             named = pictures if isinstance(pictures, Mapping) else _name_images(pictures, modalities)
             first, *others = prompt.split(IMAGE_PLACEHOLDER)
-            whole = first + (IMAGE_PLACEHOLDER if named and others else "") + "".join(part.lstrip("\n") if number else part for number, part in enumerate(others))
+            whole = (
+                first
+                + (IMAGE_PLACEHOLDER if named and others else "")
+                + "".join(part.lstrip("\n") if number else part for number, part in enumerate(others))
+            )
             samples.append(self._encode_prompt(named, whole, with_grounding))
         batch = self.collate(samples, left_pad=True)
         keep = ("input_ids", "attention_mask", "tiles", "tile_group", "placeholder_index", "vision_index")
@@ -237,16 +242,12 @@ class EarthMindProcessor(ProcessorMixin):
             start = get_template(self.template).user_start
             place = prompt.index(start) + len(start) if start in prompt else 0
             prompt = f"{prompt[:place]}{IMAGE_PLACEHOLDER}\n{prompt[place:]}"
-        return self._encode_pieces(images, [Piece(prompt, True, False)], with_grounding)
-
-    def _encode_pieces(self, images: Mapping[str, Any], pieces: list[Piece], with_grounding: bool) -> dict[str, Any]:
         scenes = self._scenes(images, "prompt")
-        tiles, group, streams = self._tiles(scenes)
-        blocks = self._blocks(streams, len(tiles), [])
-        sample = {"tiles": tiles, "tile_group": group, "tokens_per_tile": self._tokens_per_tile, **self._splice(pieces, blocks, 0, "prompt")}
-        sample["placeholder_index"] = (sample["input_ids"] == self.image_token_id).nonzero().flatten()
+        sample = self._assemble(scenes, [Piece(prompt, True, False)], (), "prompt")
+        # a [SEG] in a prompt is an earlier turn's, already drawn
         sample["seg_places"] = torch.zeros(0, dtype=torch.long)
-        sample["grounding_images"] = self._grounding_images(scenes) if with_grounding and scenes else torch.zeros(0, 3, 1, 1, dtype=torch.uint8)
+        if with_grounding and scenes:
+            sample["grounding_images"] = self._grounding_images(scenes)
         return sample
 
     def post_process_masks(self, logits: Tensor, size: tuple[int, int]) -> np.ndarray:
@@ -256,148 +257,32 @@ class EarthMindProcessor(ProcessorMixin):
 
     def decode_answer(self, token_ids: Tensor) -> str:
         """The answer's text with [SEG] and phrase marks kept, without the end mark and padding."""
-        text = self.tokenizer.decode([number for number in token_ids.tolist() if number != self.tokenizer.pad_token_id], skip_special_tokens=False)
+        text = self.tokenizer.decode(
+            [number for number in token_ids.tolist() if number != self.tokenizer.pad_token_id], skip_special_tokens=False
+        )
         text = text.split(self.end_of_turn)[0]
         if self.tokenizer.eos_token:
             text = text.split(self.tokenizer.eos_token)[0]
         return text.strip()
 
     @property
-    def _tokens_per_tile(self) -> int:
-        return self.tile_tokens[0] * self.tile_tokens[1]
+    def _rule(self) -> TilingRule:
+        return TilingRule(
+            tile_size=self.tile_size,
+            min_tiles=self.min_tiles,
+            max_tiles=self.max_tiles,
+            use_thumbnail=self.use_thumbnail,
+            tile_tokens=(self.tile_tokens[0], self.tile_tokens[1]),
+            num_channels=self.num_channels,
+            token_order=self.token_order,
+            presentation=self.presentation,
+        )
 
     def _scenes(self, images: Mapping[str, Any], sample_id: str) -> dict[str, SceneLike]:
         unknown = sorted(set(images) - set(MODALITIES))
         if unknown:
             raise SampleError(f"{sample_id}: modalities {unknown} are unknown; choices: {', '.join(MODALITIES)}.")
         return {name: as_scene(images[name]) for name in self.modality_order if name in images}
-
-    def _tiles(self, scenes: Mapping[str, SceneLike]) -> tuple[Tensor, Tensor, list[str]]:
-        """Tiles place by place (all views of all sensors of a place, then the next), their groups, and the modality of each view."""
-        if not scenes:
-            return torch.zeros(0, self.num_channels, 1, 1, dtype=torch.uint8), torch.zeros(2, 0, dtype=torch.long), []
-        height, width = max((scene.pixels.shape[1:] for scene in scenes.values()), key=lambda size: size[0] * size[1])
-        grid = tile_grid(height, width, tile_size=self.tile_size, min_tiles=self.min_tiles, max_tiles=self.max_tiles)
-        streams, cut = [], []
-        for name, scene in scenes.items():
-            for view in present(scene, self.presentation[name], num_channels=self.num_channels):
-                streams.append(name)
-                cut.append(cut_tiles(view, grid, tile_size=self.tile_size, use_thumbnail=self.use_thumbnail))
-        stacked = np.stack(cut, axis=1)
-        places, views = stacked.shape[:2]
-        names = list(dict.fromkeys(streams))
-        kind = torch.tensor([names.index(name) for name in streams])
-        place = torch.arange(places)[:, None].expand(places, views)
-        group = torch.stack([place.reshape(-1), (place * len(names) + kind).reshape(-1)])
-        return torch.from_numpy(stacked.reshape(-1, *stacked.shape[2:]).copy()), group, streams
-
-    def _blocks(self, streams: list[str], num_tiles: int, regions: list[Tensor]) -> dict[str, Any]:
-        """Vision tokens in the order their placeholders stand in the text.
-
-        `images` [(name, index)], `regions` [index], and `last`: those of the place that shows the whole image (thumbnail or only tile),
-        view by view, none where no place does.
-        """
-        size, views = self._tokens_per_tile, len(streams)
-        index = torch.arange(num_tiles * size).view(-1, size)
-        if not num_tiles:
-            return {"images": [], "regions": []}
-        by_view = index.view(-1, views, size)
-        if self.token_order == "place":
-            images = [("", index.reshape(-1))]
-        else:
-            names = list(dict.fromkeys(streams))
-            images = [(name, by_view[:, [number for number, stream in enumerate(streams) if stream == name]].reshape(-1)) for name in names]
-        whole = num_tiles == views or self.use_thumbnail
-        if regions and not whole:
-            raise SampleError(
-                f"regions are read from the thumbnail, but the image was cut into {num_tiles // views} tiles and use_thumbnail=False "
-                "leaves it out; they would point at one tile. Set use_thumbnail=True or max_tiles=1."
-            )
-        last = by_view[-1] if whole else by_view[-1, :, :0]
-        return {"images": images, "regions": [last[:, cells].reshape(-1) for cells in regions], "last": last.reshape(-1)}
-
-    def _tokenise(self, turns: Sequence[tuple[str, str]], blocks: dict[str, Any], num_regions: int, for_generation: bool, sample_id: str) -> dict[str, Tensor]:
-        pieces = render(turns, get_template(self.template), add_generation_prompt=for_generation)
-        return self._splice(pieces, blocks, num_regions, sample_id)
-
-    def _splice(self, pieces: list[Piece], blocks: dict[str, Any], num_regions: int, sample_id: str) -> dict[str, Tensor]:
-        """Token ids and labels; vision placeholders are put in as ids, never tokenised as text."""
-        ids: list[int] = []
-        labels: list[int] = []
-        order: list[Tensor] = []
-        image_start = 0
-        found = {IMAGE_PLACEHOLDER: 0, REGION_PLACEHOLDER: 0}
-        regions = iter(blocks["regions"])
-        for piece in pieces:
-            for part in [piece.text] if piece.scored else _SLOTS.split(piece.text):
-                if part in found and not piece.scored:
-                    found[part] += 1
-                    if part == IMAGE_PLACEHOLDER:
-                        image_start = sum(len(index) for index in order)
-                    new, used = self._image_run(blocks) if part == IMAGE_PLACEHOLDER else self._region_run(next(regions, None))
-                    order += used
-                else:
-                    new = self._text_ids(part, piece.trusted)
-                ids += new
-                labels += new if piece.scored else [IGNORE] * len(new)
-        wanted_images = int(bool(blocks["images"]))
-        if found[IMAGE_PLACEHOLDER] != wanted_images or found[REGION_PLACEHOLDER] != num_regions:
-            raise SampleError(
-                f"{sample_id}: the user text holds {found[IMAGE_PLACEHOLDER]} {IMAGE_PLACEHOLDER} and {found[REGION_PLACEHOLDER]} {REGION_PLACEHOLDER}, "
-                f"but there are {len(blocks['images'])} image blocks (one {IMAGE_PLACEHOLDER} stands for all) and {num_regions} regions; "
-                "answers would be learnt from the wrong place. Correct the text or the images."
-            )
-        vision = torch.cat(order) if order else torch.zeros(0, dtype=torch.long)
-        if ids.count(self.image_token_id) != len(vision):
-            raise SampleError(
-                f"{sample_id}: the text itself holds {IMAGE_TOKEN}, which stands for vision tokens alone; they could not be told apart. "
-                f"Write {IMAGE_PLACEHOLDER} where the images belong."
-            )
-        return {
-            "input_ids": torch.tensor(ids, dtype=torch.long),
-            "labels": torch.tensor(labels, dtype=torch.long),
-            "vision_index": vision,
-            "image_start": image_start,
-        }
-
-    def _text_ids(self, text: str, trusted: bool) -> list[int]:
-        # user text cannot smuggle in [SEG] or chat marks: without trust, special tokens are split into plain pieces
-        key = (text, trusted)
-        if key not in self._known_texts:
-            if len(self._known_texts) >= KNOWN_TEXTS:
-                self._known_texts.clear()
-            self._known_texts[key] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not trusted).input_ids if text else []
-        return list(self._known_texts[key])
-
-    def _image_run(self, blocks: dict[str, Any]) -> tuple[list[int], list[Tensor]]:
-        ids: list[int] = []
-        for name, index in blocks["images"]:
-            label = f"{name}: " if name else ""
-            ids += self._text_ids(label + IMAGE_START, True) + [self.image_token_id] * len(index) + self._text_ids(IMAGE_END, True)
-        return ids, [index for _, index in blocks["images"]]
-
-    def _region_run(self, index: Tensor | None) -> tuple[list[int], list[Tensor]]:
-        if index is None:
-            return [], []
-        return self._text_ids(REGION_START, True) + [self.image_token_id] * len(index) + self._text_ids(REGION_END, True), [index]
-
-    def _cells(self, region: np.ndarray, scenes: Mapping[str, SceneLike], sample_id: str) -> Tensor:
-        """Token numbers of a tile (thumbnail or only tile) that the region touches; every region with area has at least one."""
-        self._check_size(region, scenes, sample_id, "region")
-        if not region.any():
-            raise SampleError(f"{sample_id}: a region mask is empty, so there is nothing to look at; remove the region or correct its mask.")
-        cells = torch.nn.functional.adaptive_max_pool2d(torch.from_numpy(region.astype(np.float32))[None], self.tile_tokens)
-        return cells.flatten().nonzero().flatten()
-
-    def _last_place_columns(self, sample: Mapping[str, Any], blocks: dict[str, Any], num_views: int) -> Tensor:
-        """Places in the text of the last tile place's tokens (thumbnail or only tile), view by view; for the attention loss."""
-        if not blocks["images"]:
-            return torch.zeros(0, dtype=torch.long)
-        start = sample["image_start"]
-        own = slice(start, start + sum(len(index) for _, index in blocks["images"]))
-        place_of = torch.full((int(sample["vision_index"].max()) + 1,), -1, dtype=torch.long)
-        place_of[sample["vision_index"][own]] = sample["placeholder_index"][own]
-        return place_of[blocks["last"]]
 
     def drawn_on(self, modalities: Collection[str]) -> list[str]:
         """Which of these modalities masks are drawn on; they lie on the pixel grid of the first."""
@@ -407,25 +292,39 @@ class EarthMindProcessor(ProcessorMixin):
     def _grounding_images(self, scenes: Mapping[str, SceneLike]) -> Tensor:
         chosen = self.drawn_on(scenes)
         size = (self.grounding_size, self.grounding_size)
-        pictures = [resize(grounding_image(scenes[name], self.presentation[name]), size, resample=Image.Resampling.BILINEAR) for name in chosen]
+        pictures = [
+            resize(grounding_image(scenes[name], self.presentation[name]), size, resample=Image.Resampling.BILINEAR) for name in chosen
+        ]
         return torch.from_numpy(np.stack(pictures).copy())
 
-    def _mask_stack(self, masks: Sequence[np.ndarray], scenes: Mapping[str, SceneLike], num_seg: int, sample_id: str) -> Tensor:
+    def _mask_stack(self, masks: Sequence[np.ndarray], num_seg: int, sample_id: str) -> Tensor:
         if len(masks) != num_seg:
             raise SampleError(
-                f"{sample_id}: the answers hold {num_seg} {SEG_TOKEN} but there are {len(masks)} masks; masks would be learnt for the wrong phrase. "
-                "Give one mask per token, in order."
+                f"{sample_id}: the answers hold {num_seg} {SEG_TOKEN} but there are {len(masks)} masks; masks would be learnt for the "
+                "wrong phrase. Give one mask per token, in order."
             )
-        for mask in masks:
-            self._check_size(mask, scenes, sample_id, "mask")
         size = (self.grounding_size, self.grounding_size)
         layers = [resize(mask.astype(np.uint8)[None], size, resample=Image.Resampling.NEAREST)[0] for mask in masks]
         return torch.from_numpy(np.stack(layers).copy()) if layers else torch.zeros(0, *size, dtype=torch.uint8)
 
-    def _check_size(self, mask: np.ndarray, scenes: Mapping[str, SceneLike], sample_id: str, what: str) -> None:
-        sizes = {scene.pixels.shape[1:] for scene in scenes.values()}
-        if mask.ndim != 2 or mask.shape not in sizes:
-            raise SampleError(f"{sample_id}: a {what} is {mask.shape} px but the images are {sorted(sizes)} px (height, width); they must agree.")
+
+def _whole_image_columns(layout: VisionLayout, is_placeholder: Tensor, sample: Mapping[str, Any]) -> Tensor:
+    """Places in the text of the tokens that show the whole image, view by view; for the attention loss."""
+    if not layout.blocks:
+        return torch.zeros(0, dtype=torch.long)
+    start = sample["image_start"]
+    own = slice(start, start + sum(len(index) for _, index in layout.blocks))
+    place_of = torch.zeros(int(sample["vision_index"].max()) + 1, dtype=torch.long)
+    place_of[sample["vision_index"][own]] = is_placeholder.nonzero().flatten()[own]
+    return place_of[layout.whole.reshape(-1)]
+
+
+def _check_size(mask: np.ndarray, scenes: Mapping[str, SceneLike], sample_id: str, what: str) -> None:
+    sizes = {scene.pixels.shape[1:] for scene in scenes.values()}
+    if mask.ndim != 2 or mask.shape not in sizes:
+        raise SampleError(
+            f"{sample_id}: a {what} is {mask.shape} px but the images are {sorted(sizes)} px (height, width); they must agree."
+        )
 
 
 def _images_per_prompt(images: Any, num_prompts: int) -> list[Any]:

@@ -94,9 +94,16 @@ def jinja_template(template: Template) -> str:
         "{% endfor %}{% endif %}"
     )
     return (
-        "{% for message in messages %}{% if message['role'] == 'user' %}{% if not loop.first %}{{ " + quoted(template.separator) + " }}{% endif %}"
+        "{% for message in messages %}{% if message['role'] == 'user' %}{% if not loop.first %}{{ "
+        + quoted(template.separator)
+        + " }}{% endif %}"
         "{{ " + quoted(template.user_start) + " }}" + content + "{{ " + quoted(template.user_end) + " }}"
-        "{% elif message['role'] == 'assistant' %}{{ " + quoted(template.assistant_start) + " }}" + content
-        + "{{ " + quoted(template.assistant_end) + " }}{% endif %}{% endfor %}"
+        "{% elif message['role'] == 'assistant' %}{{ "
+        + quoted(template.assistant_start)
+        + " }}"
+        + content
+        + "{{ "
+        + quoted(template.assistant_end)
+        + " }}{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}{{ " + quoted(template.assistant_start) + " }}{% endif %}"
     )

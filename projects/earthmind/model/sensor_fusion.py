@@ -1,14 +1,15 @@
 """Fusion of the sensors' vision tokens: each sensor's tokens are weighted by the other sensors' tokens at the same place."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 
-@dataclass
-class FusedTokens:
+class FusedTokens(NamedTuple):
     """What fusion gives. T tiles, N tokens a tile, D width.
+
+    A tuple, because ZeRO-3 finds the tensors of a module's output in tuples and dicts alone, and brings its parameters back by them.
 
     Attributes:
         tokens: (T, N, D) tokens after fusion, in tile order.

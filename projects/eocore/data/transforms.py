@@ -85,7 +85,7 @@ class ComposeReferring:
     Args:
         num_expressions: questions of one conversation; fewer where the record has fewer and they are not to repeat.
         templates: questions, each with `{phrase}` once; one is drawn for each.
-        answers: answers, each with [SEG] once; one is drawn for each.
+        answers: answers, each with [SEG] once; one is drawn for each. `{phrase}` in it becomes the phrase ("<p>{phrase}</p>[SEG]").
         absent_answers: answers to a phrase without a target.
         unique: draw different expressions, in random order. False = the published recipe: `num_expressions` draws with replacement.
         lower: write the phrase in lower case, as published for training.
@@ -132,8 +132,10 @@ class ComposeReferring:
         turns: list[Turn] = []
         for expression in chosen:
             prefix = self.prefix if record.images and not turns else ""
-            turns.append(Turn("user", prefix + _draw(self.templates, rng).replace("{phrase}", self._phrase(expression, record))))
-            turns.append(Turn("assistant", _draw(self.absent_answers if expression.mask is None else self.answers, rng)))
+            phrase = self._phrase(expression, record)
+            answer = _draw(self.absent_answers if expression.mask is None else self.answers, rng)
+            turns.append(Turn("user", prefix + _draw(self.templates, rng).replace("{phrase}", phrase)))
+            turns.append(Turn("assistant", answer.replace("{phrase}", phrase)))
         masks = tuple(expression.mask for expression in chosen if expression.mask is not None)
         return replace(record, turns=tuple(turns), masks=masks, expressions=chosen)
 

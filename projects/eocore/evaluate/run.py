@@ -117,7 +117,9 @@ def describe_unread(source: SampleSource, key: SampleKey, setting: str) -> Predi
     """The line of a record whose images cannot be read; without them its masks have no size and stay out."""
     record: Record = source.records[key.index]  # type: ignore[attr-defined]
     images = tuple(_image_id(ref) for ref in record.images.values()) or (record.sample_id,)
-    return Prediction(record.sample_id, record.task, images, setting, "", None, str(record.meta.get("answer", "")), dict(record.meta), (), ())
+    return Prediction(
+        record.sample_id, record.task, images, setting, "", None, str(record.meta.get("answer", "")), dict(record.meta), (), ()
+    )
 
 
 def _image_id(ref: ImageRef) -> str:

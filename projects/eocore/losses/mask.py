@@ -15,7 +15,9 @@ def _uncertainty(logits: Tensor) -> Tensor:
     return -logits.abs()
 
 
-def uncertain_points(logits: Tensor, num_points: int, *, seeds: Sequence[int], counts: Sequence[int], oversample: float = 3.0, importance: float = 0.75) -> Tensor:
+def uncertain_points(
+    logits: Tensor, num_points: int, *, seeds: Sequence[int], counts: Sequence[int], oversample: float = 3.0, importance: float = 0.75
+) -> Tensor:
     """Places (K, P, 2) in 0..1 (x, y) where the loss of each mask is taken: PointRend's sampling (arXiv 1912.08193, section 3.1).
 
     Args:
@@ -32,7 +34,11 @@ def uncertain_points(logits: Tensor, num_points: int, *, seeds: Sequence[int], c
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             # the sampling does not use the loss object it is a method of
-            chosen.append(Mask2FormerLoss.sample_points_using_uncertainty(None, group[:, None].float(), _uncertainty, num_points, oversample, importance))
+            chosen.append(
+                Mask2FormerLoss.sample_points_using_uncertainty(
+                    None, group[:, None].float(), _uncertainty, num_points, oversample, importance
+                )
+            )
     return torch.cat(chosen)
 
 

@@ -41,7 +41,7 @@ class Scene:
         if self.pixels.ndim != 3 or self.pixels.dtype != np.float32:
             raise DataError(f"{self.path}: a scene holds (C, H, W) float32, found {self.pixels.shape} {self.pixels.dtype}.")
         if len(self.bands) != self.pixels.shape[0]:
-            raise BandError(f"{self.path}: {self.pixels.shape[0]} layers but {len(self.bands)} band names {self.bands}; give one name a layer.")
+            raise BandError(f"{self.path}: {self.pixels.shape[0]} layers but {len(self.bands)} band names {self.bands}; give one a layer.")
 
     @property
     def size(self) -> tuple[int, int]:

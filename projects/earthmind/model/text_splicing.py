@@ -1,0 +1,117 @@
+"""Pieces of prompt -> token ids and labels, with vision placeholders put in as ids, never tokenised as text."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .batching import IGNORE
+from .prompting import IMAGE_END, IMAGE_PLACEHOLDER, IMAGE_START, IMAGE_TOKEN, REGION_END, REGION_PLACEHOLDER, REGION_START, Piece
+from .vision_layout import SampleError
+
+KNOWN_TEXTS = 4096
+"""Most pieces of text whose ids are remembered: template parts and questions come back all the time."""
+_SLOTS = re.compile(f"({re.escape(IMAGE_PLACEHOLDER)}|{re.escape(REGION_PLACEHOLDER)})")
+
+
+@dataclass
+class _Spliced:
+    ids: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    vision: list[Tensor] = field(default_factory=list)
+    image_start: int = 0
+    num_images: int = 0
+    num_regions: int = 0
+
+    def add(self, ids: Sequence[int], *, scored: bool) -> None:
+        self.ids += ids
+        self.labels += ids if scored else [IGNORE] * len(ids)
+
+
+class TextSplicer:
+    """Tokenises with one tokenizer.
+
+    Args:
+        tokenizer: holds the special tokens.
+        image_token_id: id of the placeholder a vision token replaces.
+    """
+
+    def __init__(self, tokenizer: Any, image_token_id: int) -> None:
+        self.tokenizer = tokenizer
+        self.image_token_id = image_token_id
+        self._known: dict[tuple[str, bool], list[int]] = {}
+
+    def splice(
+        self, pieces: Sequence[Piece], blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor], *, sample_id: str
+    ) -> dict[str, Any]:
+        """Tokens of a conversation.
+
+        Args:
+            pieces: from `prompting.render`.
+            blocks: (name, vision token numbers) that together replace the one `<image>`.
+            regions: vision token numbers of each `<region>`, in order.
+            sample_id: for messages.
+
+        Returns:
+            input_ids, labels (L,); vision_index (I,), the vision token of each placeholder; image_start, how many of them (of regions)
+            stand before the image's own.
+
+        Raises:
+            SampleError: placeholders and images or regions are not equally many.
+        """
+        spliced = _Spliced()
+        for piece in pieces:
+            for part in [piece.text] if piece.scored else _SLOTS.split(piece.text):
+                self._add(spliced, part, piece, blocks, regions)
+        _check_counts(spliced, blocks, regions, sample_id)
+        vision = torch.cat(spliced.vision) if spliced.vision else torch.zeros(0, dtype=torch.long)
+        if spliced.ids.count(self.image_token_id) != len(vision):
+            raise SampleError(
+                f"{sample_id}: the text itself holds {IMAGE_TOKEN}, which stands for vision tokens alone; they could not be told apart. "
+                f"Write {IMAGE_PLACEHOLDER} where the images belong."
+            )
+        return {
+            "input_ids": torch.tensor(spliced.ids, dtype=torch.long),
+            "labels": torch.tensor(spliced.labels, dtype=torch.long),
+            "vision_index": vision,
+            "image_start": spliced.image_start,
+        }
+
+    def _add(self, spliced: _Spliced, part: str, piece: Piece, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor]) -> None:
+        if part == IMAGE_PLACEHOLDER and not piece.scored:
+            spliced.num_images += 1
+            spliced.image_start = sum(len(index) for index in spliced.vision)
+            for name, index in blocks:
+                self._add_run(spliced, (f"{name}: " if name else "") + IMAGE_START, index, IMAGE_END)
+        elif part == REGION_PLACEHOLDER and not piece.scored:
+            spliced.num_regions += 1
+            if spliced.num_regions <= len(regions):
+                self._add_run(spliced, REGION_START, regions[spliced.num_regions - 1], REGION_END)
+        else:
+            spliced.add(self.text_ids(part, trusted=piece.trusted), scored=piece.scored)
+
+    def _add_run(self, spliced: _Spliced, start: str, index: Tensor, end: str) -> None:
+        ids = self.text_ids(start, trusted=True) + [self.image_token_id] * len(index) + self.text_ids(end, trusted=True)
+        spliced.add(ids, scored=False)
+        spliced.vision.append(index)
+
+    def text_ids(self, text: str, *, trusted: bool) -> list[int]:
+        """Ids of plain text; without trust, special tokens in it are split, so that user text cannot smuggle in [SEG] or chat marks."""
+        key = (text, trusted)
+        if key not in self._known:
+            if len(self._known) >= KNOWN_TEXTS:
+                self._known.clear()
+            self._known[key] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not trusted).input_ids if text else []
+        return list(self._known[key])
+
+
+def _check_counts(spliced: _Spliced, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor], sample_id: str) -> None:
+    if spliced.num_images != int(bool(blocks)) or spliced.num_regions != len(regions):
+        raise SampleError(
+            f"{sample_id}: the user text holds {spliced.num_images} {IMAGE_PLACEHOLDER} and {spliced.num_regions} {REGION_PLACEHOLDER}, "
+            f"but there are {len(blocks)} image blocks (one {IMAGE_PLACEHOLDER} stands for all) and {len(regions)} regions; "
+            "answers would be learnt from the wrong place. Correct the text or the images."
+        )

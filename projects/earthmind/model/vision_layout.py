@@ -1,0 +1,106 @@
+"""Scenes of one sample -> tiles, and the order in which their vision tokens stand in the text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .image_tiling import cut_tiles, tile_grid
+from .presentation import SceneLike, present
+
+
+class SampleError(ValueError):
+    """Text, images, regions and masks of one sample do not fit together."""
+
+
+@dataclass(frozen=True)
+class TilingRule:
+    """How scenes become tiles and tokens; see `EarthMindProcessor` for the fields."""
+
+    tile_size: int
+    min_tiles: int
+    max_tiles: int
+    use_thumbnail: bool
+    tile_tokens: tuple[int, int]
+    num_channels: int
+    token_order: str
+    presentation: Mapping[str, Any]
+
+    @property
+    def tokens_per_tile(self) -> int:
+        """Vision tokens of one tile."""
+        return self.tile_tokens[0] * self.tile_tokens[1]
+
+
+@dataclass(frozen=True)
+class VisionLayout:
+    """What a sample shows. A place is one cell of the tile grid, or the thumbnail; a view is one presentation of one sensor.
+
+    Attributes:
+        tiles: (T, C, P, P) uint8, place by place, within a place view by view.
+        tile_group: (2, T) numbers of place, and of place and sensor.
+        blocks: (name, numbers of vision tokens) of each block of placeholders; the name is "" where one block holds all sensors.
+        whole: (views, N) numbers of the tokens of the place that shows the whole image (thumbnail or only tile); (views, 0) where no
+            place does.
+    """
+
+    tiles: Tensor
+    tile_group: Tensor
+    blocks: list[tuple[str, Tensor]] = field(default_factory=list)
+    whole: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long))
+
+    def region_tokens(self, region: np.ndarray, rule: TilingRule, sample_id: str) -> Tensor:
+        """Numbers of the tokens that a region (H, W) bool touches, view by view; every region with area has at least one.
+
+        Raises:
+            SampleError: the region is empty, or no place shows the whole image.
+        """
+        if not region.any():
+            raise SampleError(
+                f"{sample_id}: a region mask is empty, so there is nothing to look at; remove the region or correct its mask."
+            )
+        if not self.whole.numel():
+            raise SampleError(
+                f"{sample_id}: regions are read from the thumbnail, but the image was cut into tiles and use_thumbnail=False leaves it "
+                "out; they would point at one tile. Set use_thumbnail=True or max_tiles=1."
+            )
+        cells = torch.nn.functional.adaptive_max_pool2d(torch.from_numpy(region.astype(np.float32))[None], rule.tile_tokens)
+        return self.whole[:, cells.flatten().nonzero().flatten()].reshape(-1)
+
+
+def lay_out(scenes: Mapping[str, SceneLike], rule: TilingRule) -> VisionLayout:
+    """Tiles and token order of scenes, given in the order of their tokens. All sensors share one tile grid, the largest scene's."""
+    if not scenes:
+        return VisionLayout(torch.zeros(0, rule.num_channels, 1, 1, dtype=torch.uint8), torch.zeros(2, 0, dtype=torch.long))
+    height, width = max((scene.pixels.shape[1:] for scene in scenes.values()), key=lambda size: size[0] * size[1])
+    grid = tile_grid(height, width, tile_size=rule.tile_size, min_tiles=rule.min_tiles, max_tiles=rule.max_tiles)
+    streams, cut = [], []
+    for name, scene in scenes.items():
+        for view in present(scene, rule.presentation[name], num_channels=rule.num_channels):
+            streams.append(name)
+            cut.append(cut_tiles(view, grid, tile_size=rule.tile_size, use_thumbnail=rule.use_thumbnail))
+    stacked = np.stack(cut, axis=1)
+    tiles = torch.from_numpy(stacked.reshape(-1, *stacked.shape[2:]).copy())
+    tokens = torch.arange(len(tiles) * rule.tokens_per_tile).view(stacked.shape[0], len(streams), rule.tokens_per_tile)
+    shows_whole = len(tokens) == 1 or rule.use_thumbnail
+    return VisionLayout(
+        tiles, _group(streams, len(tokens)), _blocks(tokens, streams, rule), tokens[-1] if shows_whole else tokens[-1, :, :0]
+    )
+
+
+def _group(streams: Sequence[str], num_places: int) -> Tensor:
+    names = list(dict.fromkeys(streams))
+    kind = torch.tensor([names.index(name) for name in streams])
+    place = torch.arange(num_places)[:, None].expand(num_places, len(streams))
+    return torch.stack([place.reshape(-1), (place * len(names) + kind).reshape(-1)])
+
+
+def _blocks(tokens: Tensor, streams: Sequence[str], rule: TilingRule) -> list[tuple[str, Tensor]]:
+    """Blocks of token numbers (places, views, N) in the configured order."""
+    if rule.token_order == "place":
+        return [("", tokens.reshape(-1))]
+    names = list(dict.fromkeys(streams))
+    return [(name, tokens[:, [number for number, stream in enumerate(streams) if stream == name]].reshape(-1)) for name in names]
