@@ -1,8 +1,11 @@
 """Answers and masks: of one question, of several in a batch, of the published calls, and of files."""
 
+import importlib.util
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -146,8 +149,6 @@ def test_model_that_was_not_loaded_names_the_missing_processor(tiny: Any) -> Non
 @pytest.fixture(scope="module")
 def folder(make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny converted model that answers [SEG] whatever it is asked."""
-    from types import SimpleNamespace
-
     from earthmind.export import pack
     from eocore.export.hf import write_checkpoint
 
@@ -197,7 +198,7 @@ def test_answers_end_at_a_mark_of_several_tokens(make_tokenizer: Callable[..., A
     made = make_tiny()
     tokenizer = make_tokenizer(whole_marks=False)
     words = EarthMindProcessor(tokenizer, tile_size=32, tile_tokens=made.model.config.tile_grid, grounding_size=64, max_tiles=1)
-    task = type("Task", (), {"model": made.model, "processor": words})()
+    task = SimpleNamespace(model=made.model, processor=words)
     assert pack(task).auto_map == AUTO_MAP
     made.model.save_pretrained(tmp_path)
     words.save_pretrained(tmp_path)
@@ -349,3 +350,68 @@ def test_files_to_map_layers(loaded: Any, shared_dir: Path, tmp_path: Path) -> N
     write_prediction(prediction, tmp_path)
     with rasterio.open(tmp_path / "mask_01.tif") as mask, rasterio.open(sar) as image:
         assert mask.crs == image.crs and mask.transform == image.transform and mask.shape == image.shape
+
+
+@pytest.fixture
+def tool(repo_root: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("predict_tool", repo_root / "tools" / "predict.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_tool(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> int:
+    monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, arguments)])
+    status: int = tool.main()
+    return status
+
+
+def test_tool_prints_the_answer_and_its_files(
+    tool: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optical = write_tif(tmp_path / "s2.tif", numbers(12, "uint16"))
+    sar = write_tif(tmp_path / "s1.tif", numbers(2, "float32"))
+    out = tmp_path / "out"
+    request = [
+        folder,
+        "--optical",
+        optical,
+        "--sar",
+        sar,
+        "--sensor",
+        "sar=sentinel1_rtc",
+        "--text",
+        QUESTION,
+        "--out",
+        out,
+        "--device",
+        "cpu",
+    ]
+    assert run_tool(tool, monkeypatch, *request, "--max-new-tokens", 2) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "[SEG][SEG]" and f"  {out / 'mask_02.tif'}" in shown and f"  {out / 'overlay.png'}" in shown
+    assert json.loads((out / "answer.json").read_text())["images"]["sar"]["sensor"] == "sentinel1_rtc"
+    assert run_tool(tool, monkeypatch, *request) == 1
+    assert "DataError" in (shown := capsys.readouterr().err) and "--overwrite" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sensor", "sar"], "ConfigError: --sensor sar: expected INPUT=VALUE, with INPUT one of optical, rgb, multispectral, sar."),
+        (["--bands", "radar=VV"], "ConfigError: --bands radar=VV: expected INPUT=VALUE"),
+        (["--sensor", "sar=sentinel1_grd"], "ConfigError: --sensor sar=...: no --sar image is given. Inputs given: none."),
+        (["--rgb", "none.png"], "DataError: none.png: no such file"),
+    ],
+)
+def test_tool_says_what_is_wrong(
+    tool: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    assert run_tool(tool, monkeypatch, tmp_path, "--text", "?", "--out", tmp_path / "out", *arguments) == 1
+    assert message in capsys.readouterr().err
