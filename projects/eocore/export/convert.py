@@ -13,11 +13,12 @@ from eocore.config import import_systems, require, system_module
 from eocore.errors import CheckpointError, ConfigError
 from eocore.models.lora import merge_lora
 from eocore.registry import TASKS
-from eocore.train.checkpoint import LATEST, PATTERN, list_checkpoints, load_trainable
+from eocore.train.checkpoint import LATEST, PATTERN, STATE, list_checkpoints, load_trainable, read_state
 from eocore.train.device import set_deepspeed_accelerator
 
 from .hf import MAX_SHARD_SIZE, Shipment, require_free, write_checkpoint
 from .model_card import CardFacts, read_scores, write_card
+from .same_config import require_same_task
 from .verify import examine, verify_checkpoint
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -71,7 +72,7 @@ def convert(config: Config, checkpoint: Path, out_dir: Path, *, choices: Choices
         choices: how.
 
     Raises:
-        ConfigError: the config does not build, or its system cannot be converted.
+        ConfigError: the config does not build, is not the one of the training, or its system cannot be converted.
         CheckpointError: the checkpoint does not fit, `out_dir` is taken, or the result is not what it was made from.
     """
     set_deepspeed_accelerator()  # transformers imports it when it saves, if it is there
@@ -80,6 +81,8 @@ def convert(config: Config, checkpoint: Path, out_dir: Path, *, choices: Choices
         raise ConfigError(f"dtype '{choices.dtype}' is unknown; choices: {', '.join(DTYPES)}.")
     scores = read_scores(choices.scores) if choices.scores else None
     checkpoint = resolve_checkpoint(checkpoint)
+    if (checkpoint / STATE).is_file():
+        require_same_task(config.pretty_text, str(read_state(checkpoint)["config"]), source=str(checkpoint))
     task = _build_task(config)
     load_trainable(task, checkpoint)
     num_merged = merge_lora(task)

@@ -1,5 +1,6 @@
 """Which checkpoint is meant, what precision does to weights, and what cannot be converted."""
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -69,3 +70,10 @@ def test_system_without_export_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(conversion, "load_trainable", lambda task, checkpoint: None)
     with pytest.raises(ConfigError, match=r"'lonely'.*there is no module 'lonely.export'"):
         convert(Config({}), tmp_path, tmp_path / "out", choices=Choices())
+
+
+def test_config_of_another_training_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", 500)
+    (run / "iter_000500" / "trainer.json").write_text(json.dumps({"config": "task = dict(model=dict(width=8))"}))
+    with pytest.raises(ConfigError, match=r"task.model of this config is not what .*iter_000500 was trained with"):
+        convert(Config({"task": {"model": {"width": 4}}}), run / "latest", tmp_path / "out", choices=Choices())
