@@ -1,4 +1,4 @@
-"""Whether a config is the one a checkpoint was trained with: other sizes do not load, but images shown another way would pass in silence."""
+"""Whether a config is the one a checkpoint was trained with: other sizes do not load, but images shown otherwise would pass in silence."""
 
 import ast
 from collections.abc import Sequence
