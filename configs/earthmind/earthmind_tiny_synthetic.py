@@ -7,7 +7,7 @@ sensor_choice = dict(
     settings=dict(rgb=["rgb"], optical=["multispectral"], sar=["sar"], fused=["multispectral", "sar"]),
     weights=dict(rgb=0.1, optical=0.25, sar=0.25, fused=0.4),
 )
-phrases = dict(type="ComposeReferring", num_expressions=4, templates=["Please segment {phrase}."], answers=["<p>{phrase}</p>[SEG]"])
+phrases = dict(type="ComposeReferring", num_expressions=4, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {phrase}"])
 task = dict(
     tokenizer=dict(
         type="TrainedTokenizer",
@@ -85,7 +85,7 @@ task = dict(
     row_length=256,
     length_window=None,
     num_workers=1,
-    losses=dict(mask=4.0, dice=4.0, alignment=0.05, alignment_kind="contrastive", num_points=1024),
+    losses=dict(mask=3.0, dice=3.0, alignment=0.05, alignment_kind="contrastive", num_points=1024),
 )
 training = dict(max_iters=1200)
 optimizer = dict(lr=1e-3, weight_decay=0.05)

@@ -6,7 +6,7 @@ landcover_images = dict(
     sar=dict(root="{{$TILES_ROOT:../shared/tiles}}/S1RTC", pattern="{stem}.tif", sensor="sentinel1_rtc"),
 )
 one_phrase = dict(
-    type="ComposeReferring", num_expressions=1, templates=["Please segment {phrase}."], answers=["<p>{phrase}</p>[SEG]"]
+    type="ComposeReferring", num_expressions=1, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {phrase}"]
 )
 evaluation = dict(
     batch_size=8,

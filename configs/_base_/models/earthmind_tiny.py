@@ -24,7 +24,7 @@ task = dict(
             num_key_value_heads=4,
             max_position_embeddings=2048,
             tie_word_embeddings=True,
-            initializer_range=0.05,
+            initializer_range=0.1,
         ),
         sam_config=dict(
             vision_config=dict(

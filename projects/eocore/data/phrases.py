@@ -37,7 +37,7 @@ class Region:
 
 def find_phrases(land: LandMap, rng: np.random.Generator, *, options: QuestionOptions) -> list[Phrase]:
     """A phrase for every class that can be pointed at, and as many for single objects as their share asks for and there are."""
-    of_classes = [Phrase(f"the {land.classes[number].name}", land.class_map == number, "class", number) for number in land.areas]
+    of_classes = [Phrase(land.classes[number].name, land.class_map == number, "class", number) for number in land.areas]
     of_classes = [phrase for phrase in of_classes if can_point(phrase.mask, land, options=options)]
     of_objects = [phrase for number in land.areas for phrase in _object_phrases(land, number)]
     of_objects = [phrase for phrase in of_objects if can_point(phrase.mask, land, options=options)]
@@ -97,10 +97,10 @@ def _object_phrases(land: LandMap, class_id: int) -> list[Phrase]:
         for mask in alike.values():
             direction = direction_of(mask)
             if direction and sum(_reaches(other, direction) for other in alike.values()) == 1:
-                phrases.append(Phrase(f"the {noun} in the {direction}", mask, "object", class_id))
+                phrases.append(Phrase(f"{noun} in the {direction}", mask, "object", class_id))
         by_size = sorted(alike.values(), key=np.sum, reverse=True)
         if len(by_size) > 1 and by_size[0].sum() >= CLEAR_LEAD * by_size[1].sum():
-            phrases.append(Phrase(f"the largest {noun}", by_size[0], "object", class_id))
+            phrases.append(Phrase(f"largest {noun}", by_size[0], "object", class_id))
     return phrases
 
 

@@ -63,12 +63,12 @@ def test_phrases_of_classes_cover_the_class_in_the_map(folders, tmp_path):
     prepare_landcover(folders, tmp_path / "out")
     masks = referring(tmp_path / "out/train")
     assert {name.split(": ")[1] for name in masks if "area in" not in name and "largest" not in name} == {
-        "the forest",
-        "the water",
-        "the built area",
+        "forest",
+        "water",
+        "built area",
     }
-    assert np.array_equal(masks["a_1: the water"], class_map()[0] == 1)
-    assert np.array_equal(masks["b_2: the forest"], class_map()[0] == 2)
+    assert np.array_equal(masks["a_1: water"], class_map()[0] == 1)
+    assert np.array_equal(masks["b_2: forest"], class_map()[0] == 2)
 
 
 def test_entries_name_the_tiles(folders, tmp_path):
@@ -175,7 +175,7 @@ def test_real_tiles(shared_dir, tmp_path):
     masks = referring(tmp_path / "train")
     assert len(masks) == written["referring.jsonl"] >= 10
     lakes = read_class_map(str(tiles / LABELS / "282D_485L_3_3.tif")) == 1
-    assert np.array_equal(masks["282D_485L_3_3: the water"], lakes)
+    assert np.array_equal(masks["282D_485L_3_3: water"], lakes)
     answers = {
         entry["image"]: entry["conversations"][1]["value"]
         for entry in json.loads((tmp_path / "train/vqa.json").read_text())

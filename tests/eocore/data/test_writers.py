@@ -22,7 +22,7 @@ MASK[10:25, 30:50] = True
 @pytest.fixture
 def scene() -> SceneNotes:
     questions = Questions(
-        phrases=(Phrase("the water", MASK, "class", 1), Phrase("the lake in the east", MASK, "object", 1)),
+        phrases=(Phrase("water", MASK, "class", 1), Phrase("lake in the east", MASK, "object", 1)),
         questions=(Question("Is there water in the image?", "yes", "presence"),),
         choices=(Choice("Where is the water?", ("east", "west", "north", "south"), "east", "spatial_relationship"),),
         captions=("The scene shows mostly grass with water.",),
@@ -83,8 +83,8 @@ def test_osprey(folder):
 def test_own_referring_form(folder):
     entries = [json.loads(line) for line in (folder / "referring.jsonl").read_text().splitlines()]
     assert [(entry["sample_id"], entry["expression"]) for entry in entries] == [
-        ("train_00007_ref0", "the water"),
-        ("train_00007_ref1", "the lake in the east"),
+        ("train_00007_ref0", "water"),
+        ("train_00007_ref1", "lake in the east"),
     ]
     assert {(entry["image"], entry["height"], entry["width"], entry["cloudy"]) for entry in entries} == {("train_00007", 40, 60, True)}
     assert same_mask(entries[0]["mask"])
@@ -93,7 +93,7 @@ def test_own_referring_form(folder):
 def test_refer(folder):
     refs = read_plain_pickle(folder / "referring" / "refs(unc).p")
     instances = load(folder / "referring" / "instances.json")
-    assert [ref["sentences"][0]["sent"] for ref in refs] == ["the water", "the lake in the east"]
+    assert [ref["sentences"][0]["sent"] for ref in refs] == ["water", "lake in the east"]
     assert {(ref["split"], ref["image_id"], ref["file_name"], ref["cloudy"]) for ref in refs} == {("train", 1, "train_00007.png", True)}
     annotations = {entry["id"]: entry for entry in instances["annotations"]}
     first = annotations[refs[0]["ann_id"]]
@@ -116,8 +116,8 @@ def test_images_keep_the_ending_they_have(scene):
 
 
 def test_an_empty_mask_is_refused(scene):
-    empty = Questions((Phrase("the snow", np.zeros((40, 60), bool), "class", 2),), (), (), (), ())
-    with pytest.raises(DataError, match="'the snow' points at no pixel; an annotation needs a mask with one at least"):
+    empty = Questions((Phrase("snow", np.zeros((40, 60), bool), "class", 2),), (), (), (), ())
+    with pytest.raises(DataError, match="'snow' points at no pixel; an annotation needs a mask with one at least"):
         ReferTables(split="train", classes=CLASSES).add(SceneNotes("a", (40, 60), empty))
 
 
