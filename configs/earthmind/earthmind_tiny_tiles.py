@@ -7,7 +7,9 @@ sensor_choice = dict(
     settings=dict(rgb=["rgb"], optical=["multispectral"], sar=["sar"], fused=["multispectral", "sar"]),
     weights=dict(rgb=0.1, optical=0.3, sar=0.3, fused=0.3),
 )
-phrases = dict(type="ComposeReferring", num_expressions=4, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {phrase}"])
+phrases = dict(
+    type="ComposeReferring", num_expressions=4, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {phrase}"]
+)
 task = dict(
     # tiles of 224 px are shown whole; masks are drawn on a grid of 56 x 56
     model=dict(

@@ -34,10 +34,17 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
 
 
 def _fit_vocabulary(model: EarthMindForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> None:
-    if model.get_input_embeddings().num_embeddings < len(tokenizer):
+    embeddings: Any = model.get_input_embeddings()
+    if embeddings.weight.shape[0] < len(tokenizer):
         model.resize_token_embeddings(len(tokenizer))
-    model.config.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-    model.config.seg_token_id = tokenizer.convert_tokens_to_ids(SEG_TOKEN)
+    for field, token in (("image_token_id", IMAGE_TOKEN), ("seg_token_id", SEG_TOKEN)):
+        learnt, number = getattr(model.config, field), tokenizer.convert_tokens_to_ids(token)
+        if learnt is not None and learnt != number:
+            raise ConfigError(
+                f"the model learnt {token} as id {learnt}, the tokenizer writes it as {number}: every such token would be read "
+                "as another word. Use the tokenizer saved with the model."
+            )
+        setattr(model.config, field, number)
 
 
 def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, config: EarthMindConfig) -> EarthMindProcessor:

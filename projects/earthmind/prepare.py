@@ -1,10 +1,10 @@
 """Record and scenes -> the sample the model takes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from earthmind.model.presentation import SceneLike
 from earthmind.model.processing_earthmind import EarthMindProcessor, SampleError, SampleTooLongError
 from eocore.data.masks import decode_mask
 from eocore.data.records import MaskRef, Record
@@ -52,7 +52,7 @@ class SamplePreparer:
         return sample
 
 
-def read_mask(mask: MaskRef, scenes: dict[str, SceneLike] | dict[str, Scene], record: Record) -> np.ndarray:
+def read_mask(mask: MaskRef, scenes: Mapping[str, Scene], record: Record) -> np.ndarray:
     """(H, W) bool mask at the size of the record's first image."""
     size = next(iter(scenes.values())).pixels.shape[1:]
     return decode_mask(mask, (size[0], size[1]), source=record.source, root=None)

@@ -48,11 +48,16 @@ def collate(
         left_pad: fill in front (generation); an `attention_mask` comes with it.
 
     Returns:
-        input_ids, labels, position_ids (R, S); tiles (T, C, P, P) uint8; tile_group (2, T); tile_sample (T,); placeholder_index,
-        vision_index (I,) (flat token place <- flat vision token); label_index, label_target (M,), label_weight (M,)
-        (1 / scored tokens of the sample / samples); seg_index, seg_row (K,), seg_sample, seg_slot (K,), seg_columns (K, A) (-1 filled), seg_weight (K,);
-        masks (K, S, S) uint8; grounding_images (G, 3, S, S) uint8; grounding_owner (G,); num_slots, num_grounded, num_samples,
-        num_tokens int; sample_ids, seg_counts, seg_seeds lists (the latter two per sample with masks).
+        input_ids, labels, position_ids: (R, S).
+        tiles: (T, C, P, P) uint8; tile_group (2, T), tile_sample (T,).
+        placeholder_index, vision_index: (I,) flat token place <- flat vision token.
+        label_index, label_target, label_weight: (M,); the weight is 1 / scored tokens of the sample / samples.
+        seg_index, seg_row, seg_sample, seg_slot, seg_weight: (K,); seg_columns (K, A), filled with -1.
+        masks: (K, S, S) uint8.
+        grounding_images: (G, 3, S, S) uint8; grounding_owner (G,).
+        num_slots, num_grounded, num_samples, num_tokens: int.
+        sample_ids: list; seg_counts, seg_seeds: lists, one entry for each sample with masks.
+        Parts that the samples do not have (tiles, masks, ...) are left out.
     """
     rows = pack_rows([len(sample["input_ids"]) for sample in samples], row_length)
     width = max(sum(len(samples[index]["input_ids"]) for index in row) for row in rows)

@@ -26,7 +26,8 @@ class EarthMindConfig(PretrainedConfig):
         pixel_mean, pixel_std: per channel of the patch embedding, on a 0..1 scale. Defaults to ImageNet's for three channels,
             0.5 and 0.25 for further ones.
         grounding_mean, grounding_std: the same for the SAM 2 image.
-        initializer_range: standard deviation of new weights of the parts that are EarthMind's own (projectors, gate); the others have theirs.
+        initializer_range: standard deviation of new weights of the parts that are EarthMind's own
+            (projectors, gate); the others have theirs.
         image_token_id, seg_token_id: ids in the tokenizer that belongs to the model; None until it is known.
     """
 

@@ -42,6 +42,8 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
+    pixel_mean: Tensor
+    pixel_std: Tensor
 
     def __init__(self, config: EarthMindConfig) -> None:
         super().__init__(config)
@@ -102,11 +104,13 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         blocks = patches.reshape(count, rows, factor, columns, factor, width).permute(0, 1, 3, 2, 4, 5)
         return blocks.reshape(count, rows * columns, factor * factor * width)
 
-    def look(self, tiles: Tensor, tile_group: Tensor) -> FusedTokens:
+    def look(self, tiles: Tensor, tile_group: Tensor | None) -> FusedTokens:
         """All tiles of all sensors in one vision call, then fusion."""
         return self.fusion(self.encode(tiles), tile_group)
 
-    def splice(self, input_ids: Tensor, tokens: Tensor | None, placeholder_index: Tensor | None, vision_index: Tensor | None) -> Tensor:
+    def splice(
+        self, input_ids: Tensor | None, tokens: Tensor | None, placeholder_index: Tensor | None, vision_index: Tensor | None
+    ) -> Tensor:
         """Embeddings (R, S, D) of `input_ids`, with vision tokens at the placeholders.
 
         Args:
@@ -232,6 +236,11 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
             for key in ("input_ids", "attention_mask", "tiles", "tile_group", "placeholder_index", "vision_index")
             if key in inputs
         }
+        if processor.seg_token_id != self.config.seg_token_id or processor.image_token_id != self.config.image_token_id:
+            raise ValueError(
+                f"[SEG] and the image token are {processor.seg_token_id} and {processor.image_token_id} for the processor, but the model "
+                f"learnt {self.config.seg_token_id} and {self.config.image_token_id}; answers would mean nothing. Use the model's own processor."
+            )
         self._seg_states = states = _SegStates(processor.seg_token_id, given["input_ids"].shape[0])
         settings = {"do_sample": False, **processor.stop_settings(), **kwargs}
         try:

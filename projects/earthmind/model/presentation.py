@@ -22,11 +22,19 @@ STRETCHES = ("range", "percentile")
 
 
 class SceneLike(Protocol):
-    """What every presentation needs of a scene: pixels (C, H, W), band names, and the unit of the pixels."""
+    """What every presentation needs of a scene."""
 
-    pixels: np.ndarray
-    bands: tuple[str, ...]
-    unit: str
+    @property
+    def pixels(self) -> np.ndarray:
+        """(C, H, W), NaN where there is no data."""
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """C band names."""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the pixels; "uint8" is an image made for display."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,8 @@ def _stretched(entry: str, scene: SceneLike, stretch: Mapping[str, Any]) -> np.n
         return np.zeros(scene.pixels.shape[1:], np.uint8)
     values = _layer(entry, scene)
     method = stretch["method"]
+    low: Any
+    high: Any
     if method == "range":
         low, high = _of_band(stretch["low"], entry), _of_band(stretch["high"], entry)
     elif method == "percentile":

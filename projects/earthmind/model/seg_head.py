@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from transformers import Sam2Model
 
+from .configuration_earthmind import EarthMindConfig
+
 NOT_A_POINT = -1
 """Label of a point that carries no place in SAM 2's prompt encoder."""
 
@@ -31,7 +33,10 @@ class SegHead(nn.Module):
     The prompt of an object is SAM 2's two "not a point" tokens followed by the projected [SEG] state, as in the published model.
     """
 
-    def __init__(self, config) -> None:  # type: ignore[no-untyped-def]  # EarthMindConfig; importing it here would be circular in shipped code
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: EarthMindConfig) -> None:
         super().__init__()
         width, prompt_width = config.text_config.hidden_size, config.sam_config.prompt_encoder_config.hidden_size
         self.projector = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, prompt_width))
@@ -47,7 +52,9 @@ class SegHead(nn.Module):
     def encode(self, images: Tensor) -> list[Tensor]:
         """SAM 2 features of grounding images (G, 3, S, S) uint8, finest level first: [(G, C_l, h_l, w_l), ...]."""
         pixels = ((images.to(self.mean.dtype) / 255.0) - self.mean) / self.std
-        return self._levels(list(self.sam.vision_encoder(pixels.to(self.sam.dtype), return_dict=True).fpn_hidden_states))
+        return self._levels(
+            list(self.sam.vision_encoder(pixels.to(self.sam.no_memory_embedding.dtype), return_dict=True).fpn_hidden_states)
+        )
 
     def blank_features(self, num_images: int) -> list[Tensor]:
         """What `encode` gives for images whose encoder output is zero everywhere; the encoder does not run."""

@@ -51,7 +51,7 @@ def _spread(items: Sequence[int], count: int) -> list[int]:
 
 def _row(source: SampleSource, key: SampleKey, by_sample: Mapping[str, Mapping[str, Prediction]]) -> OverlayRow:
     record, scenes, _ = source.load(key)
-    images = {}
+    images: dict[str, np.ndarray] = {}
     for modality, scene in scenes.items():
         images.setdefault("optical" if modality in OPTICAL_MODALITIES else modality, display_image(scene))
     size = next(iter(scenes.values())).size
