@@ -5,6 +5,7 @@ hang, abort, or add up gradients of different weights.
 """
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,7 +46,8 @@ mixed = load_program()
 
 def launch(folder: Path, cases: str, *, timeout_s: int) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", PROGRAM, folder, cases]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout_s)
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout_s, env=environment)
     assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-3000:]}"
 
 
