@@ -1,9 +1,11 @@
 """Model and processor from config, each fact stated once: the tokenizer decides ids, the model decides sizes."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
@@ -11,12 +13,18 @@ from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.prompting import IMAGE_TOKEN, SEG_TOKEN
 from eocore.errors import ConfigError
 
+FIELDS_BY_OTHER_NAMES = ("head_dim", "rope_theta", "rope_scaling", "attn_implementation")
+"""Fields that transformers reads from configs which do not show them."""
+
 
 def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> EarthMindForConditionalGeneration:
     """A model whose vocabulary and token ids are the tokenizer's.
 
     Args:
         fields: fields of `EarthMindConfig`, or `pretrained`: a folder of our layout.
+
+    Raises:
+        ConfigError: a field that nothing reads, sizes that do not fit together, or a folder that is not there or of another tokenizer.
     """
     values = dict(fields)
     folder = values.pop("pretrained", None)
@@ -25,10 +33,18 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
             raise ConfigError(
                 f"model gives pretrained='{folder}' and also {sorted(values)}; sizes come from the folder. Remove these keys."
             )
+        if not Path(folder).is_dir():
+            raise ConfigError(
+                f"model.pretrained='{folder}' is no folder; nothing is downloaded. Fetch the model first (pretrained/README.md)."
+            )
         model = EarthMindForConditionalGeneration.from_pretrained(folder, local_files_only=True)
     else:
+        _check_fields(values, EarthMindConfig(), "model")
         values["text_config"] = {**values.get("text_config", {}), "vocab_size": len(tokenizer)}
-        model = EarthMindForConditionalGeneration(EarthMindConfig(**values))
+        try:
+            model = EarthMindForConditionalGeneration(EarthMindConfig(**values))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"model: {error} Correct the sizes and choices there.") from error
     _fit_vocabulary(model, tokenizer)
     return model
 
@@ -51,7 +67,7 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
     """The processor of a model: sizes from the model's config, choices from `fields`.
 
     Raises:
-        ConfigError: `fields` states what the model decides.
+        ConfigError: `fields` states what the model decides, or something that the processor does not take.
     """
     decided = {
         "tile_size": config.vision_config.image_size[0],
@@ -63,7 +79,48 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
     clash = sorted(set(fields) & set(decided))
     if clash:
         raise ConfigError(f"processor states {', '.join(clash)}, which the model decides. Remove it.")
+    for modality, rule in fields.get("presentation", {}).items():
+        _check_rule(rule, f"processor.presentation.{modality}")
     try:
         return EarthMindProcessor(tokenizer, **decided, **fields)
-    except TypeError as error:
-        raise ConfigError(f"processor: {error}. Fields: see EarthMindProcessor.") from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"processor: {error} Fields: see EarthMindProcessor.") from error
+
+
+def _check_fields(given: Mapping[str, Any], known: PretrainedConfig, where: str) -> None:
+    """Nothing; raises ConfigError for a field that transformers would take in silence and nothing would read."""
+    for key, value in given.items():
+        part = getattr(known, key, None)
+        if not hasattr(known, key) and key not in FIELDS_BY_OTHER_NAMES:
+            raise ConfigError(_unknown(f"{where}.{key}", type(known).__name__, key, [name for name in vars(known) if name[0] != "_"]))
+        if isinstance(value, Mapping) and isinstance(part, PretrainedConfig):
+            _check_fields(value, _default_config(value, part, f"{where}.{key}"), f"{where}.{key}")
+
+
+def _default_config(given: Mapping[str, Any], otherwise: PretrainedConfig, where: str) -> PretrainedConfig:
+    if "model_type" not in given:
+        return otherwise
+    try:
+        return AutoConfig.for_model(given["model_type"])
+    except ValueError as error:
+        raise ConfigError(f"{where}.model_type='{given['model_type']}' is no model that transformers knows; such as qwen2.") from error
+
+
+def _check_rule(rule: Mapping[str, Any], where: str) -> None:
+    """Nothing; raises ConfigError where a presentation rule misses a key or has one too many."""
+    for part, keys, optional, path in (
+        (rule, ("views", "stretch"), ("grounding",), where),
+        (rule.get("stretch", {}), ("method", "low", "high"), (), f"{where}.stretch"),
+    ):
+        for key in part:
+            if key not in (*keys, *optional):
+                raise ConfigError(_unknown(f"{path}.{key}", path, key, [*keys, *optional]))
+        missing = [key for key in keys if key not in part]
+        if missing:
+            raise ConfigError(f"{path} needs {', '.join(missing)}. Keys: {', '.join([*keys, *optional])}.")
+
+
+def _unknown(field: str, owner: str, key: str, choices: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, choices, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else f" Fields: {', '.join(sorted(choices))}."
+    return f"{field} is read by nothing: {owner} has no '{key}'.{hint}"

@@ -1,6 +1,7 @@
 """Record and scenes -> the sample the model takes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from earthmind.model.processing_earthmind import EarthMindProcessor, SampleError, SampleTooLongError
 from eocore.data.masks import decode_mask
 from eocore.data.records import MaskRef, Record
-from eocore.errors import AlignmentError, LengthError
+from eocore.errors import AlignmentError, BandError, LengthError
 from eocore.sensors.scene import Scene
 
 SEED_RANGE = 2**31
@@ -20,20 +21,22 @@ class SamplePreparer:
     Args:
         processor: made for the model.
         max_length: most tokens of a sample; a longer one is an error, nothing is cut.
+        row_length: tokens of a packed row, which no sample may exceed either; None = one sample a row.
     """
 
-    def __init__(self, processor: EarthMindProcessor, *, max_length: int) -> None:
+    def __init__(self, processor: EarthMindProcessor, *, max_length: int, row_length: int | None = None) -> None:
         self.processor = processor
-        self.max_length = max_length
+        self.max_length = max_length if row_length is None else min(max_length, row_length)
 
     def __call__(self, record: Record, scenes: dict[str, Scene], rng: np.random.Generator) -> dict[str, Any]:
         """The encoded sample.
 
         Raises:
             AlignmentError: text, images, regions and masks do not fit together.
-            LengthError: more than `max_length` tokens.
+            BandError: the presentation asks for a band that the image does not have.
+            LengthError: more than `max_length` or `row_length` tokens.
         """
-        try:
+        with named_after(record):
             sample = self.processor.encode(
                 scenes,
                 [(turn.role, turn.text) for turn in record.turns],
@@ -42,14 +45,25 @@ class SamplePreparer:
                 max_length=self.max_length,
                 sample_id=record.sample_id,
             )
-        except SampleTooLongError as error:
-            raise LengthError(f"{record.source}: {error}") from error
-        except SampleError as error:
-            raise AlignmentError(f"{record.source}: {error}") from error
-        except ValueError as error:  # a band the presentation asks for is missing
-            raise AlignmentError(f"{record.source}: {error}") from error
         sample["seed"] = int(rng.integers(SEED_RANGE))
         return sample
+
+
+@contextmanager
+def named_after(record: Record) -> Iterator[None]:
+    """What the processor finds wrong with a record, as errors of the framework that say where the record stands.
+
+    Raises:
+        LengthError, AlignmentError, BandError: as the processor's `SampleTooLongError`, `SampleError` and any other ValueError.
+    """
+    try:
+        yield
+    except SampleTooLongError as error:
+        raise LengthError(f"{record.source}: {error} A packed row must have room for it too (row_length).") from error
+    except SampleError as error:
+        raise AlignmentError(f"{record.source}: {error}") from error
+    except ValueError as error:  # the presentation asks for something that the scene does not have
+        raise BandError(f"{record.source}: {error}") from error
 
 
 def read_mask(mask: MaskRef, scenes: Mapping[str, Scene], record: Record) -> np.ndarray:

@@ -17,6 +17,7 @@ from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_
 from earthmind.model.sensor_fusion import FusedTokens
 from earthmind.prepare import SamplePreparer
 from eocore.config import read_options
+from eocore.data import conversation as _conversation  # noqa: F401  (registers ImageConversations)
 from eocore.data import mixture as _mixture  # noqa: F401  (registers Mixture and the transforms)
 from eocore.data.dataset import PreparedDataset, SampleSource
 from eocore.data.sampler import GlobalBatchSampler
@@ -38,7 +39,7 @@ class EarthMindTask(Task):
         data: config of the registry DATASETS; None where only the model is wanted (conversion).
         batch_size: samples of one rank in one micro-step.
         max_length: most tokens of a sample.
-        row_length: tokens of a packed row; None = one sample a row.
+        row_length: tokens of a packed row, and so of the longest sample too; None = one sample a row.
         length_window: steps within which samples are moved so that batches hold samples of like length; None = purely random batches.
         num_workers: loader processes of a rank.
         trainable: patterns of what is trained and saved (see `eocore.models.freeze`); with LoRA, its weights come on top.
@@ -101,7 +102,7 @@ class EarthMindTask(Task):
             window=self.length_window or 1,
         )
         return DataLoader(
-            PreparedDataset(dataset, SamplePreparer(self.processor, max_length=self.max_length), seed=seed),
+            PreparedDataset(dataset, SamplePreparer(self.processor, max_length=self.max_length, row_length=self.row_length), seed=seed),
             batch_sampler=sampler,
             collate_fn=partial(self.processor.collate, row_length=self.row_length),
             num_workers=self.num_workers,
