@@ -16,6 +16,7 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.presentation import SceneArray
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.prompting import SPECIAL_TOKENS, TEMPLATES
+from earthmind.task import EarthMindTask
 
 TILE, GROUNDING = 32, 64
 CORPUS = [
@@ -41,6 +42,13 @@ class Tiny:
         return self.processor.tokenizer
 
 
+def _draw_weights(model: torch.nn.Module) -> None:
+    """All at random, and large enough that a mix-up shows."""
+    for name, parameter in model.named_parameters():
+        scales = parameter.ndim == 1 and ("norm" in name or "lambda" in name) and not name.endswith("bias")
+        torch.nn.init.normal_(parameter, mean=float(scales), std=0.3)
+
+
 @pytest.fixture(scope="session")
 def make_tokenizer() -> Callable[..., PreTrainedTokenizerFast]:
     """Builder of a byte-level tokenizer with the special tokens and the marks of one chat template."""
@@ -64,10 +72,10 @@ def make_tokenizer() -> Callable[..., PreTrainedTokenizerFast]:
 
 
 @pytest.fixture(scope="session")
-def make_config() -> Callable[..., EarthMindConfig]:
-    """Builder of a tiny config; `text` names the language model, further arguments are fields of `EarthMindConfig`."""
+def make_fields() -> Callable[..., dict[str, Any]]:
+    """Builder of the fields of a tiny config but the vocabulary; `text` names the language model, further arguments are more fields."""
 
-    def build(*, vocab_size: int, text: str = "qwen2", num_channels: int = 3, tie: bool = True, **choices: Any) -> EarthMindConfig:
+    def build(*, text: str = "qwen2", num_channels: int = 3, tie: bool = True, **choices: Any) -> dict[str, Any]:
         head = {"head_dim": 8} if text == "qwen3" else {}
         language = {
             "model_type": text,
@@ -76,7 +84,6 @@ def make_config() -> Callable[..., EarthMindConfig]:
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
             "num_key_value_heads": 2,
-            "vocab_size": vocab_size,
             "max_position_embeddings": 1024,
             "tie_word_embeddings": tie,
             **head,
@@ -114,7 +121,18 @@ def make_config() -> Callable[..., EarthMindConfig]:
             "prompt_encoder_config": {"hidden_size": 16, "image_size": GROUNDING},
             "mask_decoder_config": {"hidden_size": 16, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16},
         }
-        return EarthMindConfig(vision_config=vision, text_config=language, sam_config=sam, **choices)
+        return {"vision_config": vision, "text_config": language, "sam_config": sam, **choices}
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def make_config(make_fields: Callable[..., dict[str, Any]]) -> Callable[..., EarthMindConfig]:
+    """Builder of a tiny config; arguments as those of `make_fields`."""
+
+    def build(*, vocab_size: int, **choices: Any) -> EarthMindConfig:
+        fields = make_fields(**choices)
+        return EarthMindConfig(**{**fields, "text_config": {**fields["text_config"], "vocab_size": vocab_size}})
 
     return build
 
@@ -128,9 +146,7 @@ def make_tiny(make_tokenizer: Callable[..., Any], make_config: Callable[..., Any
         config = make_config(vocab_size=len(tokenizer), **choices)
         torch.manual_seed(seed)
         model = EarthMindForConditionalGeneration(config).eval()
-        for name, parameter in model.named_parameters():
-            scales = parameter.ndim == 1 and ("norm" in name or "lambda" in name) and not name.endswith("bias")
-            torch.nn.init.normal_(parameter, mean=float(scales), std=0.3)
+        _draw_weights(model)
         settings = {"max_tiles": 1, "presentation": PRESENTATION, "template": template, **(processor or {})}
         settings.setdefault("grounding", "first" if config.grounding_fusion == "first" else "all")
         made = EarthMindProcessor(
@@ -151,6 +167,22 @@ def make_tiny(make_tokenizer: Callable[..., Any], make_config: Callable[..., Any
 def tiny(make_tiny: Callable[..., Tiny]) -> Tiny:
     """The default tiny model: two published sensors, mutual attention, one tile an image. Leave it as it is."""
     return make_tiny()
+
+
+@pytest.fixture(scope="session")
+def make_task(make_fields: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., EarthMindTask]:
+    """Builder of a task around a tiny model; arguments are those of the task, `model` and `processor` only what differs."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+
+    def build(*, model: dict[str, Any] | None = None, processor: dict[str, Any] | None = None, **choices: Any) -> EarthMindTask:
+        torch.manual_seed(0)
+        tokenizer = {"type": "TrainedTokenizer", "path": str(folder / "words"), "corpus": [], "vocab_size": 300}
+        shown = {"max_tiles": 1, "presentation": PRESENTATION, **(processor or {})}
+        task = EarthMindTask(model=make_fields(**(model or {})), tokenizer=tokenizer, processor=shown, **choices)
+        _draw_weights(task.model)
+        return task
+
+    return build
 
 
 @pytest.fixture

@@ -9,4 +9,5 @@ assert _SPEC and _SPEC.loader
 _BUILDERS = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_BUILDERS)
 
-make_tokenizer, make_config, make_tiny = _BUILDERS.make_tokenizer, _BUILDERS.make_config, _BUILDERS.make_tiny
+make_tokenizer, make_tiny = _BUILDERS.make_tokenizer, _BUILDERS.make_tiny
+make_fields, make_config = _BUILDERS.make_fields, _BUILDERS.make_config
