@@ -1,0 +1,236 @@
+"""The task: samples weigh alike however they lie in rows and batches, losses reach the parts they judge, the loader keeps its order."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from earthmind.task import EarthMindTask
+from eocore.data.synthetic import write_world
+from eocore.errors import ConfigError
+from eocore.registry import TASKS
+
+LOSSES = ("loss_text", "loss_mask", "loss_dice", "loss_attention", "loss_alignment")
+POINTS = {"num_points": 64}
+SEGMENT = "<image>\nPlease segment it."
+
+
+@pytest.fixture(scope="module")
+def task(make_task: Callable[..., EarthMindTask]) -> EarthMindTask:
+    """Leave it as it is."""
+    return make_task(losses=POINTS)
+
+
+@pytest.fixture
+def samples(task: EarthMindTask, make_scenes: Callable[..., Any], square_mask: np.ndarray) -> list[dict[str, Any]]:
+    """No image, one image, a pair with two masks, and one mask beside a region."""
+    encode = task.processor.encode
+    made = [
+        encode({}, [("user", "Hello"), ("assistant", "water and more of it")], masks=[]),
+        encode(make_scenes("rgb"), [("user", "<image>\nWhat?"), ("assistant", "It is.")], masks=[]),
+        encode(make_scenes("rgb", "sar"), [("user", SEGMENT), ("assistant", "[SEG] and [SEG]")], masks=[square_mask, ~square_mask]),
+        encode(
+            make_scenes("multispectral", seed=3),
+            [("user", "<image>\n<region>?"), ("assistant", "[SEG]")],
+            regions=[square_mask],
+            masks=[square_mask.T],
+        ),
+    ]
+    return [sample | {"seed": number} for number, sample in enumerate(made)]
+
+
+def losses_of(task: EarthMindTask, samples: Sequence[dict[str, Any]], **layout: Any) -> dict[str, Tensor]:
+    outputs = task(task.processor.collate(samples, **layout))
+    return {name: outputs[name] for name in LOSSES}
+
+
+class TestSamples:
+    @pytest.mark.parametrize("row_length", [None, 60, 500])
+    @torch.no_grad()
+    def test_a_batch_is_the_mean_of_its_samples(self, task: EarthMindTask, samples: list[dict[str, Any]], row_length: int | None) -> None:
+        together = losses_of(task, samples, row_length=row_length)
+        alone = [losses_of(task, [sample]) for sample in samples]
+        for name in LOSSES:
+            expected = torch.stack([losses[name] for losses in alone]).mean()
+            torch.testing.assert_close(together[name], expected, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+            assert expected > 0, name
+
+    @torch.no_grad()
+    def test_their_order_makes_no_difference(self, task: EarthMindTask, samples: list[dict[str, Any]]) -> None:
+        forward, backward = losses_of(task, samples), losses_of(task, samples[::-1], row_length=500)
+        for name in LOSSES:
+            torch.testing.assert_close(forward[name], backward[name], rtol=1e-4, atol=1e-5)
+
+    @torch.no_grad()
+    def test_what_is_counted(self, task: EarthMindTask, samples: list[dict[str, Any]]) -> None:
+        outputs = task(task.processor.collate(samples, row_length=500))
+        assert outputs["num_samples"] == 4
+        assert outputs["num_tokens"] == sum(len(sample["input_ids"]) for sample in samples)
+        assert outputs["num_masks"] == 3
+        assert 0.0 <= outputs["token_accuracy"] <= 1.0
+
+    @torch.no_grad()
+    def test_token_accuracy_is_the_share_of_scored_tokens_that_are_likeliest(self, make_task: Callable[..., EarthMindTask]) -> None:
+        task = make_task(losses=POINTS)
+        batch = task.processor.collate([task.processor.encode({}, [("user", "Hello"), ("assistant", "water")], masks=[])])
+        states = task.model.read(task.model.splice(batch["input_ids"], None, None, None), batch["position_ids"]).flatten(0, 1)
+        likeliest = task.model.get_output_embeddings()(states[batch["label_index"]]).argmax(-1)
+        batch["label_target"][1:] = likeliest[1:]
+        batch["label_target"][0] = (likeliest[0] + 1) % 300
+        assert task(batch)["token_accuracy"].item() == pytest.approx(1 - 1 / len(likeliest))
+
+    @pytest.mark.parametrize("sensor", ["rgb", "sar"])
+    @torch.no_grad()
+    def test_each_sensor_of_a_pair_changes_the_answer(
+        self, task: EarthMindTask, make_scenes: Callable[..., Any], square_mask: np.ndarray, sensor: str
+    ) -> None:
+        scenes = make_scenes("rgb", "sar")
+        other = {**scenes, sensor: make_scenes("rgb", "sar", seed=5)[sensor]}
+        turns = [("user", SEGMENT), ("assistant", "[SEG]")]
+        first, second = (losses_of(task, [task.processor.encode(shown, turns, masks=[square_mask])]) for shown in (scenes, other))
+        assert abs(first["loss_text"] - second["loss_text"]) > 1e-3
+
+    def test_places_and_features_that_disagree_are_refused(self, task: EarthMindTask, samples: list[dict[str, Any]]) -> None:
+        batch = task.processor.collate(samples)
+        batch["vision_index"] = batch["vision_index"][1:]
+        with pytest.raises(ValueError, match=r"(\d+) placeholders in the text, \d+ vision tokens to fill them; they must be equally many"):
+            task(batch)
+
+
+class TestGradients:
+    ENDS = {  # noqa: RUF012 (read alone)
+        "text": {"language_model.model.layers.1", "vision_tower", "projector", "fusion"},
+        "mask": {
+            "language_model.model.layers.1",
+            "vision_tower",
+            "seg_head.projector",
+            "seg_head.sam.mask_decoder",
+            "seg_head.sam.vision_encoder",
+        },
+        "dice": {
+            "language_model.model.layers.1",
+            "vision_tower",
+            "seg_head.projector",
+            "seg_head.sam.mask_decoder",
+            "seg_head.sam.vision_encoder",
+        },
+        "attention": {"language_model.model.layers.1.self_attn.q_proj", "language_model.model.layers.0", "vision_tower", "projector"},
+        "alignment": {"vision_tower", "projector"},
+    }
+    SPARED = {  # noqa: RUF012 (read alone)
+        "text": {"seg_head"},
+        "mask": set(),
+        "dice": set(),
+        "attention": {"seg_head", "language_model.model.layers.1.mlp", "language_model.model.layers.1.self_attn.v_proj"},
+        "alignment": {"seg_head", "language_model", "fusion"},
+    }
+
+    @pytest.mark.parametrize("kept", list(ENDS))
+    def test_each_loss_reaches_the_parts_it_judges_and_no_others(
+        self, make_task: Callable[..., EarthMindTask], samples: list[dict[str, Any]], kept: str
+    ) -> None:
+        weights = dict.fromkeys(("text", "mask", "dice", "attention", "alignment"), 0.0) | {kept: 1.0}
+        task = make_task(losses={**POINTS, **weights})
+        outputs = task(task.processor.collate(samples))
+        task.parse_losses(outputs)[0].backward()
+        reached = {name.removeprefix("model."): bool(part.grad is not None and part.grad.any()) for name, part in task.named_parameters()}
+        for part in self.ENDS[kept]:
+            assert any(hit for name, hit in reached.items() if name.startswith(part)), part
+        for part in self.SPARED[kept]:
+            assert not any(hit for name, hit in reached.items() if name.startswith(part)), part
+
+    def test_recomputing_activations_changes_no_gradient(
+        self, make_task: Callable[..., EarthMindTask], samples: list[dict[str, Any]]
+    ) -> None:
+        gradients = []
+        for recompute in (False, True):
+            task = make_task(losses=POINTS, gradient_checkpointing=recompute).train()
+            task.parse_losses(task(task.processor.collate(samples)))[0].backward()
+            gradients.append({name: part.grad for name, part in task.named_parameters() if part.grad is not None})
+        assert set(gradients[0]) == set(gradients[1])
+        for name, gradient in gradients[0].items():
+            torch.testing.assert_close(gradients[1][name], gradient, msg=lambda text, name=name: f"{name}: {text}")
+
+
+class TestWhatIsTrained:
+    def test_lora_comes_on_top_of_the_patterns(self, make_task: Callable[..., EarthMindTask]) -> None:
+        patterns = ["projector", "fusion", "seg_head.projector", "seg_head.sam.mask_decoder"]
+        task = make_task(trainable=patterns, lora={"rank": 2, "alpha": 4, "dropout": 0.0})
+        trained = {name.removeprefix("model.") for name, part in task.named_parameters() if part.requires_grad}
+        adapters = {name for name in trained if ".lora_" in name}
+        assert adapters and all(name.startswith("language_model.") for name in adapters)
+        assert all(name.startswith(tuple(patterns)) for name in trained - adapters)
+        assert {name.split(".")[0] for name in trained - adapters} == {"projector", "fusion", "seg_head"}
+
+    def test_a_pattern_that_matches_nothing_is_named(self, make_task: Callable[..., EarthMindTask]) -> None:
+        with pytest.raises(ConfigError, match="trainable pattern 'projektor' matches no parameter"):
+            make_task(trainable=["projektor"])
+
+    def test_a_misspelt_loss_option_is_named(self, make_task: Callable[..., EarthMindTask]) -> None:
+        with pytest.raises(ConfigError, match=r"config section 'losses' has no option 'dices'. Did you mean 'dice'"):
+            make_task(losses={"dices": 1.0})
+
+    def test_a_misspelt_argument_is_named(self) -> None:
+        with pytest.raises(ConfigError, match=r"EarthMindTask has no argument 'batchsize'. Did you mean 'batch_size'"):
+            TASKS.build({"type": "EarthMindTask", "batchsize": 3})
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    write_world(root, {"train": 3}, size=48)
+    return root / "train"
+
+
+def question_data(world: Path) -> dict[str, Any]:
+    images = {
+        "multispectral": {"root": str(world / "multispectral"), "sensor": "sentinel2_l2a"},
+        "sar": {"root": str(world / "sar"), "sensor": "sentinel1_grd"},
+    }
+    choose = {"type": "ChooseModalities", "settings": {"optical": ["multispectral"], "fused": ["multispectral", "sar"]}}
+    return {"type": "LlavaDataset", "annotations": str(world / "vqa.json"), "images": images, "transforms": [choose]}
+
+
+class TestLoader:
+    @pytest.fixture
+    def build(self, make_task: Callable[..., EarthMindTask], world: Path) -> Callable[..., EarthMindTask]:
+        return lambda **choices: make_task(**{"data": question_data(world), "num_workers": 0, "losses": POINTS, **choices})
+
+    def ids(self, task: EarthMindTask, steps: int, *, rank: int = 0, world_size: int = 1, start_step: int = 0) -> list[list[str]]:
+        loader = iter(task.build_loader(rank=rank, world_size=world_size, seed=0, start_step=start_step))
+        return [next(loader)["sample_ids"] for _ in range(steps)]
+
+    @pytest.mark.parametrize("length_window", [None, 2])
+    def test_ranks_share_the_batch_one_rank_would_take(self, build: Callable[..., EarthMindTask], length_window: int | None) -> None:
+        whole = self.ids(build(batch_size=4, length_window=length_window), 4)
+        parts = [self.ids(build(batch_size=2, length_window=length_window), 4, rank=rank, world_size=2) for rank in (0, 1)]
+        assert [sorted(batch) for batch in whole] == [sorted(first + second) for first, second in zip(*parts, strict=True)]
+
+    def test_a_later_start_goes_on_in_the_same_order(self, build: Callable[..., EarthMindTask]) -> None:
+        task = build(batch_size=2)
+        assert self.ids(task, 3, start_step=4) == self.ids(task, 7)[4:]
+
+    def test_a_sample_is_the_same_whoever_prepares_it(self, build: Callable[..., EarthMindTask]) -> None:
+        here, worker = (
+            next(iter(build(batch_size=4, num_workers=n).build_loader(rank=0, world_size=1, seed=0, start_step=0))) for n in (0, 1)
+        )
+        assert here["sample_ids"] == worker["sample_ids"]
+        for name, value in here.items():
+            if isinstance(value, Tensor):
+                assert torch.equal(value, worker[name]), name
+
+    def test_its_batches_can_be_trained_on(self, build: Callable[..., EarthMindTask]) -> None:
+        task = build(batch_size=4, row_length=200)
+        batch = next(iter(task.build_loader(rank=0, world_size=1, seed=0, start_step=0)))
+        assert batch["input_ids"].shape[0] < 4, "packed"
+        total, _ = task.parse_losses(task(batch))
+        total.backward()
+        assert torch.isfinite(total)
+
+    def test_without_data_there_is_no_loader(self, make_task: Callable[..., EarthMindTask]) -> None:
+        with pytest.raises(ConfigError, match="registry 'dataset': expected a mapping with a 'type', found NoneType"):
+            make_task().build_loader(rank=0, world_size=1, seed=0, start_step=0)
