@@ -44,7 +44,7 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
         try:
             model = EarthMindForConditionalGeneration(EarthMindConfig(**values))
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"model: {error} Correct the sizes and choices there.") from error
+            raise ConfigError(f"model: {str(error).rstrip('.')}. Correct the sizes and choices there.") from error
     _fit_vocabulary(model, tokenizer)
     return model
 
@@ -84,7 +84,7 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
     try:
         return EarthMindProcessor(tokenizer, **decided, **fields)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"processor: {error} Fields: see EarthMindProcessor.") from error
+        raise ConfigError(f"processor: {str(error).rstrip('.')}. Fields: see EarthMindProcessor.") from error
 
 
 def _check_fields(given: Mapping[str, Any], known: PretrainedConfig, where: str) -> None:
