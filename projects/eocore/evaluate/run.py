@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from eocore.config import read_options
-from eocore.data.dataset import SampleKey, SampleSource
+from eocore.data.dataset import RecordDataset, SampleKey
 from eocore.data.masks import decode_mask, encode_rle
 from eocore.data.records import ImageRef, Record
-from eocore.errors import DataError
-from eocore.evaluate.predictions import Prediction
+from eocore.errors import ConfigError, DataError
+from eocore.evaluate.predictions import SETTINGS, Prediction
 from eocore.evaluate.shards import PredictionWriter
 from eocore.log import get_logger
 from eocore.registry import DATASETS
@@ -49,22 +49,50 @@ class EvaluationOptions:
     max_new_tokens: int = 256
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.settings) - set(SETTINGS))
+        if unknown or not self.settings:
+            raise ConfigError(f"evaluation.settings names {unknown or 'nothing'}; choices: {', '.join(SETTINGS)}.")
+        for name in ("batch_size", "max_new_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"evaluation.{name} is {getattr(self, name)}; expected at least 1.")
+
 
 def read_evaluation(section: Mapping[str, Any]) -> EvaluationOptions:
     """The options of a config's `evaluation` section."""
     return read_options(EvaluationOptions, section, "evaluation")
 
 
-def build_sources(options: EvaluationOptions) -> Iterator[tuple[str, SampleSource]]:
-    """(setting, data set) for every setting and data set; the same records under each setting."""
+def build_sources(options: EvaluationOptions) -> Iterator[tuple[str, RecordDataset]]:
+    """(setting, data set) for every setting and data set; the same records under each setting.
+
+    Raises:
+        ConfigError: a data set without records of its own (a mixture), or two in which samples of one task share an id.
+    """
     for setting, modalities in options.settings.items():
         choose = {"type": "ChooseModalities", "settings": {setting: list(modalities)}}
+        taken: dict[tuple[str, str], RecordDataset] = {}
         for config in options.datasets:
-            yield setting, DATASETS.build({**config, "transforms": [*config.get("transforms", ()), choose]})
+            source = DATASETS.build({**config, "transforms": [*config.get("transforms", ()), choose]})
+            _claim_ids(source, taken)
+            yield setting, source
+
+
+def _claim_ids(source: Any, taken: dict[tuple[str, str], RecordDataset]) -> None:
+    """Notes whose the ids are: predictions are told apart by task and id, so the second of a pair would never be predicted."""
+    if not isinstance(source, RecordDataset):
+        raise ConfigError(f"evaluation.datasets holds a {type(source).__name__}, which has no records of its own. Name its parts.")
+    for record in source.records:
+        owner = taken.setdefault((record.task, record.sample_id), source)
+        if owner is not source:
+            raise ConfigError(
+                f"evaluation.datasets: sample '{record.sample_id}' ({record.task}) is in '{owner.name}' and in '{source.name}', and only "
+                "one of them would be predicted. Give them other ids, or evaluate them one after the other."
+            )
 
 
 def predict(
-    source: SampleSource, answerer: Answerer, writer: PredictionWriter, *, setting: str, options: EvaluationOptions,
+    source: RecordDataset, answerer: Answerer, writer: PredictionWriter, *, setting: str, options: EvaluationOptions,
     rank: int = 0, world_size: int = 1, on_samples: Callable[[int], None] = lambda count: None,
 ) -> None:  # fmt: skip
     """Writes this rank's predictions of one data set; samples that stand in the writer's file are not predicted again.
@@ -113,9 +141,9 @@ def describe(record: Record, scenes: Mapping[str, Scene], setting: str) -> Predi
     return Prediction(record.sample_id, record.task, images, setting, record.turns[0].text, None, str(answer), meta, (), masks)
 
 
-def describe_unread(source: SampleSource, key: SampleKey, setting: str) -> Prediction:
+def describe_unread(source: RecordDataset, key: SampleKey, setting: str) -> Prediction:
     """The line of a record whose images cannot be read; without them its masks have no size and stay out."""
-    record: Record = source.records[key.index]  # type: ignore[attr-defined]
+    record = source.records[key.index]
     images = tuple(_image_id(ref) for ref in record.images.values()) or (record.sample_id,)
     return Prediction(
         record.sample_id, record.task, images, setting, "", None, str(record.meta.get("answer", "")), dict(record.meta), (), ()
