@@ -5,10 +5,10 @@ systems = ["earthmind"]
 sensor_choice = dict(
     type="ChooseModalities",
     settings=dict(rgb=["rgb"], optical=["multispectral"], sar=["sar"], fused=["multispectral", "sar"]),
-    weights=dict(rgb=0.1, optical=0.25, sar=0.25, fused=0.4),
+    weights=dict(rgb=0.05, optical=0.25, sar=0.25, fused=0.45),
 )
 phrases = dict(
-    type="ComposeReferring", num_expressions=4, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {phrase}"]
+    type="ComposeReferring", num_expressions=5, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {phrase}"]
 )
 task = dict(
     tokenizer=dict(
@@ -24,71 +24,49 @@ task = dict(
         vocab_size=768,
     ),
     data=dict(
-        type="Mixture",
-        parts=[
+        type="ImageConversations",
+        max_questions=16,
+        datasets=[
             dict(
-                name="referring",
-                weight=2.0,
-                data=dict(
-                    type="ReferringJsonlDataset",
-                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl",
-                    images={{_base_.train_images}},
-                    group="image",
-                    transforms=[sensor_choice, phrases],
-                ),
+                type="ReferringJsonlDataset",
+                annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl",
+                images={{_base_.train_images}},
+                group="image",
+                transforms=[phrases],
             ),
             dict(
-                name="mcq",
-                weight=0.5,
-                data=dict(
-                    type="EarthMindBenchDataset",
-                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/mcq.json",
-                    images={{_base_.train_images}},
-                    transforms=[sensor_choice],
-                ),
+                type="EarthMindBenchDataset",
+                annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/mcq.json",
+                images={{_base_.train_images}},
             ),
             dict(
-                name="vqa",
-                weight=0.25,
-                data=dict(
-                    type="LlavaDataset",
-                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json",
-                    images={{_base_.train_images}},
-                    transforms=[sensor_choice],
-                ),
+                type="LlavaDataset",
+                annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json",
+                images={{_base_.train_images}},
             ),
             dict(
-                name="caption",
-                weight=0.2,
-                data=dict(
-                    type="LlavaDataset",
-                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json",
-                    images={{_base_.train_images}},
-                    task="caption",
-                    transforms=[sensor_choice],
-                ),
+                type="LlavaDataset",
+                annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json",
+                images={{_base_.train_images}},
+                task="caption",
             ),
             dict(
-                name="region",
-                weight=0.15,
-                data=dict(
-                    type="OspreyRegionDataset",
-                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/region.json",
-                    images={{_base_.train_images}},
-                    introduction="{regions}. ",
-                    question="What is region{number}?",
-                    transforms=[sensor_choice],
-                ),
+                type="OspreyRegionDataset",
+                annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/region.json",
+                images={{_base_.train_images}},
+                introduction="{regions}. ",
+                question="What is region{number}?",
             ),
         ],
+        transforms=[sensor_choice],
     ),
-    batch_size=16,
+    batch_size=8,
     max_length=1024,
-    row_length=256,
+    row_length=None,
     length_window=None,
     num_workers=1,
-    losses=dict(mask=3.0, dice=3.0, alignment=0.05, alignment_kind="contrastive", num_points=1024),
+    losses=dict(mask=0.2, dice=0.2, attention=0.03, alignment=0.02, alignment_kind="contrastive", num_points=1024),
 )
-training = dict(max_iters=1200)
-optimizer = dict(lr=1e-3, weight_decay=0.05)
+training = dict(max_iters=700)
+optimizer = dict(lr=2e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)

@@ -6,9 +6,8 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from earthmind import datasets as _datasets  # noqa: F401
+from earthmind import task as _task  # noqa: F401  (registers what configs name)
 from earthmind.answer import RecordAnswerer
-from earthmind.datasets import mcq, multispectral, paired, referring, region, vqa  # noqa: F401  (registers the datasets)
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.config import require
 from eocore.evaluate.predictions import Prediction, format_prediction, read_predictions

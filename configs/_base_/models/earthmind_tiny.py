@@ -1,11 +1,11 @@
-# A small EarthMind (4 M parameters) that trains from scratch on a CPU: all bands go into one patch embedding, every sensor is drawn on.
+# A small EarthMind (3 M parameters) that trains from scratch on a CPU: all bands go into one patch embedding, every sensor is drawn on.
 # Parts this narrow start with larger weights than transformers gives (0.02): SAM 2 would stay at nothing for hundreds of steps.
 task = dict(
     type="EarthMindTask",
     model=dict(
         vision_config=dict(
             hidden_size=128,
-            num_hidden_layers=4,
+            num_hidden_layers=2,
             num_attention_heads=4,
             intermediate_size=384,
             image_size=96,
@@ -19,12 +19,12 @@ task = dict(
             model_type="qwen2",
             hidden_size=192,
             intermediate_size=512,
-            num_hidden_layers=4,
+            num_hidden_layers=2,
             num_attention_heads=4,
             num_key_value_heads=4,
             max_position_embeddings=2048,
             tie_word_embeddings=True,
-            initializer_range=0.1,
+            initializer_range=0.05,
         ),
         sam_config=dict(
             vision_config=dict(

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from eocore.data.readers import read_scene
 from eocore.data.records import ImageRef, Record
-from eocore.data.sources import build_sources
+from eocore.data.sources import ImageSource, build_sources
 from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError
 from eocore.registry import TRANSFORMS
 from eocore.sensors.scene import Scene
@@ -153,12 +153,21 @@ class RecordDataset(SampleSource):
     def lengths(self, epoch: int = 0) -> np.ndarray:
         return self._lengths
 
-    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
-        record = self.records[key.index]
+    def transform(self, record: Record, rng: np.random.Generator) -> Record:
+        """The record after the dataset's transforms."""
         for transform in self.transforms:
             record = transform(record, rng)
         check_record(record)
-        return record, {modality: read_scene(ref, root=Path(self.sources[modality].root)) for modality, ref in record.images.items()}
+        return record
+
+    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
+        record = self.transform(self.records[key.index], rng)
+        return record, read_images(record, self.sources)
+
+
+def read_images(record: Record, sources: Mapping[str, ImageSource]) -> dict[str, Scene]:
+    """The scenes of a record by modality, each from inside its source's root."""
+    return {modality: read_scene(ref, root=Path(sources[modality].root)) for modality, ref in record.images.items()}
 
 
 class PreparedDataset(Dataset[Mapping[str, Any]]):

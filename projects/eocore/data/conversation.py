@@ -1,0 +1,98 @@
+"""All that several datasets ask about one image, as one conversation: the image is looked at once for many answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from eocore.data.dataset import IMAGE_PLACE, RecordDataset, SampleKey, SampleSource, Transform, check_record, read_images
+from eocore.data.records import Record, Turn
+from eocore.errors import ConfigError
+from eocore.registry import DATASETS, TRANSFORMS
+from eocore.sensors.scene import Scene
+
+
+@DATASETS.register_module()
+class ImageConversations(SampleSource):
+    """One sample an image: the questions of all its records, in an order drawn anew each time.
+
+    Records belong together when they show the same files. Each record is taken through the transforms of its own dataset first; later
+    questions lose their `<image>`, masks and regions keep their order. A model that trains on these answers single questions too: every
+    question comes first in some draws.
+
+    Args:
+        datasets: configs of the registry DATASETS.
+        max_questions: most questions of one sample; more are left out of this draw by chance, not for good.
+        transforms: configs of the registry TRANSFORMS, applied to the joined record.
+        name: for messages.
+
+    Raises:
+        ConfigError: no dataset, or `max_questions` below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        datasets: Sequence[Mapping[str, Any]],
+        max_questions: int = 12,
+        transforms: Sequence[Mapping[str, Any]] = (),
+        name: str = "conversations",
+    ) -> None:
+        if not datasets or max_questions < 1:
+            raise ConfigError(f"{name}: needs at least one dataset and max_questions of at least 1, found {len(datasets)} and {max_questions}.")
+        self.name = name
+        self.max_questions = max_questions
+        self.parts: list[RecordDataset] = [DATASETS.build(config) for config in datasets]
+        self.transforms: list[Transform] = [TRANSFORMS.build(config) for config in transforms]
+        groups: dict[tuple[Any, ...], list[tuple[RecordDataset, int]]] = {}
+        for part in self.parts:
+            for index, record in enumerate(part.records):
+                key = tuple(sorted((modality, ref.paths) for modality, ref in record.images.items()))
+                groups.setdefault(key, []).append((part, index))
+        self.groups = list(groups.values())
+        self._lengths = np.array([sum(int(part.lengths()[index]) for part, index in group) for group in self.groups], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def describe(self, key: SampleKey) -> str:
+        part, index = self.groups[key.index][0]
+        return f"{self.name}, index {key.index}, with {part.describe(SampleKey(key.epoch, index))}"
+
+    def lengths(self, epoch: int = 0) -> np.ndarray:
+        return self._lengths
+
+    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
+        group = self.groups[key.index]
+        records = [part.transform(part.records[index], rng) for part, index in (group[int(place)] for place in rng.permutation(len(group)))]
+        record = join(self._within_limit(records))
+        for transform in self.transforms:
+            record = transform(record, rng)
+        check_record(record)
+        return record, read_images(record, group[0][0].sources)
+
+    def _within_limit(self, records: Sequence[Record]) -> list[Record]:
+        kept, questions = [records[0]], len(records[0].turns) // 2
+        for record in records[1:]:
+            if questions + len(record.turns) // 2 <= self.max_questions:
+                kept.append(record)
+                questions += len(record.turns) // 2
+        return kept
+
+
+def join(records: Sequence[Record]) -> Record:
+    """One record with the turns, masks and regions of all, in order; the image stays with the first question."""
+    first = records[0]
+    turns = list(first.turns)
+    for record in records[1:]:
+        opening = record.turns[0].text.replace(f"{IMAGE_PLACE}\n", "").replace(IMAGE_PLACE, "")
+        turns += [Turn("user", opening), *record.turns[1:]]
+    return replace(
+        first,
+        turns=tuple(turns),
+        masks=tuple(mask for record in records for mask in record.masks),
+        regions=tuple(region for record in records for region in record.regions),
+        expressions=(),
+        task="chat",
+    )
