@@ -1,5 +1,6 @@
 """Evaluation of a converted EarthMind model on the data sets of a config."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from earthmind import task as _task  # noqa: F401  (registers what configs name)
 from earthmind.answer import RecordAnswerer
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.config import require
+from eocore.errors import CheckpointError
 from eocore.evaluate.predictions import Prediction, format_prediction, read_predictions
 from eocore.evaluate.run import EvaluationOptions, build_sources, predict, read_evaluation
 from eocore.evaluate.score import Scores, score_predictions
@@ -26,8 +28,17 @@ def evaluate(config: Config, model_dir: Path, out_dir: Path) -> Scores | None:
     """Predicts and scores; writes predictions.jsonl. Returns the scores on the first rank, None on the others.
 
     A run that was stopped goes on where it was, if model and config are the same.
+
+    Raises:
+        CheckpointError: `model_dir` is not a converted model.
+        ConfigError: section `evaluation` is wrong.
+        DataError: no sample, or a record that does not fit its images.
     """
     options = read_evaluation(require(config, "evaluation"))
+    if not (model_dir / "config.json").is_file():
+        raise CheckpointError(
+            f"{model_dir} is not a converted model (it has no config.json). Convert a checkpoint with tools/convert_to_hf.py."
+        )
     rank, world_size = start_process_group() if "RANK" in os.environ else (0, 1)
     model = EarthMindForConditionalGeneration.from_pretrained(model_dir, local_files_only=True).to(local_device()).eval()
     answerer = RecordAnswerer(model, model.processor, max_new_tokens=options.max_new_tokens)
@@ -59,8 +70,6 @@ def _collect(out_dir: Path, run_id: str, world_size: int) -> Scores:
 
 def _run_id(config: Config, model_dir: Path) -> str:
     """Names model and evaluation: another model file or another config gets another id, so results are never mixed."""
-    import hashlib
-
     files = sorted(model_dir.glob("*.safetensors"))
     stamp = "".join(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files) + repr(dict(config.evaluation))
     return hashlib.sha256(stamp.encode()).hexdigest()[:12]
