@@ -40,7 +40,9 @@ class ImageConversations(SampleSource):
         name: str = "conversations",
     ) -> None:
         if not datasets or max_questions < 1:
-            raise ConfigError(f"{name}: needs at least one dataset and max_questions of at least 1, found {len(datasets)} and {max_questions}.")
+            raise ConfigError(
+                f"{name}: needs at least one dataset and max_questions of at least 1, found {len(datasets)} and {max_questions}."
+            )
         self.name = name
         self.max_questions = max_questions
         self.parts: list[RecordDataset] = [DATASETS.build(config) for config in datasets]

@@ -27,7 +27,7 @@ def apply_trainable(model: nn.Module, patterns: Sequence[str]) -> None:
     names = [name for name, _ in model.named_parameters()]
     chosen: set[str] = set()
     for pattern in patterns:
-        matched = {name for name in names if _matches(name, pattern)}
+        matched = {name for name in names if matches(name, pattern)}
         if not matched:
             raise ConfigError(
                 f"trainable pattern '{pattern}' matches no parameter of {type(model).__name__}, so what it names would stay frozen. "
@@ -43,7 +43,8 @@ def trainable_names(model: nn.Module) -> list[str]:
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
-def _matches(name: str, pattern: str) -> bool:
+def matches(name: str, pattern: str) -> bool:
+    """True where a pattern, as `apply_trainable` takes it, means the parameter of that name. Raises ConfigError for a broken expression."""
     if pattern.startswith(REGEX_PREFIX):
         try:
             return re.fullmatch(pattern.removeprefix(REGEX_PREFIX), name) is not None

@@ -1,12 +1,14 @@
 """Optimiser and learning-rate schedule from their config sections."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
 from eocore.errors import ConfigError
+from eocore.models.freeze import matches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +20,22 @@ class OptimizerOptions:
         weight_decay: of matrices and tables; vectors (norms, biases, layer scales) have none.
         betas: decay of the two moments.
         eps: added to the denominator.
+        lr_factors: pattern (as in `eocore.models.freeze`, names from the task on: `model.seg_head`) -> factor on `lr`; the first that
+            matches counts.
     """
 
     lr: float
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
+    lr_factors: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.lr <= 0:
             raise ConfigError(f"optimizer.lr is {self.lr}; expected a positive number, nothing would be learnt. Published: 4e-5.")
+        for pattern, factor in self.lr_factors.items():
+            if factor <= 0:
+                raise ConfigError(f"optimizer.lr_factors['{pattern}'] is {factor}; expected a positive number. Freeze by task.trainable.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +61,32 @@ class ScheduleOptions:
 
 
 def build_optimizer(model: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters alone, in two groups: matrices with weight decay, vectors without.
+    """AdamW over the trainable parameters alone: matrices with weight decay, vectors without, a pair of groups for each `lr` factor.
 
     Raises:
-        ConfigError: nothing is trainable.
+        ConfigError: nothing is trainable, or a pattern of `lr_factors` matches nothing that is.
     """
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if not trainable:
         raise ConfigError(
             f"{type(model).__name__} has no trainable parameter: no step could change it. Check the task's trainable patterns."
         )
-    matrices = [parameter for parameter in trainable if parameter.ndim > 1]
-    vectors = [parameter for parameter in trainable if parameter.ndim <= 1]
-    pairs = ((matrices, options.weight_decay), (vectors, 0.0))
-    groups = [{"params": parameters, "weight_decay": decay} for parameters, decay in pairs if parameters]
-    return torch.optim.AdamW(groups, lr=options.lr, betas=(options.betas[0], options.betas[1]), eps=options.eps)
+    factors = _factors(list(trainable), options.lr_factors)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in trainable.items():
+        groups.setdefault((factors[name], parameter.ndim > 1), []).append(parameter)
+    settings = [
+        {"params": groups[key], "lr": options.lr * key[0], "weight_decay": options.weight_decay if key[1] else 0.0}
+        for key in sorted(groups, reverse=True)
+    ]
+    return torch.optim.AdamW(settings, lr=options.lr, betas=(options.betas[0], options.betas[1]), eps=options.eps)
+
+
+def _factors(names: Sequence[str], lr_factors: Mapping[str, float]) -> dict[str, float]:
+    for pattern in lr_factors:
+        if not any(matches(name, pattern) for name in names):
+            raise ConfigError(f"optimizer.lr_factors names '{pattern}', which matches no trainable parameter, so it would change nothing.")
+    return {name: next((factor for pattern, factor in lr_factors.items() if matches(name, pattern)), 1.0) for name in names}
 
 
 def build_schedule(options: ScheduleOptions, max_iters: int) -> list[dict[str, Any]]:

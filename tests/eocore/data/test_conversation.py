@@ -17,7 +17,8 @@ class NamedDataset(RecordDataset):
     """`annotations` "word": two text records, without images, so that all datasets ask about the same (no) files."""
 
     def parse(self, path: Path) -> list[Record]:
-        return [Record(f"{path}{n}", {}, (Turn("user", f"{path} {n}?"), Turn("assistant", f"{path} {n}")), source=f"{path}#{n}") for n in range(2)]
+        turns = [(Turn("user", f"{path} {n}?"), Turn("assistant", f"{path} {n}")) for n in range(2)]
+        return [Record(f"{path}{n}", {}, turn, source=f"{path}#{n}") for n, turn in enumerate(turns)]
 
 
 @pytest.fixture(autouse=True)

@@ -36,6 +36,21 @@ def test_nothing_trainable_is_an_error(model: nn.Module) -> None:
         build_optimizer(model.requires_grad_(False), OptimizerOptions(lr=1e-3))
 
 
+def test_a_part_can_learn_at_a_rate_of_its_own(model: nn.Module) -> None:
+    groups = build_optimizer(model, OptimizerOptions(lr=1e-3, lr_factors={"3": 0.5})).param_groups
+    rates = {id(parameter): (group["lr"], group["weight_decay"]) for group in groups for parameter in group["params"]}
+    assert rates[id(model[3].weight)] == (5e-4, 0.05) and rates[id(model[3].bias)] == (5e-4, 0.0)
+    assert rates[id(model[0].weight)] == (1e-3, 0.05)
+    assert len(rates) == len(list(model.parameters()))
+
+
+def test_wrong_rate_factors_are_named(model: nn.Module) -> None:
+    with pytest.raises(ConfigError, match="lr_factors names 'head', which matches no trainable parameter"):
+        build_optimizer(model, OptimizerOptions(lr=1e-3, lr_factors={"head": 0.5}))
+    with pytest.raises(ConfigError, match=r"lr_factors\['3'\] is 0; expected a positive number"):
+        OptimizerOptions(lr=1e-3, lr_factors={"3": 0})
+
+
 def learning_rates(options: ScheduleOptions, steps: int, lr: float = 1.0) -> list[float]:
     wrapper = OptimWrapper(torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=lr))
     schedulers = [PARAM_SCHEDULERS.build(config | {"optimizer": wrapper}) for config in build_schedule(options, steps)]
