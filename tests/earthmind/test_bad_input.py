@@ -1,0 +1,286 @@
+"""Wrong data and wrong configs, as a training meets them: each ends in one error of the framework that names place and remedy."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+
+from earthmind.task import EarthMindTask
+from eocore.data.masks import encode_rle
+from eocore.errors import AlignmentError, AnnotationError, BandError, ConfigError, DataError, EOError, LengthError
+from eocore.log import get_logger
+
+SIZE = 48
+BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
+
+
+class Place:
+    """One image of each sensor called `a`, an annotation file for each format, and the loader that a training would read them by."""
+
+    def __init__(self, folder: Path, make_task: Callable[..., EarthMindTask]) -> None:
+        self.folder, self.make_task = folder, make_task
+        rng = np.random.default_rng(0)
+        for name in ("s2", "s1", "rgb"):
+            (folder / name).mkdir()
+        self.write_raster("s2/a.tif", rng.integers(0, 4000, (12, SIZE, SIZE)).astype(np.int16), names=BANDS)
+        self.write_raster("s1/a.tif", rng.uniform(-20, 0, (2, SIZE, SIZE)).astype(np.float32), names=("VV", "VH"))
+        Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), np.uint8)).save(folder / "rgb" / "a.png")
+
+    def write_raster(self, path: str, layers: np.ndarray, *, names: tuple[str, ...] = ()) -> None:
+        profile = {"driver": "GTiff", "count": len(layers), "height": SIZE, "width": SIZE, "dtype": layers.dtype.name}
+        with rasterio.open(self.folder / path, "w", **profile) as file:
+            file.write(layers)
+            file.descriptions = names or (None,) * len(layers)
+
+    def images(self, *modalities: str) -> dict[str, Any]:
+        sources = {
+            "rgb": {"root": str(self.folder / "rgb"), "pattern": "{stem}.png", "sensor": "rgb_uint8"},
+            "multispectral": {"root": str(self.folder / "s2"), "sensor": "sentinel2_l2a"},
+            "sar": {"root": str(self.folder / "s1"), "sensor": "sentinel1_grd"},
+        }
+        return {name: sources[name] for name in modalities}
+
+    def vqa(self, question: str = "<image>\nWhat?", answer: str = "Water.", image: str = "a.png", *, shown: str = "rgb") -> dict[str, Any]:
+        """Config of a data set of one question."""
+        entry = {"id": "q0", "image": image, "conversations": [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]}
+        (self.folder / "vqa.json").write_text(json.dumps([entry]))
+        return {"type": "LlavaDataset", "annotations": str(self.folder / "vqa.json"), "images": self.images(shown)}
+
+    def phrase(self, mask: Any, **transform: Any) -> dict[str, Any]:
+        """Config of a data set of one phrase."""
+        entry = {"sample_id": "p0", "image": "a", "height": SIZE, "width": SIZE, "expression": "the water", "mask": mask}
+        (self.folder / "phrases.jsonl").write_text(json.dumps(entry) + "\n")
+        compose = {"type": "ComposeReferring", "num_expressions": 1, **transform}
+        return {
+            "type": "ReferringJsonlDataset",
+            "annotations": str(self.folder / "phrases.jsonl"),
+            "images": self.images("rgb"),
+            "transforms": [compose],
+        }
+
+    def first_batch(self, data: Mapping[str, Any], *, num_workers: int = 0, **choices: Any) -> Mapping[str, Any]:
+        """The first batch of a training's loader."""
+        task = self.make_task(data=data, num_workers=num_workers, **choices)
+        return next(iter(task.build_loader(rank=0, world_size=1, seed=0, start_step=0)))
+
+
+@pytest.fixture
+def place(tmp_path: Path, make_task: Callable[..., EarthMindTask]) -> Place:
+    return Place(tmp_path, make_task)
+
+
+def whole_mask(height: int = SIZE) -> dict[str, Any]:
+    return encode_rle(np.ones((height, SIZE), bool))
+
+
+@pytest.mark.parametrize("shown", ["rgb", "multispectral", "sar"])
+def test_good_input_passes(place: Place, shown: str) -> None:
+    assert place.first_batch(place.vqa(shown=shown))["sample_ids"] == ["q0"]
+    assert place.first_batch(place.phrase(whole_mask()))["masks"].all()
+
+
+class TestImages:
+    @pytest.mark.parametrize("num_workers", [0, 1])
+    def test_missing_file(self, place: Place, num_workers: int) -> None:
+        with pytest.raises(DataError, match=r"dataset 'vqa', index 0, sample 'q0' .*vqa.json#0\).*b\.png") as caught:
+            place.first_batch(place.vqa(image="b.png"), num_workers=num_workers)
+        assert type(caught.value) is DataError
+
+    def test_a_file_that_is_no_image(self, place: Place) -> None:
+        (place.folder / "rgb" / "a.png").write_text("<svg/>")
+        with pytest.raises(DataError, match=r"sample 'q0'.*a\.png"):
+            place.first_batch(place.vqa())
+
+    def test_wrong_number_of_bands(self, place: Place) -> None:
+        place.write_raster("s2/a.tif", np.zeros((4, SIZE, SIZE), np.int16))
+        with pytest.raises(
+            BandError, match=r"sample 'q0'.*a\.tif: 4 unnamed layers, but sentinel2_l2a has 12 bands \(B01, .*Give the names"
+        ):
+            place.first_batch(place.vqa(shown="multispectral"))
+
+    def test_bands_of_another_sensor(self, place: Place) -> None:
+        place.write_raster("s1/a.tif", np.zeros((2, SIZE, SIZE), np.float32), names=("VV", "HH"))
+        with pytest.raises(BandError, match=r"sample 'q0'.*called VV, HH, of which sentinel1_grd knows.*correct the sensor"):
+            place.first_batch(place.vqa(shown="sar"))
+
+    def test_unknown_band_in_the_presentation(self, place: Place) -> None:
+        rule = {"views": [["B04", "B99", "B02"]], "stretch": {"method": "range", "low": 0, "high": 1}}
+        with pytest.raises(BandError, match=r"sample 'q0'.*band B99 is missing: the scene has B01, .*change the presentation's views"):
+            place.first_batch(place.vqa(shown="multispectral"), processor={"presentation": {"multispectral": rule}})
+
+    def test_more_channels_than_the_model_takes(self, place: Place) -> None:
+        rule = {"views": [["B04", "B03", "B02", "B08"]], "stretch": {"method": "range", "low": 0, "high": 1}}
+        with pytest.raises(EOError, match=r"sample 'q0'.*names 4 channels, the patch embedding takes 3; make them agree"):
+            place.first_batch(place.vqa(shown="multispectral"), processor={"presentation": {"multispectral": rule}})
+
+    def test_unknown_sensor(self, place: Place) -> None:
+        data = place.vqa()
+        data["images"]["rgb"]["sensor"] = "sentinel9"
+        with pytest.raises(BandError, match=r"sentinel9"):
+            place.first_batch(data)
+
+
+class TestMasks:
+    def test_mask_of_another_size_than_its_image(self, place: Place) -> None:
+        with pytest.raises(AnnotationError, match=r"sample 'p0'.*phrases.jsonl:1.*RLE of size \[24, 48\].*but the image is \[48, 48\]"):
+            place.first_batch(place.phrase(whole_mask(24)))
+
+    def test_mask_file_of_another_size(self, place: Place) -> None:
+        Image.fromarray(np.ones((24, 24), np.uint8)).save(place.folder / "mask.png")
+        with pytest.raises(DataError, match=r"sample 'p0'.*mask .*mask.png is 24 x 24 px, but its image is 48 x 48 px"):
+            place.first_batch(place.phrase({"path": "mask.png"}))
+
+    def test_more_seg_than_masks(self, place: Place) -> None:
+        with pytest.raises(AlignmentError, match=r"vqa.json#0: 2 \[SEG\] in the text but 0 masks; each needs the other. Correct the entry"):
+            place.first_batch(place.vqa(answer="[SEG] and [SEG]."))
+
+    def test_more_masks_than_seg(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A transform that loses a [SEG] is caught where its record is taken."""
+        from eocore.data.transforms import ComposeReferring
+
+        monkeypatch.setattr(ComposeReferring, "__call__", _without_seg(ComposeReferring.__call__))
+        with pytest.raises(AlignmentError, match=r"sample 'p0'.*phrases.jsonl:1: 0 \[SEG\] in the text but 1 masks"):
+            place.first_batch(place.phrase(whole_mask()))
+
+
+def _without_seg(call: Callable[..., Any]) -> Callable[..., Any]:
+    from dataclasses import replace
+
+    def changed(self: Any, record: Any, rng: np.random.Generator) -> Any:
+        made = call(self, record, rng)
+        return replace(made, turns=tuple(replace(turn, text=turn.text.replace("[SEG]", "it")) for turn in made.turns))
+
+    return changed
+
+
+class TestText:
+    def test_two_places_for_one_image(self, place: Place) -> None:
+        with pytest.raises(AnnotationError, match=r"vqa.json#0: <image> stands 2 times in the question but the entry has one image"):
+            place.first_batch(place.vqa("<image> <image>\nWhat?"))
+
+    def test_a_region_place_without_a_region(self, place: Place) -> None:
+        with pytest.raises(AnnotationError, match=r"vqa.json#0: the question holds a literal <region>"):
+            place.first_batch(place.vqa("<image>\nWhat is <region>?"))
+
+    def test_a_vision_token_in_the_annotation(self, place: Place) -> None:
+        with pytest.raises(AlignmentError, match=r"sample 'q0'.*the text itself holds <IMG_CONTEXT>, which stands for vision tokens alone"):
+            place.first_batch(place.vqa(answer="It is <IMG_CONTEXT>."))
+
+    @pytest.mark.parametrize("limits", [{"max_length": 40}, {"max_length": 4000, "row_length": 40}])
+    def test_an_answer_that_would_be_cut(self, place: Place, limits: dict[str, int]) -> None:
+        answer = "water and more of it " * 20
+        with pytest.raises(LengthError, match=r"sample 'q0'.*q0: \d+ tokens .*at most 40 are allowed; nothing was cut. Raise max_length"):
+            place.first_batch(place.vqa(answer=answer), **limits)
+        assert place.first_batch(place.vqa(answer=answer), max_length=4000)["num_tokens"] > 40
+
+    def test_an_empty_data_set(self, place: Place) -> None:
+        data = place.vqa()
+        (place.folder / "vqa.json").write_text("[]")
+        with pytest.raises(DataError, match=r"vqa.json: no record for dataset 'vqa'. Check the file and the split"):
+            place.first_batch(data)
+
+    def test_an_annotation_file_that_is_not_there(self, place: Place) -> None:
+        data = place.vqa()
+        (place.folder / "vqa.json").unlink()
+        with pytest.raises(DataError, match=r"vqa.json: no such annotation file"):
+            place.first_batch(data)
+
+    def test_broken_json(self, place: Place) -> None:
+        data = place.phrase(whole_mask())
+        with (place.folder / "phrases.jsonl").open("a") as file:
+            file.write('{"sample_id": "p1", \n')
+        with pytest.raises(AnnotationError, match=r"phrases.jsonl:2: not JSON"):
+            place.first_batch(data)
+
+
+class TestConfigs:
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"type": "LlavaDatset"}, r"registry 'dataset' has no 'LlavaDatset'. Did you mean 'LlavaDataset'\? Choices: "),
+            ({"annotation": "x.json"}, r"LlavaDataset has no argument 'annotation'. Did you mean 'annotations'\?"),
+            ({"transforms": [{"type": "ChoseModalities"}]}, r"registry 'transform' has no 'ChoseModalities'. Did you mean"),
+            ({"limit": 0}, r"limit must be at least 1 or None, found 0"),
+            ({"images": {"radar": {}}}, r"images names radar; modalities are rgb, multispectral, sar"),
+        ],
+    )
+    def test_data(self, place: Place, change: dict[str, Any], message: str) -> None:
+        with pytest.raises(ConfigError, match=message):
+            place.first_batch(place.vqa() | change)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"batch_size": 0}, r"GlobalBatchSampler: batch_size must be at least 1, found 0"),
+            ({"losses": {"maks": 1.0}}, r"config section 'losses' has no option 'maks'. Did you mean 'mask'\?"),
+            ({"trainable": ["projectr"]}, r"trainable pattern 'projectr' matches no parameter.*Nearest names: .*projector"),
+            ({"lora": {"target_modules": ["q_prj"]}}, r"LoRA target 'q_prj' matches no linear layer.*Nearest: .*q_proj"),
+            ({"model": {"fusoin": "concat"}}, r"model.fusoin is read by nothing: .* Did you mean 'fusion'\?"),
+            ({"processor": {"max_tile": 2}}, r"processor: .*'max_tile'"),
+        ],
+    )
+    def test_task(self, place: Place, change: dict[str, Any], message: str) -> None:
+        with pytest.raises(ConfigError, match=message):
+            place.first_batch(place.vqa(), **change)
+
+
+class TestCommand:
+    """tools/train.py ends with status 1 and one line, wherever the mistake lies."""
+
+    @pytest.fixture
+    def lines(self) -> Iterator[list[str]]:
+        seen: list[str] = []
+        handler = logging.Handler(logging.ERROR)
+        handler.emit = lambda record: seen.append(record.getMessage())  # type: ignore[method-assign]
+        get_logger().addHandler(handler)
+        yield seen
+        get_logger().removeHandler(handler)
+
+    @pytest.mark.parametrize(
+        ("option", "message"),
+        [
+            ("task.batchsize=2", r"--cfg-options task.batchsize: task has no 'batchsize', .* Did you mean 'task.batch_size'"),
+            ("+task.batchsize=2", r"EarthMindTask has no argument 'batchsize'. Did you mean 'batch_size'"),
+            ("task.type=EarthMind", r"registry 'task' has no 'EarthMind'. Did you mean 'EarthMindTask'"),
+            ("task.model.fusion=sum", r"model: fusion='sum' is unknown; choices: concat, mutual_attention"),
+            ("training.deepspeed=zero5", r"no DeepSpeed configuration 'zero5'"),
+            ("+trainning.max_iters=2", r"config section 'trainning' is not read by anything. Did you mean 'training'"),
+            ("task.data.type=Mixtur", r"registry 'dataset' has no 'Mixtur'. Did you mean 'Mixture'"),
+        ],
+    )
+    def test_typos(
+        self,
+        repo_root: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        lines: list[str],
+        option: str,
+        message: str,
+    ) -> None:
+        from eocore.data.synthetic import write_world
+        from eocore.train.device import set_deepspeed_accelerator
+
+        set_deepspeed_accelerator()
+        write_world(tmp_path, {"train": 1}, size=SIZE)
+        for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+            monkeypatch.setenv(name, "0")
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("SYNTHETIC_ROOT", str(tmp_path))
+        config = repo_root / "configs" / "earthmind" / "earthmind_tiny_synthetic.py"
+        monkeypatch.setattr(sys, "argv", ["train.py", str(config), "--dry-run", "--cfg-options", option])
+        spec = spec_from_file_location("tools_train", repo_root / "tools" / "train.py")
+        assert spec is not None and spec.loader is not None
+        command = module_from_spec(spec)
+        spec.loader.exec_module(command)
+        assert command.main() == 1
+        assert len(lines) == 1
+        assert re.match(f"ConfigError: {message}", lines[0]), lines[0]
