@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -236,6 +237,14 @@ class TestConfigs:
 class TestCommand:
     """tools/train.py ends with status 1 and one line, wherever the mistake lies."""
 
+    @pytest.fixture(autouse=True)
+    def kept_environment(self) -> Iterator[None]:
+        """The command sets the variables of a group of one; later tests must not inherit them."""
+        before = dict(os.environ)
+        yield
+        os.environ.clear()
+        os.environ.update(before)
+
     @pytest.fixture
     def lines(self) -> Iterator[list[str]]:
         seen: list[str] = []
@@ -271,9 +280,6 @@ class TestCommand:
 
         set_deepspeed_accelerator()
         write_world(tmp_path, {"train": 1}, size=SIZE)
-        for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
-            monkeypatch.setenv(name, "0")
-            monkeypatch.delenv(name)
         monkeypatch.setenv("SYNTHETIC_ROOT", str(tmp_path))
         config = repo_root / "configs" / "earthmind" / "earthmind_tiny_synthetic.py"
         monkeypatch.setattr(sys, "argv", ["train.py", str(config), "--dry-run", "--cfg-options", option])

@@ -1,0 +1,127 @@
+"""Every config: it resolves, says what it is for, names only what exists, and where its data can be made, trains one step."""
+
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from eocore.config import import_systems, load_config
+from eocore.data.landcover import TileSet, prepare_landcover
+from eocore.data.synthetic import write_world
+from eocore.evaluate.run import build_sources, read_evaluation
+from eocore.train.device import set_deepspeed_accelerator
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts)
+TINY = [path for path in CONFIGS if "_tiny_" in path.name]
+SIZE = 96
+NUMBER = re.compile(r"^  (loss\w*): (-?[\d.]+)$", re.MULTILINE)
+
+every_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+tiny_config = pytest.mark.parametrize("path", TINY, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("synthetic")
+    write_world(root, {"train": 6, "test": 2}, size=SIZE)
+    return root
+
+
+@pytest.fixture(scope="module")
+def landcover_root(tmp_path_factory: pytest.TempPathFactory, shared_dir: Path) -> Path:
+    root = tmp_path_factory.mktemp("landcover")
+    folders = {"rgb": "S2RGB", "multispectral": "S2L2A", "sar": "S1RTC"}
+    tiles = TileSet(shared_dir / "tiles" / "LULC", {modality: shared_dir / "tiles" / folder for modality, folder in folders.items()})
+    prepare_landcover(tiles, root, split="train")
+    return root
+
+
+@pytest.fixture
+def data(path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the config reads, made or prepared; the test skips where its source is not there."""
+    text = "".join(
+        file.read_text() for file in [path, *(path.parent / base for base in re.findall(r'"(\.\./_base_/[^"]+)"', path.read_text()))]
+    )
+    for name, fixture in (("SYNTHETIC_ROOT", "synthetic_root"), ("LANDCOVER_ROOT", "landcover_root")):
+        if name in text:
+            monkeypatch.setenv(name, str(request.getfixturevalue(fixture)))
+    if "TILES_ROOT" in text:
+        monkeypatch.setenv("TILES_ROOT", str(request.getfixturevalue("shared_dir") / "tiles"))
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """A process that trains alone; what it sets in the environment does not outlive the test, though its group of one does."""
+    set_deepspeed_accelerator()
+    before = dict(os.environ)
+    if torch.distributed.is_initialized():
+        os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0")
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_there_are_configs() -> None:
+    assert {path.stem for path in TINY} >= {"earthmind_tiny_synthetic", "earthmind_tiny_tiles"}
+
+
+@every_config
+def test_it_begins_with_what_it_is_and_how_it_is_run(path: Path) -> None:
+    comment = "\n".join(line for line in path.read_text().splitlines()[:4] if line.startswith("#"))
+    assert f"{path.relative_to(ROOT)}" in comment, "the command names the file"
+    assert re.search(r"tools/dist\.sh train|tools/slurm\.sh", comment)
+
+
+@every_config
+def test_print_config_shows_it_whole(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = importlib.util.spec_from_file_location("tools_print_config", ROOT / "tools" / "print_config.py")
+    assert spec is not None and spec.loader is not None
+    command = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(command)
+    monkeypatch.setattr(sys, "argv", ["print_config", str(path), "--cfg-options", "seed=11"])
+    assert command.main() == 0
+    shown: dict[str, Any] = {}
+    exec(capsys.readouterr().out, shown)
+    assert shown["seed"] == 11
+    assert shown["task"]["type"] and shown["training"]["max_iters"] >= 1 and shown["hooks"]
+
+
+@every_config
+def test_its_sections_have_no_unknown_option(path: Path) -> None:
+    from eocore.train.runner import check_config
+
+    config = load_config(path)
+    check_config(config)
+    import_systems(config)
+
+
+@tiny_config
+@pytest.mark.usefixtures("data", "alone")
+def test_it_trains_a_step(path: Path) -> None:
+    from eocore.train.launch import dry_run
+
+    config = load_config(path, {"task.num_workers": 0})
+    import_systems(config)
+    told = dry_run(config)
+    losses = {name: float(value) for name, value in NUMBER.findall(told)}
+    assert {"loss", "loss_text", "loss_mask", "loss_dice", "loss_attention", "loss_alignment"} <= set(losses)
+    assert all(0 <= value < 100 for value in losses.values()) and losses["loss_text"] > 1
+    assert re.search(r"total +[\d,]+ +[\d,]+\n", told) and "tiles: (" in told
+
+
+@tiny_config
+@pytest.mark.usefixtures("data")
+def test_its_evaluation_has_something_to_ask(path: Path) -> None:
+    config = load_config(path)
+    import_systems(config)
+    options = read_evaluation(config.evaluation)
+    asked = {(setting, record.task) for setting, source in build_sources(options) for record in source.records}
+    assert {setting for setting, _ in asked} == set(options.settings)
+    assert {"referring", "mcq"} <= {task for _, task in asked}
