@@ -239,7 +239,7 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if processor.seg_token_id != self.config.seg_token_id or processor.image_token_id != self.config.image_token_id:
             raise ValueError(
                 f"[SEG] and the image token are {processor.seg_token_id} and {processor.image_token_id} for the processor, but the model "
-                f"learnt {self.config.seg_token_id} and {self.config.image_token_id}: answers would mean nothing. Take the model's processor."
+                f"learnt {self.config.seg_token_id} and {self.config.image_token_id}: answers would mean nothing. Take the model's own."
             )
         self._seg_states = states = _SegStates(processor.seg_token_id, given["input_ids"].shape[0])
         settings = {"do_sample": False, **processor.stop_settings(), **kwargs}
