@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from eocore.config import import_systems, load_config
 from eocore.data.landcover import TileSet, prepare_landcover
@@ -61,8 +60,6 @@ def alone() -> Iterator[None]:
     """A process that trains alone; what it sets in the environment does not outlive the test, though its group of one does."""
     set_deepspeed_accelerator()
     before = dict(os.environ)
-    if torch.distributed.is_initialized():
-        os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0")
     yield
     os.environ.clear()
     os.environ.update(before)

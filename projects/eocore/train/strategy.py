@@ -42,8 +42,9 @@ def start_process_group(timeout_s: int = DEFAULT_TIMEOUT_S) -> tuple[int, int]:
     Args:
         timeout_s: how long a collective waits for the other ranks [s].
     """
+    # DeepSpeed reads these variables later too, when the group stands already.
+    _complete_environment()
     if not torch.distributed.is_initialized():
-        _complete_environment()
         device = local_device()
         if device.type == "cuda":
             torch.cuda.set_device(device)

@@ -1,6 +1,7 @@
 """DeepSpeed on CPUs: the same course of training at every ZeRO stage and number of ranks, accumulation, configurations, bad losses."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,12 @@ def test_buckets_are_no_larger_than_what_is_trained(tiny: ModuleType) -> None:
     made._cap_buckets(task)
     assert made.config["zero_optimization"]["reduce_bucket_size"] == 1024, "nine elements, aligned"
     assert made.config["zero_optimization"]["stage"] == 3
+
+
+def test_a_group_that_stands_finds_its_variables_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second training in one process, the environment being as it was before the first."""
+    assert strategy.start_process_group() == (0, 1)
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name)
+    assert strategy.start_process_group() == (0, 1)
+    assert (os.environ["RANK"], os.environ["WORLD_SIZE"], os.environ["LOCAL_RANK"]) == ("0", "1", "0")
