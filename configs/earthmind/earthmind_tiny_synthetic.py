@@ -65,8 +65,8 @@ task = dict(
     row_length=None,
     length_window=None,
     num_workers=1,
-    losses=dict(mask=0.2, dice=0.2, attention=0.03, alignment=0.02, alignment_kind="contrastive", num_points=1024),
+    losses=dict(mask=0.7, dice=0.7, attention=0.03, alignment=0.02, alignment_kind="contrastive", num_points=1024),
 )
 training = dict(max_iters=700)
-optimizer = dict(lr=2e-3, weight_decay=0.05)
+optimizer = dict(lr=1.5e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)

@@ -25,7 +25,7 @@ def blank_masks(config: EarthMindConfig, device: torch.device) -> dict[str, Any]
     size = config.sam_config.prompt_encoder_config.image_size
     zero = torch.zeros(1, dtype=torch.long, device=device)
     return {
-        "grounding_images": torch.zeros(1, 3, size, size, dtype=torch.uint8, device=device),
+        "grounding_images": torch.zeros(1, config.grounding_channels, size, size, dtype=torch.uint8, device=device),
         "grounding_owner": zero,
         "num_grounded": 1,
         "seg_index": zero,

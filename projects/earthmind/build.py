@@ -63,6 +63,19 @@ def _fit_vocabulary(model: EarthMindForConditionalGeneration, tokenizer: PreTrai
         setattr(model.config, field, number)
 
 
+def _grounding(fields: Mapping[str, Any], config: EarthMindConfig) -> str:
+    """How SAM 2's image is made; see `EarthMindProcessor`."""
+    channels, wanted = fields.get("grounding_channels", ()), config.grounding_channels
+    if (channels or wanted != 3) and len(channels) != wanted:
+        raise ConfigError(
+            f"processor.grounding_channels names {len(channels)} channels, the SAM 2 backbone of the model takes {wanted} (num_channels). "
+            "Make them agree; without grounding_channels it takes 3."
+        )
+    if channels and config.grounding_fusion == "gated":
+        raise ConfigError("grounding_channels puts all sensors into one image, so there is nothing to gate: set grounding_fusion='first'.")
+    return "composite" if channels else {"first": "first", "gated": "all"}[config.grounding_fusion]
+
+
 def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, config: EarthMindConfig) -> EarthMindProcessor:
     """The processor of a model: sizes from the model's config, choices from `fields`.
 
@@ -74,7 +87,7 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
         "tile_tokens": config.tile_grid,
         "num_channels": config.vision_config.num_channels,
         "grounding_size": config.sam_config.prompt_encoder_config.image_size,
-        "grounding": "first" if config.grounding_fusion == "first" else "all",
+        "grounding": _grounding(fields, config),
     }
     clash = sorted(set(fields) & set(decided))
     if clash:

@@ -135,3 +135,13 @@ class TestProcessor:
     def test_a_tokenizer_without_the_special_tokens_is_refused(self, config: EarthMindConfig, make_tokenizer: Callable[..., Any]) -> None:
         with pytest.raises(ConfigError, match=r"processor: the tokenizer has no token <IMG_CONTEXT>; prepare it with .*add_special_tokens"):
             build_processor({}, make_tokenizer(special=()), config)
+
+
+class TestCompositeGrounding:
+    def test_the_backbone_and_the_channels_must_agree(self, make_fields: Callable[..., dict[str, Any]], words: Any) -> None:
+        config = build_model(make_fields(), words).config
+        assert build_processor({}, words, config).grounding == "first"
+        channels = ["multispectral:B04", "sar:VV"]
+        with pytest.raises(ConfigError, match="names 2 channels, the SAM 2 backbone of the model takes 3"):
+            build_processor({"grounding_channels": channels}, words, config)
+        assert build_processor({"grounding_channels": [*channels, "sar:VH"]}, words, config).grounding == "composite"

@@ -1,4 +1,5 @@
-# A small EarthMind (3 M parameters) that trains from scratch on a CPU: all bands go into one patch embedding, every sensor is drawn on.
+# A small EarthMind (3 M parameters) that trains from scratch on a CPU: all bands go into one patch embedding, masks are drawn on
+# one image with channels of all sensors.
 # Parts this narrow start with larger weights than transformers gives (0.02): SAM 2 would stay at nothing for hundreds of steps.
 task = dict(
     type="EarthMindTask",
@@ -31,6 +32,7 @@ task = dict(
                 backbone_config=dict(
                     model_type="sam2_hiera_det_model",
                     initializer_range=0.1,
+                    num_channels=5,
                     hidden_size=32,
                     num_attention_heads=1,
                     image_size=[96, 96],
@@ -52,23 +54,21 @@ task = dict(
         ),
         fusion="mutual_attention",
         initializer_range=0.07,
-        grounding_fusion="gated",
     ),
     processor=dict(
         max_tiles=1,
         token_order="modality",
         grounding_order=["multispectral", "rgb", "sar"],
+        grounding_channels=["multispectral:B11", "multispectral:B08", "multispectral:B04|rgb:red", "sar:VV", "sar:VH"],
         presentation=dict(
             rgb=dict(views=[["red", "green", "blue"] + ["zero"] * 11], stretch=dict(method="range", low=0, high=255)),
             multispectral=dict(
                 views=[["B04", "B03", "B02", "B01", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12", "zero", "zero"]],
                 stretch=dict(method="range", low=0.0, high=0.5),
-                grounding=["B11", "B08", "B04"],
             ),
             sar=dict(
                 views=[["zero"] * 12 + ["VV", "VH"]],
                 stretch=dict(method="range", low=dict(VV=-28, VH=-34), high=dict(VV=2, VH=-4)),
-                grounding=["VV", "VH", "zero"],
             ),
         ),
     ),

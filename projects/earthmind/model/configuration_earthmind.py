@@ -65,13 +65,19 @@ class EarthMindConfig(PretrainedConfig):
         more = self.vision_config.num_channels - 3
         self.pixel_mean = list(pixel_mean or [*IMAGENET_MEAN, *[0.5] * more])
         self.pixel_std = list(pixel_std or [*IMAGENET_STD, *[0.25] * more])
-        self.grounding_mean = list(grounding_mean or IMAGENET_MEAN)
-        self.grounding_std = list(grounding_std or IMAGENET_STD)
+        more = self.grounding_channels - 3
+        self.grounding_mean = list(grounding_mean or [*IMAGENET_MEAN, *[0.5] * more])
+        self.grounding_std = list(grounding_std or [*IMAGENET_STD, *[0.25] * more])
         self.image_token_id = image_token_id
         self.seg_token_id = seg_token_id
         self.initializer_range = initializer_range
         kwargs.setdefault("tie_word_embeddings", getattr(self.text_config, "tie_word_embeddings", False))
         super().__init__(**kwargs)
+
+    @property
+    def grounding_channels(self) -> int:
+        """Channels of the image SAM 2 draws on."""
+        return int(self.sam_config.vision_config.backbone_config.num_channels)
 
     @property
     def tokens_per_tile(self) -> int:

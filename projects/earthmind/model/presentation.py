@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from .image_tiling import resize
+
 ZERO = "zero"
 RATIO = "ratio:"
 DISPLAY_UNIT = "uint8"
@@ -98,6 +100,26 @@ def grounding_image(scene: SceneLike, rule: Mapping[str, Any]) -> np.ndarray:
     if len(view) != 3:
         raise ValueError(f"the grounding view {list(view)} names {len(view)} channels, the mask decoder takes 3; fill up with '{ZERO}'.")
     return np.stack([_stretched(entry, scene, rule["stretch"]) for entry in view])
+
+
+def composite_image(scenes: Mapping[str, SceneLike], rules: Mapping[str, Any], channels: Sequence[str]) -> np.ndarray:
+    """One (C, H, W) uint8 picture whose channels come from several sensors; a channel without its sensor is 0.
+
+    Args:
+        scenes: modality -> scene, at least one; sensors of another size are brought to the first one's.
+        rules: modality -> rule, whose stretch is used.
+        channels: each "modality:entry", or several of these with `|` between: the first whose modality is there counts.
+    """
+    size = next(iter(scenes.values())).pixels.shape[1:]
+    layers = []
+    for channel in channels:
+        chosen = next((part for part in channel.split("|") if part.split(":", 1)[0] in scenes), None)
+        if chosen is None:
+            layers.append(np.zeros((1, *size), np.uint8))
+            continue
+        modality, entry = chosen.split(":", 1)
+        layers.append(resize(_stretched(entry, scenes[modality], rules[modality]["stretch"])[None], (size[0], size[1])))
+    return np.concatenate(layers)
 
 
 def _display_views(scene: SceneLike, num_channels: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from transformers import BatchFeature, ProcessorMixin
 
 from .batching import collate
 from .image_tiling import resize
-from .presentation import SceneLike, as_scene, grounding_image
+from .presentation import SceneLike, as_scene, composite_image, grounding_image
 from .prompting import IMAGE_PLACEHOLDER, IMAGE_TOKEN, SEG_TOKEN, Piece, get_template, jinja_template, render
 from .text_splicing import TextSplicer
 from .vision_layout import SampleError, TilingRule, VisionLayout, lay_out
@@ -45,7 +45,8 @@ class EarthMindProcessor(ProcessorMixin):
         token_order: "place" (published: all sensors of a place, then the next place, in one block) or "modality" (a named block a sensor).
         modality_order: order of the sensors within a place or of their blocks; names every modality.
         grounding_size: side of the SAM 2 image [px].
-        grounding: "first" (one image a sample) or "all" (one a modality).
+        grounding: "first" (one image a sample), "all" (one a modality) or "composite" (one image with channels of all sensors).
+        grounding_channels: of the composite, see `presentation.composite_image`.
         grounding_order: which modality is drawn on first.
         template: name of the chat template.
     """
@@ -66,6 +67,7 @@ class EarthMindProcessor(ProcessorMixin):
         grounding_size: int = 1024,
         grounding: str = "first",
         grounding_order: Sequence[str] = ("sar", "rgb", "multispectral"),
+        grounding_channels: Sequence[str] = (),
         template: str = "phi3_chat",
     ) -> None:
         self.tile_size, self.min_tiles, self.max_tiles, self.use_thumbnail = tile_size, min_tiles, max_tiles, use_thumbnail
@@ -73,6 +75,7 @@ class EarthMindProcessor(ProcessorMixin):
         self.presentation = {**DEFAULT_PRESENTATION, **{name: dict(rule) for name, rule in (presentation or {}).items()}}
         self.token_order, self.modality_order, self.template = token_order, tuple(modality_order), template
         self.grounding_size, self.grounding, self.grounding_order = grounding_size, grounding, tuple(grounding_order)
+        self.grounding_channels = tuple(grounding_channels)
         self._check_choices()
         super().__init__(tokenizer, chat_template=chat_template or jinja_template(get_template(template)))
         self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
@@ -81,11 +84,12 @@ class EarthMindProcessor(ProcessorMixin):
     def _check_choices(self) -> None:
         for name, value, choices in (
             ("token_order", self.token_order, ("place", "modality")),
-            ("grounding", self.grounding, ("first", "all")),
+            ("grounding", self.grounding, ("first", "all", "composite")),
         ):
             if value not in choices:
                 raise ValueError(f"{name}='{value}' is unknown; choices: {', '.join(choices)}.")
-        unknown = sorted({*self.presentation, *self.grounding_order} - set(MODALITIES))
+        drawn_on = {part.split(":", 1)[0] for channel in self.grounding_channels for part in channel.split("|")}
+        unknown = sorted({*self.presentation, *self.grounding_order, *drawn_on} - set(MODALITIES))
         if unknown:
             raise ValueError(f"modalities {unknown} are unknown; choices: {', '.join(MODALITIES)}.")
         if sorted(self.modality_order) != sorted(MODALITIES):
@@ -287,11 +291,15 @@ class EarthMindProcessor(ProcessorMixin):
     def drawn_on(self, modalities: Collection[str]) -> list[str]:
         """Which of these modalities masks are drawn on; they lie on the pixel grid of the first."""
         chosen = [name for name in self.grounding_order if name in modalities] or list(modalities)
-        return chosen[:1] if self.grounding == "first" else chosen
+        return chosen if self.grounding == "all" else chosen[:1]
 
     def _grounding_images(self, scenes: Mapping[str, SceneLike]) -> Tensor:
-        chosen = self.drawn_on(scenes)
         size = (self.grounding_size, self.grounding_size)
+        if self.grounding == "composite":
+            ordered = {name: scenes[name] for name in self.grounding_order if name in scenes}
+            picture = composite_image(ordered, self.presentation, self.grounding_channels)
+            return torch.from_numpy(resize(picture, size, resample=Image.Resampling.BILINEAR)[None].copy())
+        chosen = self.drawn_on(scenes)
         pictures = [
             resize(grounding_image(scenes[name], self.presentation[name]), size, resample=Image.Resampling.BILINEAR) for name in chosen
         ]

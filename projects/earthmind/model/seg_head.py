@@ -42,8 +42,8 @@ class SegHead(nn.Module):
         self.projector = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, prompt_width))
         self.sam = Sam2Model._from_config(config.sam_config)
         self.gate = nn.Conv2d(config.sam_config.vision_config.fpn_hidden_size, 1, 1) if config.grounding_fusion == "gated" else None
-        self.register_buffer("mean", torch.tensor(config.grounding_mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(config.grounding_std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(config.grounding_mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.grounding_std).view(1, -1, 1, 1), persistent=False)
 
     def point(self, states: Tensor) -> Tensor:
         """Prompts (K, P) of [SEG] states (K, D)."""

@@ -1,8 +1,10 @@
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from earthmind.model.presentation import SceneArray, as_scene, grounding_image, present, unknown_entries
+from earthmind.model.presentation import SceneArray, as_scene, composite_image, grounding_image, present, unknown_entries
 
 RANGE = {"method": "range", "low": 0.0, "high": 0.5}
 
@@ -183,3 +185,26 @@ class TestAsScene:
     def test_other_things_are_refused(self) -> None:
         with pytest.raises(TypeError, match=r"expected a Pillow image, a uint8 array or a scene .* found str"):
             as_scene("image.png")
+
+
+class TestComposite:
+    RULES: ClassVar = {
+        "multispectral": {"views": [["B04"]], "stretch": {"method": "range", "low": 0.0, "high": 1.0}},
+        "rgb": {"views": [["red"]], "stretch": {"method": "range", "low": 0, "high": 255}},
+        "sar": {"views": [["VV"]], "stretch": {"method": "range", "low": -20, "high": 0}},
+    }
+    CHANNELS = ("multispectral:B04|rgb:red", "sar:VV")
+
+    def test_channels_come_from_the_sensors_that_are_there(self) -> None:
+        optical = SceneArray(np.full((1, 2, 3), 0.4, np.float32), ("B04",), "reflectance")
+        radar = SceneArray(np.full((1, 2, 3), -10.0, np.float32), ("VV",), "sigma0_db")
+        both = composite_image({"multispectral": optical, "sar": radar}, self.RULES, self.CHANNELS)
+        assert both[:, 0, 0].tolist() == [102, 128]
+        assert composite_image({"sar": radar}, self.RULES, self.CHANNELS)[:, 0, 0].tolist() == [0, 128]
+        picture = SceneArray(np.full((1, 2, 3), 51, np.uint8), ("red",), "uint8")
+        assert composite_image({"rgb": picture}, self.RULES, self.CHANNELS)[:, 0, 0].tolist() == [51, 0]
+
+    def test_sensors_of_another_size_are_brought_to_the_first_ones(self) -> None:
+        optical = SceneArray(np.zeros((1, 4, 6), np.float32), ("B04",), "reflectance")
+        radar = SceneArray(np.full((1, 2, 3), -10.0, np.float32), ("VV",), "sigma0_db")
+        assert composite_image({"multispectral": optical, "sar": radar}, self.RULES, self.CHANNELS).shape == (2, 4, 6)
