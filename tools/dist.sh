@@ -65,7 +65,8 @@ if ! has_gpu; then
     export DS_ACCELERATOR=cpu
     cores=$(getconf _NPROCESSORS_ONLN)
     threads=$((cores / gpus > 1 ? cores / gpus : 1))
-    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-$threads}"
+    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}"
+    export MKL_NUM_THREADS="${MKL_NUM_THREADS:-$OMP_NUM_THREADS}"
 fi
 
 nodes=${NNODES:-1}
