@@ -1,0 +1,45 @@
+"""Evaluation from the command line: python -m eocore.evaluate COMMAND; COMMAND --help says more."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from eocore.errors import EOError
+
+from .commands import score
+from .commands.command import Command
+
+COMMANDS: tuple[Command, ...] = (score.COMMAND,)
+"""One per file of eocore/evaluate/commands."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(prog="python -m eocore.evaluate", description=__doc__)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        part = subparsers.add_parser(command.name, help=command.summary, description=command.description or command.summary)
+        command.add_arguments(part)
+        part.set_defaults(run=command.run)
+    return parser
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        words: of the command line; None takes those of the process.
+
+    Returns:
+        Exit status: 0, or 1 where an input cannot be used (argparse itself ends with 2).
+    """
+    arguments = build_parser().parse_args(words)
+    try:
+        return int(arguments.run(arguments))
+    except EOError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
