@@ -25,7 +25,14 @@ Colour = tuple[int, int, int]
 
 TRUTH_COLOUR: Colour = (255, 140, 0)
 PREDICTION_COLOUR: Colour = (204, 0, 153)
-SETTING_COLOURS = {"optical": "#0072B2", "sar": "#D55E00", "multispectral": "#CC79A7", "fused": "#009E73"}
+SETTING_COLOURS = {
+    "optical": "#0072B2",
+    "sar": "#D55E00",
+    "multispectral": "#CC79A7",
+    "fused": "#009E73",
+    "grey_sar": "#56B4E9",
+    "grey_rgb": "#E69F00",
+}
 """Told apart by colour-blind readers too. Source: Okabe and Ito, Color Universal Design (2008)."""
 
 _OPACITY = 0.45

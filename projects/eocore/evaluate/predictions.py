@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from eocore.errors import DataError
 
-SETTINGS = ("optical", "sar", "multispectral", "fused")
-"""Which sensors the model was given; the same samples are predicted once per setting."""
+SETTINGS = ("optical", "sar", "multispectral", "fused", "grey_sar", "grey_rgb")
+"""Which sensors the model was given; the same samples are predicted once per setting. The grey ones are fused input of which one sensor's
+image is replaced by an even grey: what remains is what the other sensor gives."""
 
-TASKS = ("vqa", "mcq", "classification", "caption", "referring", "region", "chat")
+TASKS = ("vqa", "mcq", "classification", "multilabel", "caption", "region", "grounding", "detection", "referring", "chat")
 
 _SHOWN_IDS = 5
 
@@ -39,7 +40,10 @@ class Prediction:
         prompt: the user's text.
         prediction: the model's text, None where it gave none (it crashed, or an image could not be read).
         ground_truth: the annotated answer; empty where only masks are asked for.
-        meta: `candidates` (list of str), `type` (str), flags such as `cloudy` (bool), and whatever else helps to read the result.
+        meta: `candidates` (list of str: options, or all classes), `type` (str), flags such as `cloudy` (bool), and whatever else helps to
+            read the result. By task: `labels` (multilabel: the true classes), `references` (caption, region: all true texts), `boxes`
+            (grounding, detection: the true boxes, each [x0, y0, x1, y1], with an angle [degrees] as fifth, or eight corner numbers),
+            `box_scale` (number that stands for the whole side: 100, 1000, 1; 0 = pixels) and `image_size` ([height, width] [px]).
         prediction_masks: COCO RLE, one per drawn mask.
         ground_truth_masks: COCO RLE, one per asked mask; empty where the phrase has no target.
     """

@@ -196,7 +196,7 @@ def _confusion(samples: Sequence[Prediction]) -> tuple[dict[str, Any], float]:
 def _differences(judged: Mapping[tuple[str, str], list[SampleScore]], *, seed: int) -> list[Difference]:
     differences = []
     for task in HEADLINES:
-        for other in SETTINGS[:-1]:
+        for other in (setting for setting in SETTINGS if setting != "fused"):
             if ("fused", task) in judged and (other, task) in judged:
                 differences += _compare(judged["fused", task], judged[other, task], seed=seed)
     return differences
