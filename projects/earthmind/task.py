@@ -24,6 +24,7 @@ from eocore.data.sampler import GlobalBatchSampler
 from eocore.losses.mask import mask_losses, uncertain_points
 from eocore.losses.text import token_cross_entropy
 from eocore.models.freeze import apply_trainable
+from eocore.models.recompute import recompute_activations
 from eocore.registry import DATASETS, TASKS, TOKENIZERS
 from eocore.train.task import Mode, Task
 
@@ -72,7 +73,7 @@ class EarthMindTask(Task):
         self.processor = build_processor(processor, words, self.model.config)
         self._freeze(trainable, lora)
         if gradient_checkpointing:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            recompute_activations(self.model)
         self.data_config = data
         self.batch_size, self.num_workers = batch_size, num_workers
         self.max_length, self.row_length, self.length_window = max_length, row_length, length_window
