@@ -155,6 +155,14 @@ def test_set_up_adds_an_extra_and_keeps_the_others(stub_venv: Path) -> None:
     assert "up to date" in set_up(stub_venv, "--extras", "eval,dev").stdout
 
 
+def test_set_up_installs_sam2_without_its_dependencies_and_only_on_request(stub_venv: Path) -> None:
+    set_up(stub_venv, "--extras", "eval", MIN_FREE_GB="0")
+    assert "--no-deps" not in (stub_venv / "bin" / "pip_calls").read_text()
+    set_up(stub_venv, "--extras", "sam2", MIN_FREE_GB="0")
+    last = (stub_venv / "bin" / "pip_calls").read_text().splitlines()[-1]
+    assert last.endswith("--no-deps --no-build-isolation sam2==1.1.0")
+
+
 def test_set_up_takes_another_torch_on_request(stub_venv: Path) -> None:
     set_up(stub_venv, MIN_FREE_GB="0", TORCH_SPEC="torch==2.12.1", TORCH_INDEX_URL="file:///wheels")
     assert "--index-url file:///wheels torch==2.12.1" in (stub_venv / "bin" / "pip_calls").read_text()

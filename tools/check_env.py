@@ -19,6 +19,7 @@ OWN = ("eocore", "earthmind")
 BY_EXTRA = {
     "train": ("deepspeed", "tensorboard", "matplotlib"),
     "eval": ("sklearn", "matplotlib"),
+    "sam2": ("hydra", "iopath", "sam2.build_sam"),
     "dev": ("pytest", "hypothesis", "mypy"),
 }
 

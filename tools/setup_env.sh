@@ -155,6 +155,12 @@ install_project() { # install_project EXTRAS: the torch of the step before is pi
     DS_BUILD_OPS=0 pip_install "installing the project with extras $1" -c "$pins" -e "${REPO_ROOT}[$1]"
 }
 
+install_sam2() { # install_sam2 EXTRAS: without its dependencies, as it asks for torchvision; without isolation, which would fetch another torch
+    [[ ,$1, == *,sam2,* ]] || return 0
+    SAM2_BUILD_CUDA=0 pip_install "installing sam2, the yardstick of a parity test" --no-deps --no-build-isolation \
+        "$(grep -E '^sam2==' "$REPO_ROOT/constraints.txt")"
+}
+
 install_headless_opencv() { # mmengine asks for opencv-python, which needs libGL; servers often have none
     ! "$VENV_PYTHON" -c 'import cv2' 2>/dev/null || return 0
     "$VENV_PYTHON" -m pip uninstall -y opencv-python >>"$LOG" 2>&1 || true
@@ -187,6 +193,7 @@ main() {
     pip_install "upgrading pip" --upgrade pip
     install_torch
     install_project "$all"
+    install_sam2 "$all"
     install_headless_opencv
     "$VENV_PYTHON" "$REPO_ROOT/tools/check_env.py" --extras "$all" || fail "the environment $VENV does not work, see the lines above. Delete it and run again. Log: $LOG"
     printf '%s\n%s\n' "$wanted" "$all" >"$STAMP"
