@@ -1,0 +1,53 @@
+"""SAM 2 as transformers saves it (`Sam2Model`, `Sam2VideoModel`: `vision_encoder.backbone.*`, `mask_decoder.*`, ...).
+
+The names of the parts that see a single image are those of `Sam2Model`, which is the model here; the folders of facebook/sam2.1-hiera-*
+hold the video model, whose further parts are listed and left out. Names: transformers, models/sam2 and models/sam2_video.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from transformers import Sam2Config, Sam2VideoConfig
+
+from earthmind.key_maps.sam2 import under
+from eocore.errors import CheckpointError
+from eocore.models.keymap import KeyMap, Rule, rename, unused
+
+MODEL_TYPES = {"sam2": Sam2Config, "sam2_video": Sam2VideoConfig}
+PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+
+
+def _rules() -> Iterator[Rule]:
+    for part in ("vision_encoder", "prompt_encoder", "mask_decoder"):
+        yield rename(f"{part}.{{rest}}", f"{part}.{{rest}}")
+    for name in ("no_memory_embedding", "shared_image_embedding.positional_embedding"):
+        yield rename(name, name)
+    yield unused("memory_attention.{rest}", "SAM 2 video: memory attention")
+    yield unused("memory_encoder.{rest}", "SAM 2 video: memory encoder")
+    for name in ("memory_temporal_positional_encoding", "no_memory_positional_encoding", "occlusion_spatial_embedding_parameter"):
+        yield unused(name, "SAM 2 video: memory embeddings")
+    yield unused("mask_downsample.{leaf}", "SAM 2 video: masks as input")
+    for name in ("no_object_pointer", "object_pointer_proj.{rest}", "temporal_positional_encoding_projection_layer.{leaf}"):
+        yield unused(name, "SAM 2 video: object pointers")
+
+
+SAM2_HF = KeyMap("SAM 2 of transformers", under(list(_rules()), ""))
+
+
+def sam2_hf_config(published: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `Sam2Config` from the config.json of a folder of either model.
+
+    Raises:
+        CheckpointError: the folder is of another model, or has no features of high resolution, which the mask decoder here takes.
+    """
+    kind = published.get("model_type")
+    if kind not in MODEL_TYPES:
+        raise CheckpointError(
+            f"config.json says model_type '{kind}'; SAM 2 folders say {' or '.join(MODEL_TYPES)}. Give the folder of SAM 2."
+        )
+    config = MODEL_TYPES[kind].from_dict(dict(published))
+    own = Sam2Config()
+    parts = {part: getattr(config, part).to_diff_dict() for part in PARTS}
+    for part in PARTS[1:]:  # the video model has classes of its own for these two, with the same fields
+        parts[part] = {field: value for field, value in parts[part].items() if hasattr(getattr(own, part), field) and field != "model_type"}
+    return parts
