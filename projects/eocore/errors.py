@@ -20,6 +20,10 @@ class AnnotationError(DataError):
     """An annotation file breaks its format; the message starts with file:line or file#entry."""
 
 
+class DuplicateError(AnnotationError):
+    """Two records share a sample id."""
+
+
 class BandError(DataError):
     """A band, sensor or unit is unknown, missing, or in the wrong place."""
 

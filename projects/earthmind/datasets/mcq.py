@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eocore.data.annotations import Entry, read_entries, shorten
+from eocore.data.annotations import Entry, each, read_entries, shorten
 from eocore.data.dataset import IMAGE_PLACE, RecordDataset
 from eocore.data.records import Record, Turn
 from eocore.data.sources import stem_of
@@ -47,11 +47,11 @@ class EarthMindBenchDataset(RecordDataset):
         super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
 
     def parse(self, path: Path) -> list[Record]:
-        return [self._record(entry, f"{path.stem}-{number}") for number, entry in enumerate(read_entries(path))]
+        return each(enumerate(read_entries(path)), lambda item: self._record(item[1], f"{path.stem}-{item[0]}"))
 
     def _record(self, entry: Entry, numbered: str) -> Record:
         candidates = _candidates(entry) if "candidate" in entry.values else []
-        stem = stem_of(entry.text("file_name"))
+        stem = stem_of(entry.file_name("file_name"))
         answer = entry.text("answer")
         question = place_image("\n".join([f"{IMAGE_PLACE}{entry.text('question')}", *candidates]), entry.source, has_image=True)
         meta = entry.extras("file_name", "question", "answer", "task_type")

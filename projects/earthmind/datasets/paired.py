@@ -57,7 +57,7 @@ class PairedDataset(LlavaDataset):
         )
 
     def image_field(self, entry: Entry) -> str:
-        return PurePosixPath(entry.text("image")).name
+        return PurePosixPath(entry.file_name("image")).name
 
 
 def pair_images(root: str, *, rgb_sensor: str, sar_sensor: str) -> dict[str, dict[str, Any]]:

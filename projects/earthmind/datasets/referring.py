@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from eocore.data.annotations import Entry, as_entries, read_entries, read_json, read_plain_pickle, segmentation_mask, shorten
+from eocore.data.annotations import Entry, as_entries, each, read_entries, read_json, read_plain_pickle, segmentation_mask, shorten
 from eocore.data.dataset import RecordDataset
 from eocore.data.masks import decode_mask, encode_rle
 from eocore.data.records import Expression, MaskRef, Record
@@ -65,17 +65,18 @@ class ReferDataset(RecordDataset):
     def parse(self, path: Path) -> list[Record]:
         table = InstanceTable(Path(self.instances) if self.instances else path.with_name("instances.json"))
         refs = as_entries(read_plain_pickle(path), str(path))
-        found = sorted({ref.text("split") for ref in refs})
-        chosen = [ref for ref in refs if self.split is None or ref.text("split") == self.split]
+        splits = each(refs, lambda ref: (ref.text("split"), ref))
+        found = sorted({split for split, _ in splits})
+        chosen = [ref for split, ref in splits if self.split is None or split == self.split]
         if not chosen:
             raise DataError(f"{path}: no ref of split '{self.split}'; it has {', '.join(found) or 'no refs'}. Correct `split`.")
-        records = [record for ref in chosen for record in self._records(ref, table)]
+        records = [record for group in each(chosen, lambda ref: self._records(ref, table)) for record in group]
         return group_by_image(records) if self.group == "image" else records
 
     def _records(self, ref: Entry, table: "InstanceTable") -> list[Record]:
         image = table.image(ref.integer("image_id"), ref.source)
         mask = table.mask(ref)
-        file_name = image.text("file_name")
+        file_name = image.file_name("file_name")
         meta = ref.extras("ref_id", "ann_id", "image_id", "category_id", "split", "file_name") | {"image_size": table.size(image)}
         refs = self.locate_images(file_name, ref.source)
         return [
@@ -194,11 +195,11 @@ class ReferringJsonlDataset(RecordDataset):
         super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
 
     def parse(self, path: Path) -> list[Record]:
-        records = [self._record(entry, path.parent) for entry in read_entries(path)]
+        records = each(read_entries(path), lambda entry: self._record(entry, path.parent))
         return group_by_image(records) if self.group == "image" else records
 
     def _record(self, entry: Entry, folder: Path) -> Record:
-        image = entry.text("image")
+        image = entry.file_name("image")
         size = [entry.integer("height", minimum=1), entry.integer("width", minimum=1)]
         return Record(
             sample_id=entry.identifier("sample_id"),
@@ -224,7 +225,7 @@ def jsonl_mask(entry: Entry, folder: Path) -> MaskRef | None:
     if isinstance(mask, Mapping) and "box" in mask:
         return MaskRef("box", mask["box"])
     if isinstance(mask, Mapping) and "path" in mask:
-        path = Entry(mask, f"{entry.source} mask").text("path")
+        path = Entry(mask, f"{entry.source} mask").file_name("path")
         return MaskRef("file", {"path": file_inside(folder, path, entry.source), "value": mask.get("value")})
     return segmentation_mask(mask, entry.source)
 

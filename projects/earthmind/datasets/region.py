@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from eocore.data.annotations import Entry, as_entries, read_entries, read_json, segmentation_mask, shorten
+from eocore.data.annotations import Entry, as_entries, each, read_entries, read_json, segmentation_mask, shorten
 from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, RecordDataset
 from eocore.data.records import MaskRef, Record, Turn
 from eocore.errors import AnnotationError, ConfigError
@@ -56,8 +56,8 @@ class OspreyRegionDataset(RecordDataset):
         super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
 
     def parse(self, path: Path) -> list[Record]:
-        numbered = ((f"{path.stem}-{number}", entry) for number, entry in enumerate(read_entries(path)))
-        return [record for name, entry in numbered for record in self._records(entry, name)]
+        groups = each(enumerate(read_entries(path)), lambda item: self._records(item[1], f"{path.stem}-{item[0]}"))
+        return [record for group in groups for record in group]
 
     def _records(self, entry: Entry, numbered: str) -> list[Record]:
         descriptions, annotations = entry.items("description"), entry.entries("annotation")
@@ -70,7 +70,7 @@ class OspreyRegionDataset(RecordDataset):
             raise AnnotationError(f"{entry.source}: field 'description' must be a list of texts, found {shorten(descriptions)}.")
         masks = [segmentation_mask(region.values.get("segmentation"), region.source) for region in annotations]
         pairs = list(zip(descriptions, masks, strict=True))
-        name = entry.text("file_name")
+        name = entry.file_name("file_name")
         images = self.locate_images(name, entry.source)
         meta = entry.extras("file_name", "height", "width") | {"image": name, "image_size": image_size(entry)}
         groups = [pairs] if self.group == "image" else [[pair] for pair in pairs]
@@ -129,19 +129,12 @@ class CocoRegionDataset(RecordDataset):
             raise AnnotationError(f"{path}: expected an object with images and annotations, found {type(content).__name__}.")
         images = {entry.integer("id"): entry for entry in as_entries(content.get("images"), f"{path} images")}
         captioned: dict[int, str] = {}
-        records = []
-        for region in as_entries(content.get("annotations"), f"{path} annotations"):
-            image = images.get(region.integer("image_id"))
-            if image is None:
-                raise AnnotationError(f"{region.source}: image_id {region.integer('image_id')} is not among the images of the file.")
-            if "caption" not in region.values:
-                _claim(captioned, image, region)
-            records.append(self._record(image, region))
-        return records
+        regions = as_entries(content.get("annotations"), f"{path} annotations")
+        return each(regions, lambda region: self._record(_image_of(region, images, captioned), region))
 
     def _record(self, image: Entry, region: Entry) -> Record:
         caption = (region if "caption" in region.values else image).text("caption")
-        name = image.text("file_name")
+        name = image.file_name("file_name")
         mask: MaskRef = segmentation_mask(region.values.get("segmentation"), region.source)
         return Record(
             sample_id=region.identifier("id"),
@@ -168,6 +161,15 @@ def region_turns(descriptions: Sequence[str], *, introduction: str, question: st
 def image_size(entry: Entry) -> list[int]:
     """[height, width] [px] the entry gives."""
     return [entry.integer("height", minimum=1), entry.integer("width", minimum=1)]
+
+
+def _image_of(region: Entry, images: Mapping[int, Entry], captioned: dict[int, str]) -> Entry:
+    image = images.get(region.integer("image_id"))
+    if image is None:
+        raise AnnotationError(f"{region.source}: image_id {region.integer('image_id')} is not among the images of the file.")
+    if "caption" not in region.values:
+        _claim(captioned, image, region)
+    return image
 
 
 def _claim(captioned: dict[int, str], image: Entry, region: Entry) -> None:

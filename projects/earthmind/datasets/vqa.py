@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eocore.data.annotations import Entry, read_entries
+from eocore.data.annotations import Entry, each, read_entries
 from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, RecordDataset
 from eocore.data.records import Record, Turn
 from eocore.errors import AnnotationError, ConfigError
@@ -59,12 +59,12 @@ class LlavaDataset(RecordDataset):
         super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
 
     def parse(self, path: Path) -> list[Record]:
-        records = [self._record(entry, f"{path.stem}-{number}") for number, entry in enumerate(read_entries(path))]
+        records = each(enumerate(read_entries(path)), lambda item: self._record(item[1], f"{path.stem}-{item[0]}"))
         return self._distinct(records) if self.remove_duplicates else records
 
     def image_field(self, entry: Entry) -> str:
         """The entry's image as the image sources' patterns take it."""
-        return entry.text("image")
+        return entry.file_name("image")
 
     def turns_of(self, entry: Entry) -> tuple[Turn, ...]:
         """The conversation of an entry."""
@@ -78,7 +78,9 @@ class LlavaDataset(RecordDataset):
             turns=turns,
             task=self.task,
             source=entry.source,
-            meta=entry.extras(*FIELDS) | ({"image": entry.text("image")} if "image" in entry.values else {}) | {"answer": turns[-1].text},
+            meta=entry.extras(*FIELDS)
+            | ({"image": entry.file_name("image")} if "image" in entry.values else {})
+            | {"answer": turns[-1].text},
         )
 
     def _distinct(self, records: list[Record]) -> list[Record]:

@@ -3,21 +3,40 @@
 import io
 import json
 import pickle
+import re
 import reprlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from eocore.data.records import MaskRef
 from eocore.errors import AnnotationError, DataError
+
+Item, Made = TypeVar("Item"), TypeVar("Made")
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60
 
 MAX_PICKLE_BYTES = 512 * 2**20
 """Larger pickled annotation files are refused: the largest published one (RISBench, 52,472 expressions) stays far below."""
+
+MAX_JSON_BYTES = 4 * 2**30
+"""Larger JSON files are refused: what they become in memory takes some ten times their size."""
+
+MAX_LINE_CHARACTERS = 64 * 2**20
+"""Longer lines of a .jsonl file are refused: one annotation with the RLE of the largest image takes some MB."""
+
+MAX_NAME_CHARACTERS = 1024
+
+LARGEST_INTEGER = 2**63 - 1
+"""Larger ones are no count and no id, and take quadratic time to print."""
+
+_FORBIDDEN_IN_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ud800-\\udfff]")
+"""Control characters, which would reach terminals and logs, and halves of UTF-16 pairs, which no tokenizer takes."""
 
 _PICKLE_FAULTS = (
     pickle.UnpicklingError,
@@ -52,19 +71,28 @@ class Entry:
         value = self._get(key)
         if not isinstance(value, str) or not value.strip():
             self._refuse(key, "a text that is not empty", value)
+        if _FORBIDDEN_IN_TEXT.search(value):
+            self._refuse(key, "a text without control characters", value)
+        return value
+
+    def file_name(self, key: str) -> str:
+        """The printable text of one line under `key`. Raises AnnotationError otherwise."""
+        value = self.text(key)
+        if not value.isprintable() or len(value) > MAX_NAME_CHARACTERS:
+            self._refuse(key, f"a printable name of at most {MAX_NAME_CHARACTERS} characters", value)
         return value
 
     def identifier(self, key: str) -> str:
         """The text or whole number under `key`, as text. Raises AnnotationError otherwise."""
         value = self._get(key)
-        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             self._refuse(key, "a text or a whole number", value)
-        return str(value)
+        return self.file_name(key) if isinstance(value, str) else str(self.integer(key))
 
     def integer(self, key: str, *, minimum: int | None = None) -> int:
         """The whole number under `key`, at least `minimum`. Raises AnnotationError otherwise."""
         value = self._get(key)
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST_INTEGER:
             self._refuse(key, "a whole number", value)
         if minimum is not None and value < minimum:
             self._refuse(key, f"a number of at least {minimum}", value)
@@ -99,7 +127,37 @@ class Entry:
 
 def shorten(value: Any) -> str:
     """`value` about as Python writes it, on one short line, however long or deep it is."""
-    return _SHORT.repr(value)
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python does not print whole numbers of more than 4300 digits
+        return f"a {type(value).__name__} that cannot be printed"
+
+
+_faults: ContextVar[list[DataError] | None] = ContextVar("faults", default=None)
+
+
+@contextmanager
+def collecting_faults() -> Iterator[list[DataError]]:
+    """Inside, `each` leaves broken entries out and adds what is wrong with them to the list, instead of raising at the first."""
+    faults: list[DataError] = []
+    token = _faults.set(faults)
+    try:
+        yield faults
+    finally:
+        _faults.reset(token)
+
+
+def each(items: Iterable[Item], build: Callable[[Item], Made]) -> list[Made]:
+    """`build` of every item. Raises what it raises, or, inside `collecting_faults`, leaves out the items it raises a DataError for."""
+    faults, made = _faults.get(), []
+    for item in items:
+        try:
+            made.append(build(item))
+        except DataError as error:
+            if faults is None:
+                raise
+            faults.append(error)
+    return made
 
 
 def read_entries(path: str | Path) -> list[Entry]:
@@ -111,7 +169,7 @@ def read_entries(path: str | Path) -> list[Entry]:
     """
     if Path(path).suffix == ".jsonl":
         lines = enumerate(_read_text(path).split("\n"), start=1)
-        return [_entry(_parse(line, str(path), line=number), f"{path}:{number}") for number, line in lines if line.strip()]
+        return each(((number, line) for number, line in lines if line.strip()), lambda item: _line(str(path), *item))
     return as_entries(read_json(path), str(path))
 
 
@@ -119,7 +177,7 @@ def as_entries(values: Any, source: str) -> list[Entry]:
     """`values`, a list of objects, as entries named `source`#0, #1, ... Raises AnnotationError for anything else."""
     if not isinstance(values, list):
         raise AnnotationError(f"{source}: expected a list of objects, found {type(values).__name__}: {shorten(values)}.")
-    return [_entry(value, f"{source}#{position}") for position, value in enumerate(values)]
+    return each(enumerate(values), lambda item: _entry(item[1], f"{source}#{item[0]}"))
 
 
 def read_json(path: str | Path) -> Any:
@@ -137,7 +195,7 @@ def read_plain_pickle(path: str | Path) -> Any:
         DataError: the file is missing, cannot be read, or exceeds `MAX_PICKLE_BYTES`.
         AnnotationError: the file names a global, or is broken.
     """
-    raw = _read_bytes(path, limit=MAX_PICKLE_BYTES)
+    raw = _read_bytes(path, limit=MAX_PICKLE_BYTES, kind="a pickle")
     unpickler = _PlainUnpickler(io.BytesIO(raw), encoding="utf-8")
     unpickler.path = str(path)
     try:
@@ -188,7 +246,7 @@ def _entry(value: Any, source: str) -> Entry:
 
 def _parse(text: str, path: str, *, line: int | None = None) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         place = f"{path}:{line or error.lineno}"
         raise AnnotationError(f"{place}: not JSON: {error.msg} (column {error.colno}). Correct or export the file again.") from error
@@ -197,8 +255,28 @@ def _parse(text: str, path: str, *, line: int | None = None) -> Any:
         raise AnnotationError(f"{place}: not usable JSON: {type(error).__name__}: {error}.") from error
 
 
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the field {shorten(twice)} stands twice in one object; which one is meant cannot be told")
+    return made
+
+
+def _line(path: str, number: int, text: str) -> Entry:
+    source = f"{path}:{number}"
+    if len(text) > MAX_LINE_CHARACTERS:
+        raise AnnotationError(f"{source}: a line of {len(text)} characters, at most {MAX_LINE_CHARACTERS} are read. Split the entry.")
+    return _entry(_parse(text, path, line=number), source)
+
+
 def _read_text(path: str | Path) -> str:
-    raw = _read_bytes(path)
+    raw = _read_bytes(path, limit=MAX_JSON_BYTES)
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -206,13 +284,14 @@ def _read_text(path: str | Path) -> str:
         raise AnnotationError(f"{path}:{line}: not UTF-8 ({error.reason}, byte {error.start}). Save the file as UTF-8.") from error
 
 
-def _read_bytes(path: str | Path, *, limit: int | None = None) -> bytes:
+def _read_bytes(path: str | Path, *, limit: int, kind: str = "JSON") -> bytes:
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{path}: no such annotation file. Correct `annotations` in the config, or fetch the dataset (data/README.md).")
     size = file.stat().st_size
-    if limit is not None and size > limit:
-        raise DataError(f"{path}: {size} bytes, at most {limit} are read as a pickle. Export the file as JSON lines.")
+    if size > limit:
+        remedy = "Split the file." if kind == "JSON" else "Export the file as JSON lines."
+        raise DataError(f"{path}: {size} bytes, at most {limit} are read as {kind}. {remedy}")
     try:
         return file.read_bytes()
     except OSError as error:

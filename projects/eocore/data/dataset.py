@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
+from eocore.data.annotations import each
 from eocore.data.readers import read_scene
 from eocore.data.records import ImageRef, Record
 from eocore.data.sources import ImageSource, build_sources
-from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError
+from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError, DuplicateError
 from eocore.registry import TRANSFORMS
 from eocore.sensors.scene import Scene
 
@@ -116,12 +117,10 @@ class RecordDataset(SampleSource):
             raise ConfigError(f"{self.name}: limit must be at least 1 or None, found {limit}.")
         self.sources = build_sources(images, self.name)
         self.transforms: list[Transform] = [TRANSFORMS.build(config) for config in transforms]
-        self.records = self.parse(Path(annotations))[:limit]
+        first: dict[str, str] = {}
+        self.records = each(self.parse(Path(annotations))[:limit], lambda record: _check_new(record, first))
         if not self.records:
             raise DataError(f"{annotations}: no record for dataset '{self.name}'. Check the file and the split, or leave the dataset out.")
-        _check_unique(self.records)
-        for record in self.records:
-            check_record(record)
         self._lengths = np.array([estimate(record) for record in self.records], dtype=np.int64)
 
     @abstractmethod
@@ -242,12 +241,13 @@ def _check_counts(record: Record) -> None:
             )
 
 
-def _check_unique(records: Sequence[Record]) -> None:
-    first: dict[str, str] = {}
-    for record in records:
-        if record.sample_id in first:
-            raise AnnotationError(
-                f"{record.source}: sample id '{record.sample_id}' is taken by {first[record.sample_id]}; predictions are matched by id. "
-                "Make it unique, or number the entries instead of naming them where the dataset class has id_field (id_field=None)."
-            )
-        first[record.sample_id] = record.source
+def _check_new(record: Record, first: dict[str, str]) -> Record:
+    """`record`, checked, and noted in `first` (sample id -> source)."""
+    if record.sample_id in first:
+        raise DuplicateError(
+            f"{record.source}: sample id '{record.sample_id}' is taken by {first[record.sample_id]}; predictions are matched by id. "
+            "Make it unique, or number the entries instead of naming them where the dataset class has id_field (id_field=None)."
+        )
+    check_record(record)
+    first[record.sample_id] = record.source
+    return record

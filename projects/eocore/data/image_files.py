@@ -6,19 +6,18 @@ the decoder is pinned to it, so that no file can make GDAL open another one; siz
 
 import re
 import warnings
-import zipfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import rasterio
-from affine import Affine
 from PIL import Image
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
+from eocore.data.array_files import ArrayFile
+from eocore.data.layer_file import Grid, LayerFile, broken
 from eocore.errors import DataError
 
 MAX_PICTURE_PIXELS = 64_000_000
@@ -37,40 +36,6 @@ _FORMATS = {
 }
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _PICTURE_LAYERS = {"1": 1, "L": 1, "LA": 1, "I;16": 1, "I": 1, "P": 3, "RGB": 3, "RGBA": 3}
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Where the pixels of a file lie: CRS as WKT ("" where the file names none) and the affine from pixel to CRS."""
-
-    crs: str
-    transform: Affine
-
-
-class LayerFile(Protocol):
-    """An opened file of H x W pixels in C layers.
-
-    Attributes:
-        path: for messages.
-        size: (height, width) [px].
-        names: what the file calls each layer, None where it is silent.
-        dtype: of the pixels.
-        grid: None for a file that lies nowhere.
-        unit_bytes: bytes the decoder must hold at least, however small the window.
-    """
-
-    path: Path
-    size: tuple[int, int]
-    names: tuple[str | None, ...]
-    dtype: np.dtype
-    grid: Grid | None
-    unit_bytes: int
-
-    def read(self, window: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
-        """Pixels (C, h, w) of (row, col, height, width), and (C or 1, h, w) True where valid; None = the file marks nothing invalid."""
-
-    def close(self) -> None:
-        """Gives the file back."""
 
 
 def resolve_path(path: str, *, root: Path | None = None) -> Path:
@@ -122,10 +87,6 @@ def open_layers(path: Path, *, indexed: bool = False) -> LayerFile:
     return ArrayFile(path, kind)
 
 
-def _broken(path: Path, kind: str, *, error: Exception) -> DataError:
-    return DataError(f"{path}: cannot be read as {kind} ({error}); it is damaged, cut short or unusual. Copy or convert it again.")
-
-
 class GeoTiff:
     """A GeoTIFF through rasterio, driver pinned."""
 
@@ -135,8 +96,8 @@ class GeoTiff:
             with rasterio.Env(**GDAL_OPTIONS), warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 self._dataset = rasterio.open(path, driver="GTiff", sharing=False)
-        except RasterioError as error:
-            raise _broken(path, "GeoTIFF", error=error) from error
+        except Exception as error:  # rasterio and what it calls raise many kinds for damaged files
+            raise broken(path, "GeoTIFF", error=error) from error
         if not self._dataset.count or self._dataset.subdatasets:
             pages = len(self._dataset.subdatasets)
             raise DataError(f"{path}: holds {pages} pages; expected one image, of which bands are layers. Split it, or stack the pages.")
@@ -164,8 +125,8 @@ class GeoTiff:
                 if self.dtype == np.uint8:  # a picture is blank where all its colours are: black alone is a colour
                     return pixels, self._dataset.dataset_mask(window=place)[None] > 0
                 return pixels, self._dataset.read_masks(self._indexes, window=place) > 0
-        except RasterioError as error:
-            raise _broken(self.path, "GeoTIFF", error=error) from error
+        except Exception as error:
+            raise broken(self.path, "GeoTIFF", error=error) from error
 
     def close(self) -> None:
         """Gives the file back."""
@@ -175,7 +136,17 @@ class GeoTiff:
         crs, transform = self._dataset.crs, self._dataset.transform
         if transform.is_identity:
             return None
-        return Grid(crs.to_wkt() if crs else "", transform)
+        if not np.isfinite(transform[:6]).all() or not transform.determinant:
+            raise DataError(
+                f"{self.path}: its transform {tuple(transform[:6])} puts all pixels on one line or nowhere. Georeference it again."
+            )
+        try:
+            text = crs.to_wkt() if crs else ""
+            if text:
+                CRS.from_wkt(text)
+        except Exception as error:
+            raise broken(self.path, "GeoTIFF", error=error) from error
+        return Grid(text, transform)
 
 
 class Picture:
@@ -191,8 +162,8 @@ class Picture:
                 self._image = Image.open(path, formats=(kind,))
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise self._too_large(str(error)) from error
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise _broken(path, kind, error=error) from error
+        except Exception as error:  # Pillow's decoders raise many kinds for damaged files
+            raise broken(path, kind, error=error) from error
         self.size = (self._image.height, self._image.width)
         if self.size[0] * self.size[1] > MAX_PICTURE_PIXELS:
             raise self._too_large(f"{self.size[0]} x {self.size[1]} px")
@@ -214,8 +185,8 @@ class Picture:
             elif image.mode == "P" and not self._indexed:
                 image = image.convert("RGB")
             pixels = np.asarray(image.crop((col, row, col + width, row + height)))
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise _broken(self.path, self._kind, error=error) from error
+        except Exception as error:
+            raise broken(self.path, self._kind, error=error) from error
         if pixels.dtype == bool:
             pixels = pixels.astype(np.uint8)
         layers = np.moveaxis(pixels[:, :, None] if pixels.ndim == 2 else pixels, -1, 0)
@@ -235,61 +206,3 @@ class Picture:
             depth = stream.read(25)[24]  # IHDR: signature 8, chunk head 8, width 4, height 4, then bits per channel
         if self._kind == "PNG" and depth == 16 and (layers == 3 or self._image.mode == "LA"):
             raise DataError(f"{self.path}: 16-bit PNG of several channels, of which 8 bits would be lost. Save it as GeoTIFF or NPY.")
-
-
-class ArrayFile:
-    """(C, H, W) or (H, W) of an NPY, or of `pixels` in an NPZ, whose optional `bands` names the layers. Never unpickles."""
-
-    grid: Grid | None = None
-
-    def __init__(self, path: Path, kind: str) -> None:
-        self.path, self._kind = path, kind
-        shape, self.dtype = self._header()
-        if len(shape) not in (2, 3) or 0 in shape or self.dtype.kind not in "iufb":
-            raise DataError(f"{path}: array {shape} {self.dtype}; expected numbers of shape (bands, height, width) or (height, width).")
-        self.size = (shape[-2], shape[-1])
-        names = self._named() if kind == "NPZ" else None
-        count = shape[0] if len(shape) == 3 else 1
-        if names is not None and len(names) != count:
-            raise DataError(f"{path}: 'bands' names {len(names)} layers but 'pixels' has {count}. Write one name a layer.")
-        self.names: tuple[str | None, ...] = names or (None,) * count
-        self.unit_bytes = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize if kind == "NPZ" else 0
-
-    def read(self, window: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `LayerFile.read`. Arrays mark nothing invalid."""
-        row, col, height, width = window
-        try:
-            if self._kind == "NPY":
-                pixels = np.load(self.path, mmap_mode="r", allow_pickle=False)
-            else:
-                with np.load(self.path, allow_pickle=False) as archive:
-                    pixels = archive["pixels"]
-            layers = pixels.reshape(-1, *self.size)[:, row : row + height, col : col + width]
-            return np.array(layers, dtype=np.uint8 if self.dtype == bool else None), None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise _broken(self.path, self._kind, error=error) from error
-
-    def close(self) -> None:
-        """Nothing stays open."""
-
-    def _header(self) -> tuple[tuple[int, ...], np.dtype]:
-        try:
-            if self._kind == "NPY":
-                array = np.load(self.path, mmap_mode="r", allow_pickle=False)
-                return array.shape, array.dtype
-            with zipfile.ZipFile(self.path) as archive, archive.open("pixels.npy") as stream:
-                version = np.lib.format.read_magic(stream)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(stream)
-                return shape, dtype
-        except KeyError as error:
-            raise DataError(f"{self.path}: no array 'pixels'. Save it with numpy.savez(path, pixels=..., bands=...).") from error
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise _broken(self.path, self._kind, error=error) from error
-
-    def _named(self) -> tuple[str, ...] | None:
-        try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                return tuple(str(name) for name in np.atleast_1d(archive["bands"])) if "bands" in archive else None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise _broken(self.path, self._kind, error=error) from error

@@ -23,6 +23,9 @@ FAR_FACTOR = 4
 MAX_OUTLINE_PX = 2_000_000
 """Longest outline drawn [px]: pycocotools walks it in fifths of a pixel, some 80 bytes of memory a pixel."""
 
+MAX_MASK_PX = 128_000_000
+"""Largest mask drawn [px]: an annotation can state any size, and images above `readers.MAX_BYTES` are refused anyway."""
+
 MIN_RING_NUMBERS = 6
 
 RLE_BYTES = (48, 111)
@@ -51,6 +54,8 @@ def decode_mask(ref: MaskRef, size: tuple[int, int], *, source: str, root: Path 
         AnnotationError: the annotation breaks its format, or its shape lies outside the image.
         DataError: a mask file is missing, broken, or of another size than the image.
     """
+    if min(size) < 1 or size[0] * size[1] > MAX_MASK_PX:
+        raise AnnotationError(f"{source}: a mask of {size[0]} x {size[1]} px; expected 1 to {MAX_MASK_PX:,} px. Correct height and width.")
     if ref.kind == "polygon":
         return _decode_polygon(ref.data, size, source=source)
     if ref.kind == "rle":
@@ -212,13 +217,15 @@ def _decode_file(data: Any, size: tuple[int, int], *, source: str, root: Path | 
         raise AnnotationError(
             f"{source}: mask file {str(data)[:80]}; expected {{'path': ..., 'value': class number or None}}. Correct the line."
         )
+    value = data.get("value")
+    if value is not None and not _is_number(value):
+        raise AnnotationError(f"{source}: mask file value {str(value)[:40]}; expected a class number or nothing. Correct the line.")
     classes = read_class_map(data["path"], root=root)
     if classes.shape != tuple(size):
         raise DataError(
             f"{source}: mask {data['path']} is {classes.shape[0]} x {classes.shape[1]} px, but its image is {size[0]} x {size[1]} px; "
             "they would not lie on each other. Name the mask of this image, or resize one to the other."
         )
-    value = data.get("value")
     return classes > 0 if value is None else classes == value
 
 

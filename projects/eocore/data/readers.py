@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
+from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import Resampling, reproject
 
 from eocore.data.image_files import Grid, LayerFile, open_layers, resolve_path
@@ -250,18 +251,12 @@ def _resample(file: LayerFile, grid: Grid, finest: Grid, *, window: Window, sens
     pixels = _read_canonical(file, part, sensor=sensor)
     resampled = np.full((pixels.shape[0], height, width), np.nan, np.float32)
     crs = CRS.from_wkt(finest.crs) if finest.crs else CRS.from_epsg(3857)  # one CRS on both sides cancels out, but GDAL wants one
-    for source, destination in zip(pixels, resampled, strict=True):
-        reproject(
-            source,
-            destination,
-            src_transform=_window_transform(grid, part),
-            dst_transform=target,
-            src_crs=crs,
-            dst_crs=crs,
-            src_nodata=np.nan,
-            dst_nodata=np.nan,
-            resampling=Resampling.bilinear,
-        )
+    settings = {"src_crs": crs, "dst_crs": crs, "src_nodata": np.nan, "dst_nodata": np.nan, "resampling": Resampling.bilinear}
+    try:
+        for source, destination in zip(pixels, resampled, strict=True):
+            reproject(source, destination, src_transform=_window_transform(grid, part), dst_transform=target, **settings)
+    except RasterioError as error:
+        raise DataError(f"{file.path}: cannot be laid on the grid of its fellows ({error}). Check its transform and CRS.") from error
     return resampled
 
 
@@ -283,6 +278,15 @@ def _place(grid: Grid | None, window: Window) -> tuple[Georeference | None, floa
         latitude = _apply(transform, _corner_pixels(*window[2:]))[:, 1].mean()
         gsd_m = edge * METRES_PER_DEGREE * float(np.sqrt(np.cos(np.deg2rad(latitude))))
     else:
-        gsd_m = edge * crs.linear_units_factor[1]
+        gsd_m = edge * _metres_per_unit(crs)
     a, b, c, d, e, f = transform[:6]
     return Georeference(grid.crs, (a, b, c, d, e, f)), gsd_m
+
+
+def _metres_per_unit(crs: CRS) -> float:
+    try:
+        return float(crs.linear_units_factor[1])
+    except CRSError as error:
+        raise DataError(
+            f"CRS {crs.to_string()[:60]} has no unit of length ({error}); ground sizes would be wrong. Reproject it."
+        ) from error

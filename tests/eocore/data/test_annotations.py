@@ -103,7 +103,7 @@ def test_a_pickle_with_code_is_refused_before_it_runs(tmp_path: Path, protocol: 
 def test_a_pickle_cut_anywhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = pickle.dumps(REFS, protocol=2)
     for length in range(len(raw)):
-        monkeypatch.setattr(annotations, "_read_bytes", lambda path, limit, cut=raw[:length]: cut)
+        monkeypatch.setattr(annotations, "_read_bytes", lambda path, limit, kind, cut=raw[:length]: cut)
         with pytest.raises(AnnotationError, match=r"refs\.p: broken pickle"):
             read_plain_pickle("refs.p")
 
@@ -113,7 +113,7 @@ def test_a_pickle_with_any_byte_changed_raises_our_errors_or_reads(monkeypatch: 
     refused = 0
     for position, value in itertools.product(range(len(raw)), (0x00, 0x28, 0x52, 0x63, 0x8D, 0xFF)):
         changed = raw[:position] + bytes([value]) + raw[position + 1 :]
-        monkeypatch.setattr(annotations, "_read_bytes", lambda path, limit, changed=changed: changed)
+        monkeypatch.setattr(annotations, "_read_bytes", lambda path, limit, kind, changed=changed: changed)
         try:
             read_plain_pickle("refs.p")
         except AnnotationError:

@@ -265,7 +265,7 @@ def test_npz_without_pixels_or_with_other_names(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.npz: no array 'pixels'\. Save it with numpy\.savez"):
         read(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", pixels=RGB.transpose(2, 0, 1), bands=np.array(["red", "green"]))
-    with pytest.raises(DataError, match=r"b\.npz: 'bands' names 2 layers but 'pixels' has 3"):
+    with pytest.raises(DataError, match=r"b\.npz: 'bands' is an array \(2,\) of <U5 but 'pixels' has 3 layers"):
         read(tmp_path / "b.npz")
 
 
