@@ -1,6 +1,7 @@
-"""Bootstrap intervals of scores that are quotients of sums over samples."""
+"""Bootstrap intervals of scores that are functions of sums over samples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
@@ -11,6 +12,8 @@ RESAMPLES = 1000
 LEVEL = 0.95
 _DRAWS_AT_ONCE = 2_000_000
 
+Reduce = Callable[[np.ndarray], np.ndarray]
+
 
 class Value(TypedDict):
     """A score and its interval; `low` and `high` None where fewer than two images carry it."""
@@ -20,36 +23,61 @@ class Value(TypedDict):
     high: float | None
 
 
-def resample(parts: np.ndarray, clusters: Sequence[str], *, if_empty: float, seed: int) -> np.ndarray:
-    """The score on sets drawn with replacement.
+def ratio(sums: np.ndarray) -> np.ndarray:
+    """(...) first over second of (..., 2) sums, NaN where the second is 0."""
+    return np.divide(sums[..., 0], sums[..., 1], out=np.full(sums.shape[:-1], np.nan), where=sums[..., 1] > 0)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One score of a set of samples.
+
+    Attributes:
+        statistics: (N, K), a row per sample; the score of any choice of samples is `reduce` of the sum of their rows.
+        reduce: (..., K) sums -> (...) scores, NaN where the choice has nothing to score.
+    """
+
+    statistics: np.ndarray
+    reduce: Reduce = ratio
+
+    def of(self, rows: np.ndarray) -> float:
+        """The score of some samples: `rows` are their places, (M,) int."""
+        return float(self.reduce(self.statistics[rows].sum(axis=0)))
+
+
+def mean_of(values: Sequence[float] | np.ndarray, counts: Sequence[float] | np.ndarray | None = None) -> Measure:
+    """The measure that is sum of `values` over sum of `counts` (one per sample by default)."""
+    numerator = np.asarray(values, dtype=np.float64)
+    denominator = np.ones_like(numerator) if counts is None else np.asarray(counts, dtype=np.float64)
+    return Measure(np.stack([numerator, denominator], axis=1))
+
+
+def resample(statistics: np.ndarray, clusters: Sequence[str], *, seed: int) -> np.ndarray:
+    """Sums over sets drawn with replacement.
 
     Whole clusters (images) are drawn, since the questions on one image are not independent. Two calls with the same clusters in the same
-    order and the same seed draw the same sets, so their difference is that of paired settings.
+    order and the same seed draw the same sets, so differences of their scores are paired.
 
     Args:
-        parts: (N, 2) numerator and denominator of each sample.
+        statistics: (N, K) of the samples.
         clusters: N names.
-        if_empty: score of a drawn set whose denominators sum to 0.
         seed: of the draws.
 
     Returns:
-        (RESAMPLES,) scores.
+        (RESAMPLES, K) sums.
     """
     place: dict[str, int] = {}
     member = np.array([place.setdefault(name, len(place)) for name in clusters])
-    sums = np.zeros((len(place), 2))
-    np.add.at(sums, member, parts)
+    sums = np.zeros((len(place), statistics.shape[1]))
+    np.add.at(sums, member, statistics)
     rng = np.random.default_rng(seed)
     rows = max(1, _DRAWS_AT_ONCE // len(sums))
-    drawn = [
-        sums[rng.integers(len(sums), size=(min(rows, RESAMPLES - start), len(sums)))].sum(axis=1) for start in range(0, RESAMPLES, rows)
-    ]
-    return quotient(np.concatenate(drawn), if_empty=if_empty)
-
-
-def quotient(sums: np.ndarray, *, if_empty: float) -> np.ndarray:
-    """(...) numerator / denominator of (..., 2) sums, `if_empty` where the denominator is 0."""
-    return np.divide(sums[..., 0], sums[..., 1], out=np.full(sums.shape[:-1], if_empty), where=sums[..., 1] > 0)
+    parts = []
+    for start in range(0, RESAMPLES, rows):
+        drawn = rng.integers(len(sums), size=(min(rows, RESAMPLES - start), len(sums)))
+        times = np.stack([np.bincount(row, minlength=len(sums)) for row in drawn]).astype(np.float64)
+        parts.append(times @ sums)
+    return np.concatenate(parts)
 
 
 def as_value(value: float, replicates: np.ndarray, *, num_clusters: int) -> Value:
@@ -57,11 +85,12 @@ def as_value(value: float, replicates: np.ndarray, *, num_clusters: int) -> Valu
 
     Args:
         value: on the samples themselves.
-        replicates: (RESAMPLES,) on the drawn sets.
+        replicates: (RESAMPLES,) on the drawn sets; NaN where a set had nothing to score, which is left out.
         num_clusters: number of independent images.
     """
-    if num_clusters < 2:
+    known = replicates[np.isfinite(replicates)]
+    if num_clusters < 2 or not known.size:
         return Value(value=value, low=None, high=None)
     tail = (1.0 - LEVEL) / 2.0
-    low, high = np.quantile(replicates, (tail, 1.0 - tail))
+    low, high = np.quantile(known, (tail, 1.0 - tail))
     return Value(value=value, low=float(low), high=float(high))

@@ -221,7 +221,7 @@ def _draw_task(axis: "Axes", scores: Scores, *, task: str) -> None:
     if chance is not None:
         axis.axhline(100 * chance, color="0.3", linestyle="--", linewidth=1, label="chance")
     axis.set_xticks(range(len(groups)), groups)
-    axis.set(title=f"{task}: {METRIC_NAMES[headline]} [%]", ylim=(0, 105))
+    axis.set(title=f"{task}: {METRIC_NAMES.get(headline, headline)} [%]", ylim=(0, max(105.0, 1.05 * axis.get_ylim()[1])))
     axis.grid(axis="y", alpha=0.3)
     axis.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handlelength=1.0)
 

@@ -12,7 +12,9 @@ SETTINGS = ("optical", "sar", "multispectral", "fused", "grey_sar", "grey_rgb")
 """Which sensors the model was given; the same samples are predicted once per setting. The grey ones are fused input of which one sensor's
 image is replaced by an even grey: what remains is what the other sensor gives."""
 
-TASKS = ("vqa", "mcq", "classification", "multilabel", "caption", "region", "grounding", "detection", "referring", "chat")
+TASKS = (
+    "vqa", "mcq", "classification", "multilabel", "caption", "region", "open", "grounding", "detection", "referring", "chat"
+)  # fmt: skip
 
 _SHOWN_IDS = 5
 
@@ -41,9 +43,10 @@ class Prediction:
         prediction: the model's text, None where it gave none (it crashed, or an image could not be read).
         ground_truth: the annotated answer; empty where only masks are asked for.
         meta: `candidates` (list of str: options, or all classes), `type` (str), flags such as `cloudy` (bool), and whatever else helps to
-            read the result. By task: `labels` (multilabel: the true classes), `references` (caption, region: all true texts), `boxes`
+            read the result. By task: `labels` (multilabel: the true classes), `references` (caption, region, open: all true texts), `boxes`
             (grounding, detection: the true boxes, each [x0, y0, x1, y1], with an angle [degrees] as fifth, or eight corner numbers),
             `box_scale` (number that stands for the whole side: 100, 1000, 1; 0 = pixels) and `image_size` ([height, width] [px]).
+            `unique` and `size_group` are grouped by like `type`.
         prediction_masks: COCO RLE, one per drawn mask.
         ground_truth_masks: COCO RLE, one per asked mask; empty where the phrase has no target.
     """

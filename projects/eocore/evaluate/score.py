@@ -10,20 +10,34 @@ import numpy as np
 
 from eocore.errors import DataError
 from eocore.log import get_logger
+from eocore.registry import METRICS
 
-from .intervals import Value, as_value, quotient, resample
-from .judge import BOTH_EMPTY, SampleScore, candidates_of, judge_sample
-from .metrics import classification, segmentation
+from . import scorers as _scorers  # noqa: F401  (registers them)
+from .intervals import Measure, Value, as_value, resample
 from .predictions import SETTINGS, TASKS, Prediction, complete, read_predictions
+from .scorers.base import Judged, Scorer
 
-HEADLINES = {"vqa": "accuracy", "mcq": "accuracy", "classification": "accuracy", "referring": "miou"}
-"""The one metric a task is known by; tasks that are not here have no score yet."""
+DEFAULT_SCORERS: dict[str, Mapping[str, Any]] = {
+    "vqa": {"type": "ShortAnswer"},
+    "mcq": {"type": "Choice"},
+    "classification": {"type": "SceneClass"},
+    "multilabel": {"type": "SceneClasses"},
+    "caption": {"type": "Caption"},
+    "region": {"type": "Caption"},
+    "open": {"type": "OpenAnswer"},
+    "grounding": {"type": "Grounding"},
+    "detection": {"type": "Detection"},
+    "referring": {"type": "ReferringMasks"},
+}
+"""Task -> entry of METRICS it is scored by where a benchmark names no other; tasks that are not here have no score."""
 
 CLOUD_GROUPS = {False: "clear", True: "cloudy"}
+GROUP_FIELDS = ("unique", "size_group")
+"""Fields of `meta`, besides `type` and `cloudy`, whose values get scores of their own. Source: VRSBench (unique), GeoChat (size_group)."""
 
 
 class Group(TypedDict):
-    """Scores of some samples. `n`: what was asked for (answers, or masks); the other counts are part of it, but for `n_extra`."""
+    """Scores of some samples. `n`: what was asked for (answers, masks or boxes); the other counts are part of it, but for `n_extra`."""
 
     n: int
     n_missing: int
@@ -35,8 +49,9 @@ class Group(TypedDict):
 class TaskScores(TypedDict):
     """All scores of one task under one setting.
 
-    `macro`: mean over the types of the headline metric, where there are types. `chance`: what guessing among the candidates gives.
-    `reference_compat`: figures as the published evaluation computes them; never to be shown in one column with the others.
+    `macro`: mean over the types of the headline metric, where there are types. `by_group`: field of meta -> value -> scores. `subsets`:
+    choices of types a convention asks for, each with its own `macro`. `chance`: what guessing among the candidates gives.
+    `reference_compat`: figures as published evaluations compute them; never to be shown in one column with the others.
     """
 
     headline: str
@@ -44,10 +59,20 @@ class TaskScores(TypedDict):
     macro: NotRequired[Value]
     by_type: dict[str, Group]
     by_cloud: dict[str, Group]
+    by_group: dict[str, dict[str, Group]]
+    subsets: dict[str, "Subset"]
+    reference_compat: dict[str, Value]
+    details: dict[str, Any]
     chance: NotRequired[float]
-    reference_compat: NotRequired[dict[str, float | None]]
-    balanced_accuracy: NotRequired[float]
     confusion: NotRequired[dict[str, Any]]
+    judge: NotRequired[dict[str, Any]]
+
+
+class Subset(TypedDict):
+    """Scores of a choice of types: all its samples alike (`overall`), and its types alike (`macro`)."""
+
+    overall: Group
+    macro: NotRequired[Value]
 
 
 class Difference(TypedDict):
@@ -70,151 +95,206 @@ class Scores(TypedDict):
     unscored: dict[str, dict[str, int]]
 
 
-def score_file(path: Path, expected: Iterable[Prediction], *, seed: int = 0) -> Scores:
+def score_file(
+    path: Path, expected: Iterable[Prediction], *, metrics: Mapping[str, Mapping[str, Any]] | None = None, seed: int = 0
+) -> Scores:
     """Scores of a predictions file against the full list of annotated samples; what was not predicted counts as wrong.
 
     Args:
         path: predictions file.
         expected: every sample the data set asks for, under every setting asked for, with `prediction` None.
+        metrics: see `score_predictions`.
         seed: of the bootstrap.
 
     Raises:
         DataError: the file breaks its format, holds samples that were not expected, or was made from other annotations.
     """
     samples = complete(read_predictions(path), expected, source=str(path))
-    scores = score_predictions(samples, seed=seed)
+    scores = score_predictions(samples, metrics=metrics, seed=seed)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     scores["predictions"] = {"path": str(path), "sha256": digest, "num_samples": len(samples)}
     return scores
 
 
-def score_predictions(samples: Sequence[Prediction], *, seed: int = 0) -> Scores:
+def score_predictions(samples: Sequence[Prediction], *, metrics: Mapping[str, Mapping[str, Any]] | None = None, seed: int = 0) -> Scores:
     """Scores of a complete list of samples.
 
     Args:
         samples: with `prediction` None where there is none.
+        metrics: task -> entry of METRICS, where it is to be another than in `DEFAULT_SCORERS`.
         seed: of the bootstrap.
 
     Raises:
+        ConfigError: `metrics` names no scorer, or an option it does not have.
         DataError: there are no samples, or masks of one sample differ in size.
         AnnotationError: the annotation lacks what its task is scored by.
     """
-    if not samples:
-        raise DataError("no samples to score: the data set or the predictions file is empty. Check the annotation path and the limit.")
-    judged: dict[tuple[str, str], list[SampleScore]] = defaultdict(list)
-    unscored: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for sample in samples:
-        if sample.task in HEADLINES:
-            judged[sample.sensor, sample.task].append(judge_sample(sample))
-        else:
-            unscored[sample.sensor][sample.task] += 1
+    judged, unscored = judge_samples(samples, metrics=metrics)
     settings: dict[str, dict[str, TaskScores]] = {}
     for setting in SETTINGS:
-        tasks = {task: _score_task(judged[setting, task], task=task, seed=seed) for task in TASKS if (setting, task) in judged}
+        tasks = {task: _score_task(*judged[setting, task], seed=seed) for task in TASKS if (setting, task) in judged}
         if tasks:
             settings[setting] = tasks
-    plain = {setting: dict(counts) for setting, counts in unscored.items()}
-    return Scores(settings=settings, differences=_differences(judged, seed=seed), unscored=plain)
+    return Scores(settings=settings, differences=_differences(judged, seed=seed), unscored=unscored)
 
 
-def _score_task(scores: Sequence[SampleScore], *, task: str, seed: int) -> TaskScores:
-    types, clouds = _by_type(scores), _by_cloud(scores)
+JudgedTasks = dict[tuple[str, str], tuple[Judged, str]]
+
+
+def judge_samples(
+    samples: Sequence[Prediction], *, metrics: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[JudgedTasks, dict[str, dict[str, int]]]:
+    """((setting, task) -> samples judged and name of the headline measure, setting -> task -> number of samples without a scorer).
+
+    Arguments and errors are those of `score_predictions`.
+    """
+    if not samples:
+        raise DataError("no samples to score: the data set or the predictions file is empty. Check the annotation path and the limit.")
+    chosen: dict[str, Scorer] = {task: METRICS.build(config) for task, config in {**DEFAULT_SCORERS, **(metrics or {})}.items()}
+    groups: dict[tuple[str, str], list[Prediction]] = defaultdict(list)
+    for sample in samples:
+        groups[sample.sensor, sample.task].append(sample)
+    judged: JudgedTasks = {}
+    unscored: dict[str, dict[str, int]] = defaultdict(dict)
+    for (setting, task), group in groups.items():
+        if task in chosen:
+            judged[setting, task] = (chosen[task].judge(group), chosen[task].headline)
+        else:
+            unscored[setting][task] = len(group)
+    return judged, dict(unscored)
+
+
+def _score_task(judged: Judged, headline: str, *, seed: int) -> TaskScores:
+    everyone = np.arange(len(judged.samples))
+    types, clouds = _rows_by(judged, "type"), _by_cloud(judged)
     result = TaskScores(
-        headline=HEADLINES[task],
-        overall=_group(scores, seed=seed),
-        by_type={name: _group(part, seed=seed) for name, part in types.items()},
-        by_cloud={name: _group(part, seed=seed) for name, part in clouds.items()},
+        headline=headline,
+        overall=_group(judged, everyone, seed=seed),
+        by_type={name: _group(judged, rows, seed=seed) for name, rows in types.items()},
+        by_cloud={name: _group(judged, rows, seed=seed) for name, rows in clouds.items()},
+        by_group={
+            field: {name: _group(judged, rows, seed=seed) for name, rows in _rows_by(judged, field).items()} for field in GROUP_FIELDS
+        },
+        subsets={name: _subset(judged, np.flatnonzero(mask), headline, seed=seed) for name, mask in judged.subsets.items()},
+        reference_compat=_values(judged, judged.compat, everyone, seed=seed),
+        details={name: value for name, value in judged.details.items() if name not in ("chance", "confusion")},
     )
+    result["by_group"] = {field: groups for field, groups in result["by_group"].items() if groups}
     if types:
-        result["macro"] = _macro(types, headline=HEADLINES[task], seed=seed)
-    if task == "mcq":
-        result["chance"] = float(np.mean([1.0 / len(candidates_of(score.sample)) for score in scores]))
-    elif task == "referring":
-        result["reference_compat"] = segmentation.reference_compat([overlap for score in scores for overlap in score.overlaps])
-    elif task == "classification":
-        result["confusion"], result["balanced_accuracy"] = _confusion([score.sample for score in scores])
+        result["macro"] = _macro(judged, types, headline, seed=seed)
+    if "chance" in judged.details:
+        result["chance"] = judged.details["chance"]
+    if "confusion" in judged.details:
+        result["confusion"] = judged.details["confusion"]
     return result
 
 
-def _by_type(scores: Sequence[SampleScore]) -> dict[str, list[SampleScore]]:
-    if not any("type" in score.sample.meta for score in scores):
+def _subset(judged: Judged, rows: np.ndarray, headline: str, *, seed: int) -> Subset:
+    result = Subset(overall=_group(judged, rows, seed=seed))
+    wanted = set(rows.tolist())
+    types = {name: part for name, part in _rows_by(judged, "type").items() if wanted.issuperset(part.tolist())}
+    if types:
+        result["macro"] = _macro(judged, types, headline, seed=seed)
+    return result
+
+
+def _rows_by(judged: Judged, field: str) -> dict[str, np.ndarray]:
+    """Value of a field of meta -> places of the samples that have it; empty where no sample has the field."""
+    if not any(field in sample.meta for sample in judged.samples):
         return {}
-    groups: dict[str, list[SampleScore]] = defaultdict(list)
-    for score in scores:
-        groups[str(score.sample.meta.get("type", "untyped"))].append(score)
-    return dict(sorted(groups.items()))
+    groups: dict[str, list[int]] = defaultdict(list)
+    for place, sample in enumerate(judged.samples):
+        groups[str(sample.meta.get(field, "untyped"))].append(place)
+    return {name: np.array(groups[name]) for name in sorted(groups)}
 
 
-def _by_cloud(scores: Sequence[SampleScore]) -> dict[str, list[SampleScore]]:
-    groups = {name: [score for score in scores if score.sample.meta.get("cloudy") is flag] for flag, name in CLOUD_GROUPS.items()}
-    return {name: group for name, group in groups.items() if group}
+def _by_cloud(judged: Judged) -> dict[str, np.ndarray]:
+    groups = {
+        name: np.array([place for place, sample in enumerate(judged.samples) if sample.meta.get("cloudy") is flag])
+        for flag, name in CLOUD_GROUPS.items()
+    }
+    return {name: rows for name, rows in groups.items() if rows.size}
 
 
-def _group(scores: Sequence[SampleScore], *, seed: int) -> Group:
+def _group(judged: Judged, rows: np.ndarray, *, seed: int) -> Group:
     return Group(
-        n=sum(score.num_items for score in scores),
-        n_missing=sum(score.num_missing for score in scores),
-        n_unparsed=sum(score.num_unparsed for score in scores),
-        n_extra=sum(score.num_extra for score in scores),
-        metrics={metric: _value(scores, metric, seed=seed) for metric in scores[0].parts},
+        n=int(judged.num_items[rows].sum()),
+        n_missing=int(judged.num_missing[rows].sum()),
+        n_unparsed=int(judged.num_unparsed[rows].sum()),
+        n_extra=int(judged.num_extra[rows].sum()),
+        metrics=_values(judged, judged.measures, rows, seed=seed),
     )
 
 
-def _value(scores: Sequence[SampleScore], metric: str, *, seed: int) -> Value:
-    parts, clusters = _parts(scores, metric), _clusters(scores)
-    value = float(quotient(parts.sum(axis=0), if_empty=BOTH_EMPTY))
-    return as_value(value, resample(parts, clusters, if_empty=BOTH_EMPTY, seed=seed), num_clusters=len(set(clusters)))
+def _values(judged: Judged, measures: Mapping[str, Measure], rows: np.ndarray, *, seed: int) -> dict[str, Value]:
+    """Every measure that has something to score in these samples, with its interval; all from the same drawn sets."""
+    found = {name: (measure, measure.of(rows)) for name, measure in measures.items()}
+    found = {name: pair for name, pair in found.items() if np.isfinite(pair[1])}
+    if not found:
+        return {}
+    clusters = _clusters(judged, rows)
+    sums = resample(np.concatenate([measure.statistics[rows] for measure, _ in found.values()], axis=1), clusters, seed=seed)
+    ends = np.cumsum([measure.statistics.shape[1] for measure, _ in found.values()])
+    parts = np.split(sums, ends[:-1], axis=1)
+    num = len(set(clusters))
+    return {
+        name: as_value(value, measure.reduce(part), num_clusters=num)
+        for (name, (measure, value)), part in zip(found.items(), parts, strict=True)
+    }
 
 
-def _parts(scores: Sequence[SampleScore], metric: str) -> np.ndarray:
-    return np.array([score.parts[metric] for score in scores], dtype=np.float64)
+def _clusters(judged: Judged, rows: np.ndarray) -> list[str]:
+    samples = [judged.samples[place] for place in rows]
+    return [sample.image_ids[0] if sample.image_ids else sample.sample_id for sample in samples]
 
 
-def _clusters(scores: Sequence[SampleScore]) -> list[str]:
-    return [score.sample.image_ids[0] if score.sample.image_ids else score.sample.sample_id for score in scores]
+def _macro(judged: Judged, types: Mapping[str, np.ndarray], headline: str, *, seed: int) -> Value:
+    measure = judged.measures[headline]
+    values, replicates, numbers = [], [], []
+    for place, rows in enumerate(types.values()):
+        clusters = _clusters(judged, rows)
+        values.append(measure.of(rows))
+        replicates.append(measure.reduce(resample(measure.statistics[rows], clusters, seed=seed + place)))
+        numbers.append(len(set(clusters)))
+    return as_value(float(np.mean(values)), np.mean(replicates, axis=0), num_clusters=min(numbers))
 
 
-def _macro(types: Mapping[str, Sequence[SampleScore]], *, headline: str, seed: int) -> Value:
-    values = [_value(group, headline, seed=seed)["value"] for group in types.values()]
-    replicates = [
-        resample(_parts(group, headline), _clusters(group), if_empty=BOTH_EMPTY, seed=seed + place)
-        for place, group in enumerate(types.values())
-    ]
-    fewest = min(len(set(_clusters(group))) for group in types.values())
-    return as_value(float(np.mean(values)), np.mean(replicates, axis=0), num_clusters=fewest)
-
-
-def _confusion(samples: Sequence[Prediction]) -> tuple[dict[str, Any], float]:
-    labels = candidates_of(samples[0])
-    forms = {classification.normalise_label(label): label for label in labels}
-    truths = [forms.get(classification.normalise_label(sample.ground_truth), sample.ground_truth) for sample in samples]
-    named = [None if sample.prediction is None else classification.parse_label(sample.prediction, labels) for sample in samples]
-    counts = classification.confusion_matrix(truths, named, labels=labels)
-    return {"labels": labels, "counts": counts.tolist()}, classification.balanced_accuracy(counts)
-
-
-def _differences(judged: Mapping[tuple[str, str], list[SampleScore]], *, seed: int) -> list[Difference]:
+def _differences(judged: JudgedTasks, *, seed: int) -> list[Difference]:
     differences = []
-    for task in HEADLINES:
-        for other in (setting for setting in SETTINGS if setting != "fused"):
+    for task in TASKS:
+        for other in SETTINGS[:-1]:
             if ("fused", task) in judged and (other, task) in judged:
-                differences += _compare(judged["fused", task], judged[other, task], seed=seed)
+                fused, headline = judged["fused", task]
+                differences += _compare(fused, judged[other, task][0], headline, seed=seed)
     return differences
 
 
-def _compare(fused: Sequence[SampleScore], other: Sequence[SampleScore], *, seed: int) -> list[Difference]:
-    by_id = {score.sample.sample_id: score for score in other}
-    task, against = fused[0].sample.task, other[0].sample.sensor
-    if set(by_id) != {score.sample.sample_id for score in fused}:
+def _compare(fused: Judged, other: Judged, headline: str, *, seed: int) -> list[Difference]:
+    place_of = {sample.sample_id: place for place, sample in enumerate(other.samples)}
+    task, against = fused.samples[0].task, other.samples[0].sensor
+    if set(place_of) != {sample.sample_id for sample in fused.samples}:
         get_logger().warning("%s: 'fused' and '%s' were not asked the same samples; their difference is not reported.", task, against)
         return []
+    order = np.array([place_of[sample.sample_id] for sample in fused.samples])
     differences = []
-    for group, part in {"all": list(fused), **_by_cloud(fused)}.items():
-        paired = [by_id[score.sample.sample_id] for score in part]
-        parts = [_parts(scores, HEADLINES[task]) for scores in (part, paired)]
-        values = [float(quotient(sums.sum(axis=0), if_empty=BOTH_EMPTY)) for sums in parts]
-        clusters = _clusters(part)
-        drawn = [resample(sums, clusters, if_empty=BOTH_EMPTY, seed=seed) for sums in parts]
-        value = as_value(values[0] - values[1], drawn[0] - drawn[1], num_clusters=len(set(clusters)))
-        differences.append(Difference(task=task, setting="fused", against=against, group=group, n=len(part), difference=value))
+    for group, rows in {"all": np.arange(len(order)), **_by_cloud(fused)}.items():
+        pair = (fused.measures[headline], rows), (other.measures[headline], order[rows])
+        value = paired_difference(*pair, clusters=_clusters(fused, rows), seed=seed)
+        differences.append(Difference(task=task, setting="fused", against=against, group=group, n=len(rows), difference=value))
     return differences
+
+
+def paired_difference(
+    first: tuple[Measure, np.ndarray], second: tuple[Measure, np.ndarray], *, clusters: Sequence[str], seed: int
+) -> Value:
+    """How much more the first is than the second, with the interval over sets drawn alike for both.
+
+    Args:
+        first: measure and the places of its samples.
+        second: the same samples, in the same order, in another prediction.
+        clusters: name of the image of each.
+        seed: of the bootstrap.
+    """
+    value = first[0].of(first[1]) - second[0].of(second[1])
+    drawn = [measure.reduce(resample(measure.statistics[rows], clusters, seed=seed)) for measure, rows in (first, second)]
+    return as_value(value, drawn[0] - drawn[1], num_clusters=len(set(clusters)))

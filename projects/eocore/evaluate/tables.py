@@ -12,7 +12,10 @@ from .intervals import Value
 from .predictions import TASKS
 from .score import Group, Scores, TaskScores
 
-METRIC_NAMES = {"miou": "mIoU", "oiou": "oIoU", "accuracy": "accuracy"}
+METRIC_NAMES = {
+    "miou": "mIoU", "oiou": "oIoU", "accuracy": "accuracy", "f1_sample": "F1", "cider": "CIDEr", "rouge_l": "ROUGE-L", "f1@0.5": "F1@0.5",
+    "acc@0.5": "Acc@0.5",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,14 @@ def console_table(scores: Scores) -> TextTable:
         clouds = (item["by_cloud"].get(name) for name in ("clear", "cloudy"))
         shares = [f"{100 * group['metrics'][headline]['value']:.1f}" if group else "-" for group in clouds]
         lost = overall["n_missing"] + overall["n_unparsed"]
-        row = (f"{task} {METRIC_NAMES[headline]}", setting, percent(overall["metrics"][headline]), *shares, str(overall["n"]), str(lost))
+        row = (
+            f"{task} {METRIC_NAMES.get(headline, headline)}",
+            setting,
+            percent(overall["metrics"][headline]),
+            *shares,
+            str(overall["n"]),
+            str(lost),
+        )
         rows.append(row)
     return TextTable("Scores [%]", ("task", "input", "all", "clear", "cloudy", "n", "failed"), tuple(rows))
 
@@ -53,7 +63,7 @@ def score_table(scores: Scores) -> TextTable:
         groups = {"all": item["overall"], **item["by_cloud"]}
         figures = [percent(groups[name]["metrics"][item["headline"]]) if name in groups else "-" for name in ("all", "clear", "cloudy")]
         macro = percent(item["macro"]) if "macro" in item else "-"
-        metric = METRIC_NAMES[item["headline"]]
+        metric = METRIC_NAMES.get(item["headline"], item["headline"])
         rows.append((task, setting, metric, *figures, macro, *_counts(item["overall"])))
     header = ("task", "input", "metric", "all", "clear", "cloudy", "mean of types", "n", "missing", "unparsed")
     return TextTable("Scores [%]", header, tuple(rows), num_labels=3)
@@ -93,11 +103,14 @@ def mask_table(scores: Scores) -> TextTable:
 def compat_table(scores: Scores) -> TextTable:
     """The published evaluation's figures, which count the background; apart from the others on purpose."""
     rows = []
-    for _, setting, item in _cells(scores):
-        for name, value in item.get("reference_compat", {}).items():
-            rows.append((setting, name.replace("_", " "), "-" if value is None else f"{100 * value:.1f}"))
+    for task, setting, item in _cells(scores):
+        for name, value in item["reference_compat"].items():
+            rows.append((task, setting, name.replace("_", " "), percent(value)))
     return TextTable(
-        "As the published evaluation computes it: background counted, missing masks skipped [%]", ("input", "figure", "value"), tuple(rows)
+        "As published evaluations compute it; not to be compared with the figures above [%]",
+        ("task", "input", "figure", "value"),
+        tuple(rows),
+        num_labels=3,
     )
 
 

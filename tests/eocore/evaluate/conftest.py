@@ -43,7 +43,7 @@ def expected() -> list[Prediction]:
             samples += [
                 choice,
                 Prediction(f"v{scene}", "vqa", images, setting, "Is there water?", None, "yes" if scene % 3 else "no", meta),
-                Prediction(f"c{scene}", "caption", images, setting, "Describe.", None, "A scene.", meta),
+                Prediction(f"c{scene}", "chat", images, setting, "Describe.", None, "A scene.", meta),
                 Prediction(f"r{scene}", "referring", images, setting, "Segment it.", None, "", {"cloudy": cloudy}, (), (truth,)),
             ]
     return samples

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from eocore.evaluate.intervals import RESAMPLES, as_value, quotient, resample
+from eocore.evaluate.intervals import RESAMPLES, Measure, as_value, mean_of, ratio, resample
 
 
 def means(values: np.ndarray) -> np.ndarray:
@@ -10,7 +10,7 @@ def means(values: np.ndarray) -> np.ndarray:
 
 def test_interval_of_a_mean_is_that_of_the_central_limit_theorem():
     values = np.random.default_rng(0).normal(0.6, 0.2, size=400)
-    drawn = resample(means(values), [str(place) for place in range(400)], if_empty=0.0, seed=1)
+    drawn = ratio(resample(means(values), [str(place) for place in range(400)], seed=1))
     value = as_value(values.mean(), drawn, num_clusters=400)
     half = 1.96 * values.std() / 20
     assert value["low"] == pytest.approx(values.mean() - half, abs=0.15 * half)
@@ -19,22 +19,36 @@ def test_interval_of_a_mean_is_that_of_the_central_limit_theorem():
 
 def test_questions_on_one_image_widen_the_interval():
     values = np.repeat(np.random.default_rng(0).integers(0, 2, size=40), 10).astype(float)
-    alone = resample(means(values), [str(place) for place in range(400)], if_empty=0.0, seed=1)
-    together = resample(means(values), [str(place // 10) for place in range(400)], if_empty=0.0, seed=1)
+    alone = ratio(resample(means(values), [str(place) for place in range(400)], seed=1))
+    together = ratio(resample(means(values), [str(place // 10) for place in range(400)], seed=1))
     assert together.std() == pytest.approx(alone.std() * np.sqrt(10), rel=0.15)
 
 
 def test_same_seed_draws_the_same_sets():
     values, names = np.random.default_rng(0).random(50), [str(place) for place in range(50)]
-    first, shifted = (resample(means(part), names, if_empty=0.0, seed=3) for part in (values, values + 0.1))
+    first, shifted = (ratio(resample(means(part), names, seed=3)) for part in (values, values + 0.1))
     np.testing.assert_allclose(shifted - first, 0.1)
     assert first.shape == (RESAMPLES,)
 
 
-def test_quotient_is_of_the_sums():
-    parts = np.array([[1.0, 1.0], [0.0, 99.0]])
-    assert quotient(parts.sum(axis=0), if_empty=1.0) == pytest.approx(0.01)
-    assert quotient(np.zeros(2), if_empty=1.0) == 1.0
+def test_ratio_is_of_the_sums_and_unknown_where_nothing_is_counted():
+    measure = mean_of([1.0, 0.0], [1.0, 99.0])
+    assert measure.of(np.array([0, 1])) == pytest.approx(0.01)
+    assert np.isnan(ratio(np.zeros(2)))
+
+
+def test_any_function_of_sums_can_be_resampled():
+    measure = Measure(np.arange(12.0).reshape(4, 3), lambda sums: sums.max(axis=-1))
+    assert measure.of(np.array([0, 2])) == 2 + 8
+    sums = resample(measure.statistics, ["a", "a", "b", "b"], seed=0)
+    assert sums.shape == (RESAMPLES, 3)
+    possible = {tuple(2 * measure.statistics[:2].sum(0)), tuple(2 * measure.statistics[2:].sum(0)), tuple(measure.statistics.sum(0))}
+    assert {tuple(row) for row in sums} == possible
+
+
+def test_sets_with_nothing_to_score_are_left_out_of_the_interval():
+    value = as_value(0.5, np.array([np.nan, 0.4, 0.6] * 10), num_clusters=3)
+    assert value == {"value": 0.5, "low": 0.4, "high": 0.6}
 
 
 def test_one_image_has_no_interval():

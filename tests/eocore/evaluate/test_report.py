@@ -86,11 +86,11 @@ def test_page_holds_scores_counts_curves_and_environment(report, scores):
         "one &lt;cpu&gt;",
         "optical: no mask",
         "Training",
-        "background counted",
+        "miou with background",
     ):
         assert part in text
     assert "1 of 20 logged training steps hold values that are not finite" in text
-    assert "no score is made of them: 40 caption (optical)" in text
+    assert "no score is made of them: 40 chat (optical)" in text
 
 
 def test_markdown_says_the_same_and_its_pictures_exist(report):
@@ -109,8 +109,8 @@ def test_report_can_do_without_curves_and_overlays(tmp_path, scores):
 
 
 def test_report_of_tasks_without_scores(tmp_path, predicted):
-    scores = score_predictions([item for item in predicted if item.task == "caption"])
-    with pytest.raises(DataError, match=r"no task in the predictions has a score \(.*caption.*\); there is nothing to report"):
+    scores = score_predictions([item for item in predicted if item.task == "chat"])
+    with pytest.raises(DataError, match=r"no task in the predictions has a score \(.*chat.*\); there is nothing to report"):
         write_report(tmp_path, scores, title="Scores")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from eocore.data.masks import decode_mask
+from eocore.data.masks import decode_mask, resize_mask
 from eocore.data.records import MaskRef
 from eocore.errors import DataError
 
@@ -57,7 +57,9 @@ def mask_overlap(prediction: np.ndarray | None, truth: np.ndarray, *, source: st
     return MaskOverlap(int((prediction & truth).sum()), int((prediction | truth).sum()), truth.size)
 
 
-def overlaps_of(predictions: Sequence[Rle], truths: Sequence[Rle], *, answered: bool, source: str) -> list[MaskOverlap]:
+def overlaps_of(
+    predictions: Sequence[Rle], truths: Sequence[Rle], *, answered: bool, source: str, eval_size: int | None = None
+) -> list[MaskOverlap]:
     """One overlap per annotated mask of a sample, paired in order; predicted masks beyond the annotated ones are left out.
 
     A sample without annotated masks (the phrase has no target) gives one overlap with the empty mask: drawing anything is wrong.
@@ -67,6 +69,7 @@ def overlaps_of(predictions: Sequence[Rle], truths: Sequence[Rle], *, answered: 
         truths: COCO RLE of the annotated masks.
         answered: False where the sample could not be predicted at all: then every overlap is missing, also of a phrase without target.
         source: sample id, for messages.
+        eval_size: None, or the side of the square [px] both masks are resized to, nearest neighbour, once their sizes were found equal.
 
     Raises:
         DataError: sizes differ, or an RLE cannot be read.
@@ -77,7 +80,10 @@ def overlaps_of(predictions: Sequence[Rle], truths: Sequence[Rle], *, answered: 
         return [MaskOverlap(0, 0, 0, missing=not answered)]
     if not asked:
         return [mask_overlap(np.logical_or.reduce(drawn), np.zeros_like(drawn[0]), source=source)]
-    padded = drawn[: len(asked)] + [None] * (len(asked) - len(drawn))
+    sizes = {mask.shape for mask in (*drawn, *asked)}
+    if eval_size is not None and len(sizes) == 1:
+        drawn, asked = ([resize_mask(mask, (eval_size, eval_size)) for mask in masks] for masks in (drawn, asked))
+    padded: list[np.ndarray | None] = drawn[: len(asked)] + [None] * (len(asked) - len(drawn))
     overlaps = [mask_overlap(mask, truth, source=source) for mask, truth in zip(padded, asked, strict=True)]
     return overlaps if answered else [replace(overlap, missing=True) for overlap in overlaps]
 
@@ -118,18 +124,26 @@ def mask_scores(overlaps: Sequence[MaskOverlap], *, both_empty: float = 1.0) -> 
     return scores
 
 
-def reference_compat(overlaps: Sequence[MaskOverlap]) -> dict[str, float | None]:
-    """The published EarthMind evaluation's "mIoU" and "oIoU", which count the background as a second class and skip missing masks.
+def background_statistics(overlaps: Sequence[MaskOverlap]) -> tuple[float, float, float, float]:
+    """What the published EarthMind evaluation's "mIoU" and "oIoU" are made of, of one sample, to be summed over samples.
 
-    For comparison with figures printed by that code only: an empty mask over a small object scores about 0.5 and 0.99.
+    It counts the background as a second class and skips missing masks: an empty mask over a small object scores about 0.5 and 0.99. For
+    comparison with figures printed by that code only.
 
     Returns:
-        `miou_with_background`, `oiou_with_background` [0..1]; None where every mask is missing.
+        Sum of the mean IoU of background and foreground, number of masks drawn, shared pixels of both classes, covered pixels of both.
     """
     drawn = [overlap for overlap in overlaps if not overlap.missing and overlap.pixels]
-    if not drawn:
-        return {"miou_with_background": None, "oiou_with_background": None}
-    inside = np.array([(item.pixels - item.union, item.intersection) for item in drawn], dtype=np.float64)
-    around = np.array([(item.pixels - item.intersection, item.union) for item in drawn], dtype=np.float64)
+    inside = np.array([(item.pixels - item.union, item.intersection) for item in drawn], dtype=np.float64).reshape(-1, 2)
+    around = np.array([(item.pixels - item.intersection, item.union) for item in drawn], dtype=np.float64).reshape(-1, 2)
     ious = np.divide(inside, around, out=np.ones_like(inside), where=around > 0)
-    return {"miou_with_background": float(ious.mean()), "oiou_with_background": float(inside.sum() / around.sum())}
+    return float(ious.mean(axis=1).sum()), float(len(drawn)), float(inside.sum()), float(around.sum())
+
+
+def mask_area(rle: Rle, *, source: str) -> int:
+    """Pixels of an RLE mask.
+
+    Raises:
+        AnnotationError: the RLE cannot be read.
+    """
+    return int(_decode(rle, source=source).sum())

@@ -15,6 +15,8 @@ _LETTER = re.compile(r"(?:[(\[]([a-z])[)\]]|([a-z])[).:,\]])(?=\s|$)|([a-z])$")
 _OPTION = re.compile(r"[(\[]?([a-z])[)\].:]\s+(?=\S)")
 # A hyphen before a digit is a sign and a dot before one a decimal point; all other punctuation parts words.
 _PUNCTUATION = re.compile(r"(?<=\w)-|-(?!\d)|\.(?!\d)|_|[^\w\s.-]")
+_WHOLE_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_BUCKETS = {10: "between 0 and 10", 100: "between 10 and 100", 1000: "between 100 and 1000", float("inf"): "more than 1000"}
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 
 
@@ -97,3 +99,61 @@ def match_answer(answer: str, truth: str) -> bool | None:
         return None if said is None else said == (expected == "yes")
     given = normalise_answer(answer)
     return given == expected if given else None
+
+
+def contains_answer(answer: str, truth: str) -> bool | None:
+    """Whether an answer of several words is right: yes, no and numbers by its first word, all else if the truth stands in it as whole
+    words, both after `normalise_answer`. Source: the offline rule for VRSBench questions.
+
+    Args:
+        answer: the model's text.
+        truth: the annotated answer.
+
+    Returns:
+        None where the answer cannot be read (empty, or neither yes nor no where one of them is asked for), which counts as wrong.
+    """
+    expected, given = normalise_answer(truth), normalise_answer(answer)
+    if expected in ("yes", "no"):
+        return match_answer(answer, truth)
+    if not given:
+        return None
+    if _WHOLE_NUMBER.fullmatch(expected):
+        return given.partition(" ")[0] == expected
+    return re.search(rf"(?<!\w){re.escape(expected)}(?!\w)", given) is not None
+
+
+def match_as_published(answer: str, truth: str) -> bool:
+    """Equal once lower-cased, with blanks and full stops gone: the rule of the published RSVQA and scene evaluations."""
+    return _bare(answer) == _bare(truth)
+
+
+def match_as_vrsbench(answer: str, truth: str) -> bool:
+    """The offline part of the published VRSBench rule: the truth anywhere in the answer, even inside a word ("no" in "not sure"). What it
+    leaves to a language model counts as wrong."""
+    return truth.strip().lower() in answer.strip().lower()
+
+
+def choice_as_published(answer: str, truth: str) -> bool:
+    """Equal to the letter, blanks and case included: the published multiple-choice rule of EarthMind-Bench."""
+    return answer == truth
+
+
+def count_bucket(text: str) -> str | None:
+    """The class a number falls into in the RSVQA-LR questions ("0", "between 0 and 10" and so on), upper ends included; a text that is
+    the name of a class is that class. None for any other text. Source: Lobry et al. 2020."""
+    number = normalise_answer(text)
+    if number in _BUCKETS.values():
+        return number
+    if not _WHOLE_NUMBER.fullmatch(number) or float(number) < 0:
+        return None
+    return next(name for end, name in _BUCKETS.items() if float(number) <= end) if float(number) else "0"
+
+
+def whole_number(text: str) -> int | None:
+    """The number a text is, in digits or as a word up to twenty; None where it is anything else."""
+    number = normalise_answer(text)
+    return int(number) if re.fullmatch(r"-?\d{1,15}", number) else None
+
+
+def _bare(text: str) -> str:
+    return text.strip().lower().replace(" ", "").replace(".", "")

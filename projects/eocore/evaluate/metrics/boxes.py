@@ -1,0 +1,115 @@
+"""Boxes in answers, level or turned, and their overlap."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from shapely import Polygon
+
+_NUMBER = re.compile(r"(?<![\w.])-?(?:\d+\.?\d*|\.\d+)")
+_BRACKETS = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]|\([^()]*\)")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box with corners (x0, y0) and (x1, y1), turned by `degrees` about its middle; no unit of its own (pixels, per cent, share)."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    degrees: float = 0.0
+
+    @property
+    def area(self) -> float:
+        """0 where a far edge does not lie beyond the near one."""
+        return max(0.0, self.x1 - self.x0) * max(0.0, self.y1 - self.y0)
+
+    def scaled(self, x_factor: float, y_factor: float) -> "Box":
+        """The box in other units."""
+        return replace(self, x0=self.x0 * x_factor, x1=self.x1 * x_factor, y0=self.y0 * y_factor, y1=self.y1 * y_factor)
+
+    def corners(self) -> np.ndarray:
+        """(4, 2) x, y."""
+        centre = np.array([(self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2])
+        half = np.array([(self.x1 - self.x0) / 2, (self.y1 - self.y0) / 2])
+        angle = np.deg2rad(self.degrees)
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        return np.asarray(centre + (half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])) @ turn)
+
+
+def parse_boxes(text: str) -> list[Box]:
+    """The boxes an answer gives, in order.
+
+    Read are groups in brackets of four numbers (x0, y0, x1, y1), five (with an angle in degrees) or eight (four corners: the box around
+    them): {<12><30><40><55>}, {<12><30><40><55>|<90>}, [12, 30, 40, 55], [[12, 30, 40, 55, 90]], and pairs (12, 30), (40, 55). Where no
+    group fits, the first four numbers of the text are one box.
+    """
+    groups = [[float(number) for number in _NUMBER.findall(_part(group))] for group in _BRACKETS.findall(text)]
+    boxes, pair = [], None
+    for numbers in groups:
+        if len(numbers) == 2 and pair is not None:
+            boxes.append(Box(*pair, *numbers))
+        pair = numbers if len(numbers) == 2 and pair is None else None
+        if len(numbers) in (4, 5):
+            boxes.append(Box(*numbers))
+        elif len(numbers) == 8:
+            boxes.append(Box(min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])))
+    if boxes:
+        return boxes
+    first = [float(number) for number in _NUMBER.findall(_part(text))][:4]
+    return [Box(*first)] if len(first) == 4 else []
+
+
+def _part(text: str) -> str:
+    """Angle brackets, bars and separators as blanks, so that <12><30> are two numbers."""
+    return re.sub(r"[<>|,;(){}\[\]]", " ", text)
+
+
+def box_iou(first: Box, second: Box) -> float:
+    """Intersection over union [0..1], in real numbers: no pixel is added to the far edges. 0 where a box has no area."""
+    shared, union = box_overlap(first, second)
+    return shared / union if union > 0 else 0.0
+
+
+def box_overlap(first: Box, second: Box) -> tuple[float, float]:
+    """(area shared, area covered by either); turned boxes as polygons (shapely)."""
+    if not first.degrees and not second.degrees:
+        width = min(first.x1, second.x1) - max(first.x0, second.x0)
+        height = min(first.y1, second.y1) - max(first.y0, second.y0)
+        shared = max(0.0, width) * max(0.0, height) if first.area and second.area else 0.0
+    elif first.area and second.area:
+        shared = float(Polygon(first.corners()).intersection(Polygon(second.corners())).area)
+    else:
+        shared = 0.0
+    return shared, first.area + second.area - shared
+
+
+def box_iou_plus_one(first: Box, second: Box) -> float:
+    """IoU with one unit added to width and height, as published evaluations compute it whatever the unit is: on boxes from 0 to 1, two
+    that share nothing score above 0. For comparison with their figures only; angles are left out, as there."""
+
+    def area(x0: float, y0: float, x1: float, y1: float) -> float:
+        return max(0.0, x1 - x0 + 1) * max(0.0, y1 - y0 + 1)
+
+    shared = area(max(first.x0, second.x0), max(first.y0, second.y0), min(first.x1, second.x1), min(first.y1, second.y1))
+    union = area(first.x0, first.y0, first.x1, first.y1) + area(second.x0, second.y0, second.x1, second.y1) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def count_matches(predicted: Sequence[Box], annotated: Sequence[Box], *, threshold: float) -> int:
+    """How many predicted boxes find an annotated one of their own with IoU >= threshold: the largest number possible, one to one."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not predicted or not annotated:
+        return 0
+    fits = np.array([[box_iou(box, truth) >= threshold for truth in annotated] for box in predicted])
+    rows, columns = linear_sum_assignment(fits, maximize=True)
+    return int(fits[rows, columns].sum())
+
+
+def count_hits(predicted: Sequence[Box], annotated: Sequence[Box], *, threshold: float) -> int:
+    """How many predicted boxes have IoU >= threshold with any annotated one; several may hit the same. This over the number of predicted
+    boxes is the "accuracy" EarthDial prints for SAR ships."""
+    return sum(any(box_iou(box, truth) >= threshold for truth in annotated) for box in predicted)

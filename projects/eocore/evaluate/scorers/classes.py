@@ -1,0 +1,131 @@
+"""Scene classes: one per image, or several."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from eocore.errors import AnnotationError
+from eocore.registry import METRICS
+
+from ..intervals import Measure, mean_of
+from ..metrics import classification, multilabel, vqa
+from ..predictions import Prediction
+from .base import Judged, candidates_of, missing
+
+
+@METRICS.register_module()
+class SceneClass:
+    """Share of images whose class is named.
+
+    `accuracy`: the answer is the class, once case, blanks and punctuation are gone. `accuracy_contained`: a class standing in a longer
+    answer counts too. `balanced_accuracy`: mean over the classes of `accuracy`. An answer in which no class of the set can be found
+    counts as unreadable; it is wrong in all three.
+    """
+
+    headline = "accuracy"
+
+    def judge(self, samples: Sequence[Prediction]) -> Judged:
+        """See `Scorer`."""
+        labels = candidates_of(samples[0])
+        forms = {classification.normalise_label(label): label for label in labels}
+        truths = [forms.get(classification.normalise_label(sample.ground_truth), sample.ground_truth) for sample in samples]
+        named = [classification.parse_label(sample.prediction or "", labels) for sample in samples]
+        exact = [classification.parse_label(sample.prediction or "", labels, contained=False) for sample in samples]
+        counts = classification.confusion_matrix(truths, named, labels=labels)
+        right, contained = _equal(exact, truths), _equal(named, truths)
+        published = [vqa.match_as_published(sample.prediction or "", sample.ground_truth) for sample in samples]
+        lost = missing(samples)
+        return Judged(
+            samples=samples,
+            measures={
+                "accuracy": mean_of(right),
+                "accuracy_contained": mean_of(contained),
+                "balanced_accuracy": _per_class(right, [labels.index(truth) for truth in truths], len(labels)),
+            },
+            num_missing=lost,
+            num_unparsed=np.array([name is None for name in named], dtype=np.int64) - lost,
+            quality=right,
+            compat={"accuracy_bare_equality": mean_of(np.array(published, dtype=np.float64))},
+            details={"confusion": {"labels": labels, "counts": counts.tolist()}},
+        )
+
+
+def _equal(named: Sequence[str | None], truths: Sequence[str]) -> np.ndarray:
+    return np.array([name == truth for name, truth in zip(named, truths, strict=True)], dtype=np.float64)
+
+
+def _per_class(right: np.ndarray, classes: Sequence[int], num_classes: int) -> Measure:
+    statistics = np.zeros((len(right), num_classes, 2))
+    statistics[np.arange(len(right)), classes] = np.stack([right, np.ones_like(right)], axis=1)
+    return Measure(statistics.reshape(len(right), -1), partial(_mean_recall, num_classes=num_classes))
+
+
+def _mean_recall(sums: np.ndarray, *, num_classes: int) -> np.ndarray:
+    """(...) mean of right over all, of the classes that are there, from (..., 2 C) sums."""
+    pairs = sums.reshape(*sums.shape[:-1], num_classes, 2)
+    there = pairs[..., 1] > 0
+    recall = np.divide(pairs[..., 0], pairs[..., 1], out=np.zeros(there.shape), where=there)
+    return np.asarray(recall.sum(axis=-1) / there.sum(axis=-1))
+
+
+@METRICS.register_module()
+class SceneClasses:
+    """Several classes per image (BigEarthNet): `f1_sample` (mean over images), `f1_micro`, `f1_macro` (classes that are annotated), and
+    `exact_match`. Answers and annotations may give letters or names; `candidates` lists the classes in the order of their letters."""
+
+    headline = "f1_sample"
+
+    def judge(self, samples: Sequence[Prediction]) -> Judged:
+        """See `Scorer`."""
+        labels = [candidates_of(sample) for sample in samples]
+        for sample, names in zip(samples, labels, strict=True):
+            if sorted(names) != sorted(labels[0]):
+                raise AnnotationError(
+                    f"sample '{sample.sample_id}' is asked with other classes than '{samples[0].sample_id}'; F1 per class would mix them. "
+                    "Score the sets apart."
+                )
+        named = [self._read(sample.prediction, names, labels[0]) for sample, names in zip(samples, labels, strict=True)]
+        truths = [self._truth(sample, names, labels[0]) for sample, names in zip(samples, labels, strict=True)]
+        return self._measure(samples, named, truths, labels[0])
+
+    def _measure(
+        self, samples: Sequence[Prediction], named: Sequence[frozenset[int] | None], truths: Sequence[frozenset[int]], labels: Sequence[str]
+    ) -> Judged:
+        predicted, annotated = multilabel.label_matrix(named, len(labels)), multilabel.label_matrix(truths, len(labels))
+        counts = multilabel.class_counts(predicted, annotated)
+        flat, lost = counts.reshape(len(samples), -1), missing(samples)
+        f1 = multilabel.sample_f1(predicted, annotated)
+        recall = [multilabel.token_recall(sample.prediction or "", sample.ground_truth) for sample in samples]
+        return Judged(
+            samples=samples,
+            measures={
+                "f1_sample": mean_of(f1),
+                "f1_micro": Measure(flat, partial(_folded, reduce=multilabel.micro_f1, num_classes=len(labels))),
+                "f1_macro": Measure(flat, partial(_folded, reduce=multilabel.macro_f1, num_classes=len(labels))),
+                "exact_match": mean_of((predicted == annotated).all(axis=1).astype(np.float64)),
+            },
+            num_missing=lost,
+            num_unparsed=np.array([names is None for names in named], dtype=np.int64) - lost,
+            quality=f1,
+            compat={"token_recall": mean_of(recall)},
+            details={"class_counts": {"labels": list(labels), "tp_fp_fn": counts.sum(axis=0).astype(int).tolist()}},
+        )
+
+    def _read(self, text: str | None, labels: Sequence[str], order: Sequence[str]) -> frozenset[int] | None:
+        """Places in `order` of the classes named, whose letters go by `labels`."""
+        places = multilabel.parse_labels(text or "", labels)
+        return None if places is None else frozenset(order.index(labels[place]) for place in places)
+
+    def _truth(self, sample: Prediction, labels: Sequence[str], order: Sequence[str]) -> frozenset[int]:
+        places = self._read(sample.ground_truth, labels, order)
+        if places is None:
+            raise AnnotationError(
+                f"sample '{sample.sample_id}': the annotated answer {sample.ground_truth!r:.80} names none of the {len(labels)} classes. "
+                "Correct the annotation or the list of classes."
+            )
+        return places
+
+
+def _folded(sums: np.ndarray, *, reduce: multilabel.Reduce, num_classes: int) -> np.ndarray:
+    return reduce(sums.reshape(*sums.shape[:-1], num_classes, 3))
