@@ -262,7 +262,7 @@ def _macro(judged: Judged, types: Mapping[str, np.ndarray], headline: str, *, se
 def _differences(judged: JudgedTasks, *, seed: int) -> list[Difference]:
     differences = []
     for task in TASKS:
-        for other in SETTINGS[:-1]:
+        for other in (setting for setting in SETTINGS if setting != "fused"):
             if ("fused", task) in judged and (other, task) in judged:
                 fused, headline = judged["fused", task]
                 differences += _compare(fused, judged[other, task][0], headline, seed=seed)

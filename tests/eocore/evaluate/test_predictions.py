@@ -43,7 +43,7 @@ def test_what_is_written_is_read(tmp_path):
         ("{", r":1: no JSON .*Remove the line"),
         ("[]", r":1: a line holds one JSON object, found list"),
         ("", r":1: no JSON"),
-        (entry(sensor="radar"), r":1: 'sensor' must be one of optical, sar, multispectral, fused; found 'radar'. Nothing was scored"),
+        (entry(sensor="radar"), r":1: 'sensor' must be one of optical, sar, multispectral, fused, grey_sar, grey_rgb; found 'radar'"),
         (entry(task="dance"), r":1: 'task' must be one of vqa, mcq"),
         (entry(sample_id=7), r":1: 'sample_id' must be a non-empty string; found 7"),
         (entry(prediction=3), r":1: 'prediction' must be a string, or null"),
