@@ -16,6 +16,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path, help="config file of the training")
+    parser.add_argument("--trust-config", action="store_true", help="run a Python config from outside the project's configs folder")
     parser.add_argument(
         "--pth-model",
         type=Path,
@@ -56,7 +57,7 @@ def main() -> int:
     names = ("dtype", "overwrite", "scores", "verify", "max_shard_size")
     choices = Choices(**{name: getattr(arguments, name) for name in names})
     try:
-        config = load_config(arguments.config, arguments.cfg_options)
+        config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
         summary = convert(config, arguments.pth_model, arguments.save_path, choices=choices)
     except EOError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -22,6 +22,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path, help="config file with an `evaluation` section")
+    parser.add_argument("--trust-config", action="store_true", help="run a Python config from outside the project's configs folder")
     parser.add_argument("--evaluation", type=Path, required=True, metavar="DIR", help="folder written by tools/test.py")
     parser.add_argument("--scalars", type=Path, metavar="FILE", help="scalars.jsonl of the training run")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
@@ -36,7 +37,7 @@ def main() -> int:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
     try:
-        config = load_config(arguments.config, arguments.cfg_options)
+        config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
         import_systems(config)
         predictions = read_predictions(arguments.evaluation / "predictions.jsonl")
         scores = json.loads((arguments.evaluation / "scores.json").read_text(encoding="utf-8"))

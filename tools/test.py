@@ -20,6 +20,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path, help="config file with an `evaluation` section")
+    parser.add_argument("--trust-config", action="store_true", help="run a Python config from outside the project's configs folder")
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder written by tools/convert_to_hf.py")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for predictions.jsonl and scores.json")
     parser.add_argument(
@@ -33,7 +34,7 @@ def main() -> int:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
     try:
-        config = load_config(arguments.config, arguments.cfg_options)
+        config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
         scores = system_module(require(config, "systems")[0], "evaluate").evaluate(config, arguments.model, arguments.out)
     except EOError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -16,6 +16,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, epilog="On several processes: bash tools/dist.sh train CONFIG GPUS")
     parser.add_argument("config", type=Path, help="config file")
+    parser.add_argument("--trust-config", action="store_true", help="run a Python config from outside the project's configs folder")
     parser.add_argument("--work-dir", type=Path, help="where checkpoints, logs and curves go (default: work_dirs/<config name>)")
     parser.add_argument("--deepspeed", metavar="NAME", help="a file of configs/_base_/zero without its ending, or a JSON file")
     parser.add_argument("--zero", type=int, choices=range(4), metavar="N", help="short for --deepspeed deepspeed_zeroN")
@@ -34,7 +35,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     """The config with the command line's overrides."""
     if arguments.deepspeed and arguments.zero is not None:
         raise ConfigError("--deepspeed and --zero both name a DeepSpeed configuration; give one of them.")
-    config = load_config(arguments.config, arguments.cfg_options)
+    config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
     name = arguments.deepspeed or (f"deepspeed_zero{arguments.zero}" if arguments.zero is not None else None)
     if name:
         require(config, "training")["deepspeed"] = name

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from mmengine.config import Config
 
+from eocore.config_files import check_types, read_config
 from eocore.errors import ConfigError
 
 SYSTEMS = ("earthmind", "ms_clip", "aerith", "earthfm")
@@ -20,15 +21,16 @@ MAX_CHOICES = 12
 Options = TypeVar("Options")
 
 
-def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+def load_config(path: str | Path, options: Mapping[str, Any] | None = None, *, trust: bool = False) -> Config:
     """The config of a file, its `_base_` files merged, with overrides.
 
-    A `.py` config is executed: use only files you trust.
+    A `.py` config is run as code; one from outside the project's `configs` folder only if `trust` says so.
 
     Args:
         path: a `.py`, `.json` or `.yaml` file.
         options: dotted key -> value, as `--cfg-options` gives them; list entries by number (`hooks.0.interval`). A key that the config
             does not have is an error unless it starts with `+`.
+        trust: run a Python file from anywhere.
 
     Raises:
         ConfigError: the file or a base of it is missing or broken, or an override names a key that does not exist.
@@ -37,7 +39,9 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     if not path.is_file():
         raise ConfigError(f"config {path} does not exist.{_nearest_file(path)} Give the path of a .py, .json or .yaml file.")
     try:
-        config = Config.fromfile(path)
+        config = read_config(path, trust=trust)
+    except ConfigError:
+        raise
     except SyntaxError as error:
         raise ConfigError(f"{_broken_file(path)}:{error.lineno}: not valid Python ({error.msg}). Correct the line.") from error
     except FileNotFoundError as error:
@@ -46,6 +50,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         raise ConfigError(f"{path}: reading it failed with {type(error).__name__}: {error}. Correct it or its _base_ files.") from error
     for key, value in (options or {}).items():
         _override(config, key, value)
+    check_types(config.to_dict(), str(path))
     return config
 
 

@@ -41,7 +41,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments), "--trust-config"])
     return load(name).main()
 
 
@@ -83,7 +83,7 @@ def test_mistakes_end_in_one_line(
     logger = logging.getLogger("test_train")
     monkeypatch.setattr(logger, "error", lambda text, *values: lines.append(text % values))
     monkeypatch.setattr(module, "get_logger", lambda: logger)
-    monkeypatch.setattr(sys, "argv", ["train", str(config_file), *flags])
+    monkeypatch.setattr(sys, "argv", ["train", str(config_file), *flags, "--trust-config"])
     assert module.main() == 1
     assert len(lines) == 1 and lines[0].startswith(message) and not calls
 

@@ -16,7 +16,8 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 from eocore.data.records import MaskRef
 from eocore.errors import AnnotationError, DataError
 
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60
@@ -149,7 +150,8 @@ def collecting_faults() -> Iterator[list[DataError]]:
 
 def each(items: Iterable[Item], build: Callable[[Item], Made]) -> list[Made]:
     """`build` of every item. Raises what it raises, or, inside `collecting_faults`, leaves out the items it raises a DataError for."""
-    faults, made = _faults.get(), []
+    faults = _faults.get()
+    made: list[Made] = []
     for item in items:
         try:
             made.append(build(item))
