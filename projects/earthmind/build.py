@@ -11,6 +11,8 @@ from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.prompting import IMAGE_TOKEN, SEG_TOKEN
+from earthmind.pretrained import read_pretrained
+from earthmind.tokenizer import describe_vocabulary, same_vocabulary
 from eocore.errors import ConfigError
 
 FIELDS_BY_OTHER_NAMES = ("head_dim", "rope_theta", "rope_scaling", "attn_implementation")
@@ -21,25 +23,19 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
     """A model whose vocabulary and token ids are the tokenizer's.
 
     Args:
-        fields: fields of `EarthMindConfig`, or `pretrained`: a folder of our layout.
+        fields: fields of `EarthMindConfig`. With `pretrained` (a folder of our layout) the model is read from there; other fields must then
+            be what the folder says, but for those of `earthmind.pretrained.CHANGEABLE`.
 
     Raises:
         ConfigError: a field that nothing reads, sizes that do not fit together, or a folder that is not there or of another tokenizer.
+        CheckpointError: the folder lacks weights, or holds some that nothing reads.
     """
     values = dict(fields)
     folder = values.pop("pretrained", None)
+    _check_fields(values, EarthMindConfig(), "model")
     if folder is not None:
-        if values:
-            raise ConfigError(
-                f"model gives pretrained='{folder}' and also {sorted(values)}; sizes come from the folder. Remove these keys."
-            )
-        if not Path(folder).is_dir():
-            raise ConfigError(
-                f"model.pretrained='{folder}' is no folder; nothing is downloaded. Fetch the model first (pretrained/README.md)."
-            )
-        model = EarthMindForConditionalGeneration.from_pretrained(folder, local_files_only=True)
+        model = read_pretrained(Path(folder), values)
     else:
-        _check_fields(values, EarthMindConfig(), "model")
         values["text_config"] = {**values.get("text_config", {}), "vocab_size": len(tokenizer)}
         try:
             model = EarthMindForConditionalGeneration(EarthMindConfig(**values))
@@ -61,6 +57,13 @@ def _fit_vocabulary(model: EarthMindForConditionalGeneration, tokenizer: PreTrai
                 "as another word. Use the tokenizer saved with the model."
             )
         setattr(model.config, field, number)
+    learnt = model.config.vocabulary
+    if learnt is not None and not same_vocabulary(tokenizer, learnt):
+        raise ConfigError(
+            f"the model learnt {learnt.partition(':')[0]} tokens by their ids, of which the tokenizer ({len(tokenizer)} tokens) gives some "
+            "to other tokens: the model would read and write other words. Use the tokenizer saved with the model."
+        )
+    model.config.vocabulary = describe_vocabulary(tokenizer)
 
 
 def _grounding(fields: Mapping[str, Any], config: EarthMindConfig) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from earthmind import tokenizer as _tokenizer  # noqa: F401  (registers the tokenizers)
 from earthmind.attention import SegAttention
 from earthmind.blanks import blank_masks, blank_tiles
 from earthmind.build import build_model, build_processor
@@ -16,6 +16,8 @@ from earthmind.datasets import mcq, multispectral, paired, referring, region, vq
 from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_weights, weighted
 from earthmind.model.sensor_fusion import FusedTokens
 from earthmind.prepare import SamplePreparer
+from earthmind.pretrained import check_new_tokens
+from earthmind.tokenizer import token_ids
 from eocore.config import read_options
 from eocore.data import conversation as _conversation  # noqa: F401  (registers ImageConversations)
 from eocore.data import mixture as _mixture  # noqa: F401  (registers Mixture and the transforms)
@@ -25,6 +27,7 @@ from eocore.losses.mask import mask_losses, uncertain_points
 from eocore.losses.text import token_cross_entropy
 from eocore.models.freeze import apply_trainable
 from eocore.models.recompute import recompute_activations
+from eocore.models.token_rows import add_token_rows
 from eocore.registry import DATASETS, TASKS, TOKENIZERS
 from eocore.train.task import Mode, Task
 
@@ -44,6 +47,8 @@ class EarthMindTask(Task):
         length_window: steps within which samples are moved so that batches hold samples of like length; None = purely random batches.
         num_workers: loader processes of a rank.
         trainable: patterns of what is trained and saved (see `eocore.models.freeze`); with LoRA, its weights come on top.
+        trainable_tokens: tokens, by name, whose rows of the embedding and the head train while both tables are frozen; for training both
+            whole, name them in `trainable` instead.
         lora: fields of `eocore.models.lora.add_lora` but the module; None = no LoRA.
         losses: fields of `LossSettings`.
         gradient_checkpointing: recompute activations of the language model and the vision tower in backward.
@@ -62,6 +67,7 @@ class EarthMindTask(Task):
         length_window: int | None = 16,
         num_workers: int = 4,
         trainable: Sequence[str] = ("*",),
+        trainable_tokens: Sequence[str] = (),
         lora: Mapping[str, Any] | None = None,
         losses: Mapping[str, Any] | None = None,
         gradient_checkpointing: bool = False,
@@ -71,19 +77,27 @@ class EarthMindTask(Task):
         words = TOKENIZERS.build(tokenizer)
         self.model = build_model(model, words)
         self.processor = build_processor(processor, words, self.model.config)
-        self._freeze(trainable, lora)
+        self._freeze(trainable, token_ids(words, trainable_tokens), lora)
+        if "pretrained" in model:
+            check_new_tokens(self.model, Path(model["pretrained"]), words)
         if gradient_checkpointing:
             recompute_activations(self.model)
         self.data_config = data
         self.batch_size, self.num_workers = batch_size, num_workers
         self.max_length, self.row_length, self.length_window = max_length, row_length, length_window
 
-    def _freeze(self, trainable: Sequence[str], lora: Mapping[str, Any] | None) -> None:
+    def _freeze(self, trainable: Sequence[str], rows: Sequence[int], lora: Mapping[str, Any] | None) -> None:
         apply_trainable(self.model, trainable)
+        if rows:
+            add_token_rows(self.model, rows)
         if lora is not None:
             from eocore.models.lora import add_lora
 
             add_lora(self.model.language_model, **lora)
+
+    def identity(self) -> dict[str, str]:
+        """The vocabulary; see `Task.identity`."""
+        return {"vocabulary": str(self.model.config.vocabulary)}
 
     def build_dataset(self) -> SampleSource:
         """The datasets of the config."""

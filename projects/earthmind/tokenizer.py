@@ -1,5 +1,6 @@
 """Tokenizers with EarthMind's special tokens: a pretrained one, or one built from annotation texts."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -26,6 +27,31 @@ def add_special_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
     known = tokenizer.get_vocab()
     new = [token for token in SPECIAL_TOKENS if token not in known]
     return tokenizer.add_special_tokens({"additional_special_tokens": new}, replace_extra_special_tokens=False) if new else 0
+
+
+def token_ids(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> list[int]:
+    """Ids of tokens given by name, in their order.
+
+    Raises:
+        ConfigError: one is no token of this tokenizer.
+    """
+    known = tokenizer.get_vocab()
+    missing = [token for token in tokens if token not in known]
+    if missing:
+        raise ConfigError(f"the tokenizer has no token {', '.join(missing)}, so no row of the model is meant.")
+    return [known[token] for token in tokens]
+
+
+def describe_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int | None = None) -> str:
+    """ "N:digest" of the tokens with ids below N = `size` (None: all): equal where each of these ids means the same token."""
+    size = len(tokenizer) if size is None else size
+    known = sorted((number, token) for token, number in tokenizer.get_vocab().items() if number < size)
+    return f"{size}:{hashlib.sha256(json.dumps(known).encode()).hexdigest()}"
+
+
+def same_vocabulary(tokenizer: PreTrainedTokenizerBase, described: str) -> bool:
+    """True where the tokenizer gives the tokens of `described` the same ids; it may know more tokens after them."""
+    return describe_vocabulary(tokenizer, int(described.partition(":")[0])) == described
 
 
 @TOKENIZERS.register_module()

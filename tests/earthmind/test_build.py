@@ -61,10 +61,6 @@ class TestModel:
         ):
             build_model({"pretrained": str(tmp_path)}, other)
 
-    def test_sizes_beside_a_folder_are_refused(self, words: Any) -> None:
-        with pytest.raises(ConfigError, match=r"model gives pretrained='there' and also \['fusion'\]; sizes come from the folder"):
-            build_model({"pretrained": "there", "fusion": "concat"}, words)
-
     def test_a_folder_that_is_not_there_is_named(self, words: Any) -> None:
         with pytest.raises(ConfigError, match=r"model.pretrained='no/where' is no folder; nothing is downloaded"):
             build_model({"pretrained": "no/where"}, words)

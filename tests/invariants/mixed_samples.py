@@ -40,6 +40,18 @@ FREEDOMS: dict[str, dict[str, Any]] = {
         ],
         "lora": {"rank": 4, "alpha": 1, "dropout": 0.0},
     },
+    # only the rows of new tokens, of tied tables
+    "token rows": {
+        "trainable": ["projector", "fusion", "seg_head.projector", "seg_head.gate", "seg_head.sam.mask_decoder"],
+        "trainable_tokens": ["[SEG]", "<p>", "</p>", "<vp>", "</vp>"],
+        "lora": {"rank": 4, "alpha": 1, "dropout": 0.0},
+    },
+    # the same of two tables
+    "untied rows": {
+        "trainable": ["projector", "fusion", "seg_head.projector", "seg_head.gate", "seg_head.sam.mask_decoder"],
+        "trainable_tokens": ["[SEG]", "<p>"],
+        "model": {"text_config": {"tie_word_embeddings": False}},
+    },
     "recomputed": {"gradient_checkpointing": True},
 }
 BUCKETS: dict[str, dict[str, int]] = {
@@ -60,12 +72,14 @@ def build_task(folder: Path, freedom: str) -> EarthMindTask:
     The language model has two layers: in a first one alone, whose input is normalised, the weights that fusion gives tokens cancel out.
     """
     torch.manual_seed(0)
+    choices = dict(FREEDOMS[freedom])
+    text = MODEL["text_config"] | choices.pop("model", {}).get("text_config", {})
     task = EarthMindTask(
-        model=MODEL,
+        model=MODEL | {"text_config": text},
         tokenizer={"type": "TrainedTokenizer", "path": str(folder / "tokenizer"), "corpus": [], "vocab_size": 300},
         processor={"max_tiles": 2, "presentation": PRESENTATION, "grounding_order": ["multispectral", "sar", "rgb"]},
         losses={"num_points": 64, "alignment_kind": "contrastive"},
-        **FREEDOMS[freedom],
+        **choices,
     )
     for name, parameter in task.named_parameters():
         if parameter.dim() > 1:
@@ -204,9 +218,10 @@ def result_file(folder: Path, case: Mapping[str, Any]) -> Path:
 
 
 def quick_cases() -> list[dict[str, Any]]:
-    """ZeRO-2 and ZeRO-3 on a rank with masks and one without."""
+    """ZeRO-2 and ZeRO-3 on a rank with masks and one without; token rows of both kinds."""
     common = {"deal": next(iter(DEALS)), "buckets": "many buckets"}
-    return [{"freedom": "published", "stage": 2, **common}, {"freedom": "everything", "stage": 3, **common}]
+    chosen = (("published", 2), ("everything", 3), ("token rows", 3), ("untied rows", 2))
+    return [{"freedom": freedom, "stage": stage, **common} for freedom, stage in chosen]
 
 
 def all_cases() -> list[dict[str, Any]]:

@@ -259,6 +259,12 @@ def draw(model: Model, golden: Golden) -> DrawnMasks:
     return model.seg_head.draw(prompts, features, torch.zeros(len(prompts), dtype=torch.long), torch.arange(len(prompts)), len(prompts))
 
 
+def as_tiles(model: Model, pixels: Tensor) -> Tensor:
+    """What normalisation makes `pixels` of."""
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (model.config.pixel_mean, model.config.pixel_std))
+    return (pixels * std + mean) * 255.0
+
+
 class TestOneImage:
     """Three tiles of one image, two [SEG] in the answer."""
 
@@ -266,7 +272,7 @@ class TestOneImage:
         assert_close(model.encode_pixels(golden["single.pixel_values"]), golden["single.vit_embeds"])
 
     def test_normalisation_undoes_to_the_same_tokens(self, model: Model, golden: Golden) -> None:
-        tiles = (golden["single.pixel_values"] * model.pixel_std + model.pixel_mean) * 255.0
+        tiles = as_tiles(model, golden["single.pixel_values"])
         torch.testing.assert_close(model.encode(tiles), golden["single.vit_embeds"], atol=TOLERANCE, rtol=0)
 
     def test_states_logits_loss_and_prompts(self, model: Model, golden: Golden) -> None:
@@ -280,7 +286,7 @@ class TestOneImage:
 
     def test_forward_gives_the_same_logits_and_loss(self, model: Model, golden: Golden) -> None:
         places = (golden["single.input_ids"].flatten() == model.config.image_token_id).nonzero().flatten()
-        tiles = (golden["single.pixel_values"] * model.pixel_std + model.pixel_mean) * 255.0
+        tiles = as_tiles(model, golden["single.pixel_values"])
         outputs = model(
             input_ids=golden["single.input_ids"],
             attention_mask=golden["single.attention_mask"],

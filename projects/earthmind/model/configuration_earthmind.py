@@ -29,6 +29,7 @@ class EarthMindConfig(PretrainedConfig):
         initializer_range: standard deviation of new weights of the parts that are EarthMind's own
             (projectors, gate); the others have theirs.
         image_token_id, seg_token_id: ids in the tokenizer that belongs to the model; None until it is known.
+        vocabulary: "N:digest" of the N tokens that the model learnt with their ids; None until it is known.
     """
 
     model_type = "earthmind"
@@ -51,6 +52,7 @@ class EarthMindConfig(PretrainedConfig):
         grounding_std: list[float] | None = None,
         image_token_id: int | None = None,
         seg_token_id: int | None = None,
+        vocabulary: str | None = None,
         initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
@@ -70,6 +72,7 @@ class EarthMindConfig(PretrainedConfig):
         self.grounding_std = list(grounding_std or [*IMAGENET_STD, *[0.25] * more])
         self.image_token_id = image_token_id
         self.seg_token_id = seg_token_id
+        self.vocabulary = vocabulary
         self.initializer_range = initializer_range
         kwargs.setdefault("tie_word_embeddings", getattr(self.text_config, "tie_word_embeddings", False))
         super().__init__(**kwargs)

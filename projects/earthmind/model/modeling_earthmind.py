@@ -13,6 +13,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.internvl.modeling_internvl import InternVLMultiModalProjector
 
 from .configuration_earthmind import EarthMindConfig
+from .pixel_scale import normalise
 from .processing_earthmind import EarthMindProcessor
 from .prompting import IMAGE_PLACEHOLDER
 from .seg_head import DrawnMasks, SegHead
@@ -42,8 +43,6 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
-    pixel_mean: Tensor
-    pixel_std: Tensor
 
     def __init__(self, config: EarthMindConfig) -> None:
         super().__init__(config)
@@ -52,9 +51,6 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.fusion = SensorFusion(config.fusion, num_queries=config.num_fusion_queries, width=config.text_config.hidden_size)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         self.seg_head = SegHead(config)
-        channels = config.vision_config.num_channels
-        self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(1, channels, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(1, channels, 1, 1), persistent=False)
         self._seg_states: _SegStates | None = None
         self.post_init()
 
@@ -63,13 +59,6 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         super()._init_weights(module)
         if isinstance(module, SensorFusion) and module.queries is not None:
             nn.init.normal_(module.queries, std=self.config.text_config.hidden_size**-0.5)
-        # from_pretrained builds on the meta device and fills buffers that are not in the file with whatever memory held
-        if module is self:
-            self.pixel_mean.copy_(torch.tensor(self.config.pixel_mean).view_as(self.pixel_mean))
-            self.pixel_std.copy_(torch.tensor(self.config.pixel_std).view_as(self.pixel_std))
-        elif isinstance(module, SegHead):
-            module.mean.copy_(torch.tensor(self.config.grounding_mean).view_as(module.mean))
-            module.std.copy_(torch.tensor(self.config.grounding_std).view_as(module.std))
 
     def get_input_embeddings(self) -> nn.Module:
         """The language model's token embedding."""
@@ -89,7 +78,7 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def encode(self, tiles: Tensor) -> Tensor:
         """Vision tokens (T, N, D) of tiles (T, C, P, P) uint8."""
-        return self.encode_pixels(((tiles.to(self.pixel_mean.dtype) / 255.0) - self.pixel_mean) / self.pixel_std)
+        return self.encode_pixels(normalise(tiles, self.config.pixel_mean, self.config.pixel_std))
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
         """Vision tokens (T, N, D) of normalised tiles (T, C, P, P)."""

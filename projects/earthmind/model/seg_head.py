@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from transformers import Sam2Model
 
 from .configuration_earthmind import EarthMindConfig
+from .pixel_scale import normalise
 
 NOT_A_POINT = -1
 """Label of a point that carries no place in SAM 2's prompt encoder."""
@@ -33,17 +34,13 @@ class SegHead(nn.Module):
     The prompt of an object is SAM 2's two "not a point" tokens followed by the projected [SEG] state, as in the published model.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, config: EarthMindConfig) -> None:
         super().__init__()
         width, prompt_width = config.text_config.hidden_size, config.sam_config.prompt_encoder_config.hidden_size
         self.projector = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, prompt_width))
         self.sam = Sam2Model._from_config(config.sam_config)
         self.gate = nn.Conv2d(config.sam_config.vision_config.fpn_hidden_size, 1, 1) if config.grounding_fusion == "gated" else None
-        self.register_buffer("mean", torch.tensor(config.grounding_mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(config.grounding_std).view(1, -1, 1, 1), persistent=False)
+        self.mean, self.std = list(config.grounding_mean), list(config.grounding_std)
 
     def point(self, states: Tensor) -> Tensor:
         """Prompts (K, P) of [SEG] states (K, D)."""
@@ -51,7 +48,7 @@ class SegHead(nn.Module):
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """SAM 2 features of grounding images (G, 3, S, S) uint8, finest level first: [(G, C_l, h_l, w_l), ...]."""
-        pixels = ((images.to(self.mean.dtype) / 255.0) - self.mean) / self.std
+        pixels = normalise(images, self.mean, self.std)
         return self._levels(
             list(self.sam.vision_encoder(pixels.to(self.sam.no_memory_embedding.dtype), return_dict=True).fpn_hidden_states)
         )

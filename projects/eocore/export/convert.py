@@ -12,6 +12,7 @@ from torch import nn
 from eocore.config import import_systems, require, system_module
 from eocore.errors import CheckpointError, ConfigError
 from eocore.models.lora import merge_lora
+from eocore.models.token_rows import merge_token_rows
 from eocore.registry import TASKS
 from eocore.train.checkpoint import LATEST, PATTERN, STATE, list_checkpoints, load_trainable, read_state
 from eocore.train.device import set_deepspeed_accelerator
@@ -83,9 +84,11 @@ def convert(config: Config, checkpoint: Path, out_dir: Path, *, choices: Choices
     checkpoint = resolve_checkpoint(checkpoint)
     if (checkpoint / STATE).is_file():
         require_same_task(config.pretty_text, str(read_state(checkpoint)["config"]), source=str(checkpoint))
-    task = _build_task(config)
+    # a folder in half precision would round what was trained before it is merged
+    task = _build_task(config).float()
     load_trainable(task, checkpoint)
     num_merged = merge_lora(task)
+    merge_token_rows(task)
     shipment = _pack(task)
     round_weights(shipment.model, DTYPES[choices.dtype])
     num_parameters = sum(parameter.numel() for parameter in shipment.model.parameters())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from eocore.errors import ConfigError
 
-COMPARED = ("model", "processor", "lora")
+COMPARED = ("model", "processor", "trainable_tokens", "lora")
 """Parts of `task` that decide what a model computes."""
 
 MOVABLE = "pretrained"

@@ -26,10 +26,12 @@ from torch import Tensor, nn
 from eocore.errors import CheckpointError
 from eocore.models.freeze import trainable_names
 from eocore.train.strategy import ZeroStrategy
+from eocore.train.task import Task
 
 WEIGHTS = "trainable.safetensors"
 STATE = "trainer.json"
 LATEST = "latest"
+IDENTITY = "identity"
 AUTO = "auto"
 PATTERN = re.compile(r"iter_(\d{6,})")
 TEMPORARY = ".writing-"
@@ -60,7 +62,8 @@ def save(strategy: ZeroStrategy, work_dir: Path, *, step: int, config_text: str)
     weights = strategy.gather_trainable()
     _write_json(writing / f"rng_{strategy.rank:05d}.json", _random_states())
     if strategy.rank == 0:
-        save_file(weights, writing / WEIGHTS, metadata={"step": str(step)})
+        identity = strategy.model.module.identity()
+        save_file(weights, writing / WEIGHTS, metadata={"step": str(step), IDENTITY: json.dumps(identity)})
         _write_json(writing / STATE, _trainer_state(strategy, step, config_text))
     torch.distributed.barrier()
     if strategy.rank == 0:
@@ -171,6 +174,7 @@ def restore(strategy: ZeroStrategy, folder: Path) -> int:
                 f"{key} {state[key]}, or start anew from its {WEIGHTS}."
             )
     _check_names(_names_in(folder / WEIGHTS), trainable_names(strategy.model.module), folder)
+    check_identity(strategy.model.module, folder / WEIGHTS)
     strategy.load_shards(folder)
     strategy.load_scheduler_state_dict(state["schedule"])
     _restore_random_states(json.loads((folder / f"rng_{strategy.rank:05d}.json").read_text()))
@@ -185,13 +189,15 @@ def load_trainable(model: nn.Module, path: Path) -> None:
         path: a checkpoint folder, a .safetensors file, or a .pth file of mmengine (`state_dict` inside; frozen weights in it are ignored).
 
     Raises:
-        CheckpointError: the file is missing or broken; names are missing or left over; a shape differs.
+        CheckpointError: the file is missing or broken; names are missing or left over; a shape differs; it was trained with another
+            vocabulary or whatever else `Task.identity` tells.
     """
     expected = trainable_names(model)
-    found = _read_weights(path)
+    found = read_weights(path)
     frozen = {name for name, _ in model.named_parameters()} | {name for name, _ in model.named_buffers()}
     found = {name: value for name, value in found.items() if name in expected or name not in frozen}
     _check_names(list(found), expected, path)
+    check_identity(model, path)
     parameters = dict(model.named_parameters())
     shapes = [
         f"{name}: {tuple(found[name].shape)} in the file, {tuple(parameters[name].shape)} in the model"
@@ -205,7 +211,33 @@ def load_trainable(model: nn.Module, path: Path) -> None:
             parameters[name].copy_(found[name])
 
 
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
+def check_identity(model: nn.Module, path: Path) -> None:
+    """Nothing, if the checkpoint's weights mean in `model` what they meant where they were trained; older files do not tell.
+
+    Raises:
+        CheckpointError: `Task.identity` is not what it was.
+    """
+    file = path / WEIGHTS if path.is_dir() else path
+    if not isinstance(model, Task) or file.suffix != ".safetensors":
+        return
+    with safetensors.safe_open(file, framework="pt") as opened:
+        there = json.loads((opened.metadata() or {}).get(IDENTITY, "{}"))
+    here = model.identity()
+    different = [name for name, value in there.items() if here.get(name) != value]
+    if different:
+        shown = "; ".join(f"{name} was {there[name]}, is {here.get(name)}" for name in different)
+        raise CheckpointError(
+            f"{path} was trained with another {' and '.join(different)} ({shown}): its weights would mean something else. "
+            "Use what it was trained with (for a vocabulary: the tokenizer folder of that run), or train anew."
+        )
+
+
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """Name -> tensor of a checkpoint folder, a .safetensors or a .pth file.
+
+    Raises:
+        CheckpointError: it is missing, broken, or holds something else.
+    """
     file = path / WEIGHTS if path.is_dir() else path
     if not file.is_file():
         raise CheckpointError(f"{file} does not exist, so no weights can be loaded. Give an iter_* folder, a .safetensors or a .pth file.")

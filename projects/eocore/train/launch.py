@@ -15,6 +15,7 @@ from eocore.registry import TASKS
 from eocore.train.checkpoint import find_checkpoint, read_state
 from eocore.train.device import peak_memory_gib
 from eocore.train.runner import Runner, build_runner, check_config
+from eocore.train.start_from import load_from
 from eocore.train.strategy import start_process_group
 from eocore.train.task import PartCount, Task
 
@@ -60,6 +61,9 @@ def _build(config: Config, work_dir: Path, checkpoint: Path | None) -> Runner:
     # The same seed on every rank: weights drawn at construction must be equal.
     set_random_seed(config.seed)
     task: Task = TASKS.build(require(config, "task"))
+    start = training.start()
+    if start is not None and checkpoint is None:
+        load_from(task, start)
     step = read_state(checkpoint)["step"] if checkpoint else 0
     loader = task.build_loader(rank=rank, world_size=world_size, seed=config.seed, start_step=step * training.accumulation)
     return build_runner(config, task, loader, work_dir, resume=checkpoint)

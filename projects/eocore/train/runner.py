@@ -2,6 +2,7 @@
 
 import difflib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from eocore.train.checkpoint import restore
 from eocore.train.device import choose_precision
 from eocore.train.loop import StepLoop
 from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
+from eocore.train.start_from import LoadFrom
 from eocore.train.strategy import DEFAULT_TIMEOUT_S, DeepSpeedOptimWrapper, ZeroStrategy, load_zero_config, start_process_group
 from eocore.train.task import Task
 
@@ -42,6 +44,7 @@ class TrainingOptions:
         precision: auto, bf16 or fp32.
         deepspeed: a file of configs/_base_/zero, or the path of a JSON file.
         timeout_s: how long a rank waits for the others [s].
+        load_from: weights to begin with, see `eocore.train.start_from.LoadFrom`; a run that resumes has its own.
     """
 
     max_iters: int
@@ -50,12 +53,18 @@ class TrainingOptions:
     precision: str = "auto"
     deepspeed: str = "deepspeed_zero2"
     timeout_s: int = DEFAULT_TIMEOUT_S
+    load_from: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_iters", "accumulation"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ConfigError(f"training.{name} is {value!r}; expected a whole number of at least 1.")
+        self.start()
+
+    def start(self) -> LoadFrom | None:
+        """The entry `load_from`, None where it is left out. Raises ConfigError where it is wrong."""
+        return None if self.load_from is None else read_options(LoadFrom, self.load_from, "training.load_from")
 
 
 class Runner(FlexibleRunner):
@@ -133,9 +142,12 @@ def build_runner(config: Config, model: Task, train_loader: DataLoader, work_dir
     """
     training, optimizer, schedule = check_config(config)
     start_process_group(training.timeout_s)
+    precision = choose_precision(training.precision)
+    if precision == "fp32":
+        model.float()  # a pretrained model comes in the precision of its folder
     strategy = ZeroStrategy(
         config=load_zero_config(training.deepspeed),
-        precision=choose_precision(training.precision),
+        precision=precision,
         accumulation=training.accumulation,
         clip_norm=training.clip_norm,
         work_dir=work_dir,

@@ -60,6 +60,13 @@ class Task(BaseModel):
             start_step: number of global batches that an earlier run has already used up.
         """
 
+    def identity(self) -> dict[str, str]:
+        """What must be the same for trained weights to mean the same, by name: a digest of the vocabulary and the like.
+
+        It is written into checkpoints and compared when one is loaded.
+        """
+        return {}
+
     def parameter_table(self) -> list[PartCount]:
         """Parameter counts of the top-level parts: the children of `self.model` where there is one, else of the task."""
         root = self.model if isinstance(getattr(self, "model", None), nn.Module) else self

@@ -1,0 +1,19 @@
+"""From uint8 pictures to the scale that the vision encoders were trained with."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """(N, C, H, W) float32: (images / 255 - mean) / std.
+
+    The constants are no buffers: a model cast to half precision would round them, and not be the model it is once cast back.
+
+    Args:
+        images: (N, C, H, W), 0 to 255.
+        mean, std: of each channel, on a 0..1 scale.
+    """
+    shift, scale = (torch.tensor(values, dtype=torch.float32, device=images.device).view(1, -1, 1, 1) for values in (mean, std))
+    return (images.float() / 255.0 - shift) / scale

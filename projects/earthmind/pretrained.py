@@ -1,0 +1,128 @@
+"""A model from a folder of our layout: every weight from the folder, every size as the config states it, choices where they are free."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from earthmind.model.configuration_earthmind import EarthMindConfig
+from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from eocore.errors import CheckpointError, ConfigError
+from eocore.models.token_rows import RowEmbedding
+
+CHANGEABLE = ("fusion", "grounding_fusion", "initializer_range")
+"""Fields that may be other than those of the folder: they choose parts without weights in any base model."""
+PARTS = {"fusion": "fusion.", "grounding_fusion": "seg_head.gate."}
+"""Field -> beginning of the names of the weights that it brings or takes away."""
+OF_THE_TOKENIZER = "model.text_config.vocab_size"
+MAX_NAMED = 8
+
+
+def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForConditionalGeneration:
+    """The model of a folder, in the precision it was saved in.
+
+    Args:
+        folder: config.json and weights of our layout.
+        fields: fields of `EarthMindConfig`: sizes are compared with the folder's, those of `CHANGEABLE` replace the folder's.
+
+    Raises:
+        ConfigError: there is no such folder, or it is of other sizes.
+        CheckpointError: weights are missing or left over.
+    """
+    config = read_config(folder)
+    different = [
+        line for line in _differences(fields, config, "model") if not line.startswith(tuple(f"model.{name} " for name in CHANGEABLE))
+    ]
+    if different:
+        raise ConfigError(
+            f"model.pretrained='{folder}' is of another size than the config says; nothing was loaded. {_some(different)}. Name the "
+            "folder of that size, or remove these keys: the folder decides."
+        )
+    changed = [name for name in CHANGEABLE if name in fields and fields[name] != getattr(config, name)]
+    for name in changed:
+        setattr(config, name, fields[name])
+    try:
+        config = EarthMindConfig(**config.to_dict())
+    except ValueError as error:
+        raise ConfigError(f"model: {str(error).rstrip('.')}. Correct the choices there.") from error
+    model, report = EarthMindForConditionalGeneration.from_pretrained(
+        str(folder), config=config, local_files_only=True, output_loading_info=True
+    )
+    _check_weights(folder, report, tuple(PARTS[name] for name in changed if name in PARTS))
+    return model
+
+
+def read_config(folder: Path) -> EarthMindConfig:
+    """The config of a folder.
+
+    Raises:
+        ConfigError: there is no such folder, or no config of ours in it.
+    """
+    if not folder.is_dir():
+        raise ConfigError(
+            f"model.pretrained='{folder}' is no folder; nothing is downloaded. Fetch and import the model first (pretrained/README.md)."
+        )
+    values, _ = EarthMindConfig.get_config_dict(str(folder), local_files_only=True)
+    if values.get("model_type") != EarthMindConfig.model_type:
+        raise ConfigError(
+            f"model.pretrained='{folder}' holds a model of type '{values.get('model_type')}', expected '{EarthMindConfig.model_type}'. "
+            "Import it first: python tools/import_weights.py (pretrained/README.md)."
+        )
+    return EarthMindConfig.from_pretrained(str(folder), local_files_only=True)
+
+
+def new_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Tokens of the tokenizer for which the model of a folder has no row yet, by id."""
+    known = int(read_config(folder).text_config.vocab_size)
+    return [str(token) for token in tokenizer.convert_ids_to_tokens(list(range(known, len(tokenizer))))]
+
+
+def check_new_tokens(model: EarthMindForConditionalGeneration, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Nothing, if every token that is new to the model of `folder` is trained and so saved.
+
+    Raises:
+        ConfigError: one is not: its row would stay as it was drawn, and be drawn anew at every loading.
+    """
+    embedding = model.get_input_embeddings()
+    if embedding.weight.requires_grad:
+        return
+    rows = {int(number) for number in embedding.token_ids} if isinstance(embedding, RowEmbedding) else set()
+    lost = [token for token in new_tokens(folder, tokenizer) if tokenizer.convert_tokens_to_ids(token) not in rows]
+    if lost:
+        raise ConfigError(
+            f"{len(lost)} tokens are new to {folder} and would not be trained or saved: {_some(lost)}; each loading would draw their rows "
+            "anew. Name them in task.trainable_tokens, or import the model with this tokenizer."
+        )
+
+
+def _differences(given: Mapping[str, Any], found: PretrainedConfig, where: str) -> Iterator[str]:
+    for key, value in given.items():
+        # transformers 5 keeps rope_theta inside rope_parameters
+        path, other = f"{where}.{key}", getattr(found, key, (getattr(found, "rope_parameters", None) or {}).get(key))
+        if isinstance(value, Mapping) and isinstance(other, PretrainedConfig):
+            yield from _differences(value, other, path)
+        elif path != OF_THE_TOKENIZER and _plain(value) != _plain(other):
+            yield f"{path} is {value!r} in the config, {other!r} in the folder"
+
+
+def _plain(value: Any) -> Any:
+    """Lists and tuples alike; one number for both sides of a square."""
+    if isinstance(value, list | tuple):
+        parts = [_plain(part) for part in value]
+        return parts[0] if len(parts) == 2 and parts[0] == parts[1] else parts
+    return value
+
+
+def _check_weights(folder: Path, report: Mapping[str, Any], free: tuple[str, ...]) -> None:
+    missing = sorted(name for name in report["missing_keys"] if not (free and name.startswith(free)))
+    unread = sorted(name for name in report["unexpected_keys"] if not (free and name.startswith(free)))
+    if missing or unread:
+        raise CheckpointError(
+            f"{folder} does not hold this model: {len(missing)} weights are missing, which would be drawn at random ({_some(missing)}); "
+            f"{len(unread)} are read by nothing ({_some(unread)}). Import it again (tools/import_weights.py), or correct task.model."
+        )
+
+
+def _some(items: list[str]) -> str:
+    return ("; ".join(items[:MAX_NAMED]) + (f"; and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else "")) or "none"
