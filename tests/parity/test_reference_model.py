@@ -1,13 +1,14 @@
 """The model computes what the published code computes: a tiny checkpoint in the published layout, with the outputs of that code.
 
-The numbers in ../shared/reference_model were made with the published EarthMind code, torch 2.3.1, transformers 4.42.3, float32, eager.
+It gets into our layout through tools/import_weights.py, as any checkpoint does. The numbers in ../shared/reference_model were made with
+the published EarthMind code, torch 2.3.1, transformers 4.42.3, float32, eager.
 """
 
-import gzip
 import json
-import re
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,6 @@ from torch.nn import functional
 
 from earthmind.attention import SegAttention
 from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_weights
-from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.image_tiling import tile_grid
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.seg_head import DrawnMasks
@@ -30,186 +30,6 @@ Golden = dict[str, Tensor]
 
 TOLERANCE = 1e-4
 """Absolute, on outputs of order 1 (README of the reference model)."""
-LANGUAGE, VISION, SAM = "language_model.", "vision_model.", "grounding_encoder.sam2_model."
-NOT_USED = re.compile(r"mask_downsample|maskmem|memory_|no_mem_pos|no_obj_ptr|obj_ptr_proj|point_embeddings")
-"""SAM 2's video memory, which draws on no single image, and the point embeddings, which are stacked apart."""
-
-RENAMED = (
-    ("mlp1.0.", "projector.layer_norm."),
-    ("mlp1.1.", "projector.linear_1."),
-    ("mlp1.3.", "projector.linear_2."),
-    ("text_hidden_fcs.", "seg_head.projector."),
-    ("local_query", "fusion.queries"),
-)
-RENAMED_VISION = (
-    ("class_embedding", "cls_token"),
-    ("position_embedding", "position_embeddings"),
-    ("patch_embedding.", "patch_embeddings.projection."),
-    ("encoder.layers.", "encoder.layer."),
-    ("attn.proj.", "attention.projection_layer."),
-    (".norm1.", ".layernorm_before."),
-    (".norm2.", ".layernorm_after."),
-    (".ls1", ".lambda_1"),
-    (".ls2", ".lambda_2"),
-)
-RENAMED_SAM = (
-    ("no_mem_embed", "no_memory_embedding"),
-    ("image_encoder.trunk.", "vision_encoder.backbone."),
-    ("patch_embed.proj.", "patch_embed.projection."),
-    ("image_encoder.neck.", "vision_encoder.neck."),
-    (".conv.", "."),
-    ("sam_mask_decoder.", "mask_decoder."),
-    ("output_upscaling.0", "upscale_conv1"),
-    ("output_upscaling.1", "upscale_layer_norm"),
-    ("output_upscaling.3", "upscale_conv2"),
-    ("sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", "prompt_encoder.shared_embedding.positional_embedding"),
-    ("sam_prompt_encoder.mask_downscaling.0", "prompt_encoder.mask_embed.conv1"),
-    ("sam_prompt_encoder.mask_downscaling.1", "prompt_encoder.mask_embed.layer_norm1"),
-    ("sam_prompt_encoder.mask_downscaling.3", "prompt_encoder.mask_embed.conv2"),
-    ("sam_prompt_encoder.mask_downscaling.4", "prompt_encoder.mask_embed.layer_norm2"),
-    ("sam_prompt_encoder.mask_downscaling.6", "prompt_encoder.mask_embed.conv3"),
-    ("sam_prompt_encoder.", "prompt_encoder."),
-    ("norm_final_attn", "layer_norm_final_attn"),
-    (".out_proj.", ".o_proj."),
-)
-
-FULL_SIZE = {
-    "downsample_ratio": 0.5,
-    "img_context_token_id": None,
-    "seg_token_id": None,
-    "vision_config": {
-        "hidden_size": 1024,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "intermediate_size": 4096,
-        "image_size": 448,
-        "patch_size": 14,
-        "num_channels": 3,
-        "layer_norm_eps": 1e-6,
-        "qkv_bias": True,
-    },
-    "llm_config": {
-        "hidden_size": 2048,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 36,
-        "num_attention_heads": 16,
-        "num_key_value_heads": 2,
-        "vocab_size": 151679,
-        "tie_word_embeddings": False,
-    },
-    "sam2": {
-        "image_size": 1024,
-        "d_model": 256,
-        "trunk": {
-            "embed_dim": 144,
-            "num_heads": 2,
-            "stages": [2, 6, 36, 4],
-            "global_att_blocks": [23, 33, 43],
-            "window_pos_embed_bkg_spatial_size": [7, 7],
-            "window_spec": [8, 4, 16, 8],
-            "backbone_channel_list": [1152, 576, 288, 144],
-            "fpn_top_down_levels": [2, 3],
-        },
-        "mask_decoder": {"mlp_dim": 2048, "num_heads": 8, "depth": 2, "iou_head_hidden_dim": 256, "iou_head_depth": 3},
-    },
-}
-"""EarthMind 4B: InternViT-300M, Qwen2.5-3B, SAM 2 Hiera-L, as their published configs give them."""
-
-
-def renamed(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
-    for old, new in pairs:
-        name = name.replace(old, new)
-    return name
-
-
-def sam_name(name: str) -> str:
-    """Our name of a SAM 2 weight: perceptrons count their layers 0, 1, (2) there, and are proj_in, layers, proj_out here."""
-    name = renamed(name, RENAMED_SAM)
-    name = re.sub(r"\.norm(\d)\.", r".layer_norm\1.", name)
-    last = 1 if ".mlp." in name else 2
-    middle = {0: "proj_in", last: "proj_out"}
-    return re.sub(
-        r"((?:mlp|mlps\.\d|head)\.)layers\.(\d)", lambda found: found[1] + middle.get(int(found[2]), f"layers.{int(found[2]) - 1}"), name
-    )
-
-
-def our_state(published: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The published weights under our names."""
-    ours: dict[str, Tensor] = {}
-    for name, weight in published.items():
-        if name.startswith(LANGUAGE):
-            ours[name] = weight
-        elif ".attn.qkv." in name and name.startswith(VISION):
-            for part, piece in zip("qkv", weight.chunk(3), strict=True):
-                ours[f"vision_tower.{renamed(name[len(VISION) :], RENAMED_VISION)}".replace("attn.qkv", f"attention.{part}_proj")] = piece
-        elif name.startswith(VISION):
-            ours["vision_tower." + renamed(name[len(VISION) :], RENAMED_VISION)] = weight
-        elif name.startswith(SAM) and not NOT_USED.search(name):
-            ours["seg_head.sam." + sam_name(name[len(SAM) :])] = weight
-        elif not name.startswith(SAM):
-            ours[renamed(name, RENAMED)] = weight
-    points = [published[f"{SAM}sam_prompt_encoder.point_embeddings.{number}.weight"] for number in range(4)]
-    ours["seg_head.sam.prompt_encoder.point_embed.weight"] = torch.cat(points)
-    ours["seg_head.sam.shared_image_embedding.positional_embedding"] = ours[
-        "seg_head.sam.prompt_encoder.shared_embedding.positional_embedding"
-    ]
-    return ours
-
-
-def our_config(published: dict[str, Any]) -> EarthMindConfig:
-    """The published sizes as our config."""
-    vision, text, sam = published["vision_config"], dict(published["llm_config"]), published["sam2"]
-    trunk, decoder, side = sam["trunk"], sam["mask_decoder"], sam["image_size"]
-    steps = range(len(trunk["stages"]))
-    backbone = {
-        "model_type": "sam2_hiera_det_model",
-        "hidden_size": trunk["embed_dim"],
-        "num_attention_heads": trunk["num_heads"],
-        "image_size": [side, side],
-        "blocks_per_stage": trunk["stages"],
-        "embed_dim_per_stage": [trunk["embed_dim"] * 2**step for step in steps],
-        "num_attention_heads_per_stage": [trunk["num_heads"] * 2**step for step in steps],
-        "window_size_per_stage": trunk["window_spec"],
-        "global_attention_blocks": trunk["global_att_blocks"],
-        "window_positional_embedding_background_size": trunk["window_pos_embed_bkg_spatial_size"],
-    }
-    sam_vision = {
-        "backbone_config": backbone,
-        "backbone_channel_list": trunk["backbone_channel_list"],
-        "backbone_feature_sizes": [[side // stride, side // stride] for stride in (4, 8, 16)],
-        "fpn_hidden_size": sam["d_model"],
-        "fpn_top_down_levels": trunk["fpn_top_down_levels"],
-    }
-    sam_decoder = {
-        "hidden_size": sam["d_model"],
-        "mlp_dim": decoder["mlp_dim"],
-        "num_attention_heads": decoder["num_heads"],
-        "num_hidden_layers": decoder["depth"],
-        "iou_head_hidden_dim": decoder["iou_head_hidden_dim"],
-        "iou_head_depth": decoder["iou_head_depth"],
-    }
-    sizes = (
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "image_size",
-        "patch_size",
-        "num_channels",
-        "layer_norm_eps",
-    )
-    return EarthMindConfig(
-        vision_config={name: vision[name] for name in sizes} | {"attention_bias": vision["qkv_bias"], "use_mean_pooling": True},
-        text_config=text | {"model_type": "qwen2"},
-        sam_config={
-            "vision_config": sam_vision,
-            "prompt_encoder_config": {"hidden_size": sam["d_model"], "image_size": side},
-            "mask_decoder_config": sam_decoder,
-        },
-        downsample_ratio=published["downsample_ratio"],
-        image_token_id=published["img_context_token_id"],
-        seg_token_id=published["seg_token_id"],
-    )
 
 
 @pytest.fixture(scope="module")
@@ -226,10 +46,20 @@ def golden(folder: Path) -> Golden:
 
 
 @pytest.fixture(scope="module")
-def model(folder: Path) -> Model:
-    built = EarthMindForConditionalGeneration(our_config(json.loads((folder / "config.json").read_text()))).eval()
-    built.load_state_dict(our_state(load_file(folder / "model.safetensors")), strict=True)
-    return built.requires_grad_(False)
+def imported(folder: Path, repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reference model in our layout, made by the public command."""
+    out = tmp_path_factory.mktemp("imported") / "model"
+    command = [sys.executable, str(repo_root / "tools" / "import_weights.py"), str(folder), "--out", str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(repo_root / "projects")}
+    subprocess.run(command, check=True, cwd=repo_root, env=environment, timeout=300)
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(imported: Path) -> Model:
+    built, report = EarthMindForConditionalGeneration.from_pretrained(imported, local_files_only=True, output_loading_info=True)
+    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    return built.eval().requires_grad_(False)
 
 
 def assert_close(found: Tensor, expected: Tensor) -> None:
@@ -395,12 +225,3 @@ def test_tiling_table(folder: Path) -> None:
         rows, columns = tile_grid(entry["height"], entry["width"], tile_size=448)
         count = rows * columns + (rows * columns > 1)
         assert (columns, rows, count) == (entry["columns"], entry["rows"], entry["tiles_with_thumbnail"]), entry
-
-
-def test_full_size_layout(folder: Path) -> None:
-    """Every weight of the 4B model has a place of its shape in ours, and every place of ours is filled."""
-    shapes = json.loads(gzip.decompress((folder / "earthmind_4b_state_dict_shapes.json.gz").read_bytes()))
-    with torch.device("meta"):
-        ours = EarthMindForConditionalGeneration(our_config(FULL_SIZE)).state_dict()
-        published = our_state({name: torch.empty(shape) for name, shape in shapes.items()})
-    assert {name: tuple(weight.shape) for name, weight in published.items()} == {name: tuple(weight.shape) for name, weight in ours.items()}

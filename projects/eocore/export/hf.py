@@ -38,8 +38,8 @@ class Shipment:
     Attributes:
         title: what the model is called in its card.
         usage: Markdown that shows how to call it.
-        model: plain, LoRA merged, with its generation config set.
-        processor: what prepares the model's inputs, with its tokenizer.
+        model: plain, LoRA merged, with its generation config set; or what saves itself as one does.
+        processor: what prepares the model's inputs, with its tokenizer; None where there is none yet.
         model_package: folder of the files that define both; all of it but `__init__.py` is shipped.
         auto_map: Auto class of transformers -> "file.Class" in that folder; models, AutoConfig and AutoProcessor.
         probe: file with a function `probe(model, processor) -> dict of tensors` that exercises every part of the model. It is run on the
@@ -49,7 +49,7 @@ class Shipment:
     title: str
     usage: str
     model: PreTrainedModel
-    processor: ProcessorMixin
+    processor: ProcessorMixin | None
     model_package: Path
     auto_map: Mapping[str, str]
     probe: Path
@@ -96,7 +96,8 @@ def write_checkpoint(
         folder = writing / out_dir.name
         folder.mkdir()
         shipment.model.save_pretrained(folder, max_shard_size=max_shard_size)
-        shipment.processor.save_pretrained(folder)
+        if shipment.processor is not None:
+            shipment.processor.save_pretrained(folder)
         _write_auto_map(folder, shipment.auto_map)
         for file in files:
             shutil.copyfile(file, folder / file.name)
@@ -179,8 +180,9 @@ def _write_auto_map(folder: Path, auto_map: Mapping[str, str]) -> None:
     processor = {name: target for name, target in auto_map.items() if name == PROCESSOR_CLASS}
     others = {name: target for name, target in auto_map.items() if name != PROCESSOR_CLASS}
     _update_json(folder / CONFIG, {"auto_map": others})
-    _update_json(folder / PROCESSOR_CONFIG, {"auto_map": processor})
-    _update_json(folder / TOKENIZER_CONFIG, {"auto_map": processor})
+    for file in (folder / PROCESSOR_CONFIG, folder / TOKENIZER_CONFIG):
+        if file.is_file():
+            _update_json(file, {"auto_map": processor})
 
 
 def _update_json(path: Path, values: Mapping[str, Any]) -> None:

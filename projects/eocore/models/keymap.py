@@ -115,7 +115,7 @@ class KeyMap:
             CheckpointError: a tensor cannot be cut into equal pieces, pieces to be joined are missing or do not fit, or two tensors of the
                 source would get one name.
         """
-        return self.apply_tensors({name: weights.lazy(name) for name in weights.headers}, origin=f"{self.layout} ({weights.path})")
+        return self.apply_tensors({name: weights.lazy(name) for name in weights.headers}, origin=f"{self.layout} ({weights.path.name})")
 
     def apply_tensors(self, tensors: Mapping[str, LazyTensor], *, origin: str) -> Mapped:
         """As `apply`, of tensors that need not come from one file."""

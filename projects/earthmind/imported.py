@@ -1,0 +1,79 @@
+"""An import as a folder: our layout, and beside it what our model does not use, so that an export can put it back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import GenerationConfig
+
+from earthmind import probe
+from earthmind.export import AUTO_MAP, USAGE
+from earthmind.model import modeling_earthmind
+from earthmind.weights import Plan
+from eocore.export.hf import MAX_SHARD_SIZE, Shipment, write_checkpoint
+from eocore.export.weight_stream import write_file, write_weights
+
+NOT_USED = "not_used.safetensors"
+ORIGIN = "imported_from.json"
+CARD = """---
+library_name: transformers
+pipeline_tag: image-text-to-text
+---
+
+# EarthMind, imported
+
+Made by `tools/import_weights.py` of {sources}. Licences of these weights apply.
+
+~~~
+{table}
+~~~
+
+{notes}
+
+## Use
+
+{usage}
+"""
+
+
+def write_import(plan: Plan, out_dir: Path, *, overwrite: bool = False, max_shard_size: str = MAX_SHARD_SIZE) -> None:
+    """Writes the folder of an import, whole or not at all; weights pass through memory one at a time.
+
+    Raises:
+        CheckpointError: `out_dir` is taken, a size is none, or a source changed meanwhile.
+    """
+    shipment = Shipment(
+        title="EarthMind",
+        usage=USAGE,
+        model=_Streamed(plan),
+        processor=plan.processor,
+        model_package=Path(modeling_earthmind.__file__).parent,
+        auto_map=AUTO_MAP,
+        probe=Path(probe.__file__),
+    )
+    write_checkpoint(shipment, out_dir, card=_card(plan), overwrite=overwrite, max_shard_size=max_shard_size)
+
+
+class _Streamed:
+    """Saves itself as a model of transformers does, without ever being in memory."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def save_pretrained(self, folder: Path, *, max_shard_size: str) -> None:
+        """Config, generation config, weights, and what belongs to the source alone."""
+        plan = self.plan
+        plan.config.save_pretrained(folder)
+        stop: dict[str, Any] = {} if plan.processor is None else plan.processor.stop_settings()
+        stop.pop("tokenizer", None)
+        GenerationConfig(do_sample=False, **stop).save_pretrained(folder)
+        write_weights(folder, plan.tensors, max_shard_size=max_shard_size)
+        if plan.not_used:
+            write_file(folder / NOT_USED, plan.not_used)
+        origin = {"layout": plan.sources[0].layout.name, "config": plan.sources[0].config}
+        (folder / ORIGIN).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+
+
+def _card(plan: Plan) -> str:
+    sources = " and ".join(f"`{source.path.name}` ({source.layout.what})" for source in plan.sources)
+    return CARD.format(sources=sources, table=plan.composition.table(), notes="\n\n".join(plan.notes), usage=USAGE.strip())

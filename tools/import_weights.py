@@ -1,0 +1,65 @@
+"""Makes a folder of this project's layout of foreign weights: EarthMind, Sa2VA, InternVL, SAM 2, a language model, or a training's .pth.
+
+The layout of each source is recognised from its files; every tensor is mapped or named as not used, or nothing is written.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from earthmind.imported import write_import
+from earthmind.weights import Plan, Request, plan_import
+from eocore.errors import EOError
+from eocore.export.hf import MAX_SHARD_SIZE
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        type=Path,
+        metavar="SRC",
+        help="folder or file; a later one takes the place of an earlier one where both give a part",
+    )
+    parser.add_argument("--sam2", type=Path, metavar="FILE", help="SAM 2: Meta's .pt file, or a folder of transformers")
+    parser.add_argument("--language", type=Path, metavar="DIR", help="causal language model to put in place of the one in SRC")
+    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="tokenizer (default: the one beside the language model)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show from the headers of the files what would be written, and write nothing"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a model that is in DIR")
+    parser.add_argument("--max-shard-size", default=MAX_SHARD_SIZE, metavar="SIZE", help="largest weight file (default: %(default)s)")
+    arguments = parser.parse_args()
+    if arguments.out is None and not arguments.dry_run:
+        parser.error("--out DIR says where to write; or --dry-run to write nothing")
+    return arguments
+
+
+def describe(plan: Plan) -> str:
+    """The table, counts and notes, for the screen."""
+    unused = sum(row.numel for row in plan.composition.rows() if row.outcome == "not used")
+    lines = [plan.composition.table(), f"Model: {plan.num_parameters:,} parameters. Not used: {unused:,}."]
+    return "\n".join([*lines, *plan.notes])
+
+
+def main() -> int:
+    """Runs the command; gives the exit status."""
+    arguments = parse_arguments()
+    request = Request(sources=arguments.sources, sam2=arguments.sam2, language=arguments.language, tokenizer=arguments.tokenizer)
+    try:
+        plan = plan_import(request)
+        print(describe(plan))
+        if not arguments.dry_run:
+            write_import(plan, arguments.out, overwrite=arguments.overwrite, max_shard_size=arguments.max_shard_size)
+            print(f"Written to {arguments.out}.")
+    except EOError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
