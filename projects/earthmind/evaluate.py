@@ -11,12 +11,12 @@ from earthmind import task as _task  # noqa: F401  (registers what configs name)
 from earthmind.answer import RecordAnswerer
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.config import require
-from eocore.errors import CheckpointError
 from eocore.evaluate.predictions import Prediction, format_prediction, read_predictions
 from eocore.evaluate.run import EvaluationOptions, build_sources, predict, read_evaluation
 from eocore.evaluate.score import Scores, score_predictions
 from eocore.evaluate.shards import PredictionWriter, shard_path
 from eocore.log import get_logger
+from eocore.models.folders import check_model_folder, load_model
 from eocore.progress import Progress
 from eocore.train.device import local_device
 from eocore.train.strategy import start_process_group
@@ -35,12 +35,9 @@ def evaluate(config: Config, model_dir: Path, out_dir: Path) -> Scores | None:
         DataError: no sample, or a record that does not fit its images.
     """
     options = read_evaluation(require(config, "evaluation"))
-    if not (model_dir / "config.json").is_file():
-        raise CheckpointError(
-            f"{model_dir} is not a converted model (it has no config.json). Convert a checkpoint with tools/convert_to_hf.py."
-        )
+    check_model_folder(model_dir)
     rank, world_size = start_process_group() if "RANK" in os.environ else (0, 1)
-    model = EarthMindForConditionalGeneration.from_pretrained(model_dir, local_files_only=True).to(local_device()).eval()
+    model = load_model(EarthMindForConditionalGeneration, model_dir).to(local_device()).eval()
     answerer = RecordAnswerer(model, model.processor, max_new_tokens=options.max_new_tokens)
     run_id = _run_id(config, model_dir)
     path = shard_path(out_dir, run_id=run_id, rank=rank, world_size=world_size)

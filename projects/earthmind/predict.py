@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText
 
+from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.data.image_files import open_layers, resolve_path
 from eocore.data.readers import read_scene
 from eocore.data.records import MODALITIES, ImageRef
-from eocore.errors import BandError, CheckpointError, ConfigError, DataError
+from eocore.errors import BandError, ConfigError, DataError
 from eocore.evaluate.plots import PREDICTION_COLOUR, draw_overlay
 from eocore.export.mask_files import write_mask_png, write_mask_tif
+from eocore.models import folders
 from eocore.sensors.bands import get_sensor
 from eocore.sensors.display import display_image
 from eocore.sensors.place import check_same_place
@@ -70,22 +71,18 @@ class Prediction:
 def load_model(folder: Path, *, device: str | None = None) -> Any:
     """The model of a converted folder, ready to answer; float32 on a CPU, as saved on a GPU.
 
-    Executes the Python files of the folder: give only folders you trust.
+    The folder's own Python files are not run: the model is of this repository's classes.
 
     Args:
         folder: written by tools/convert_to_hf.py.
         device: as torch names it; None = the GPU if there is one.
 
     Raises:
-        CheckpointError: the folder is not a converted model.
+        CheckpointError: the folder is not a converted model, or damaged.
     """
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(
-            f"{folder} is not a converted model (it has no config.json). Convert a checkpoint with tools/convert_to_hf.py first."
-        )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device == "cpu" else "auto"
-    return AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, trust_remote_code=True, local_files_only=True).to(device)
+    return folders.load_model(EarthMindForConditionalGeneration, folder, dtype=dtype).to(device)
 
 
 def read_images(files: Mapping[str, ImageFile]) -> dict[str, Scene]:

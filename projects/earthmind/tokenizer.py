@@ -10,11 +10,12 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from earthmind.model.prompting import SPECIAL_TOKENS, get_template
 from eocore.data.transforms import ANSWERS, QUESTIONS
-from eocore.errors import ConfigError, DataError
+from eocore.errors import DataError
+from eocore.models.folders import load_tokenizer
 from eocore.registry import TOKENIZERS
 
 TEXT_KEYS = ("value", "question", "answer", "candidate", "expression", "description")
@@ -57,9 +58,7 @@ def same_vocabulary(tokenizer: PreTrainedTokenizerBase, described: str) -> bool:
 @TOKENIZERS.register_module()
 def PretrainedTokenizer(*, path: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a local model folder, with EarthMind's special tokens."""
-    if not Path(path).is_dir():
-        raise ConfigError(f"tokenizer folder {path} does not exist; nothing is downloaded. Fetch the model first (pretrained/README.md).")
-    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    tokenizer = load_tokenizer(Path(path))
     add_special_tokens(tokenizer)
     return tokenizer
 
@@ -79,7 +78,7 @@ def TrainedTokenizer(*, path: str, corpus: Sequence[str], vocab_size: int = 1024
     """
     if not Path(path).is_dir():
         _save_whole(_train(list(_texts(corpus)), vocab_size, template), Path(path))
-    return AutoTokenizer.from_pretrained(path, local_files_only=True)
+    return load_tokenizer(Path(path))
 
 
 def _train(texts: list[str], vocab_size: int, template: str) -> PreTrainedTokenizerBase:

@@ -158,7 +158,9 @@ def test_only_the_first_rank_scores(
 
 class TestMistakes:
     def test_a_folder_that_is_no_model_is_named(self, config: Config, tmp_path: Path) -> None:
-        with pytest.raises(CheckpointError, match=r"is not a converted model \(it has no config.json\). Convert a checkpoint"):
+        with pytest.raises(
+            CheckpointError, match=r"is not a converted model \(it has no config.json\); nothing is downloaded. Convert a checkpoint"
+        ):
             evaluate(config, tmp_path, tmp_path / "out")
 
     def test_a_config_without_evaluation_is_named(self, model_dir: Path, tmp_path: Path) -> None:

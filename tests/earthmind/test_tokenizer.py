@@ -11,7 +11,7 @@ import pytest
 from earthmind import tokenizer as tokenizers
 from earthmind.model.prompting import SPECIAL_TOKENS
 from earthmind.tokenizer import PretrainedTokenizer, TrainedTokenizer, add_special_tokens
-from eocore.errors import ConfigError, DataError
+from eocore.errors import CheckpointError, ConfigError, DataError
 from eocore.registry import TOKENIZERS
 
 SENTENCE = "The lagoon lies beside the quarry."
@@ -120,7 +120,7 @@ class TestPretrained:
         assert {word: loaded.get_vocab()[word] for word in plain.get_vocab()} == plain.get_vocab()
 
     def test_a_folder_that_is_not_there_is_named(self) -> None:
-        with pytest.raises(ConfigError, match=r"tokenizer folder no/where does not exist; nothing is downloaded. Fetch the model first"):
+        with pytest.raises(CheckpointError, match=r"tokenizer folder no/where does not exist; nothing is downloaded. Fetch the model"):
             PretrainedTokenizer(path="no/where")
 
     def test_both_are_built_by_name(self, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Weights on disk, read one tensor at a time: safetensors and PyTorch files, single or in shards, headers without the weights."""
 
-import json
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from eocore.errors import CheckpointError
+from eocore.models.folders import check_shard_names, read_json
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 """Names transformers gives the list of shards; the safe form is preferred where a folder has both."""
@@ -135,7 +135,7 @@ def _folder_shards(folder: Path) -> list[_Shard]:
 
 
 def _indexed_shards(index: Path) -> list[_Shard]:
-    placed: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+    placed = check_shard_names(read_json(index), index)
     names = sorted(set(placed.values()))
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
