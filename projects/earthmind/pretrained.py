@@ -9,6 +9,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.errors import CheckpointError, ConfigError
+from eocore.models.folders import CONFIG, check_model_folder, load_model, read_json
 from eocore.models.token_rows import RowEmbedding
 
 CHANGEABLE = ("fusion", "grounding_fusion", "initializer_range")
@@ -46,9 +47,7 @@ def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForCond
         config = EarthMindConfig(**config.to_dict())
     except ValueError as error:
         raise ConfigError(f"model: {str(error).rstrip('.')}. Correct the choices there.") from error
-    model, report = EarthMindForConditionalGeneration.from_pretrained(
-        str(folder), config=config, local_files_only=True, output_loading_info=True
-    )
+    model, report = load_model(EarthMindForConditionalGeneration, folder, config=config, output_loading_info=True)
     _check_weights(folder, report, tuple(PARTS[name] for name in changed if name in PARTS))
     return model
 
@@ -63,7 +62,8 @@ def read_config(folder: Path) -> EarthMindConfig:
         raise ConfigError(
             f"model.pretrained='{folder}' is no folder; nothing is downloaded. Fetch and import the model first (pretrained/README.md)."
         )
-    values, _ = EarthMindConfig.get_config_dict(str(folder), local_files_only=True)
+    check_model_folder(folder)
+    values = read_json(folder / CONFIG)
     if values.get("model_type") != EarthMindConfig.model_type:
         raise ConfigError(
             f"model.pretrained='{folder}' holds a model of type '{values.get('model_type')}', expected '{EarthMindConfig.model_type}'. "

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from earthmind.model.prompting import SPECIAL_TOKENS, get_template
 from eocore.data.transforms import ANSWERS, QUESTIONS
-from eocore.errors import DataError
+from eocore.errors import ConfigError, DataError
 from eocore.models.folders import load_tokenizer
 from eocore.registry import TOKENIZERS
 
