@@ -1,0 +1,72 @@
+"""What the parsers of question files share: one question about one image a record."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eocore.data.dataset import IMAGE_PLACE, RecordDataset
+from eocore.data.records import MaskRef, Record, Turn
+
+SINGLE_WORD = "Answer the question using a single word or phrase."
+"""How GeoChat, EarthDial and EarthMind ask for short answers."""
+
+RGB = {"optical": ["rgb"]}
+"""The settings of a benchmark of pictures."""
+
+
+def pictures(root: str, pattern: str | Sequence[str] = "{name}") -> dict[str, dict[str, Any]]:
+    """Image source of colour pictures below `root`."""
+    return {"rgb": {"root": root, "pattern": pattern, "sensor": "rgb_uint8"}}
+
+
+class QuestionDataset(RecordDataset):
+    """Records of one question each.
+
+    Args:
+        annotations: the annotation file.
+        images: modality -> image source.
+        prompt: what is asked; `{question}` stands for the entry's question, `{phrase}` for the same without its full stop.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        images: Mapping[str, Mapping[str, Any]],
+        prompt: str = "{question}",
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+    ) -> None:
+        self.prompt = prompt
+        super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
+
+    def ask(
+        self,
+        sample_id: str,
+        image: str,
+        *,
+        task: str,
+        question: str,
+        answer: str,
+        source: str,
+        regions: Sequence[MaskRef] = (),
+        meta: Mapping[str, Any] | None = None,
+    ) -> Record:
+        """The record of a question.
+
+        Raises:
+            AnnotationError, DataError: the image's name is no path inside its folder, or there is none.
+        """
+        text = self.prompt.replace("{question}", question.strip()).replace("{phrase}", question.strip().rstrip("."))
+        return Record(
+            sample_id=sample_id,
+            images=self.locate_images(image, source),
+            turns=(Turn("user", f"{IMAGE_PLACE}\n{text}"), Turn("assistant", answer)),
+            regions=tuple(regions),
+            task=task,
+            source=source,
+            meta={"image": image, **(meta or {}), "answer": answer},
+        )
