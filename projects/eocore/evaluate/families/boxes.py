@@ -7,6 +7,7 @@ from typing import Any
 
 from eocore.data.annotations import shorten
 from eocore.errors import AnnotationError
+from eocore.evaluate.metrics.boxes import Box
 
 SCALE = 100
 """What stands for the whole side of the image. Source: GeoChat and VRSBench write whole per cents."""
@@ -54,23 +55,8 @@ def _is_number(value: Any) -> bool:
 
 
 def corners(box: Sequence[float]) -> list[float]:
-    """x, y of the four corners of a box of 4, 5 or 8 numbers; the angle turns it counter-clockwise about its middle.
-
-    Source of the angle's sense: GeoChat's boxes, drawn with mathematical orientation on axes that point right and up.
-    """
-    if len(box) == 8:
-        return list(box)
-    x0, y0, x1, y1 = box[:4]
-    if len(box) == 4:
-        return [x0, y0, x1, y0, x1, y1, x0, y1]
-    turn = math.radians(box[4])
-    middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
-    half = [(x - middle_x, y - middle_y) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
-    return [
-        value
-        for x, y in half
-        for value in (middle_x + x * math.cos(turn) + y * math.sin(turn), middle_y - x * math.sin(turn) + y * math.cos(turn))
-    ]
+    """x, y of the four corners of a box of 4, 5 or 8 numbers."""
+    return list(box) if len(box) == 8 else Box(*box).corners().flatten().tolist()
 
 
 def box_text(box: Sequence[float]) -> str:

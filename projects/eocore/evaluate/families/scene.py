@@ -83,9 +83,7 @@ class SceneFolderDataset(QuestionDataset):
         self.classes = self.classes or sorted(folders)
         absent = [label for label in self.classes if label not in folders]
         if absent:
-            raise DataError(
-                f"{path}: no folder for {', '.join(absent)}; it has {', '.join(sorted(folders)) or 'none'}. Fetch the data set."
-            )
+            raise DataError(f"{path}: no folder for {', '.join(absent)}; found {', '.join(sorted(folders)) or 'none'}. Fetch them all.")
         self.prompt = self.prompt.replace("{classes}", ", ".join(map(display_name, self.classes)))
         records = []
         for label in self.classes:
