@@ -28,6 +28,11 @@ def ratio(sums: np.ndarray) -> np.ndarray:
     return np.divide(sums[..., 0], sums[..., 1], out=np.full(sums.shape[:-1], np.nan), where=sums[..., 1] > 0)
 
 
+def ratio_or_one(sums: np.ndarray) -> np.ndarray:
+    """As `ratio`, but 1 where the second is 0: where nothing is there, finding nothing is right."""
+    return np.nan_to_num(ratio(sums), nan=1.0)
+
+
 @dataclass(frozen=True)
 class Measure:
     """One score of a set of samples.

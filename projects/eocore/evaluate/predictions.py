@@ -97,6 +97,8 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "ground_truth_masks": _RLES,
 }
 _OPTIONAL = {"prediction_masks", "ground_truth_masks"}
+REQUIRED_FIELDS = frozenset(set(_FIELDS) - _OPTIONAL)
+"""What every line has."""
 
 
 def parse_prediction(line: str, *, source: str) -> Prediction:
@@ -115,7 +117,7 @@ def parse_prediction(line: str, *, source: str) -> Prediction:
         raise DataError(f"{source}: no JSON ({error.msg}, column {error.colno}). Remove the line and predict its sample again.") from error
     if not isinstance(entry, dict):
         raise DataError(f"{source}: a line holds one JSON object, found {type(entry).__name__}. Write the file with PredictionWriter.")
-    missing, unknown = set(_FIELDS) - _OPTIONAL - set(entry), set(entry) - set(_FIELDS)
+    missing, unknown = REQUIRED_FIELDS - set(entry), set(entry) - set(_FIELDS)
     if missing or unknown:
         found = [f"{word} {', '.join(sorted(names))}" for word, names in (("lacks", missing), ("has the unknown", unknown)) if names]
         raise DataError(f"{source}: the line {' and '.join(found)}; fields are {', '.join(_FIELDS)}. Nothing was scored; put it right.")

@@ -114,6 +114,49 @@ def compat_table(scores: Scores) -> TextTable:
     )
 
 
+def figure_tables(scores: Scores) -> list[TextTable]:
+    """Every figure as it is computed, with four digits: by task and input, then what published evaluations make of it, apart."""
+    rows = []
+    compat = []
+    for task, setting, item in _cells(scores):
+        for name, group in _named_groups(item):
+            for metric, value in group["metrics"].items():
+                counts = _counts(group) if metric == item["headline"] else ("", "", "")
+                rows.append((task, setting, name, metric, *_digits(value), *counts))
+        for name, macro in _macros(item):
+            rows.append((task, setting, name, item["headline"], *_digits(macro), "", "", ""))
+        compat += [(task, setting, "all", name, *_digits(value)) for name, value in item["reference_compat"].items()]
+    header = ("task", "input", "samples", "figure", "value", "95 % interval")
+    tables = [TextTable("Scores", (*header, "n", "missing", "unparsed"), tuple(rows), num_labels=4)]
+    if compat:
+        title = "As published evaluations compute it; not to be compared with the figures above"
+        tables.append(TextTable(title, header, tuple(compat), num_labels=4))
+    return tables
+
+
+def _named_groups(item: TaskScores) -> list[tuple[str, Group]]:
+    groups = [("all", item["overall"]), *((name, subset["overall"]) for name, subset in item["subsets"].items())]
+    groups += [(name, _headline_only(group, item["headline"])) for name, group in {**item["by_type"], **item["by_cloud"]}.items()]
+    for field, values in item["by_group"].items():
+        groups += [(f"{field} {name}", _headline_only(group, item["headline"])) for name, group in values.items()]
+    return groups
+
+
+def _headline_only(group: Group, headline: str) -> Group:
+    return Group(**{**group, "metrics": {headline: group["metrics"][headline]}})
+
+
+def _macros(item: TaskScores) -> list[tuple[str, Value]]:
+    found = [("mean of types", item["macro"])] if "macro" in item else []
+    return found + [(f"mean of types, {name}", subset["macro"]) for name, subset in item["subsets"].items() if "macro" in subset]
+
+
+def _digits(value: Value) -> tuple[str, str]:
+    if value["low"] is None or value["high"] is None:
+        return f"{value['value']:.4f}", "-"
+    return f"{value['value']:.4f}", f"{value['low']:.4f} ... {value['high']:.4f}"
+
+
 def environment_table(environment: Mapping[str, str]) -> TextTable:
     """What it was made with."""
     return TextTable("Made with", ("", "value"), tuple(environment.items()), num_labels=2)

@@ -1,31 +1,165 @@
 """`score`: the scores of a predictions file, without a model."""
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from ..predictions import read_predictions
-from ..score import score_predictions
-from ..tables import console_table, to_rich
+from eocore.errors import ConfigError, DataError
+from eocore.registry import METRICS
+
+from ..field_names import ALIASES, NONE, parse_map
+from ..foreign import ForeignOptions, is_native, read_foreign
+from ..predictions import SETTINGS, TASKS, Prediction, read_predictions
+from ..score import DEFAULT_SCORERS, Scores, score_predictions
+from ..tables import figure_tables, to_rich
 from .command import Command
+
+CONSOLE_WIDTH = 120
+"""Where the output is no terminal."""
+
+DESCRIPTION = f"""
+Scores of a predictions file. It may be our own (JSON lines written by `run`), or any JSON lines or JSON list with a prediction and a truth
+in each entry: --task then says what is asked. Fields go by many names ({", ".join(ALIASES["prediction"][:4])}, ... for the
+prediction); --map NAME=FIELD says which is which where that fails, for NAME one of {", ".join(ALIASES)};
+FIELD '{NONE}' means not to read one. 'references' takes several fields: --map references=caption0,caption1. Example, files of EarthDial:
+--task vqa --map prediction=answer truth=annotation type=vqa_type
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of `score`."""
-    parser.add_argument("--predictions", type=Path, required=True, metavar="FILE", help="JSONL, one line per sample")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where scores.json is written")
+    add_file_arguments(parser)
+    parser.add_argument("--predictions", type=Path, required=True, metavar="FILE", help="JSON lines or a JSON list, one entry a sample")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where the scores are written as JSON")
+
+
+def add_file_arguments(parser: argparse.ArgumentParser) -> None:
+    """How predictions files are read and scored."""
+    scored = [task for task in TASKS if task in DEFAULT_SCORERS]
+    parser.add_argument("--task", choices=scored, help="what is asked; our own files say it themselves, and of those only this is scored")
+    parser.add_argument("--map", nargs="+", default=[], metavar="NAME=FIELD", help="names of the file's fields, see above")
+    parser.add_argument("--labels", metavar="LIST", help="classes or options: a file (one a line, or JSON list), or 'a;b;c'")
+    parser.add_argument("--annotations", type=Path, metavar="FILE", help="truths by sample id; what the predictions lack counts as missing")
+    parser.add_argument("--expect", type=int, metavar="N", help="number of samples there must be")
+    parser.add_argument("--sensor", choices=SETTINGS, default="optical", help="setting the predictions of a foreign file are of")
+    parser.add_argument("--metric", metavar="TYPE", help="entry of METRICS to score by, with its options as NAME=VALUE in --metric-options")
+    parser.add_argument("--metric-options", nargs="+", default=[], metavar="NAME=VALUE", help="VALUE is JSON, or a plain word")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+
+
+def read_file(arguments: argparse.Namespace, path: Path) -> tuple[list[Prediction], str]:
+    """The samples to score, and how the file's fields were read.
+
+    Raises:
+        DataError: the file, or its number of samples, is wrong.
+        ConfigError: the task or the fields cannot be told.
+    """
+    foreign_only = arguments.map or arguments.annotations
+    if not foreign_only and is_native(path):
+        samples = [sample for sample in read_predictions(path) if arguments.task in (None, sample.task)]
+        if not samples:
+            raise DataError(f"{path}: no sample of task '{arguments.task}'. Name one that is there, or leave --task out.")
+        fields = "as written by `run`"
+    else:
+        if arguments.task is None and path.is_file():
+            raise ConfigError(f"{path}: its lines do not say what was asked. Give --task, one of {', '.join(DEFAULT_SCORERS)}.")
+        options = ForeignOptions(
+            task=arguments.task or "",
+            sensor=arguments.sensor,
+            fields=parse_map(arguments.map),
+            labels=read_labels(arguments.labels),
+            annotations=arguments.annotations,
+        )
+        samples, names = read_foreign(path, options)
+        fields = names.describe()
+    if arguments.expect is not None and len(samples) != arguments.expect:
+        raise DataError(
+            f"{path}: {len(samples)} samples, expected {arguments.expect}; a score over other samples cannot be compared. Predict the "
+            "rest, or give the truths with --annotations, and what lacks counts as missing."
+        )
+    return samples, fields
+
+
+def read_labels(given: str | None) -> tuple[str, ...]:
+    """Classes from a file or from 'a;b;c' (or 'a,b,c' where no class has a comma).
+
+    Raises:
+        DataError: the file holds no list of texts.
+    """
+    if not given:
+        return ()
+    path = Path(given)
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+        labels = json.loads(text) if text.lstrip().startswith("[") else [line.strip() for line in text.splitlines() if line.strip()]
+    else:
+        labels = [part.strip() for part in given.split(";" if ";" in given else ",") if part.strip()]
+    if not labels or not all(isinstance(label, str) for label in labels):
+        raise DataError(f"--labels {given}: expected a list of class names, found {str(labels)[:80]}. Write one a line.")
+    return tuple(labels)
+
+
+def read_metric(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Task -> entry of METRICS, as the command line says.
+
+    Raises:
+        ConfigError: options without a task, or no NAME=VALUE pairs.
+    """
+    if not arguments.metric and not arguments.metric_options:
+        return {}
+    if not arguments.task:
+        raise ConfigError(
+            f"--metric needs --task, one of {', '.join(DEFAULT_SCORERS)}; entries of METRICS: {', '.join(sorted(METRICS.module_dict))}."
+        )
+    config: dict[str, Any] = {"type": arguments.metric or DEFAULT_SCORERS[arguments.task]["type"]}
+    for word in arguments.metric_options:
+        name, mark, value = word.partition("=")
+        if not mark:
+            raise ConfigError(f"--metric-options {word!r}: expected NAME=VALUE, e.g. meteor=true.")
+        try:
+            config[name] = json.loads(value)
+        except ValueError:
+            config[name] = value
+    return {arguments.task: config}
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Scores, prints the table, writes the file."""
-    scores = score_predictions(read_predictions(arguments.predictions))
+    """Scores, prints the tables, writes the file."""
+    samples, fields = read_file(arguments, arguments.predictions)
+    metrics = read_metric(arguments)
+    scores = score_predictions(samples, metrics=metrics, seed=arguments.seed)
+    scores["predictions"] = {
+        "path": str(arguments.predictions),
+        "sha256": hashlib.sha256(arguments.predictions.read_bytes()).hexdigest(),
+        "num_samples": len(samples),
+        "fields": fields,
+        "metrics": metrics,
+    }
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(scores, indent=1), encoding="utf-8")
-    Console().print(to_rich(console_table(scores)))
+    show(scores, fields, by_image=any(sample.image_ids for sample in samples))
     return 0
 
 
-COMMAND = Command("score", "scores of a predictions file; needs no model", add_arguments, run)
+def show(scores: Scores, fields: str, *, by_image: bool) -> None:
+    """Prints the tables."""
+    console = wide_console()
+    console.print(f"fields: {fields}", markup=False, highlight=False)
+    if not by_image:
+        console.print("No field names the image: intervals take the samples as independent, and are too narrow where they share images.")
+    for table in figure_tables(scores):
+        console.print(to_rich(table))
+
+
+def wide_console() -> Console:
+    """A console that does not cut tables where the output goes to a file or a pipe."""
+    console = Console()
+    return console if console.is_terminal else Console(width=CONSOLE_WIDTH)
+
+
+COMMAND = Command("score", "scores of a predictions file; needs no model", add_arguments, run, DESCRIPTION)

@@ -1,11 +1,13 @@
 """Boxes in answers, level or turned, and their overlap."""
 
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from shapely import Polygon
+from shapely import MultiPoint
+from shapely.geometry.base import BaseGeometry
 
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d+\.?\d*|\.\d+)")
 _BRACKETS = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]|\([^()]*\)")
@@ -13,58 +15,86 @@ _BRACKETS = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]|\([^()]*\)")
 
 @dataclass(frozen=True)
 class Box:
-    """A box with corners (x0, y0) and (x1, y1), turned by `degrees` about its middle; no unit of its own (pixels, per cent, share)."""
+    """A box with corners (x0, y0) and (x1, y1), turned by `degrees` about its middle; no unit of its own (pixels, per cent, share).
+
+    Attributes:
+        quad: x and y of four corners, where the box is given by these; x0 ... y1 are then the level box around them.
+    """
 
     x0: float
     y0: float
     x1: float
     y1: float
     degrees: float = 0.0
+    quad: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> "Box":
+        """From four numbers, five (with the angle), or eight (four corners)."""
+        if len(numbers) == 8:
+            xs, ys = numbers[::2], numbers[1::2]
+            return cls(min(xs), min(ys), max(xs), max(ys), quad=tuple(numbers))
+        x0, y0, x1, y1 = numbers[:4]
+        return cls(x0, y0, x1, y1, numbers[4] if len(numbers) == 5 else 0.0)
+
+    @property
+    def is_level(self) -> bool:
+        """Whether its sides are those of the image."""
+        return not self.degrees and not self.quad
 
     @property
     def area(self) -> float:
         """0 where a far edge does not lie beyond the near one."""
+        if self.quad:
+            return float(self.polygon().area)
         return max(0.0, self.x1 - self.x0) * max(0.0, self.y1 - self.y0)
 
     def scaled(self, x_factor: float, y_factor: float) -> "Box":
-        """The box in other units."""
-        return replace(self, x0=self.x0 * x_factor, x1=self.x1 * x_factor, y0=self.y0 * y_factor, y1=self.y1 * y_factor)
+        """The box in other units, a turned one with its corners."""
+        if not self.is_level:
+            return Box.of((self.corners() * (x_factor, y_factor)).ravel().tolist())
+        return Box(self.x0 * x_factor, self.y0 * y_factor, self.x1 * x_factor, self.y1 * y_factor)
 
     def corners(self) -> np.ndarray:
-        """(4, 2) x, y."""
+        """(4, 2) x, y, turned from the x towards the y axis: clockwise in an image. Source: GeoChat draws its boxes so."""
+        if self.quad:
+            return np.array(self.quad).reshape(4, 2)
         centre = np.array([(self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2])
         half = np.array([(self.x1 - self.x0) / 2, (self.y1 - self.y0) / 2])
         angle = np.deg2rad(self.degrees)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         return np.asarray(centre + (half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])) @ turn)
 
+    def polygon(self) -> BaseGeometry:
+        """The hull of the corners, whatever their order."""
+        return MultiPoint(self.corners()).convex_hull
+
 
 def parse_boxes(text: str) -> list[Box]:
     """The boxes an answer gives, in order.
 
-    Read are groups in brackets of four numbers (x0, y0, x1, y1), five (with an angle in degrees) or eight (four corners: the box around
-    them): {<12><30><40><55>}, {<12><30><40><55>|<90>}, [12, 30, 40, 55], [[12, 30, 40, 55, 90]], and pairs (12, 30), (40, 55). Where no
-    group fits, the first four numbers of the text are one box.
+    Read are groups in brackets of four numbers (x0, y0, x1, y1), five (with an angle in degrees) or eight (four corners):
+    {<12><30><40><55>}, {<12><30><40><55>|<90>}, [12, 30, 40, 55], [[12, 30, 40, 55, 90]], and pairs (12, 30), (40, 55). Where no group
+    fits, the first four numbers of the text are one box.
     """
-    groups = [[float(number) for number in _NUMBER.findall(_part(group))] for group in _BRACKETS.findall(text)]
+    groups = [_numbers(group) for group in _BRACKETS.findall(text)]
     boxes, pair = [], None
     for numbers in groups:
         if len(numbers) == 2 and pair is not None:
-            boxes.append(Box(*pair, *numbers))
+            boxes.append(Box.of([*pair, *numbers]))
         pair = numbers if len(numbers) == 2 and pair is None else None
-        if len(numbers) in (4, 5):
-            boxes.append(Box(*numbers))
-        elif len(numbers) == 8:
-            boxes.append(Box(min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])))
+        if len(numbers) in (4, 5, 8):
+            boxes.append(Box.of(numbers))
     if boxes:
         return boxes
-    first = [float(number) for number in _NUMBER.findall(_part(text))][:4]
-    return [Box(*first)] if len(first) == 4 else []
+    first = _numbers(text)[:4]
+    return [Box.of(first)] if len(first) == 4 else []
 
 
-def _part(text: str) -> str:
-    """Angle brackets, bars and separators as blanks, so that <12><30> are two numbers."""
-    return re.sub(r"[<>|,;(){}\[\]]", " ", text)
+def _numbers(text: str) -> list[float]:
+    """All numbers, <12><30> being two; none where one is too long to be a number."""
+    found = [float(number) for number in _NUMBER.findall(re.sub(r"[<>|,;(){}\[\]]", " ", text))]
+    return found if all(map(math.isfinite, found)) else []
 
 
 def box_iou(first: Box, second: Box) -> float:
@@ -75,12 +105,12 @@ def box_iou(first: Box, second: Box) -> float:
 
 def box_overlap(first: Box, second: Box) -> tuple[float, float]:
     """(area shared, area covered by either); turned boxes as polygons (shapely)."""
-    if not first.degrees and not second.degrees:
+    if first.is_level and second.is_level:
         width = min(first.x1, second.x1) - max(first.x0, second.x0)
         height = min(first.y1, second.y1) - max(first.y0, second.y0)
         shared = max(0.0, width) * max(0.0, height) if first.area and second.area else 0.0
     elif first.area and second.area:
-        shared = float(Polygon(first.corners()).intersection(Polygon(second.corners())).area)
+        shared = float(first.polygon().intersection(second.polygon()).area)
     else:
         shared = 0.0
     return shared, first.area + second.area - shared

@@ -1,5 +1,5 @@
 """Importing this package registers every scorer in METRICS."""
 
-from . import answers, classes, places, texts
+from . import answers, boxes, classes, masks, texts
 
-__all__ = ["answers", "classes", "places", "texts"]
+__all__ = ["answers", "boxes", "classes", "masks", "texts"]

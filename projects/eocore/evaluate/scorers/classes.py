@@ -118,13 +118,22 @@ class SceneClasses:
         return None if places is None else frozenset(order.index(labels[place]) for place in places)
 
     def _truth(self, sample: Prediction, labels: Sequence[str], order: Sequence[str]) -> frozenset[int]:
-        places = self._read(sample.ground_truth, labels, order)
+        places = self._listed(sample, order) if "labels" in sample.meta else self._read(sample.ground_truth, labels, order)
         if places is None:
             raise AnnotationError(
                 f"sample '{sample.sample_id}': the annotated answer {sample.ground_truth!r:.80} names none of the {len(labels)} classes. "
                 "Correct the annotation or the list of classes."
             )
         return places
+
+    def _listed(self, sample: Prediction, order: Sequence[str]) -> frozenset[int] | None:
+        listed = sample.meta["labels"]
+        if not isinstance(listed, list | tuple) or not all(label in order for label in listed):
+            raise AnnotationError(
+                f"sample '{sample.sample_id}': 'labels' in its meta must be classes among the {len(order)} candidates, found "
+                f"{listed!r:.80}. Correct the annotation or the list of classes."
+            )
+        return frozenset(order.index(label) for label in listed) or None
 
 
 def _folded(sums: np.ndarray, *, reduce: multilabel.Reduce, num_classes: int) -> np.ndarray:

@@ -1,6 +1,16 @@
 import pytest
 
-from eocore.evaluate.metrics.vqa import match_answer, normalise_answer, parse_choice, parse_yes_no
+from eocore.evaluate.metrics.vqa import (
+    contains_answer,
+    count_bucket,
+    match_answer,
+    match_as_published,
+    match_as_vrsbench,
+    normalise_answer,
+    parse_choice,
+    parse_yes_no,
+    whole_number,
+)
 
 CANDIDATES = ["forest", "road", "water", "broad-leaved forest"]
 
@@ -75,3 +85,49 @@ def test_yes_no_is_the_first_word(text, said):
 )
 def test_short_answers(answer, truth, right):
     assert match_answer(answer, truth) is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "right"),
+    [
+        ("It is near the river bank.", "river", True),
+        ("riverside", "river", False),
+        ("10 ships", "10", True),
+        ("10 ships", "1", False),
+        ("Two ships", "2", True),
+        ("not sure", "no", None),
+        ("No, there is none", "no", True),
+        ("", "river", None),
+    ],
+)
+def test_answers_of_several_words(answer, truth, right):
+    assert contains_answer(answer, truth) is right
+
+
+def test_published_rules_are_as_lax_and_as_strict_as_published():
+    assert match_as_published(" Y es. ", "yes")
+    assert not match_as_published("yes, there is", "yes")
+    assert match_as_vrsbench("not sure", "no")
+    assert match_as_vrsbench("10", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "bucket"),
+    [
+        ("0", "0"),
+        ("zero", "0"),
+        ("10", "between 0 and 10"),
+        ("11", "between 10 and 100"),
+        ("1,000", "between 100 and 1000"),
+        ("1001", "more than 1000"),
+        ("Between 10 and 100", "between 10 and 100"),
+        ("many", None),
+        ("-3", None),
+    ],
+)
+def test_buckets_of_counts(text, bucket):
+    assert count_bucket(text) == bucket
+
+
+def test_whole_numbers():
+    assert [whole_number(text) for text in ("3", "Three.", "3.5", "three cars", "")] == [3, 3, None, None, None]
