@@ -97,6 +97,7 @@ def test_tokens_are_those_of_the_java_tokenizer(golden):
     assert different == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("java")
 def test_meteor_of_ucm(shared_dir):
     lines = (shared_dir / "golden_predictions" / "rs_image_caption_UCM_captions.jsonl").read_text(encoding="utf-8").splitlines()
