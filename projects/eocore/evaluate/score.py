@@ -65,7 +65,7 @@ class TaskScores(TypedDict):
     details: dict[str, Any]
     chance: NotRequired[float]
     confusion: NotRequired[dict[str, Any]]
-    judge: NotRequired[dict[str, Any]]
+    judge: NotRequired[dict[str, Any]]  # of `eocore.evaluate.verdicts`
 
 
 class Subset(TypedDict):
@@ -132,7 +132,7 @@ def score_predictions(samples: Sequence[Prediction], *, metrics: Mapping[str, Ma
     judged, unscored = judge_samples(samples, metrics=metrics)
     settings: dict[str, dict[str, TaskScores]] = {}
     for setting in SETTINGS:
-        tasks = {task: _score_task(*judged[setting, task], seed=seed) for task in TASKS if (setting, task) in judged}
+        tasks = {task: score_task(*judged[setting, task], seed=seed) for task in TASKS if (setting, task) in judged}
         if tasks:
             settings[setting] = tasks
     return Scores(settings=settings, differences=_differences(judged, seed=seed), unscored=unscored)
@@ -164,7 +164,8 @@ def judge_samples(
     return judged, dict(unscored)
 
 
-def _score_task(judged: Judged, headline: str, *, seed: int) -> TaskScores:
+def score_task(judged: Judged, headline: str, *, seed: int) -> TaskScores:
+    """All scores of the samples of one task under one setting."""
     everyone = np.arange(len(judged.samples))
     types, clouds = _rows_by(judged, "type"), _by_cloud(judged)
     result = TaskScores(
@@ -180,7 +181,7 @@ def _score_task(judged: Judged, headline: str, *, seed: int) -> TaskScores:
         details={name: value for name, value in judged.details.items() if name not in ("chance", "confusion")},
     )
     result["by_group"] = {field: groups for field, groups in result["by_group"].items() if groups}
-    if types:
+    if types and all(np.isfinite(judged.measures[headline].of(rows)) for rows in types.values()):
         result["macro"] = _macro(judged, types, headline, seed=seed)
     if "chance" in judged.details:
         result["chance"] = judged.details["chance"]

@@ -127,10 +127,29 @@ def figure_tables(scores: Scores) -> list[TextTable]:
             rows.append((task, setting, name, item["headline"], *_digits(macro), "", "", ""))
         compat += [(task, setting, "all", name, *_digits(value)) for name, value in item["reference_compat"].items()]
     header = ("task", "input", "samples", "figure", "value", "95 % interval")
-    tables = [TextTable("Scores", (*header, "n", "missing", "unparsed"), tuple(rows), num_labels=4)]
+    tables = [TextTable("Scores", (*header, "n", "missing", "unparsed"), tuple(rows), num_labels=4), *_judge_tables(scores)]
     if compat:
         title = "As published evaluations compute it; not to be compared with the figures above"
         tables.append(TextTable(title, header, tuple(compat), num_labels=4))
+    return tables
+
+
+def _judge_tables(scores: Scores) -> list[TextTable]:
+    """One for each task a language model judged."""
+    tables = []
+    for task, setting, item in _cells(scores):
+        judge = item.get("judge")
+        if judge is None:
+            continue
+        rows = []
+        if "scores" in judge:
+            groups = {"all": judge["scores"]["overall"], **judge["scores"]["by_type"]}
+            rows = [(name, metric, *_digits(value)) for name, group in groups.items() for metric, value in group["metrics"].items()]
+            rows += (
+                [("mean of types", judge["scores"]["headline"], *_digits(judge["scores"]["macro"]))] if "macro" in judge["scores"] else []
+            )
+        title = f"{task}, {setting}: judged by {judge['model']} on {judge['date']}, {judge['n_failed']} of {judge['n']} failed"
+        tables.append(TextTable(title, ("samples", "figure", "value", "95 % interval"), tuple(rows)))
     return tables
 
 

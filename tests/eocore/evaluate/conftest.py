@@ -1,6 +1,12 @@
 """Invented samples and predictions: 40 scenes, half of them cloudy, on which fused input is best."""
 
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -66,3 +72,69 @@ def predicted(expected: list[Prediction]) -> list[Prediction]:
         else:
             done.append(replace(sample, prediction=sample.ground_truth if right else "no" if sample.ground_truth == "yes" else "yes"))
     return done
+
+
+Reply = str | int | float | bytes
+"""What to do with a request: a text is the reply, a whole number an HTTP status, a real number seconds of silence before "5", bytes the
+raw body."""
+
+
+class JudgeServer(ThreadingHTTPServer):
+    """A real HTTP server that speaks as much of the OpenAI interface as a judge needs, and misbehaves as it is told.
+
+    Gives the replies in turn, the last one for ever; keeps what it was asked.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, replies: Sequence[Reply]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.replies, self.asked, self.lock = list(replies), [], threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def take(self) -> Reply:
+        with self.lock:
+            return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: JudgeServer
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append({"path": self.path, "body": body, "authorization": self.headers["Authorization"]})
+        reply = self.server.take()
+        if isinstance(reply, int):
+            self.send_error(reply)
+            return
+        if isinstance(reply, float):
+            time.sleep(reply)
+            reply = "5"
+        content = reply if isinstance(reply, bytes) else json.dumps({"choices": [{"message": {"content": reply}}]}).encode()
+        try:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+        except OSError:
+            pass  # the client has gone: it waited long enough
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def judge_server():
+    """judge_server(*replies): a context in which the server runs."""
+    return _serve
+
+
+@contextmanager
+def _serve(*replies: Reply) -> Iterator[JudgeServer]:
+    with JudgeServer(replies) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield server
+        server.shutdown()

@@ -56,7 +56,7 @@ def _is_number(value: Any) -> bool:
 
 def corners(box: Sequence[float]) -> list[float]:
     """x, y of the four corners of a box of 4, 5 or 8 numbers."""
-    return list(box) if len(box) == 8 else Box(*box).corners().flatten().tolist()
+    return list(box) if len(box) == 8 else Box.of(box).corners().flatten().tolist()
 
 
 def box_text(box: Sequence[float]) -> str:
