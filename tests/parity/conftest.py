@@ -1,13 +1,18 @@
-"""A tiny InternVL as transformers itself builds and saves it; the models that other weights are put beside."""
+"""Foreign checkpoints to import, as transformers itself saves them, and the public command that imports them."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import InternVLConfig, InternVLForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import InternVLConfig, InternVLForConditionalGeneration, PreTrainedTokenizerFast, Sam2VideoConfig, Sam2VideoModel
 
+from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.prompting import IMAGE_END, IMAGE_START, IMAGE_TOKEN
 
 WORDS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", IMAGE_START, IMAGE_END, IMAGE_TOKEN)
@@ -31,6 +36,22 @@ def random_weights(model: torch.nn.Module, seed: int) -> None:
         for name, parameter in model.named_parameters():
             scales = parameter.ndim == 1 and ("norm" in name or "lambda" in name) and not name.endswith("bias")
             parameter.copy_(torch.randn(parameter.shape, generator=draws) * 0.2 + float(scales))
+
+
+@pytest.fixture(scope="session")
+def import_model(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., EarthMindForConditionalGeneration]:
+    """The model that tools/import_weights.py makes of what its arguments name."""
+
+    def run(*arguments: str | Path) -> EarthMindForConditionalGeneration:
+        out = tmp_path_factory.mktemp("imported") / "model"
+        command = [sys.executable, str(repo_root / "tools" / "import_weights.py"), *map(str, arguments), "--out", str(out)]
+        environment = {**os.environ, "PYTHONPATH": str(repo_root / "projects")}
+        subprocess.run(command, check=True, cwd=repo_root, env=environment, timeout=300)
+        model, report = EarthMindForConditionalGeneration.from_pretrained(out, local_files_only=True, output_loading_info=True)
+        assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+        return model.eval().requires_grad_(False)
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -67,4 +88,35 @@ def internvl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random_weights(model, seed=5)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sam2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small video model of SAM 2, of the sizes that facebook/sam2.1-hiera-* do not have."""
+    folder = tmp_path_factory.mktemp("sam2") / "sam2-tiny-hf"
+    backbone: dict[str, Any] = {
+        "model_type": "sam2_hiera_det_model",
+        "hidden_size": 8,
+        "image_size": [64, 64],
+        "blocks_per_stage": [1, 1, 2, 1],
+        "embed_dim_per_stage": [8, 16, 32, 64],
+        "num_attention_heads_per_stage": [1, 1, 2, 2],
+        "window_size_per_stage": [8, 4, 4, 2],
+        "global_attention_blocks": [3],
+    }
+    vision: dict[str, Any] = {
+        "backbone_config": backbone,
+        "backbone_channel_list": [64, 32, 16, 8],
+        "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+        "fpn_hidden_size": 16,
+    }
+    decoder = {"hidden_size": 16, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16}
+    memory = {"memory_attention_hidden_size": 16, "memory_encoder_hidden_size": 16, "memory_encoder_output_channels": 8}
+    config = Sam2VideoConfig(
+        vision_config=vision, prompt_encoder_config={"hidden_size": 16, "image_size": 64}, mask_decoder_config=decoder, **memory
+    )
+    model = Sam2VideoModel(config)
+    random_weights(model, seed=6)
+    model.save_pretrained(folder)
     return folder

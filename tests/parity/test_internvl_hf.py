@@ -1,18 +1,13 @@
 """The model computes what transformers' own InternVL computes with the same weights, imported from the folder it saved."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from transformers import InternVLForConditionalGeneration
-
-from earthmind.key_maps.internvl_hf import INTERNVL_HF, internvl_hf_config
-from earthmind.model.configuration_earthmind import EarthMindConfig
-from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
-from eocore.models.weight_files import open_weights
+from transformers import InternVLForConditionalGeneration, Sam2VideoModel
 
 TOLERANCE = 1e-5
 """Absolute, on logits of order 1."""
@@ -24,13 +19,8 @@ def theirs(internvl_folder: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def ours(internvl_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    weights = open_weights(internvl_folder)
-    fields = internvl_hf_config(json.loads((internvl_folder / "config.json").read_text()), weights.headers)
-    model = EarthMindForConditionalGeneration(EarthMindConfig(**fields, image_token_id=None)).eval()
-    mapped = INTERNVL_HF.apply(weights)
-    model.load_state_dict({name: tensor.read() for name, tensor in mapped.tensors.items()}, strict=False)
-    return model.requires_grad_(False)
+def ours(internvl_folder: Path, sam2_folder: Path, import_model: Callable[..., Any]) -> Any:
+    return import_model(internvl_folder, "--sam2", sam2_folder)
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +58,10 @@ def test_text_logits(theirs: Any, ours: Any, text: Tensor, tiles: Tensor, num_im
     found = ours(input_ids=words, placeholder_index=places, **shown).logits
     assert expected.std() > 0.1
     torch.testing.assert_close(found[..., : expected.shape[-1]], expected, atol=TOLERANCE, rtol=0)
+
+
+def test_sam2_of_the_folder_draws_the_masks(ours: Any, sam2_folder: Path) -> None:
+    folder = Sam2VideoModel.from_pretrained(sam2_folder).state_dict()
+    state = ours.seg_head.sam.state_dict()
+    assert state.keys() <= folder.keys()
+    assert all(torch.equal(weight, folder[name]) for name, weight in state.items())

@@ -5,9 +5,7 @@ the published EarthMind code, torch 2.3.1, transformers 4.42.3, float32, eager.
 """
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,20 +44,9 @@ def golden(folder: Path) -> Golden:
 
 
 @pytest.fixture(scope="module")
-def imported(folder: Path, repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(folder: Path, import_model: Callable[..., Model]) -> Model:
     """The reference model in our layout, made by the public command."""
-    out = tmp_path_factory.mktemp("imported") / "model"
-    command = [sys.executable, str(repo_root / "tools" / "import_weights.py"), str(folder), "--out", str(out)]
-    environment = {**os.environ, "PYTHONPATH": str(repo_root / "projects")}
-    subprocess.run(command, check=True, cwd=repo_root, env=environment, timeout=300)
-    return out
-
-
-@pytest.fixture(scope="module")
-def model(imported: Path) -> Model:
-    built, report = EarthMindForConditionalGeneration.from_pretrained(imported, local_files_only=True, output_loading_info=True)
-    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    return built.eval().requires_grad_(False)
+    return import_model(folder)
 
 
 def assert_close(found: Tensor, expected: Tensor) -> None:

@@ -3,7 +3,7 @@
 The package's model code needs no torchvision; only its image predictor does, so its steps on one image are taken singly here.
 """
 
-import json
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,10 @@ import torch
 from torch import Tensor, nn
 from transformers import Sam2Config, Sam2Model
 
-from earthmind.key_maps.internvl_hf import internvl_hf_config
 from earthmind.key_maps.sam2 import meta_map
 from earthmind.key_maps.sam2_sizes import sam2_config, sam2_version
-from earthmind.model.configuration_earthmind import EarthMindConfig
-from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.models.keymap import our_headers
-from eocore.models.weight_files import Header, LazyTensor, open_weights
+from eocore.models.weight_files import Header, LazyTensor
 
 if any(find_spec(name) is None for name in ("sam2", "hydra", "iopath")):
     pytest.skip("needs Meta's sam2: bash tools/setup_env.sh --extras train,eval,sam2,dev (CONTRIBUTING.md)", allow_module_level=True)
@@ -74,17 +71,11 @@ def theirs() -> Any:
 
 
 @pytest.fixture(scope="module")
-def ours(theirs: Any, internvl_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The same weights by way of an official file."""
+def ours(theirs: Any, internvl_folder: Path, import_model: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The same weights by way of an official file, beside a tiny InternVL."""
     file = tmp_path_factory.mktemp("release") / "sam2.1_hiera_tiny.pt"
     torch.save({"model": theirs.state_dict()}, file)
-    weights = open_weights(file)
-    internvl = internvl_hf_config(json.loads((internvl_folder / "config.json").read_text()), open_weights(internvl_folder).headers)
-    fields = internvl | {"sam_config": sam2_config(weights.headers)}
-    model = EarthMindForConditionalGeneration(EarthMindConfig(**fields)).eval()
-    mapped = meta_map(weights.headers).apply(weights)
-    model.load_state_dict({name: tensor.read() for name, tensor in mapped.tensors.items()}, strict=False)
-    return model.requires_grad_(False)
+    return import_model(internvl_folder, "--sam2", file)
 
 
 @pytest.fixture(scope="module")
