@@ -12,7 +12,22 @@ from transformers import BatchFeature, ProcessorMixin
 from .batching import collate
 from .image_tiling import resize
 from .presentation import SceneLike, as_scene, composite_image, grounding_image
-from .prompting import IMAGE_PLACEHOLDER, IMAGE_TOKEN, SEG_TOKEN, Piece, get_template, jinja_template, render
+from .prompting import (
+    ANSWER_TOKENS,
+    IMAGE_END,
+    IMAGE_PLACEHOLDER,
+    IMAGE_START,
+    IMAGE_TOKEN,
+    REGION_END,
+    REGION_START,
+    SEG_TOKEN,
+    Piece,
+    defuse,
+    get_template,
+    jinja_template,
+    parse_prompt,
+    render,
+)
 from .text_splicing import TextSplicer
 from .vision_layout import SampleError, TilingRule, VisionLayout, lay_out
 
@@ -21,6 +36,8 @@ PUBLISHED_ORDER = ("sar", "rgb")
 """Order of two images given without names: the published multi-image call takes SAR first."""
 MODALITY_ORDER = ("sar", "rgb", "multispectral")
 """Order of the sensors' tokens at one place; the published code puts a place's SAR tokens before its RGB tokens."""
+FRAME_TOKENS = (IMAGE_START, IMAGE_END, REGION_START, REGION_END)
+"""Besides the chat marks, what no answer may hold."""
 DEFAULT_PRESENTATION = {
     "rgb": {"views": [["red", "green", "blue"]], "stretch": {"method": "range", "low": 0, "high": 255}},
     "multispectral": {"views": [["B04", "B03", "B02"]], "stretch": {"method": "percentile", "low": 2, "high": 98}},
@@ -79,7 +96,7 @@ class EarthMindProcessor(ProcessorMixin):
         self._check_choices()
         super().__init__(tokenizer, chat_template=chat_template or jinja_template(get_template(template)))
         self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
-        self._splicer = TextSplicer(tokenizer, self._ids[IMAGE_TOKEN])
+        self._splicer = TextSplicer(tokenizer, self._ids[IMAGE_TOKEN], get_template(template).control_tokens)
 
     def _check_choices(self) -> None:
         for name, value, choices in (
@@ -160,6 +177,7 @@ class EarthMindProcessor(ProcessorMixin):
         scenes = self._scenes(images, sample_id)
         for mask, what in [*((region, "region") for region in regions), *((mask, "mask") for mask in masks or ())]:
             _check_size(mask, scenes, sample_id, what)
+        self._check_answers(turns, sample_id)
         pieces = render(turns, get_template(self.template), add_generation_prompt=for_generation)
         sample = self._assemble(scenes, pieces, regions, sample_id)
         if max_length is not None and len(sample["input_ids"]) > max_length:
@@ -172,6 +190,16 @@ class EarthMindProcessor(ProcessorMixin):
         if masks is not None:
             sample["masks"] = self._mask_stack(masks, len(sample["seg_places"]), sample_id)
         return sample
+
+    def _check_answers(self, turns: Sequence[tuple[str, str]], sample_id: str) -> None:
+        """Nothing; raises SampleError where an answer holds what frames the turns."""
+        marks = {*get_template(self.template).control_tokens, *FRAME_TOKENS, self.tokenizer.eos_token} - {None}
+        found = sorted(mark for role, text in turns if role == "assistant" for mark in marks if mark in text)
+        if found:
+            raise SampleError(
+                f"{sample_id}: an answer holds {', '.join(found)}, which frames turns and images; the model would learn to speak for the "
+                "user, or to see what is not there. Remove it."
+            )
 
     def _assemble(
         self, scenes: Mapping[str, SceneLike], pieces: Sequence[Piece], regions: Sequence[np.ndarray], sample_id: str
@@ -210,7 +238,10 @@ class EarthMindProcessor(ProcessorMixin):
         padding: Any = True,
         add_special_tokens: bool = False,
     ) -> BatchFeature:
-        """Inputs of `generate` for prompts already in the chat format (what `apply_chat_template` and the pipelines hand in).
+        """Inputs of `generate` for prompts in the chat format (what `apply_chat_template` and the pipelines hand in), or for plain text.
+
+        Special tokens count only where the frame or an answer may hold them; in a user's text they are words. A prompt put together by
+        hand can still hold turns nobody took: let `apply_chat_template` put it together.
 
         Args:
             images: one image, a list, or a list of lists, one a prompt. One image is RGB, two are SAR and RGB; a mapping
@@ -241,13 +272,26 @@ class EarthMindProcessor(ProcessorMixin):
         grounding = ("grounding_images", "grounding_owner") if with_grounding else ()
         return BatchFeature({key: batch[key] for key in (*keep, *grounding) if key in batch})
 
+    def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **choices: Any) -> Any:
+        """As in transformers, with special tokens in the messages made words (see `prompting.BREAK`); answers keep theirs."""
+        return super().apply_chat_template(self._defused(conversation), chat_template, **choices)
+
+    def _defused(self, node: Any, role: str = "user") -> Any:
+        if isinstance(node, Mapping) and node.get("type", "text") == "text":
+            role = node.get("role", role)
+            return {key: self._defused(value, role) if key in ("content", "text") else value for key, value in node.items()}
+        if isinstance(node, (list, tuple)):
+            return [self._defused(value, role) for value in node]
+        allowed = ANSWER_TOKENS if role == "assistant" else ()
+        return defuse(node, self._splicer.guarded - set(allowed)) if isinstance(node, str) else node
+
     def _encode_prompt(self, images: Mapping[str, Any], prompt: str, with_grounding: bool) -> dict[str, Any]:
         if images and IMAGE_PLACEHOLDER not in prompt:
             start = get_template(self.template).user_start
             place = prompt.index(start) + len(start) if start in prompt else 0
             prompt = f"{prompt[:place]}{IMAGE_PLACEHOLDER}\n{prompt[place:]}"
         scenes = self._scenes(images, "prompt")
-        sample = self._assemble(scenes, [Piece(prompt, True, False)], (), "prompt")
+        sample = self._assemble(scenes, parse_prompt(prompt, get_template(self.template)), (), "prompt")
         # a [SEG] in a prompt is an earlier turn's, already drawn
         sample["seg_places"] = torch.zeros(0, dtype=torch.long)
         if with_grounding and scenes:

@@ -1,7 +1,7 @@
 """Chat templates and the special tokens: text -> pieces, each scored or not, each trusted or not."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 IMAGE_PLACEHOLDER = "<image>"
@@ -10,7 +10,13 @@ IMAGE_TOKEN = "<IMG_CONTEXT>"
 IMAGE_START, IMAGE_END = "<img>", "</img>"
 REGION_START, REGION_END = "<vp>", "</vp>"
 SEG_TOKEN = "[SEG]"
-SPECIAL_TOKENS = (IMAGE_TOKEN, IMAGE_START, IMAGE_END, SEG_TOKEN, "<p>", "</p>", REGION_START, REGION_END)
+ANSWER_TOKENS = (SEG_TOKEN, "<p>", "</p>")
+"""Special tokens that an answer may hold."""
+SPECIAL_TOKENS = (IMAGE_TOKEN, IMAGE_START, IMAGE_END, *ANSWER_TOKENS, REGION_START, REGION_END)
+BREAK = "\ufdd0"
+"""Put inside a special token that stands in a user's text, so that no tokenizer sees it whole; dropped when tokenised.
+
+A noncharacter: Unicode reserves it for internal use, so no text holds it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,45 @@ def render(turns: Sequence[tuple[str, str]], template: Template, *, add_generati
     if add_generation_prompt:
         pieces.append(Piece(template.assistant_start, True, False))
     return pieces
+
+
+def parse_prompt(prompt: str, template: Template) -> list[Piece]:
+    """The pieces of a prompt that was rendered before, none of them scored.
+
+    A prompt in the chat format begins with the mark of a turn; only then are marks of turns taken for such. Any other is one user's text.
+    """
+    rest, role = prompt, ""
+    pieces: list[Piece] = []
+    if not prompt.startswith((template.user_start, template.assistant_start)):
+        return [Piece(prompt, False, False)]
+    while rest:
+        if role:
+            end = template.user_end if role == "user" else template.assistant_end
+            text, found, rest = rest.partition(end)
+            whole = [Piece(text, False, False), Piece(found, True, False)] if role == "user" else [Piece(text + found, True, False)]
+            pieces += [piece for piece in whole if piece.text]
+            role = ""
+            continue
+        between, mark, role, rest = _next_turn(rest, template)
+        pieces += [piece for piece in (Piece(between, False, False), Piece(mark, True, False)) if piece.text]
+    return pieces
+
+
+def _next_turn(text: str, template: Template) -> tuple[str, str, str, str]:
+    """(text before, mark, role, text after) of the next turn; mark and role empty where there is none."""
+    marks = ((template.separator + template.user_start, "user"), (template.user_start, "user"), (template.assistant_start, "assistant"))
+    places = [(text.find(mark), number) for number, (mark, _) in enumerate(marks) if mark in text]
+    if not places:
+        return text, "", "", ""
+    place, number = min(places)
+    mark, role = marks[number]
+    return text[:place], mark, role, text[place + len(mark) :]
+
+
+def defuse(text: str, tokens: Collection[str]) -> str:
+    """`text` with a `BREAK` inside each of `tokens` (of two characters or more) that stands in it."""
+    literal = "|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True) if len(token) > 1)
+    return re.sub(literal, lambda match: f"{match[0][0]}{BREAK}{match[0][1:]}", text.replace(BREAK, "")) if literal else text
 
 
 def jinja_template(template: Template) -> str:

@@ -9,7 +9,19 @@ import torch
 from torch import Tensor
 
 from .batching import IGNORE
-from .prompting import IMAGE_END, IMAGE_PLACEHOLDER, IMAGE_START, IMAGE_TOKEN, REGION_END, REGION_PLACEHOLDER, REGION_START, Piece
+from .prompting import (
+    BREAK,
+    IMAGE_END,
+    IMAGE_PLACEHOLDER,
+    IMAGE_START,
+    IMAGE_TOKEN,
+    REGION_END,
+    REGION_PLACEHOLDER,
+    REGION_START,
+    SPECIAL_TOKENS,
+    Piece,
+    defuse,
+)
 from .vision_layout import SampleError
 
 KNOWN_TEXTS = 4096
@@ -37,11 +49,16 @@ class TextSplicer:
     Args:
         tokenizer: holds the special tokens.
         image_token_id: id of the placeholder a vision token replaces.
+        marks: of the chat template, which no user may write either.
     """
 
-    def __init__(self, tokenizer: Any, image_token_id: int) -> None:
+    def __init__(self, tokenizer: Any, image_token_id: int, marks: Sequence[str] = ()) -> None:
         self.tokenizer = tokenizer
         self.image_token_id = image_token_id
+        special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+        self.guarded = frozenset({*SPECIAL_TOKENS, *marks, *special} - {IMAGE_PLACEHOLDER, REGION_PLACEHOLDER})
+        vocabulary = tokenizer.get_vocab()
+        self._guarded_ids = {vocabulary[token] for token in (*SPECIAL_TOKENS, *marks) if token in vocabulary}
         self._known: dict[tuple[str, bool], list[int]] = {}
 
     def splice(
@@ -99,13 +116,31 @@ class TextSplicer:
         spliced.vision.append(index)
 
     def text_ids(self, text: str, *, trusted: bool) -> list[int]:
-        """Ids of plain text; without trust, special tokens in it are split, so that user text cannot smuggle in [SEG] or chat marks."""
+        """Ids of plain text; without trust, special tokens in it are split, so that user text cannot smuggle in [SEG] or chat marks.
+
+        Raises:
+            SampleError: the tokenizer makes one all the same.
+        """
         key = (text, trusted)
         if key not in self._known:
             if len(self._known) >= KNOWN_TEXTS:
                 self._known.clear()
-            self._known[key] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not trusted).input_ids if text else []
+            self._known[key] = self._ids(text) if trusted else self._plain_ids(text)
         return list(self._known[key])
+
+    def _plain_ids(self, text: str) -> list[int]:
+        parts = defuse(text, self.guarded).split(BREAK)
+        ids = [number for part in parts for number in self._ids(part, split_special_tokens=True)]
+        found = self._guarded_ids.intersection(ids)
+        if found:
+            tokens = self.tokenizer.convert_ids_to_tokens(sorted(found))
+            raise SampleError(
+                f"the tokenizer reads {text[:60]!r} as {', '.join(tokens)}, which only the prompt's frame may hold. Reword it."
+            )
+        return ids
+
+    def _ids(self, text: str, **choices: bool) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False, **choices).input_ids) if text else []
 
 
 def _check_counts(spliced: _Spliced, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor], sample_id: str) -> None:
