@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from earthmind.imported import write_import
+from earthmind.key_maps.training_pth import LoraScale
 from earthmind.weights import Plan, Request, plan_import
 from eocore.errors import EOError
 from eocore.export.hf import MAX_SHARD_SIZE
@@ -26,6 +27,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--sam2", type=Path, metavar="FILE", help="SAM 2: Meta's .pt file, or a folder of transformers")
     parser.add_argument("--language", type=Path, metavar="DIR", help="causal language model to put in place of the one in SRC")
     parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="tokenizer (default: the one beside the language model)")
+    parser.add_argument(
+        "--lora-alpha", type=float, metavar="A", help="scale of the LoRA update in a training's .pth (published recipe: 256)"
+    )
+    parser.add_argument("--lora-rank", type=int, metavar="R", help="its rank, to be checked (published recipe: 128)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--dry-run", action="store_true", help="show from the headers of the files what would be written, and write nothing"
@@ -48,7 +53,13 @@ def describe(plan: Plan) -> str:
 def main() -> int:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
-    request = Request(sources=arguments.sources, sam2=arguments.sam2, language=arguments.language, tokenizer=arguments.tokenizer)
+    request = Request(
+        sources=arguments.sources,
+        sam2=arguments.sam2,
+        language=arguments.language,
+        tokenizer=arguments.tokenizer,
+        lora=LoraScale(alpha=arguments.lora_alpha, rank=arguments.lora_rank),
+    )
     try:
         plan = plan_import(request)
         print(describe(plan))

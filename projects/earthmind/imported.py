@@ -8,6 +8,7 @@ from transformers import GenerationConfig
 
 from earthmind import probe
 from earthmind.export import AUTO_MAP, USAGE
+from earthmind.key_maps.language import TIED_HEAD
 from earthmind.model import modeling_earthmind
 from earthmind.weights import Plan
 from eocore.export.hf import MAX_SHARD_SIZE, Shipment, write_checkpoint
@@ -70,7 +71,8 @@ class _Streamed:
         write_weights(folder, plan.tensors, max_shard_size=max_shard_size)
         if plan.not_used:
             write_file(folder / NOT_USED, plan.not_used)
-        origin = {"layout": plan.sources[0].layout.name, "config": plan.sources[0].config}
+        tied_head = any(part == TIED_HEAD for _, part in plan.composition.unused)
+        origin = {"layout": plan.sources[0].layout.name, "tied_head": tied_head, "config": plan.sources[0].config}
         (folder / ORIGIN).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
 
 

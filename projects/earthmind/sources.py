@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earthmind.key_maps import internvl, internvl_hf, language, published, sam2, sam2_hf, sam2_sizes
+from earthmind.key_maps import internvl, internvl_hf, language, published, sam2, sam2_hf, sam2_sizes, training_pth
 from eocore.errors import CheckpointError
-from eocore.models.keymap import KeyMap
-from eocore.models.weight_files import Headers, Weights, open_weights
+from eocore.models.keymap import KeyMap, Mapped
+from eocore.models.weight_files import Headers, LazyTensor, Weights, open_weights
 
 CONFIG = "config.json"
 MAX_NAMED = 8
@@ -58,9 +58,16 @@ class Source:
         """Where files beside the weights lie."""
         return self.path if self.path.is_dir() else self.path.parent
 
-    def key_map(self) -> KeyMap:
-        """Its rules."""
-        return self.layout.key_map(self.config, self.weights.headers)
+    def map(self, base: Mapping[str, LazyTensor], lora: training_pth.LoraScale) -> Mapped:
+        """Its tensors under our names.
+
+        Args:
+            base: what the sources before it give, under our names; a training's LoRA update is added to it.
+            lora: how that update is scaled.
+        """
+        if self.layout is TRAINING:
+            return training_pth.map_training(self.weights, base, lora)
+        return self.layout.key_map(self.config, self.weights.headers).apply(self.weights)
 
     def fields(self) -> dict[str, Any]:
         """Fields of `EarthMindConfig` that it decides."""
@@ -77,6 +84,11 @@ def _sam_hf_fields(config: Config, headers: Headers) -> dict[str, Any]:
 
 def _text_fields(config: Config, headers: Headers) -> dict[str, Any]:
     return {"text_config": language.language_fields(config)}
+
+
+def _training_fields(config: Config, headers: Headers) -> dict[str, Any]:
+    queries = headers.get("mllm.local_query")
+    return {} if queries is None else {"fusion": "mutual_attention", "num_fusion_queries": queries.shape[0]}
 
 
 EARTHMIND = Layout(
@@ -124,7 +136,15 @@ LANGUAGE = Layout(
     _text_fields,
     absent=("vision", "model.vision", "multi_modal_projector.", "model.multi_modal_projector."),
 )
-LAYOUTS = (EARTHMIND, INTERNVL, INTERNVL_HF, SAM2, SAM2_HF, LANGUAGE)
+TRAINING = Layout(
+    "training",
+    ".pth of the published training code",
+    (("mllm.",),),
+    lambda config, headers: training_pth.PUBLISHED_NAMES,
+    _training_fields,
+    needs_config=False,
+)
+LAYOUTS = (EARTHMIND, INTERNVL, INTERNVL_HF, SAM2, SAM2_HF, LANGUAGE, TRAINING)
 SAM_LAYOUTS = (SAM2, SAM2_HF)
 OURS = (("vision_tower.",), ("seg_head.",), ("language_model.",))
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from earthmind.model.prompting import IMAGE_TOKEN, SEG_TOKEN
 from earthmind.tokenizer import add_special_tokens
 from eocore.errors import CheckpointError
-from eocore.models.weight_files import Header, LazyTensor
+from eocore.models.weight_files import LazyTensor
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model")
 EMBEDDING, HEAD = "language_model.model.embed_tokens.weight", "language_model.lm_head.weight"
@@ -21,6 +21,10 @@ SPREAD = 1e-9**0.5
 """Of new rows around the mean of the others, in their standard deviations; transformers' `resize_token_embeddings` draws them like this."""
 CHUNK_ROWS = 8192
 """Rows that are summed at a time."""
+
+
+SpecialTokens = Literal["new", "in tokenizer", "after tokenizer"]
+"""Rows of the special tokens: not learnt yet; learnt, and the tokenizer knows them; learnt in the order in which they are added to it."""
 
 
 @dataclass(frozen=True)
@@ -59,52 +63,52 @@ def read_tokenizer(folders: Sequence[Path]) -> PreTrainedTokenizerBase | None:
 
 
 def read_vocabulary(
-    tokenizer: PreTrainedTokenizerBase | None, fields: Mapping[str, Any], embedding: Header | None, *, trained: bool
+    tokenizer: PreTrainedTokenizerBase | None, fields: Mapping[str, Any], rows: int | None, special: SpecialTokens
 ) -> Vocabulary:
     """The vocabulary of a model about to be put together; the special tokens are added to the tokenizer, once.
 
     Args:
         tokenizer: as its folder holds it.
         fields: of `EarthMindConfig`, as the sources decide them.
-        embedding: header of the token embedding, None where no source has one.
-        trained: the weights were trained with the special tokens, so that none of them may be new.
+        rows: of the token embedding; None where no source has one.
+        special: what is known of the special tokens' rows.
 
     Raises:
         CheckpointError: embedding, config and tokenizer disagree on the number of tokens or on an id.
     """
-    stated = fields["text_config"].get("vocab_size")
-    rows = embedding.shape[0] if embedding is not None else stated
-    if stated is not None and rows != stated:
-        raise CheckpointError(
-            f"vocabulary: the token embedding has {rows} rows, config.json says {stated}: tokens would be read as other words. The files "
-            "are of different releases; fetch them again together."
-        )
+    size = int(fields["text_config"].get("vocab_size", 0) if rows is None else rows)
     if tokenizer is None:
-        return Vocabulary(None, rows, (), {name: fields.get(name) for name in ID_FIELDS})
+        return Vocabulary(None, size, (), {name: fields.get(name) for name in ID_FIELDS})
     before = len(tokenizer)
-    if before > rows:
+    if before > size:
         raise CheckpointError(
-            f"vocabulary: the tokenizer has {before} tokens, the model {rows} rows: the last {before - rows} tokens have no row, so it is "
-            "not this model's tokenizer. Name the right one with --tokenizer."
+            f"vocabulary mismatch: the tokenizer has {before} tokens, the model {size} rows: the last {before - size} tokens have no row, "
+            "so it is not this model's tokenizer. Name the right one with --tokenizer."
         )
     missing = [token for token in ID_FIELDS.values() if token not in tokenizer.get_vocab()]
-    if trained and missing:
+    if special == "in tokenizer" and missing:
         raise CheckpointError(
-            f"vocabulary: the model was trained with {', '.join(missing)}, which the tokenizer does not know; added now, the rows it "
-            "learnt would not be theirs. Name the tokenizer of the model with --tokenizer."
+            f"vocabulary mismatch: the model was trained with {', '.join(missing)}, which the tokenizer does not know; added now, the rows "
+            "it learnt would not be theirs. Name the tokenizer of the model with --tokenizer."
         )
     add_special_tokens(tokenizer)
+    if special == "after tokenizer" and len(tokenizer) != size:
+        raise CheckpointError(
+            f"vocabulary mismatch: the training has {size} rows, the tokenizer with the special tokens {len(tokenizer)}: they would not "
+            "get the rows that were trained for them. Name the tokenizer that the training began with as --tokenizer."
+        )
     ids = {name: int(tokenizer.convert_tokens_to_ids(token)) for name, token in ID_FIELDS.items()}
     _require_same(ids, fields)
-    return Vocabulary(tokenizer, max(rows, len(tokenizer)), tuple(range(before, len(tokenizer))), ids)
+    new = () if special == "after tokenizer" else tuple(range(before, len(tokenizer)))
+    return Vocabulary(tokenizer, max(size, len(tokenizer)), new, ids)
 
 
 def _require_same(ids: Mapping[str, int], fields: Mapping[str, Any]) -> None:
     for name, number in ids.items():
         if fields.get(name) not in (None, number):
             raise CheckpointError(
-                f"vocabulary: {ID_FIELDS[name]} is {number} for the tokenizer, but the model learnt it as {fields[name]} (config.json): "
-                "every such token would be read as another word. Name the tokenizer of the model with --tokenizer."
+                f"vocabulary mismatch: {ID_FIELDS[name]} is {number} for the tokenizer, but the model learnt it as {fields[name]} "
+                "(config.json): every such token would be read as another word. Name the tokenizer of the model with --tokenizer."
             )
 
 

@@ -11,18 +11,21 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from earthmind.build import build_processor
+from earthmind.key_maps.language import TIED_HEAD
 from earthmind.key_maps.published import published_name
+from earthmind.key_maps.training_pth import LoraScale
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.prompting import TEMPLATES
-from earthmind.sources import EARTHMIND, LANGUAGE, SAM_LAYOUTS, Layout, Source, open_source
-from earthmind.vocabulary import EMBEDDING, Vocabulary, read_tokenizer, read_vocabulary, with_new_rows
+from earthmind.sources import EARTHMIND, LANGUAGE, SAM_LAYOUTS, TRAINING, Layout, Source, open_source
+from earthmind.vocabulary import EMBEDDING, SpecialTokens, Vocabulary, read_tokenizer, read_vocabulary, with_new_rows
 from eocore.errors import CheckpointError
 from eocore.models.composition import Composition, compose
 from eocore.models.keymap import Mapped, our_headers
 from eocore.models.weight_files import Header, LazyTensor
 
+NO_SCALE = LoraScale()
 SEED = 0
 """Of parameters that are newly initialised."""
 LANGUAGE_PREFIX, SAM_PREFIX = "language_model.", "seg_head.sam."
@@ -41,12 +44,14 @@ class Request:
         sam2: SAM 2 in place of the one that the sources hold, if any.
         language: folder of a causal language model, in place of theirs.
         tokenizer: folder of a tokenizer; None: the language model's, else that of the first source that holds one.
+        lora: scale of the LoRA update in a training's .pth.
     """
 
     sources: Sequence[Path]
     sam2: Path | None = None
     language: Path | None = None
     tokenizer: Path | None = None
+    lora: LoraScale = NO_SCALE
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,11 @@ def plan_import(request: Request) -> Plan:
     """
     sources = _open(request)
     fields = _fields(sources)
-    mapped = [source.key_map().apply(source.weights) for source in sources]
+    mapped = _map(sources, request.lora)
     not_used = dict(_not_used(sources, mapped))
     new = [*OWN_PARTS, *_set_aside(sources, mapped)]
     tokenizer = read_tokenizer(_tokenizer_folders(request, sources))
-    trained = sources[0].layout is EARTHMIND and request.language is None
-    vocabulary = read_vocabulary(tokenizer, fields, _header(mapped, EMBEDDING), trained=trained)
+    vocabulary = read_vocabulary(tokenizer, fields, _rows(sources, mapped), _state_of_tokens(sources, mapped))
     config = _config(fields, vocabulary)
     model = _empty_model(config)
     for part in mapped:
@@ -106,11 +110,21 @@ def plan_import(request: Request) -> Plan:
 
 
 def _open(request: Request) -> list[Source]:
-    sources = [open_source(path) for path in request.sources]
+    opened = [open_source(path) for path in request.sources]
+    sources = [source for source in opened if source.layout is not TRAINING]
     for path, layouts, option in ((request.sam2, SAM_LAYOUTS, "--sam2"), (request.language, (LANGUAGE,), "--language")):
         if path is not None:
             sources.append(_require_kind(open_source(path), layouts, option))
-    return sources
+    return sources + [source for source in opened if source.layout is TRAINING]
+
+
+def _map(sources: Sequence[Source], lora: LoraScale) -> list[Mapped]:
+    """Each source under our names; what was trained comes last and builds on the others."""
+    mapped: list[Mapped] = []
+    for source in sources:
+        base = {name: tensor for part in mapped for name, tensor in part.tensors.items()}
+        mapped.append(source.map(base, lora))
+    return mapped
 
 
 def _require_kind(source: Source, layouts: tuple[Layout, ...], option: str) -> Source:
@@ -140,7 +154,7 @@ def _fields(sources: Sequence[Source]) -> dict[str, Any]:
 def _not_used(sources: Sequence[Source], mapped: Sequence[Mapped]) -> Iterator[tuple[str, LazyTensor]]:
     """What our model has no place for, but the published layout has; kept so that an export is complete."""
     for source, part in zip(sources, mapped, strict=True):
-        for name in (name for headers in part.unused.values() for name in headers):
+        for name in (name for what, headers in part.unused.items() if what != TIED_HEAD for name in headers):
             published = published_name(source.layout.name, name)
             if published is not None:
                 yield published, source.weights.lazy(name)
@@ -173,6 +187,31 @@ def _move(mapped: Sequence[Mapped], prefixes: tuple[str, ...], part: str) -> Non
 def _header(mapped: Sequence[Mapped], name: str) -> Header | None:
     """Header of our `name` in the last source that gives it."""
     return next((part.tensors[name].header for part in reversed(mapped) if name in part.tensors), None)
+
+
+def _rows(sources: Sequence[Source], mapped: Sequence[Mapped]) -> int | None:
+    """Rows of the token embedding, the last source's.
+
+    Raises:
+        CheckpointError: a source has another number of them than its config.json states.
+    """
+    for source, part in zip(sources, mapped, strict=True):
+        stated = source.fields().get("text_config", {}).get("vocab_size")
+        header = part.tensors[EMBEDDING].header if EMBEDDING in part.tensors else None
+        if stated is not None and header is not None and header.shape[0] != stated:
+            raise CheckpointError(
+                f"vocabulary mismatch: the token embedding of {source.path} has {header.shape[0]} rows, its config.json says {stated}: "
+                "tokens would be read as other words. The files are of different releases; fetch them again together."
+            )
+    header = _header(mapped, EMBEDDING)
+    return None if header is None else header.shape[0]
+
+
+def _state_of_tokens(sources: Sequence[Source], mapped: Sequence[Mapped]) -> SpecialTokens:
+    """What is known of the special tokens' rows: the source that gives the embedding decides."""
+    giver = next((source for source, part in reversed(list(zip(sources, mapped, strict=True))) if EMBEDDING in part.tensors), None)
+    known: dict[str, SpecialTokens] = {EARTHMIND.name: "in tokenizer", TRAINING.name: "after tokenizer"}
+    return "new" if giver is None else known.get(giver.layout.name, "new")
 
 
 def _tokenizer_folders(request: Request, sources: Sequence[Source]) -> list[Path]:

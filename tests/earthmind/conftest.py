@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
@@ -16,6 +18,7 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.presentation import SceneArray
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.prompting import SPECIAL_TOKENS, TEMPLATES
+from earthmind.publish import plan_export, write_export
 from earthmind.task import EarthMindTask
 
 TILE, GROUNDING = 32, 64
@@ -183,6 +186,41 @@ def make_task(make_fields: Callable[..., dict[str, Any]], tmp_path_factory: pyte
         return task
 
     return build
+
+
+VIDEO_PARTS = {
+    "memory_attention.layers.0.self_attn.q_proj.weight": (16, 16),
+    "memory_encoder.fuser.layers.0.g_weight": (16,),
+    "maskmem_tpos_enc": (7, 1, 1, 4),
+    "no_mem_pos_enc": (1, 1, 16),
+    "mask_downsample.weight": (1, 1, 4, 4),
+    "no_obj_ptr": (1, 16),
+    "obj_ptr_proj.layers.0.weight": (16, 16),
+}
+"""One tensor for each part of SAM 2 that only video needs, published names below `grounding_encoder.sam2_model.`."""
+
+
+@pytest.fixture(scope="session")
+def our_folder(make_tiny: Callable[..., Tiny], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model in our layout, with random parts for video beside it as an import leaves them. Leave it as it is."""
+    folder = tmp_path_factory.mktemp("ours") / "tiny"
+    made = make_tiny()
+    sam = made.model.seg_head.sam
+    with torch.no_grad():  # one tensor in the published layout
+        sam.prompt_encoder.shared_embedding.positional_embedding.copy_(sam.shared_image_embedding.positional_embedding)
+    made.model.save_pretrained(folder)
+    made.processor.save_pretrained(folder)
+    rest = {f"grounding_encoder.sam2_model.{name}": torch.randn(shape) for name, shape in VIDEO_PARTS.items()}
+    save_file(rest, folder / "not_used.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def published_folder(our_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as a published checkpoint; tests/parity holds the names against a real one. Leave it as it is."""
+    folder = tmp_path_factory.mktemp("published") / "EarthMind-tiny"
+    write_export(plan_export(our_folder), folder)
+    return folder
 
 
 @pytest.fixture

@@ -21,14 +21,14 @@ OWN_RULES = (
 )
 
 
-def published_rules(config: Mapping[str, Any], headers: Headers) -> list[Rule]:
+def published_rules(config: Mapping[str, Any], iou_depth: int) -> list[Rule]:
     """All rules of the layout."""
-    return [*internvl_rules(config), *OWN_RULES, *under(sam2_rules(iou_head_depth(headers, SAM)), SAM)]
+    return [*internvl_rules(config), *OWN_RULES, *under(sam2_rules(iou_depth), SAM)]
 
 
 def published_map(config: Mapping[str, Any], headers: Headers) -> KeyMap:
     """Key map of a published folder."""
-    return KeyMap("EarthMind", published_rules(config, headers))
+    return KeyMap("EarthMind", published_rules(config, iou_head_depth(headers, SAM)))
 
 
 def published_fields(config: Mapping[str, Any], headers: Headers) -> dict[str, Any]:
@@ -54,6 +54,8 @@ def published_name(layout: str, name: str) -> str | None:
         return name
     if layout == "sam2" and not name.startswith(ONLY_IN_2_1):
         return SAM + name.replace(*RENAMED_SCALE)
+    if layout == "training" and "grounding_encoder." in name:
+        return name.replace(*RENAMED_SCALE)
     return None
 
 

@@ -39,7 +39,8 @@ def _image_encoder() -> Iterator[Rule]:
 def _prompt_encoder() -> Iterator[Rule]:
     yield copy(
         f"{PROMPT}pe_layer.positional_encoding_gaussian_matrix",
-        [f"{OUR_PROMPT}shared_embedding.positional_embedding", "shared_image_embedding.positional_embedding"],
+        # the image's first: it is the one that [SEG] prompts are drawn with; the prompt encoder's stands for points and boxes
+        ["shared_image_embedding.positional_embedding", f"{OUR_PROMPT}shared_embedding.positional_embedding"],
     )
     yield join([f"{PROMPT}point_embeddings.{number}.weight" for number in range(4)], f"{OUR_PROMPT}point_embed.weight")
     yield rename(f"{PROMPT}not_a_point_embed.weight", f"{OUR_PROMPT}not_a_point_embed.weight")
