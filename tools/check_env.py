@@ -54,6 +54,15 @@ def unwanted_libraries() -> list[str]:
     return [f"torchvision is installed, which nothing here needs; remove it: {sys.executable} -m pip uninstall -y torchvision"]
 
 
+def known_holes() -> list[str]:
+    """One line for each library older than its first version without a known hole."""
+    try:
+        from eocore.dependencies import vulnerable
+    except ImportError:
+        return []  # broken_imports says so
+    return vulnerable()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--extras", default="", help="extras of pyproject.toml, with commas between")
@@ -65,7 +74,7 @@ def main() -> None:
         sys.exit(f"ERROR: pyproject.toml has no extra {', '.join(unknown)}; there are {', '.join(known_extras())}.")
     if arguments.names_only:
         return
-    problems = unwanted_libraries() + broken_imports(extras)
+    problems = unwanted_libraries() + broken_imports(extras) + known_holes()
     if problems:
         sys.exit("ERROR: " + "\nERROR: ".join(problems))
     print(f"  works: Python {sys.version.split()[0]}, torch {version('torch')}, transformers {version('transformers')}")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from mmengine.config import Config
 
 from eocore.config_files import check_types, read_config
+from eocore.dependencies import check_dependencies
 from eocore.errors import ConfigError
 
 SYSTEMS = ("earthmind", "ms_clip", "aerith", "earthfm")
@@ -159,8 +160,9 @@ def system_module(system: str, module: str) -> ModuleType:
         module: such as `task`, `export` or `evaluate`.
 
     Raises:
-        ConfigError: another system (a config must not import other code), or it has no such module.
+        ConfigError: another system (a config must not import other code), it has no such module, or a library has a known hole.
     """
+    check_dependencies()
     if system not in SYSTEMS:
         raise ConfigError(f"systems names '{system}', which may not be imported from a config. Choices: {', '.join(SYSTEMS)}.")
     name = f"{system}.{module}"
