@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from eocore.errors import EOError
 
-from .commands import score
+from .commands import compare, score
 from .commands.command import Command
 
-COMMANDS: tuple[Command, ...] = (score.COMMAND,)
+COMMANDS: tuple[Command, ...] = (score.COMMAND, compare.COMMAND)
 """One per file of eocore/evaluate/commands."""
 
 

@@ -80,8 +80,9 @@ def resample(statistics: np.ndarray, clusters: Sequence[str], *, seed: int) -> n
     parts = []
     for start in range(0, RESAMPLES, rows):
         drawn = rng.integers(len(sums), size=(min(rows, RESAMPLES - start), len(sums)))
-        times = np.stack([np.bincount(row, minlength=len(sums)) for row in drawn]).astype(np.float64)
-        parts.append(times @ sums)
+        flat = (drawn + len(sums) * np.arange(len(drawn))[:, None]).ravel()
+        times = np.bincount(flat, minlength=drawn.size).reshape(drawn.shape)
+        parts.append(times.astype(np.float64) @ sums)
     return np.concatenate(parts)
 
 

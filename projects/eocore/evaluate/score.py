@@ -167,14 +167,14 @@ def judge_samples(
 def score_task(judged: Judged, headline: str, *, seed: int) -> TaskScores:
     """All scores of the samples of one task under one setting."""
     everyone = np.arange(len(judged.samples))
-    types, clouds = _rows_by(judged, "type"), _by_cloud(judged)
+    types, clouds = rows_by(judged, "type"), _by_cloud(judged)
     result = TaskScores(
         headline=headline,
         overall=_group(judged, everyone, seed=seed),
         by_type={name: _group(judged, rows, seed=seed) for name, rows in types.items()},
         by_cloud={name: _group(judged, rows, seed=seed) for name, rows in clouds.items()},
         by_group={
-            field: {name: _group(judged, rows, seed=seed) for name, rows in _rows_by(judged, field).items()} for field in GROUP_FIELDS
+            field: {name: _group(judged, rows, seed=seed) for name, rows in rows_by(judged, field).items()} for field in GROUP_FIELDS
         },
         subsets={name: _subset(judged, np.flatnonzero(mask), headline, seed=seed) for name, mask in judged.subsets.items()},
         reference_compat=_values(judged, judged.compat, everyone, seed=seed),
@@ -193,13 +193,13 @@ def score_task(judged: Judged, headline: str, *, seed: int) -> TaskScores:
 def _subset(judged: Judged, rows: np.ndarray, headline: str, *, seed: int) -> Subset:
     result = Subset(overall=_group(judged, rows, seed=seed))
     wanted = set(rows.tolist())
-    types = {name: part for name, part in _rows_by(judged, "type").items() if wanted.issuperset(part.tolist())}
+    types = {name: part for name, part in rows_by(judged, "type").items() if wanted.issuperset(part.tolist())}
     if types:
         result["macro"] = _macro(judged, types, headline, seed=seed)
     return result
 
 
-def _rows_by(judged: Judged, field: str) -> dict[str, np.ndarray]:
+def rows_by(judged: Judged, field: str) -> dict[str, np.ndarray]:
     """Value of a field of meta -> places of the samples that have it; empty where no sample has the field."""
     if not any(field in sample.meta for sample in judged.samples):
         return {}
@@ -233,7 +233,7 @@ def _values(judged: Judged, measures: Mapping[str, Measure], rows: np.ndarray, *
     found = {name: pair for name, pair in found.items() if np.isfinite(pair[1])}
     if not found:
         return {}
-    clusters = _clusters(judged, rows)
+    clusters = clusters_of(judged, rows)
     sums = resample(np.concatenate([measure.statistics[rows] for measure, _ in found.values()], axis=1), clusters, seed=seed)
     ends = np.cumsum([measure.statistics.shape[1] for measure, _ in found.values()])
     parts = np.split(sums, ends[:-1], axis=1)
@@ -244,7 +244,8 @@ def _values(judged: Judged, measures: Mapping[str, Measure], rows: np.ndarray, *
     }
 
 
-def _clusters(judged: Judged, rows: np.ndarray) -> list[str]:
+def clusters_of(judged: Judged, rows: np.ndarray) -> list[str]:
+    """The image of each sample, which is drawn as a whole; its own id where it names no image."""
     samples = [judged.samples[place] for place in rows]
     return [sample.image_ids[0] if sample.image_ids else sample.sample_id for sample in samples]
 
@@ -253,7 +254,7 @@ def _macro(judged: Judged, types: Mapping[str, np.ndarray], headline: str, *, se
     measure = judged.measures[headline]
     values, replicates, numbers = [], [], []
     for place, rows in enumerate(types.values()):
-        clusters = _clusters(judged, rows)
+        clusters = clusters_of(judged, rows)
         values.append(measure.of(rows))
         replicates.append(measure.reduce(resample(measure.statistics[rows], clusters, seed=seed + place)))
         numbers.append(len(set(clusters)))
@@ -280,7 +281,7 @@ def _compare(fused: Judged, other: Judged, headline: str, *, seed: int) -> list[
     differences = []
     for group, rows in {"all": np.arange(len(order)), **_by_cloud(fused)}.items():
         pair = (fused.measures[headline], rows), (other.measures[headline], order[rows])
-        value = paired_difference(*pair, clusters=_clusters(fused, rows), seed=seed)
+        value = paired_difference(*pair, clusters=clusters_of(fused, rows), seed=seed)
         differences.append(Difference(task=task, setting="fused", against=against, group=group, n=len(rows), difference=value))
     return differences
 

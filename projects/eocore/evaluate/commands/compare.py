@@ -1,0 +1,60 @@
+"""`compare`: the paired difference of two predictions files."""
+
+import argparse
+import json
+from pathlib import Path
+
+from ..compare import Comparison, compare_predictions
+from ..tables import TextTable, to_rich
+from .command import Command
+from .score import add_file_arguments, read_file, read_metric, wide_console
+
+DESCRIPTION = """
+How much better A is than B on the same samples, with the 95 % interval of a paired bootstrap over images. Files are read as by `score`;
+what is said about fields holds for both.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of `compare`."""
+    parser.add_argument("first", type=Path, metavar="A")
+    parser.add_argument("second", type=Path, metavar="B")
+    add_file_arguments(parser)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where the comparison is written as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compares, prints the table, writes the file."""
+    first, second = (read_file(arguments, path)[0] for path in (arguments.first, arguments.second))
+    rows = compare_predictions(first, second, metrics=read_metric(arguments), seed=arguments.seed)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    wide_console().print(to_rich(comparison_table(rows)))
+    return 0
+
+
+def comparison_table(rows: list[Comparison]) -> TextTable:
+    """One line a figure."""
+    header = ("task", "samples", "figure", "A", "B", "A - B", "95 % interval", "p", "n")
+    return TextTable("A against B, paired", header, tuple(map(_cells, rows)), num_labels=3)
+
+
+def _cells(row: Comparison) -> tuple[str, ...]:
+    difference = row["difference"]
+    interval = "-" if difference["low"] is None else f"{difference['low']:+.4f} ... {difference['high']:+.4f}"
+    p = "-" if row["p"] is None else f"{row['p']:.3f}"
+    return (
+        row["task"],
+        row["samples"],
+        row["metric"],
+        f"{row['first']:.4f}",
+        f"{row['second']:.4f}",
+        f"{difference['value']:+.4f}",
+        interval,
+        p,
+        str(row["n"]),
+    )
+
+
+COMMAND = Command("compare", "paired difference of two predictions files", add_arguments, run, DESCRIPTION)

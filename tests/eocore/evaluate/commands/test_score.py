@@ -1,0 +1,115 @@
+"""The command as a user types it; figures of EarthDial's released answers."""
+
+import json
+
+import pytest
+
+from eocore.evaluate.__main__ import main
+from eocore.evaluate.predictions import format_prediction
+
+GOLDEN = {
+    "classification": ("rs_classification_WHU_19", {"accuracy": 0.9642}),
+    "caption": (
+        "rs_image_caption_UCM_captions",
+        {"bleu1": 0.5763, "bleu2": 0.4217, "bleu3": 0.3270, "bleu4": 0.2641, "rouge_l": 0.4730, "cider": 1.2963},
+    ),
+    "region": (
+        "rs_region_captioning_GeoChat",
+        {"bleu1": 0.7093, "bleu2": 0.6422, "bleu3": 0.6105, "bleu4": 0.5840, "rouge_l": 0.7235, "cider": 5.3809},
+    ),
+}
+
+
+def run(capsys, *words) -> tuple[int, str, str]:
+    status = main(["score", *map(str, words)])
+    shown = capsys.readouterr()
+    return status, shown.out, shown.err
+
+
+@pytest.mark.parametrize("task", sorted(GOLDEN))
+def test_golden_figures_to_four_digits(capsys, shared_dir, tmp_path, task):
+    name, figures = GOLDEN[task]
+    out = tmp_path / "scores.json"
+    path = shared_dir / "golden_predictions" / f"{name}.jsonl"
+    status, shown, _ = run(capsys, "--task", task, "--predictions", path, "--out", out)
+    assert status == 0
+    scores = json.loads(out.read_text())
+    metrics = scores["settings"]["optical"][task]["overall"]["metrics"]
+    for metric, figure in figures.items():
+        assert round(metrics[metric]["value"], 4) == figure
+        assert metrics[metric]["low"] < figure < metrics[metric]["high"]
+        assert f"{figure:.4f}" in shown
+    assert scores["predictions"]["fields"].startswith("prediction=answer")
+
+
+def test_golden_figures_of_questions_with_fields_named(capsys, shared_dir, tmp_path):
+    path, out = shared_dir / "golden_predictions" / "rs_vqa_RSVQA_LR.jsonl", tmp_path / "scores.json"
+    fields = ("prediction=answer", "truth=annotation", "type=vqa_type")
+    assert run(capsys, "--task", "vqa", "--predictions", path, "--map", *fields, "--expect", 10_004, "--out", out)[0] == 0
+    item = json.loads(out.read_text())["settings"]["optical"]["vqa"]
+    by_type = {name: round(group["metrics"]["accuracy"]["value"], 4) for name, group in item["by_type"].items()}
+    assert by_type == {"presence": 0.9259, "comp": 0.9275, "rural_urban": 0.94, "count": 0.2769}
+    without = item["subsets"]["without count"]
+    assert round(without["macro"]["value"], 4) == 0.9311
+    assert round(without["overall"]["metrics"]["accuracy"]["value"], 4) == 0.9270
+    assert without["overall"]["n"] == 7057
+
+
+def test_our_own_file_says_its_tasks_itself(capsys, tmp_path, predicted):
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(format_prediction(sample) + "\n" for sample in predicted))
+    status, shown, _ = run(capsys, "--predictions", path)
+    assert status == 0
+    assert all(word in shown for word in ("mcq", "vqa", "referring", "fused", "As published evaluations compute it"))
+    assert "vqa" not in run(capsys, "--predictions", path, "--task", "mcq")[1]
+
+
+def write(path, *entries):
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    return path
+
+
+def test_wrong_inputs_are_one_line_and_status_1(capsys, tmp_path):
+    path = write(tmp_path / "p.jsonl", {"answer": "a", "gt": "a"})
+    for words, message in (
+        (["--predictions", path], "its lines do not say what was asked. Give --task"),
+        (["--predictions", tmp_path / "none", "--task", "vqa"], "no such file"),
+        (["--predictions", path, "--task", "vqa", "--expect", 2], "1 samples, expected 2"),
+        (["--predictions", path, "--task", "vqa", "--map", "truth=x"], "--map names the field 'x'"),
+        (["--predictions", path, "--metric", "Caption"], "its lines do not say"),
+        (["--predictions", path, "--task", "vqa", "--metric", "Nonsense"], "registry 'metric' has no 'Nonsense'"),
+        (["--predictions", path, "--task", "vqa", "--metric-options", "match"], "expected NAME=VALUE"),
+        (["--predictions", path, "--task", "vqa", "--judge"], "EOCORE_JUDGE_URL"),
+    ):
+        status, _, error = run(capsys, *words)
+        assert (status, error.count("\n")) == (1, 1)
+        assert message in error
+
+
+def test_options_of_a_metric_and_labels(capsys, tmp_path):
+    path = write(tmp_path / "p.jsonl", {"answer": "a red roof", "gt": "red"})
+    out = tmp_path / "s.json"
+    run(capsys, "--predictions", path, "--task", "vqa", "--metric-options", "match=contained", "--out", out)
+    assert json.loads(out.read_text())["settings"]["optical"]["vqa"]["overall"]["metrics"]["accuracy"]["value"] == 1.0
+    labels = tmp_path / "labels.txt"
+    labels.write_text("Beaches, dunes, sands\nArable land\n")
+    path = write(tmp_path / "m.jsonl", {"answer": "A", "gt": ["Beaches, dunes, sands"]})
+    for given in (labels, "Beaches, dunes, sands;Arable land"):
+        run(capsys, "--predictions", path, "--task", "multilabel", "--labels", given, "--out", out)
+        assert json.loads(out.read_text())["settings"]["optical"]["multilabel"]["overall"]["metrics"]["f1_sample"]["value"] == 1.0
+
+
+def test_a_judge_is_shown_beside_the_offline_figures(capsys, tmp_path, monkeypatch, judge_server):
+    path = write(
+        tmp_path / "p.jsonl", *[{"pred": f"houses {n}", "gt": f"house {n}", "question": "What?", "type": "ab"[n % 2]} for n in range(4)]
+    )
+    out = tmp_path / "s.json"
+    with judge_server('{"accuracy": 4, "relevance": 5}') as server:
+        monkeypatch.setenv("EOCORE_JUDGE_URL", server.url)
+        monkeypatch.setenv("EOCORE_JUDGE_MODEL", "some-model")
+        status, shown, _ = run(capsys, "--predictions", path, "--task", "open", "--judge", "--judge-cache", tmp_path / "c", "--out", out)
+    item = json.loads(out.read_text())["settings"]["optical"]["open"]
+    assert status == 0
+    assert "judged by some-model on 20" in " ".join(shown.split())
+    assert item["judge"]["scores"]["macro"]["value"] == 4.5
+    assert 0 < item["overall"]["metrics"]["rouge_l"]["value"] < 1

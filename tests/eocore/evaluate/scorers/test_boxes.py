@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+
+from eocore.data.masks import encode_rle
+from eocore.errors import AnnotationError
+from eocore.evaluate.predictions import Prediction
+from eocore.evaluate.score import score_predictions
+
+
+def ref(sample_id: str, said: str | None, truth: str, task: str = "grounding", masks: tuple = (), **meta) -> Prediction:
+    return Prediction(sample_id, task, (sample_id,), "optical", "", said, truth, meta, masks)
+
+
+def scores(*samples: Prediction, **options) -> dict:
+    task = samples[0].task
+    kind = {"grounding": "Grounding", "detection": "Detection"}[task]
+    return score_predictions(samples, metrics={task: {"type": kind, **options}})["settings"]["optical"][task]
+
+
+def values(item: dict) -> dict[str, float]:
+    return {name: round(value["value"], 4) for name, value in item["overall"]["metrics"].items()}
+
+
+def test_accuracy_mean_and_cumulated_iou():
+    item = scores(
+        ref("a", "{<0><0><10><10>}", "{<0><0><10><5>}"), ref("b", "[0, 0, 1, 1]", "[0, 0, 1, 1]"), ref("c", "there", "[5, 5, 6, 6]")
+    )
+    found = values(item)
+    assert (found["acc@0.5"], found["acc@0.6"]) == (pytest.approx(2 / 3, abs=1e-4), pytest.approx(1 / 3, abs=1e-4))
+    assert found["mean_iou"] == pytest.approx((0.5 + 1 + 0) / 3, abs=1e-4)
+    assert found["cum_iou"] == pytest.approx((50 + 1) / (100 + 1 + 1), abs=1e-4)
+    assert (item["overall"]["n"], item["overall"]["n_unparsed"], item["overall"]["n_missing"]) == (3, 1, 0)
+
+
+def test_unit_boxes_apart_score_nothing_but_in_the_published_way():
+    item = scores(ref("a", "[0.1, 0.1, 0.2, 0.2]", "[0.11, 0.11, 0.3, 0.3]"))
+    assert values(item)["acc@0.5"] == 0.0
+    assert item["reference_compat"]["acc@0.5_plus_one"]["value"] == 1.0
+
+
+def test_only_as_many_boxes_as_asked_are_read():
+    item = scores(ref("a", "[90, 90, 95, 95] [0, 0, 10, 10]", "[0, 0, 10, 10]"))
+    assert values(item)["acc@0.5"] == 0.0
+    assert item["overall"]["n_extra"] == 1
+
+
+def test_several_boxes_are_paired_whatever_their_order():
+    item = scores(ref("a", "[20, 20, 30, 30] [0, 0, 10, 10]", "[[0, 0, 10, 10], [20, 20, 30, 30]]"))
+    assert values(item)["acc@0.9"] == 1.0
+    assert item["overall"]["n"] == 2
+
+
+def test_groups_by_uniqueness_and_size():
+    item = scores(
+        ref("a", "[0, 0, 9, 9]", "[0, 0, 9, 9]", unique=True, size_group="small"),
+        ref("b", "", "[0, 0, 9, 9]", unique=False, size_group="large"),
+    )
+    found = {
+        field: {name: group["metrics"]["acc@0.5"]["value"] for name, group in groups.items()} for field, groups in item["by_group"].items()
+    }
+    assert found == {"unique": {"True": 1.0, "False": 0.0}, "size_group": {"small": 1.0, "large": 0.0}}
+
+
+def test_scales_are_brought_together():
+    same = ref("a", "[100, 200, 300, 400]", "", boxes=[[10, 20, 30, 40]], box_scale=100, image_size=[500, 1000])
+    assert values(scores(same, prediction_scale=1000))["acc@0.9"] == 1.0
+    pixels = ref("a", "[100, 100, 300, 200]", "", boxes=[[10, 20, 30, 40]], box_scale=100, image_size=[500, 1000])
+    assert values(scores(pixels, prediction_scale=0))["acc@0.9"] == 1.0
+    with pytest.raises(AnnotationError, match=r"sample 'a': boxes in pixels meet boxes on a scale of 100, and 'image_size'"):
+        scores(ref("a", "[1, 1, 3, 3]", "[1, 1, 3, 3]"), prediction_scale=0)
+
+
+def test_a_drawn_mask_stands_for_its_bounds():
+    mask = np.zeros((50, 100), dtype=bool)
+    mask[10:20, 10:30] = True
+    item = scores(ref("a", "Sure, [SEG].", "", masks=(encode_rle(mask),), boxes=[[10, 20, 30, 40]], box_scale=100))
+    assert values(item)["acc@0.9"] == 1.0
+    assert item["details"] == {"boxes_from_masks": 1}
+
+
+def test_corner_polygon_meets_turned_box():
+    turned = "{<20><40><60><50>|<30>}"
+    corners = [25.179, 30.67, 59.82, 50.67, 54.821, 59.33, 20.179, 39.33]
+    assert values(scores(ref("a", turned, "", boxes=[corners])))["mean_iou"] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("sample", "message"),
+    [
+        (ref("a", "", "in the middle"), r"sample 'a': the annotation 'in the middle' holds no box with an area"),
+        (ref("a", "", "[9, 9, 3, 3]"), r"holds no box with an area"),
+        (ref("a", "", "", boxes=[[1, 2, 3]]), r"'boxes' in its meta must be lists of 4, 5 or 8 numbers"),
+        (ref("a", "", "", boxes=[[1, 2, 3, "x"]]), r"'boxes' in its meta: could not convert"),
+    ],
+)
+def test_wrong_annotations(sample, message):
+    with pytest.raises(AnnotationError, match=message):
+        scores(sample)
+
+
+def test_detection_gives_precision_recall_f1_and_the_published_figure_apart():
+    said = "[[0, 0, 10, 10, 0], [0, 0, 10, 9.5, 0], [50, 50, 60, 60, 0]]"
+    item = scores(
+        ref("a", said, "[[0, 0, 10, 10, 0], [80, 80, 90, 90, 0]]", task="detection"), ref("b", None, "[1, 1, 3, 3]", task="detection")
+    )
+    assert values(item) == {"f1@0.5": round(2 / 6, 4), "precision@0.5": round(1 / 3, 4), "recall@0.5": round(1 / 3, 4)}
+    assert item["reference_compat"]["precision_many_to_one@0.5"]["value"] == pytest.approx(2 / 3)
+    assert item["headline"] == "f1@0.5"
+
+
+def test_no_ship_and_no_box_is_right():
+    assert values(scores(ref("a", "There is none.", "", task="detection")))["f1@0.5"] == 1.0
