@@ -56,4 +56,5 @@ def internvl_hf_config(published: Mapping[str, Any], headers: Headers) -> dict[s
         "text_config": text,
         "downsample_ratio": config.downsample_ratio,
         "projector_hidden_act": config.projector_hidden_act,
+        "image_token_id": published.get("image_token_id"),
     }

@@ -14,7 +14,7 @@ from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.errors import CheckpointError
 from eocore.models.keymap import our_headers
-from eocore.models.weight_files import open_weights
+from eocore.models.weight_files import Header, LazyTensor, open_weights
 
 OWN = ("seg_head.", "fusion.")
 """Parts that InternVL has not."""
@@ -48,11 +48,40 @@ def test_every_weight_has_its_place(folder: Path, spelling: str, make_fields: Ca
     assert not mapped.unexpected
     fields = internvl_hf_config(published(folder), weights.headers)
     assert fields["text_config"]["tie_word_embeddings"] == published(folder)["tie_word_embeddings"]
-    assert fields["downsample_ratio"] == 0.25
+    assert (fields["downsample_ratio"], fields["image_token_id"]) == (0.25, 7)
     with torch.device("meta"):
         ours = our_headers(EarthMindForConditionalGeneration(EarthMindConfig(**fields, sam_config=make_fields()["sam_config"])))
     filled = {name: header for name, header in ours.items() if not name.startswith(OWN)}
     assert {name: tensor.header for name, tensor in mapped.tensors.items()} == filled
+
+
+FULL_SIZES = {
+    "InternVL3-1B": (896, 24, 4864, 14, 2, 938_193_024),
+    "InternVL3-2B": (1536, 28, 8960, 12, 2, 2_088_957_440),
+    "InternVL2.5-4B": (2048, 36, 11008, 16, 2, 3_712_637_952),
+    "InternVL3-8B": (3584, 28, 18944, 28, 4, 7_944_373_760),
+}
+"""Width, layers, perceptron width, heads and key heads of the language model (config.json of the releases), and all parameters."""
+
+
+@pytest.mark.parametrize("name", FULL_SIZES)
+def test_the_published_sizes_are_whole(name: str, make_fields: Callable[..., dict[str, Any]]) -> None:
+    width, layers, inner, heads, key_heads, num_parameters = FULL_SIZES[name]
+    text = {"model_type": "qwen2", "hidden_size": width, "num_hidden_layers": layers, "intermediate_size": inner, "vocab_size": 151674}
+    text |= {"num_attention_heads": heads, "num_key_value_heads": key_heads, "tie_word_embeddings": False}
+    config = InternVLConfig(vision_config={"attention_bias": True}, text_config=text, tie_word_embeddings=False)
+    with torch.device("meta"):
+        theirs = {
+            key: Header(tuple(weight.shape), weight.dtype) for key, weight in InternVLForConditionalGeneration(config).state_dict().items()
+        }
+        fields = internvl_hf_config(config.to_dict(), theirs)
+        ours = our_headers(EarthMindForConditionalGeneration(EarthMindConfig(**fields, sam_config=make_fields()["sam_config"])))
+    mapped = INTERNVL_HF.apply_tensors({key: LazyTensor(header, torch.Tensor) for key, header in theirs.items()}, origin=name)
+    assert not mapped.unexpected
+    assert {key: tensor.header for key, tensor in mapped.tensors.items()} == {
+        key: header for key, header in ours.items() if not key.startswith(OWN)
+    }
+    assert sum(tensor.header.numel for tensor in mapped.tensors.values()) == num_parameters
 
 
 def test_another_model_is_refused() -> None:
