@@ -5,6 +5,7 @@ Names: facebookresearch/sam2, sam2/modeling; the published EarthMind layout hold
 
 from collections.abc import Iterator
 
+from earthmind.key_maps.sam2_sizes import sam2_version
 from eocore.models.keymap import KeyMap, Rule, copy, join, rename, unused
 from eocore.models.weight_files import Headers
 
@@ -107,4 +108,4 @@ def under(rules: list[Rule], source: str, ours: str = PREFIX) -> list[Rule]:
 
 def meta_map(headers: Headers) -> KeyMap:
     """Key map of a file that Meta released."""
-    return KeyMap("SAM 2", under(sam2_rules(iou_head_depth(headers)), ""))
+    return KeyMap(f"SAM {sam2_version(headers)}", under(sam2_rules(iou_head_depth(headers)), ""))

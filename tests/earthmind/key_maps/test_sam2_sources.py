@@ -54,6 +54,7 @@ def planned(base: Path, sam2: Path) -> Any:
 def test_a_release_fills_the_mask_part(base: Path, release: dict[str, Tensor], tmp_path: Path) -> None:
     plan = planned(base, saved(tmp_path, {"model": release}))
     assert plan.sources[1].layout is SAM2
+    assert "SAM 2.1 (sam2.1_hiera_tiny.pt)" in plan.composition.table()
     rows = [row for row in plan.composition.rows() if "hiera_tiny" in row.origin]
     frequencies = release["sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"].numel()  # they stand in two places here
     assert sum(row.numel for row in rows) == sum(weight.numel() for weight in release.values()) + frequencies
