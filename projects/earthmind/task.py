@@ -21,14 +21,15 @@ from earthmind.tokenizer import token_ids
 from eocore.config import read_options
 from eocore.data import conversation as _conversation  # noqa: F401  (registers ImageConversations)
 from eocore.data import mixture as _mixture  # noqa: F401  (registers Mixture and the transforms)
-from eocore.data.dataset import PreparedDataset, SampleSource
+from eocore.data.dataset import PreparedDataset, SampleSource, build_dataset
+from eocore.data.faults import NUM_REPLACED, FaultOptions, make_loader
 from eocore.data.sampler import GlobalBatchSampler
 from eocore.losses.mask import mask_losses, uncertain_points
 from eocore.losses.text import token_cross_entropy
 from eocore.models.freeze import apply_trainable
 from eocore.models.recompute import recompute_activations
 from eocore.models.token_rows import add_token_rows
-from eocore.registry import DATASETS, TASKS, TOKENIZERS
+from eocore.registry import TASKS, TOKENIZERS
 from eocore.train.task import Mode, Task
 
 
@@ -51,6 +52,7 @@ class EarthMindTask(Task):
             whole, name them in `trainable` instead.
         lora: fields of `eocore.models.lora.add_lora` but the module; None = no LoRA.
         losses: fields of `LossSettings`.
+        data_faults: fields of `eocore.data.faults.FaultOptions`: what becomes of broken samples.
         gradient_checkpointing: recompute activations of the language model and the vision tower in backward.
     """
 
@@ -70,10 +72,12 @@ class EarthMindTask(Task):
         trainable_tokens: Sequence[str] = (),
         lora: Mapping[str, Any] | None = None,
         losses: Mapping[str, Any] | None = None,
+        data_faults: Mapping[str, Any] | None = None,
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.settings = read_options(LossSettings, losses or {}, "losses")
+        self.faults = read_options(FaultOptions, data_faults or {}, "data_faults")
         words = TOKENIZERS.build(tokenizer)
         self.model = build_model(model, words)
         self.processor = build_processor(processor, words, self.model.config)
@@ -101,7 +105,7 @@ class EarthMindTask(Task):
 
     def build_dataset(self) -> SampleSource:
         """The datasets of the config."""
-        return DATASETS.build(self.data_config)
+        return build_dataset(self.data_config, self.faults)
 
     def build_loader(self, *, rank: int, world_size: int, seed: int, start_step: int) -> DataLoader:
         """This rank's batches; see `Task.build_loader`."""
@@ -116,10 +120,12 @@ class EarthMindTask(Task):
             lengths=None if self.length_window is None else dataset.lengths,
             window=self.length_window or 1,
         )
-        return DataLoader(
-            PreparedDataset(dataset, SamplePreparer(self.processor, max_length=self.max_length, row_length=self.row_length), seed=seed),
+        prepare = SamplePreparer(self.processor, max_length=self.max_length, row_length=self.row_length)
+        return make_loader(
+            PreparedDataset(dataset, prepare, seed=seed, faults=self.faults),
+            collate=partial(self.processor.collate, row_length=self.row_length),
+            options=self.faults,
             batch_sampler=sampler,
-            collate_fn=partial(self.processor.collate, row_length=self.row_length),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -141,7 +147,7 @@ class EarthMindTask(Task):
             "num_samples": batch["num_samples"],
             "num_tokens": batch["num_tokens"],
             "num_masks": sum(batch["seg_counts"]) - batch.get("blank_masks", 0),
-        }
+        } | ({NUM_REPLACED: batch[NUM_REPLACED]} if NUM_REPLACED in batch else {})
         return {**weighted(losses, self.settings), **metrics, **self._accuracy(logits, batch)}
 
     def _alignment(self, fused: FusedTokens, batch: Mapping[str, Any]) -> Tensor:

@@ -148,6 +148,11 @@ def collecting_faults() -> Iterator[list[DataError]]:
         _faults.reset(token)
 
 
+def collected_faults() -> list[DataError]:
+    """What was collected so far; empty outside `collecting_faults`."""
+    return _faults.get() or []
+
+
 def each(items: Iterable[Item], build: Callable[[Item], Made]) -> list[Made]:
     """`build` of every item. Raises what it raises, or, inside `collecting_faults`, leaves out the items it raises a DataError for."""
     faults = _faults.get()

@@ -62,6 +62,9 @@ class ImageConversations(SampleSource):
         part, index = self.groups[key.index][0]
         return f"{self.name}, index {key.index}, with {part.describe(SampleKey(key.epoch, index))}"
 
+    def leaves(self) -> list[RecordDataset]:
+        return list(self.parts)
+
     def lengths(self, epoch: int = 0) -> np.ndarray:
         return self._lengths
 

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
-from eocore.data.annotations import each
+from eocore.data.annotations import collected_faults, collecting_faults, each
+from eocore.data.faults import KEY as FAULTS
+from eocore.data.faults import MAX_ATTEMPTS, Fault, FaultOptions, Origin, report_entries
 from eocore.data.readers import read_scene
 from eocore.data.records import ImageRef, Record
 from eocore.data.sources import ImageSource, build_sources
 from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError, DuplicateError
-from eocore.registry import TRANSFORMS
+from eocore.registry import DATASETS, TRANSFORMS
 from eocore.sensors.scene import Scene
 
 IMAGE_PLACE, REGION_PLACE, SEGMENT_PLACE = "<image>", "<region>", "[SEG]"
@@ -23,6 +25,7 @@ TOKENS_PER_MODALITY = 256
 """Vision tokens of one 448 px tile after pixel shuffle: (448 / 14 / 2) squared. Source: InternVL 2.5."""
 
 Transform = Callable[[Record, np.random.Generator], Record]
+STOP = FaultOptions()
 Prepare = Callable[[Record, dict[str, Scene], np.random.Generator], Mapping[str, Any]]
 
 
@@ -75,6 +78,18 @@ class SampleSource(ABC):
     def lengths(self, epoch: int = 0) -> np.ndarray:
         """(N,) int64 estimated length [tokens] of each sample of `epoch`."""
 
+    def origin(self, key: SampleKey) -> Origin:
+        """The dataset the sample comes from, and its place there."""
+        return Origin(self.name, len(self), self.describe(key))
+
+    def replacement(self, key: SampleKey, rng: np.random.Generator) -> SampleKey:
+        """Another sample, of the same dataset, drawn from `rng`."""
+        return SampleKey(key.epoch, int(rng.integers(len(self))))
+
+    def leaves(self) -> "list[RecordDataset]":
+        """The datasets of single annotation files that samples come from."""
+        return []
+
     def load(self, key: SampleKey, *, seed: int = 0) -> tuple[Record, dict[str, Scene], np.random.Generator]:
         """One sample, its scenes, and its own generator seeded by (seed, epoch, index); the transforms have drawn from it already."""
         rng = random_stream(seed, "sample", *key)
@@ -100,6 +115,10 @@ class RecordDataset(SampleSource):
         DataError: the file is missing, or holds no record.
         AnnotationError: the file breaks its format, or two records share a sample id.
         AlignmentError: placeholders of a record do not fit its images, regions or masks.
+
+    Attributes:
+        records: of the file's good entries.
+        entry_faults: what is wrong with the others, where faults are collected; else the first one is raised.
     """
 
     def __init__(
@@ -118,7 +137,11 @@ class RecordDataset(SampleSource):
         self.sources = build_sources(images, self.name)
         self.transforms: list[Transform] = [TRANSFORMS.build(config) for config in transforms]
         first: dict[str, str] = {}
+        known_faults = len(collected_faults())
         self.records = each(self.parse(Path(annotations))[:limit], lambda record: _check_new(record, first))
+        self.entry_faults = collected_faults()[known_faults:]
+        if not self.records and self.entry_faults:
+            raise DataError(f"{annotations}: all entries of dataset '{self.name}' are broken; the first: {self.entry_faults[0]}")
         if not self.records:
             raise DataError(f"{annotations}: no record for dataset '{self.name}'. Check the file and the split, or leave the dataset out.")
         self._lengths = np.array([estimate(record) for record in self.records], dtype=np.int64)
@@ -152,6 +175,9 @@ class RecordDataset(SampleSource):
     def lengths(self, epoch: int = 0) -> np.ndarray:
         return self._lengths
 
+    def leaves(self) -> "list[RecordDataset]":
+        return [self]
+
     def transform(self, record: Record, rng: np.random.Generator) -> Record:
         """The record after the dataset's transforms."""
         for transform in self.transforms:
@@ -162,6 +188,22 @@ class RecordDataset(SampleSource):
     def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
         record = self.transform(self.records[key.index], rng)
         return record, read_images(record, self.sources)
+
+
+def build_dataset(config: Mapping[str, Any] | None, options: FaultOptions = STOP) -> SampleSource:
+    """The dataset of a config; broken entries of its annotation files are left out and logged where the policy is to skip.
+
+    Raises:
+        ConfigError, DataError: as the dataset's constructor; with "skip", more entries of a file are broken than allowed.
+    """
+    if not options.skips:
+        return DATASETS.build(config)
+    with collecting_faults():
+        dataset: SampleSource = DATASETS.build(config)
+    for part in dataset.leaves():
+        if part.entry_faults:
+            report_entries(part.name, len(part) + len(part.entry_faults), part.entry_faults, options)
+    return dataset
 
 
 def read_images(record: Record, sources: Mapping[str, ImageSource]) -> dict[str, Scene]:
@@ -176,9 +218,11 @@ class PreparedDataset(Dataset[Mapping[str, Any]]):
         dataset: where the samples come from.
         prepare: (record, scenes, rng) -> features, given by the system.
         seed: of all per-sample randomness.
+        faults: what becomes of broken samples.
     """
 
-    def __init__(self, dataset: SampleSource, prepare: Prepare, *, seed: int) -> None:
+    def __init__(self, dataset: SampleSource, prepare: Prepare, *, seed: int, faults: FaultOptions = STOP) -> None:
+        self.faults = faults
         self.dataset = dataset
         self.prepare = prepare
         self.seed = seed
@@ -189,10 +233,26 @@ class PreparedDataset(Dataset[Mapping[str, Any]]):
     def __getitem__(self, key: tuple[int, int]) -> Mapping[str, Any]:
         """The features of one sample; the one place that meets a broken one.
 
+        A replaced sample carries what was wrong under `faults.KEY`.
+
         Raises:
-            DataError: of the class the fault has, naming dataset, index and sample id.
+            DataError: of the class the fault has, naming dataset, index and sample id. Where broken samples are replaced: many
+                replacements were broken too.
         """
         key = SampleKey(*key)
+        if not self.faults.skips:
+            return self._prepare(key)
+        found: list[Fault] = []
+        tried = key
+        for attempt in range(1 + MAX_ATTEMPTS):
+            try:
+                return {**self._prepare(tried), FAULTS: found}
+            except DataError as error:
+                found.append(Fault(self.dataset.origin(tried), str(error)))
+                tried = self.dataset.replacement(key, random_stream(self.seed, "replacement", *key, attempt))
+        raise DataError(f"{MAX_ATTEMPTS} replacements were broken too, the last: {found[-1].message} Find all with tools/check_data.py.")
+
+    def _prepare(self, key: SampleKey) -> Mapping[str, Any]:
         try:
             return self.prepare(*self.dataset.load(key, seed=self.seed))
         except DataError as error:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from eocore.data.dataset import SampleKey, SampleSource, random_stream
+from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, random_stream
+from eocore.data.faults import Origin
 from eocore.data.records import Record
 from eocore.errors import ConfigError
 from eocore.registry import DATASETS
@@ -84,6 +85,19 @@ class Mixture(SampleSource):
     def describe(self, key: SampleKey) -> str:
         number, inner = self.locate(key)
         return f"{self.name}, part '{self.parts[number].name}', {self.parts[number].dataset.describe(inner)}"
+
+    def origin(self, key: SampleKey) -> Origin:
+        number, inner = self.locate(key)
+        part = self.parts[number]
+        return Origin(part.name, len(part.dataset), part.dataset.describe(inner))
+
+    def replacement(self, key: SampleKey, rng: np.random.Generator) -> SampleKey:
+        number, _ = self.locate(key)
+        part = self.parts[number]
+        return SampleKey(key.epoch, int(self._ends[number]) - part.draws + int(rng.integers(part.draws)))
+
+    def leaves(self) -> list[RecordDataset]:
+        return [leaf for part in self.parts for leaf in part.dataset.leaves()]
 
     def lengths(self, epoch: int = 0) -> np.ndarray:
         return np.concatenate([self._part_lengths(part, epoch) for part in self.parts])

@@ -10,6 +10,7 @@ import torch
 from mmengine.hooks import Hook
 from torch import Tensor
 
+from eocore.data.faults import NUM_REPLACED
 from eocore.errors import ConfigError
 from eocore.log import get_logger
 from eocore.registry import HOOKS
@@ -84,6 +85,7 @@ class MetricsHook(Hook):
         counts = {name: scalars.pop(name) for name in list(scalars) if name.startswith(COUNT_PREFIX)}
         record = {"step": step} | scalars | {"lr": max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)}
         record["step_s"] = seconds / self.steps
+        record |= {name.removeprefix(COUNT_PREFIX): counts.pop(name) for name in (NUM_REPLACED,) if name in counts}
         record |= {f"{name.removeprefix(COUNT_PREFIX)}_per_s": count / seconds for name, count in counts.items()}
         record |= {"data_share": waited / seconds, "eta_s": record["step_s"] * (runner.max_iters - step)}
         record |= {f"peak_{kind}_gib": value for kind, value in peak_memory_gib().items()}

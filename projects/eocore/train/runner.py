@@ -17,10 +17,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from eocore.config import read_options, require
+from eocore.data.faults import ReportingLoader
 from eocore.errors import ConfigError
 from eocore.registry import HOOKS
 from eocore.train import hooks as _hooks  # noqa: F401  (registers the hooks that configs name)
 from eocore.train.checkpoint import restore
+from eocore.train.data_faults import DataFaultHook
 from eocore.train.device import choose_precision
 from eocore.train.loop import StepLoop
 from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
@@ -164,7 +166,7 @@ def build_runner(config: Config, model: Task, train_loader: DataLoader, work_dir
         strategy=strategy,
         launcher="pytorch",
         default_hooks=default_hooks | {"param_scheduler": ParamSchedulerHook()},
-        custom_hooks=build_hooks(config),
+        custom_hooks=build_hooks(config) + ([DataFaultHook(train_loader)] if isinstance(train_loader, ReportingLoader) else []),
         visualizer=_build_tracking(config, strategy),
         default_scope=None,
         randomness=strategy.randomness,
