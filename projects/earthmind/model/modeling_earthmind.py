@@ -285,12 +285,19 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
             text: the question; `<image>` is put in front where it is missing.
             processor: the processor; None takes the one saved beside the model.
         """
+        return self.predict_batch([(images, text)], processor=processor, max_new_tokens=max_new_tokens)[0]
+
+    def predict_batch(
+        self, questions: Sequence[tuple[dict[str, Any], str]], *, processor: EarthMindProcessor | None = None, max_new_tokens: int = 256
+    ) -> list[Answer]:
+        """Answers to several questions, computed together; each pair holds what `predict` takes."""
         processor = processor or self.processor
-        if images and IMAGE_PLACEHOLDER not in text:
-            text = f"{IMAGE_PLACEHOLDER}\n{text}"
-        sample = processor.encode(images, [("user", text)], for_generation=True)
-        size = next((_size_of(images[name]) for name in processor.drawn_on(images)), (1, 1))
-        return self.answer(processor.collate([sample], left_pad=True), processor, sizes=[size], max_new_tokens=max_new_tokens)[0]
+        samples, sizes = [], []
+        for images, text in questions:
+            asked = f"{IMAGE_PLACEHOLDER}\n{text}" if images and IMAGE_PLACEHOLDER not in text else text
+            samples.append(processor.encode(images, [("user", asked)], for_generation=True))
+            sizes.append(next((_size_of(images[name]) for name in processor.drawn_on(images)), (1, 1)))
+        return self.answer(processor.collate(samples, left_pad=True), processor, sizes=sizes, max_new_tokens=max_new_tokens)
 
     def predict_forward(self, image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any) -> dict[str, Any]:
         """The published single-image call: {"prediction": text, "prediction_masks": [(1, H, W) bool, ...]}."""

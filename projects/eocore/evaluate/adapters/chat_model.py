@@ -1,0 +1,141 @@
+"""A converted checkpoint as the chat model that evaluation harnesses ask: texts and pictures in, text out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from eocore.config import system_module
+from eocore.errors import CheckpointError, ConfigError, DataError
+from eocore.models import folders
+
+DEFAULT_MODALITIES = ("rgb", "sar")
+"""What untagged pictures are taken for, in order: harnesses know no sensors."""
+
+TAGS = {"rgb": "rgb", "optical": "rgb", "multispectral": "multispectral", "sar": "sar", "radar": "sar"}
+"""Word before a picture ("SAR:") -> its modality."""
+
+_TAG = re.compile(rf"\b({'|'.join(TAGS)})(?: image)?\s*:\s*$", re.IGNORECASE)
+
+PLACE_OF_IMAGE = "<image>"
+"""Left out of a harness's texts: the pictures themselves say where they are, and the model puts its own."""
+
+Part = str | Image.Image
+"""A piece of a message: text, or a picture."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: `images` by modality, and the whole text without the tags of pictures."""
+
+    images: Mapping[str, Image.Image]
+    text: str
+
+
+def read_question(parts: Sequence[Part], *, modalities: Sequence[str] = DEFAULT_MODALITIES) -> Question:
+    """The question a message of texts and pictures asks.
+
+    A text that ends in "Optical:", "RGB:", "Multispectral:" or "SAR:" says what the picture after it is; the other pictures take
+    `modalities` in order.
+
+    Args:
+        parts: in the order of the message.
+        modalities: for pictures without a tag.
+
+    Raises:
+        DataError: there are more pictures than modalities, or two of one modality: none is left out or laid over another in silence.
+    """
+    images: dict[str, Image.Image] = {}
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part.replace(PLACE_OF_IMAGE, " "))
+            continue
+        tag = _TAG.search(texts[-1]) if texts else None
+        if tag:
+            texts[-1] = texts[-1][: tag.start()]
+        name = TAGS[tag[1].lower()] if tag else next((name for name in modalities if name not in images), None)
+        if name is None or name in images:
+            raise DataError(
+                f"a message has {sum(not isinstance(item, str) for item in parts)} pictures; the model takes one of each of "
+                f'{", ".join(modalities)}, and others where a tag ("SAR:") names them. Choose tasks with as many, or set `modalities`.'
+            )
+        images[name] = part
+    return Question(images, "\n".join(text.strip() for text in texts if text.strip()))
+
+
+def open_picture(picture: Any) -> Image.Image:
+    """The RGB picture at a path, or the one given.
+
+    Raises:
+        DataError: the file is missing or broken, or it is neither a path nor a picture.
+    """
+    if isinstance(picture, Image.Image):
+        return picture.convert("RGB")
+    if not isinstance(picture, str | Path):
+        raise DataError(
+            f"expected a picture or the path of one, found {type(picture).__name__}. Only text and pictures can be asked about."
+        )
+    try:
+        with Image.open(picture) as file:
+            return file.convert("RGB")
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
+        raise DataError(f"{picture}: cannot be read as a picture ({type(error).__name__}: {error}).") from error
+
+
+class ChatModel:
+    """A converted checkpoint, answering greedily.
+
+    Args:
+        folder: written by tools/convert_to_hf.py; its own Python files are not run.
+        modalities: what untagged pictures are, in order.
+        max_new_tokens: longest answer, where a question does not say.
+        device: as torch names it; None = the GPU if there is one.
+
+    Raises:
+        CheckpointError: the folder is not a converted model of one of this framework's systems, or damaged.
+        ConfigError: an unknown modality.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        modalities: Sequence[str] = DEFAULT_MODALITIES,
+        max_new_tokens: int = 256,
+        device: str | None = None,
+    ) -> None:
+        unknown = sorted(set(modalities) - set(TAGS.values()))
+        if unknown or not modalities:
+            raise ConfigError(f"modalities {list(modalities)}: expected some of {', '.join(dict.fromkeys(TAGS.values()))}.")
+        self.modalities, self.max_new_tokens = tuple(modalities), max_new_tokens
+        path = Path(folder)
+        folders.check_model_folder(path)
+        system = str(folders.read_json(path / folders.CONFIG).get("model_type"))
+        try:
+            self.model = system_module(system, "predict").load_model(path, device=device)
+        except ConfigError as error:
+            raise CheckpointError(f"{folder} holds a model of type {system!r}, which no system here answers with: {error}") from error
+
+    def chat(self, messages: Sequence[Sequence[Part]], *, max_new_tokens: int | None = None) -> list[str]:
+        """One answer to each message, all in one batch.
+
+        Raises:
+            DataError: a message has pictures the model cannot be shown, or a text it cannot take.
+        """
+        questions = [read_question(parts, modalities=self.modalities) for parts in messages]
+        longest = self.max_new_tokens if max_new_tokens is None else max_new_tokens
+        try:
+            answers = self.model.predict_batch([(dict(item.images), item.text) for item in questions], max_new_tokens=longest)
+        except ValueError as error:  # what the model's own code raises for samples it cannot take
+            raise DataError(f"the model cannot answer this: {error}") from error
+        return [answer.text for answer in answers]
+
+
+def until(text: str, stops: Sequence[str]) -> str:
+    """The text up to the first of the stop texts, without blanks around it."""
+    ends = [place for stop in stops if stop and (place := text.find(stop)) >= 0]
+    return text[: min(ends)].strip() if ends else text.strip()
