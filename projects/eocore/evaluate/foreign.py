@@ -1,17 +1,18 @@
 """Predictions files of others: JSON lines or a JSON list with fields of any name -> our predictions."""
 
 import json
+import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eocore.data.annotations import Entry, as_entries, read_entries, read_json, segmentation_mask, shorten
-from eocore.data.masks import decode_mask, encode_rle
+from eocore.data.annotations import Entry, as_entries, read_entries, read_json, shorten
 from eocore.errors import AnnotationError, ConfigError, DataError
 
 from .field_names import FieldNames, find_fields
-from .metrics import classification
+from .foreign_shapes import flat_boxes, read_masks, stated_size
+from .metrics import classification, multilabel
 from .predictions import REQUIRED_FIELDS, Prediction, some_ids
 
 MASK_TASKS = ("referring",)
@@ -195,7 +196,7 @@ class _Reader:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
         if isinstance(value, list) and self._task in BOX_TASKS:
-            return json.dumps(value)
+            return json.dumps(flat_boxes(value))
         if isinstance(value, list) and self._task == "multilabel" and all(isinstance(item, str) for item in value):
             return "; ".join(value)
         raise AnnotationError(
@@ -238,34 +239,11 @@ class _Reader:
 
     def _masks(self, entry: Entry, ours: str) -> tuple[Mapping[str, Any], ...]:
         value = self._value(entry, ours)
-        return tuple(self._mask(part, entry, ours) for part in _single_masks(value)) if value else ()
-
-    def _mask(self, value: Any, entry: Entry, ours: str) -> Mapping[str, Any]:
-        source = f"{entry.source}, {self._names.names[ours]}"
-        ref = segmentation_mask(value, source)
-        size = ref.data["size"] if ref.kind == "rle" else self._meta(entry).get("image_size") or self._size_of_other(entry)
-        if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
-            raise AnnotationError(
-                f"{source}: the size of the image must be [height, width] in pixels, found {shorten(size)}; a polygon needs 'height' and "
-                "'width' in its entry. Give them."
-            )
-        return encode_rle(decode_mask(ref, (size[0], size[1]), source=source))
-
-    def _size_of_other(self, entry: Entry) -> Any:
-        for ours in ("truth_masks", "prediction_masks"):
-            for part in _single_masks(self._value(entry, ours) or []):
-                if isinstance(part, Mapping):
-                    return part.get("size")
-        return None
-
-
-def _single_masks(value: Any) -> list[Any]:
-    """One mask (RLE, or rings of numbers), or a list of such, as a list of masks."""
-    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-        return value
-    if isinstance(value, list) and value and all(isinstance(item, list) and item and isinstance(item[0], list) for item in value):
-        return value
-    return [value]
+        if not value:
+            return ()
+        others = [self._value(entry, name) for name in ("truth_masks", "prediction_masks")]
+        size = self._meta(entry).get("image_size") or stated_size(others)
+        return read_masks(value, size=size, source=f"{entry.source}, {self._names.names[ours]}")
 
 
 def _with_candidates(samples: list[Prediction], options: ForeignOptions, *, source: str) -> list[Prediction]:
@@ -285,8 +263,10 @@ def _annotated_labels(samples: Sequence[Prediction], task: str, source: str) -> 
     if task == "classification":
         forms = {classification.normalise_label(truth): truth for truth in truths}
         return sorted(forms.values())
-    if task == "mcq" and all(len(letter) == 1 and letter.isalpha() for letter in letters):
-        return [chr(ord("A") + place) for place in range(max(ord(letter) - ord("A") for letter in letters) + 1)]
+    if task == "multilabel" and all(multilabel.is_letters(truth) for truth in truths):
+        return list(string.ascii_uppercase)
+    if task == "mcq" and all(len(letter) == 1 and letter in string.ascii_uppercase for letter in letters):
+        return list(string.ascii_uppercase[: string.ascii_uppercase.index(max(letters)) + 1])
     raise ConfigError(
         f"{source}: the file does not list the {'options' if task == 'mcq' else 'classes'}, and they cannot be told from the annotated "
         "answers. Give them: --labels FILE or --labels 'a;b;c', or --map candidates=FIELD."

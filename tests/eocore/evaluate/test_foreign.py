@@ -64,6 +64,22 @@ def test_classes_come_from_the_file_the_user_or_the_truths(tmp_path):
         read(path, "mcq")
 
 
+def test_letters_alone_need_no_list_of_classes(tmp_path):
+    path = write(tmp_path / "m.jsonl", {"answer": "A, c", "pred": "C and A"}, {"answer": "B", "pred": "Answer: S. There is a road."})
+    item = score_predictions(read(path, "multilabel"))["settings"]["optical"]["multilabel"]
+    assert item["overall"]["metrics"]["f1_sample"]["value"] == 0.5
+    assert item["overall"]["metrics"]["f1_micro"]["value"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+
+
+@pytest.mark.parametrize(
+    "truth", [[1, 2, 30, 2, 30, 40, 1, 40], [[1, 2], [30, 2], [30, 40], [1, 40]], [[[1, 2], [30, 2], [30, 40], [1, 40]]]]
+)
+def test_corners_in_lists_of_any_depth_are_one_box(tmp_path, truth):
+    path = write(tmp_path / "p.jsonl", {"answer": "{<1><2><30><40>|<0>}", "ground_truth": truth})
+    group = score_predictions(read(path, "grounding"))["settings"]["optical"]["grounding"]["overall"]
+    assert (group["n"], group["metrics"]["mean_iou"]["value"]) == (1, pytest.approx(1.0))
+
+
 def test_truths_from_another_file_and_what_lacks_counts_as_missing(tmp_path):
     said = write(tmp_path / "p.jsonl", {"question_id": 1, "answer": "yes"}, {"question_id": 3, "answer": "no"})
     truths = tmp_path / "answers.json"

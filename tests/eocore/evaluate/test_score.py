@@ -139,6 +139,12 @@ def test_answer_must_be_a_candidate():
         score_predictions([choice("a", "water", ground_truth="moon")])
 
 
+def test_class_must_be_annotated():
+    sample = Prediction("a", "classification", ("a",), "sar", "", "port", " . ", {"candidates": ["Port"]})
+    with pytest.raises(AnnotationError, match=r"sample 'a': the annotated class ' . ' has no letter; no answer could be right"):
+        score_predictions([sample])
+
+
 def test_short_answer_must_be_annotated():
     with pytest.raises(AnnotationError, match=r"sample 'a': the annotated answer is empty; no answer could be right"):
         score_predictions([choice("a", "water", task="vqa", ground_truth=" . ")])

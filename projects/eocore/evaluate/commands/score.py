@@ -139,7 +139,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Scores, prints the tables, writes the file."""
     samples, fields = read_file(arguments, arguments.predictions)
     metrics = read_metric(arguments)
-    scores = score_predictions(samples, metrics=metrics, seed=arguments.seed)
+    try:
+        scores = score_predictions(samples, metrics=metrics, seed=arguments.seed)
+    except DataError as error:
+        raise type(error)(f"{arguments.predictions}: {error}") from error
     scores["predictions"] = {
         "path": str(arguments.predictions),
         "sha256": hashlib.sha256(arguments.predictions.read_bytes()).hexdigest(),

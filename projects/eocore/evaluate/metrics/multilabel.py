@@ -17,7 +17,7 @@ def parse_labels(answer: str, labels: Sequence[str]) -> frozenset[int] | None:
 
     An answer of nothing but letters ("A, C and F", also in lower case) names classes by their place among `labels`. Otherwise class names
     are looked for, longest first, and what one has claimed is not read again, so that a name inside another is not found twice; names
-    with commas stay whole. Where no name is found, single capital letters count ("Answer: A, C").
+    with commas stay whole. Where no name is found, or all classes are called by letters alone, single capitals count ("Answer: A, C").
 
     Args:
         answer: the model's text.
@@ -28,13 +28,18 @@ def parse_labels(answer: str, labels: Sequence[str]) -> frozenset[int] | None:
     """
     if not answer.strip():
         return None
-    if _ONLY_LETTERS.fullmatch(answer):
+    if is_letters(answer):
         places = {string.ascii_uppercase.index(letter.upper()) for letter in re.findall(r"\b[A-Za-z]\b", answer)}
         return _known(places, len(labels))
-    named = _named(answer, labels)
+    named = _named(answer, labels) if any(len(label.strip()) > 1 for label in labels) else set()
     if named:
         return frozenset(named)
     return _known({string.ascii_uppercase.index(letter) for letter in _LETTERS.findall(answer)}, len(labels))
+
+
+def is_letters(text: str) -> bool:
+    """Whether a text is nothing but single letters: "A", "(B), C and D."."""
+    return _ONLY_LETTERS.fullmatch(text) is not None
 
 
 def _known(places: set[int], count: int) -> frozenset[int] | None:

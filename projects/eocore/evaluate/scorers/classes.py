@@ -28,6 +28,12 @@ class SceneClass:
     def judge(self, samples: Sequence[Prediction]) -> Judged:
         """See `Scorer`."""
         labels = candidates_of(samples[0])
+        nameless = next((sample for sample in samples if not classification.normalise_label(sample.ground_truth)), None)
+        if nameless is not None:
+            raise AnnotationError(
+                f"sample '{nameless.sample_id}': the annotated class {nameless.ground_truth!r} has no letter; no answer could be right. "
+                "Correct the annotation."
+            )
         forms = {classification.normalise_label(label): label for label in labels}
         truths = [forms.get(classification.normalise_label(sample.ground_truth), sample.ground_truth) for sample in samples]
         named = [classification.parse_label(sample.prediction or "", labels) for sample in samples]
