@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,6 +25,22 @@ from eocore.train.strategy import start_process_group
 PREDICTIONS = "predictions.jsonl"
 
 
+PLACES_BY_MASKS = True
+"""The model shows places by masks: where boxes are asked for, it is asked for a mask, and the box around it counts."""
+
+
+def load_answerers(model_dir: Path) -> Callable[[int], RecordAnswerer]:
+    """What makes answerers of a converted model for a longest answer [tokens]; the model is loaded once.
+
+    Raises:
+        CheckpointError: `model_dir` is not a converted model.
+    """
+    check_model_folder(model_dir)
+    model = load_model(EarthMindForConditionalGeneration, model_dir).to(local_device()).eval()
+    processor = model.processor
+    return lambda max_new_tokens: RecordAnswerer(model, processor, max_new_tokens=max_new_tokens)
+
+
 def evaluate(config: Config, model_dir: Path, out_dir: Path) -> Scores | None:
     """Predicts and scores; writes predictions.jsonl. Returns the scores on the first rank, None on the others.
 
@@ -35,10 +52,8 @@ def evaluate(config: Config, model_dir: Path, out_dir: Path) -> Scores | None:
         DataError: no sample, or a record that does not fit its images.
     """
     options = read_evaluation(require(config, "evaluation"))
-    check_model_folder(model_dir)
     rank, world_size = start_process_group() if "RANK" in os.environ else (0, 1)
-    model = load_model(EarthMindForConditionalGeneration, model_dir).to(local_device()).eval()
-    answerer = RecordAnswerer(model, model.processor, max_new_tokens=options.max_new_tokens)
+    answerer = load_answerers(model_dir)(options.max_new_tokens)
     run_id = _run_id(config, model_dir)
     path = shard_path(out_dir, run_id=run_id, rank=rank, world_size=world_size)
     _predict_all(options, answerer, path, rank, world_size)

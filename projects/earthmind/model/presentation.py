@@ -108,7 +108,8 @@ def composite_image(scenes: Mapping[str, SceneLike], rules: Mapping[str, Any], c
     Args:
         scenes: modality -> scene, at least one; sensors of another size are brought to the first one's.
         rules: modality -> rule, whose stretch is used.
-        channels: each "modality:entry", or several of these with `|` between: the first whose modality is there counts.
+        channels: each "modality:entry", or several of these with `|` between: the first whose modality is there counts. A grey
+            picture gives its layer for any entry.
     """
     size = next(iter(scenes.values())).pixels.shape[1:]
     layers = []
@@ -118,8 +119,16 @@ def composite_image(scenes: Mapping[str, SceneLike], rules: Mapping[str, Any], c
             layers.append(np.zeros((1, *size), np.uint8))
             continue
         modality, entry = chosen.split(":", 1)
-        layers.append(resize(_stretched(entry, scenes[modality], rules[modality]["stretch"])[None], (size[0], size[1])))
+        layers.append(resize(_channel(entry, scenes[modality], rules[modality]["stretch"])[None], (size[0], size[1])))
     return np.concatenate(layers)
+
+
+def _channel(entry: str, scene: SceneLike, stretch: Mapping[str, Any]) -> np.ndarray:
+    """(H, W) uint8: a measured band stretched; of a scene made for display the layer as it is, its only one for any band."""
+    if scene.unit != DISPLAY_UNIT:
+        return _stretched(entry, scene, stretch)
+    layer = scene.pixels[0] if len(scene.bands) == 1 else _band(entry, scene)
+    return np.nan_to_num(layer, nan=0.0).astype(np.uint8)
 
 
 def _display_views(scene: SceneLike, num_channels: int) -> np.ndarray:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from eocore.errors import EOError
 
-from .commands import compare, score
+from .commands import compare, merge, report, run, score
 from .commands.command import Command
 
-COMMANDS: tuple[Command, ...] = (score.COMMAND, compare.COMMAND)
+COMMANDS: tuple[Command, ...] = (run.COMMAND, merge.COMMAND, score.COMMAND, compare.COMMAND, report.COMMAND)
 """One per file of eocore/evaluate/commands."""
 
 

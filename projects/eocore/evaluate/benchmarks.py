@@ -41,6 +41,7 @@ class Benchmark:
         expected: number of samples of the published test set; None where none is published.
         source: what to download, from where.
         max_new_tokens: longest answer of this kind.
+        named: what a user's own file was called on the command line.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Benchmark:
     expected: int | None = None
     source: str = ""
     max_new_tokens: int = 64
+    named: str = ""
 
     def __post_init__(self) -> None:
         wrong = sorted(set(self.settings) - set(SETTINGS))

@@ -159,7 +159,7 @@ def draw_curves(scalars: Sequence[Mapping[str, float]]) -> bytes:
     """
     losses = sorted({name for entry in scalars for name in entry if name.startswith("loss")})
     has_rate = any("lr" in entry for entry in scalars)
-    figure = _figure(width=5.6, height=4.6 if has_rate else 3.4)
+    figure = make_figure(width=5.6, height=4.6 if has_rate else 3.4)
     shares = {"height_ratios": [3, 1]} if has_rate else None
     axes = list(figure.subplots(1 + has_rate, 1, sharex=True, squeeze=False, gridspec_kw=shares)[:, 0])
     for place, name in enumerate(losses):
@@ -177,7 +177,7 @@ def draw_curves(scalars: Sequence[Mapping[str, float]]) -> bytes:
     axes[-1].set_xlabel("step")
     for axis in axes:
         axis.grid(alpha=0.3)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:
@@ -197,10 +197,10 @@ def draw_scores(scores: Scores) -> bytes:
         scores: with at least one scored task.
     """
     tasks = [task for task in TASKS if any(task in by_task for by_task in scores["settings"].values())]
-    figure = _figure(width=5.6, height=2.3 * len(tasks))
+    figure = make_figure(width=5.6, height=2.3 * len(tasks))
     for axis, task in zip(figure.subplots(len(tasks), 1, squeeze=False)[:, 0], tasks, strict=True):
         _draw_task(axis, scores, task=task)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _draw_task(axis: "Axes", scores: Scores, *, task: str) -> None:
@@ -233,7 +233,12 @@ def _reach(values: Sequence[Value]) -> np.ndarray:
     return 100 * np.clip([low, high], 0.0, None)
 
 
-def _figure(*, width: float, height: float) -> "Figure":
+def make_figure(*, width: float, height: float) -> "Figure":
+    """An empty figure [inches].
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -241,7 +246,8 @@ def _figure(*, width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 
-def _png(figure: "Figure") -> bytes:
+def to_png(figure: "Figure") -> bytes:
+    """The figure as the content of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

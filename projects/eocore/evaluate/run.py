@@ -1,7 +1,7 @@
 """Predicting a data set under each sensor setting: batched, shared among ranks, resumed where it was stopped."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,14 +9,18 @@ import numpy as np
 
 from eocore.config import read_options
 from eocore.data.dataset import RecordDataset, SampleKey
-from eocore.data.masks import decode_mask, encode_rle
+from eocore.data.masks import decode_mask, encode_rle, mask_to_box
 from eocore.data.records import ImageRef, Record
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.predictions import SETTINGS, Prediction
+from eocore.evaluate.metrics.boxes import box_text, parse_boxes
+from eocore.evaluate.predictions import SETTINGS, Prediction, PredictionKey
 from eocore.evaluate.shards import PredictionWriter
 from eocore.log import get_logger
 from eocore.registry import DATASETS
 from eocore.sensors.scene import Scene
+
+MID_GREY = 128.0
+"""Of 8-bit pictures."""
 
 Sample = tuple[Record, dict[str, Scene]]
 
@@ -97,36 +101,130 @@ def predict(
 ) -> None:  # fmt: skip
     """Writes this rank's predictions of one data set; samples that stand in the writer's file are not predicted again.
 
-    A sample whose images cannot be read is written with `prediction` null: it counts as missing, never drops out.
+    Raises:
+        DataError: the model can take no sample at all.
     """
+    mine = range(rank, len(source), world_size)
+    todo = [index for index in mine if key_of(source.records[index], setting) not in writer]
+    on_samples(len(mine) - len(todo))
+    shares = SampleShare(source, setting, todo, batch_size=options.batch_size, seed=options.seed)
+    lost = predict_share(shares, answerer, writer, on_samples=on_samples)
+    write_lost(lost, writer, anything=len(lost) < len(mine) or not all(item.refused for item in lost))
+
+
+@dataclass(frozen=True)
+class SampleShare:
+    """What one rank predicts of a data set.
+
+    Attributes:
+        source: the data set.
+        setting: one of SETTINGS.
+        indices: of the records to predict.
+        batch_size: samples answered together.
+        seed: of transforms that draw.
+        greyed: modality whose image is replaced by an even grey, "" = none.
+    """
+
+    source: RecordDataset
+    setting: str
+    indices: Sequence[int]
+    batch_size: int = 8
+    seed: int = 0
+    greyed: str = ""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A sample that gave no answer, and why; `refused`: the model could not take it, though it could be read."""
+
+    blank: Prediction
+    reason: str
+    refused: bool = False
+
+
+def key_of(record: Record, setting: str) -> PredictionKey:
+    """What the record's line is known by."""
+    return PredictionKey(record.task, setting, record.sample_id)
+
+
+def predict_share(
+    share: SampleShare, answerer: Answerer, writer: PredictionWriter, *, on_samples: Callable[[int], None] = lambda count: None
+) -> list[Lost]:
+    """Writes the answers as they come; gives the samples that have none, for `write_lost`."""
+    lost: list[Lost] = []
     batch: list[tuple[Prediction, Sample]] = []
-    for index in range(rank, len(source), world_size):
-        try:
-            record, scenes, _ = source.load(SampleKey(0, index), seed=options.seed)
-            blank = describe(record, scenes, setting)
-        except DataError as error:
-            get_logger().warning("%s cannot be read and counts as missing: %s", source.describe(SampleKey(0, index)), error)
-            blank, scenes = describe_unread(source, SampleKey(0, index), setting), {}
-            record = None
-        if blank.key in writer:
-            on_samples(1)
-        elif record is None:
-            writer.write(blank)
+    for place, index in enumerate(share.indices, start=1):
+        found = _load(share, index)
+        if isinstance(found, Lost):
+            lost.append(found)
             on_samples(1)
         else:
-            batch.append((blank, (record, scenes)))
-        if len(batch) == options.batch_size:
-            on_samples(_answer(batch, answerer, writer))
+            batch.append(found)
+        if batch and (len(batch) == share.batch_size or place == len(share.indices)):
+            lost += _answer(batch, answerer, writer)
+            on_samples(len(batch))
             batch = []
-    if batch:
-        on_samples(_answer(batch, answerer, writer))
+    return lost
 
 
-def _answer(batch: Sequence[tuple[Prediction, Sample]], answerer: Answerer, writer: PredictionWriter) -> int:
-    for (blank, _), answer in zip(batch, answerer([sample for _, sample in batch]), strict=True):
+def write_lost(lost: Sequence[Lost], writer: PredictionWriter, *, anything: bool) -> None:
+    """Writes samples without an answer with `prediction` null: they count as missing and never drop out.
+
+    Args:
+        lost: from `predict_share`.
+        writer: of the same file.
+        anything: whether any sample of the setting, on any rank, has an answer.
+
+    Raises:
+        DataError: none has: then it is the data or the model, not a sample.
+    """
+    if lost and not anything:
+        raise DataError(f"none of the samples under '{lost[0].blank.sensor}' could be predicted. The first one: {lost[0].reason}")
+    for item in lost:
+        get_logger().warning("sample '%s' (%s) counts as missing: %s", item.blank.sample_id, item.blank.sensor, item.reason)
+        writer.write(item.blank)
+
+
+def _load(share: SampleShare, index: int) -> tuple[Prediction, Sample] | Lost:
+    key = SampleKey(0, index)
+    try:
+        record, scenes, _ = share.source.load(key, seed=share.seed)
+        if share.greyed:
+            scenes = {name: grey(scene) if name == share.greyed else scene for name, scene in scenes.items()}
+        return describe(record, scenes, share.setting), (record, scenes)
+    except DataError as error:
+        return Lost(describe_unread(share.source, key, share.setting), f"{share.source.describe(key)} cannot be read: {error}")
+
+
+def _answer(batch: Sequence[tuple[Prediction, Sample]], answerer: Answerer, writer: PredictionWriter) -> list[Lost]:
+    """Answers a batch; where the model refuses it, each sample by itself, so that one costs no other its answer."""
+    try:
+        answers = answerer([sample for _, sample in batch])
+    except DataError as error:
+        if len(batch) == 1:
+            return [Lost(batch[0][0], str(error), refused=True)]
+        return [lost for one in batch for lost in _answer([one], answerer, writer)]
+    for (blank, _), answer in zip(batch, answers, strict=True):
         masks = tuple(encode_rle(mask) for mask in answer.masks)
-        writer.write(Prediction(**{**blank.__dict__, "prediction": answer.text, "prediction_masks": masks}))
-    return len(batch)
+        writer.write(replace(blank, prediction=_text(blank, answer), prediction_masks=masks))
+    return []
+
+
+def _text(blank: Prediction, answer: AnswerLike) -> str:
+    """The answer's text; to one that should give a box and draws masks instead, the box around them is added, 0 to 100."""
+    if blank.task != "grounding" or not answer.masks.any() or parse_boxes(answer.text):
+        return answer.text
+    height, width = answer.masks.shape[1:]
+    left, top, right, bottom = mask_to_box(np.logical_or.reduce(answer.masks)) or (0, 0, 0, 0)
+    return f"{answer.text} {box_text([100 * left / width, 100 * top / height, 100 * right / width, 100 * bottom / height])}"
+
+
+def grey(scene: Scene) -> Scene:
+    """The scene without anything to see: a picture half bright, any other each band at its own mean."""
+    if scene.unit == "uint8":
+        return replace(scene, pixels=np.full_like(scene.pixels, MID_GREY))
+    means = np.nan_to_num(np.nanmean(scene.pixels, axis=(1, 2), keepdims=True))
+    return replace(scene, pixels=np.broadcast_to(means, scene.pixels.shape).astype(np.float32))
 
 
 def describe(record: Record, scenes: Mapping[str, Scene], setting: str) -> Prediction:
@@ -151,4 +249,6 @@ def describe_unread(source: RecordDataset, key: SampleKey, setting: str) -> Pred
 
 
 def _image_id(ref: ImageRef) -> str:
-    return Path(ref.paths[0]).stem
+    """The file's name; of an image of several files, that of their folder."""
+    path = Path(ref.paths[0])
+    return path.stem if len(ref.paths) == 1 else path.parent.name

@@ -9,7 +9,7 @@ from typing import Self
 from eocore.errors import DataError
 from eocore.log import get_logger
 
-from .predictions import Prediction, PredictionKey, complete, format_prediction, read_predictions, some_ids
+from .predictions import Prediction, PredictionKey, format_prediction, read_predictions, some_ids
 
 
 class PredictionWriter:
@@ -78,36 +78,49 @@ def shard_path(folder: Path, *, run_id: str, rank: int, world_size: int) -> Path
     return folder / f"predictions.{run_id}.{rank}of{world_size}.jsonl"
 
 
-def merge_shards(folder: Path, expected: Sequence[Prediction], *, run_id: str, world_size: int) -> list[Prediction]:
-    """The samples of all ranks of one run, in the order of `expected` whatever the number of ranks.
-
-    Args:
-        folder: holds the shards; those of other run ids are not touched.
-        expected: what must have been predicted.
-        run_id: as given to `shard_path`.
-        world_size: number of ranks of the run.
+def find_shards(folder: Path, *, run_id: str) -> list[Path]:
+    """The shards of a run, whatever the number of ranks that wrote them, in the order of their names.
 
     Raises:
-        DataError: a shard is missing, a shard of this run id comes from another number of ranks, or the shards together do not hold
-            exactly the expected samples, each once.
+        DataError: the folder holds shards of another run.
     """
-    paths = [shard_path(folder, run_id=run_id, rank=rank, world_size=world_size) for rank in range(world_size)]
-    stale = sorted(path.name for path in set(folder.glob(f"predictions.{run_id}.*of*.jsonl")) - set(paths))
+    found = sorted(folder.glob("predictions.*.*of*.jsonl"))
+    stale = [path.name for path in found if not path.name.startswith(f"predictions.{run_id}.")]
     if stale:
         raise DataError(
-            f"{folder}: {', '.join(stale)} of run '{run_id}' come from another number of ranks than {world_size}; merging them would count "
-            "samples twice. Remove them, or resume with their number of ranks."
+            f"{folder} holds predictions of another run ({', '.join(stale)}): its model, data or settings were others than those of run "
+            f"'{run_id}', and merging the two would mix them. Name another folder, or throw the old ones away (--overwrite)."
         )
+    return found
+
+
+def merge_shards(folder: Path, expected: Sequence[PredictionKey], *, run_id: str) -> list[Prediction]:
+    """The samples of all ranks of one run, in the order of `expected` whatever the number of ranks, also where it changed on the way.
+
+    Args:
+        folder: holds the shards.
+        expected: what must have been predicted.
+        run_id: as given to `shard_path`.
+
+    Raises:
+        DataError: there is a shard of another run, or the shards together do not hold exactly the expected samples, each once.
+    """
     merged: dict[PredictionKey, tuple[Prediction, Path]] = {}
-    for path in paths:
+    for path in find_shards(folder, run_id=run_id):
         for prediction in read_predictions(path):
             if prediction.key in merged:
                 raise DataError(f"{path}: sample '{prediction.sample_id}' stands also in {merged[prediction.key][1].name}. Predict anew.")
             merged[prediction.key] = (prediction, path)
-    absent = [item.sample_id for item in expected if item.key not in merged]
+    absent = [key.sample_id for key in expected if key not in merged]
     if absent:
         raise DataError(
-            f"{folder}: {len(absent)} of {len(expected)} samples are in no shard of run '{run_id}' ({some_ids(absent)}). Resume the run; "
-            "a sample that cannot be predicted is written with prediction null."
+            f"{folder}: {len(absent)} of {len(expected)} samples are in no shard of run '{run_id}' ({some_ids(absent)}). Resume it, or "
+            "copy the shards of the other machines here and merge again."
         )
-    return complete([prediction for prediction, _ in merged.values()], expected, source=str(folder))
+    foreign = sorted(set(merged) - set(expected))
+    if foreign:
+        raise DataError(
+            f"{folder}: {len(foreign)} samples are not among those of run '{run_id}' ({some_ids([key.sample_id for key in foreign])}). The "
+            "shards were changed by hand, or belong to other data; predict anew (--overwrite)."
+        )
+    return [merged[key][0] for key in expected]

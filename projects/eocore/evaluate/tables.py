@@ -191,8 +191,13 @@ def to_rich(table: TextTable) -> Table:
     return shown
 
 
-def to_html(table: TextTable) -> str:
-    """A table in a box of its own that scrolls sideways on a narrow screen; empty text for a table without rows."""
+def to_html(table: TextTable, *, level: int = 2) -> str:
+    """A table in a box of its own that scrolls sideways on a narrow screen; empty text for a table without rows.
+
+    Args:
+        table: to show.
+        level: of its heading.
+    """
     if not table.rows:
         return ""
     head = "".join(_cell("th", name, label=place < table.num_labels) for place, name in enumerate(table.header))
@@ -201,16 +206,21 @@ def to_html(table: TextTable) -> str:
         for row in table.rows
     )
     title = html.escape(table.title)
-    return f'<h2>{title}</h2><div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<h{level}>{title}</h{level}><div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def to_markdown(table: TextTable) -> str:
-    """A Markdown table under its heading; empty text for a table without rows."""
+def to_markdown(table: TextTable, *, level: int = 2) -> str:
+    """A Markdown table under its heading; empty text for a table without rows.
+
+    Args:
+        table: to show.
+        level: of its heading.
+    """
     if not table.rows:
         return ""
     rule = ["---" if place < table.num_labels else "---:" for place in range(len(table.header))]
     lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (table.header, rule, *table.rows)]
-    return "\n".join([f"## {table.title}", "", *(f"| {line} |" for line in lines), ""])
+    return "\n".join([f"{'#' * level} {table.title}", "", *(f"| {line} |" for line in lines), ""])
 
 
 def _cells(scores: Scores) -> list[tuple[str, str, TaskScores]]:

@@ -13,11 +13,15 @@ def write_ranks(folder, samples, *, world_size, run_id="run"):
                 writer.write(sample)
 
 
+def keys(samples):
+    return [sample.key for sample in samples]
+
+
 def test_any_number_of_ranks_merges_to_the_same_samples_and_scores(tmp_path, expected, predicted):
     merged = []
     for world_size in (1, 2, 3):
         write_ranks(tmp_path / str(world_size), predicted, world_size=world_size)
-        merged.append(merge_shards(tmp_path / str(world_size), expected, run_id="run", world_size=world_size))
+        merged.append(merge_shards(tmp_path / str(world_size), keys(expected), run_id="run"))
     assert merged[0] == merged[1] == merged[2] == predicted
     assert score_predictions(merged[0]) == score_predictions(merged[2])
 
@@ -57,30 +61,30 @@ def test_writing_twice_is_refused(tmp_path, predicted):
             writer.write(predicted[0])
 
 
-def test_shards_of_another_number_of_ranks_are_refused(tmp_path, expected, predicted):
-    write_ranks(tmp_path, predicted, world_size=2)
-    write_ranks(tmp_path, predicted, world_size=3)
-    with pytest.raises(DataError, match=r"predictions.run.0of3.jsonl.* of run 'run' come from another number of ranks than 2"):
-        merge_shards(tmp_path, expected, run_id="run", world_size=2)
+def test_a_run_may_go_on_with_another_number_of_ranks(tmp_path, expected, predicted):
+    write_ranks(tmp_path, predicted[:100], world_size=2)
+    write_ranks(tmp_path, predicted[100:], world_size=3)
+    assert merge_shards(tmp_path, keys(expected), run_id="run") == predicted
 
 
-def test_shards_of_another_run_are_left_alone(tmp_path, expected, predicted):
+def test_shards_of_another_run_are_refused(tmp_path, expected, predicted):
     write_ranks(tmp_path, predicted[:5], world_size=3, run_id="older")
     write_ranks(tmp_path, predicted, world_size=2)
-    assert merge_shards(tmp_path, expected, run_id="run", world_size=2) == predicted
+    with pytest.raises(DataError, match=r"holds predictions of another run \(predictions.older.0of3.jsonl, .*--overwrite"):
+        merge_shards(tmp_path, keys(expected), run_id="run")
 
 
 def test_lacking_shard(tmp_path, expected, predicted):
     write_ranks(tmp_path, predicted, world_size=2)
     shard_path(tmp_path, run_id="run", rank=1, world_size=2).unlink()
-    with pytest.raises(DataError, match=r"predictions.run.1of2.jsonl: no such predictions file"):
-        merge_shards(tmp_path, expected, run_id="run", world_size=2)
+    with pytest.raises(DataError, match=r"240 of 480 samples are in no shard of run 'run'"):
+        merge_shards(tmp_path, keys(expected), run_id="run")
 
 
 def test_lacking_samples(tmp_path, expected, predicted):
     write_ranks(tmp_path, predicted[:-2], world_size=2)
-    with pytest.raises(DataError, match=r"2 of 480 samples are in no shard of run 'run' \(c39, r39\). Resume the run"):
-        merge_shards(tmp_path, expected, run_id="run", world_size=2)
+    with pytest.raises(DataError, match=r"2 of 480 samples are in no shard of run 'run' \(c39, r39\). Resume it"):
+        merge_shards(tmp_path, keys(expected), run_id="run")
 
 
 def test_sample_in_two_shards(tmp_path, expected, predicted):
@@ -88,13 +92,13 @@ def test_sample_in_two_shards(tmp_path, expected, predicted):
     with PredictionWriter(shard_path(tmp_path, run_id="run", rank=1, world_size=2)) as writer:
         writer.write(predicted[0])
     with pytest.raises(DataError, match=r"predictions.run.1of2.jsonl: sample 'q0' stands also in predictions.run.0of2.jsonl"):
-        merge_shards(tmp_path, expected, run_id="run", world_size=2)
+        merge_shards(tmp_path, keys(expected), run_id="run")
 
 
 def test_sample_of_other_data(tmp_path, expected, predicted):
     write_ranks(tmp_path, predicted, world_size=2)
-    with pytest.raises(DataError, match=r"1 samples are not in the data set \(q0\)"):
-        merge_shards(tmp_path, expected[1:], run_id="run", world_size=2)
+    with pytest.raises(DataError, match=r"1 samples are not among those of run 'run' \(q0\)"):
+        merge_shards(tmp_path, keys(expected[1:]), run_id="run")
 
 
 def test_run_id_must_suit_a_file_name(tmp_path):

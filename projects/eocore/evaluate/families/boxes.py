@@ -57,9 +57,3 @@ def _is_number(value: Any) -> bool:
 def corners(box: Sequence[float]) -> list[float]:
     """x, y of the four corners of a box of 4, 5 or 8 numbers."""
     return list(box) if len(box) == 8 else Box.of(box).corners().flatten().tolist()
-
-
-def box_text(box: Sequence[float]) -> str:
-    """A box as GeoChat and VRSBench write it: "{<10><20><30><40>}", with "|<90>" where it is turned."""
-    turned = f"|<{box[4]:g}>" if len(box) == 5 else ""
-    return "{" + "".join(f"<{value:g}>" for value in (box[:4] if len(box) == 5 else box)) + turned + "}"

@@ -13,11 +13,12 @@ from eocore.data.records import MODALITIES, ImageRef, MaskRef, Record, Turn
 from eocore.data.sources import file_inside
 from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.benchmarks import Benchmark
+from eocore.evaluate.metrics.boxes import box_text
 from eocore.evaluate.predictions import TASKS
 from eocore.registry import DATASETS
 from eocore.sensors.scene import Scene
 
-from .boxes import SCALE, box_text, read_boxes
+from .boxes import SCALE, read_boxes
 from .caption import DESCRIBE
 from .grounding import REFER, SEGMENT
 from .multispectral import ALL_THAT_APPLY, lettered
@@ -205,6 +206,7 @@ def custom_benchmark(name: str) -> Benchmark:
     common = set.intersection(*present) if present else set()
     return Benchmark(
         name=f"custom_{task}_{path.stem}",
+        named=f"{CUSTOM}{task}:{path}",
         title=f"{path.name} ({task})",
         task=task,
         prompt=PROMPTS[task],

@@ -10,9 +10,10 @@ from eocore.data.annotations import Entry, read_entries
 from eocore.data.records import Record
 from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.evaluate.benchmarks import Benchmark, register
+from eocore.evaluate.metrics.boxes import box_text
 from eocore.registry import DATASETS
 
-from .boxes import SCALE, box_text, read_boxes
+from .boxes import SCALE, read_boxes
 from .questions import RGB, QuestionDataset, pictures
 
 REFER = "[refer] Give me the location of <p> {phrase} </p>"

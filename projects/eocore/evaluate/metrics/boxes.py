@@ -97,6 +97,12 @@ def _numbers(text: str) -> list[float]:
     return found if all(map(math.isfinite, found)) else []
 
 
+def box_text(box: Sequence[float]) -> str:
+    """A box as GeoChat and VRSBench write it: "{<10><20><30><40>}", with "|<90>" where it is turned."""
+    turned = f"|<{box[4]:g}>" if len(box) == 5 else ""
+    return "{" + "".join(f"<{value:g}>" for value in (box[:4] if len(box) == 5 else box)) + turned + "}"
+
+
 def box_iou(first: Box, second: Box) -> float:
     """Intersection over union [0..1], in real numbers: no pixel is added to the far edges. 0 where a box has no area."""
     shared, union = box_overlap(first, second)

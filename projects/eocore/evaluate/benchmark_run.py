@@ -1,0 +1,314 @@
+"""Benchmarks run on a model: each in a folder of its own, shared among ranks, resumed where it was stopped, scored at the end."""
+
+import copy
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from eocore.data.dataset import RecordDataset
+from eocore.data.transforms import ChooseModalities
+from eocore.errors import ConfigError, DataError, EOError
+from eocore.log import get_logger
+from eocore.progress import Progress
+
+from .benchmarks import GREYED, Benchmark, check_count, require_data
+from .manifest import Manifest, code_commit, model_stamp, read_manifest, stamp
+from .predictions import Prediction, PredictionKey, format_prediction, read_predictions
+from .ranks import Ranks
+from .run import Answerer, SampleShare, key_of, predict_share, write_lost
+from .score import Scores, score_predictions
+from .shards import PredictionWriter, find_shards, merge_shards, shard_path
+
+PREDICTIONS, SCORES = "predictions.jsonl", "scores.json"
+
+AnswererOf = Callable[[int], Answerer]
+"""max_new_tokens -> answerer."""
+
+State = Literal["done", "skipped", "failed"]
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The choices of a run.
+
+    Attributes:
+        model: folder of a converted model.
+        system: package that knows the model.
+        out: folder; each benchmark gets one inside.
+        data_root: the data folder.
+        settings: sensor settings to run; () = all of each benchmark.
+        prompts: benchmark -> what is asked instead of its own prompt.
+        batch_size: samples answered together.
+        max_new_tokens: longest answer; None = the benchmark's own.
+        limit: only the first so many samples; None = all.
+        any_count: run a benchmark that has not its published number of samples, and say so in its scores.
+        overwrite: throw away predictions of another run that are in the folder.
+        places_by_masks: ask for masks where a benchmark offers it, and take the box around a mask for a box.
+    """
+
+    model: Path
+    system: str
+    out: Path
+    data_root: str = "data"
+    settings: Sequence[str] = ()
+    prompts: Mapping[str, str] | None = None
+    batch_size: int = 8
+    max_new_tokens: int | None = None
+    limit: int | None = None
+    any_count: bool = False
+    overwrite: bool = False
+    places_by_masks: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a benchmark ended; `reason` where it has no scores, or not under every setting."""
+
+    benchmark: str
+    state: State
+    reason: str = ""
+
+
+def run_benchmarks(
+    benchmarks: Sequence[Benchmark], options: RunOptions, ranks: Ranks, *, load_model: Callable[[], AnswererOf]
+) -> list[Outcome]:
+    """Runs one after the other; one that cannot be run does not stop the others.
+
+    Args:
+        benchmarks: to run.
+        options: of the run.
+        ranks: the processes that share each benchmark.
+        load_model: called once, when the first benchmark has data.
+    """
+    stamp_of_model = ranks.gather(model_stamp(options.model) if ranks.is_first else "")[0]
+    model: list[AnswererOf] = []
+    outcomes = []
+    for benchmark in benchmarks:
+        state: State = "skipped"
+        try:
+            together(ranks, partial(require_data, benchmark, options.data_root))
+            state = "failed"
+            model = model or [load_model()]
+            job = prepare(adapt(benchmark, options), options, ranks, stamp_of_model=stamp_of_model)
+            outcomes.append(predict_job(job, model[0](job.benchmark.max_new_tokens), ranks))
+        except EOError as error:
+            outcomes.append(Outcome(benchmark.name, state, str(error)))
+            if ranks.is_first:
+                get_logger().error("%s %s: %s", benchmark.name, state, error)
+    return outcomes
+
+
+def together(ranks: Ranks, action: Callable[[], Value]) -> Value:
+    """What an action gives on this rank; raises on all of them what was raised on any, so that none waits for one that has given up.
+
+    Raises:
+        DataError: with the message of the first rank that failed.
+    """
+    given: list[Value] = []
+    problem = ""
+    try:
+        given.append(action())
+    except EOError as error:
+        problem = str(error)
+    problems = [text for text in ranks.gather(problem) if text]
+    if problems:
+        raise DataError(problems[0])
+    return given[0]
+
+
+def adapt(benchmark: Benchmark, options: RunOptions) -> Benchmark:
+    """The benchmark with the run's choices of prompt, settings and longest answer.
+
+    Raises:
+        ConfigError: it has none of the settings.
+    """
+    settings = {name: value for name, value in benchmark.settings.items() if not options.settings or name in options.settings}
+    if not settings:
+        raise ConfigError(
+            f"benchmark '{benchmark.name}' has the settings {', '.join(benchmark.settings)}, none of {', '.join(options.settings)}. "
+            "Choose among its own (--settings)."
+        )
+    own = benchmark.mask_prompt if options.places_by_masks and benchmark.mask_prompt else benchmark.prompt
+    prompt = (options.prompts or {}).get(benchmark.name, own)
+    return replace(benchmark, settings=settings, prompt=prompt, max_new_tokens=options.max_new_tokens or benchmark.max_new_tokens)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One benchmark ready to be predicted."""
+
+    benchmark: Benchmark
+    options: RunOptions
+    manifest: Manifest
+    sources: Mapping[str, RecordDataset]
+
+    @property
+    def folder(self) -> Path:
+        """Where its files go."""
+        return self.options.out / self.benchmark.name
+
+
+def prepare(benchmark: Benchmark, options: RunOptions, ranks: Ranks, *, stamp_of_model: str) -> Job:
+    """Reads the annotations, checks the count, clears or keeps what is in the folder, writes run.json.
+
+    Raises:
+        DataError: another number of samples than published, or the folder holds another run.
+        AnnotationError: the annotations break their form.
+    """
+    source = together(ranks, lambda: _read(benchmark, options))
+    sources = {setting: show_only(source, setting, modalities) for setting, modalities in benchmark.settings.items()}
+    job = Job(benchmark, options, _manifest(benchmark, options, source, stamp_of_model=stamp_of_model), sources)
+    together(ranks, lambda: _claim_folder(job) if ranks.is_first else None)
+    return job
+
+
+def _read(benchmark: Benchmark, options: RunOptions) -> RecordDataset:
+    source = benchmark(data_root=options.data_root, limit=options.limit)
+    wrong = check_count(benchmark, len(source))
+    if wrong and not options.any_count and options.limit is None:
+        raise DataError(wrong)
+    return source
+
+
+def show_only(source: RecordDataset, setting: str, modalities: Sequence[str]) -> RecordDataset:
+    """The same samples with the images of one setting."""
+    shown = copy.copy(source)
+    shown.transforms = [*source.transforms, ChooseModalities(settings={setting: modalities})]
+    return shown
+
+
+def _manifest(benchmark: Benchmark, options: RunOptions, source: RecordDataset, *, stamp_of_model: str) -> Manifest:
+    config = {
+        "dataset": benchmark.config(""),
+        "prompt": benchmark.prompt,
+        "settings": dict(benchmark.settings),
+        "max_new_tokens": benchmark.max_new_tokens,
+        "limit": options.limit,
+    }
+    hashes = {"config_sha256": stamp(config), "data_sha256": benchmark.data_hash(options.data_root), "model_stamp": stamp_of_model}
+    wrong = check_count(benchmark, len(source))
+    notes = [f"{len(source)} samples, not the {benchmark.expected} of the published test set."] if wrong else []
+    if options.places_by_masks and benchmark.mask_prompt:
+        notes.append("Boxes are the bounds of the masks that the model draws.")
+    return Manifest(
+        run_id=stamp(hashes)[:12],
+        benchmark=benchmark.name,
+        named=benchmark.named or benchmark.name,
+        title=benchmark.title,
+        task=benchmark.task,
+        metric=dict(benchmark.metric),
+        settings=list(benchmark.settings),
+        sample_ids=[record.sample_id for record in source.records],
+        system=options.system,
+        model=str(options.model),
+        data_root=options.data_root,
+        expected=benchmark.expected,
+        commit=code_commit(),
+        notes=notes,
+        **hashes,
+    )
+
+
+def _claim_folder(job: Job) -> None:
+    """Writes run.json, after clearing the folder where that is allowed. Raises DataError where another run's predictions stand in it."""
+    if job.options.overwrite:
+        for path in (*job.folder.glob("predictions.*jsonl"), job.folder / SCORES):
+            path.unlink(missing_ok=True)
+    find_shards(job.folder, run_id=job.manifest.run_id)
+    job.manifest.write(job.folder)
+
+
+def predict_job(job: Job, answerer: Answerer, ranks: Ranks) -> Outcome:
+    """Predicts what no rank has predicted yet; the first rank merges and scores when all are done.
+
+    A setting under which nothing can be predicted is left out, and the scores say why.
+
+    Raises:
+        DataError: on every rank, what stopped any of them; or nothing could be predicted under any setting.
+    """
+    began = time.monotonic()
+    done: set[PredictionKey] = set().union(*ranks.gather(together(ranks, lambda: _predicted(job))))
+    if ranks.is_first and done:
+        get_logger().info("%s: %d of %d samples are there already", job.benchmark.name, len(done), len(job.manifest.keys))
+    shares = [_share(job, setting, done, ranks) for setting in job.benchmark.settings]
+    total = sum(len(share.indices) for share in shares)
+    failures: dict[str, str] = {}
+    path = shard_path(job.folder, run_id=job.manifest.run_id, rank=ranks.rank, world_size=ranks.world_size)
+    with PredictionWriter(path) as writer, Progress(job.benchmark.name, total, unit="samples", visible=ranks.is_first) as progress:
+        for share in shares:
+            any_done = any(key.sensor == share.setting for key in done)
+            try:
+                _predict_setting(share, answerer, writer, ranks, any_done=any_done, on_samples=progress.advance)
+            except DataError as error:
+                failures[share.setting] = str(error)
+    if len(failures) == len(shares):
+        raise DataError("; ".join(failures.values()))
+    if failures and ranks.is_first:
+        _leave_out(job, failures)
+    together(ranks, lambda: collect(job.folder, time_s=time.monotonic() - began) if ranks.is_first else None)
+    return Outcome(job.benchmark.name, "done", "; ".join(failures.values()))
+
+
+def _leave_out(job: Job, failures: Mapping[str, str]) -> None:
+    settings = [name for name in job.manifest.settings if name not in failures]
+    notes = [*job.manifest.notes, *(f"Not run under '{name}': {reason}" for name, reason in failures.items())]
+    replace(job.manifest, settings=settings, notes=notes).write(job.folder)
+
+
+def _predict_setting(
+    share: SampleShare, answerer: Answerer, writer: PredictionWriter, ranks: Ranks, *, any_done: bool, on_samples: Callable[[int], None]
+) -> None:
+    lost = together(ranks, lambda: predict_share(share, answerer, writer, on_samples=on_samples))
+    answered = any_done or any(ranks.gather(len(share.indices) > len(lost)))
+    together(ranks, lambda: write_lost(lost, writer, anything=answered))
+
+
+def _predicted(job: Job) -> set[PredictionKey]:
+    shards = find_shards(job.folder, run_id=job.manifest.run_id)
+    return {prediction.key for path in shards for prediction in _whole_lines(path)}
+
+
+def _whole_lines(path: Path) -> list[Prediction]:
+    """The samples of a shard; a last line that was cut short is taken off first."""
+    with PredictionWriter(path):
+        return read_predictions(path)
+
+
+def _share(job: Job, setting: str, done: set[PredictionKey], ranks: Ranks) -> SampleShare:
+    source = job.sources[setting]
+    todo = [index for index, record in enumerate(source.records) if key_of(record, setting) not in done]
+    mine = todo[ranks.rank :: ranks.world_size]
+    return SampleShare(source, setting, mine, batch_size=job.options.batch_size, greyed=GREYED.get(setting, ""))
+
+
+def collect(folder: Path, *, time_s: float | None = None) -> dict[str, Any]:
+    """Merges the shards of a benchmark's folder and scores them; writes predictions.jsonl and scores.json, gives the latter.
+
+    Args:
+        folder: with run.json and the shards of all ranks.
+        time_s: what the run took [s]; None = not known.
+
+    Raises:
+        DataError: the shards do not hold every sample once, or belong to another run.
+    """
+    manifest = read_manifest(folder)
+    samples = merge_shards(folder, manifest.keys, run_id=manifest.run_id)
+    (folder / PREDICTIONS).write_text("".join(format_prediction(item) + "\n" for item in samples), encoding="utf-8")
+    scores: Scores = score_predictions(samples, metrics={manifest.task: manifest.metric} if manifest.metric else None)
+    groups = [item["overall"] for by_task in scores["settings"].values() for item in by_task.values()]
+    result = {
+        **manifest.describe(),
+        "predictions": {"path": PREDICTIONS, "sha256": hashlib.sha256((folder / PREDICTIONS).read_bytes()).hexdigest()},
+        **{name: sum(group[name] for group in groups) for name in ("n_missing", "n_unparsed")},
+        "time_s": None if time_s is None else round(time_s, 3),
+        **scores,
+    }
+    (folder / SCORES).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return result

@@ -1,0 +1,38 @@
+"""`merge`: the shards of a run, brought together from several machines, become predictions and scores; needs neither model nor data."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from eocore.errors import DataError
+
+from ..benchmark_run import collect
+from ..manifest import RUN_FILE
+from ..summary import read_results, suite_table
+from ..tables import to_rich
+from .command import Command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of `merge`."""
+    parser.add_argument(
+        "folder", type=Path, help="the --out folder of `run`, or one benchmark's folder inside, with the shards of all ranks"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Merges and scores every benchmark of the folder, prints the table."""
+    folder: Path = arguments.folder
+    one = (folder / RUN_FILE).is_file()
+    folders = [folder] if one else sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
+    if not folders:
+        raise DataError(f"{folder} holds no {RUN_FILE}, so it is no run's. Name the --out folder of `run`.")
+    for found in folders:
+        collect(found)
+    results = read_results(folder.parent if one else folder, [path.name for path in folders])
+    Console().print(to_rich(suite_table(results)))
+    return 0
+
+
+COMMAND = Command("merge", "merge the shards of a run and score them; needs no model", add_arguments, run)

@@ -1,0 +1,30 @@
+"""`report`: report.html and report.md of a run's folder."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from ..suite_report import write_suite_report
+from ..summary import read_results, suite_table
+from ..tables import to_rich
+from .command import Command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of `report`."""
+    parser.add_argument("folder", type=Path, help="the --out folder of `run`")
+    parser.add_argument("--benchmark", nargs="+", default=[], metavar="NAME", help="only these, in this order (default: all)")
+    parser.add_argument("--title", default="Evaluation")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Writes the report, prints the table."""
+    results = read_results(arguments.folder, arguments.benchmark)
+    page = write_suite_report(arguments.folder, results, title=arguments.title)
+    Console().print(f"Report: {page}", soft_wrap=True)
+    Console().print(to_rich(suite_table(results)))
+    return 0
+
+
+COMMAND = Command("report", "write report.html and report.md of a run", add_arguments, run)

@@ -1,0 +1,139 @@
+"""`run`: predicts benchmarks with a converted model, on one process or many, and scores them."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from eocore.config import SYSTEMS, system_module
+from eocore.errors import ConfigError
+
+from ..benchmark_run import Outcome, RunOptions, run_benchmarks
+from ..benchmarks import SUITES, choose, load_benchmarks
+from ..predictions import SETTINGS
+from ..ranks import join_ranks, leave_ranks
+from ..suite_report import write_suite_report
+from ..summary import read_results, suite_table
+from ..tables import to_rich
+from .command import Command
+
+DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run again, it goes on where it was stopped. On several
+processes: python -m torch.distributed.run --nproc-per-node N -m eocore.evaluate run ... (or the scripts of scripts_eval/)."""
+
+WIDTH = 160
+"""Columns the table may take where the output is no terminal."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of `run`."""
+    parser.add_argument("--model", type=Path, metavar="DIR", help="folder written by tools/convert_to_hf.py")
+    parser.add_argument("--benchmark", nargs="+", default=[], metavar="NAME", help="names (--list shows them), or custom:TASK:FILE.jsonl")
+    parser.add_argument("--suite", choices=SUITES, help="all benchmarks of a group")
+    parser.add_argument("--data-root", default="data", metavar="DIR", help="data folder (default: %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: work_dirs/evaluation/MODEL)")
+    parser.add_argument("--settings", nargs="+", default=[], choices=SETTINGS, help="sensor settings (default: all of a benchmark)")
+    parser.add_argument("--prompt", nargs="+", default=[], metavar="NAME=TEXT", help="another prompt for a benchmark")
+    parser.add_argument("--places-by", choices=("text", "masks"), help="how the model shows boxes (default: as its system says)")
+    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples answered together (default: %(default)s)")
+    parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the benchmark's own)")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each benchmark")
+    parser.add_argument("--any-count", action="store_true", help="also run a set that has not the published number of samples")
+    parser.add_argument("--overwrite", action="store_true", help="throw away predictions of another model, data or choices in --out")
+    parser.add_argument("--list", action="store_true", help="show the benchmarks and what they need, and end")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs, prints one table, writes the report; 1 if a benchmark failed or none could be run."""
+    if arguments.list:
+        return _list_benchmarks()
+    system = system_of(arguments.model)
+    benchmarks = choose(arguments.benchmark, arguments.suite, load_benchmarks([system]))
+    module = system_module(system, "evaluate")
+    options = _options(arguments, system, places_by_masks=getattr(module, "PLACES_BY_MASKS", False))
+    ranks = join_ranks()
+    outcomes = run_benchmarks(benchmarks, options, ranks, load_model=lambda: module.load_answerers(options.model))
+    status = _finish(options, outcomes, arguments.suite) if ranks.is_first else 0
+    status = ranks.gather(status)[0]
+    leave_ranks()
+    return int(status)
+
+
+def system_of(model: Path | None) -> str:
+    """The package that knows a converted model, by the `model_type` of its config.
+
+    Raises:
+        ConfigError: the folder is no converted model, or of no system here.
+    """
+    if model is None or not (model / "config.json").is_file():
+        raise ConfigError(f"--model {model}: no folder of a converted model (no config.json). Convert one with tools/convert_to_hf.py.")
+    try:
+        kind = json.loads((model / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f"{model / 'config.json'} is broken ({error}). Convert the model again.") from error
+    if kind not in SYSTEMS:
+        raise ConfigError(f"{model / 'config.json'}: model_type '{kind}' is none of {', '.join(SYSTEMS)}; nothing here can run it.")
+    return str(kind)
+
+
+def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: bool) -> RunOptions:
+    prompts = {}
+    for entry in arguments.prompt:
+        name, equals, text = entry.partition("=")
+        if not equals or not text:
+            raise ConfigError(f"--prompt {entry}: expected NAME=TEXT, e.g. --prompt 'dior_rsvg=Where is {{phrase}}?'.")
+        prompts[name] = text
+    for name in ("batch_size", "max_new_tokens", "limit"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name.replace('_', '-')} {value}: expected at least 1.")
+    out = arguments.out or Path("work_dirs/evaluation") / arguments.model.resolve().name
+    chosen = {name: getattr(arguments, name) for name in ("batch_size", "max_new_tokens", "limit", "any_count", "overwrite")}
+    by_masks = places_by_masks if arguments.places_by is None else arguments.places_by == "masks"
+    return RunOptions(
+        model=arguments.model,
+        system=system,
+        out=out,
+        data_root=arguments.data_root,
+        settings=tuple(arguments.settings),
+        prompts=prompts,
+        places_by_masks=by_masks,
+        **chosen,
+    )
+
+
+def _finish(options: RunOptions, outcomes: Sequence[Outcome], suite: str | None) -> int:
+    console = Console() if Console().is_terminal else Console(width=WIDTH)
+    for item in outcomes:
+        if item.reason:
+            console.print(f"{item.benchmark} {item.state}: {item.reason}", markup=False, soft_wrap=True)
+    done = [item.benchmark for item in outcomes if item.state == "done"]
+    if not done:
+        console.print("No benchmark could be run.")
+        return 1
+    results = read_results(options.out, done)
+    page = write_suite_report(options.out, results, title=f"Evaluation: {suite or ', '.join(done)}", outcomes=outcomes)
+    console.print(f"Report: {page}", soft_wrap=True)
+    console.print(to_rich(suite_table(results)))
+    return 1 if any(item.state == "failed" for item in outcomes) else 0
+
+
+def _list_benchmarks() -> int:
+    known = load_benchmarks([name for name in SYSTEMS if _has_benchmarks(name)])
+    for item in known.values():
+        count = f"{item.expected} samples" if item.expected else "count not published"
+        line = f"{item.name:24} {item.suite or '-':16} {item.task:15} {count:22} {','.join(item.settings)}\n{'':24} {item.source}"
+        Console(soft_wrap=True).print(line, markup=False, highlight=False)
+    return 0
+
+
+def _has_benchmarks(system: str) -> bool:
+    try:
+        system_module(system, "benchmarks")
+    except ConfigError:
+        return False
+    return True
+
+
+COMMAND = Command("run", "predict benchmarks with a converted model and score them", add_arguments, run, DESCRIPTION)

@@ -1,0 +1,81 @@
+"""The one table a run of benchmarks ends with."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eocore.errors import DataError
+
+from .benchmark_run import SCORES
+from .intervals import Value
+from .predictions import SETTINGS
+from .score import TaskScores
+from .tables import METRIC_NAMES, TextTable, percent
+
+TYPED_TASKS = ("vqa", "mcq", "open")
+"""Tasks whose question types get rows of their own; classes of pictures are too many, and have charts."""
+
+Result = Mapping[str, Any]
+"""The content of a scores.json."""
+
+
+def read_results(folder: Path, names: Sequence[str] = ()) -> list[Result]:
+    """The scores of the benchmarks under a run's folder, those of `names` in their order, or all by name.
+
+    Raises:
+        DataError: there is none, or a file cannot be read.
+    """
+    chosen = [folder / name / SCORES for name in names] if names else sorted(folder.glob(f"*/{SCORES}"))
+    results = []
+    for path in chosen:
+        try:
+            results.append(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{path} cannot be read ({error}). Run the benchmark, or merge its shards (python -m eocore.evaluate merge)."
+            ) from error
+    if not results:
+        raise DataError(f"{folder} holds no scores. Run a benchmark into it first, or name the --out folder of `run`.")
+    return results
+
+
+def suite_table(results: Sequence[Result], *, title: str = "Scores [%]") -> TextTable:
+    """A row a benchmark and each question type, a column a sensor setting; `lost`: missing and unreadable answers of all settings."""
+    settings = [name for name in SETTINGS if any(name in result["settings"] for result in results)]
+    rows = [row for result in results for row in _rows(result, settings)]
+    return TextTable(title, ("benchmark", "metric", *settings, "n", "lost"), tuple(rows))
+
+
+def _rows(result: Result, settings: Sequence[str]) -> list[tuple[str, ...]]:
+    scored: dict[str, TaskScores] = {name: by_task[result["task"]] for name, by_task in result["settings"].items()}
+    first = next(iter(scored.values()))
+    headline = first["headline"]
+    lost = sum(item["overall"]["n_missing"] + item["overall"]["n_unparsed"] for item in scored.values())
+    whole = {name: item["overall"]["metrics"].get(headline) for name, item in scored.items()}
+    rows = [_row(result["title"], METRIC_NAMES.get(headline, headline), whole, settings, first["overall"]["n"], str(lost))]
+    if result["task"] not in TYPED_TASKS:
+        return rows
+    for kind, group in first["by_type"].items():
+        values = {name: item["by_type"][kind]["metrics"].get(headline) for name, item in scored.items() if kind in item["by_type"]}
+        rows.append(_row(f"  {kind}", "", values, settings, group["n"], ""))
+    for name, macro in _macros(scored).items():
+        rows.append(_row(f"  {name}", "", macro, settings, 0, ""))
+    return rows
+
+
+def _macros(scored: Mapping[str, TaskScores]) -> dict[str, dict[str, Value | None]]:
+    """Means over types, and those over the choices of types that a convention asks for."""
+    found: dict[str, dict[str, Value | None]] = {}
+    for name, item in scored.items():
+        if "macro" in item:
+            found.setdefault(f"mean of {len(item['by_type'])} types", {})[name] = item["macro"]
+        for choice, subset in item["subsets"].items():
+            if "macro" in subset:
+                found.setdefault(f"mean of types {choice}", {})[name] = subset["macro"]
+    return found
+
+
+def _row(title: str, metric: str, values: Mapping[str, Value | None], settings: Sequence[str], count: int, lost: str) -> tuple[str, ...]:
+    cells = [values.get(name) for name in settings]
+    return (title, metric, *("-" if value is None else percent(value) for value in cells), str(count) if count else "", lost)
