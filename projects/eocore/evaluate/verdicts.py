@@ -9,36 +9,39 @@ from typing import Any
 import numpy as np
 
 from .intervals import mean_of
-from .judge import LOWEST, PROMPTS, Judge, Question, Verdict
+from .judge import Judge, Question
+from .judge_prompts import Verdict
+from .metrics import vqa
 from .predictions import Prediction
 from .score import Scores, score_task
 from .scorers.base import Judged, missing, references_of
 
-JUDGED_TASKS = ("open", "caption", "region")
 HEADLINE = "judge_score"
 
 
 def add_verdicts(scores: Scores, samples: Sequence[Prediction], judge: Judge, *, seed: int = 0) -> int:
-    """Adds `judge` to the scores of every open task: who judged, when, with what prompt, and the mean of accuracy, relevance and both.
+    """Adds `judge` to the scores of every task the judge's prompt is meant for: who judged, when, how, and the mean of accuracy, relevance
+    and both.
 
     The mean over types (`macro`) is the open-ended average EarthMind-Bench states. A sample without an answer gets the lowest value
-    unasked; one the judge failed on is left out of the means and counted (`n_failed`).
+    unasked; one the judge failed on is left out of the means and counted (`n_failed`). With the prompt "match" only short answers are
+    asked about that the rules cannot decide: what they find right is right, and yes, no and numbers are theirs alone.
 
     Args:
         scores: of these samples; changed in place.
-        samples: all of them; tasks other than JUDGED_TASKS are passed over.
+        samples: all of them; tasks the judge's prompt is not meant for are passed over.
         judge: asks the endpoint.
         seed: of the bootstrap.
 
     Returns:
-        Number of answers judged or failed; 0 where no task is open.
+        Number of answers judged or failed; 0 where there is no such task.
 
     Raises:
         ConfigError: the endpoint refuses (key, model or address).
     """
     groups: dict[tuple[str, str], list[Prediction]] = defaultdict(list)
     for sample in samples:
-        if sample.task in JUDGED_TASKS:
+        if sample.task in judge.prompt.tasks:
             groups[sample.sensor, sample.task].append(sample)
     for (setting, task), group in groups.items():
         scores["settings"][setting][task]["judge"] = _judge_group(group, judge, seed=seed)
@@ -46,26 +49,42 @@ def add_verdicts(scores: Scores, samples: Sequence[Prediction], judge: Judge, *,
 
 
 def _judge_group(samples: Sequence[Prediction], judge: Judge, *, seed: int) -> dict[str, Any]:
-    asked = [place for place, sample in enumerate(samples) if (sample.prediction or "").strip()]
-    verdicts: list[Verdict | None] = [Verdict(LOWEST, LOWEST)] * len(samples)
-    questions = [_question(samples[place]) for place in asked]
-    for place, verdict in zip(asked, judge.judge(questions), strict=True):
+    known = [_without_asking(sample, judge) for sample in samples]
+    asked = [place for place, verdict in enumerate(known) if verdict is None]
+    verdicts = list(known)
+    for place, verdict in zip(asked, judge.judge([_question(samples[place]) for place in asked]), strict=True):
         verdicts[place] = verdict
     failed = np.array([verdict is None for verdict in verdicts])
-    prompt = judge.options.prompt
     result: dict[str, Any] = {
         "model": judge.options.model,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "prompt": prompt,
-        "prompt_sha256": hashlib.sha256(PROMPTS[prompt].encode()).hexdigest(),
-        "scale": "1 to 5",
+        "prompt": judge.options.prompt,
+        "prompt_sha256": hashlib.sha256(judge.prompt.template.encode()).hexdigest(),
+        "scale": f"{judge.prompt.lowest} to {judge.prompt.highest}",
         "n": len(samples),
-        "n_unanswered": len(samples) - len(asked),
+        "n_asked": len(asked),
+        "n_unanswered": sum(_is_unanswered(sample) for sample in samples),
         "n_failed": int(failed.sum()),
     }
     if not failed.all():
         result["scores"] = score_task(_as_judged(samples, verdicts, failed), HEADLINE, seed=seed)
     return result
+
+
+def _is_unanswered(sample: Prediction) -> bool:
+    return not (sample.prediction or "").strip()
+
+
+def _without_asking(sample: Prediction, judge: Judge) -> Verdict | None:
+    """The verdict that needs no judge, None where it does."""
+    lowest, highest = judge.prompt.lowest, judge.prompt.highest
+    if _is_unanswered(sample):
+        return Verdict(lowest, lowest)
+    if sample.task != "vqa":
+        return None
+    if vqa.contains_answer(sample.prediction or "", sample.ground_truth):
+        return Verdict(highest, highest)
+    return Verdict(lowest, lowest) if vqa.is_decided(sample.ground_truth) else None
 
 
 def _question(sample: Prediction) -> Question:

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from eocore.errors import ConfigError
-from eocore.evaluate.judge import Judge, JudgeOptions, Question, Verdict, options_from_environment, parse_verdict
+from eocore.evaluate.judge import Judge, JudgeOptions, Question, options_from_environment
+from eocore.evaluate.judge_prompts import Verdict, parse_match, parse_verdict
 
 QUESTION = Question("What is there?", "A harbour with ships.", "Ships in a port.")
 GOOD = '{"accuracy": 4, "relevance": 5}'
@@ -39,6 +40,13 @@ def ask(server, *questions: Question, waited: list[float] | None = None, **optio
 )
 def test_verdicts_in_replies(reply, verdict):
     assert parse_verdict(reply) == (Verdict(*verdict) if verdict else None)
+
+
+@pytest.mark.parametrize(
+    ("reply", "value"), [("1", 1), ("0.", 0), ("Answer: 1", 1), ("10", None), ("0.5", None), ("1 or 0", None), ("yes", None), ("", None)]
+)
+def test_same_meaning_or_not(reply, value):
+    assert parse_match(reply) == (None if value is None else Verdict(value, value))
 
 
 def test_question_reference_and_answer_are_shown_and_the_key_is_sent(judge_server):
@@ -130,7 +138,11 @@ def test_environment_names_the_endpoint():
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [({"prompt": "x"}, "prompt must be one of quality, similarity"), ({"url": "h"}, "expected an OpenAI"), ({"attempts": 0}, "1 or more")],
+    [
+        ({"prompt": "x"}, "prompt must be one of quality, similarity, match"),
+        ({"url": "h"}, "expected an OpenAI"),
+        ({"attempts": 0}, "1 or more"),
+    ],
 )
 def test_wrong_options(wrong, message):
     with pytest.raises(ConfigError, match=message):

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from eocore.evaluate.judge import Judge, JudgeOptions
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.score import score_predictions
@@ -46,6 +48,19 @@ def test_a_judge_that_never_answers_leaves_no_figure(judge_server):
     assert item["judge"]["n_failed"] == 2
     assert "scores" not in item["judge"]
     assert item["overall"]["n"] == 2
+
+
+def test_short_answers_are_asked_about_only_where_the_rules_decide_nothing(judge_server):
+    said = [("a lake", "pond"), ("It is a pond.", "pond"), ("3", "4"), ("no", "yes"), (None, "pond"), ("a car", "pond")]
+    samples = [Prediction(str(place), "vqa", (str(place),), "fused", "?", text, truth) for place, (text, truth) in enumerate(said)]
+    scores = score_predictions(samples)
+    with judge_server("1", "0") as server:
+        judge = Judge(JudgeOptions(url=server.url, model="m", workers=1, prompt="match"))
+        assert add_verdicts(scores, samples, judge) == 6
+        assert len(server.asked) == 2
+    block = scores["settings"]["fused"]["vqa"]["judge"]
+    assert (block["n_asked"], block["n_unanswered"], block["scale"]) == (2, 1, "0 to 1")
+    assert block["scores"]["overall"]["metrics"]["judge_score"]["value"] == pytest.approx(2 / 6)
 
 
 def test_tasks_with_one_right_answer_are_not_judged(judge_server):

@@ -13,11 +13,12 @@ from eocore.registry import METRICS
 
 from ..field_names import ALIASES, NONE, parse_map
 from ..foreign import ForeignOptions, is_native, read_foreign
-from ..judge import KEY_VARIABLE, MODEL_VARIABLE, PROMPTS, URL_VARIABLE, Judge, options_from_environment
+from ..judge import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, Judge, options_from_environment
+from ..judge_prompts import PROMPTS
 from ..predictions import SETTINGS, TASKS, Prediction, read_predictions
 from ..score import DEFAULT_SCORERS, Scores, score_predictions
 from ..tables import figure_tables, to_rich
-from ..verdicts import JUDGED_TASKS, add_verdicts
+from ..verdicts import add_verdicts
 from .command import Command
 
 CONSOLE_WIDTH = 120
@@ -41,7 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--predictions", type=Path, required=True, metavar="FILE", help="JSON lines or a JSON list, one entry a sample")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the scores are written as JSON")
     parser.add_argument("--judge", action="store_true", help=f"also ask a language model about open answers; {_JUDGE_HELP}")
-    parser.add_argument("--judge-prompt", choices=sorted(PROMPTS), default="quality", help="similarity: as the published code asks")
+    parser.add_argument(
+        "--judge-prompt",
+        choices=sorted(PROMPTS),
+        default="quality",
+        help="similarity: as the published EarthMind code; match: of short answers, as VRSBench",
+    )
     parser.add_argument("--judge-cache", type=Path, metavar="DIR", help="verdicts are kept here and not asked for again")
 
 
@@ -153,7 +159,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.judge:
         options = options_from_environment(prompt=arguments.judge_prompt, cache=arguments.judge_cache)
         if not add_verdicts(scores, samples, Judge(options), seed=arguments.seed):
-            raise ConfigError(f"--judge: no sample of the tasks a judge is asked about ({', '.join(JUDGED_TASKS)}). Leave --judge out.")
+            raise ConfigError(
+                f"--judge: the prompt '{options.prompt}' is meant for {', '.join(PROMPTS[options.prompt].tasks)}, and the file has no such "
+                "sample. Take another --judge-prompt, or leave --judge out."
+            )
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(scores, indent=1), encoding="utf-8")

@@ -122,6 +122,12 @@ def contains_answer(answer: str, truth: str) -> bool | None:
     return re.search(rf"(?<!\w){re.escape(expected)}(?!\w)", given) is not None
 
 
+def is_decided(truth: str) -> bool:
+    """Whether an answer to it is right or wrong by rule alone: yes, no, or a number."""
+    expected = normalise_answer(truth)
+    return expected in ("yes", "no") or _WHOLE_NUMBER.fullmatch(expected) is not None
+
+
 def match_as_published(answer: str, truth: str) -> bool:
     """Equal once lower-cased, with blanks and full stops gone: the rule of the published RSVQA and scene evaluations."""
     return _bare(answer) == _bare(truth)
