@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import InternVLConfig, InternVLForConditionalGeneration, PreTrainedTokenizerFast, Sam2VideoConfig, Sam2VideoModel
+from transformers import (
+    InternVLConfig,
+    InternVLForConditionalGeneration,
+    PreTrainedTokenizerFast,
+    Sam2VideoConfig,
+    Sam2VideoMaskDecoderConfig,
+    Sam2VideoModel,
+)
 
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.prompting import IMAGE_END, IMAGE_START, IMAGE_TOKEN
@@ -111,7 +118,7 @@ def sam2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
         "fpn_hidden_size": 16,
     }
-    decoder = {"hidden_size": 16, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16}
+    decoder = Sam2VideoMaskDecoderConfig(hidden_size=16, mlp_dim=32, num_attention_heads=2, iou_head_hidden_dim=16)
     memory = {"memory_attention_hidden_size": 16, "memory_encoder_hidden_size": 16, "memory_encoder_output_channels": 8}
     config = Sam2VideoConfig(
         vision_config=vision, prompt_encoder_config={"hidden_size": 16, "image_size": 64}, mask_decoder_config=decoder, **memory

@@ -7,13 +7,13 @@ hold the video model, whose further parts are listed and left out. Names: transf
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from transformers import Sam2Config, Sam2VideoConfig
+from transformers import Sam2Config
 
 from earthmind.key_maps.sam2 import under
 from eocore.errors import CheckpointError
 from eocore.models.keymap import KeyMap, Rule, rename, unused
 
-MODEL_TYPES = {"sam2": Sam2Config, "sam2_video": Sam2VideoConfig}
+MODEL_TYPES = ("sam2", "sam2_video")
 PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 
 
@@ -38,16 +38,18 @@ def sam2_hf_config(published: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of `Sam2Config` from the config.json of a folder of either model.
 
     Raises:
-        CheckpointError: the folder is of another model, or has no features of high resolution, which the mask decoder here takes.
+        CheckpointError: the folder is of another model, or its config.json leaves out one of the three parts.
     """
     kind = published.get("model_type")
     if kind not in MODEL_TYPES:
         raise CheckpointError(
             f"config.json says model_type '{kind}'; SAM 2 folders say {' or '.join(MODEL_TYPES)}. Give the folder of SAM 2."
         )
-    config = MODEL_TYPES[kind].from_dict(dict(published))
-    own = Sam2Config()
-    parts = {part: getattr(config, part).to_diff_dict() for part in PARTS}
-    for part in PARTS[1:]:  # the video model has classes of its own for these two, with the same fields
-        parts[part] = {field: value for field, value in parts[part].items() if hasattr(getattr(own, part), field) and field != "model_type"}
+    missing = [part for part in PARTS if not isinstance(published.get(part), Mapping)]
+    if missing:
+        raise CheckpointError(f"config.json does not state {', '.join(missing)}, so sizes would be guessed. Take the file of the release.")
+    parts = {part: dict(published[part]) for part in PARTS}
+    for part in PARTS[1:]:  # the video model has classes of its own for these two, with the same fields and defaults
+        known = getattr(Sam2Config(), part).to_dict().keys() - {"model_type"}
+        parts[part] = {field: value for field, value in parts[part].items() if field in known}
     return parts
