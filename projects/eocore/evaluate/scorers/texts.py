@@ -9,7 +9,7 @@ from eocore.log import get_logger
 from eocore.registry import METRICS
 
 from ..intervals import Measure, mean_of
-from ..metrics import captions, java_captions
+from ..metrics import captions, java_captions, published_captions
 from ..predictions import Prediction
 from .base import Judged, missing, references_of
 
@@ -24,12 +24,13 @@ class Caption:
     Args:
         meteor: also METEOR 1.5 (needs Java and the extra `java`); its mean over captions, beside the figure of the set.
         spice: also SPICE (likewise).
+        published_rouge: also ROUGE as GeoChat and EarthDial print it, among the figures for comparison (needs the extra `eval`).
         headline: the measure the task is known by.
     """
 
-    def __init__(self, *, meteor: bool = False, spice: bool = False, headline: str = "cider") -> None:
+    def __init__(self, *, meteor: bool = False, spice: bool = False, published_rouge: bool = False, headline: str = "cider") -> None:
         self.headline = headline
-        self._meteor, self._spice = meteor, spice
+        self._meteor, self._spice, self._published_rouge = meteor, spice, published_rouge
 
     def judge(self, samples: Sequence[Prediction]) -> Judged:
         """See `Scorer`."""
@@ -49,8 +50,15 @@ class Caption:
             num_missing=lost,
             num_unparsed=np.array([not text for text in given], dtype=np.int64) - lost,
             quality=cider,
+            compat=self._published(samples),
             details=details,
         )
+
+    def _published(self, samples: Sequence[Prediction]) -> dict[str, Measure]:
+        if not self._published_rouge:
+            return {}
+        texts, references = [sample.prediction or "" for sample in samples], [references_of(sample) for sample in samples]
+        return {name: mean_of(values) for name, values in published_captions.rouge_score(texts, references).items()}
 
     def _add_java(
         self,

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from eocore.evaluate.metrics import captions, java_captions
+from eocore.evaluate.metrics import captions, java_captions, published_captions
 from eocore.evaluate.metrics.captions import bleu, bleu_statistics, cider_d, rouge_l, tokenise
 
 GOLDEN = {
@@ -114,6 +114,16 @@ def test_java_metrics_say_what_they_need(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(java_captions.ConfigError, match=r"METEOR needs a Java runtime, but no `java` is on the PATH. Install one"):
         java_captions.meteor(["a"], [["a"]])
+
+
+def test_published_rouge_of_ucm(shared_dir):
+    """Figures of rouge-score 0.1.2 on EarthDial's released answers."""
+    pytest.importorskip("rouge_score", reason="rouge-score is not installed")
+    lines = (shared_dir / "golden_predictions" / "rs_image_caption_UCM_captions.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = [json.loads(line) for line in lines]
+    texts, truths = [entry["answer"] for entry in entries], [[entry[f"caption{number}"] for number in range(5)] for entry in entries]
+    found = {name: round(float(values.mean()), 4) for name, values in published_captions.rouge_score(texts, truths).items()}
+    assert (found["rouge1_stemmed_mean"], found["rougel_stemmed_mean"], found["rougel_stemmed_max"]) == (0.3999, 0.3415, 0.4768)
 
 
 def test_tokenizer_has_a_name_for_reports():
