@@ -54,7 +54,7 @@ def test_text_logits(theirs: Any, ours: Any, text: Tensor, tiles: Tensor, num_im
     words = text if num_images else text.clamp(max=255)
     expected = theirs(input_ids=words, pixel_values=pixels(tiles) if num_images else None).logits
     places = (words.flatten() == theirs.config.image_token_id).nonzero().flatten()
-    shown = {"tiles": tiles, "tile_group": torch.arange(2).expand(2, 2), "vision_index": torch.arange(len(places))} if num_images else {}
+    shown = {"tiles": tiles, "vision_index": torch.arange(len(places))} if num_images else {}
     found = ours(input_ids=words, placeholder_index=places, **shown).logits
     assert expected.std() > 0.1
     torch.testing.assert_close(found[..., : expected.shape[-1]], expected, atol=TOLERANCE, rtol=0)

@@ -94,7 +94,9 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return blocks.reshape(count, rows * columns, factor * factor * width)
 
     def look(self, tiles: Tensor, tile_group: Tensor | None) -> FusedTokens:
-        """All tiles of all sensors in one vision call, then fusion."""
+        """All tiles of all sensors in one vision call, then fusion; without `tile_group`, every tile shows a place of its own."""
+        if tile_group is None:
+            tile_group = torch.arange(tiles.shape[0], device=tiles.device).expand(2, -1)
         return self.fusion(self.encode(tiles), tile_group)
 
     def splice(

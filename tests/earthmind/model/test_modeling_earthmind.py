@@ -103,6 +103,10 @@ class TestEncodeAndLook:
         assert (fused.importance == 1).all()
         assert torch.equal(fused.tokens, tiny.model.encode(sample["tiles"]))
 
+    def test_without_groups_every_tile_stands_alone(self, tiny: Any) -> None:
+        tiles = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+        assert torch.equal(tiny.model.look(tiles, None).tokens, tiny.model.encode(tiles))
+
     def test_gradient_goes_from_the_answer_to_every_part(self, make_tiny: Callable[..., Any], make_scenes: Callable[..., Any]) -> None:
         made = make_tiny()
         batch = made.processor.collate(
