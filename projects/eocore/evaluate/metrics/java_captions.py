@@ -8,6 +8,12 @@ import numpy as np
 from eocore.errors import ConfigError
 
 METEOR_NAME = "meteor_java_1.5"
+METEOR_COUNTS = 23
+METEOR_RECALL, METEOR_FRAGMENTS, METEOR_PENALTY, METEOR_CONTENT = 0.85, 0.2, 0.6, 0.75
+"""alpha, beta, gamma and delta for English. Source: Denkowski and Lavie 2014, ranking task."""
+METEOR_MATCHES = (1.0, 0.6, 0.8, 0.6)
+"""Weight of a word matched as it is, by stem, by synonym, by paraphrase. Source: the same."""
+
 SPICE_NAME = "spice_java"
 
 
@@ -16,8 +22,8 @@ def java_is_there() -> bool:
     return shutil.which("java") is not None
 
 
-def meteor(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[float, np.ndarray]:
-    """METEOR 1.5 [0..1] of the whole set, from its summed counts, and (N,) of each caption. Source: Denkowski and Lavie 2014.
+def meteor_statistics(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """(N, METEOR_COUNTS) what METEOR counts of each caption with the reference that fits best, to be summed over a set.
 
     Args:
         candidates: N texts as `tokenise` leaves them, joined by blanks.
@@ -29,8 +35,32 @@ def meteor(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tu
     _require_java("METEOR")
     from pycocoevalcap.meteor.meteor import Meteor
 
-    whole, each = Meteor().compute_score(*_as_coco(candidates, references))
-    return float(whole), np.array(each, dtype=np.float64)
+    program = Meteor()
+    rows = [program._stat(candidate, list(texts)).split() for candidate, texts in zip(candidates, references, strict=True)]
+    counts = np.array(rows, dtype=np.float64)
+    one_chunk_is_all = (counts[:, 20] == 1) & (counts[:, 21:23] == counts[:, 0:2]).all(axis=1)
+    counts[one_chunk_is_all, 20] = 0.0  # a caption matched as one whole is not fragmented, alone or in a sum
+    return counts
+
+
+def meteor(statistics: np.ndarray) -> np.ndarray:
+    """(...) METEOR 1.5 for English [0..1] from (..., METEOR_COUNTS) summed counts; 0 where nothing matches.
+
+    Harmonic mean of precision and recall, weighed by kind of match and of word, less the penalty for matches in many chunks. Source:
+    Denkowski and Lavie 2014.
+    """
+    length, function = statistics[..., 0:2], statistics[..., 2:4]  # of the caption, of the reference
+    stages = statistics[..., 4:20].reshape(*statistics.shape[:-1], 4, 2, 2)  # kind of match; content or function; caption or reference
+    matched = METEOR_CONTENT * stages[..., 0, :] + (1 - METEOR_CONTENT) * stages[..., 1, :]
+    found = (np.array(METEOR_MATCHES)[:, None] * matched).sum(axis=-2)
+    whole = METEOR_CONTENT * (length - function) + (1 - METEOR_CONTENT) * function
+    share = np.divide(found, whole, out=np.zeros_like(found), where=whole > 0)
+    precision, recall = share[..., 0], share[..., 1]
+    under = METEOR_RECALL * precision + (1 - METEOR_RECALL) * recall
+    mean = np.divide(precision * recall, under, out=np.zeros_like(under), where=under > 0)
+    chunks, words = statistics[..., 20], statistics[..., 21:23]
+    fragments = np.divide(chunks, words.mean(axis=-1), out=np.zeros_like(chunks), where=words.mean(axis=-1) > 0)
+    return np.asarray(mean * (1.0 - METEOR_PENALTY * fragments**METEOR_FRAGMENTS))
 
 
 def spice(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:

@@ -22,7 +22,7 @@ class Caption:
     empty caption scores 0. `mean_length` is the number of words a caption has.
 
     Args:
-        meteor: also METEOR 1.5 (needs Java and the extra `java`); its mean over captions, beside the figure of the set.
+        meteor: also METEOR 1.5 (needs Java and the extra `java`).
         spice: also SPICE (likewise).
         published_rouge: also ROUGE as GeoChat and EarthDial print it, among the figures for comparison (needs the extra `eval`).
         headline: the measure the task is known by.
@@ -72,9 +72,8 @@ class Caption:
         texts, truths = [" ".join(words) for words in given], [[" ".join(words) for words in group] for group in references]
         if self._meteor:
             get_logger().info("METEOR of %d captions; this takes a while.", len(texts))
-            whole, each = java_captions.meteor(texts, truths)
-            measures["meteor_mean"] = mean_of(each)
-            details["meteor"] = {"variant": java_captions.METEOR_NAME, "of_set": whole}
+            measures["meteor"] = Measure(java_captions.meteor_statistics(texts, truths), java_captions.meteor)
+            details["meteor"] = java_captions.METEOR_NAME
         if self._spice:
             get_logger().info("SPICE of %d captions; this takes a while.", len(texts))
             measures["spice"] = mean_of(java_captions.spice(texts, truths))

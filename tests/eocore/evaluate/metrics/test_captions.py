@@ -104,16 +104,30 @@ def test_meteor_of_ucm(shared_dir):
     entries = [json.loads(line) for line in lines]
     texts = [" ".join(tokenise(entry["answer"])) for entry in entries]
     truths = [[" ".join(tokenise(entry[f"caption{number}"])) for number in range(5)] for entry in entries]
-    whole, each = java_captions.meteor(texts, truths)
-    assert round(whole, 4) == 0.2545
-    assert each.shape == (210,)
+    counts = java_captions.meteor_statistics(texts, truths)
+    assert counts.shape == (210, java_captions.METEOR_COUNTS)
+    assert round(float(java_captions.meteor(counts.sum(axis=0))), 4) == 0.2545
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("java")
+def test_meteor_from_counts_is_what_the_program_says():
+    from pycocoevalcap.meteor.meteor import Meteor
+
+    said = ["there is a large port", "many boats are parked", "a cat", "", "a baseball field is near several green trees"]
+    truths = [["there is a large port"], ["many ships are docked at the port", "some boats"], ["two roads"], ["a lake"], ["trees"]]
+    whole, each = Meteor().compute_score(dict(enumerate(truths)), {place: [text] for place, text in enumerate(said)})
+    counts = java_captions.meteor_statistics(said, truths)
+    np.testing.assert_allclose(java_captions.meteor(counts), each, atol=1e-12)
+    assert float(java_captions.meteor(counts.sum(axis=0))) == pytest.approx(whole)
+    assert each[0] == 1.0 and each[2] == each[3] == 0.0
 
 
 def test_java_metrics_say_what_they_need(monkeypatch):
     pytest.importorskip("pycocoevalcap", reason="extra java is not installed")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(java_captions.ConfigError, match=r"METEOR needs a Java runtime, but no `java` is on the PATH. Install one"):
-        java_captions.meteor(["a"], [["a"]])
+        java_captions.meteor_statistics(["a"], [["a"]])
 
 
 def test_published_rouge_of_ucm(shared_dir):
