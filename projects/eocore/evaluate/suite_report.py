@@ -17,7 +17,7 @@ from .predictions import read_predictions
 from .report import describe_environment
 from .score import Scores, TaskScores
 from .summary import Result, suite_table
-from .tables import TextTable, compat_table, difference_table, environment_table, score_table, type_table
+from .tables import METRIC_NAMES, TextTable, compat_table, difference_table, environment_table, percent
 
 MOST_METRICS = 9
 """Columns of the table of all metrics; the rest are in scores.json."""
@@ -44,9 +44,9 @@ def _benchmark_parts(out: Path, result: Result) -> list[Part]:
     scores, name = cast(Scores, result), result["benchmark"]
     scored: dict[str, TaskScores] = {setting: by_task[result["task"]] for setting, by_task in scores["settings"].items()}
     parts: list[Part] = [Heading(result["title"]), *_notes(result)]
-    parts += [score_table(scores), metric_table(scored), difference_table(scores), _group_table(scored)]
+    parts += [setting_table(scored), metric_table(scored), difference_table(scores), _group_table(scored)]
     if result["task"] != "classification":
-        parts.append(type_table(scores))
+        parts.append(type_table(scored))
     if any(item["by_type"] for item in scored.values()):
         parts.append(
             Picture(
@@ -69,6 +69,28 @@ def _notes(result: Result) -> list[Note]:
     made = f"Model {result['model']} ({result['model_stamp'][:12]}), code {result['commit'][:12] or 'unknown'}, "
     made += f"data {result['data_sha256'][:12]}, configuration {result['config_sha256'][:12]}."
     return [Note(f"{asked}; {lost}"), Note(made), *(Note(text) for text in result["notes"])]
+
+
+def setting_table(scored: dict[str, TaskScores]) -> TextTable:
+    """The headline of each setting, with the counts."""
+    rows = []
+    for setting, item in scored.items():
+        group, headline = item["overall"], item["headline"]
+        macro = percent(item["macro"]) if "macro" in item else "-"
+        counts = [str(group["n"]), str(group["n_missing"]), str(group["n_unparsed"])]
+        rows.append((setting, METRIC_NAMES.get(headline, headline), percent(group["metrics"][headline]), macro, *counts))
+    header = ("input", "metric", "score", "mean of types", "n", "missing", "unparsed")
+    return TextTable("Scores [%]", header, tuple(rows), num_labels=2)
+
+
+def type_table(scored: dict[str, TaskScores]) -> TextTable:
+    """A row a question type, a column a setting."""
+    first = next(iter(scored.values()))
+    rows = []
+    for kind, group in first["by_type"].items():
+        values = [item["by_type"].get(kind, {}).get("metrics", {}).get(item["headline"]) for item in scored.values()]  # type: ignore[call-overload]
+        rows.append((kind, *("-" if value is None else percent(value) for value in values), str(group["n"])))
+    return TextTable("By type [%]", ("type", *scored, "n"), tuple(rows), num_labels=1)
 
 
 def metric_table(scored: dict[str, TaskScores]) -> TextTable:

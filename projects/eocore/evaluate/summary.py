@@ -16,6 +16,9 @@ from .tables import METRIC_NAMES, TextTable, percent
 TYPED_TASKS = ("vqa", "mcq", "open")
 """Tasks whose question types get rows of their own; classes of pictures are too many, and have charts."""
 
+INDENT = "\u2003"
+"""Before the rows of a benchmark's question types; an em space, which HTML and Markdown keep."""
+
 Result = Mapping[str, Any]
 """The content of a scores.json."""
 
@@ -58,9 +61,9 @@ def _rows(result: Result, settings: Sequence[str]) -> list[tuple[str, ...]]:
         return rows
     for kind, group in first["by_type"].items():
         values = {name: item["by_type"][kind]["metrics"].get(headline) for name, item in scored.items() if kind in item["by_type"]}
-        rows.append(_row(f"  {kind}", "", values, settings, group["n"], ""))
+        rows.append(_row(f"{INDENT}{kind}", "", values, settings, group["n"], ""))
     for name, macro in _macros(scored).items():
-        rows.append(_row(f"  {name}", "", macro, settings, 0, ""))
+        rows.append(_row(f"{INDENT}{name}", "", macro, settings, 0, ""))
     return rows
 
 
