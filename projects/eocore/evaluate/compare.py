@@ -12,6 +12,8 @@ from .predictions import TASKS, Prediction, some_ids
 from .score import JudgedTasks, clusters_of, judge_samples, rows_by
 from .scorers.base import Judged
 
+MEAN_OF_TYPES = "mean of types"
+
 
 class Comparison(TypedDict):
     """One figure of both files. `difference`: first minus second, drawn alike for both; `p`: two-sided, of the bootstrap: how often the
@@ -32,7 +34,7 @@ class Comparison(TypedDict):
 def compare_predictions(
     first: Sequence[Prediction], second: Sequence[Prediction], *, metrics: Mapping[str, Mapping[str, Any]] | None = None, seed: int = 0
 ) -> list[Comparison]:
-    """Every figure of the tasks both files have, with the paired difference; the headline also by type.
+    """Every figure of the tasks both files have, with the paired difference; the headline also by type and as mean of types.
 
     Settings are matched by name; where a task has one setting in each file, these two are compared whatever they are called.
 
@@ -71,16 +73,44 @@ def _compare(first: Judged, second: Judged, headline: str, *, seed: int) -> list
     names = [headline, *(name for name in first.measures if name != headline and name in second.measures)]
     cells = [("all", everyone, name) for name in names] + [(name, rows, headline) for name, rows in rows_by(first, "type").items()]
     rows = [_row(first, second, order, cell, seed=seed) for cell in cells]
+    types = [row for row in rows if row["samples"] != "all"]
+    rows += [_macro(first, second, order, headline, seed=seed)] if types else []
     return [row for row in rows if np.isfinite(row["first"]) and np.isfinite(row["second"])]
 
 
+def _macro(first: Judged, second: Judged, order: np.ndarray, headline: str, *, seed: int) -> Comparison:
+    """The difference of the means over types, each type drawn by itself."""
+    means, drawn, numbers = [], [], []
+    for place, rows in enumerate(rows_by(first, "type").values()):
+        clusters = clusters_of(first, rows)
+        pair = (first.measures[headline], rows), (second.measures[headline], order[rows])
+        means.append([measure.of(places) for measure, places in pair])
+        drawn.append([measure.reduce(resample(measure.statistics[places], clusters, seed=seed + place)) for measure, places in pair])
+        numbers.append(len(set(clusters)))
+    values, replicates = np.mean(means, axis=0), np.mean(drawn, axis=0)
+    return _comparison(first, second, (MEAN_OF_TYPES, np.arange(len(order)), headline), values, replicates, num_clusters=min(numbers))
+
+
 def _row(first: Judged, second: Judged, order: np.ndarray, cell: tuple[str, np.ndarray, str], *, seed: int) -> Comparison:
-    samples, rows, metric = cell
+    _, rows, metric = cell
     pair: tuple[tuple[Measure, np.ndarray], ...] = (first.measures[metric], rows), (second.measures[metric], order[rows])
     values = [measure.of(places) for measure, places in pair]
     clusters = clusters_of(first, rows)
     drawn = [measure.reduce(resample(measure.statistics[places], clusters, seed=seed)) for measure, places in pair]
-    num = len(set(clusters))
+    return _comparison(first, second, cell, values, drawn, num_clusters=len(set(clusters)))
+
+
+def _comparison(
+    first: Judged,
+    second: Judged,
+    cell: tuple[str, np.ndarray, str],
+    values: Sequence[float] | np.ndarray,
+    drawn: Sequence[np.ndarray] | np.ndarray,
+    *,
+    num_clusters: int,
+) -> Comparison:
+    samples, rows, metric = cell
+    difference = drawn[0] - drawn[1]
     return Comparison(
         task=first.samples[0].task,
         first_setting=first.samples[0].sensor,
@@ -88,10 +118,10 @@ def _row(first: Judged, second: Judged, order: np.ndarray, cell: tuple[str, np.n
         samples=samples,
         metric=metric,
         n=len(rows),
-        first=values[0],
-        second=values[1],
-        difference=as_value(values[0] - values[1], drawn[0] - drawn[1], num_clusters=num),
-        p=_p_value(drawn[0] - drawn[1]) if num > 1 else None,
+        first=float(values[0]),
+        second=float(values[1]),
+        difference=as_value(float(values[0] - values[1]), difference, num_clusters=num_clusters),
+        p=_p_value(difference) if num_clusters > 1 else None,
     )
 
 

@@ -25,7 +25,9 @@ def test_difference_is_paired_and_narrower_than_of_two_sets_apart():
     apart = 2 * 1.96 * np.sqrt(np.var(better) / 400 + np.var(hard) / 400)
     assert width < 0.6 * apart
     assert row["difference"]["low"] > 0 and row["p"] <= 0.01
-    assert [(item["samples"], item["n"]) for item in types] == [("a", 200), ("b", 200)]
+    assert [(item["samples"], item["n"]) for item in types] == [("a", 200), ("b", 200), ("mean of types", 400)]
+    assert types[2]["difference"]["value"] == pytest.approx(np.mean([item["difference"]["value"] for item in types[:2]]))
+    assert types[2]["difference"]["low"] > 0
 
 
 def test_equal_predictions_differ_by_nothing():

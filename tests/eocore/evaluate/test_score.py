@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eocore.errors import AnnotationError, DataError
+from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.evaluate.predictions import Prediction, format_prediction
 from eocore.evaluate.score import score_file, score_predictions
 
@@ -137,6 +137,12 @@ def test_answer_must_be_a_candidate():
         AnnotationError, match=r"sample 'a': the annotated answer 'moon' is none of the candidates .* Correct the annotation"
     ):
         score_predictions([choice("a", "water", ground_truth="moon")])
+
+
+def test_free_answers_are_no_classes():
+    labels = {"candidates": [f"a long answer {number}" for number in range(501)]}
+    with pytest.raises(ConfigError, match=r"501 classes, at most 500 are scored as such .* Free answers are task vqa or caption"):
+        score_predictions([Prediction("a", "classification", ("a",), "sar", "", "x", "a long answer 1", labels)])
 
 
 def test_class_must_be_annotated():

@@ -5,13 +5,16 @@ from functools import partial
 
 import numpy as np
 
-from eocore.errors import AnnotationError
+from eocore.errors import AnnotationError, ConfigError
 from eocore.registry import METRICS
 
 from ..intervals import Measure, mean_of
 from ..metrics import classification, multilabel, vqa
 from ..predictions import Prediction
 from .base import Judged, candidates_of, missing
+
+MAX_CLASSES = 500
+"""More are no class set: the confusion of all with all would fill the memory."""
 
 
 @METRICS.register_module()
@@ -28,6 +31,11 @@ class SceneClass:
     def judge(self, samples: Sequence[Prediction]) -> Judged:
         """See `Scorer`."""
         labels = candidates_of(samples[0])
+        if len(labels) > MAX_CLASSES:
+            raise ConfigError(
+                f"{len(labels)} classes, at most {MAX_CLASSES} are scored as such (sample '{samples[0].sample_id}': {labels[0]!r:.40}, "
+                f"{labels[1]!r:.40}, ...). Free answers are task vqa or caption; else give the set's classes."
+            )
         nameless = next((sample for sample in samples if not classification.normalise_label(sample.ground_truth)), None)
         if nameless is not None:
             raise AnnotationError(
