@@ -7,7 +7,7 @@ from pathlib import Path
 from ..compare import Comparison, compare_predictions
 from ..tables import TextTable, to_rich
 from .command import Command
-from .score import add_file_arguments, read_file, read_metric, wide_console
+from .score import add_file_arguments, apply_benchmark, read_file, read_metric, wide_console
 
 DESCRIPTION = """
 How much better A is than B on the same samples, with the 95 % interval of a paired bootstrap over images. Files are read as by `score`;
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compares, prints the table, writes the file."""
+    apply_benchmark(arguments)
     first, second = (read_file(arguments, path)[0] for path in (arguments.first, arguments.second))
     rows = compare_predictions(first, second, metrics=read_metric(arguments), seed=arguments.seed)
     if arguments.out:

@@ -3,6 +3,8 @@
 import argparse
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from rich.console import Console
 from eocore.errors import ConfigError, DataError
 from eocore.registry import METRICS
 
+from ..benchmarks import choose, load_benchmarks
 from ..field_names import ALIASES, NONE, parse_map
 from ..foreign import ForeignOptions, is_native, read_foreign
 from ..judge import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, Judge, options_from_environment
@@ -55,6 +58,7 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     """How predictions files are read and scored."""
     scored = [task for task in TASKS if task in DEFAULT_SCORERS]
     parser.add_argument("--task", choices=scored, help="what is asked; our own files say it themselves, and of those only this is scored")
+    parser.add_argument("--benchmark", metavar="NAME", help="takes task, scorer and number of samples from a published benchmark")
     parser.add_argument("--map", nargs="+", default=[], metavar="NAME=FIELD", help="names of the file's fields, see above")
     parser.add_argument("--labels", metavar="LIST", help="classes or options: a file (one a line, or JSON list), or 'a;b;c'")
     parser.add_argument("--annotations", type=Path, metavar="FILE", help="truths by sample id; what the predictions lack counts as missing")
@@ -63,6 +67,25 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="TYPE", help="entry of METRICS to score by, with its options as NAME=VALUE in --metric-options")
     parser.add_argument("--metric-options", nargs="+", default=[], metavar="NAME=VALUE", help="VALUE is JSON, or a plain word")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+
+
+def apply_benchmark(arguments: argparse.Namespace) -> None:
+    """Fills in task and number of samples of `--benchmark` where the command line does not say them.
+
+    Raises:
+        ConfigError: no such benchmark, or one of another task.
+    """
+    if not arguments.benchmark:
+        return
+    (benchmark,) = choose([arguments.benchmark], None, load_benchmarks())
+    if arguments.task not in (None, benchmark.task):
+        raise ConfigError(f"benchmark '{benchmark.name}' is of task '{benchmark.task}', not '{arguments.task}'. Leave --task out.")
+    arguments.task = benchmark.task
+    arguments.expect = benchmark.expected if arguments.expect is None else arguments.expect
+    if benchmark.metric and not arguments.metric:
+        options = {name: value for name, value in benchmark.metric.items() if name != "type"}
+        arguments.metric = benchmark.metric["type"]
+        arguments.metric_options = [*(f"{name}={json.dumps(value)}" for name, value in options.items()), *arguments.metric_options]
 
 
 def read_file(arguments: argparse.Namespace, path: Path) -> tuple[list[Prediction], str]:
@@ -90,12 +113,18 @@ def read_file(arguments: argparse.Namespace, path: Path) -> tuple[list[Predictio
         )
         samples, names = read_foreign(path, options)
         fields = names.describe()
-    if arguments.expect is not None and len(samples) != arguments.expect:
-        raise DataError(
-            f"{path}: {len(samples)} samples, expected {arguments.expect}; a score over other samples cannot be compared. Predict the "
-            "rest, or give the truths with --annotations, and what lacks counts as missing."
-        )
+    _check_count(samples, arguments.expect, path)
     return samples, fields
+
+
+def _check_count(samples: Sequence[Prediction], expected: int | None, path: Path) -> None:
+    counts = Counter((sample.task, sample.sensor) for sample in samples)
+    wrong = [f"{count} of {task} ({sensor})" for (task, sensor), count in counts.items() if expected not in (None, count)]
+    if wrong:
+        raise DataError(
+            f"{path}: {', '.join(wrong)}, expected {expected} samples; a score over other samples cannot be compared. Predict the rest, or "
+            "give the truths with --annotations, and what lacks counts as missing."
+        )
 
 
 def read_labels(given: str | None) -> tuple[str, ...]:
@@ -143,6 +172,7 @@ def read_metric(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Scores, prints the tables, writes the file."""
+    apply_benchmark(arguments)
     samples, fields = read_file(arguments, arguments.predictions)
     metrics = read_metric(arguments)
     try:

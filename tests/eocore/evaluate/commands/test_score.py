@@ -61,6 +61,7 @@ def test_our_own_file_says_its_tasks_itself(capsys, tmp_path, predicted):
     status, shown, _ = run(capsys, "--predictions", path)
     assert status == 0
     assert all(word in shown for word in ("mcq", "vqa", "referring", "fused", "As published evaluations compute it"))
+    assert run(capsys, "--predictions", path, "--expect", 40)[0] == 0  # of each task under each setting
     assert "vqa" not in run(capsys, "--predictions", path, "--task", "mcq")[1]
 
 
@@ -74,7 +75,7 @@ def test_wrong_inputs_are_one_line_and_status_1(capsys, tmp_path):
     for words, message in (
         (["--predictions", path], "its lines do not say what was asked. Give --task"),
         (["--predictions", tmp_path / "none", "--task", "vqa"], "no such file"),
-        (["--predictions", path, "--task", "vqa", "--expect", 2], "1 samples, expected 2"),
+        (["--predictions", path, "--task", "vqa", "--expect", 2], "1 of vqa (optical), expected 2 samples"),
         (["--predictions", path, "--task", "vqa", "--map", "truth=x"], "--map names the field 'x'"),
         (["--predictions", path, "--metric", "Caption"], "its lines do not say"),
         (["--predictions", path, "--task", "vqa", "--metric", "Nonsense"], "registry 'metric' has no 'Nonsense'"),
@@ -97,6 +98,15 @@ def test_options_of_a_metric_and_labels(capsys, tmp_path):
     for given in (labels, "Beaches, dunes, sands;Arable land"):
         run(capsys, "--predictions", path, "--task", "multilabel", "--labels", given, "--out", out)
         assert json.loads(out.read_text())["settings"]["optical"]["multilabel"]["overall"]["metrics"]["f1_sample"]["value"] == 1.0
+
+
+def test_a_benchmark_says_task_scorer_and_number(capsys, tmp_path):
+    path, out = write(tmp_path / "p.jsonl", {"answer": "a red roof", "gt": "red"}), tmp_path / "s.json"
+    assert "1 of vqa (optical), expected 37409 samples" in run(capsys, "--predictions", path, "--benchmark", "vrsbench_vqa")[2]
+    assert run(capsys, "--predictions", path, "--benchmark", "vrsbench_vqa", "--expect", 1, "--out", out)[0] == 0
+    assert json.loads(out.read_text())["settings"]["optical"]["vqa"]["overall"]["metrics"]["accuracy"]["value"] == 1.0
+    assert "is of task 'vqa', not 'mcq'" in run(capsys, "--predictions", path, "--benchmark", "vrsbench_vqa", "--task", "mcq")[2]
+    assert "no benchmark 'vrsbench'" in run(capsys, "--predictions", path, "--benchmark", "vrsbench")[2]
 
 
 def test_a_judge_is_shown_beside_the_offline_figures(capsys, tmp_path, monkeypatch, judge_server):
