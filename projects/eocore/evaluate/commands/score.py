@@ -15,7 +15,7 @@ from eocore.registry import METRICS
 
 from ..benchmarks import choose, load_benchmarks
 from ..field_names import ALIASES, NONE, parse_map
-from ..foreign import ForeignOptions, is_native, read_foreign
+from ..foreign import CLASS_TASKS, ForeignOptions, is_native, read_foreign
 from ..judge import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, Judge, options_from_environment
 from ..judge_prompts import PROMPTS
 from ..predictions import SETTINGS, TASKS, Prediction, read_predictions
@@ -58,7 +58,7 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     """How predictions files are read and scored."""
     scored = [task for task in TASKS if task in DEFAULT_SCORERS]
     parser.add_argument("--task", choices=scored, help="what is asked; our own files say it themselves, and of those only this is scored")
-    parser.add_argument("--benchmark", metavar="NAME", help="takes task, scorer and number of samples from a published benchmark")
+    parser.add_argument("--benchmark", metavar="NAME", help="takes task, classes, scorer and number of samples from a published benchmark")
     parser.add_argument("--map", nargs="+", default=[], metavar="NAME=FIELD", help="names of the file's fields, see above")
     parser.add_argument("--labels", metavar="LIST", help="classes or options: a file (one a line, or JSON list), or 'a;b;c'")
     parser.add_argument("--annotations", type=Path, metavar="FILE", help="truths by sample id; what the predictions lack counts as missing")
@@ -70,7 +70,7 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def apply_benchmark(arguments: argparse.Namespace) -> None:
-    """Fills in task and number of samples of `--benchmark` where the command line does not say them.
+    """Fills in task, classes and number of samples of `--benchmark` where the command line does not say them.
 
     Raises:
         ConfigError: no such benchmark, or one of another task.
@@ -82,6 +82,8 @@ def apply_benchmark(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"benchmark '{benchmark.name}' is of task '{benchmark.task}', not '{arguments.task}'. Leave --task out.")
     arguments.task = benchmark.task
     arguments.expect = benchmark.expected if arguments.expect is None else arguments.expect
+    if benchmark.task in CLASS_TASKS and not arguments.labels:
+        arguments.labels = ";".join(benchmark.dataset.get("classes", ()))
     if benchmark.metric and not arguments.metric:
         options = {name: value for name, value in benchmark.metric.items() if name != "type"}
         arguments.metric = benchmark.metric["type"]

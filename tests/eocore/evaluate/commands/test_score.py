@@ -109,6 +109,15 @@ def test_a_benchmark_says_task_scorer_and_number(capsys, tmp_path):
     assert "no benchmark 'vrsbench'" in run(capsys, "--predictions", path, "--benchmark", "vrsbench")[2]
 
 
+def test_a_benchmark_knows_its_classes(capsys, tmp_path):
+    said = "Inland waters, Moors, heathland and sclerophyllous vegetation"
+    path, out = write(tmp_path / "p.jsonl", {"answer": said, "annotation": said}), tmp_path / "s.json"
+    assert run(capsys, "--predictions", path, "--benchmark", "bigearthnet", "--out", out)[0] == 0
+    item = json.loads(out.read_text())["settings"]["optical"]["multilabel"]
+    assert item["overall"]["metrics"]["exact_match"]["value"] == 1.0
+    assert sum(tp for tp, _, _ in item["details"]["class_counts"]["tp_fp_fn"]) == 2
+
+
 def test_a_judge_is_shown_beside_the_offline_figures(capsys, tmp_path, monkeypatch, judge_server):
     path = write(
         tmp_path / "p.jsonl", *[{"pred": f"houses {n}", "gt": f"house {n}", "question": "What?", "type": "ab"[n % 2]} for n in range(4)]
