@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,15 +138,21 @@ def read_labels(given: str | None) -> tuple[str, ...]:
     """
     if not given:
         return ()
-    path = Path(given)
-    if path.is_file():
-        text = path.read_text(encoding="utf-8")
-        labels = json.loads(text) if text.lstrip().startswith("[") else [line.strip() for line in text.splitlines() if line.strip()]
+    if os.path.isfile(given):  # False, not an error, for a list too long to be a file's name
+        labels = _labels_of_file(Path(given))
     else:
         labels = [part.strip() for part in given.split(";" if ";" in given else ",") if part.strip()]
     if not labels or not all(isinstance(label, str) for label in labels):
         raise DataError(f"--labels {given}: expected a list of class names, found {str(labels)[:80]}. Write one a line.")
     return tuple(labels)
+
+
+def _labels_of_file(path: Path) -> list[Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return list(json.loads(text)) if text.lstrip().startswith("[") else [line.strip() for line in text.splitlines() if line.strip()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"--labels {path}: cannot be read ({type(error).__name__}: {error}). Write one class a line.") from error
 
 
 def read_metric(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -100,6 +100,15 @@ def test_options_of_a_metric_and_labels(capsys, tmp_path):
         assert json.loads(out.read_text())["settings"]["optical"]["multilabel"]["overall"]["metrics"]["f1_sample"]["value"] == 1.0
 
 
+@pytest.mark.parametrize("content", [b"[1, 2]", b"[", b"\xff", b""])
+def test_a_list_of_classes_that_is_none(capsys, tmp_path, content):
+    path, labels = write(tmp_path / "p.jsonl", {"answer": "a", "gt": "a"}), tmp_path / "labels"
+    labels.write_bytes(content)
+    status, _, error = run(capsys, "--predictions", path, "--task", "classification", "--labels", labels)
+    assert status == 1
+    assert "Write one" in error
+
+
 def test_a_benchmark_says_task_scorer_and_number(capsys, tmp_path):
     path, out = write(tmp_path / "p.jsonl", {"answer": "a red roof", "gt": "red"}), tmp_path / "s.json"
     assert "1 of vqa (optical), expected 37409 samples" in run(capsys, "--predictions", path, "--benchmark", "vrsbench_vqa")[2]
