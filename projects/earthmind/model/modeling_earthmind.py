@@ -16,6 +16,7 @@ from .configuration_earthmind import EarthMindConfig
 from .pixel_scale import normalise
 from .processing_earthmind import EarthMindProcessor
 from .prompting import IMAGE_PLACEHOLDER
+from .repeats import find_repeats
 from .seg_head import DrawnMasks, SegHead
 from .sensor_fusion import FusedTokens, SensorFusion
 
@@ -93,11 +94,16 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         blocks = patches.reshape(count, rows, factor, columns, factor, width).permute(0, 1, 3, 2, 4, 5)
         return blocks.reshape(count, rows * columns, factor * factor * width)
 
-    def look(self, tiles: Tensor, tile_group: Tensor | None) -> FusedTokens:
-        """All tiles of all sensors in one vision call, then fusion; without `tile_group`, every tile shows a place of its own."""
+    def look(self, tiles: Tensor, tile_group: Tensor | None, repeats: tuple[Tensor, Tensor] | None = None) -> FusedTokens:
+        """All tiles of all sensors in one vision call, then fusion; without `tile_group`, every tile shows a place of its own.
+
+        With `repeats` (from `find_repeats`), tiles that stand several times are encoded once.
+        """
         if tile_group is None:
             tile_group = torch.arange(tiles.shape[0], device=tiles.device).expand(2, -1)
-        return self.fusion(self.encode(tiles), tile_group)
+        first, place = repeats if repeats is not None else (None, None)
+        tokens = self.encode(tiles) if first is None else self.encode(tiles[first])[place]
+        return self.fusion(tokens, tile_group)
 
     def splice(
         self, input_ids: Tensor | None, tokens: Tensor | None, placeholder_index: Tensor | None, vision_index: Tensor | None
@@ -191,7 +197,8 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if tiles is not None:
             if kwargs.get("use_cache") is False:
                 raise ValueError("use_cache=False: without a cache the images would be forgotten after the first token. Leave it at True.")
-            kwargs["inputs_embeds"] = self.splice(prompt, self.look(tiles, tile_group).tokens, placeholder_index, vision_index)
+            tokens = self.look(tiles, tile_group, find_repeats(tiles)).tokens
+            kwargs["inputs_embeds"] = self.splice(prompt, tokens, placeholder_index, vision_index)
         if (kwargs.get("generation_config") or self.generation_config).stop_strings and kwargs.get("tokenizer") is None:
             kwargs["tokenizer"] = self.processor.tokenizer
         return super().generate(prompt, **kwargs)
@@ -258,7 +265,9 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         keep = torch.cat([(inputs["grounding_owner"] == number).nonzero().flatten() for number, _ in wanted])
         renumber = {number: new for new, (number, _) in enumerate(wanted)}
         owner = torch.tensor([renumber[int(number)] for number in inputs["grounding_owner"][keep]], device=self.device)
-        features = self.seg_head.combine(self.seg_head.encode(inputs["grounding_images"][keep]), owner, len(wanted))
+        shown = inputs["grounding_images"][keep]
+        first, place = find_repeats(shown)
+        features = self.seg_head.combine([level[place] for level in self.seg_head.encode(shown[first])], owner, len(wanted))
         counts = [len(rows[row]) for _, row in wanted]
         states = torch.stack([state for _, row in wanted for state in rows[row]])
         sample = torch.repeat_interleave(torch.arange(len(wanted)), torch.tensor(counts)).to(self.device)

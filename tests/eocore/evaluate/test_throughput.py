@@ -1,0 +1,49 @@
+"""Timing of batches."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eocore.errors import ConfigError
+from eocore.evaluate.benchmarks import load_benchmarks
+from eocore.evaluate.layouts.made import make_scenes
+from eocore.evaluate.layouts.pictures import write_karpathy
+from eocore.evaluate.throughput import measure_throughput
+
+CALL_S = 0.02
+
+
+class Said:
+    def __init__(self, text: str) -> None:
+        self.text, self.masks = text, np.zeros((0, 1, 1), bool)
+
+
+def slow(samples):
+    """Takes the same time for any batch."""
+    time.sleep(CALL_S)
+    return [Said(record.sample_id) for record, _ in samples]
+
+
+@pytest.fixture
+def source(tmp_path: Path):
+    write_karpathy(tmp_path / "UCM_captions/dataset.json", tmp_path / "UCM_captions/imgs", make_scenes(4, size=48, seed=0), suffix=".tif")
+    return load_benchmarks()["ucm_captions"](data_root=str(tmp_path))
+
+
+def test_what_costs_by_the_call_is_so_many_times_as_fast(source) -> None:
+    found = measure_throughput(source, slow, batch_sizes=[4], num_samples=8, turns=1)
+    assert found.ratio(4) == pytest.approx(4, rel=0.5)
+    assert found.rates[1] <= 1 / CALL_S
+    assert found.same_texts == 1
+
+
+def test_other_texts_in_batches_are_told(source) -> None:
+    found = measure_throughput(source, lambda samples: [Said(str(len(samples)))] * len(samples), batch_sizes=[4], num_samples=8, turns=1)
+    assert found.same_texts == 0
+
+
+def test_impossible_choices_are_refused(source) -> None:
+    with pytest.raises(ConfigError, match="all must be at least 1"):
+        measure_throughput(source, slow, batch_sizes=[0], num_samples=8)
