@@ -1,0 +1,36 @@
+"""docs/evaluation.md tells of every benchmark, with the number of samples that the registry expects."""
+
+import re
+from pathlib import Path
+
+from eocore.evaluate.benchmarks import load_benchmarks
+from eocore.evaluate.families.custom import PROMPTS
+
+GUIDE = Path(__file__).resolve().parents[3] / "docs" / "evaluation.md"
+
+
+def rows() -> dict[str, list[str]]:
+    """First cell of the table of benchmarks -> all cells."""
+    text = GUIDE.read_text(encoding="utf-8").split("## Benchmarks")[1].split("###")[0]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")]
+    return {cells[0].strip("`"): cells for cells in lines}
+
+
+def test_every_benchmark_with_its_count_and_settings() -> None:
+    known, told = load_benchmarks(["earthmind"]), rows()
+    assert set(told) == set(known)
+    for name, benchmark in known.items():
+        assert told[name][1] == (str(benchmark.expected) if benchmark.expected else "-"), name
+        if "as above" not in told[name][3]:
+            assert set(told[name][3].split(", ")) == set(benchmark.settings), name
+
+
+def test_every_task_of_ones_own_data() -> None:
+    text = GUIDE.read_text(encoding="utf-8").split("## Your own data")[1]
+    assert set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) == set(PROMPTS)
+
+
+def test_the_commands_it_names_are_there() -> None:
+    root = GUIDE.parents[1]
+    for path in set(re.findall(r"(?:tools|scripts_eval)/[\w/-]+\.(?:py|sh)", GUIDE.read_text(encoding="utf-8"))):
+        assert (root / path).is_file(), path
