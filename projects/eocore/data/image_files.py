@@ -96,17 +96,26 @@ class GeoTiff:
             with rasterio.Env(**GDAL_OPTIONS), warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 self._dataset = rasterio.open(path, driver="GTiff", sharing=False)
-        except Exception as error:  # rasterio and what it calls raise many kinds for damaged files
+                self._read_header()
+        except DataError:
+            raise
+        except Exception as error:  # rasterio and what it calls raise many kinds for damaged files, some only when a field is asked for
             raise broken(path, "GeoTIFF", error=error) from error
+
+    def _read_header(self) -> None:
         if not self._dataset.count or self._dataset.subdatasets:
             pages = len(self._dataset.subdatasets)
-            raise DataError(f"{path}: holds {pages} pages; expected one image, of which bands are layers. Split it, or stack the pages.")
-        self.size = (self._dataset.height, self._dataset.width)
-        self.dtype = np.dtype(self._dataset.dtypes[0])
+            raise DataError(
+                f"{self.path}: holds {pages} pages; expected one image, of which bands are layers. Split it, or stack the pages."
+            )
+        self.size: tuple[int, int] = (self._dataset.height, self._dataset.width)
+        self.dtype: np.dtype = np.dtype(self._dataset.dtypes[0])
         colours, texts, flags = self._dataset.colorinterp, self._dataset.descriptions, self._dataset.mask_flag_enums
         is_picture = self.dtype == np.uint8
         kept = [i for i, colour in enumerate(colours) if not (is_picture and colour == ColorInterp.alpha)]
-        self.names = tuple(texts[i] or (colours[i].name if is_picture and colours[i] in _COLOURS else None) for i in kept)
+        self.names: tuple[str | None, ...] = tuple(
+            texts[i] or (colours[i].name if is_picture and colours[i] in _COLOURS else None) for i in kept
+        )
         self._indexes = [i + 1 for i in kept]
         self._all_valid = all(flags[i] == [MaskFlags.all_valid] for i in kept)
         self.grid = self._read_grid()

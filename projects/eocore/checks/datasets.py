@@ -1,0 +1,233 @@
+"""Every record of a config's datasets read once, before a training meets it: what is broken, where, and what there is."""
+
+import inspect
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from eocore.data.annotations import collecting_faults
+from eocore.data.dataset import RecordDataset
+from eocore.data.masks import decode_mask
+from eocore.data.readers import read_scene
+from eocore.data.records import MaskRef, Record
+from eocore.errors import ConfigError, DataError, DuplicateError, EOError
+from eocore.registry import DATASETS
+
+ANNOTATION, DUPLICATE, IMAGE, MASK, UNFORESEEN = "annotation", "duplicate id", "image", "mask", "unforeseen"
+NOT_CHECKED = ("transforms", "limit", "group")
+"""Arguments left at their defaults: all records are read as they stand, each by itself, so that its line can be named."""
+
+SHORT_ANSWER_WORDS = 3
+"""Longer answers are sentences, of which each stands for itself."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: ANNOTATION, DUPLICATE, IMAGE, MASK, or UNFORESEEN (an error that is none of ours: please report it).
+        places: "file:line" or "file#entry" of the records it concerns.
+        message: what is wrong.
+    """
+
+    kind: str
+    places: tuple[str, ...]
+    message: str
+
+    @property
+    def what(self) -> str:
+        """The message without the first place, if it begins with it."""
+        return self.message.removeprefix(f"{self.places[0]}: ")
+
+
+@dataclass
+class DatasetFacts:
+    """What was found in one dataset.
+
+    Attributes:
+        name, kind, annotations: as configured.
+        num_entries: records, broken ones among them.
+        num_images: image files, each counted once.
+        problems: what is wrong.
+        lengths: estimated length of each good record [tokens].
+        classes: what is asked about or answered -> records: question types, short answers and phrases.
+        tasks: task -> records.
+        sizes: "modality height x width" -> images.
+        mask_shares: share of its image that each mask covers [1].
+        nodata: modality -> share of pixels without data, per image [1].
+    """
+
+    name: str
+    kind: str
+    annotations: str
+    num_entries: int = 0
+    num_images: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    classes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    tasks: Counter[str] = field(default_factory=Counter)
+    sizes: Counter[str] = field(default_factory=Counter)
+    mask_shares: list[float] = field(default_factory=list)
+    nodata: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def num_broken(self) -> int:
+        """Records with a problem."""
+        return len({place for problem in self.problems for place in problem.places})
+
+
+@dataclass
+class _Group:
+    """What reading the records of one place gave."""
+
+    problems: list[Problem] = field(default_factory=list)
+    sizes: list[str] = field(default_factory=list)
+    mask_shares: list[float] = field(default_factory=list)
+    nodata: list[tuple[str, float]] = field(default_factory=list)
+
+
+def find_datasets(values: Any) -> list[dict[str, Any]]:
+    """The configs of single datasets anywhere in a config, each once, less `NOT_CHECKED`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for node in _mappings(values):
+        factory = DATASETS.module_dict.get(node["type"]) if isinstance(node.get("type"), str) else None
+        if inspect.isclass(factory) and issubclass(factory, RecordDataset):
+            plain = {key: value for key, value in node.items() if key not in NOT_CHECKED}
+            found.setdefault(json.dumps(plain, sort_keys=True, default=str), plain)
+    if not found:
+        raise ConfigError("the config names no dataset of annotated records, so there is nothing to check. Name a dataset.")
+    return list(found.values())
+
+
+def _mappings(node: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(node, Mapping):
+        yield node
+    inner = node.values() if isinstance(node, Mapping) else node if isinstance(node, list | tuple) else ()
+    for value in inner:
+        yield from _mappings(value)
+
+
+def open_dataset(config: Mapping[str, Any]) -> tuple[DatasetFacts, RecordDataset | None]:
+    """What the annotation file alone tells, and the dataset of its good records; None where there is none."""
+    annotations = str(config.get("annotations", ""))
+    name = str(config.get("name") or Path(annotations).with_suffix(""))
+    facts = DatasetFacts("/".join(Path(name).parts[-2:]), str(config["type"]), annotations)
+    with collecting_faults() as faults:
+        try:
+            dataset: RecordDataset | None = DATASETS.build(config)
+        except EOError as error:
+            dataset = None
+            if not faults:
+                facts.problems.append(Problem(ANNOTATION, (_place(error),), str(error)))
+    for fault in faults:
+        facts.problems.append(Problem(DUPLICATE if isinstance(fault, DuplicateError) else ANNOTATION, (_place(fault),), str(fault)))
+    facts.num_entries = len(faults) + (len(dataset) if dataset else 0)
+    if dataset:
+        facts.lengths = dataset.lengths().tolist()
+        facts.num_images = len({path for record in dataset.records for ref in record.images.values() for path in ref.paths})
+        for record in dataset.records:
+            _count(record, facts)
+    return facts, dataset
+
+
+def _place(error: Exception) -> str:
+    """ "file:line" or "file#entry", with which the messages of annotation errors begin."""
+    return str(error).split(": ", 1)[0]
+
+
+def _count(record: Record, facts: DatasetFacts) -> None:
+    facts.tasks[record.task] += 1
+    if isinstance(record.meta.get("type"), str):
+        facts.classes["question type"][record.meta["type"]] += 1
+    for expression in record.expressions:
+        facts.classes["phrase"][expression.text] += 1
+    answer = record.turns[-1].text if record.turns else ""
+    if answer and len(answer.split()) <= SHORT_ANSWER_WORDS:
+        facts.classes["answer"][answer.strip().lower()] += 1
+
+
+def read_dataset(dataset: RecordDataset, facts: DatasetFacts, *, num_workers: int, on_group: Callable[[int], None]) -> None:
+    """Reads every image once and draws every mask, in `num_workers` processes; adds what is found to `facts`.
+
+    Args:
+        dataset: from `open_dataset`.
+        facts: of the dataset.
+        num_workers: processes; 0 = this one.
+        on_group: called with the number of records after each place.
+    """
+    places = _Places(dataset)
+    loader = DataLoader(places, batch_size=None, num_workers=num_workers)
+    for indexes, group in zip(places.groups, loader, strict=True):
+        facts.problems += group.problems
+        facts.sizes.update(group.sizes)
+        facts.mask_shares += group.mask_shares
+        for modality, share in group.nodata:
+            facts.nodata[modality].append(share)
+        on_group(len(indexes))
+
+
+class _Places(Dataset[_Group]):
+    """The records of a dataset by the images they show: those of one place are read together."""
+
+    def __init__(self, dataset: RecordDataset) -> None:
+        self.dataset = dataset
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for index, record in enumerate(dataset.records):
+            groups.setdefault(tuple((name, ref.paths) for name, ref in record.images.items()), []).append(index)
+        self.groups = list(groups.values())
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, number: int) -> _Group:
+        records = [self.dataset.records[index] for index in self.groups[number]]
+        group = _Group()
+        size = self._read_images(records, group)
+        for record in records if size else ():
+            for mask in _masks(record):
+                _draw(mask, record, size or (1, 1), group)
+        return group
+
+    def _read_images(self, records: Sequence[Record], group: _Group) -> tuple[int, int] | None:
+        """(height, width) of the first image, on which masks lie; None where an image cannot be read."""
+        size: tuple[int, int] | None = None
+        broken = False
+        for modality, ref in records[0].images.items():
+            try:
+                scene = read_scene(ref, root=Path(self.dataset.sources[modality].root))
+            except Exception as error:  # the check goes on whatever one file does
+                group.problems.append(_problem(IMAGE, records, error))
+                broken = True
+                continue
+            size = size or scene.size
+            group.sizes.append(f"{modality} {scene.size[0]} x {scene.size[1]}")
+            group.nodata.append((modality, float(np.isnan(scene.pixels).mean())))
+        return None if broken else size
+
+
+def _masks(record: Record) -> list[MaskRef]:
+    return [*record.masks, *record.regions, *(expression.mask for expression in record.expressions if expression.mask is not None)]
+
+
+def _draw(mask: MaskRef, record: Record, size: tuple[int, int], group: _Group) -> None:
+    try:
+        group.mask_shares.append(float(decode_mask(mask, size, source=record.source, root=None).mean()))
+    except Exception as error:
+        group.problems.append(_problem(MASK, [record], error))
+
+
+def _problem(kind: str, records: Sequence[Record], error: Exception) -> Problem:
+    ours = isinstance(error, DataError)
+    message = str(error) if ours else f"{type(error).__name__}: {error}"
+    return Problem(kind if ours else UNFORESEEN, tuple(record.source for record in records), message)

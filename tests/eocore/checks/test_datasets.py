@@ -1,0 +1,150 @@
+"""Checking the data of a config: every record is read, every broken one named once, and good data passes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eocore.checks.datasets import ANNOTATION, DUPLICATE, IMAGE, MASK, UNFORESEEN, DatasetFacts, find_datasets, open_dataset, read_dataset
+from eocore.checks.report import write_report
+from eocore.data.annotations import Entry, each, read_entries, segmentation_mask
+from eocore.data.dataset import RecordDataset
+from eocore.data.records import Expression, Record
+from eocore.errors import ConfigError
+from eocore.registry import DATASETS
+
+RING = [[0, 0, 4, 0, 4, 4, 0, 4]]
+
+
+class PhraseDataset(RecordDataset):
+    """JSON lines of {id, image, phrase, mask}."""
+
+    def parse(self, path: Path) -> list[Record]:
+        return each(read_entries(path), self._record)
+
+    def _record(self, entry: Entry) -> Record:
+        mask = segmentation_mask(entry.values.get("mask"), entry.source)
+        return Record(
+            sample_id=entry.identifier("id"),
+            images=self.locate_images(entry.file_name("image"), entry.source),
+            expressions=(Expression(entry.text("phrase"), mask),),
+            task="referring",
+            source=entry.source,
+            meta=entry.extras("id", "image", "phrase"),
+        )
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> Iterator[None]:
+    DATASETS.register_module(module=PhraseDataset)
+    yield
+    DATASETS.module_dict.pop("PhraseDataset")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    for name in ("a", "b"):
+        Image.fromarray(np.full((8, 10, 3), 9, np.uint8)).save(tmp_path / f"{name}.png")
+    return tmp_path
+
+
+def dataset(place: Path, lines: list[Any]) -> dict[str, Any]:
+    (place / "set.jsonl").write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+    images = {"rgb": {"root": str(place), "pattern": "{stem}.png", "sensor": "rgb_uint8"}}
+    return {"type": "PhraseDataset", "annotations": str(place / "set.jsonl"), "images": images}
+
+
+def line(number: int, image: str = "a", mask: Any = RING, **more: Any) -> dict[str, Any]:
+    return {"id": f"s{number}", "image": image, "phrase": "the water", "mask": mask, **more}
+
+
+def check(config: dict[str, Any], num_workers: int = 0) -> DatasetFacts:
+    facts, opened = open_dataset(config)
+    done: list[int] = []
+    if opened is not None:
+        read_dataset(opened, facts, num_workers=num_workers, on_group=done.append)
+        assert sum(done) == len(opened)
+    return facts
+
+
+def test_good_data_has_no_problem(place: Path) -> None:
+    facts = check(dataset(place, [line(0), line(1, "b", type="class"), line(2)]))
+    assert (facts.problems, facts.num_entries, facts.num_images, facts.num_broken) == ([], 3, 2, 0)
+    assert facts.sizes == {"rgb 8 x 10": 2}
+    assert facts.mask_shares == pytest.approx([16 / 80] * 3)
+    assert facts.classes["phrase"] == {"the water": 3} and facts.classes["question type"] == {"class": 1}
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_every_broken_record_is_named_with_its_line(place: Path, num_workers: int) -> None:
+    (place / "c.png").write_bytes((place / "a.png").read_bytes()[:45])
+    far = [[0, 0, 1e9, 0, 5, 5]]
+    lines = [
+        line(0),
+        '{"id":',
+        line(1),
+        line(1, "b"),
+        line(2, "c"),
+        line(3, "c"),
+        line(4, "gone"),
+        line(5, mask=far),
+        line(6, mask=[]),
+        [1],
+    ]
+    facts = check(dataset(place, lines), num_workers)
+    found = [(problem.kind, tuple(place.rpartition(":")[2] for place in problem.places)) for problem in facts.problems]
+    assert sorted(found) == sorted(
+        [
+            (ANNOTATION, ("2",)),
+            (ANNOTATION, ("9",)),
+            (ANNOTATION, ("10",)),
+            (DUPLICATE, ("4",)),
+            (IMAGE, ("5", "6")),
+            (IMAGE, ("7",)),
+            (MASK, ("8",)),
+        ]
+    )
+    assert (facts.num_entries, facts.num_broken) == (10, 8)
+    assert next(problem for problem in facts.problems if problem.kind == MASK).what.startswith("polygon ring 0: coordinate 1000000000.0")
+
+
+def test_a_missing_annotation_file_is_a_problem_not_a_crash(place: Path) -> None:
+    config = dataset(place, [line(0)])
+    (place / "set.jsonl").unlink()
+    facts = check(config)
+    assert [problem.kind for problem in facts.problems] == [ANNOTATION] and facts.num_entries == 0
+
+
+def test_an_error_that_is_none_of_ours_is_told_apart(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eocore.checks.datasets.decode_mask", lambda *arguments, **choices: 1 / 0)
+    facts = check(dataset(place, [line(0)]))
+    assert [(problem.kind, problem.message) for problem in facts.problems] == [(UNFORESEEN, "ZeroDivisionError: division by zero")]
+
+
+def test_datasets_are_found_anywhere_and_once(place: Path) -> None:
+    one = dataset(place, [line(0)])
+    config = {
+        "task": {"type": "Task", "data": {"type": "Mixture", "parts": [{"data": one, "weight": 2}, {"data": {**one, "limit": 3}}]}},
+        "evaluation": {"datasets": [{**one, "annotations": "other.jsonl", "transforms": [{"type": "X"}]}]},
+    }
+    assert find_datasets(config) == [one, {**one, "annotations": "other.jsonl"}]
+    with pytest.raises(ConfigError, match="names no dataset of annotated records"):
+        find_datasets({"task": {"type": "Task"}})
+
+
+def test_the_report_holds_all_and_nothing_of_it_is_markup(place: Path, tmp_path: Path) -> None:
+    lines = [line(0, phrase="<script>alert(1)</script>"), line(1, "<b>x</b>"), line(2, mask="<i>")]
+    facts = check(dataset(place, lines))
+    page = write_report([facts, check(dataset(place, []))], tmp_path / "out", title="<h1>")
+    text = page.read_text()
+    assert "<script>" not in text and "<b>x" not in text and "<i>" not in text and "&lt;b&gt;x" in text
+    told = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (told[0]["records"], told[0]["broken_records"], len(told[0]["problems"])) == (3, 2, 2)
+    pictures = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert len(pictures) == 3 and pictures[-1] == "overview.png"
+    for name in pictures:
+        assert np.asarray(Image.open(tmp_path / "out" / name)).std() > 1, "a picture with something in it"

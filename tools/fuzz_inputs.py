@@ -1,0 +1,297 @@
+"""What tools/fuzz.py makes up for each reader: well-formed and nearly well-formed values, and good files with bytes changed."""
+
+import io
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from PIL import Image
+
+from earthmind.datasets import mcq, referring, region, vqa
+from eocore.config import load_config
+from eocore.data.annotations import read_entries, read_plain_pickle
+from eocore.data.masks import decode_mask, encode_rle
+from eocore.data.readers import read_class_map, read_scene
+from eocore.data.records import ImageRef, MaskRef
+
+SIZES = ((1, 1), (7, 9), (64, 48))
+SENSORS = ("rgb_uint8", "grey_uint8", "sentinel1_grd", "sentinel2_l2a")
+KEYS = (
+    *("id", "image", "conversations", "from", "value", "question", "answer", "candidate", "task_type", "file_name", "height", "width"),
+    *("description", "annotation", "segmentation", "size", "counts", "images", "annotations", "image_id", "caption", "sample_id"),
+    *("expression", "mask", "box", "path", "type", "sent", "raw", "sentences", "split", "ann_id", "ref_id", "sent_id"),
+)
+WORDS = ("human", "gpt", "a", "a.png", "../a", "/etc/passwd", "<image>", "<region>", "[SEG]", "train", "", " ", "\ud800", "\x1b[2J", "yes")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader of untrusted input: what it is given, and the call."""
+
+    inputs: SearchStrategy[Any]
+    read: Callable[[Any], None]
+
+
+def readers(folder: Path) -> dict[str, Reader]:
+    """All readers by name; `folder` is used for their files."""
+    return {
+        "images": Reader(st.tuples(st.sampled_from(_image_files()), _changes(), st.sampled_from(SENSORS)), _read_image(folder)),
+        "masks": Reader(st.tuples(_masks(), st.sampled_from(SIZES)), lambda value: _read_mask(*value)),
+        "pickles": Reader(st.one_of(_changed(_pickles()), st.binary(max_size=40)), _read_file(folder / "refs.p", read_plain_pickle)),
+        "configs": Reader(st.tuples(st.sampled_from(("x.json", "x.yaml")), _config_texts()), _read_config(folder)),
+        "text": Reader(st.tuples(st.sampled_from(("x.json", "x.jsonl")), _annotation_bytes()), _read_text(folder)),
+        "datasets": Reader(
+            st.tuples(st.sampled_from(sorted(_PARSERS)), st.lists(_entries(), min_size=1, max_size=3)), _read_dataset(folder)
+        ),
+    }
+
+
+def _changes() -> SearchStrategy[Any]:
+    """(place as a share of the file, bytes put over what is there), and the share of the file that is kept."""
+    place = st.floats(0, 1, exclude_max=True)
+    patch = st.one_of(
+        st.binary(min_size=1, max_size=8), st.sampled_from((b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\xff\xff"))
+    )
+    head = st.tuples(place.map(lambda share: share**4), patch)  # most of what can go wrong stands in the header
+    return st.tuples(st.lists(st.one_of(head, st.tuples(place, patch)), max_size=5), st.one_of(st.just(1.0), place))
+
+
+def _apply(raw: bytes, changes: Any) -> bytes:
+    patches, kept = changes
+    changed = bytearray(raw)
+    for share, patch in patches:
+        start = int(share * len(raw))
+        changed[start : start + len(patch)] = patch[: len(raw) - start]
+    return bytes(changed[: max(1, int(kept * len(raw)))] if kept < 1 else changed)
+
+
+def _changed(seeds: tuple[bytes, ...]) -> SearchStrategy[bytes]:
+    return st.tuples(st.sampled_from(seeds), _changes()).map(lambda drawn: _apply(*drawn))
+
+
+def _image_files() -> tuple[tuple[str, bytes], ...]:
+    """(ending, content) of a small good file of every format and kind."""
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (6, 8, 3), np.uint8)
+    files = []
+    for name, picture in (
+        ("png", Image.fromarray(colours)),
+        ("png", Image.fromarray(colours).quantize(8)),
+        ("jpg", Image.fromarray(colours)),
+    ):
+        stream = io.BytesIO()
+        picture.save(stream, format="JPEG" if name == "jpg" else "PNG")
+        files.append((name, stream.getvalue()))
+    for options in (
+        {},
+        {"compress": "deflate"},
+        {"compress": "lzw", "tiled": True, "blockxsize": 16, "blockysize": 16},
+        {"crs": "EPSG:32632"},
+    ):
+        for count, kind in ((2, "float32"), (12, "uint16"), (3, "uint8")):
+            place = {"transform": rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)} if "crs" in options else {}
+            with rasterio.MemoryFile() as memory:
+                with memory.open(driver="GTiff", height=8, width=8, count=count, dtype=kind, nodata=0, **options, **place) as file:
+                    file.write(rng.integers(1, 250, (count, 8, 8)).astype(kind))
+                files.append(("tif", memory.read()))
+    for name, save in (("npy", lambda out: np.save(out, np.ones((2, 4, 4), np.float32))), ("npz", _save_npz)):
+        stream = io.BytesIO()
+        save(stream)
+        files.append((name, stream.getvalue()))
+    return tuple(files)
+
+
+def _save_npz(stream: Any) -> None:
+    np.savez(stream, pixels=np.ones((2, 4, 4), np.float32), bands=np.array(["VV", "VH"]))
+
+
+def _read_image(folder: Path) -> Callable[[Any], None]:
+    def read(value: Any) -> None:
+        (ending, raw), changes, sensor = value
+        path = folder / f"a.{ending}"
+        path.write_bytes(_apply(raw, changes))
+        if sensor == "grey_uint8":
+            read_class_map("a." + ending, root=folder, max_bytes=10**8)
+        else:
+            read_scene(ImageRef((str(path),), sensor), root=folder, max_bytes=10**8)
+
+    return read
+
+
+def _numbers() -> SearchStrategy[Any]:
+    edge: SearchStrategy[Any] = st.sampled_from(
+        (0, -1, 1e9, -1e9, 1e308, float("nan"), float("inf"), 2**31, 2**63, 10**400, None, True, "5", [])
+    )
+    return st.one_of(st.integers(-20, 80), st.floats(-300, 300), edge)
+
+
+def _masks() -> SearchStrategy[Any]:
+    point = st.tuples(st.floats(-3, 12), st.one_of(st.integers(-3, 10), st.floats(-30, 80)))
+    ring = st.lists(point, min_size=3, max_size=8).map(lambda points: [number for pair in points for number in pair])
+    polygon = st.lists(st.one_of(ring, st.lists(_numbers(), max_size=12)), max_size=3)
+    packed = st.one_of(st.text(alphabet=[chr(code) for code in range(48, 112)], max_size=24), st.binary(max_size=12), st.text(max_size=6))
+    counts = st.one_of(packed, st.lists(_numbers(), max_size=8), st.lists(st.integers(0, 70), max_size=12), _numbers())
+    size = st.one_of(st.sampled_from(SIZES).map(list), st.lists(_numbers(), max_size=3), _numbers())
+    bits = st.binary(min_size=8, max_size=8).map(lambda raw: encode_rle(np.unpackbits(np.frombuffer(raw, np.uint8))[:63].reshape(7, 9)))
+    rle = st.one_of(bits, st.fixed_dictionaries({"size": size, "counts": counts}), st.fixed_dictionaries({"size": size}), _numbers())
+    file = st.fixed_dictionaries({"path": st.sampled_from(WORDS), "value": _numbers()})
+    box = st.one_of(st.lists(_numbers(), max_size=5), st.lists(st.floats(-30, 90), min_size=4, max_size=4))
+    kinds = (("polygon", polygon), ("polygon", _numbers()), ("rle", rle), ("box", box), ("file", st.one_of(file, _numbers())))
+    return st.one_of(*(st.builds(MaskRef, st.just(kind), data) for kind, data in kinds))
+
+
+def _read_mask(ref: MaskRef, size: tuple[int, int]) -> None:
+    mask = decode_mask(ref, size, source="x.jsonl:1", root=Path("/nonexistent"))
+    if mask.shape != size or mask.dtype != bool:
+        raise TypeError(f"a mask of {mask.shape} {mask.dtype} for an image of {size}")
+
+
+def _pickles() -> tuple[bytes, ...]:
+    refs = [
+        {
+            "ref_id": 1,
+            "ann_id": [2, -1],
+            "split": "train",
+            "image_id": 3,
+            "sentences": [{"sent_id": 7, "raw": "The lake", "x": (1.5, None)}],
+        }
+    ]
+    return (*(pickle.dumps(refs, protocol=protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)), b"cos\nsystem\n(S'true'\ntR.")
+
+
+def _read_file(path: Path, read: Callable[[Path], Any]) -> Callable[[bytes], None]:
+    def write_and_read(raw: bytes) -> None:
+        path.write_bytes(raw)
+        read(path)
+
+    return write_and_read
+
+
+def _values() -> SearchStrategy[Any]:
+    plain = st.one_of(_numbers().filter(lambda value: value != 10**400), st.sampled_from(WORDS), st.text(max_size=5))
+    return st.recursive(
+        plain, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)), max_leaves=8
+    )
+
+
+def _config_texts() -> SearchStrategy[bytes]:
+    key = st.sampled_from(("_base_", "_delete_", "type", "task", "custom_imports", "a.b", "seed", "systems", "filename", "pretty_text"))
+    made = st.dictionaries(key, st.one_of(_values(), st.sampled_from(("x.json", "../x.yaml", "os.system", "{{$HOME}}", "http://x/y.yaml"))))
+    yaml = (
+        "a: &a [1]\nb: [*a, *a]\n",
+        "x: !!python/object/apply:os.system ['true']\n",
+        "a: {b: 1, c: [2, 3]}\nd: 2020-01-01\n",
+        "<<: {a: 1}\n",
+    )
+    seeds = tuple(text.encode() for text in yaml)
+    return st.one_of(made.map(lambda value: json.dumps(value).encode()), _changed(seeds), st.binary(max_size=30))
+
+
+def _read_config(folder: Path) -> Callable[[Any], None]:
+    def read(value: Any) -> None:
+        name, raw = value
+        (folder / name).write_bytes(raw)
+        load_config(folder / name)
+
+    return read
+
+
+def _annotation_bytes() -> SearchStrategy[bytes]:
+    good = json.dumps([{"id": "a", "image": "a.png", "conversations": [{"from": "human", "value": "x"}]}] * 2).encode()
+    lines = b'{"sample_id": 1, "mask": null, "height": 3}\n{"sample_id": 2, "mask": {"size": [1, 2], "counts": "02"}}\n'
+    return st.one_of(_changed((good, lines)), st.binary(max_size=40), _values().map(lambda value: json.dumps(value).encode()))
+
+
+def _read_text(folder: Path) -> Callable[[Any], None]:
+    def read(value: Any) -> None:
+        name, raw = value
+        (folder / name).write_bytes(raw)
+        for entry in read_entries(folder / name):
+            entry.extras("id")
+
+    return read
+
+
+RING = [0, 0, 4, 0, 4, 4]
+ANNOTATION = {"id": 2, "image_id": 1, "segmentation": [RING]}
+GOOD: dict[str, dict[str, Any]] = {
+    "llava": {"id": "a", "image": "a.png", "conversations": [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "Water."}]},
+    "bench": {"file_name": "a.json", "question": "What?", "candidate": ["a", "b"], "answer": "a", "task_type": "count"},
+    "osprey": {
+        "file_name": "a.png",
+        "height": 4,
+        "width": 4,
+        "description": ["Water."],
+        "annotation": [{"segmentation": [RING]}],
+    },
+    "coco": {
+        "images": [{"id": 1, "file_name": "a.png", "height": 4, "width": 4, "caption": "Water."}],
+        "annotations": [{"id": 2, "image_id": 1, "segmentation": {"size": [4, 4], "counts": "0a0"}}],
+    },
+    "jsonl": {"sample_id": 1, "image": "a.png", "height": 4, "width": 4, "expression": "the water", "mask": [[0, 0, 4, 0, 4, 4]]},
+    "refer": {
+        "ref_id": 1,
+        "image_id": 1,
+        "ann_id": [2],
+        "split": "train",
+        "sentences": [{"raw": "The lake", "sent_id": 3}],
+    },
+}
+"""An entry of each published format."""
+
+
+def _entries() -> SearchStrategy[Any]:
+    """(format, entries): good ones with fields left out, of another kind, or one too many."""
+    text = st.one_of(st.sampled_from(WORDS), _values())
+    number = st.one_of(st.integers(0, 4), _values())
+    turn = st.fixed_dictionaries({}, optional={"from": text, "value": text})
+    segmentation = st.one_of(st.just([[0, 0, 4, 0, 4, 4]]), st.just({"size": [4, 4], "counts": "0a0"}), _values())
+    part = st.fixed_dictionaries({}, optional={"segmentation": segmentation, "id": number, "image_id": number, "caption": text})
+    sentence = st.fixed_dictionaries({}, optional={"raw": text, "sent": text, "sent_id": number})
+    fields: dict[str, SearchStrategy[Any]] = dict.fromkeys(KEYS, text)
+    fields |= dict.fromkeys(("height", "width", "image_id", "ann_id", "sample_id", "ref_id"), number)
+    fields |= dict.fromkeys(("annotation", "annotations", "images"), st.lists(part, max_size=3))
+    fields |= {"conversations": st.lists(turn, max_size=4), "sentences": st.lists(sentence, max_size=2), "mask": segmentation}
+    fields |= {"description": st.lists(text, max_size=3), "candidate": st.lists(text, max_size=3)}
+    change = st.one_of(*(st.tuples(st.just(key), values) for key, values in fields.items()))
+    return st.tuples(st.lists(change, max_size=2), st.lists(st.sampled_from(KEYS), max_size=1))
+
+
+def _changed_entry(good: dict[str, Any], change: tuple[list[tuple[str, Any]], list[str]]) -> dict[str, Any]:
+    changed, dropped = change
+    return {key: value for key, value in (good | dict(changed)).items() if key not in dropped}
+
+
+_PARSERS: dict[str, Callable[..., Any]] = {
+    "llava": vqa.LlavaDataset,
+    "bench": mcq.EarthMindBenchDataset,
+    "osprey": region.OspreyRegionDataset,
+    "coco": region.CocoRegionDataset,
+    "jsonl": referring.ReferringJsonlDataset,
+    "refer": referring.ReferDataset,
+}
+
+
+def _read_dataset(folder: Path) -> Callable[[Any], None]:
+    images = {"rgb": {"root": str(folder), "pattern": "{stem}.png", "sensor": "rgb_uint8"}}
+
+    def read(value: Any) -> None:
+        name, changes = value
+        entries = [_changed_entry(GOOD[name], change) for change in changes]
+        path = folder / ("refs.p" if name == "refer" else f"{name}.json")
+        instances = {"images": [{"id": 1, "file_name": "a.png", "height": 4, "width": 4}], "annotations": [ANNOTATION]}
+        (folder / "instances.json").write_text(json.dumps(instances))
+        if name == "refer":
+            path.write_bytes(pickle.dumps(entries))
+        else:
+            path.write_text(json.dumps(entries[0] if name == "coco" else entries))
+        _PARSERS[name](annotations=str(path), images=images)
+
+    return read
