@@ -195,6 +195,8 @@ def _manifest(benchmark: Benchmark, options: RunOptions, source: RecordDataset, 
     hashes = {"config_sha256": stamp(config), "data_sha256": benchmark.data_hash(options.data_root), "model_stamp": stamp_of_model}
     wrong = check_count(benchmark, len(source))
     notes = [f"{len(source)} samples, not the {benchmark.expected} of the published test set."] if wrong else []
+    if options.limit is not None:
+        notes.append(f"Only the first {options.limit} samples were asked for.")
     if options.places_by_masks and benchmark.mask_prompt:
         notes.append("Boxes are the bounds of the masks that the model draws.")
     return Manifest(

@@ -1,6 +1,8 @@
 """Predicting a data set under each sensor setting: batched, shared among ranks, resumed where it was stopped."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +20,9 @@ from eocore.evaluate.shards import PredictionWriter
 from eocore.log import get_logger
 from eocore.registry import DATASETS
 from eocore.sensors.scene import Scene
+
+NUM_READERS = 4
+"""Threads that read images; decoding and resampling leave the interpreter free."""
 
 MID_GREY = 128.0
 """Of 8-bit pictures."""
@@ -153,8 +158,7 @@ def predict_share(
     """Writes the answers as they come; gives the samples that have none, for `write_lost`."""
     lost: list[Lost] = []
     batch: list[tuple[Prediction, Sample]] = []
-    for place, index in enumerate(share.indices, start=1):
-        found = _load(share, index)
+    for place, found in enumerate(_read_ahead(share), start=1):
         if isinstance(found, Lost):
             lost.append(found)
             on_samples(1)
@@ -183,6 +187,18 @@ def write_lost(lost: Sequence[Lost], writer: PredictionWriter, *, anything: bool
     for item in lost:
         get_logger().warning("sample '%s' (%s) counts as missing: %s", item.blank.sample_id, item.blank.sensor, item.reason)
         writer.write(item.blank)
+
+
+def _read_ahead(share: SampleShare) -> Iterator[tuple[Prediction, Sample] | Lost]:
+    """The samples in order; while a batch is answered, the images of the next are read."""
+    waiting: deque[Future[tuple[Prediction, Sample] | Lost]] = deque()
+    with ThreadPoolExecutor(NUM_READERS) as readers:
+        for index in share.indices:
+            waiting.append(readers.submit(_load, share, index))
+            if len(waiting) > 2 * share.batch_size:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _load(share: SampleShare, index: int) -> tuple[Prediction, Sample] | Lost:
