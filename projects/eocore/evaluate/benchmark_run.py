@@ -95,7 +95,7 @@ def run_benchmarks(
         try:
             together(ranks, partial(require_data, benchmark, options.data_root))
             state = "failed"
-            model = model or [load_model()]
+            model = model or [together(ranks, load_model)]
             job = prepare(adapt(benchmark, options), options, ranks, stamp_of_model=stamp_of_model)
             outcomes.append(predict_job(job, model[0](job.benchmark.max_new_tokens), ranks))
         except EOError as error:
