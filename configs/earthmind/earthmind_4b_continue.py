@@ -1,0 +1,8 @@
+# EarthMind 4B, going on from the published EarthMind-4B, 8 x 80 GB, ZeRO-2:
+#   bash tools/dist.sh train configs/earthmind/earthmind_4b_continue.py 8
+_base_ = ["./earthmind_4b_sft.py"]
+task = dict(
+    model=dict(pretrained="{{$PRETRAINED_ROOT:pretrained}}/earthmind-4b"),
+    tokenizer=dict(path="{{$PRETRAINED_ROOT:pretrained}}/earthmind-4b"),
+)
+optimizer = dict(lr=1e-5)

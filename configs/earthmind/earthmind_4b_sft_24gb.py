@@ -1,0 +1,3 @@
+# EarthMind 4B, instruction tuning, one GPU of 24 GB; as many samples an update as on eight:
+#   bash tools/dist.sh train configs/earthmind/earthmind_4b_sft_24gb.py 1
+_base_ = ["./earthmind_4b_sft_48gb.py"]

@@ -1,0 +1,63 @@
+"""The weights that a training may start from, by name."""
+
+from eocore.hub import HubFiles
+
+MODEL_FILES = ("config.json", "*.safetensors", "tokenizer_config.json", "vocab.json", "merges.txt")
+"""What an import reads of a folder with a language model; the Python files in such folders are not fetched."""
+TOKENIZER_EXTRAS = ("added_tokens.json", "special_tokens_map.json", "tokenizer.json", "*.index.json", "generation_config.json")
+QWEN = "its language part is Qwen2.5, see its licence"
+SAM2_COMMAND = "python tools/import_weights.py pretrained/InternVL2_5-4B --sam2 pretrained/{folder} --out pretrained/internvl2_5-4b-{short}"
+
+
+def _internvl(version: str, size: str) -> HubFiles:
+    folder = f"InternVL{version}-{size}"
+    out = f"{folder.lower()}-sam2-l"
+    return HubFiles(
+        repository=f"OpenGVLab/{folder}",
+        files=MODEL_FILES,
+        extras=TOKENIZER_EXTRAS,
+        folder=folder,
+        licence=f"MIT; {QWEN}",
+        command=f"python tools/import_weights.py pretrained/{folder} --sam2 pretrained/sam2.1_hiera_large.pt --out pretrained/{out}",
+    )
+
+
+def _sam2(version: str, size: str, file: str, short: str) -> HubFiles:
+    return HubFiles(
+        repository=f"facebook/sam{version}-hiera-{size}",
+        files=(file,),
+        folder="",
+        licence="Apache-2.0",
+        command=SAM2_COMMAND.format(folder=file, short=short),
+    )
+
+
+WEIGHTS = {
+    "internvl2_5-1b": _internvl("2_5", "1B"),
+    "internvl2_5-4b": _internvl("2_5", "4B"),
+    "internvl3-1b": _internvl("3", "1B"),
+    "internvl3-2b": _internvl("3", "2B"),
+    "internvl3-8b": _internvl("3", "8B"),
+    "sam2.1-t": _sam2("2.1", "tiny", "sam2.1_hiera_tiny.pt", "sam2-t"),
+    "sam2.1-s": _sam2("2.1", "small", "sam2.1_hiera_small.pt", "sam2-s"),
+    "sam2.1-b+": _sam2("2.1", "base-plus", "sam2.1_hiera_base_plus.pt", "sam2-b"),
+    "sam2.1-l": _sam2("2.1", "large", "sam2.1_hiera_large.pt", "sam2-l"),
+    "sam2-l": _sam2("2", "large", "sam2_hiera_large.pt", "sam2-l"),
+    "earthmind-4b": HubFiles(
+        repository="sy1998/EarthMind-4B",
+        files=MODEL_FILES,
+        extras=TOKENIZER_EXTRAS,
+        folder="EarthMind-4B",
+        licence=f"see its page; {QWEN}",
+        command="python tools/import_weights.py pretrained/EarthMind-4B --out pretrained/earthmind-4b",
+    ),
+    "qwen2.5-3b": HubFiles(
+        repository="Qwen/Qwen2.5-3B-Instruct",
+        files=MODEL_FILES,
+        extras=TOKENIZER_EXTRAS,
+        folder="Qwen2.5-3B-Instruct",
+        licence="Qwen research licence: no commercial use",
+        command="python tools/import_weights.py pretrained/InternVL2_5-4B --language pretrained/Qwen2.5-3B-Instruct --out pretrained/NAME",
+    ),
+}
+"""Name -> files. Licences as the cards on the hub state them; read them there before use."""

@@ -1,0 +1,200 @@
+"""The full-size configs: built on the meta device, their data sets on small files in the published layouts."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+
+from earthmind.outline import outline
+from eocore.config import import_systems, load_config
+from eocore.data.dataset import SampleKey
+from eocore.data.mixture import Mixture
+from eocore.errors import EOError
+from eocore.models.freeze import trainable_names
+from eocore.registry import DATASETS
+from eocore.train.task import Task
+
+ROOT = Path(__file__).resolve().parent.parent
+FULL = sorted(path for path in (ROOT / "configs" / "earthmind").glob("*.py") if "_tiny_" not in path.name)
+SIZE = 40
+WEIGHTS = {"rrsisd": 3.0, "refsegrs": 3.0, "risbench": 3.0, "rsvg_regions": 5.0}
+"""Sets that the published config names more than once. Source: EarthMind, projects/llava_sam2/configs/earthmind_4b_sft.py."""
+PUBLISHED = ("language_model", "projector.", "fusion.", "seg_head.projector.", "seg_head.sam.mask_decoder.")
+
+full_config = pytest.mark.parametrize("path", FULL, ids=lambda path: path.stem)
+SQUARE = [[4.0, 4.0, 20.0, 4.0, 20.0, 20.0, 4.0, 20.0]]
+
+
+def draw(path: Path, layers: int = 3) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (SIZE, SIZE, layers) if layers > 1 else (SIZE, SIZE)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)).save(path)
+
+
+def write(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def write_refer(folder: Path, instances: str, image: str) -> None:
+    """REFER files of two phrases about one image, one of the training split."""
+    write(
+        folder / instances,
+        {
+            "images": [{"id": 1, "file_name": image, "height": SIZE, "width": SIZE}],
+            "annotations": [{"id": 7, "image_id": 1, "category_id": 1, "segmentation": SQUARE, "bbox": [4, 4, 16, 16], "area": 256}],
+            "categories": [{"id": 1, "name": "ship"}],
+        },
+    )
+    refs = [
+        {
+            "ref_id": number,
+            "ann_id": 7,
+            "image_id": 1,
+            "category_id": 1,
+            "split": split,
+            "file_name": image,
+            "sentences": [{"sent_id": number, "sent": "the ship", "raw": "The ship.", "tokens": ["the", "ship"]}],
+        }
+        for number, split in enumerate(["train", "test"])
+    ]
+    (folder / "refs(unc).p").write_bytes(pickle.dumps(refs))
+
+
+def write_questions(path: Path, image: str) -> None:
+    talk = [{"from": "human", "value": "<image>\nIs there a ship?"}, {"from": "gpt", "value": "Yes."}]
+    write(path, [{"id": "1", "image": image, "conversations": talk}])
+
+
+def write_regions(path: Path, image: str) -> None:
+    entry = {"file_name": image, "height": SIZE, "width": SIZE, "description": ["a ship"], "annotation": [{"segmentation": SQUARE}]}
+    write(path, [entry])
+
+
+@pytest.fixture(scope="module")
+def published_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """data/ as data/README.md draws it, with one sample a set."""
+    root = tmp_path_factory.mktemp("data")
+    for name, instances in (("rrsisd", "instances_new.json"), ("refsegrs", "instances.json"), ("risbench", "instances.json")):
+        write_refer(root / "Refer_Segm" / name, instances, "a.jpg")
+        draw(root / "Refer_Segm" / name / "images" / "a.jpg")
+    write_refer(root / "vrsbench_seg", "instances.json", "a.png")
+    draw(root / "vrsbench_seg" / "images" / "a.png")
+    write_refer(root / "Refer_Segm" / "sarnew", "instances.json", "a.jpg")
+    draw(root / "Refer_Segm" / "sarnew" / "rgb" / "a.jpg")
+    draw(root / "Refer_Segm" / "sarnew" / "sar" / "a.png", layers=1)
+    write_questions(root / "vrsbenchvqa" / "annotations" / "vqatrain.json", "a.png")
+    draw(root / "vrsbenchvqa" / "Images_train" / "a.png")
+    write_questions(root / "earthgptvqa" / "annotations" / "train.json", "set/a.jpg")
+    draw(root / "earthgptvqa" / "images" / "set" / "a.jpg")
+    write_questions(root / "geochatdata" / "GeoChatvqa.json", "a.png")
+    write_regions(root / "geochatdata" / "GeoChatregion_train_cleaned.json", "a.png")
+    draw(root / "GeoChat_finetuning" / "final_images_llava" / "a.png")
+    write_questions(root / "multi-spectrum" / "ms_train.json", "patch.png")
+    for number in range(1, 5):
+        draw(root / "multi-spectrum" / "rgb_images" / "patch" / f"rgb_{number}.png")
+    write_questions(root / "pair_data" / "train" / "final_all.json", "a.png")
+    for sensor, layers in (("rgb", 3), ("sar", 1)):
+        draw(root / "pair_data" / "train" / sensor / "img" / "a.png", layers)
+    write_regions(root / "region_caption" / "rsvg_train.json", "a.jpg")
+    draw(root / "region_caption" / "rsvg" / "images" / "a.jpg")
+    return root
+
+
+def read(path: Path) -> Config:
+    config = load_config(path)
+    import_systems(config)
+    return config
+
+
+def part(task: Task, name: str) -> int:
+    return {count.name: count.total for count in task.parameter_table()}[name]
+
+
+def test_there_are_configs() -> None:
+    names = {path.stem.removeprefix("earthmind_") for path in FULL}
+    assert names >= {"4b_sft", "4b_sft_zero3", "4b_sft_48gb", "4b_sft_24gb", "4b_full", "4b_continue", "1b_sft"}
+
+
+@full_config
+def test_its_data_sets_read_the_published_layouts(path: Path, published_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARTHMIND_DATA", str(published_data))
+    mixture = DATASETS.build(read(path).task.data)
+    assert isinstance(mixture, Mixture) and len(mixture.parts) == 12
+    assert {entry.name: entry.weight for entry in mixture.parts} == {entry.name: WEIGHTS.get(entry.name, 1.0) for entry in mixture.parts}
+    if path.stem != "earthmind_4b_sft":
+        return
+    for entry in mixture.parts:
+        record, scenes = entry.dataset.read(SampleKey(0, 0), np.random.default_rng(0))
+        assert record.turns and scenes and all(scene.pixels.shape[1:] == (SIZE, SIZE) for scene in scenes.values()), entry.name
+        expected = {"pair_vqa": {"rgb", "sar"}, "sar_seg": {"rgb", "sar"}, "multispectral_vqa": {"multispectral"}}.get(entry.name, {"rgb"})
+        assert set(scenes) == expected, entry.name
+        assert len(record.masks) == entry.name.endswith(("seg", "rs", "sd", "bench")), entry.name
+        assert len(record.regions) == entry.name.endswith("regions"), entry.name
+
+
+@full_config
+def test_a_missing_set_is_named_by_its_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARTHMIND_DATA", str(tmp_path))
+    with pytest.raises(EOError, match=r"Refer_Segm/rrsisd/"):
+        DATASETS.build(read(path).task.data)
+
+
+@full_config
+def test_without_its_weights_it_says_where_to_get_them(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from eocore.registry import TASKS
+
+    monkeypatch.setenv("PRETRAINED_ROOT", str(tmp_path))
+    with pytest.raises(EOError, match=r"folder .* does not exist; nothing is downloaded.*pretrained/README.md"):
+        TASKS.build(read(path).task)
+
+
+class TestModels:
+    """On the meta device: sizes, and what trains."""
+
+    @pytest.fixture(scope="class")
+    def tasks(self) -> dict[str, Task]:
+        names = ("4b_sft", "4b_full", "1b_sft")
+        return {name: outline(read(ROOT / "configs" / "earthmind" / f"earthmind_{name}.py").task) for name in names}
+
+    def test_the_4b_has_the_published_number_of_parameters(self, tasks: dict[str, Task]) -> None:
+        task = tasks["4b_sft"]
+        adapters = sum(value.numel() for name, value in task.named_parameters() if "lora_" in name or name.endswith(".rows"))
+        # vision tower, projector and Qwen2.5-3B with 151,679 tokens; LoRA of rank 128 on all linear layers
+        assert part(task, "vision_tower") + part(task, "projector") == 316_607_488
+        assert part(task, "language_model") - adapters == 3_396_050_944
+        assert adapters == 239_468_544 + 2 * 5 * 2048
+        total = sum(count.total for count in task.parameter_table()) - adapters
+        assert 3.92e9 < total < 3.94e9, "3.94 billion with SAM 2's memory, which images do not need"
+
+    def test_what_trains_is_what_was_published_but_for_the_tables(self, tasks: dict[str, Task]) -> None:
+        names = [name.removeprefix("model.") for name in trainable_names(tasks["4b_sft"])]
+        assert all(name.startswith(PUBLISHED) for name in names)
+        language = [name for name in names if name.startswith("language_model")]
+        assert [name for name in language if "lora_" not in name] == [
+            "language_model.model.embed_tokens.rows",
+            "language_model.lm_head.rows",
+        ]
+        assert len(language) - 2 == 36 * 7 * 2
+
+    def test_both_tables_train_by_choice(self) -> None:
+        config = read(ROOT / "configs" / "earthmind" / "earthmind_4b_sft.py")
+        config.task.trainable_tokens = []
+        config.task.trainable = [*config.task.trainable, "language_model.model.embed_tokens", "language_model.lm_head"]
+        trained = sum(count.trainable for count in outline(config.task).parameter_table())
+        assert trained == pytest.approx(882e6, rel=0.005), "as computed from the published recipe"
+
+    def test_full_fine_tuning_freezes_the_image_encoder_of_sam_alone(self, tasks: dict[str, Task]) -> None:
+        frozen = {name.split(".")[1] for name, value in tasks["4b_full"].named_parameters() if not value.requires_grad}
+        assert frozen == {"seg_head"}
+        assert not [name for name, _ in tasks["4b_full"].named_parameters() if "lora_" in name]
+
+    def test_the_1b_is_smaller_by_its_language_model(self, tasks: dict[str, Task]) -> None:
+        assert part(tasks["1b_sft"], "vision_tower") == part(tasks["4b_sft"], "vision_tower")
+        adapters = sum(value.numel() for name, value in tasks["1b_sft"].named_parameters() if "lora_" in name or name.endswith(".rows"))
+        assert part(tasks["1b_sft"], "language_model") - adapters == pytest.approx(630e6, rel=0.01)

@@ -1,0 +1,58 @@
+"""Estimates the memory of a training on each GPU from its config: no weights, data or GPU are needed."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from eocore.config import load_config
+from eocore.errors import EOError
+from eocore.train.device import set_deepspeed_accelerator
+
+NOTE = """Not in it: the CUDA context (about 0.5 GiB), workspaces of kernels and what the allocator leaves unused; leave a tenth free."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path, help="config file")
+    parser.add_argument("--gpus", type=int, default=1, metavar="N", help="number of GPUs (default: 1)")
+    parser.add_argument("--tokens", type=int, nargs="+", metavar="L", help="lengths of a row (default: the config's, and a quarter)")
+    parser.add_argument("--samples", type=int, default=1, help="samples that share a row (default: 1)")
+    parser.add_argument("--masks", type=int, default=5, help="masks of each sample (default: 5)")
+    parser.add_argument("--supervised", type=int, default=64, help="learnt tokens of each sample (default: 64)")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="of the training (default: bf16)")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
+    return parser.parse_args()
+
+
+def row_lengths(config: Config) -> list[int]:
+    """A quarter of the config's row, and the whole."""
+    longest = config.task.get("row_length") or config.task.get("max_length", 8192)
+    return [longest // 4, longest]
+
+
+def main() -> int:
+    """Runs the command; gives the exit status."""
+    arguments = parse_arguments()
+    set_deepspeed_accelerator()
+    from eocore.train.estimate import StepShape, describe, estimate
+    from eocore.train.launch import describe_parts
+
+    try:
+        config = load_config(arguments.config, arguments.cfg_options)
+        lengths = arguments.tokens or row_lengths(config)
+        choices = {"samples": arguments.samples, "masks": arguments.masks, "supervised": arguments.supervised}
+        shapes = [StepShape(tokens=tokens, **choices) for tokens in lengths]
+        found = estimate(config, num_gpus=arguments.gpus, shapes=shapes, precision=arguments.precision)
+    except EOError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    what = f"{arguments.gpus} GPU(s), {arguments.precision}, rows of {arguments.samples} sample(s), {arguments.masks} masks each"
+    print("\n".join([f"{arguments.config}: {what}", *describe_parts(list(found.parts)), *describe(found), NOTE]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
