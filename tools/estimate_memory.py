@@ -19,6 +19,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("config", type=Path, help="config file")
     parser.add_argument("--gpus", type=int, default=1, metavar="N", help="number of GPUs (default: 1)")
     parser.add_argument("--tokens", type=int, nargs="+", metavar="L", help="lengths of a row (default: the config's, and a quarter)")
+    parser.add_argument("--rows", type=int, metavar="R", help="rows of a batch (default: the config's)")
     parser.add_argument("--samples", type=int, default=1, help="samples that share a row (default: 1)")
     parser.add_argument("--masks", type=int, default=5, help="masks of each sample (default: 5)")
     parser.add_argument("--supervised", type=int, default=64, help="learnt tokens of each sample (default: 64)")
@@ -43,13 +44,14 @@ def main() -> int:
     try:
         config = load_config(arguments.config, arguments.cfg_options)
         lengths = arguments.tokens or row_lengths(config)
-        choices = {"samples": arguments.samples, "masks": arguments.masks, "supervised": arguments.supervised}
+        rows = arguments.rows or (1 if config.task.get("row_length") else config.task.get("batch_size", 1))
+        choices = {"rows": rows, "samples": arguments.samples, "masks": arguments.masks, "supervised": arguments.supervised}
         shapes = [StepShape(tokens=tokens, **choices) for tokens in lengths]
         found = estimate(config, num_gpus=arguments.gpus, shapes=shapes, precision=arguments.precision)
     except EOError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    what = f"{arguments.gpus} GPU(s), {arguments.precision}, rows of {arguments.samples} sample(s), {arguments.masks} masks each"
+    what = f"{arguments.gpus} GPU(s), {arguments.precision}, {rows} row(s) of {arguments.samples} sample(s), {arguments.masks} masks each"
     print("\n".join([f"{arguments.config}: {what}", *describe_parts(list(found.parts)), *describe(found), NOTE]))
     return 0
 

@@ -5,6 +5,7 @@ task = dict(
     trainable=["vision_tower", "projector", "fusion", "language_model", "seg_head.projector", "seg_head.sam.mask_decoder"],
     trainable_tokens=[],
     lora=None,
+    gradient_checkpointing=True,
 )
 training = dict(deepspeed="deepspeed_zero3")
 optimizer = dict(lr=1e-5)

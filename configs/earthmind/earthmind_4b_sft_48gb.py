@@ -1,4 +1,5 @@
 # EarthMind 4B, instruction tuning, one GPU of 48 GB; as many samples an update as on eight:
 #   bash tools/dist.sh train configs/earthmind/earthmind_4b_sft_48gb.py 1
 _base_ = ["./earthmind_4b_sft.py"]
-training = dict(accumulation=32)
+task = dict(batch_size=4, gradient_checkpointing=True)
+training = dict(accumulation=8)

@@ -51,28 +51,28 @@ def _vocabulary(fields: Mapping[str, Any]) -> int:
 
 
 def example_batch(task: EarthMindTask, shape: StepShape) -> dict[str, Any]:
-    """A batch of that shape, all zeros: one row of tokens, as many tiles as it has room for, a grounding image a sample with masks.
+    """A batch of that shape, all zeros: as many tiles as its rows have room for, a grounding image for each sample with masks.
 
     Raises:
         ConfigError: the row has no room for the text.
     """
     config = task.model.config
-    count, per_tile = shape.samples, config.tokens_per_tile
-    tiles = (shape.tokens - count * shape.text) // per_tile
+    count, per_tile = shape.rows * shape.samples, config.tokens_per_tile
+    tiles = shape.rows * ((shape.tokens - shape.samples * shape.text) // per_tile)
     if tiles < 0 or shape.supervised > shape.text:
         raise ConfigError(
-            f"{count} samples with {shape.text} text tokens each ({shape.supervised} learnt) do not fit a row of {shape.tokens}. Ask for "
-            "fewer."
+            f"{shape.samples} samples with {shape.text} text tokens each ({shape.supervised} learnt) do not fit a row of {shape.tokens}. "
+            "Ask for fewer."
         )
     vision = config.vision_config
     batch = {
-        "input_ids": _zeros(1, shape.tokens),
-        "position_ids": _zeros(1, shape.tokens),
+        "input_ids": _zeros(shape.rows, shape.tokens),
+        "position_ids": _zeros(shape.rows, shape.tokens),
         "label_index": _zeros(count * shape.supervised),
         "label_target": _zeros(count * shape.supervised),
         "label_weight": torch.zeros(count * shape.supervised),
         "num_samples": count,
-        "num_tokens": shape.tokens,
+        "num_tokens": shape.rows * shape.tokens,
     }
     if tiles:
         batch |= {
@@ -86,7 +86,8 @@ def example_batch(task: EarthMindTask, shape: StepShape) -> dict[str, Any]:
 
 
 def _masks(config: EarthMindConfig, shape: StepShape) -> dict[str, Any]:
-    one, total = blank_masks(config, torch.device("cpu")), shape.samples * shape.masks
+    one, samples = blank_masks(config, torch.device("cpu")), shape.rows * shape.samples
+    total = samples * shape.masks
     repeated = {
         key: value.expand(total, *value.shape[1:]).contiguous()
         for key, value in one.items()
@@ -94,12 +95,12 @@ def _masks(config: EarthMindConfig, shape: StepShape) -> dict[str, Any]:
     }
     images = one["grounding_images"]
     return repeated | {
-        "grounding_images": images.expand(shape.samples, *images.shape[1:]).contiguous(),
-        "grounding_owner": _zeros(shape.samples),
-        "num_grounded": shape.samples,
+        "grounding_images": images.expand(samples, *images.shape[1:]).contiguous(),
+        "grounding_owner": _zeros(samples),
+        "num_grounded": samples,
         "seg_columns": _zeros(total, config.tokens_per_tile),
-        "seg_counts": [shape.masks] * shape.samples,
-        "seg_seeds": [0] * shape.samples,
+        "seg_counts": [shape.masks] * samples,
+        "seg_seeds": [0] * samples,
         "num_slots": shape.masks,
     }
 

@@ -20,6 +20,7 @@ VOCABULARY = 300
 SHAPES = {
     "one sample": StepShape(tokens=80, text=30, supervised=8, masks=2),
     "two samples in a row": StepShape(tokens=120, samples=2, text=30, supervised=8, masks=3),
+    "two rows": StepShape(tokens=60, rows=2, text=30, supervised=8, masks=1),
     "no image": StepShape(tokens=40, text=40, supervised=8, masks=0),
 }
 
@@ -52,7 +53,7 @@ def measured(settings: dict[str, Any], shape: StepShape) -> StepMemory:
     task = EarthMindTask(**{**settings, "tokenizer": {"type": "StandInTokenizer", "size": VOCABULARY}}).train()
     batch = example_batch(task, shape)
     each = shape.tokens // shape.samples
-    batch["position_ids"] = torch.arange(each).repeat(shape.samples)[None]
+    batch["position_ids"] = torch.arange(each).repeat(shape.samples).expand(shape.rows, -1).contiguous()
     return measure_step(task, batch)
 
 

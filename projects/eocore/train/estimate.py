@@ -25,14 +25,16 @@ class StepShape:
     """What the batch of a step holds.
 
     Attributes:
-        tokens: of the row.
-        samples: that share the row.
+        tokens: of a row.
+        rows: of the batch.
+        samples: that share a row.
         text: tokens of each sample that are no vision tokens, at least.
         supervised: tokens of each sample that are learnt.
         masks: of each sample.
     """
 
     tokens: int
+    rows: int = 1
     samples: int = 1
     text: int = 256
     supervised: int = 64
