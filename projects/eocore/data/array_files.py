@@ -1,5 +1,6 @@
 """NPY and NPZ files as layers, sized up before a number is read."""
 
+import sys
 import zipfile
 from pathlib import Path
 
@@ -67,12 +68,22 @@ class ArrayFile:
             found = int(np.prod(shape, dtype=np.int64)) if len(shape) < 2 else -1
             if found == count and dtype.kind in "US" and dtype.itemsize <= MAX_BAND_NAME_BYTES:
                 with np.load(self.path, allow_pickle=False) as archive:
-                    return tuple(str(name) for name in np.atleast_1d(archive["bands"]))
+                    return _as_texts(np.atleast_1d(archive["bands"]))
         except Exception as error:
             raise broken(self.path, self._kind, error=error) from error
         raise DataError(
             f"{self.path}: 'bands' is an array {shape} of {dtype} but 'pixels' has {count} layers. Write one short name a layer."
         )
+
+
+def _as_texts(names: np.ndarray) -> tuple[str, ...]:
+    """The texts of an array of kind U or S. Raises ValueError where they are none: numpy would make texts that end the interpreter."""
+    if names.dtype.kind == "S":
+        return tuple(bytes(name).decode("ascii") for name in names)
+    codes = np.ascontiguousarray(names).view(f"{names.dtype.byteorder}u4")
+    if codes.size and int(codes.max()) > sys.maxunicode:
+        raise ValueError("names hold numbers that are no characters")
+    return tuple(str(name) for name in names)
 
 
 def _member_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:

@@ -53,7 +53,7 @@ def resolve_path(path: str, *, root: Path | None = None) -> Path:
     try:
         resolved = (root / path if root else Path(path)).resolve()
         is_file = resolved.is_file()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: characters that no file name can hold
         raise DataError(f"{path[:200]!r}: not a usable path ({error.__class__.__name__}). Correct the annotation or the folder.") from error
     if root and not resolved.is_relative_to(root.resolve()):
         raise DataError(f"{path}: leads out of its folder {root} (to {resolved}). Put the file inside, or name the folder it lies in.")

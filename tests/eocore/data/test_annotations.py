@@ -201,3 +201,55 @@ def test_segmentations_become_masks() -> None:
 def test_other_segmentations_are_refused(value: Any) -> None:
     with pytest.raises(AnnotationError, match=r"f#3: a segmentation must be a list of rings .* or an RLE object"):
         segmentation_mask(value, "f#3")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.jsonl", '{"a": 1}\n{"a": NaN}', r"x\.jsonl:2: not usable JSON: ValueError: NaN is no number in JSON"),
+        ("x.json", '[{"a": -Infinity}]', r"x\.json: not usable JSON: ValueError: -Infinity is no number"),
+        ("x.jsonl", '{"id": 1, "id": 2}', r"x\.jsonl:1: .*the field 'id' stands twice in one object; which one is meant cannot be told"),
+    ],
+)
+def test_json_that_could_be_read_two_ways_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        read_entries(write(tmp_path / name, text))
+
+
+def test_lines_and_files_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annotations, "MAX_LINE_CHARACTERS", 100)
+    with pytest.raises(AnnotationError, match=r"x\.jsonl:2: a line of 110 characters, at most 100 are read"):
+        read_entries(write(tmp_path / "x.jsonl", '{"a": 1}\n{"a": "' + "x" * 101 + '"}'))
+    monkeypatch.setattr(annotations, "MAX_JSON_BYTES", 10)
+    with pytest.raises(DataError, match=r"x\.json: 20 bytes, at most 10 are read as JSON"):
+        read_entries(write(tmp_path / "x.json", "[" + " " * 18 + "]"))
+
+
+@pytest.mark.parametrize("text", ["a\x1b[2Jb", "a\x00b", "a\ud800b", "a\x7fb"])
+def test_texts_that_steer_terminals_or_break_tokenizers_are_refused(text: str) -> None:
+    with pytest.raises(AnnotationError, match="field 'a' must be a text without control characters"):
+        Entry({"a": text}, "f:1").text("a")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "safe\u202egnp.exe", "x" * 1025, "a\u2028b"])
+def test_names_are_one_printable_line(name: str) -> None:
+    for call in (Entry({"a": name}, "f:1").file_name, Entry({"a": name}, "f:1").identifier):
+        with pytest.raises(AnnotationError, match="field 'a' must be a printable name of at most 1024 characters"):
+            call("a")
+    assert Entry({"a": "name with spaces, 水 and dots.tif"}, "f:1").file_name("a")
+
+
+def test_numbers_that_cannot_be_printed_are_refused() -> None:
+    for call in (Entry({"a": 10**5000}, "f:1").integer, Entry({"a": 10**5000}, "f:1").identifier, Entry({"a": 10**5000}, "f:1").text):
+        with pytest.raises(AnnotationError, match="found a int that cannot be printed"):
+            call("a")
+
+
+def test_faults_are_collected_instead_of_raised(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.jsonl", '{"a": 1}\n{\n{"a": "x"}\n[1]\n{"a": 2}')
+    with annotations.collecting_faults() as faults:
+        numbers = annotations.each(read_entries(path), lambda entry: entry.integer("a"))
+    assert numbers == [1, 2]
+    assert sorted(str(fault).split(": ")[0] for fault in faults) == [f"{path}:{line}" for line in (2, 3, 4)]
+    with pytest.raises(AnnotationError, match=r"x\.jsonl:2"):
+        read_entries(path)

@@ -3,6 +3,8 @@
 import io
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import zipfile
 import zlib
@@ -83,6 +85,8 @@ def test_missing_files_folders_and_endless_names(tmp_path: Path) -> None:
         resolve_path(f"GTIFF_DIR:1:{save_tiff(tmp_path / 'a.tif')}")
     with pytest.raises(DataError, match=r"not a usable path|no such file"):
         resolve_path("x" * 5000, root=tmp_path)
+    with pytest.raises(DataError, match=r"'\\ud800\.tif': not a usable path \(UnicodeEncodeError\)"):
+        resolve_path("\ud800.tif", root=tmp_path)
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(DataError, match=r"not a usable path|no such file"):
         resolve_path("loop", root=tmp_path)
@@ -139,6 +143,94 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tif").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.tif: not a GeoTIFF, PNG, JPEG, NPY or NPZ file"):
         read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("sidecar", [".msk", ".ovr", ".aux.xml"])
+def test_files_beside_an_image_open_nothing_else(tmp_path: Path, sidecar: str) -> None:
+    """GDAL looks for masks, overviews and metadata beside a GeoTIFF; none may lead it to another file or the network."""
+    path = save_tiff(tmp_path / "a.tif", nodata=0)
+    sensor_bands = ("B04", "B08")
+    good = read_scene(ImageRef((str(path),), "sentinel2_l2a", sensor_bands)).pixels
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(1)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.tif"
+        source = f"<SimpleSource><SourceFilename>/vsicurl/{url}</SourceFilename><SourceBand>1</SourceBand></SimpleSource>"
+        band = f'<VRTRasterBand dataType="Byte" band="1">{source}</VRTRasterBand>'
+        text = f'<VRTDataset rasterXSize="64" rasterYSize="64">{band}</VRTDataset>'
+        if sidecar == ".aux.xml":
+            text = f'<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">WMS:{url}</MDI></Metadata></PAMDataset>'
+        (tmp_path / f"a.tif{sidecar}").write_text(text)
+        np.testing.assert_array_equal(read_scene(ImageRef((str(path),), "sentinel2_l2a", sensor_bands)).pixels, good)
+        assert _accept(server) is None
+
+
+@pytest.mark.parametrize("transform", [(0, 0, 5, 0, 0, 5), (10, 10, 0, 10, 10, 0), (np.nan, 0, 0, 0, -10, 0), (np.inf, 0, 0, 0, -10, 0)])
+def test_transforms_that_lead_nowhere_are_refused(tmp_path: Path, transform: tuple[float, ...]) -> None:
+    path = save_tiff(tmp_path / "a.tif", transform=rasterio.Affine(*transform), crs="EPSG:32632")
+    with pytest.raises(DataError, match=r"a\.tif: its transform \(.*\) puts all pixels on one line or nowhere"):
+        read(path, "sentinel1_grd")
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_radar_data_is_refused(tmp_path: Path, dtype: str) -> None:
+    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", count=2, height=4, width=4, dtype=dtype) as file:
+        file.write(np.ones((2, 4, 4), dtype))
+    with pytest.raises(DataError, match=rf"a\.tif: {dtype} pixels; expected real numbers"):
+        read(tmp_path / "a.tif", "sentinel1_grd")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1)])
+def test_strips_and_single_pixels_are_read_and_nothing_infinite_stays(tmp_path: Path, size: tuple[int, int]) -> None:
+    pixels = np.full((2, *size), -10.0)
+    pixels[0, 0, 0], pixels[1, 0, 0] = np.inf, np.nan
+    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", count=2, height=size[0], width=size[1], dtype="float64") as file:
+        file.write(pixels)
+    found = read(tmp_path / "a.tif", "sentinel1_grd")
+    assert found.shape == (2, *size) and np.isnan(found[:, 0, 0]).all() and np.isfinite(found).sum() == 2 * (size[0] * size[1] - 1)
+
+
+def test_fifty_thousand_pages_are_refused(tmp_path: Path) -> None:
+    tags = [(256, 4, 1), (257, 4, 1), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 4, 1), (279, 4, 1)]
+    page = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    step, count = len(page) + 4, 50_000
+    pages = (page + struct.pack("<I", 8 + (number + 1) * step if number < count - 1 else 0) for number in range(count))
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 8) + b"".join(pages))
+    with pytest.raises(DataError, match=r"a\.tif: holds 50000 pages; expected one image"):
+        read(tmp_path / "a.tif", "grey_uint8")
+
+
+def test_a_crafted_file_takes_no_more_memory_than_its_budget(tmp_path: Path) -> None:
+    """In a process of 4 GiB address space: sparse 60,000 x 60,000 x 13 (93.6 GB), and 10 GB of names in an NPZ of some KB."""
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", count=13, height=60_000, width=60_000, dtype="uint16", SPARSE_OK=True, tiled=True
+    ):
+        pass
+    heads = {"pixels": ("|u1", (3, 4, 4), b"\1" * 48), "bands": ("|S1", (10**10,), b"")}
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name, (kind, shape, data) in heads.items():
+            head = io.BytesIO()
+            np.lib.format.write_array_header_1_0(head, {"descr": kind, "fortran_order": False, "shape": shape})
+            archive.writestr(f"{name}.npy", head.getvalue() + data)
+    code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+from eocore.data.readers import read_scene
+from eocore.data.records import ImageRef
+from eocore.errors import DataError
+for name, sensor in (("a.tif", "sentinel2_l1c"), ("a.npz", "rgb_uint8")):
+    try:
+        read_scene(ImageRef(({str(tmp_path)!r} + "/" + name,), sensor))
+    except DataError as error:
+        print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    environment = {"PYTHONPATH": str(Path(__file__).parents[3] / "projects"), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    raster, names, peak_kib = done.stdout.splitlines()
+    assert "reading 60000 x 60000 px would take 280,800 MB of memory, allowed are 512 MB" in raster
+    assert "'bands' is an array (10000000000,) of |S1 but 'pixels' has 3 layers" in names
+    assert int(peak_kib) < 1_000_000
 
 
 # Damage
@@ -267,6 +359,16 @@ def test_npz_without_pixels_or_with_other_names(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", pixels=RGB.transpose(2, 0, 1), bands=np.array(["red", "green"]))
     with pytest.raises(DataError, match=r"b\.npz: 'bands' is an array \(2,\) of <U5 but 'pixels' has 3 layers"):
         read(tmp_path / "b.npz")
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """numpy makes texts of any number; what Python then does with them ended in a SystemError."""
+    for name, bands in (("code", np.array([0x110000, 0x41], "<u4").view("<U1")), ("bytes", np.array([b"\xff", b"A"]))):
+        np.savez(tmp_path / f"{name}.npz", pixels=np.ones((2, 4, 4), np.float32), bands=bands)
+        with pytest.raises(DataError, match=rf"{name}\.npz: cannot be read as NPZ"):
+            read(tmp_path / f"{name}.npz", "sentinel1_grd")
+    np.savez(tmp_path / "good.npz", pixels=np.ones((2, 4, 4), np.float32), bands=np.array([b"VH", b"VV"]))
+    assert read_scene(ImageRef((str(tmp_path / "good.npz"),), "sentinel1_grd")).bands == ("VH", "VV")
 
 
 def test_a_compressed_array_that_claims_too_much_is_refused_unread(tmp_path: Path) -> None:

@@ -139,6 +139,8 @@ BAD = [
     ("rle", {"size": [10, 14], "counts": "oooooooooo0"}, "no packed COCO runs"),
     ("rle", {"size": [10, 14], "counts": "O"}, "give a run of -1 px"),
     ("file", "m.png", r"mask file m\.png; expected \{'path'"),
+    ("file", {"path": "m.png", "value": "5"}, "mask file value 5; expected a class number or nothing"),
+    ("file", {"path": "m.png", "value": [5]}, "mask file value"),
     ("scribble", [], r"unknown kind of mask 'scribble'\. Choices: polygon, rle, box, file"),
 ]
 
@@ -147,6 +149,15 @@ BAD = [
 def test_broken_masks_are_refused(kind: str, data: Any, message: str) -> None:
     with pytest.raises(AnnotationError, match=f"train\\.jsonl:7: .*{message}"):
         decode(kind, data)
+
+
+@pytest.mark.parametrize("size", [(100_000, 100_000), (0, 5), (-4, -4), (1, 10**12)])
+@pytest.mark.parametrize(
+    ("kind", "data"), [("polygon", [[0, 0, 4, 0, 4, 4]]), ("box", [0, 0, 4, 4]), ("rle", {"size": [1, 1], "counts": [1]})]
+)
+def test_sizes_that_an_annotation_makes_up_are_refused(kind: str, data: Any, size: tuple[int, int]) -> None:
+    with pytest.raises(AnnotationError, match=r"train\.jsonl:7: a mask of .* px; expected 1 to 128,000,000 px\. Correct height and width"):
+        decode(kind, data, size)
 
 
 def test_every_cut_of_a_packed_rle_is_refused_or_whole() -> None:
