@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from eocore.data.dataset import RecordDataset
 from eocore.data.transforms import ChooseModalities
@@ -21,6 +21,7 @@ from .manifest import Manifest, code_commit, model_stamp, read_manifest, stamp
 from .predictions import Prediction, PredictionKey, format_prediction, read_predictions
 from .ranks import Ranks
 from .run import Answerer, SampleShare, key_of, predict_share, write_lost
+from .run_options import Outcome, RunOptions, State
 from .score import Scores, score_predictions
 from .shards import PredictionWriter, find_shards, merge_shards, shard_path
 
@@ -29,51 +30,7 @@ PREDICTIONS, SCORES = "predictions.jsonl", "scores.json"
 AnswererOf = Callable[[int], Answerer]
 """max_new_tokens -> answerer."""
 
-State = Literal["done", "skipped", "failed"]
-
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """The choices of a run.
-
-    Attributes:
-        model: folder of a converted model.
-        system: package that knows the model.
-        out: folder; each benchmark gets one inside.
-        data_root: the data folder.
-        settings: sensor settings to run; () = all of each benchmark.
-        prompts: benchmark -> what is asked instead of its own prompt.
-        batch_size: samples answered together.
-        max_new_tokens: longest answer; None = the benchmark's own.
-        limit: only the first so many samples; None = all.
-        any_count: run a benchmark that has not its published number of samples, and say so in its scores.
-        overwrite: throw away predictions of another run that are in the folder.
-        places_by_masks: ask for masks where a benchmark offers it, and take the box around a mask for a box.
-    """
-
-    model: Path
-    system: str
-    out: Path
-    data_root: str = "data"
-    settings: Sequence[str] = ()
-    prompts: Mapping[str, str] | None = None
-    batch_size: int = 8
-    max_new_tokens: int | None = None
-    limit: int | None = None
-    any_count: bool = False
-    overwrite: bool = False
-    places_by_masks: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a benchmark ended; `reason` where it has no scores, or not under every setting."""
-
-    benchmark: str
-    state: State
-    reason: str = ""
 
 
 def run_benchmarks(

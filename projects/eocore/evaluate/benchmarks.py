@@ -137,7 +137,7 @@ def load_benchmarks(systems: Sequence[str] = ()) -> dict[str, Benchmark]:
     Raises:
         ConfigError: a system that may not be imported.
     """
-    from eocore.evaluate.families import caption, grounding, multispectral, region, scene, vqa  # noqa: F401  (they register themselves)
+    from eocore.evaluate.families import caption, grounding, multispectral, region, scene, ships, vqa  # noqa: F401  (they register themselves)
 
     for system in systems:
         system_module(system, "benchmarks")

@@ -7,7 +7,7 @@ from typing import Any, cast
 from eocore.errors import EOError
 from eocore.log import get_logger
 
-from .benchmark_run import PREDICTIONS, Outcome
+from .benchmark_run import PREDICTIONS
 from .benchmarks import choose, load_benchmarks
 from .charts import draw_confusion, draw_types
 from .extremes import DRAWN_TASKS, extreme_rows
@@ -15,6 +15,7 @@ from .pages import Heading, Note, Part, Picture, write_pages
 from .plots import OverlayRow
 from .predictions import read_predictions
 from .report import describe_environment
+from .run_options import Outcome
 from .score import Scores, TaskScores
 from .summary import Result, suite_table
 from .tables import METRIC_NAMES, TextTable, compat_table, difference_table, environment_table, percent

@@ -14,12 +14,13 @@ import pytest
 
 from eocore.data.masks import decode_mask
 from eocore.errors import DataError
-from eocore.evaluate.benchmark_run import PREDICTIONS, SCORES, Outcome, RunOptions, collect, run_benchmarks
+from eocore.evaluate.benchmark_run import PREDICTIONS, SCORES, collect, run_benchmarks
 from eocore.evaluate.benchmarks import Benchmark, load_benchmarks
 from eocore.evaluate.families.custom import custom_benchmark
 from eocore.evaluate.layouts.world import write_published
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.ranks import Ranks, join_ranks, leave_ranks
+from eocore.evaluate.run_options import Outcome, RunOptions
 
 NAMES = ("rsvqa_lr", "ucm_captions", "vrsbench_grounding", "bigearthnet")
 

@@ -11,7 +11,7 @@ import pytest
 from eocore.data.dataset import SampleKey
 from eocore.data.masks import encode_rle
 from eocore.errors import DataError
-from eocore.evaluate.benchmark_run import PREDICTIONS, SCORES, Outcome, collect
+from eocore.evaluate.benchmark_run import PREDICTIONS, SCORES, collect
 from eocore.evaluate.benchmarks import load_benchmarks
 from eocore.evaluate.charts import draw_confusion, draw_types
 from eocore.evaluate.commands import merge, report
@@ -20,6 +20,7 @@ from eocore.evaluate.layouts.world import write_published
 from eocore.evaluate.manifest import Manifest, read_manifest
 from eocore.evaluate.predictions import Prediction, format_prediction, read_predictions
 from eocore.evaluate.run import describe
+from eocore.evaluate.run_options import Outcome
 from eocore.evaluate.shards import PredictionWriter, shard_path
 from eocore.evaluate.suite_report import write_suite_report
 from eocore.evaluate.summary import read_results, suite_table

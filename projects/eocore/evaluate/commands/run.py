@@ -10,10 +10,11 @@ from rich.console import Console
 from eocore.config import SYSTEMS, system_module
 from eocore.errors import ConfigError
 
-from ..benchmark_run import Outcome, RunOptions, run_benchmarks
+from ..benchmark_run import run_benchmarks
 from ..benchmarks import SUITES, choose, load_benchmarks
 from ..predictions import SETTINGS
 from ..ranks import join_ranks, leave_ranks
+from ..run_options import Outcome, RunOptions
 from ..suite_report import write_suite_report
 from ..summary import read_results, suite_table
 from ..tables import to_rich

@@ -1,4 +1,4 @@
-"""Visual grounding by boxes: VRSBench, GeoChat, DIOR-RSVG and RSVG, and ships in SAR images."""
+"""Visual grounding by boxes: VRSBench, GeoChat, DIOR-RSVG and RSVG."""
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ SEGMENT = "Please segment {phrase} in this image."
 """Source: EarthMind v1, refrs_eval.py."""
 
 
-class _BoxDataset(QuestionDataset):
+class BoxDataset(QuestionDataset):
     """Questions that boxes answer."""
 
     def locate(
@@ -38,7 +38,7 @@ class _BoxDataset(QuestionDataset):
 
 
 @DATASETS.register_module()
-class BoxQuestionDataset(_BoxDataset):
+class BoxQuestionDataset(BoxDataset):
     """VRSBench_EVAL_referring.json and GeoChat-Bench referring.jsonl: {image_id, question, ground_truth, question_id, type, ...}.
 
     Ground truth: "{<x0><y0><x1><y1>}" (VRSBench) or corners (GeoChat), 0 to 100. Meta holds `unique` (VRSBench) and `size_group`.
@@ -99,7 +99,7 @@ class _Object:
 
 
 @DATASETS.register_module()
-class VocGroundingDataset(_BoxDataset):
+class VocGroundingDataset(BoxDataset):
     """DIOR-RSVG and RSVG: a VOC file an image, each `object` with a `description`; boxes in pixels.
 
     The lines of DIOR-RSVG's split files are running numbers of objects over all files sorted by name, not numbers of files. Source:
@@ -199,51 +199,6 @@ def _split_lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line.strip().strip("\"',")) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-@DATASETS.register_module()
-class ShipDataset(_BoxDataset):
-    """Ships in SAR images, JSON lines of {image, question, answer, size_group}: the answer holds all boxes, [[x0, y0, x1, y1, angle], ...].
-
-    Source: EarthDial's SAR ship test sets, exported from their Arrow files one line a sample.
-
-    Args:
-        annotations: the JSON lines.
-        images: modality -> image source; `{name}` is the image field.
-        prompt: `{question}` stands for the question.
-        transforms: configs of the registry TRANSFORMS.
-        limit: only the first so many records; None = all.
-        name: for messages; "" = the annotation file's stem.
-
-    Raises:
-        AnnotationError: an entry breaks the form.
-    """
-
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        prompt: str = "{question}",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
-
-    def parse(self, path: Path) -> list[Record]:
-        return [
-            self.locate(
-                f"{number}-{entry.text('image')}",
-                entry.text("image"),
-                entry.text("question"),
-                boxes=read_boxes(entry.values.get("answer"), entry.source),
-                source=entry.source,
-                task="detection",
-                meta={key: entry.values[key] for key in GROUPS if key in entry.values},
-            )
-            for number, entry in enumerate(read_entries(path))
-        ]
-
-
 def _boxes(name: str, title: str, file: str, images: Mapping[str, Any], *, expected: int | None, source: str, prompt: str) -> Benchmark:
     return Benchmark(
         name=name,
@@ -302,13 +257,5 @@ register(
     _voc(
         "rsvg", "RSVG test", "RSVG", expected=1227, split_by="file",
         source="RSVG (Sun et al., ACM MM 2022): Annotations/, JPEGImages/, test.txt into RSVG/.",
-    ),
-    Benchmark(
-        name="sar_ship", title="SAR ships", suite="multispectral", task="detection", settings={"sar": ["sar"]},
-        max_new_tokens=256, source="EarthDial's SAR ship test sets, exported to sar_ship/ (docs/evaluation.md).",
-        dataset={
-            "type": "ShipDataset", "annotations": "$root/sar_ship/test.jsonl", "prompt": "$prompt",
-            "images": {"sar": {"root": "$root/sar_ship/images", "pattern": "{name}", "sensor": "grey_uint8"}},
-        },
     ),
 )  # fmt: skip

@@ -1,0 +1,50 @@
+"""The choices of a run of benchmarks, and how each ended."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+State = Literal["done", "skipped", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The choices of a run.
+
+    Attributes:
+        model: folder of a converted model.
+        system: package that knows the model.
+        out: folder; each benchmark gets one inside.
+        data_root: the data folder.
+        settings: sensor settings to run; () = all of each benchmark.
+        prompts: benchmark -> what is asked instead of its own prompt.
+        batch_size: samples answered together.
+        max_new_tokens: longest answer; None = the benchmark's own.
+        limit: only the first so many samples; None = all.
+        any_count: run a benchmark that has not its published number of samples, and say so in its scores.
+        overwrite: throw away predictions of another run that are in the folder.
+        places_by_masks: ask for masks where a benchmark offers it, and take the box around a mask for a box.
+    """
+
+    model: Path
+    system: str
+    out: Path
+    data_root: str = "data"
+    settings: Sequence[str] = ()
+    prompts: Mapping[str, str] | None = None
+    batch_size: int = 8
+    max_new_tokens: int | None = None
+    limit: int | None = None
+    any_count: bool = False
+    overwrite: bool = False
+    places_by_masks: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a benchmark ended; `reason` where it has no scores, or not under every setting."""
+
+    benchmark: str
+    state: State
+    reason: str = ""
