@@ -11,6 +11,11 @@ from eocore.errors import ConfigError, EOError
 from eocore.log import get_logger
 from eocore.train.device import set_deepspeed_accelerator
 
+ALLOWABLE = ("schedule", "data", "frozen")
+"""As `eocore.train.resumption.ALLOWABLE`, which must not be imported before the device is chosen."""
+PREEMPTED = 75
+"""Exit status of a run that was told to stop and has saved. Source: EX_TEMPFAIL of sysexits.h, `try again later`."""
+
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
@@ -24,6 +29,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="overrides the config's seed")
     parser.add_argument(
         "--resume", nargs="?", const="auto", metavar="PATH", help="go on from PATH (default: the newest checkpoint there is)"
+    )
+    parser.add_argument("--strict", action="store_true", help="refuse to resume where the newest checkpoint is damaged")
+    parser.add_argument(
+        "--allow", action="append", default=[], choices=ALLOWABLE, help="resume although this differs from the checkpoint (may be repeated)"
     )
     parser.add_argument("--dry-run", action="store_true", help="make one step, report parameters, shapes, memory; keep nothing")
     launchers = ("none", "pytorch", "slurm")
@@ -54,16 +63,17 @@ def main() -> int:
         from eocore.train.launch import dry_run, train
         from eocore.train.strategy import stop_process_group
 
+        finished = True
         if arguments.dry_run:
             print(dry_run(config), end="")
         else:
             work_dir = arguments.work_dir or Path("work_dirs") / arguments.config.stem
-            train(config, work_dir, resume=arguments.resume)
+            finished = train(config, work_dir, resume=arguments.resume, strict=arguments.strict, allow=arguments.allow)
         stop_process_group()
     except EOError as error:
         get_logger().error("%s: %s", type(error).__name__, error)
         return 1
-    return 0
+    return 0 if finished else PREEMPTED
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def config_file(tmp_path: Path) -> Path:
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What the command would start."""
     seen: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(launch, "train", lambda config, work_dir, *, resume: seen.append((config, work_dir, resume)))
+    monkeypatch.setattr(launch, "train", lambda config, work_dir, *, resume, **_: seen.append((config, work_dir, resume)) or True)
     monkeypatch.setattr(launch, "dry_run", lambda config: seen.append((config,)) or "told\n")
     monkeypatch.setattr("eocore.train.strategy.stop_process_group", lambda: None)
     return seen

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from eocore.data.annotations import collected_faults, collecting_faults, each
 from eocore.data.faults import KEY as FAULTS
 from eocore.data.faults import MAX_ATTEMPTS, Fault, FaultOptions, Origin, report_entries
+from eocore.data.in_flight import note_sample
 from eocore.data.readers import read_scene
 from eocore.data.records import ImageRef, Record
 from eocore.data.sources import ImageSource, build_sources
@@ -230,6 +231,10 @@ class PreparedDataset(Dataset[Mapping[str, Any]]):
     def __len__(self) -> int:
         return len(self.dataset)
 
+    def describe(self, key: tuple[int, int]) -> str:
+        """Dataset name, index, sample id and source of a sample, for messages."""
+        return self.dataset.describe(SampleKey(*key))
+
     def __getitem__(self, key: tuple[int, int]) -> Mapping[str, Any]:
         """The features of one sample; the one place that meets a broken one.
 
@@ -253,6 +258,7 @@ class PreparedDataset(Dataset[Mapping[str, Any]]):
         raise DataError(f"{MAX_ATTEMPTS} replacements were broken too, the last: {found[-1].message} Find all with tools/check_data.py.")
 
     def _prepare(self, key: SampleKey) -> Mapping[str, Any]:
+        note_sample(*key)
         try:
             return self.prepare(*self.dataset.load(key, seed=self.seed))
         except DataError as error:

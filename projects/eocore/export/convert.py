@@ -14,7 +14,8 @@ from eocore.errors import CheckpointError, ConfigError
 from eocore.models.lora import merge_lora
 from eocore.models.token_rows import merge_token_rows
 from eocore.registry import TASKS
-from eocore.train.checkpoint import LATEST, PATTERN, STATE, list_checkpoints, load_trainable, read_state
+from eocore.train.checkpoint import load_trainable
+from eocore.train.checkpoint_files import LATEST, PATTERN, STATE, list_checkpoints, read_state
 from eocore.train.device import set_deepspeed_accelerator
 
 from .hf import MAX_SHARD_SIZE, Shipment, require_free, write_checkpoint

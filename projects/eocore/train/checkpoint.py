@@ -1,184 +1,166 @@
-"""Checkpoints: folders that appear whole or not at all, holding what is trained and what is needed to go on.
+"""What a checkpoint holds, taken from a running training and brought back into one, on any number of ranks and any ZeRO stage."""
 
-work_dir/latest                          name of the newest checkpoint
-work_dir/iter_000100/trainable.safetensors   trained weights, whole, float32
-work_dir/iter_000100/trainer.json        step, schedule, versions, config text
-work_dir/iter_000100/rng_00000.json      random states of each rank
-work_dir/iter_000100/deepspeed/          weights and optimiser state as DeepSpeed shards them
-"""
-
+import hashlib
 import json
-import os
 import platform
-import random
-import re
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from eocore.errors import CheckpointError
+from eocore.log import get_logger
 from eocore.models.freeze import trainable_names
+from eocore.train.checkpoint_files import MANIFEST, OPTIMIZER, STATE, WEIGHTS, publish, read_state, rng_name, verify, write_json
+from eocore.train.random_state import random_states, restore_random_states
+from eocore.train.ranks import gather_to_all
 from eocore.train.strategy import ZeroStrategy
 from eocore.train.task import Task
 
-WEIGHTS = "trainable.safetensors"
-STATE = "trainer.json"
-LATEST = "latest"
+FORMAT = 2
 IDENTITY = "identity"
-AUTO = "auto"
-PATTERN = re.compile(r"iter_(\d{6,})")
-TEMPORARY = ".writing-"
 MAX_NAMED = 8
+LIBRARIES = ("torch", "transformers", "deepspeed", "mmengine", "numpy", "safetensors")
 
 
-def checkpoint_name(step: int) -> str:
-    """Folder name of the checkpoint after `step` updates."""
-    return f"iter_{step:06d}"
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """Everything a checkpoint will hold, in memory on the first rank; the other ranks' are empty.
 
-
-def save(strategy: ZeroStrategy, work_dir: Path, *, step: int, config_text: str) -> Path:
-    """Writes the checkpoint after `step` updates and points `latest` at it. Call it on all ranks.
-
-    All is written and flushed to disk under a temporary name, then renamed: a run killed at any moment leaves the older checkpoints and
-    the pointer as they were.
-
-    Returns:
-        The new folder.
+    Attributes:
+        step: updates made.
+        weights: name -> trained weight, float32.
+        moments: `exp_avg/NAME` and `exp_avg_sq/NAME` -> moments of AdamW, float32.
+        state: of trainer.json.
+        random: states of each rank's generators.
+        identity: what `Task.identity` tells.
     """
-    final = work_dir / checkpoint_name(step)
-    writing = work_dir / f"{TEMPORARY}{final.name}"
-    if strategy.rank == 0:
-        shutil.rmtree(writing, ignore_errors=True)
-        writing.mkdir(parents=True)
-    torch.distributed.barrier()
-    strategy.save_shards(writing)
+
+    step: int
+    weights: Mapping[str, Tensor]
+    moments: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+    random: list[dict[str, Any]]
+    identity: Mapping[str, Any] = field(default_factory=dict)
+
+
+def take_snapshot(strategy: ZeroStrategy, *, step: int, config_text: str, extra: Mapping[str, Any]) -> Snapshot:
+    """The state after `step` updates; later training does not change it. Call it on all ranks.
+
+    Args:
+        strategy: prepared.
+        step: updates made.
+        config_text: of the run; kept as text, never executed.
+        extra: further entries of trainer.json.
+    """
     weights = strategy.gather_trainable()
-    _write_json(writing / f"rng_{strategy.rank:05d}.json", _random_states())
-    if strategy.rank == 0:
-        identity = strategy.model.module.identity()
-        save_file(weights, writing / WEIGHTS, metadata={"step": str(step), IDENTITY: json.dumps(identity)})
-        _write_json(writing / STATE, _trainer_state(strategy, step, config_text))
-    torch.distributed.barrier()
-    if strategy.rank == 0:
-        _publish(writing, final)
-    torch.distributed.barrier()
-    return final
-
-
-def _publish(writing: Path, final: Path) -> None:
-    for path in sorted(writing.rglob("*")):
-        _flush(path)
-    _flush(writing)
-    if final.exists():
-        shutil.rmtree(final)
-    os.rename(writing, final)
-    pointer = final.parent / f"{TEMPORARY}{LATEST}"
-    pointer.write_text(final.name + "\n")
-    _flush(pointer)
-    os.replace(pointer, final.parent / LATEST)
-    _flush(final.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _trainer_state(strategy: ZeroStrategy, step: int, config_text: str) -> dict[str, Any]:
-    return {
+    moments, optimizer_steps = strategy.gather_moments()
+    state = {
+        "format": FORMAT,
         "step": step,
         "world_size": strategy.world_size,
         "zero_stage": strategy.config.get("zero_optimization", {}).get("stage", 0),
         "accumulation": strategy.config["gradient_accumulation_steps"],
         "seed": strategy.randomness["seed"],
+        "optimizer_steps": optimizer_steps,
+        "lr": [group["lr"] for group in strategy.optim_wrapper.optimizer.param_groups],
         "schedule": strategy.scheduler_state_dict(),
-        "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
+        "versions": versions(),
+        **extra,
         "config": config_text,
     }
+    states, identity = gather_to_all(random_states()), strategy.model.module.identity()
+    return Snapshot(step=step, weights=weights, moments=moments, state=state, random=states, identity=identity)
 
 
-def find_checkpoint(work_dir: Path, request: str) -> Path | None:
-    """The checkpoint a run is asked to go on from.
+def versions() -> dict[str, str]:
+    """Of Python and the libraries a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write(snapshot: Snapshot, work_dir: Path) -> Path:
+    """The checkpoint folder that `snapshot` became. Only the first rank calls it.
+
+    Raises:
+        CheckpointError: it could not be written, or the disk does not hold what was written; older checkpoints stand.
+    """
+
+    def fill(folder: Path) -> None:
+        metadata = {"step": str(snapshot.step), IDENTITY: json.dumps(snapshot.identity)}
+        save_file(dict(snapshot.weights), folder / WEIGHTS, metadata=metadata)
+        save_file(dict(snapshot.moments), folder / OPTIMIZER)
+        write_json(folder / STATE, dict(snapshot.state))
+        for rank, states in enumerate(snapshot.random):
+            write_json(folder / rng_name(rank), states)
+
+    try:
+        final = publish(work_dir, snapshot.step, fill)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(
+            f"{work_dir}: the checkpoint after step {snapshot.step} could not be written ({error}). Older checkpoints stand. Free space or "
+            "mend the folder, then go on with --resume."
+        ) from error
+    verify(final)
+    return final
+
+
+def restore(strategy: ZeroStrategy, folder: Path, *, allow: Collection[str] = ()) -> int:
+    """Brings optimiser, schedule and random states back; gives the number of updates made. Call it on all ranks.
+
+    The trained weights were put into the model before it was wrapped (`load_trainable`); here the float32 masters get them too.
 
     Args:
-        work_dir: of the run.
-        request: a checkpoint folder, or `auto`: the newest complete one of `work_dir`, which may be none.
+        strategy: prepared.
+        folder: a checkpoint, verified.
+        allow: `schedule`: the schedule of this run, brought to the step of the checkpoint, instead of the checkpoint's.
 
     Raises:
-        CheckpointError: the folder asked for is not a complete checkpoint.
-    """
-    if request != AUTO:
-        read_state(Path(request))
-        return Path(request)
-    complete = list_checkpoints(work_dir)
-    return complete[-1] if complete else None
-
-
-def list_checkpoints(work_dir: Path) -> list[Path]:
-    """The complete checkpoints of a run, oldest first."""
-    folders = [path for path in work_dir.glob("iter_*") if PATTERN.fullmatch(path.name) and (path / STATE).is_file()]
-    return sorted(folders, key=lambda path: int(path.name.removeprefix("iter_")))
-
-
-def prune(work_dir: Path, keep: int) -> None:
-    """Removes all complete checkpoints but the newest `keep`."""
-    for folder in list_checkpoints(work_dir)[:-keep]:
-        # Renamed first: a removal that is cut short must not leave half a checkpoint under a valid name.
-        doomed = work_dir / f"{TEMPORARY}removed-{folder.name}"
-        os.rename(folder, doomed)
-        shutil.rmtree(doomed)
-
-
-def read_state(folder: Path) -> dict[str, Any]:
-    """What trainer.json of a checkpoint says.
-
-    Raises:
-        CheckpointError: it is missing or broken.
-    """
-    path = folder / STATE
-    if not path.is_file():
-        found = ", ".join(item.name for item in list_checkpoints(folder)) or "none"
-        raise CheckpointError(
-            f"{folder} is no complete checkpoint: it has no {STATE}. Checkpoints inside it: {found}. Name an iter_* folder."
-        )
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path}:{error.lineno}: not JSON ({error.msg}); the checkpoint is damaged. Use another one.") from error
-
-
-def restore(strategy: ZeroStrategy, folder: Path) -> int:
-    """Brings weights, optimiser, schedule and random states back; gives the number of updates made. Call it on all ranks.
-
-    Raises:
-        CheckpointError: the checkpoint is damaged, does not fit the model, or was written by another number of ranks or ZeRO stage.
+        CheckpointError: it holds no optimiser state, or that of other weights.
     """
     state = read_state(folder)
-    stage = strategy.config.get("zero_optimization", {}).get("stage", 0)
-    accumulation = strategy.config["gradient_accumulation_steps"]
-    here = {"world_size": strategy.world_size, "zero_stage": stage, "accumulation": accumulation}
-    for key, value in here.items():
-        if state[key] != value:
-            raise CheckpointError(
-                f"{folder} was written with {key} {state[key]}, this run has {value}; its optimiser state cannot be read so. Resume with "
-                f"{key} {state[key]}, or start anew from its {WEIGHTS}."
-            )
-    _check_names(_names_in(folder / WEIGHTS), trainable_names(strategy.model.module), folder)
-    check_identity(strategy.model.module, folder / WEIGHTS)
-    strategy.load_shards(folder)
-    strategy.load_scheduler_state_dict(state["schedule"])
-    _restore_random_states(json.loads((folder / f"rng_{strategy.rank:05d}.json").read_text()))
-    return int(state["step"])
+    if not (folder / OPTIMIZER).is_file():
+        raise CheckpointError(f"{folder} has no {OPTIMIZER}, so training cannot go on from it. Start anew from its {WEIGHTS}.")
+    names = trainable_names(strategy.model.module)
+    wanted = [f"{kind}/{name}" for name in names for kind in ("exp_avg", "exp_avg_sq")]
+    _check_names(_names_in(folder / OPTIMIZER), wanted, folder / OPTIMIZER)
+    with _open(folder / WEIGHTS) as weights, _open(folder / OPTIMIZER) as moments:
+        strategy.load_trainable_state(weights.get_tensor, moments.get_tensor, steps=int(state["optimizer_steps"]))
+    step = int(state["step"])
+    strategy.set_progress(step)
+    if "schedule" in allow:
+        strategy.replay_schedule(step)
+    else:
+        strategy.load_scheduler_state_dict(state["schedule"])
+        for group, rate in zip(strategy.optim_wrapper.optimizer.param_groups, state["lr"], strict=True):
+            group["lr"] = rate
+    own = folder / rng_name(strategy.rank)
+    if state["world_size"] == strategy.world_size:
+        restore_random_states(json.loads(own.read_text()))
+    elif strategy.rank == 0:
+        get_logger().info("%d rank(s) then, %d now: dropout draws differ from here on", state["world_size"], strategy.world_size)
+    return step
+
+
+def frozen_hash(model: nn.Module) -> str:
+    """sha256 of all parameters that are not trained: names, shapes, types and values."""
+    digest = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}\n".encode())
+            digest.update(parameter.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def load_trainable(model: nn.Module, path: Path) -> None:
@@ -194,8 +176,9 @@ def load_trainable(model: nn.Module, path: Path) -> None:
     """
     expected = trainable_names(model)
     found = read_weights(path)
-    frozen = {name for name, _ in model.named_parameters()} | {name for name, _ in model.named_buffers()}
-    found = {name: value for name, value in found.items() if name in expected or name not in frozen}
+    if not path.is_dir():  # our own hold what is trained, nothing else
+        frozen = {name for name, _ in model.named_parameters()} | {name for name, _ in model.named_buffers()}
+        found = {name: value for name, value in found.items() if name in expected or name not in frozen}
     _check_names(list(found), expected, path)
     check_identity(model, path)
     parameters = dict(model.named_parameters())
@@ -233,34 +216,43 @@ def check_identity(model: nn.Module, path: Path) -> None:
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
-    """Name -> tensor of a checkpoint folder, a .safetensors or a .pth file.
+    """Name -> tensor of a checkpoint folder, a .safetensors or a .pth file. No code in a file is run.
 
     Raises:
-        CheckpointError: it is missing, broken, or holds something else.
+        CheckpointError: it is missing or broken, or holds no such table.
     """
+    if (path / MANIFEST).is_file():
+        verify(path, only=WEIGHTS)
     file = path / WEIGHTS if path.is_dir() else path
     if not file.is_file():
         raise CheckpointError(f"{file} does not exist, so no weights can be loaded. Give an iter_* folder, a .safetensors or a .pth file.")
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # the libraries raise many kinds for a damaged file
-        # torch's messages go on with advice to switch its protection off.
-        reason = f"{type(error).__name__}: {str(error).split('. ')[0]}"
-        raise CheckpointError(f"{file} cannot be read ({reason}); it is damaged. Use another checkpoint.") from error
+    content = _guarded(file, lambda: load_file(file) if file.suffix == ".safetensors" else _load_pth(file))
     weights = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise CheckpointError(f"{file} holds no name -> tensor table (`state_dict`), so no weights can be loaded. Use another checkpoint.")
     return weights
 
 
-def _names_in(file: Path) -> list[str]:
+def _load_pth(file: Path) -> Any:
+    return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _guarded(file: Path, read: Callable[[], Any]) -> Any:
     try:
-        with safetensors.safe_open(file, framework="pt") as opened:
-            return list(opened.keys())
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{file} cannot be read ({error}); the checkpoint is damaged. Resume from another one.") from error
+        return read()
+    except Exception as error:  # the libraries raise many kinds for a damaged file
+        # torch's messages go on with advice to switch its protection off.
+        reason = f"{type(error).__name__}: {str(error).split('. ')[0]}"
+        raise CheckpointError(f"{file} cannot be read ({reason}); it is damaged. Use another checkpoint.") from error
+
+
+def _open(file: Path) -> Any:
+    return _guarded(file, lambda: safetensors.safe_open(file, framework="pt"))
+
+
+def _names_in(file: Path) -> list[str]:
+    with _open(file) as opened:
+        return list(opened.keys())
 
 
 def _check_names(found: list[str], expected: list[str], path: Path) -> None:
@@ -275,34 +267,3 @@ def _check_names(found: list[str], expected: list[str], path: Path) -> None:
 
 def _some(items: list[str]) -> str:
     return ("; ".join(items[:MAX_NAMED]) + (f"; and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else "")) or "none"
-
-
-def _random_states() -> dict[str, Any]:
-    version, numbers, gauss = random.getstate()
-    algorithm, keys, position, has_gauss, cached = cast(tuple[str, np.ndarray, int, int, float], np.random.get_state())
-    states: dict[str, Any] = {
-        "python": [version, list(numbers), gauss],
-        "numpy": [algorithm, keys.tolist(), position, has_gauss, cached],
-        "torch": torch.get_rng_state().numpy().tobytes().hex(),
-    }
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state().numpy().tobytes().hex()
-    return states
-
-
-def _restore_random_states(states: dict[str, Any]) -> None:
-    version, numbers, gauss = states["python"]
-    random.setstate((version, tuple(numbers), gauss))
-    algorithm, keys, position, has_gauss, cached = states["numpy"]
-    np.random.set_state((algorithm, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(_as_bytes(states["torch"]))
-    if torch.cuda.is_available() and "cuda" in states:
-        torch.cuda.set_rng_state(_as_bytes(states["cuda"]))
-
-
-def _as_bytes(text: str) -> Tensor:
-    return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n")

@@ -37,6 +37,16 @@ def process_group_backend() -> str:
     return "nccl" if has_gpu() else "gloo"
 
 
+def make_deterministic() -> None:
+    """From here on, only operations that give the same result every time; one that has no such form raises an error.
+
+    Source: https://docs.pytorch.org/docs/stable/notes/randomness.html (cuBLAS needs the variable before it is first used).
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
+
+
 def choose_precision(name: str) -> Precision:
     """The number format to train in.
 

@@ -1,6 +1,7 @@
-"""What happens beside the training: progress and scalars, loss curves, checkpoints."""
+"""What happens beside the training: progress and scalars, loss curves."""
 
 import json
+import os
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -11,10 +12,9 @@ from mmengine.hooks import Hook
 from torch import Tensor
 
 from eocore.data.faults import NUM_REPLACED
-from eocore.errors import ConfigError
-from eocore.log import get_logger
 from eocore.registry import HOOKS
-from eocore.train import checkpoint
+from eocore.train.checkpoint_files import TEMPORARY
+from eocore.train.checkpoint_hook import check_interval
 from eocore.train.curves import draw_curves
 from eocore.train.device import peak_memory_gib
 from eocore.train.progress import ProgressBar, ProgressLines, on_terminal
@@ -37,7 +37,7 @@ class MetricsHook(Hook):
         Args:
             interval: updates per record.
         """
-        _check_interval("MetricsHook", interval)
+        check_interval("MetricsHook", interval)
         self.interval = interval
         self.window: dict[str, list[Tensor]] = defaultdict(list)
         self.steps = 0
@@ -119,38 +119,17 @@ def _merge(mine: dict[str, tuple[float, int]]) -> dict[str, float]:
 
 def _keep_until(path: Path, step: int) -> None:
     lines = path.read_text().splitlines() if path.is_file() and step > 0 else []
-    kept = [line for line in lines if json.loads(line)["step"] <= step]
-    path.write_text("".join(line + "\n" for line in kept))
+    kept = [line for line in lines if _step_of(line) <= step]
+    aside = path.with_name(f"{TEMPORARY}{path.name}")
+    aside.write_text("".join(line + "\n" for line in kept))
+    os.replace(aside, path)
 
 
-@HOOKS.register_module()
-class CheckpointHook(Hook):
-    """Saves every `interval` updates and after the last; removes old checkpoints once the new one stands."""
-
-    priority = "VERY_LOW"
-
-    def __init__(self, *, interval: int = 500, keep: int = 2) -> None:
-        """
-        Args:
-            interval: updates per checkpoint.
-            keep: number of newest checkpoints that stay.
-        """
-        _check_interval("CheckpointHook", interval)
-        if keep < 1:
-            raise ConfigError(f"CheckpointHook.keep is {keep}; expected at least 1, else the checkpoint just written would be removed.")
-        self.interval = interval
-        self.keep = keep
-
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Saves where a checkpoint is due."""
-        step = batch_idx + 1
-        if step % self.interval and step != runner.max_iters:
-            return
-        work_dir = Path(runner.work_dir)
-        folder = checkpoint.save(runner.strategy, work_dir, step=step, config_text=runner.cfg.pretty_text)
-        if runner.rank == 0:
-            checkpoint.prune(work_dir, self.keep)
-            get_logger().info("saved %s", folder)
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except json.JSONDecodeError:  # a run that was killed while it wrote the line
+        return float("inf")
 
 
 @HOOKS.register_module()
@@ -164,8 +143,3 @@ class LossCurveHook(Hook):
         if runner.rank == 0:
             work_dir = Path(runner.work_dir)
             draw_curves(work_dir / SCALARS, work_dir / CURVES)
-
-
-def _check_interval(owner: str, interval: int) -> None:
-    if not isinstance(interval, int) or interval < 1:
-        raise ConfigError(f"{owner}.interval is {interval!r}; expected a whole number of at least 1.")

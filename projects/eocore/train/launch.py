@@ -1,7 +1,9 @@
 """A whole training, or a trial of one step, from a config."""
 
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +12,90 @@ from mmengine.config import Config
 from mmengine.runner import set_random_seed
 
 from eocore.config import require
+from eocore.errors import EOError
 from eocore.log import get_logger
 from eocore.registry import TASKS
-from eocore.train.checkpoint import find_checkpoint, read_state
-from eocore.train.device import peak_memory_gib
+from eocore.train.checkpoint_files import AUTO, find_checkpoint, read_state
+from eocore.train.device import make_deterministic, peak_memory_gib
+from eocore.train.heartbeat import HEARTBEAT
+from eocore.train.ranks import share_from_first
 from eocore.train.runner import Runner, build_runner, check_config
 from eocore.train.start_from import load_from
 from eocore.train.strategy import start_process_group
 from eocore.train.task import PartCount, Task
+from eocore.train.watchdog import Watchdog
+from eocore.train.work_dir import WorkDir
 
 
-def train(config: Config, work_dir: Path, *, resume: str | None = None) -> None:
-    """Trains `config` to its last step.
+def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: bool = False, allow: Collection[str] = ()) -> bool:
+    """Trains `config`; True if it reached its last step, False if it was told to stop before and has saved.
 
     Args:
         config: as `load_config` gives it, its systems imported.
-        work_dir: checkpoints, logs and curves go here.
-        resume: a checkpoint folder, or `auto` for the newest one of `work_dir` if there is one.
+        work_dir: checkpoints, logs and curves go here; one run at a time.
+        resume: a checkpoint folder, or `auto` for the newest one of `work_dir` if there is one. A process that torchrun starts again goes
+            on in any case.
+        strict: a damaged newest checkpoint is an error.
+        allow: differences from the checkpoint that are accepted (`eocore.train.resumption.ALLOWABLE`).
+
+    Raises:
+        EOError: the config, the folder or the checkpoint cannot be used, or the training cannot go on; status.json has the reason too.
     """
-    checkpoint = find_checkpoint(work_dir, resume) if resume else None
+    training, *_ = check_config(config)
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0:
+        resume = resume or AUTO
+    _, world_size = start_process_group(training.timeout_s)
+    folder = WorkDir(work_dir, max_iters=training.max_iters)
+    try:
+        checkpoint = _on_first_rank(partial(_open_folder, folder, config, world_size, resume, strict))
+        return _run(config, folder, checkpoint, allow)
+    finally:
+        folder.release()
+
+
+def _open_folder(folder: WorkDir, config: Config, world_size: int, resume: str | None, strict: bool) -> Path | None:
+    """The checkpoint to go on from, with the folder locked and the start recorded."""
+    folder.acquire()
+    inside = resume == AUTO or (resume is not None and Path(resume).resolve().parent == folder.path.resolve())
+    if not inside:
+        folder.require_unused()
+    checkpoint = find_checkpoint(folder.path, resume, strict=strict) if resume else None
     if resume and checkpoint is None:
-        get_logger().info("no checkpoint in %s yet: starting at step 0", work_dir)
-    _build(config, work_dir, checkpoint).train()
+        get_logger().info("no checkpoint in %s yet: starting at step 0", folder.path)
+    folder.record_start(config_text=config.pretty_text, world_size=world_size, checkpoint=checkpoint)
+    return checkpoint
+
+
+def _on_first_rank(do: Callable[[], Path | None]) -> Path | None:
+    """What the first rank found, on every rank; its error is every rank's error."""
+    found, problem = None, None
+    if torch.distributed.get_rank() == 0:
+        try:
+            found = do()
+        except EOError as error:
+            problem = error
+    found, problem = share_from_first((found, problem))
+    if problem is not None:
+        raise problem
+    return found
+
+
+def _run(config: Config, folder: WorkDir, checkpoint: Path | None, allow: Collection[str]) -> bool:
+    training, *_ = check_config(config)
+    failed = partial(_write_failure, folder)
+    with Watchdog(folder.path, hang_timeout_s=training.hang_timeout_s, on_failure=failed):
+        runner = _build(config, folder.path, checkpoint, allow)
+        with runner.orders.listening():
+            runner.train()
+    finished = runner.iter == runner.max_iters
+    if runner.rank == 0:
+        reason = "" if finished else "told to stop (SIGTERM)"
+        folder.write_status("finished" if finished else "preempted", step=runner.iter, reason=reason)
+    return finished
+
+
+def _write_failure(folder: WorkDir, reason: str) -> None:
+    folder.write_status("failed", step=max(HEARTBEAT.step - 1, 0), reason=reason)
 
 
 def dry_run(config: Config) -> str:
@@ -42,7 +106,7 @@ def dry_run(config: Config) -> str:
     with tempfile.TemporaryDirectory() as folder:
         config = config.copy()
         config.hooks, config.tracking = {}, []
-        runner = _build(config, Path(folder), None)
+        runner = _build(config, Path(folder), None, ())
         parts = runner.model.parameter_table()
         loop = runner.prepare()
         batch = loop.next_batch()
@@ -55,8 +119,10 @@ def dry_run(config: Config) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def _build(config: Config, work_dir: Path, checkpoint: Path | None) -> Runner:
+def _build(config: Config, work_dir: Path, checkpoint: Path | None, allow: Collection[str]) -> Runner:
     training, *_ = check_config(config)
+    if training.deterministic:
+        make_deterministic()
     rank, world_size = start_process_group(training.timeout_s)
     # The same seed on every rank: weights drawn at construction must be equal.
     set_random_seed(config.seed)
@@ -66,7 +132,9 @@ def _build(config: Config, work_dir: Path, checkpoint: Path | None) -> Runner:
         load_from(task, start)
     step = read_state(checkpoint)["step"] if checkpoint else 0
     loader = task.build_loader(rank=rank, world_size=world_size, seed=config.seed, start_step=step * training.accumulation)
-    return build_runner(config, task, loader, work_dir, resume=checkpoint)
+    if loader.num_workers and not loader.timeout:
+        loader.timeout = training.loader_timeout_s
+    return build_runner(config, task, loader, work_dir, resume=checkpoint, allow=allow)
 
 
 def describe_parts(parts: list[PartCount]) -> list[str]:

@@ -10,7 +10,12 @@ from mmengine.runner import BaseLoop, FlexibleRunner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from eocore.data.in_flight import describe_samples, open_table
 from eocore.errors import DataError
+from eocore.train.heartbeat import HEARTBEAT
+
+LOADER = "DataLoader"
+"""Stands in every message of torch's loader about its processes."""
 
 
 class StepLoop(BaseLoop):
@@ -31,6 +36,7 @@ class StepLoop(BaseLoop):
         super().__init__(runner, dataloader)
         self.max_iters = max_iters
         self.accumulation = accumulation
+        self.rank = runner.rank
         # mmengine's runner asks every loop for epochs; all of the training is one.
         self.max_epochs = 1
         self.epoch = 0
@@ -48,7 +54,8 @@ class StepLoop(BaseLoop):
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
-        while self.iter < self.max_iters and not self.stop_training:
+        while self.iter < self.max_iters and not self.runner.orders.stop_agreed:
+            HEARTBEAT.mark("beginning of a step", step=self.iter + 1)
             self.run_step()
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
@@ -61,9 +68,21 @@ class StepLoop(BaseLoop):
             if position == 0:
                 self.runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=batch)
             outputs.append(self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper))
+        HEARTBEAT.mark("logging and saving")
         self.runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=outputs)
         self.iter += 1
         return outputs
+
+    def _start_loader(self) -> Iterator[Any]:
+        open_table(self.dataloader.num_workers)
+        # A DataLoader draws a seed when it starts; a resumed run starts it later than the run it goes on from.
+        with torch.random.fork_rng(devices=[]):
+            return iter(self.dataloader)
+
+    def _in_preparation(self) -> str:
+        """The samples that loader processes have begun last, as far as the dataset can tell."""
+        describe = getattr(self.dataloader.dataset, "describe", None)
+        return "; ".join(describe_samples(describe)) or "no sample yet" if describe else "samples that the dataset cannot name"
 
     def put_back(self, batch: Any) -> None:
         """Makes `batch`, which `next_batch` gave, the next one again."""
@@ -73,15 +92,22 @@ class StepLoop(BaseLoop):
         """The loader's next batch.
 
         Raises:
-            DataError: the loader ended before the last step.
+            DataError: the loader ended before the last step, or one of its processes died or took longer than the loader's timeout.
         """
         start = time.perf_counter()
-        if self._batches is None:
-            # A DataLoader draws a seed when it starts; a resumed run starts it later than the run it goes on from.
-            with torch.random.fork_rng(devices=[]):
-                self._batches = iter(self.dataloader)
+        HEARTBEAT.mark("waiting for a batch", detail=self._in_preparation)
         try:
+            if self._batches is None:
+                self._batches = self._start_loader()
             return next(self._batches)
+        except RuntimeError as error:
+            if LOADER not in str(error):
+                raise
+            raise DataError(
+                f"{error} This is the loader of rank {self.rank}, at step {self.iter + 1}. In preparation were: {self._in_preparation()}. "
+                "Try such a sample alone (num_workers=0), mend it or leave it out, and go on with --resume; if it is only slow, raise "
+                "training.loader_timeout_s."
+            ) from error
         except StopIteration:
             raise DataError(
                 f"the training data ended at step {self.iter} of {self.max_iters}; a task's loader must go on without end, so that the "

@@ -2,8 +2,8 @@
 
 import difflib
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,23 @@ from eocore.config import read_options, require
 from eocore.data.faults import ReportingLoader
 from eocore.errors import ConfigError
 from eocore.registry import HOOKS
+from eocore.train import checkpoint_hook as _checkpoint_hook  # noqa: F401  (registers the hook that configs name)
 from eocore.train import hooks as _hooks  # noqa: F401  (registers the hooks that configs name)
-from eocore.train.checkpoint import restore
+from eocore.train.checkpoint import frozen_hash, load_trainable, restore
+from eocore.train.checkpoint_files import read_state
 from eocore.train.data_faults import DataFaultHook
 from eocore.train.device import choose_precision
+from eocore.train.engine import DeepSpeedOptimWrapper
+from eocore.train.guard import GuardOptions, StepGuard
 from eocore.train.loop import StepLoop
+from eocore.train.preemption import Orders
+from eocore.train.resumption import check_fits, data_position
 from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
 from eocore.train.start_from import LoadFrom
-from eocore.train.strategy import DEFAULT_TIMEOUT_S, DeepSpeedOptimWrapper, ZeroStrategy, load_zero_config, start_process_group
+from eocore.train.strategy import DEFAULT_TIMEOUT_S, ZeroStrategy, load_zero_config, start_process_group
 from eocore.train.task import Task
 
-SECTIONS = ("systems", "task", "seed", "training", "optimizer", "schedule", "hooks", "tracking")
+SECTIONS = ("systems", "task", "seed", "training", "guard", "optimizer", "schedule", "hooks", "tracking")
 LOOKS_ALIKE = 0.8
 BASE_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "checkpoint")
 
@@ -47,6 +53,10 @@ class TrainingOptions:
         deepspeed: a file of configs/_base_/zero, or the path of a JSON file.
         timeout_s: how long a rank waits for the others [s].
         load_from: weights to begin with, see `eocore.train.start_from.LoadFrom`; a run that resumes has its own.
+        loader_timeout_s: how long a rank waits for a batch of its loader's processes [s]; 0: for ever.
+        hang_timeout_s: time without a sign of life after which all ranks show where they are and end [s]; 0: never. Longer than the
+            longest step and the longest saving.
+        deterministic: only operations that give the same result every time, where there is a choice; slower.
     """
 
     max_iters: int
@@ -56,12 +66,19 @@ class TrainingOptions:
     deepspeed: str = "deepspeed_zero2"
     timeout_s: int = DEFAULT_TIMEOUT_S
     load_from: Mapping[str, Any] | None = None
+    loader_timeout_s: int = 120
+    hang_timeout_s: int = 900
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         for name in ("max_iters", "accumulation"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ConfigError(f"training.{name} is {value!r}; expected a whole number of at least 1.")
+        for name in ("timeout_s", "loader_timeout_s", "hang_timeout_s"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < (name == "timeout_s"):
+                raise ConfigError(f"training.{name} is {value!r}; expected a whole number of seconds.")
         self.start()
 
     def start(self) -> LoadFrom | None:
@@ -78,7 +95,11 @@ class Runner(FlexibleRunner):
     optim_wrapper: Any
     param_schedulers: Any
     _train_loop: Any
+    orders: Orders
+    guard: StepGuard
+    settings: dict[str, Any]
     resume_path: Path | None = None
+    allow: Collection[str] = ()
 
     def prepare(self) -> StepLoop:
         """The loop, ready to run: engine built, schedule set, checkpoint restored."""
@@ -86,6 +107,11 @@ class Runner(FlexibleRunner):
             return self._train_loop
         loop = StepLoop(self, self._train_dataloader, **self._train_loop)
         self._train_loop = loop
+        self.frozen_hash = frozen_hash(self.model)
+        if self.resume_path is not None:
+            check_fits(read_state(self.resume_path), self.trainer_state(), self.resume_path, allow=self.allow)
+            load_trainable(self.model, self.resume_path)
+        self.guard.watch(self.model)
         self.strategy.prepare(
             self.model,
             optim_wrapper=self.optim_wrapper,
@@ -93,14 +119,25 @@ class Runner(FlexibleRunner):
             dispatch_kwargs={"max_iters": loop.max_iters, "max_epochs": loop.max_epochs},
         )
         self.model = self.strategy.model
+        self.model.guard = self.guard
         self.optim_wrapper = self.strategy.optim_wrapper
         self.param_schedulers = self.strategy.param_schedulers
         if self.resume_path is not None:
-            loop.start_at(restore(self.strategy, self.resume_path))
+            loop.start_at(restore(self.strategy, self.resume_path, allow=self.allow))
+            self.guard.restore(loop.iter, read_state(self.resume_path)["guard"])
         return loop
 
+    def trainer_state(self) -> dict[str, Any]:
+        """What a checkpoint's trainer.json holds of this run, beside what the engine knows."""
+        return {
+            "settings": self.settings,
+            "frozen_hash": self.frozen_hash,
+            "data": data_position(self._train_dataloader, self._train_loop),
+            "guard": self.guard.state(),
+        }
+
     def train(self) -> nn.Module:
-        """Trains to the last step; gives the wrapped model."""
+        """Trains to the last step, or to where it is told to stop; gives the wrapped model."""
         loop = self.prepare()
         self.call_hook("before_run")
         try:
@@ -129,7 +166,9 @@ class Runner(FlexibleRunner):
         )
 
 
-def build_runner(config: Config, model: Task, train_loader: DataLoader, work_dir: Path, *, resume: Path | None = None) -> Runner:
+def build_runner(
+    config: Config, model: Task, train_loader: DataLoader, work_dir: Path, *, resume: Path | None = None, allow: Collection[str] = ()
+) -> Runner:
     """A runner for `model` on `train_loader`, as sections training, optimizer, schedule, hooks, tracking and seed of `config` say.
 
     Args:
@@ -137,7 +176,8 @@ def build_runner(config: Config, model: Task, train_loader: DataLoader, work_dir
         model: the task; its frozen parameters stay out of the optimiser.
         train_loader: this rank's batches, begun at the step of `resume`.
         work_dir: checkpoints, logs and curves go here.
-        resume: a checkpoint folder to go on from.
+        resume: a checkpoint folder to go on from, verified.
+        allow: differences from it that are accepted (`eocore.train.resumption.ALLOWABLE`).
 
     Raises:
         ConfigError: a section is missing or wrong.
@@ -172,7 +212,10 @@ def build_runner(config: Config, model: Task, train_loader: DataLoader, work_dir
         randomness=strategy.randomness,
         cfg=config,
     )
-    runner.resume_path = resume
+    runner.resume_path, runner.allow = resume, allow
+    runner.orders = Orders()
+    runner.guard = StepGuard(read_options(GuardOptions, config.get("guard", {}), "guard"), runner.orders, work_dir)
+    runner.settings = {"max_iters": training.max_iters, "optimizer": asdict(optimizer), "schedule": asdict(schedule)}
     return runner
 
 
@@ -192,6 +235,7 @@ def check_config(config: Config) -> tuple[TrainingOptions, OptimizerOptions, Sch
     choose_precision(training.precision)
     build_hooks(config)
     read_tracking(config)
+    read_options(GuardOptions, config.get("guard", {}), "guard")
     optimizer = read_options(OptimizerOptions, require(config, "optimizer"), "optimizer")
     return training, optimizer, read_options(ScheduleOptions, config.get("schedule", {}), "schedule")
 

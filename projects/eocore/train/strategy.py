@@ -1,4 +1,4 @@
-"""DeepSpeed behind mmengine's strategy interface. The only file that touches DeepSpeed."""
+"""DeepSpeed behind mmengine's strategy interface. Beside zero_state.py the only file that touches DeepSpeed."""
 
 import datetime
 import json
@@ -14,19 +14,22 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from eocore.errors import CheckpointError, ConfigError, EOError
+from eocore.errors import ConfigError
 from eocore.log import get_logger
+from eocore.train import zero_state
 from eocore.train.device import Precision, local_device, process_group_backend, set_deepspeed_accelerator
+from eocore.train.guard import GuardOptions, StepGuard
+from eocore.train.preemption import Orders
 
 set_deepspeed_accelerator()
 
 import deepspeed  # noqa: E402  (the accelerator must be chosen before)
-from deepspeed.utils import safe_get_full_fp32_param  # noqa: E402
 from mmengine._strategy.base import BaseStrategy  # noqa: E402
-from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper, DeepSpeedStrategy, MMDeepSpeedEngineWrapper  # noqa: E402
+from mmengine._strategy.deepspeed import DeepSpeedStrategy  # noqa: E402
+
+from eocore.train.engine import EngineWrapper  # noqa: E402
 
 ZERO_FOLDER = Path(__file__).resolve().parents[3] / "configs" / "_base_" / "zero"
-SHARDS = "deepspeed"
 BUCKETS = ("reduce_bucket_size", "allgather_bucket_size", "stage3_prefetch_bucket_size")
 # DeepSpeed wants an even number of elements; a round one also suits the transport.
 BUCKET_ALIGNMENT = 1024
@@ -98,28 +101,6 @@ def load_zero_config(name: str) -> dict[str, Any]:
         raise ConfigError(f"{path}:{error.lineno}: not JSON ({error.msg}), so DeepSpeed cannot be configured. Correct it.") from error
 
 
-class EngineWrapper(MMDeepSpeedEngineWrapper):
-    """A DeepSpeed engine whose module is a `Task`."""
-
-    def train_step(self, data: dict[str, Any], optim_wrapper: DeepSpeedOptimWrapper) -> dict[str, Tensor]:
-        """Forward, backward and, at the end of an accumulation, the update; gives what `Task.parse_losses` logs.
-
-        Raises:
-            EOError: the loss is not finite; nothing was updated from it.
-        """
-        task = self.model.module
-        losses = self.model(task.data_preprocessor(data, training=True), mode="loss")
-        total, log = task.parse_losses(losses)
-        if not torch.isfinite(total):
-            parts = ", ".join(f"{name} {value.item():.4g}" for name, value in log.items())
-            raise EOError(
-                f"the loss of step {self.model.global_steps + 1} on rank {torch.distributed.get_rank()} is not finite ({parts}); an update "
-                "from it would destroy the weights. Resume from the last checkpoint with a lower learning rate, or look at this batch."
-            )
-        optim_wrapper.update_params(total)
-        return log
-
-
 class ZeroStrategy(DeepSpeedStrategy):
     """mmengine's DeepSpeed strategy with ZeRO 0-3 on GPUs or CPUs, on current DeepSpeed.
 
@@ -174,7 +155,10 @@ class ZeroStrategy(DeepSpeedStrategy):
         engine, self.optim_wrapper.optimizer, *_ = deepspeed.initialize(
             model=model, optimizer=self.optim_wrapper.optimizer, config=self.config
         )
-        return EngineWrapper(model=engine)
+        zero_state.prepare_moments(engine)
+        wrapper = EngineWrapper(model=engine)
+        wrapper.guard = StepGuard(GuardOptions(), Orders(), Path(self.work_dir))
+        return wrapper
 
     def _cap_buckets(self, model: nn.Module) -> None:
         """Communication buffers are allocated whole: none need be larger than all there is to send."""
@@ -186,38 +170,25 @@ class ZeroStrategy(DeepSpeedStrategy):
 
     def gather_trainable(self) -> dict[str, Tensor]:
         """Name -> whole trainable parameter, float32, on the CPU; empty on every rank but the first. Call it on all ranks."""
-        keep = torch.distributed.get_rank() == 0
-        gathered = {}
-        for name, parameter in self.model.module.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            whole = safe_get_full_fp32_param(parameter)
-            if keep:
-                value = parameter if whole is None else whole
-                gathered[name] = value.detach().float().cpu().reshape(_shape(parameter)).clone().contiguous()
-        return gathered
+        return zero_state.gather_weights(self.model.model, keep=self.rank == 0)
 
-    def save_shards(self, folder: Path) -> None:
-        """Writes weights and optimiser state of all ranks into `folder`/deepspeed. Call it on all ranks."""
-        self.model.save_checkpoint(str(folder), tag=SHARDS, client_state={}, save_latest=False, exclude_frozen_parameters=True)
-        if self.rank == 0:
-            # DeepSpeed adds scripts that rebuild whole weights; trainable.safetensors has them.
-            for script in folder.glob("*.py"):
-                script.unlink()
+    def gather_moments(self) -> tuple[dict[str, Tensor], int]:
+        """(moments of AdamW as `zero_state.gather_moments` names them, on the first rank; its steps). Call it on all ranks."""
+        return zero_state.gather_moments(self.model.model, keep=self.rank == 0)
 
-    def load_shards(self, folder: Path) -> None:
-        """Restores what `save_shards` wrote, at the same number of ranks and the same ZeRO stage.
+    def load_trainable_state(self, weights: zero_state.Read, moments: zero_state.Read, *, steps: int) -> None:
+        """Sets master weights and moments; see `zero_state.load_state`."""
+        zero_state.load_state(self.model.model, weights, moments, steps=steps)
 
-        Raises:
-            CheckpointError: DeepSpeed cannot load it.
-        """
-        loaded, _ = self.model.load_checkpoint(str(folder), tag=SHARDS, load_module_strict=False)
-        if loaded is None:
-            raise CheckpointError(
-                f"{folder / SHARDS}: DeepSpeed found no state there; training cannot go on from it. Resume from another checkpoint, "
-                "or start anew from its trainable.safetensors."
-            )
+    def set_progress(self, step: int) -> None:
+        """Tells DeepSpeed that `step` updates were made."""
+        engine = self.model.model
+        engine.global_steps = step
+        engine.micro_steps = step * engine.gradient_accumulation_steps()
+        engine.global_samples = step * engine.train_batch_size()
 
-
-def _shape(parameter: nn.Parameter) -> torch.Size:
-    return getattr(parameter, "ds_shape", parameter.shape)
+    def replay_schedule(self, step: int) -> None:
+        """Brings this run's schedule to `step` updates."""
+        for _ in range(step):
+            for scheduler in self.param_schedulers:
+                scheduler.step()

@@ -1,7 +1,9 @@
 """The tiny task as a module, and an environment that a training leaves as it found it."""
 
+import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -31,3 +33,10 @@ def kept_environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def faulty() -> ModuleType:
+    """faulty_task.py, imported by its name, so that processes of the ranks can import it too."""
+    sys.path.insert(0, str(TINY_TASK.parent))
+    return importlib.import_module("faulty_task")

@@ -9,7 +9,7 @@ import torch
 
 from eocore.errors import ConfigError, EOError
 from eocore.registry import HOOKS
-from eocore.train import hooks
+from eocore.train import checkpoint_writer, hooks
 from eocore.train.launch import train
 
 
@@ -52,13 +52,13 @@ def test_curves_and_log_are_written(run: Path) -> None:
 
 def test_old_checkpoints_go_once_the_new_one_stands(tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     present: list[list[str]] = []
-    prune = hooks.checkpoint.prune
+    prune = checkpoint_writer.prune
 
     def watched(work_dir: Path, keep: int) -> None:
         present.append(sorted(path.name for path in work_dir.glob("iter_*")))
         prune(work_dir, keep)
 
-    monkeypatch.setattr(hooks.checkpoint, "prune", watched)
+    monkeypatch.setattr(checkpoint_writer, "prune", watched)
     config = tiny.tiny_config(max_iters=5)
     config.hooks.checkpoint = {"type": "CheckpointHook", "interval": 2, "keep": 1}
     train(config, tmp_path)
@@ -69,8 +69,10 @@ def test_old_checkpoints_go_once_the_new_one_stands(tiny: ModuleType, tmp_path: 
 def test_a_failing_run_gives_the_terminal_back(tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
     monkeypatch.setattr(hooks.ProgressLines, "close", lambda self: closed.append(1))
+    config = tiny.tiny_config({"poison_step": 2})
+    config.guard = {"max_in_a_row": 1}
     with pytest.raises(EOError, match="not finite"):
-        train(tiny.tiny_config({"poison_step": 2}), tmp_path)
+        train(config, tmp_path)
     assert closed == [1]
 
 

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from eocore.errors import DataError
 from eocore.train.loop import StepLoop
+from eocore.train.preemption import Orders
 
 
 class Model:
@@ -25,7 +26,10 @@ class Model:
 
 def make_loop(numbers: int, *, max_iters: int, accumulation: int = 1) -> tuple[StepLoop, Model, list[tuple[str, dict[str, Any]]]]:
     model, calls = Model(), []
-    runner = SimpleNamespace(model=model, optim_wrapper=None, call_hook=lambda name, **values: calls.append((name, values)))
+    orders = Orders()
+    runner = SimpleNamespace(
+        rank=0, model=model, optim_wrapper=None, orders=orders, call_hook=lambda name, **values: calls.append((name, values))
+    )
     loader = DataLoader(torch.arange(numbers), batch_size=None)
     return StepLoop(runner, loader, max_iters=max_iters, accumulation=accumulation), model, calls
 

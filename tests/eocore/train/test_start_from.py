@@ -78,7 +78,7 @@ def test_a_training_begins_there_and_resumes_from_its_own(first_stage: Path, tin
     torch.testing.assert_close(begun["model.head.weight"], load_file(first_stage / checkpoint.WEIGHTS)["model.head.weight"])
     config.training.max_iters = 2
     config.training.load_from = {"path": "gone"}
-    train(config, tmp_path, resume="auto")
+    train(config, tmp_path, resume="auto", allow=["schedule"])
     assert (tmp_path / "iter_000002").is_dir()
 
 
@@ -102,4 +102,4 @@ class TestIdentity:
             load_from(same, LoadFrom(path=str(tmp_path / "iter_000001" / checkpoint.WEIGHTS)))
         config.training.max_iters = 2
         with pytest.raises(CheckpointError, match=message):
-            train(config, tmp_path, resume="auto")
+            train(config, tmp_path, resume="auto", allow=["schedule"])

@@ -1,0 +1,221 @@
+"""Checkpoint folders on disk: written aside, made durable, renamed; checked against their manifest; found again; removed when old.
+
+work_dir/latest                                name of the newest checkpoint
+work_dir/iter_000100/trainable.safetensors     trained weights, whole, float32
+work_dir/iter_000100/optimizer.safetensors     both moments of AdamW of every trained weight, whole, float32
+work_dir/iter_000100/trainer.json              step, schedule, data position, guard, versions, config text
+work_dir/iter_000100/rng_00000.json            random states of each rank
+work_dir/iter_000100/manifest.json             size and sha256 of each of these files
+work_dir/.tmp-iter_000200-1a2b3c4d/            a checkpoint being written, or left by a run that was killed
+"""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from eocore.errors import CheckpointError
+from eocore.log import get_logger
+
+WEIGHTS = "trainable.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+STATE = "trainer.json"
+MANIFEST = "manifest.json"
+LATEST = "latest"
+AUTO = "auto"
+PATTERN = re.compile(r"iter_(\d{6,})")
+TEMPORARY = ".tmp-"
+
+
+def checkpoint_name(step: int) -> str:
+    """Folder name of the checkpoint after `step` updates."""
+    return f"iter_{step:06d}"
+
+
+def rng_name(rank: int) -> str:
+    """File name of a rank's random states."""
+    return f"rng_{rank:05d}.json"
+
+
+def list_checkpoints(work_dir: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first. A folder gets such a name only when it is whole; `verify` tells of later damage."""
+    folders = [path for path in work_dir.glob("iter_*") if PATTERN.fullmatch(path.name) and path.is_dir()]
+    return sorted(folders, key=lambda path: int(path.name.removeprefix("iter_")))
+
+
+def publish(work_dir: Path, step: int, fill: Callable[[Path], None]) -> Path:
+    """The new checkpoint folder, with what `fill` wrote into the folder it was handed; `latest` names it.
+
+    All is written and flushed under a temporary name, its manifest last, and then renamed: a process killed at any moment leaves the
+    older checkpoints and the pointer as they were.
+
+    Raises:
+        OSError: of writing (disk full, no permission). What was written aside is removed.
+    """
+    final = work_dir / checkpoint_name(step)
+    writing = work_dir / f"{TEMPORARY}{final.name}-{secrets.token_hex(4)}"
+    try:
+        writing.mkdir(parents=True)
+        fill(writing)
+        for path in sorted(writing.iterdir()):
+            _flush(path)
+        write_json(writing / MANIFEST, {"step": step, "files": {path.name: _describe(path) for path in sorted(writing.iterdir())}})
+        _flush(writing / MANIFEST)
+        _flush(writing)
+    except BaseException:
+        shutil.rmtree(writing, ignore_errors=True)
+        raise
+    if final.exists():
+        _remove(final)
+    os.rename(writing, final)
+    _flush(work_dir)
+    _point_at(final)
+    return final
+
+
+def _point_at(final: Path) -> None:
+    pointer = final.parent / f"{TEMPORARY}{LATEST}"
+    pointer.write_text(final.name + "\n")
+    _flush(pointer)
+    os.replace(pointer, final.parent / LATEST)
+    _flush(final.parent)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        if path.is_file() and hasattr(os, "posix_fadvise"):
+            # Forgotten by the cache, so that a check reads what the disk holds.
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def verify(folder: Path, *, only: str | None = None) -> None:
+    """Nothing, if every file of the checkpoint (or the one named `only`) is what its manifest says.
+
+    Raises:
+        CheckpointError: naming the file that is missing, has another size or another hash, or the manifest that cannot be read.
+    """
+    expected = _read_manifest(folder)
+    for name in [only] if only else sorted(expected):
+        path = folder / name
+        if not path.is_file() or name not in expected:
+            raise CheckpointError(f"{path} is missing; the checkpoint is damaged. Use another one.")
+        size = path.stat().st_size
+        if size != expected[name]["bytes"]:
+            raise CheckpointError(
+                f"{path} has {size} bytes, {expected[name]['bytes']} were written; it is damaged. Use another checkpoint."
+            )
+        if _describe(path)["sha256"] != expected[name]["sha256"]:
+            raise CheckpointError(
+                f"{path} is not what was written (its sha256 differs from {MANIFEST}); it is damaged. Use another checkpoint."
+            )
+
+
+def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no {MANIFEST}, so nothing tells whether it is whole. Use another checkpoint.")
+    content = _read_json(path)
+    files = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(files, dict) or STATE not in files:
+        raise CheckpointError(f"{path} does not list the files of a checkpoint; it is damaged. Use another checkpoint.")
+    return files
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """What trainer.json of a checkpoint says.
+
+    Raises:
+        CheckpointError: it is missing or broken.
+    """
+    path = folder / STATE
+    if not path.is_file():
+        found = ", ".join(item.name for item in list_checkpoints(folder)) or "none"
+        raise CheckpointError(
+            f"{folder} is no complete checkpoint: it has no {STATE}. Checkpoints inside it: {found}. Name an iter_* folder."
+        )
+    state: dict[str, Any] = _read_json(path)
+    return state
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: not text ({error}); the checkpoint is damaged. Use another one.") from error
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}:{error.lineno}: not JSON ({error.msg}); the checkpoint is damaged. Use another one.") from error
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """`content` as an indented JSON file."""
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def find_checkpoint(work_dir: Path, request: str, *, strict: bool = False) -> Path | None:
+    """The checkpoint a run is asked to go on from; says which and why.
+
+    Args:
+        work_dir: of the run.
+        request: a checkpoint folder, or `auto`: the newest undamaged one of `work_dir`, which may be none.
+        strict: a damaged newest checkpoint is an error instead of a warning.
+
+    Raises:
+        CheckpointError: the folder asked for is damaged or no checkpoint; `strict` and the newest is damaged; all are damaged.
+    """
+    if request != AUTO:
+        read_state(Path(request))
+        verify(Path(request))
+        get_logger().info("going on from %s, as asked", request)
+        return Path(request)
+    found = list_checkpoints(work_dir)
+    for folder in reversed(found):
+        try:
+            verify(folder)
+        except CheckpointError as error:
+            if strict:
+                raise
+            get_logger().warning("DAMAGED CHECKPOINT %s is passed over: %s", folder.name, error)
+            continue
+        reason = "newest of" if folder == found[-1] else "newest undamaged of"
+        get_logger().info("going on from %s: %s %d in %s", folder.name, reason, len(found), work_dir)
+        return folder
+    if found:
+        raise CheckpointError(
+            f"all {len(found)} checkpoints in {work_dir} are damaged, so nothing can be gone on from. Start anew elsewhere."
+        )
+    return None
+
+
+def prune(work_dir: Path, keep: int) -> None:
+    """Removes all checkpoints but the newest `keep`."""
+    for folder in list_checkpoints(work_dir)[:-keep]:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    # Renamed first: a removal that is cut short must not leave half a checkpoint under a valid name.
+    doomed = folder.with_name(f"{TEMPORARY}removed-{folder.name}-{secrets.token_hex(4)}")
+    os.rename(folder, doomed)
+    shutil.rmtree(doomed)
+
+
+def remove_unfinished(work_dir: Path) -> list[str]:
+    """Removes what a killed run left half written or half removed; gives the names. Only the run that holds the lock may call it."""
+    left = sorted(work_dir.glob(f"{TEMPORARY}*"))
+    for path in left:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return [path.name for path in left]

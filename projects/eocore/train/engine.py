@@ -1,0 +1,122 @@
+"""One batch through a DeepSpeed engine, and the update at the end of an accumulation, under the guard."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eocore.train.device import set_deepspeed_accelerator
+from eocore.train.guard import StepGuard
+from eocore.train.heartbeat import HEARTBEAT
+from eocore.train.zero_state import inner_optimizer
+
+set_deepspeed_accelerator()
+
+from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper, MMDeepSpeedEngineWrapper  # noqa: E402  (the accelerator comes before)
+
+Forward = tuple[Tensor, dict[str, Tensor]]
+ZERO_3 = 3
+
+
+class EngineWrapper(MMDeepSpeedEngineWrapper):
+    """A DeepSpeed engine whose module is a `Task`.
+
+    Attributes:
+        guard: judges every update; set before the first.
+    """
+
+    guard: StepGuard
+    _usable_batch: Any = None
+
+    def train_step(self, data: dict[str, Any], optim_wrapper: DeepSpeedOptimWrapper) -> dict[str, Tensor]:
+        """Forward, backward and, at the end of an accumulation, the update; gives what `Task.parse_losses` logs.
+
+        A batch that is left out gives nothing.
+
+        Raises:
+            EOError: this rank ran out of memory where it cannot be skipped, or too many updates in a row were skipped.
+        """
+        self.guard.see_batch(data)
+        result, shortage = self._forward(data)
+        if self.guard.agree_on_memory(shortage, can_skip=self.model.zero_optimization_stage() < ZERO_3):
+            return self._leave_out()
+        assert result is not None
+        total, log = result
+        self.guard.see_loss(total)
+        self._usable_batch = data
+        self._backward(total)
+        return log | self._finish()
+
+    def _forward(self, data: dict[str, Any]) -> tuple[Forward | None, BaseException | None]:
+        """(loss and log, None), or (None, the error) where memory ran out."""
+        HEARTBEAT.mark("forward pass")
+        task = self.model.module
+        try:
+            losses = self.model(task.data_preprocessor(data, training=True), mode="loss")
+            return task.parse_losses(losses), None
+        except torch.OutOfMemoryError as error:
+            # Its traceback holds the tensors that did not fit.
+            shortage = error.with_traceback(None)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return None, shortage
+
+    def _backward(self, total: Tensor) -> None:
+        HEARTBEAT.mark("backward pass, or waiting for the other ranks in it")
+        self.model.backward(total)
+
+    def _leave_out(self) -> dict[str, Tensor]:
+        """Ends a batch that no rank sends back; the update it belongs to will not be made."""
+        if not self.model.is_gradient_accumulation_boundary():
+            self.model.step()
+            return {}
+        if self._usable_batch is None:
+            self.guard.judge()
+            self.model.micro_steps += 1
+            self.model.global_steps += 1
+            return {}
+        # DeepSpeed clears what was accumulated only at the end of a last batch; an earlier one, which fits, stands in for it.
+        result, shortage = self._forward(self._usable_batch)
+        if result is None:
+            raise RuntimeError("out of memory for a batch that fitted before") from shortage
+        self._backward(result[0])
+        return self._finish()
+
+    def _finish(self) -> dict[str, Tensor]:
+        """The update, if it is due and the guard lets it; gives the norm of its gradient where DeepSpeed knows it."""
+        if not self.model.is_gradient_accumulation_boundary():
+            self.model.step()
+            return {}
+        self._usable_batch = None
+        HEARTBEAT.mark("waiting for the other ranks before the update")
+        accepted = self.guard.judge()
+        HEARTBEAT.mark("update of the weights")
+        if not accepted:
+            with self._weights_kept():
+                self.model.step()
+            return {}
+        self.model.step()
+        if not self.model.was_step_applied():
+            self.guard.note_refusal()
+        norm = self.model.get_global_grad_norm()
+        return {} if norm is None else {"grad_norm": torch.as_tensor(norm).detach()}
+
+    @contextmanager
+    def _weights_kept(self) -> Iterator[None]:
+        """Inside, DeepSpeed's step uses the gradients up as always, but torch's optimiser changes nothing."""
+        optimizer = inner_optimizer(self.model)
+        own = vars(optimizer).get("step")  # a schedule may have wrapped it
+
+        def leave_all(*_: Any, **__: Any) -> None:
+            return None
+
+        optimizer.step = leave_all  # type: ignore[assignment, method-assign]
+        try:
+            yield
+        finally:
+            if own is None:
+                del optimizer.step
+            else:
+                optimizer.step = own  # type: ignore[method-assign]

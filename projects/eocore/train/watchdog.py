@@ -1,0 +1,187 @@
+"""Ends a training that hangs, on all ranks, and shows where each of them was.
+
+A thread of every rank looks at its heartbeat. When one rank fails or gives no sign of life for too long, it tells the others over a store
+of their own; every rank then writes the stacks of all its threads to work_dir/stacks and ends. Collectives cannot be relied on for this:
+gloo ends the process from within C++, and a rank that hangs takes part in none.
+"""
+
+import datetime
+import faulthandler
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch.distributed import DistStoreError, TCPStore
+
+from eocore.log import get_logger
+from eocore.train.heartbeat import HEARTBEAT
+from eocore.train.ranks import num_ranks, share_from_first
+
+STACKS = "stacks"
+POLL_S = 0.5
+STORE_TIMEOUT_S = 5
+GRACE_S = 3.0
+"""Time the other ranks have to write their stacks, and a failing rank to end by itself [s]."""
+DUMP_SIGNAL = signal.SIGUSR2
+STDERR = 2
+FAILURE, BEAT, DONE = "failure", "beat", "stacks_written"
+
+
+class Watchdog:
+    """Watches this rank between `with` and its end; `fail` in there tells all ranks of an error."""
+
+    def __init__(self, work_dir: Path, *, hang_timeout_s: float, on_failure: Callable[[str], None]) -> None:
+        """
+        Args:
+            work_dir: stacks are written below it.
+            hang_timeout_s: longest time without a sign of life [s]; 0: no limit.
+            on_failure: gets the reason on the rank that failed first, before all end.
+        """
+        self.path, self.hang_timeout_s, self.on_failure = work_dir / STACKS, hang_timeout_s, on_failure
+        self.rank = torch.distributed.get_rank() if num_ranks() > 1 else 0
+        self._store: TCPStore | None = None
+        self._parent = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def __enter__(self) -> Self:
+        HEARTBEAT.mark("start", step=0)
+        if num_ranks() > 1:
+            self._store = _connect(self.rank)
+        faulthandler.register(DUMP_SIGNAL, all_threads=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self.fail(f"{type(error).__name__}: {error}")
+        else:
+            # Rank 0 serves the store: nobody may still look there when it leaves.
+            share_from_first(None)
+        self._ended.set()
+        self._thread.join()
+        faulthandler.unregister(DUMP_SIGNAL)
+
+    def fail(self, reason: str) -> None:
+        """Tells all ranks to end; comes back when they have written their stacks or had the time to."""
+        reason = f"rank {self.rank}: {reason}"
+        with self._lock:
+            self._ended.set()
+            if self._tell(reason):
+                self.on_failure(reason + self._where_all_are())
+            self._dump(reason)
+        self._await_stacks()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(POLL_S):
+            with self._lock:
+                if self._ended.is_set():
+                    return
+                if self._parent is not None and os.getppid() != self._parent:
+                    self._end("the launcher (torchrun) is gone; this rank must not go on alone")
+                if self.hang_timeout_s and HEARTBEAT.seconds() > self.hang_timeout_s:
+                    self._end(f"no sign of life for {HEARTBEAT.seconds():.0f} s (training.hang_timeout_s): {HEARTBEAT.describe()}")
+                self._listen()
+
+    def _listen(self) -> None:
+        """Publishes this rank's state, and ends if another has failed."""
+        if self._store is None:
+            return
+        try:
+            self._store.set(f"{BEAT}{self.rank}", json.dumps([time.time(), HEARTBEAT.describe()]))
+            told = self._store.get(FAILURE).decode() if self._store.check([FAILURE]) else ""
+        except (DistStoreError, RuntimeError, ConnectionError):
+            told = "rank 0 is gone"
+        if told and not self._ended.is_set():
+            self._dump(told)
+            self._confirm()
+            # It may be about to end by itself, with a traceback of its own.
+            self._ended.wait(GRACE_S)
+            _end_process()
+
+    def _end(self, reason: str) -> None:
+        reason = f"rank {self.rank}: {reason}"
+        if self._tell(reason):
+            self.on_failure(reason + self._where_all_are())
+        self._dump(reason)
+        self._await_stacks()
+        _end_process()
+
+    def _tell(self, reason: str) -> bool:
+        """True on the first rank to fail, whose reason is the run's."""
+        if self._store is None:
+            return True
+        try:
+            return self._store.compare_set(FAILURE, "", reason).decode() == reason
+        except (DistStoreError, RuntimeError, ConnectionError):
+            return True
+
+    def _where_all_are(self) -> str:
+        """What each rank said last, and how long ago."""
+        if self._store is None:
+            return ""
+        lines = []
+        for rank in range(num_ranks()):
+            try:
+                told, state = json.loads(self._store.get(f"{BEAT}{rank}")) if self._store.check([f"{BEAT}{rank}"]) else (0.0, "nothing yet")
+                age = time.time() - told
+                lines.append(f"rank {rank}: {state}" + (f"; SILENT for {age:.0f} s, its process is gone" if age > 4 * POLL_S else ""))
+            except (DistStoreError, RuntimeError, ConnectionError):
+                lines.append(f"rank {rank}: not known, rank 0 is gone")
+        return "\nWhere the ranks were:\n  " + "\n  ".join(lines)
+
+    def _dump(self, reason: str) -> None:
+        get_logger().error("rank %d ends (%s). Its own state: %s. Stacks: %s", self.rank, reason, HEARTBEAT.describe(), self._file())
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with self._file().open("a") as file:
+                file.write(f"{datetime.datetime.now(datetime.UTC).isoformat()} {reason}\n{HEARTBEAT.describe()}\n")
+                file.flush()
+                faulthandler.dump_traceback(file=file, all_threads=True)
+        except OSError as error:
+            get_logger().error("stacks could not be written (%s)", error)
+        faulthandler.dump_traceback(file=STDERR, all_threads=True)
+
+    def _file(self) -> Path:
+        return self.path / f"rank_{self.rank:05d}.txt"
+
+    def _confirm(self) -> None:
+        if self._store is not None:
+            try:
+                self._store.add(DONE, 1)
+            except (DistStoreError, RuntimeError, ConnectionError):
+                return
+
+    def _await_stacks(self) -> None:
+        """Rank 0 serves the store, and torchrun ends all ranks once one has ended: the others write first."""
+        self._confirm()
+        deadline = time.monotonic() + GRACE_S
+        while self._store is not None and time.monotonic() < deadline:
+            try:
+                if self._store.add(DONE, 0) >= num_ranks():
+                    return
+            except (DistStoreError, RuntimeError, ConnectionError):
+                return
+            time.sleep(POLL_S / 5)
+
+
+def _connect(rank: int) -> TCPStore:
+    """A store that rank 0 serves, for this purpose alone: a thread may use it while another waits in a collective."""
+    address, timeout = os.environ["MASTER_ADDR"], datetime.timedelta(seconds=STORE_TIMEOUT_S)
+    server = TCPStore(address, 0, is_master=True, wait_for_workers=False, timeout=timeout) if rank == 0 else None
+    port = share_from_first(server.port if server else 0)
+    return server or TCPStore(address, port, is_master=False, wait_for_workers=False, timeout=timeout)
+
+
+def _end_process() -> None:
+    sys.stderr.flush()
+    os._exit(1)

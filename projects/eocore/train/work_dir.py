@@ -1,0 +1,187 @@
+"""The folder of a run: held by one run at a time, never written over, with a record of every start and the state of the run.
+
+work_dir/.lock         held while a run goes on
+work_dir/runs.jsonl    one line for each start: time, versions, git state, ranks, checkpoint gone on from
+work_dir/config.py     config text of the first start; config.2.py, ... of later ones that differ
+work_dir/status.json   running, finished, preempted or failed; why, at which step, and the newest checkpoint
+"""
+
+import datetime
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from eocore.errors import CheckpointError, ConfigError
+from eocore.log import get_logger
+from eocore.train.checkpoint import versions
+from eocore.train.checkpoint_files import LATEST, TEMPORARY, list_checkpoints, remove_unfinished, write_json
+
+LOCK = ".lock"
+RUNS = "runs.jsonl"
+STATUS = "status.json"
+OUTPUTS = (STATUS, RUNS, LATEST, "scalars.jsonl")
+LOCK_WAIT_S = 20.0
+"""A run that was killed needs moments to let go."""
+LOCK_POLL_S = 0.5
+
+
+class WorkDir:
+    """Held by the first rank of a run.
+
+    Attributes:
+        path: of the folder.
+    """
+
+    def __init__(self, path: Path, *, max_iters: int) -> None:
+        self.path, self.max_iters = path, max_iters
+        self._lock: TextIO | None = None
+
+    def acquire(self, *, wait_s: float = LOCK_WAIT_S) -> None:
+        """Makes the folder, takes its lock and clears away what a killed run left half written.
+
+        Args:
+            wait_s: how long another run may take to let go [s].
+
+        Raises:
+            ConfigError: the folder cannot be written, or another run holds it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / LOCK).open("a+")
+        except OSError as error:
+            raise ConfigError(
+                f"{self.path} cannot be written ({error}), so nothing of the run could be kept. Choose another --work-dir."
+            ) from error
+        self._wait_for_lock(self._lock, wait_s)
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {socket.gethostname()} since {_now()}\n")
+        self._lock.flush()
+        left = remove_unfinished(self.path)
+        if left:
+            get_logger().warning("%s: removed what a killed run left unfinished: %s", self.path, ", ".join(left))
+
+    def _wait_for_lock(self, lock: TextIO, wait_s: float) -> None:
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                lock.seek(0)
+                holder = lock.read().strip() or "another run"
+            if time.monotonic() > deadline:
+                lock.close()
+                raise ConfigError(
+                    f"{self.path} is in use by {holder}; two runs in one folder would destroy each other's checkpoints. Wait for it, stop "
+                    "it, or choose another --work-dir."
+                )
+            time.sleep(LOCK_POLL_S)
+
+    def release(self) -> None:
+        """Lets go of the folder."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def require_unused(self) -> None:
+        """Nothing, if no run has written here.
+
+        Raises:
+            ConfigError: one has.
+        """
+        found = [name for name in OUTPUTS if (self.path / name).exists()] + [path.name for path in list_checkpoints(self.path)]
+        if found:
+            raise ConfigError(
+                f"{self.path} holds another run's files ({', '.join(found)}), which a new run would write over. Go on with that run by "
+                "--resume, or choose another --work-dir."
+            )
+
+    def record_start(self, *, config_text: str, world_size: int, checkpoint: Path | None) -> None:
+        """Adds this start to runs.jsonl, and its config."""
+        record = {
+            "started": _now(),
+            "process": os.getpid(),
+            "host": socket.gethostname(),
+            "world_size": world_size,
+            "resumed_from": checkpoint.name if checkpoint else None,
+            "config": self._keep_config(config_text),
+            "git": git_state(),
+            "versions": versions(),
+        }
+        with (self.path / RUNS).open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        self.write_status("running", step=_step_of(checkpoint))
+
+    def _keep_config(self, text: str) -> str:
+        number = 1
+        while True:
+            path = self.path / ("config.py" if number == 1 else f"config.{number}.py")
+            if not path.exists():
+                path.write_text(text)
+            if path.read_text() == text:
+                return path.name
+            number += 1
+
+    def write_status(self, state: str, *, step: int, reason: str = "") -> None:
+        """Replaces status.json: exit codes do not tell a scheduler how a run ended (torchrun exits 1 after SIGTERM too)."""
+        found = list_checkpoints(self.path)
+        content: dict[str, Any] = {
+            "state": state,
+            "reason": reason,
+            "step": step,
+            "max_iters": self.max_iters,
+            "checkpoint": found[-1].name if found else None,
+            "process": os.getpid(),
+            "host": socket.gethostname(),
+            "written": _now(),
+        }
+        aside = self.path / f"{TEMPORARY}{STATUS}-{os.getpid()}"
+        try:
+            write_json(aside, content)
+            os.replace(aside, self.path / STATUS)
+        except OSError as error:  # a full disk must not hide the reason the run ends for
+            get_logger().warning("%s could not be written: %s", self.path / STATUS, error)
+            aside.unlink(missing_ok=True)
+
+
+def read_status(work_dir: Path) -> dict[str, Any]:
+    """What status.json says.
+
+    Raises:
+        CheckpointError: it is missing or broken.
+    """
+    path = work_dir / STATUS
+    try:
+        status: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}), so the state of the run is unknown. Is {work_dir} a run's folder?"
+        ) from error
+    return status
+
+
+def git_state() -> dict[str, Any]:
+    """Commit of the code and number of files that differ from it; empty where the code is in no repository."""
+    root = Path(__file__).resolve().parents[3]
+    try:
+        commit = _git(root, "rev-parse", "HEAD").strip()
+        return {"commit": commit, "changed_files": len(_git(root, "status", "--porcelain").splitlines())}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True, timeout=30).stdout
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _step_of(checkpoint: Path | None) -> int:
+    return int(checkpoint.name.removeprefix("iter_")) if checkpoint else 0

@@ -1,0 +1,131 @@
+"""Weights and moments of a DeepSpeed engine, whole and by name, whatever the ZeRO stage and the number of ranks."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eocore.errors import CheckpointError
+from eocore.train.device import set_deepspeed_accelerator
+
+set_deepspeed_accelerator()
+
+from deepspeed.utils import (  # noqa: E402  (the accelerator must be chosen before)
+    safe_get_full_fp32_param,
+    safe_get_full_optimizer_state,
+    safe_set_full_fp32_param,
+    safe_set_full_optimizer_state,
+    safe_set_local_fp32_param,
+    safe_set_local_optimizer_state,
+)
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What torch.optim.AdamW keeps of every parameter, beside the number of steps."""
+Read = Callable[[str], Tensor]
+
+
+def prepare_moments(engine: Any) -> None:
+    """Makes the moments of all trained weights, zero, as AdamW would in its first step; so they can be set, saved and left unchanged."""
+    optimizer = inner_optimizer(engine)
+    for parameter in _optimized(engine):
+        if not optimizer.state[parameter]:
+            optimizer.state[parameter]["step"] = torch.tensor(0.0)
+            for name in MOMENTS:
+                optimizer.state[parameter][name] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+    if hasattr(engine.optimizer, "_lazy_init_hp_params_optimizer_state"):
+        # ZeRO 1 and 2 cut the whole moments up by parameter, once, after the first step.
+        engine.optimizer._lazy_init_hp_params_optimizer_state()
+
+
+def inner_optimizer(engine: Any) -> torch.optim.Optimizer:
+    """torch's optimiser inside DeepSpeed's, or on its own where nothing is partitioned."""
+    optimizer: torch.optim.Optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)
+    return optimizer
+
+
+def _optimized(engine: Any) -> list[Tensor]:
+    """What torch's optimiser steps: parameters, or flat pieces of them."""
+    pieces = getattr(engine.optimizer, "fp32_partitioned_groups_flat", None)  # ZeRO-3 hands them over only while it steps
+    if pieces is not None:
+        return list(pieces)
+    return [parameter for group in inner_optimizer(engine).param_groups for parameter in group["params"]]
+
+
+def _trained(engine: Any) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((name, parameter) for name, parameter in engine.module.named_parameters() if parameter.requires_grad)
+
+
+def gather_weights(engine: Any, *, keep: bool) -> dict[str, Tensor]:
+    """Name -> whole trained weight, float32, on the CPU. Call it on all ranks.
+
+    Args:
+        engine: DeepSpeed's.
+        keep: False gives nothing (on the ranks that only take part).
+    """
+    gathered = {}
+    for name, parameter in _trained(engine):
+        whole = safe_get_full_fp32_param(parameter)
+        if keep:
+            gathered[name] = _on_cpu(parameter if whole is None else whole, parameter)
+    return gathered
+
+
+def gather_moments(engine: Any, *, keep: bool) -> tuple[dict[str, Tensor], int]:
+    """(`exp_avg/NAME` and `exp_avg_sq/NAME` -> whole moment, float32, on the CPU; steps AdamW made). Call it on all ranks.
+
+    Raises:
+        CheckpointError: weights were stepped unequally often; one was left out of some steps.
+    """
+    state = inner_optimizer(engine).state
+    gathered = {}
+    for name, parameter in _trained(engine):
+        for kind in MOMENTS:
+            whole = safe_get_full_optimizer_state(parameter, kind)
+            if keep:
+                gathered[f"{kind}/{name}"] = _on_cpu(state[parameter][kind] if whole is None else whole, parameter)
+    steps = sorted({int(entry["step"]) for entry in state.values()})
+    if len(steps) != 1:
+        raise CheckpointError(
+            f"AdamW stepped some weights {steps[0]} and others {steps[-1]} times; every weight must take part in every step."
+        )
+    return gathered, steps[0]
+
+
+def load_state(engine: Any, weights: Read, moments: Read, *, steps: int) -> None:
+    """Sets the float32 weights and both moments of every trained weight.
+
+    Args:
+        engine: DeepSpeed's, made of a model that has the trained weights already.
+        weights: name -> whole weight.
+        moments: `exp_avg/NAME` or `exp_avg_sq/NAME` -> whole moment.
+        steps: that AdamW made.
+    """
+    state = inner_optimizer(engine).state
+    for name, parameter in _trained(engine):
+        values = {kind: moments(f"{kind}/{name}") for kind in MOMENTS}
+        if hasattr(parameter, "ds_id"):
+            safe_set_local_fp32_param(parameter, _own_piece(parameter, weights(name)))
+            for kind, value in values.items():
+                safe_set_local_optimizer_state(parameter, _own_piece(parameter, value), kind)
+        elif hasattr(parameter, "_hp_mapping"):
+            safe_set_full_fp32_param(parameter, weights(name))
+            for kind, value in values.items():
+                safe_set_full_optimizer_state(parameter, value, kind)
+        else:
+            for kind, value in values.items():
+                state[parameter][kind].copy_(value)
+    for entry in state.values():
+        entry["step"].fill_(steps)
+
+
+def _own_piece(parameter: nn.Parameter, whole: Tensor) -> Tensor:
+    """This rank's piece of a ZeRO-3 parameter, filled up with zeros where the last rank's is shorter."""
+    size, rank = parameter.ds_tensor.numel(), torch.distributed.get_rank()  # type: ignore[attr-defined]
+    piece = whole.flatten()[size * rank : size * (rank + 1)]
+    return torch.nn.functional.pad(piece, (0, size - len(piece)))
+
+
+def _on_cpu(value: Tensor, parameter: nn.Parameter) -> Tensor:
+    shape = getattr(parameter, "ds_shape", parameter.shape)
+    return value.detach().float().cpu().reshape(shape).clone().contiguous()

@@ -1,0 +1,118 @@
+"""Training checkpoints: lists those of a run, verifies them by their manifests, shows what one holds, takes its weights out."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from eocore.errors import CheckpointError, EOError
+from eocore.train.checkpoint_files import MANIFEST, STATE, list_checkpoints, read_state, verify
+from eocore.train.work_dir import STATUS, read_status
+
+SHOWN = ("step", "world_size", "zero_stage", "accumulation", "seed", "optimizer_steps", "lr", "settings", "data", "frozen_hash", "versions")
+LONGEST_VALUE = 400
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("list", help="the checkpoints of a run, and how the run ended")
+    listing.add_argument("run", type=Path, help="work directory")
+    verifying = commands.add_parser("verify", help="read every file and compare it with the manifest")
+    verifying.add_argument("path", type=Path, help="iter_* folder, or the run's folder for all of them")
+    showing = commands.add_parser("show", help="step, schedule, data position, versions; --config: the config text")
+    showing.add_argument("checkpoint", type=Path, help="iter_* folder")
+    showing.add_argument("--config", action="store_true", help="print the config text and nothing else")
+    converting = commands.add_parser("convert", help="write the trained weights alone, as .safetensors or .pth")
+    converting.add_argument("checkpoint", type=Path, help="iter_* folder, .safetensors or .pth file")
+    converting.add_argument("out", type=Path, help="file to write; its ending decides")
+    return parser.parse_args()
+
+
+def list_run(run: Path) -> int:
+    """Prints a line for each checkpoint; gives the exit status."""
+    found = list_checkpoints(run)
+    if (run / STATUS).is_file():
+        status = read_status(run)
+        print(f"{run}: {status['state']} at step {status['step']} of {status['max_iters']}  {status['reason']}")
+    for folder in found:
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        written = read_state(folder)
+        print(f"{folder.name}  {size / 1e6:10.2f} MB  {written['world_size']} rank(s), ZeRO {written['zero_stage']}")
+    print(f"{len(found)} checkpoint(s)")
+    return 0 if found else 1
+
+
+def verify_all(path: Path) -> int:
+    """Prints for each checkpoint whether it is whole; gives the exit status."""
+    folders = [path] if (path / STATE).is_file() or (path / MANIFEST).is_file() else list_checkpoints(path)
+    if not folders:
+        raise CheckpointError(f"{path} holds no checkpoint, so there is nothing to verify. Name an iter_* folder or a run's folder.")
+    damaged = 0
+    for folder in folders:
+        try:
+            verify(folder)
+            print(f"{folder.name}  whole")
+        except CheckpointError as error:
+            damaged += 1
+            print(f"{folder.name}  DAMAGED: {error}")
+    return 1 if damaged else 0
+
+
+def show(folder: Path, *, config: bool) -> int:
+    """Prints what trainer.json says; gives the exit status."""
+    state = read_state(folder)
+    if config:
+        print(state["config"])
+        return 0
+    for name in SHOWN:
+        print(f"{name:16} {_short(state.get(name, 'not told'))}")
+    guard = state.get("guard", {})
+    print(f"{'skipped updates':16} {guard.get('skipped') or 'none'}")
+    return 0
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + " ..."
+
+
+def convert(source: Path, out: Path) -> int:
+    """Writes the weights of `source` to `out`; gives the exit status."""
+    import torch
+    from safetensors.torch import save_file
+
+    from eocore.train.checkpoint import read_weights
+
+    if out.exists():
+        raise CheckpointError(f"{out} exists and is left alone. Name another file.")
+    if out.suffix not in (".safetensors", ".pth"):
+        raise CheckpointError(f"{out} ends in {out.suffix!r}; expected .safetensors or .pth, which decides what is written.")
+    weights = {name: value.contiguous() for name, value in read_weights(source).items()}
+    if out.suffix == ".pth":
+        torch.save({"state_dict": weights}, out)
+    else:
+        save_file(weights, out)
+    print(f"{out}: {len(weights)} weights, {out.stat().st_size / 1e6:.2f} MB")
+    return 0
+
+
+def main() -> int:
+    """Runs the command; gives the exit status."""
+    arguments = parse_arguments()
+    try:
+        if arguments.command == "list":
+            return list_run(arguments.run)
+        if arguments.command == "verify":
+            return verify_all(arguments.path)
+        if arguments.command == "show":
+            return show(arguments.checkpoint, config=arguments.config)
+        return convert(arguments.checkpoint, arguments.out)
+    except EOError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
