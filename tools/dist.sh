@@ -18,6 +18,8 @@ Environment:
   NODE_RANK    number of this machine, from 0 (default 0)
   MASTER_ADDR  address of machine 0 (default 127.0.0.1)
   PORT         port on machine 0 (default: a free one; 29500 with several machines)
+  RESTARTS     times that torchrun starts the processes again after one has failed; a training then goes on from its newest
+               checkpoint (default 0)
   PYTHON       interpreter (default: the active environment's, else .venv/bin/python, else python3)
 
 Example: DEEPSPEED=deepspeed_zero2 bash tools/dist.sh train configs/earthmind/earthmind_tiny_synthetic.py 2
@@ -81,4 +83,4 @@ if [[ "$tool" == train && -n "${DEEPSPEED:-}" ]]; then
     flags+=(--deepspeed "$DEEPSPEED")
 fi
 export PYTHONPATH="$root/projects${PYTHONPATH:+:$PYTHONPATH}"
-exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node "$gpus" "$script" "$config" "${flags[@]}" "$@"
+exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node "$gpus" --max-restarts "${RESTARTS:-0}" "$script" "$config" "${flags[@]}" "$@"

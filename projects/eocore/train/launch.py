@@ -124,6 +124,7 @@ def _build(config: Config, work_dir: Path, checkpoint: Path | None, allow: Colle
     if training.deterministic:
         make_deterministic()
     rank, world_size = start_process_group(training.timeout_s)
+    HEARTBEAT.mark("building model and data")
     # The same seed on every rank: weights drawn at construction must be equal.
     set_random_seed(config.seed)
     task: Task = TASKS.build(require(config, "task"))

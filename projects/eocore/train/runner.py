@@ -28,6 +28,7 @@ from eocore.train.data_faults import DataFaultHook
 from eocore.train.device import choose_precision
 from eocore.train.engine import DeepSpeedOptimWrapper
 from eocore.train.guard import GuardOptions, StepGuard
+from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.loop import StepLoop
 from eocore.train.preemption import Orders
 from eocore.train.resumption import check_fits, data_position
@@ -107,6 +108,7 @@ class Runner(FlexibleRunner):
             return self._train_loop
         loop = StepLoop(self, self._train_dataloader, **self._train_loop)
         self._train_loop = loop
+        HEARTBEAT.mark("building the engine")
         self.frozen_hash = frozen_hash(self.model)
         if self.resume_path is not None:
             check_fits(read_state(self.resume_path), self.trainer_state(), self.resume_path, allow=self.allow)

@@ -76,10 +76,14 @@ class Watchdog:
         reason = f"rank {self.rank}: {reason}"
         with self._lock:
             self._ended.set()
-            if self._tell(reason):
-                self.on_failure(reason + self._where_all_are())
-            self._dump(reason)
+            self._tell_and_dump(reason)
         self._await_stacks()
+
+    def _tell_and_dump(self, reason: str) -> None:
+        reason += self._where_all_are()
+        if self._tell(reason):
+            self.on_failure(reason)
+        self._dump(reason)
 
     def _watch(self) -> None:
         while not self._ended.wait(POLL_S):
@@ -109,10 +113,7 @@ class Watchdog:
             _end_process()
 
     def _end(self, reason: str) -> None:
-        reason = f"rank {self.rank}: {reason}"
-        if self._tell(reason):
-            self.on_failure(reason + self._where_all_are())
-        self._dump(reason)
+        self._tell_and_dump(f"rank {self.rank}: {reason}")
         self._await_stacks()
         _end_process()
 
@@ -126,18 +127,29 @@ class Watchdog:
             return True
 
     def _where_all_are(self) -> str:
-        """What each rank said last, and how long ago."""
-        if self._store is None:
+        """What each rank said last; one that says nothing more is silent. Empty where another rank has failed before."""
+        before = self._beats()
+        if self._store is None or not before:
             return ""
+        time.sleep(3 * POLL_S)
         lines = []
-        for rank in range(num_ranks()):
-            try:
-                told, state = json.loads(self._store.get(f"{BEAT}{rank}")) if self._store.check([f"{BEAT}{rank}"]) else (0.0, "nothing yet")
-                age = time.time() - told
-                lines.append(f"rank {rank}: {state}" + (f"; SILENT for {age:.0f} s, its process is gone" if age > 4 * POLL_S else ""))
-            except (DistStoreError, RuntimeError, ConnectionError):
-                lines.append(f"rank {rank}: not known, rank 0 is gone")
+        for rank, (told, now) in enumerate(zip(before, self._beats() or before, strict=True)):
+            state = HEARTBEAT.describe() if rank == self.rank else json.loads(now)[1]
+            silent = rank != self.rank and told == now
+            lines.append(f"rank {rank}: {state}" + ("; SILENT since, its process is gone" if silent else ""))
         return "\nWhere the ranks were:\n  " + "\n  ".join(lines)
+
+    def _beats(self) -> list[str]:
+        """What every rank published last; nothing where rank 0 is gone or a failure was told before."""
+        if self._store is None:
+            return []
+        try:
+            if self._store.check([FAILURE]):
+                return []
+            keys = [f"{BEAT}{rank}" for rank in range(num_ranks())]
+            return [self._store.get(key).decode() if self._store.check([key]) else '[0, "nothing yet"]' for key in keys]
+        except (DistStoreError, RuntimeError, ConnectionError):
+            return []
 
     def _dump(self, reason: str) -> None:
         get_logger().error("rank %d ends (%s). Its own state: %s. Stacks: %s", self.rank, reason, HEARTBEAT.describe(), self._file())

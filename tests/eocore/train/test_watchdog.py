@@ -51,7 +51,7 @@ def test_a_training_without_a_sign_of_life_ends_before_its_collectives_do(faulty
 @pytest.mark.fault
 @pytest.mark.parametrize(
     ("kind", "code", "told"),
-    [("kill", -9, "SILENT for"), ("exit", 3, "SILENT for"), ("raise", 1, "rank 1: ValueError: raised on purpose")],
+    [("kill", -9, "SILENT since"), ("exit", 3, "SILENT since"), ("raise", 1, "rank 1: ValueError: raised on purpose")],
 )
 def test_the_death_of_a_rank_ends_all(faulty: ModuleType, tmp_path: Path, kind: str, code: int, told: str) -> None:
     ranks, seconds = run(faulty, tmp_path, {"kind": kind, "rank": 1, "step": 4})

@@ -1,0 +1,83 @@
+"""The checkpoint tool on checkpoints written by the real writer."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from eocore.train.checkpoint import Snapshot, write
+
+
+@pytest.fixture(scope="module")
+def tool(repo_root: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("checkpoint_tool", repo_root / "tools" / "checkpoint.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    for step in (1, 2):
+        weights = {"head": torch.full((4,), float(step))}
+        moments = {f"{kind}/head": torch.zeros(4) for kind in ("exp_avg", "exp_avg_sq")}
+        state = {"step": step, "world_size": 2, "zero_stage": 2, "config": "seed = 1\n", "guard": {"skipped": {"loss spike": 3}}}
+        write(Snapshot(step=step, weights=weights, moments=moments, state=state, random=[{}, {}]), tmp_path / "run")
+    return tmp_path / "run"
+
+
+def call(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["checkpoint.py", *map(str, arguments)])
+    return int(tool.main())
+
+
+def test_the_checkpoints_of_a_run_are_listed(
+    tool: ModuleType, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(tool, monkeypatch, "list", run) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["iter_000001", "iter_000002"] and "2 rank(s), ZeRO 2" in lines[0]
+    assert call(tool, monkeypatch, "list", run.parent) == 1
+
+
+def test_a_damaged_one_is_named_and_gives_an_exit_status(
+    tool: ModuleType, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(tool, monkeypatch, "verify", run) == 0
+    (run / "iter_000001" / "rng_00001.json").write_text("{}")
+    assert call(tool, monkeypatch, "verify", run) == 1
+    assert (
+        "iter_000001  DAMAGED" in (out := capsys.readouterr().out) and "rng_00001.json has 2 bytes" in out and "iter_000002  whole" in out
+    )
+    assert call(tool, monkeypatch, "verify", run / "iter_000002") == 0
+    assert call(tool, monkeypatch, "verify", run.parent) == 1
+
+
+def test_what_a_checkpoint_holds_is_shown(
+    tool: ModuleType, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(tool, monkeypatch, "show", run / "iter_000002") == 0
+    assert "{'loss spike': 3}" in capsys.readouterr().out
+    assert call(tool, monkeypatch, "show", run / "iter_000002", "--config") == 0
+    assert capsys.readouterr().out == "seed = 1\n\n"
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pth"])
+def test_weights_are_taken_out(tool: ModuleType, run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: str) -> None:
+    out = tmp_path / f"weights.{ending}"
+    assert call(tool, monkeypatch, "convert", run / "iter_000002", out) == 0
+    written = load_file(out) if ending == "safetensors" else torch.load(out, weights_only=True)["state_dict"]
+    assert torch.equal(written["head"], torch.full((4,), 2.0))
+    assert call(tool, monkeypatch, "convert", run / "iter_000001", out) == 1, "never written over"
+
+
+def test_an_unknown_ending_is_refused(
+    tool: ModuleType, run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(tool, monkeypatch, "convert", run / "iter_000002", tmp_path / "weights.bin") == 1
+    assert "expected .safetensors or .pth" in capsys.readouterr().err
