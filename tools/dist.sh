@@ -82,5 +82,9 @@ flags=(--launcher pytorch)
 if [[ "$tool" == train && -n "${DEEPSPEED:-}" ]]; then
     flags+=(--deepspeed "$DEEPSPEED")
 fi
+restarts=()
+if [[ -n "${RESTARTS:-}" ]]; then
+    restarts=(--max-restarts "$RESTARTS")
+fi
 export PYTHONPATH="$root/projects${PYTHONPATH:+:$PYTHONPATH}"
-exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node "$gpus" --max-restarts "${RESTARTS:-0}" "$script" "$config" "${flags[@]}" "$@"
+exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node "$gpus" "${restarts[@]}" "$script" "$config" "${flags[@]}" "$@"
