@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import set_random_seed
 
 from eocore.config import require
-from eocore.errors import EOError
+from eocore.errors import ConfigError, EOError
 from eocore.log import get_logger
 from eocore.registry import TASKS
 from eocore.train.checkpoint_files import AUTO, find_checkpoint, read_state
@@ -68,12 +68,15 @@ def _open_folder(folder: WorkDir, config: Config, world_size: int, resume: str |
 
 def _on_first_rank(do: Callable[[], Path | None]) -> Path | None:
     """What the first rank found, on every rank; its error is every rank's error."""
-    found, problem = None, None
+    found: Path | None = None
+    problem: EOError | None = None
     if torch.distributed.get_rank() == 0:
         try:
             found = do()
         except EOError as error:
             problem = error
+        except Exception as error:  # the other ranks wait for an answer, whatever it is
+            problem = ConfigError(f"the work directory cannot be used: {type(error).__name__}: {error}. Choose another --work-dir.")
     found, problem = share_from_first((found, problem))
     if problem is not None:
         raise problem

@@ -76,14 +76,16 @@ class Watchdog:
         reason = f"rank {self.rank}: {reason}"
         with self._lock:
             self._ended.set()
-            self._tell_and_dump(reason)
+            # The error has a traceback of its own.
+            self._tell_and_dump(reason, screen=False)
         self._await_stacks()
 
-    def _tell_and_dump(self, reason: str) -> None:
+    def _tell_and_dump(self, reason: str, *, screen: bool) -> None:
         reason += self._where_all_are()
         if self._tell(reason):
             self.on_failure(reason)
-        self._dump(reason)
+        if screen or self._store is not None:
+            self._dump(reason, screen=screen)
 
     def _watch(self) -> None:
         while not self._ended.wait(POLL_S):
@@ -106,14 +108,14 @@ class Watchdog:
         except (DistStoreError, RuntimeError, ConnectionError):
             told = "rank 0 is gone"
         if told and not self._ended.is_set():
-            self._dump(told)
+            self._dump(told, screen=True)
             self._confirm()
             # It may be about to end by itself, with a traceback of its own.
             self._ended.wait(GRACE_S)
             _end_process()
 
     def _end(self, reason: str) -> None:
-        self._tell_and_dump(f"rank {self.rank}: {reason}")
+        self._tell_and_dump(f"rank {self.rank}: {reason}", screen=True)
         self._await_stacks()
         _end_process()
 
@@ -151,7 +153,7 @@ class Watchdog:
         except (DistStoreError, RuntimeError, ConnectionError):
             return []
 
-    def _dump(self, reason: str) -> None:
+    def _dump(self, reason: str, *, screen: bool) -> None:
         get_logger().error("rank %d ends (%s). Its own state: %s. Stacks: %s", self.rank, reason, HEARTBEAT.describe(), self._file())
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -161,7 +163,8 @@ class Watchdog:
                 faulthandler.dump_traceback(file=file, all_threads=True)
         except OSError as error:
             get_logger().error("stacks could not be written (%s)", error)
-        faulthandler.dump_traceback(file=STDERR, all_threads=True)
+        if screen:
+            faulthandler.dump_traceback(file=STDERR, all_threads=True)
 
     def _file(self) -> Path:
         return self.path / f"rank_{self.rank:05d}.txt"
