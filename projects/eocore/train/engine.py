@@ -40,6 +40,7 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
         """
         self.guard.see_batch(data)
         result, shortage = self._forward(data)
+        HEARTBEAT.mark("waiting for the other ranks after the forward pass")
         if self.guard.agree_on_memory(shortage, can_skip=self.model.zero_optimization_stage() < ZERO_3):
             return self._leave_out()
         assert result is not None

@@ -108,7 +108,8 @@ class StepGuard:
             EOError: this rank ran out of memory, and it cannot be skipped or must not be.
         """
         if error is not None:
-            get_logger().warning("rank %d is out of memory for %s: %s\n%s", _rank(), self._named(), error, memory_summary())
+            # Ranks but the first log errors alone.
+            get_logger().error("rank %d is out of memory for %s: %s\n%s", _rank(), self._named(), error, memory_summary())
         if self.options.out_of_memory == "stop" or not can_skip:
             if error is not None:
                 raise EOError(

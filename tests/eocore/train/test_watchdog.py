@@ -11,8 +11,8 @@ from eocore.train.work_dir import read_status
 
 TIMEOUT_S = 6
 """Of collectives."""
-SLACK_S = 25
-"""Start-up of two ranks on a busy machine, and the rest of the five seconds that ending may take."""
+SLACK_S = 60
+"""Start-up of two ranks on a busy machine, and the five seconds that ending may take."""
 
 
 def run(
@@ -35,14 +35,15 @@ def test_a_rank_that_sleeps_is_named_with_everyone_s_stacks(faulty: ModuleType, 
     status = read_status(tmp_path / "run")
     assert (status["state"], status["step"], status["checkpoint"]) == ("failed", 3, "iter_000003")
     assert "rank 0: RuntimeError" in status["reason"] and "imed out" in status["reason"]
+    assert "rank 0: step 4, waiting for the other ranks after the forward pass" in status["reason"]
     assert "rank 1: step 4, forward pass" in status["reason"], "who is late, and at what"
     assert "in strike" in stacks(tmp_path, 1), "where rank 1 slept"
-    assert "backward" in stacks(tmp_path, 0) or "all_reduce" in stacks(tmp_path, 0), "what rank 0 waited in"
+    assert "in train_step" in stacks(tmp_path, 0)
 
 
 @pytest.mark.fault
 def test_a_training_without_a_sign_of_life_ends_before_its_collectives_do(faulty: ModuleType, tmp_path: Path) -> None:
-    ranks, seconds = run(faulty, tmp_path, {"kind": "hang", "rank": 1, "step": 4}, timeout_s=300, hang_timeout_s=6)
+    ranks, seconds = run(faulty, tmp_path, {"kind": "hang", "rank": 1, "step": 4}, timeout_s=300, hang_timeout_s=15)
     assert [rank.code for rank in ranks] == [1, 1] and seconds < TIMEOUT_S + SLACK_S
     assert "no sign of life for" in read_status(tmp_path / "run")["reason"]
     assert "in strike" in stacks(tmp_path, 1)
@@ -76,6 +77,6 @@ def test_a_sample_that_hangs_or_kills_its_process_is_named(faulty: ModuleType, t
 
 @pytest.mark.fault
 def test_a_sample_that_hangs_in_the_process_of_a_rank_is_named(faulty: ModuleType, tmp_path: Path) -> None:
-    ranks, _ = run(faulty, tmp_path, {"kind": "hang", "index": 17}, timeout_s=300, hang_timeout_s=6, max_iters=40)
+    ranks, _ = run(faulty, tmp_path, {"kind": "hang", "index": 17}, timeout_s=300, hang_timeout_s=15, max_iters=40)
     assert [rank.code for rank in ranks] == [1, 1]
     assert any("waiting for a batch" in rank.text and "index 17" in rank.text for rank in ranks)
