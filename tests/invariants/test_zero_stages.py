@@ -49,7 +49,16 @@ def train(world: Path, work_dir: Path, repo_root: Path, *, stage: int, ranks: in
     # one thread: two that wait for each other on busy cores make a step ten times as long
     environment = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     environment |= {"SYNTHETIC_ROOT": str(world), "DEEPSPEED": f"deepspeed_zero{stage}", "CUDA_VISIBLE_DEVICES": ""}
-    command = ["bash", str(repo_root / "tools" / "dist.sh"), "train", str(config), str(ranks), "--work-dir", str(work_dir / "run")]
+    command = [
+        "bash",
+        str(repo_root / "tools" / "dist.sh"),
+        "train",
+        str(config),
+        str(ranks),
+        "--trust-config",
+        "--work-dir",
+        str(work_dir / "run"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=os.environ | environment, cwd=work_dir)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in (work_dir / "run" / "scalars.jsonl").read_text().splitlines()]
