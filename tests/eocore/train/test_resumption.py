@@ -19,7 +19,7 @@ CLOSE = 1e-6
 
 def losses(work_dir: Path) -> list[tuple[float, ...]]:
     records = [json.loads(line) for line in (work_dir / "scalars.jsonl").read_text().splitlines()]
-    return [(record["step"], record["loss"], record["lr"], record["grad_norm"]) for record in records]
+    return [(record["step"], record["loss"], record["lr"], record.get("grad_norm", 0.0)) for record in records]
 
 
 def samples(folder: Path) -> dict[int, list[str]]:
