@@ -28,6 +28,8 @@ Read = Callable[[str], Tensor]
 def prepare_moments(engine: Any) -> None:
     """Makes the moments of all trained weights, zero, as AdamW would in its first step; so they can be set, saved and left unchanged."""
     optimizer = inner_optimizer(engine)
+    if not isinstance(optimizer, torch.optim.AdamW):
+        return
     for parameter in _optimized(engine):
         if not optimizer.state[parameter]:
             optimizer.state[parameter]["step"] = torch.tensor(0.0)
