@@ -1,6 +1,7 @@
 """Write the synthetic world: python tools/make_synthetic.py --out data/synthetic --train 2000 --val 100 --test 200"""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from rich.progress import Progress
@@ -19,9 +20,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96, help="side of a scene [px, 10 m]")
     parser.add_argument("--seed", type=int, default=0, help="of the whole world")
     parser.add_argument("--object-share", type=float, default=0.25, help="share of phrases that name one object, not a class")
+    parser.add_argument("--train-questions", type=int, default=8, help="most open and most multiple-choice questions of a training scene")
     arguments = parser.parse_args()
     counts = {"train": arguments.train, "val": arguments.val, "test": arguments.test}
-    options = QuestionOptions(object_share=arguments.object_share)
+    asked = QuestionOptions(object_share=arguments.object_share)
+    options = dict.fromkeys(counts, asked)
+    options["train"] = replace(asked, questions=arguments.train_questions, choices=arguments.train_questions)
     with Progress() as progress:
         bar = progress.add_task("scenes", total=sum(counts.values()))
         written = write_world(

@@ -56,8 +56,8 @@ task = dict(
     row_length=256,
     length_window=None,
     num_workers=1,
-    losses=dict(mask=4.0, dice=4.0, alignment=0.05, alignment_kind="contrastive", num_points=4096),
+    losses=dict(mask=1.0, dice=1.0, attention=0.1, alignment=0.02, alignment_kind="contrastive", num_points=4096, importance=0.0),
 )
 training = dict(max_iters=400)
-optimizer = dict(lr=1e-3, weight_decay=0.0)
+optimizer = dict(lr=1.5e-3, weight_decay=0.0)
 schedule = dict(warmup_ratio=0.05)

@@ -89,8 +89,10 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
         "tile_size": config.vision_config.image_size[0],
         "tile_tokens": config.tile_grid,
         "num_channels": config.vision_config.num_channels,
+        "channel_fill": [round(255 * mean) for mean in config.pixel_mean],
         "grounding_size": config.sam_config.prompt_encoder_config.image_size,
         "grounding": _grounding(fields, config),
+        "grounding_fill": [round(255 * mean) for mean in config.grounding_mean] if fields.get("grounding_channels") else [],
     }
     clash = sorted(set(fields) & set(decided))
     if clash:

@@ -100,6 +100,7 @@ class TestProcessor:
         processor = build_processor({"max_tiles": 3}, words, config)
         assert (processor.tile_size, processor.tile_tokens, processor.num_channels) == (32, (4, 4), 5)
         assert (processor.grounding_size, processor.grounding, processor.max_tiles) == (64, "all", 3)
+        assert list(processor.channel_fill) == [round(255 * mean) for mean in config.pixel_mean]
 
     def test_what_the_model_decides_may_not_stand_in_the_config(self, config: EarthMindConfig, words: Any) -> None:
         with pytest.raises(ConfigError, match="processor states num_channels, tile_size, which the model decides"):

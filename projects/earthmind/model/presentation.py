@@ -1,6 +1,7 @@
 """How a scene is shown to the vision tower: physical bands -> uint8 channels of the patch embedding.
 
-A rule lists views; a view names, for each channel of the patch embedding, a band, `zero`, or `ratio:A/B`. Three-band
+A rule lists views; a view names, for each channel of the patch embedding, a band, `ratio:A/B`, `zero` (black, as published) or `none`
+(the channel's mean, so that nothing remains of it once the model has normalised its input). Three-band
 composites and the native presentation of all bands are the same thing with 3 or with C channels:
 
     {"views": [["B04", "B03", "B02"], ["B08", "B11", "B12"]], "stretch": {"method": "percentile", "low": 2, "high": 98}}
@@ -18,6 +19,7 @@ from PIL import Image
 from .image_tiling import resize
 
 ZERO = "zero"
+NONE = "none"
 RATIO = "ratio:"
 DISPLAY_UNIT = "uint8"
 STRETCHES = ("range", "percentile")
@@ -69,23 +71,35 @@ def as_scene(image: Any) -> SceneLike:
     return image
 
 
-def present(scene: SceneLike, rule: Mapping[str, Any], *, num_channels: int) -> np.ndarray:
+def present(scene: SceneLike, rule: Mapping[str, Any], *, num_channels: int, fill: Sequence[int] = ()) -> np.ndarray:
     """All views of a scene, (V, num_channels, H, W) uint8.
 
     A scene made for display (unit "uint8") is shown as it is: each three layers are one view in the first three channels,
-    a single layer fills all three; its other channels are zero. Pixels without data become 0.
+    a single layer fills all three; its other channels are `none`. Pixels without data become 0.
+
+    Args:
+        fill: value of a channel that is `none`, for each channel; empty = 0.
 
     Raises:
         ValueError: a band is missing, a view does not have `num_channels` entries, or the stretch is unknown.
     """
     if scene.unit == DISPLAY_UNIT:
-        return _display_views(scene, num_channels)
+        return _display_views(scene, num_channels, fill)
     views = rule["views"]
     for view in views:
         if len(view) != num_channels:
             raise ValueError(f"view {list(view)} names {len(view)} channels, the patch embedding takes {num_channels}; make them agree.")
-    layers = {entry: _stretched(entry, scene, rule["stretch"]) for view in views for entry in view}
-    return np.stack([np.stack([layers[entry] for entry in view]) for view in views])
+    layers = {entry: _stretched(entry, scene, rule["stretch"]) for view in views for entry in view if entry != NONE}
+    empty = _empty_layers(fill, num_channels, scene.pixels.shape[1:])
+    return np.stack([np.stack([layers.get(entry, empty[channel]) for channel, entry in enumerate(view)]) for view in views])
+
+
+def _empty_layers(fill: Sequence[int], num_channels: int, size: tuple[int, ...]) -> np.ndarray:
+    """(C, H, W) uint8: what each channel shows where it has no signal."""
+    if fill and len(fill) != num_channels:
+        raise ValueError(f"fill gives values for {len(fill)} channels, there are {num_channels}.")
+    levels = np.array(fill or [0] * num_channels, np.uint8)
+    return np.broadcast_to(levels[:, None, None], (num_channels, *size))
 
 
 def grounding_image(scene: SceneLike, rule: Mapping[str, Any]) -> np.ndarray:
@@ -95,28 +109,32 @@ def grounding_image(scene: SceneLike, rule: Mapping[str, Any]) -> np.ndarray:
         ValueError: that view has not three entries, a band is missing, or the stretch is unknown.
     """
     if scene.unit == DISPLAY_UNIT:
-        return _display_views(scene, 3)[0]
+        return _display_views(scene, 3, ())[0]
     view = rule.get("grounding") or list(rule["views"][0])[:3]
     if len(view) != 3:
         raise ValueError(f"the grounding view {list(view)} names {len(view)} channels, the mask decoder takes 3; fill up with '{ZERO}'.")
     return np.stack([_stretched(entry, scene, rule["stretch"]) for entry in view])
 
 
-def composite_image(scenes: Mapping[str, SceneLike], rules: Mapping[str, Any], channels: Sequence[str]) -> np.ndarray:
-    """One (C, H, W) uint8 picture whose channels come from several sensors; a channel without its sensor is 0.
+def composite_image(
+    scenes: Mapping[str, SceneLike], rules: Mapping[str, Any], channels: Sequence[str], *, fill: Sequence[int] = ()
+) -> np.ndarray:
+    """One (C, H, W) uint8 picture whose channels come from several sensors.
 
     Args:
         scenes: modality -> scene, at least one; sensors of another size are brought to the first one's.
         rules: modality -> rule, whose stretch is used.
         channels: each "modality:entry", or several of these with `|` between: the first whose modality is there counts. A grey
             picture gives its layer for any entry.
+        fill: value of a channel whose sensor is not there, for each channel; empty = 0.
     """
     size = next(iter(scenes.values())).pixels.shape[1:]
+    empty = _empty_layers(fill, len(channels), size)
     layers = []
-    for channel in channels:
+    for number, channel in enumerate(channels):
         chosen = next((part for part in channel.split("|") if part.split(":", 1)[0] in scenes), None)
         if chosen is None:
-            layers.append(np.zeros((1, *size), np.uint8))
+            layers.append(empty[number : number + 1])
             continue
         modality, entry = chosen.split(":", 1)
         layers.append(resize(_channel(entry, scenes[modality], rules[modality]["stretch"])[None], (size[0], size[1])))
@@ -131,15 +149,18 @@ def _channel(entry: str, scene: SceneLike, stretch: Mapping[str, Any]) -> np.nda
     return np.nan_to_num(layer, nan=0.0).astype(np.uint8)
 
 
-def _display_views(scene: SceneLike, num_channels: int) -> np.ndarray:
+def _display_views(scene: SceneLike, num_channels: int, fill: Sequence[int]) -> np.ndarray:
     layers = np.nan_to_num(scene.pixels, nan=0.0).astype(np.uint8)
     if layers.shape[0] == 1:
         layers = np.repeat(layers, 3, axis=0)
     if layers.shape[0] % 3:
         raise ValueError(f"a display image has 1 or 3n layers, found {layers.shape[0]} ({', '.join(scene.bands)}).")
     pictures = layers.reshape(-1, 3, *layers.shape[1:])
-    missing = num_channels - 3
-    return np.pad(pictures, ((0, 0), (0, missing), (0, 0), (0, 0))) if missing > 0 else pictures
+    if num_channels <= 3:
+        return pictures
+    views = np.repeat(_empty_layers(fill, num_channels, layers.shape[1:])[None], len(pictures), axis=0)
+    views[:, :3] = pictures
+    return views
 
 
 def _stretched(entry: str, scene: SceneLike, stretch: Mapping[str, Any]) -> np.ndarray:
@@ -189,5 +210,5 @@ def _of_band(limit: float | Mapping[str, float], entry: str) -> float:
 def unknown_entries(rule: Mapping[str, Any], bands: Sequence[str]) -> list[str]:
     """Entries of a rule's views that `bands` does not offer; for checking a config before any file is opened."""
     entries = {entry for view in [*rule["views"], rule.get("grounding") or []] for entry in view}
-    parts = {part for entry in entries if entry != ZERO for part in entry.removeprefix(RATIO).split("/")}
+    parts = {part for entry in entries if entry not in (ZERO, NONE) for part in entry.removeprefix(RATIO).split("/")}
     return sorted(parts - set(bands))

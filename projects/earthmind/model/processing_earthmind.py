@@ -58,12 +58,14 @@ class EarthMindProcessor(ProcessorMixin):
         min_tiles, max_tiles, use_thumbnail: dynamic tiling (see `image_tiling`).
         tile_tokens: (rows, columns) of vision tokens of one tile.
         num_channels: channels of the vision tower's patch embedding.
+        channel_fill: what each of them shows where it is `none` [uint8]: the mean the model subtracts.
         presentation: modality -> rule (see `presentation`).
         token_order: "place" (published: all sensors of a place, then the next place, in one block) or "modality" (a named block a sensor).
         modality_order: order of the sensors within a place or of their blocks; names every modality.
         grounding_size: side of the SAM 2 image [px].
         grounding: "first" (one image a sample), "all" (one a modality) or "composite" (one image with channels of all sensors).
         grounding_channels: of the composite, see `presentation.composite_image`.
+        grounding_fill: what each of them shows where its sensor is not there [uint8].
         grounding_order: which modality is drawn on first.
         template: name of the chat template.
     """
@@ -78,6 +80,7 @@ class EarthMindProcessor(ProcessorMixin):
         use_thumbnail: bool = True,
         tile_tokens: Sequence[int] = (16, 16),
         num_channels: int = 3,
+        channel_fill: Sequence[int] = (),
         presentation: Mapping[str, Any] | None = None,
         token_order: str = "place",
         modality_order: Sequence[str] = MODALITY_ORDER,
@@ -85,6 +88,7 @@ class EarthMindProcessor(ProcessorMixin):
         grounding: str = "first",
         grounding_order: Sequence[str] = ("sar", "rgb", "multispectral"),
         grounding_channels: Sequence[str] = (),
+        grounding_fill: Sequence[int] = (),
         template: str = "phi3_chat",
     ) -> None:
         self.tile_size, self.min_tiles, self.max_tiles, self.use_thumbnail = tile_size, min_tiles, max_tiles, use_thumbnail
@@ -93,6 +97,7 @@ class EarthMindProcessor(ProcessorMixin):
         self.token_order, self.modality_order, self.template = token_order, tuple(modality_order), template
         self.grounding_size, self.grounding, self.grounding_order = grounding_size, grounding, tuple(grounding_order)
         self.grounding_channels = tuple(grounding_channels)
+        self.channel_fill, self.grounding_fill = tuple(channel_fill), tuple(grounding_fill)
         self._check_choices()
         super().__init__(tokenizer, chat_template=chat_template or jinja_template(get_template(template)))
         self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
@@ -324,6 +329,7 @@ class EarthMindProcessor(ProcessorMixin):
             num_channels=self.num_channels,
             token_order=self.token_order,
             presentation=self.presentation,
+            channel_fill=self.channel_fill,
         )
 
     def _scenes(self, images: Mapping[str, Any], sample_id: str) -> dict[str, SceneLike]:
@@ -341,7 +347,7 @@ class EarthMindProcessor(ProcessorMixin):
         size = (self.grounding_size, self.grounding_size)
         if self.grounding == "composite":
             ordered = {name: scenes[name] for name in self.grounding_order if name in scenes}
-            picture = composite_image(ordered, self.presentation, self.grounding_channels)
+            picture = composite_image(ordered, self.presentation, self.grounding_channels, fill=self.grounding_fill)
             return torch.from_numpy(resize(picture, size, resample=Image.Resampling.BILINEAR)[None].copy())
         chosen = self.drawn_on(scenes)
         pictures = [

@@ -28,6 +28,7 @@ class TilingRule:
     num_channels: int
     token_order: str
     presentation: Mapping[str, Any]
+    channel_fill: tuple[int, ...] = ()
 
     @property
     def tokens_per_tile(self) -> int:
@@ -79,7 +80,7 @@ def lay_out(scenes: Mapping[str, SceneLike], rule: TilingRule) -> VisionLayout:
     grid = tile_grid(height, width, tile_size=rule.tile_size, min_tiles=rule.min_tiles, max_tiles=rule.max_tiles)
     streams, cut = [], []
     for name, scene in scenes.items():
-        for view in present(scene, rule.presentation[name], num_channels=rule.num_channels):
+        for view in present(scene, rule.presentation[name], num_channels=rule.num_channels, fill=rule.channel_fill):
             streams.append(name)
             cut.append(cut_tiles(view, grid, tile_size=rule.tile_size, use_thumbnail=rule.use_thumbnail))
     stacked = np.stack(cut, axis=1)

@@ -5,7 +5,7 @@ alike in SAR and unlike in the optical; about half of the scenes are cloudy, whe
 all of it. There, naming takes the optical, outlining takes the SAR, and doing both takes both.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def write_world(
     *,
     seed: int = 0,
     size: int = 96,
-    options: QuestionOptions | None = None,
+    options: Mapping[str, QuestionOptions] | None = None,
     on_scene: Callable[[], None] | None = None,
 ) -> dict[str, dict[str, int]]:
     """Number of entries by split and annotation file; the world lies under `root`, one folder per split.
@@ -99,7 +99,7 @@ def write_world(
         counts: scenes by split.
         seed: of the whole world.
         size: side of the scenes [px].
-        options: what is asked.
+        options: what is asked, by split; the default where a split is not named.
         on_scene: called after each scene, for a progress display.
 
     Raises:
@@ -108,7 +108,7 @@ def write_world(
 
     def written_scenes(split: str, count: int) -> Iterator[SceneNotes]:
         for number in range(count):
-            scene = make_scene(split, number, seed=seed, size=size, options=options)
+            scene = make_scene(split, number, seed=seed, size=size, options=(options or {}).get(split))
             write_images(root / split, scene, place=number + SPLITS.index(split) * SCENES_PER_ROW**2)
             yield SceneNotes(scene.scene_id, (size, size), scene.questions, {"cloudy": scene.clouds is not None})
             if on_scene is not None:

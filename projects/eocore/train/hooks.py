@@ -83,7 +83,7 @@ class MetricsHook(Hook):
         seconds, waited = now - self.mark, data_now - self.data_mark
         scalars = _merge(mine)
         counts = {name: scalars.pop(name) for name in list(scalars) if name.startswith(COUNT_PREFIX)}
-        record = {"step": step} | scalars | {"lr": max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)}
+        record = {"step": step} | scalars | {"lr": runner.optim_wrapper.optimizer.param_groups[0]["lr"]}
         record["step_s"] = seconds / self.steps
         record |= {name.removeprefix(COUNT_PREFIX): counts.pop(name) for name in (NUM_REPLACED,) if name in counts}
         record |= {f"{name.removeprefix(COUNT_PREFIX)}_per_s": count / seconds for name, count in counts.items()}

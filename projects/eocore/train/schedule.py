@@ -77,7 +77,8 @@ def build_optimizer(model: nn.Module, options: OptimizerOptions) -> torch.optim.
         groups.setdefault((factors[name], parameter.ndim > 1), []).append(parameter)
     settings = [
         {"params": groups[key], "lr": options.lr * key[0], "weight_decay": options.weight_decay if key[1] else 0.0}
-        for key in sorted(groups, reverse=True)
+        # the group of the plain lr comes first: its rate is the one that logs and curves show
+        for key in sorted(groups, key=lambda key: (key[0] != 1.0, -key[0], not key[1]))
     ]
     return torch.optim.AdamW(settings, lr=options.lr, betas=(options.betas[0], options.betas[1]), eps=options.eps)
 

@@ -88,6 +88,13 @@ class TestViews:
         assert views.shape == (1, 14, 4, 4)
         assert views[0, :, 0, 0].tolist() == [round(255 * number / 12) for number in range(12)] + [0, 0]
 
+    def test_a_channel_without_signal_shows_the_mean_of_that_channel(self) -> None:
+        rule = {"views": [["B04", "none", "zero"], ["none", "B04", "none"]], "stretch": RANGE}
+        views = present(optical(B04=0.3), rule, num_channels=3, fill=[10, 20, 30])
+        assert views[:, :, 0, 0].tolist() == [[153, 20, 0], [10, 153, 30]]
+        with pytest.raises(ValueError, match="fill gives values for 2 channels, there are 3"):
+            present(optical(B04=0.3), rule, num_channels=3, fill=[10, 20])
+
     @pytest.mark.parametrize(("third", "expected"), [("zero", 0), ("VV", 170), ("ratio:VV/VH", 153)])
     def test_third_radar_channel_is_zero_copy_or_ratio(self, third: str, expected: int) -> None:
         stretch = {"method": "range", "low": {"VV": -30, "VH": -30, "ratio:VV/VH": -10}, "high": {"VV": 0, "VH": 0, "ratio:VV/VH": 15}}
@@ -121,6 +128,8 @@ class TestDisplayImages:
         assert views.shape == (1, 14, 4, 4)
         assert np.array_equal(views[0, :3], layers.astype(np.uint8))
         assert not views[0, 3:].any()
+        filled = present(SceneArray(layers, ("red", "green", "blue"), "uint8"), {}, num_channels=5, fill=[1, 2, 3, 4, 5])
+        assert filled[0, 3:, 0, 0].tolist() == [4, 5] and np.array_equal(filled[0, :3], layers.astype(np.uint8))
 
     def test_a_single_layer_fills_all_three(self) -> None:
         views = present(SceneArray(np.full((1, 4, 4), 7, np.float32), ("grey",), "uint8"), {}, num_channels=3)
@@ -203,6 +212,10 @@ class TestComposite:
         assert composite_image({"sar": radar}, self.RULES, self.CHANNELS)[:, 0, 0].tolist() == [0, 128]
         picture = SceneArray(np.full((1, 2, 3), 51, np.uint8), ("red",), "uint8")
         assert composite_image({"rgb": picture}, self.RULES, self.CHANNELS)[:, 0, 0].tolist() == [51, 0]
+
+    def test_a_channel_without_its_sensor_shows_the_mean_of_that_channel(self) -> None:
+        radar = SceneArray(np.full((1, 2, 3), -10.0, np.float32), ("VV",), "sigma0_db")
+        assert composite_image({"sar": radar}, self.RULES, self.CHANNELS, fill=[92, 130])[:, 0, 0].tolist() == [92, 128]
 
     def test_sensors_of_another_size_are_brought_to_the_first_ones(self) -> None:
         optical = SceneArray(np.zeros((1, 4, 6), np.float32), ("B04",), "reflectance")

@@ -44,6 +44,11 @@ def test_a_part_can_learn_at_a_rate_of_its_own(model: nn.Module) -> None:
     assert len(rates) == len(list(model.parameters()))
 
 
+@pytest.mark.parametrize("factor", [0.5, 4.0])
+def test_the_rate_that_logs_show_is_the_plain_one(model: nn.Module, factor: float) -> None:
+    assert build_optimizer(model, OptimizerOptions(lr=1e-3, lr_factors={"3": factor})).param_groups[0]["lr"] == 1e-3
+
+
 def test_wrong_rate_factors_are_named(model: nn.Module) -> None:
     with pytest.raises(ConfigError, match="lr_factors names 'head', which matches no trainable parameter"):
         build_optimizer(model, OptimizerOptions(lr=1e-3, lr_factors={"head": 0.5}))
