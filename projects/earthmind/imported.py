@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import GenerationConfig
 
 from earthmind import probe
 from earthmind.export import AUTO_MAP, USAGE
-from earthmind.key_maps.language import TIED_HEAD
+from earthmind.key_maps.language import EMBEDDING, HEAD, TIED_HEAD
 from earthmind.model import modeling_earthmind
 from earthmind.weights import Plan
+from eocore.errors import CheckpointError
 from eocore.export.hf import MAX_SHARD_SIZE, Shipment, write_checkpoint
 from eocore.export.weight_stream import write_file, write_weights
 
@@ -43,6 +45,7 @@ def write_import(plan: Plan, out_dir: Path, *, overwrite: bool = False, max_shar
     Raises:
         CheckpointError: `out_dir` is taken, a size is none, or a source changed meanwhile.
     """
+    _require_tied(plan)
     shipment = Shipment(
         title="EarthMind",
         usage=USAGE,
@@ -74,6 +77,18 @@ class _Streamed:
         tied_head = any(part == TIED_HEAD for _, part in plan.composition.unused)
         origin = {"layout": plan.sources[0].layout.name, "tied_head": tied_head, "config": plan.sources[0].config}
         (folder / ORIGIN).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+
+
+def _require_tied(plan: Plan) -> None:
+    """Nothing, if a head that the config calls one with the token embedding is so in the file."""
+    for source in plan.sources:
+        for name in (name for (_, part), headers in plan.composition.unused.items() if part == TIED_HEAD for name in headers):
+            embedding = name.removesuffix(HEAD) + EMBEDDING
+            if name in source.weights.headers and not torch.equal(source.weights.read(name), source.weights.read(embedding)):
+                raise CheckpointError(
+                    f"config.json of {source.path} says that head and token embedding are one, but {name} and {embedding} differ: one "
+                    "of them would be lost. Set tie_word_embeddings to false in that file."
+                )
 
 
 def _card(plan: Plan) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as notices
 
 from earthmind.model.prompting import IMAGE_TOKEN, SEG_TOKEN
 from earthmind.tokenizer import add_special_tokens
@@ -52,6 +53,8 @@ def read_tokenizer(folders: Sequence[Path]) -> PreTrainedTokenizerBase | None:
     """
     for folder in folders:
         if any((folder / name).is_file() for name in TOKENIZER_FILES):
+            told = notices.get_verbosity()
+            notices.set_verbosity_error()  # that config.json beside it is of a kind that transformers does not know is no news
             try:
                 return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
             except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
@@ -59,6 +62,8 @@ def read_tokenizer(folders: Sequence[Path]) -> PreTrainedTokenizerBase | None:
                 raise CheckpointError(
                     f"the tokenizer in {folder} cannot be read: {reason[:300]} Fetch its files again, or give another with --tokenizer."
                 ) from error
+            finally:
+                notices.set_verbosity(told)
     return None
 
 
