@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -224,10 +225,15 @@ def _config(fields: Mapping[str, Any], vocabulary: Vocabulary) -> EarthMindConfi
     text = {**fields["text_config"], "vocab_size": vocabulary.size}
     try:
         config = EarthMindConfig(**{**fields, **vocabulary.ids, "text_config": text})
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"the sizes in config.json make no model: {str(error).rstrip('.')}. Take the file of the release.") from error
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        raise _no_model(error) from error
     config.architectures = [EarthMindForConditionalGeneration.__name__]
     return config
+
+
+def _no_model(error: Exception) -> CheckpointError:
+    reason = " ".join(str(error).split()).rstrip(".")
+    return CheckpointError(f"the sizes in config.json make no model: {reason}. Take the file of the release.")
 
 
 def _empty_model(config: EarthMindConfig) -> EarthMindForConditionalGeneration:
@@ -235,8 +241,8 @@ def _empty_model(config: EarthMindConfig) -> EarthMindForConditionalGeneration:
     try:
         with torch.device("meta"):
             return EarthMindForConditionalGeneration(config)
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
-        raise CheckpointError(f"the sizes in config.json make no model: {str(error).rstrip('.')}. Take the file of the release.") from error
+    except (TypeError, ValueError, KeyError, RuntimeError, StrictDataclassError) as error:
+        raise _no_model(error) from error
 
 
 def _dtype(state: Mapping[str, LazyTensor]) -> torch.dtype:

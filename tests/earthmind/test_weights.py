@@ -228,7 +228,7 @@ class TestTraining:
         for name in ("layers.0.self_attn.q_proj", "layers.1.mlp.down_proj"):
             key = f"mllm.model.language_model.base_model.model.model.{name}"
             weight = begun_with[f"language_model.model.{name}.weight"]
-            holder = nn.Sequential(nn.Linear(*reversed(weight.shape), bias=False))
+            holder = nn.Sequential(nn.Linear(weight.shape[1], weight.shape[0], bias=False))
             holder[0].weight.data = weight.clone()
             inject_adapter_in_model(LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=["0"]), holder)  # type: ignore[arg-type]
             holder[0].lora_A["default"].weight.data = trained[f"{key}.lora_A.weight"]  # type: ignore[union-attr, index]
@@ -354,6 +354,13 @@ class TestWrong:
         (tmp_path / "config.json").write_text("{")
         with pytest.raises(CheckpointError, match=r"config\.json is no JSON"):
             plan_import(Request(sources=[tmp_path]))
+
+    def test_sizes_that_make_no_model_are_refused(self, published_folder: Path, tmp_path: Path) -> None:
+        config = foreign.config_of(published_folder)
+        config["llm_config"] |= {"num_hidden_layers": 3, "layer_types": ["full_attention"] * 2}
+        source = foreign.write(tmp_path / "other", foreign.read(published_folder), config)
+        with pytest.raises(CheckpointError, match=r"the sizes in config\.json make no model: .*Take the file of the release"):
+            plan_import(Request(sources=[source]))
 
     def test_rows_and_config_that_disagree_are_refused(self, published_folder: Path, tmp_path: Path) -> None:
         config = foreign.config_of(published_folder)

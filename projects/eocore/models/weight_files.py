@@ -33,7 +33,7 @@ DTYPES = {
     "BOOL": torch.bool,
 }
 """Names of the safetensors format (its README) for the types a checkpoint may hold here."""
-MAPPED_BYTES = 256 * 2**20
+MAPPED_BYTES = 128 * 2**20
 """Files are mapped afresh after this much was read: pages of a mapped file count as memory in use while it stays mapped."""
 
 

@@ -17,15 +17,11 @@ def lazy(*shape: int) -> LazyTensor:
     return LazyTensor(header(*shape), lambda: torch.zeros(shape))
 
 
-def source(origin: str, tensors: dict[str, LazyTensor], **others: dict[str, dict[str, Header]]) -> Mapped:
-    return Mapped(origin, tensors, **others)
-
-
 WANTED = {"tower.a": header(2, 3), "tower.b": header(4), "head.c": header(5)}
 
 
 def test_a_whole_model_says_what_became_of_everything() -> None:
-    base = source("base", {"tower.a": lazy(2, 3), "tower.b": lazy(4)}, unused={"memory": {"m": header(7)}})
+    base = Mapped("base", {"tower.a": lazy(2, 3), "tower.b": lazy(4)}, unused={"memory": {"m": header(7)}})
     made = compose([base], WANTED, new=["head"])
     made.require_whole()
     assert list(made.state) == ["tower.a", "tower.b"]
@@ -33,8 +29,8 @@ def test_a_whole_model_says_what_became_of_everything() -> None:
 
 
 def test_a_later_source_takes_the_place_of_an_earlier_one() -> None:
-    base = source("base", {"tower.a": lazy(2, 3), "tower.b": lazy(4), "head.c": lazy(5)})
-    made = compose([base, source("trained", {"tower.b": lazy(4)})], WANTED)
+    base = Mapped("base", {"tower.a": lazy(2, 3), "tower.b": lazy(4), "head.c": lazy(5)})
+    made = compose([base, Mapped("trained", {"tower.b": lazy(4)})], WANTED)
     made.require_whole()
     assert made.origins == {"tower.a": "base", "tower.b": "trained", "head.c": "base"}
     assert Row(UNUSED, "replaced by trained", "base", 1, 4) in made.rows()
@@ -42,7 +38,7 @@ def test_a_later_source_takes_the_place_of_an_earlier_one() -> None:
 
 def test_all_that_does_not_fit_is_listed_with_the_table() -> None:
     given = {"tower.a": lazy(3, 2), "tower.layers.0.x": lazy(1), "tower.layers.1.x": lazy(1)}
-    made = compose([source("base", given, **{"unexpected": {"odd": header(9)}})], WANTED)  # type: ignore[arg-type]
+    made = compose([Mapped("base", given, unexpected={"odd": header(9)})], WANTED)
     with pytest.raises(CheckpointError) as caught:
         made.require_whole()
     text = str(caught.value)
@@ -54,6 +50,6 @@ def test_all_that_does_not_fit_is_listed_with_the_table() -> None:
 
 
 def test_only_what_may_be_new_is_new() -> None:
-    made = compose([source("base", {"tower.a": lazy(2, 3), "head.c": lazy(5)})], WANTED, new=["head"])
+    made = compose([Mapped("base", {"tower.a": lazy(2, 3), "head.c": lazy(5)})], WANTED, new=["head"])
     assert made.missing == {"tower.b": header(4)}
     assert not made.new
