@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,19 @@ def part(task: Task, name: str) -> int:
 def test_there_are_configs() -> None:
     names = {path.stem.removeprefix("earthmind_") for path in FULL}
     assert names >= {"4b_sft", "4b_sft_zero3", "4b_sft_48gb", "4b_sft_24gb", "4b_full", "4b_continue", "1b_sft"}
+
+
+@full_config
+def test_it_states_its_memory_and_for_which_gpus(path: Path) -> None:
+    head = "\n".join(path.read_text().splitlines()[:3])
+    memory = re.search(
+        r"^# Memory: ([\d.]+) GiB on each GPU with rows of 8,192 tokens \(tools/estimate_memory.py THIS --gpus (\d+)\)", head, re.M
+    )
+    size = re.search(r"(?:\d+ x|one GPU of) (\d+) GB", head)
+    assert memory is not None and size is not None
+    # a GPU sold with 80 GB has 80e9 bytes or more; a tenth stays free
+    assert float(memory[1]) * 2**30 < 0.9 * float(size[1]) * 1e9
+    assert head.splitlines()[1].endswith(f" {memory[2]}"), "the command of the header trains on as many"
 
 
 @full_config
