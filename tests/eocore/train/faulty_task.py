@@ -182,7 +182,7 @@ class Rank:
 
 
 def run_ranks(
-    config: Mapping[str, Any], work_dir: Path, *, ranks: int = 2, resume: str | None = None, timeout_s: float = 60, **options: Any
+    config: Mapping[str, Any], work_dir: Path, *, ranks: int = 2, resume: str | None = None, timeout_s: float = 240, **options: Any
 ) -> list[Rank]:
     """Trains on `ranks` processes without torchrun; None as exit code of one that had to be killed after `timeout_s`."""
     with socket.socket() as probe:

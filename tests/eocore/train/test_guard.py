@@ -40,7 +40,7 @@ def test_a_bad_loss_or_gradient_on_one_rank_is_skipped_by_all(faulty: ModuleType
     kinds = {3: "nan_loss", 5: "inf_loss", 7: "nan_gradient"}
     faults = [{"kind": kind, "rank": 1, "step": step} for step, kind in kinds.items()]
     config = faulty.make_config({"faults": faults}, EVERY, max_iters=8, deepspeed=f"deepspeed_zero{zero}", accumulation=accumulation)
-    ranks = faulty.run_ranks(config, tmp_path / "run", timeout_s=120)
+    ranks = faulty.run_ranks(config, tmp_path / "run", timeout_s=300)
     assert [rank.code for rank in ranks] == [0, 0], ranks[1].text[-3000:]
     assert [step for step in range(2, 9) if not changed(tmp_path / "run", step)] == [3, 5, 7], "a skipped update changes no bit"
     records = skips(tmp_path / "run")
@@ -93,12 +93,12 @@ def test_out_of_memory_where_ranks_already_wait_ends_all(faulty: ModuleType, tmp
 @pytest.mark.fault
 def test_a_spike_is_skipped_and_the_statistics_outlive_a_restart(faulty: ModuleType, tmp_path: Path) -> None:
     config = faulty.make_config({"faults": [{"kind": "spike", "rank": 0, "step": 71}]}, {"interval": 68, "keep": 9}, max_iters=72)
-    ranks = faulty.run_ranks(config, tmp_path / "run", timeout_s=120)
+    ranks = faulty.run_ranks(config, tmp_path / "run", timeout_s=300)
     assert [rank.code for rank in ranks] == [0, 0], ranks[0].text[-3000:]
     assert [(record["step"], record["reason"]) for record in skips(tmp_path / "run")] == [(71, "loss spike")]
     # Gone on from step 68: three more losses alone would not be enough history.
     (tmp_path / "run" / "skipped.jsonl").unlink()
-    again = faulty.run_ranks(config, tmp_path / "run", resume=str(tmp_path / "run" / "iter_000068"), timeout_s=120)
+    again = faulty.run_ranks(config, tmp_path / "run", resume=str(tmp_path / "run" / "iter_000068"), timeout_s=300)
     assert [rank.code for rank in again] == [0, 0], again[0].text[-3000:]
     assert [(record["step"], record["reason"]) for record in skips(tmp_path / "run")] == [(71, "loss spike")]
 

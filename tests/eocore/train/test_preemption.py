@@ -31,7 +31,7 @@ def start(config: dict[str, Any], work_dir: Path, *rest: str, restarts: int = 0)
         )
 
 
-def wait_for_step(work_dir: Path, step: int, timeout_s: float = 120) -> None:
+def wait_for_step(work_dir: Path, step: int, timeout_s: float = 300) -> None:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         path = work_dir / "scalars.jsonl"

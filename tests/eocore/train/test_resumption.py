@@ -48,11 +48,11 @@ def test_ten_and_ten_steps_equal_twenty(faulty: ModuleType, tmp_path: Path, rank
         settings = {"max_iters": 20, "deepspeed": f"deepspeed_zero{zero}", "accumulation": accumulation}
         return faulty.make_config(task, {"interval": 10, "keep": 5}, **settings)
 
-    straight = faulty.run_ranks(config("straight_ids"), tmp_path / "straight", ranks=ranks, timeout_s=120)
+    straight = faulty.run_ranks(config("straight_ids"), tmp_path / "straight", ranks=ranks, timeout_s=300)
     assert [rank.code for rank in straight] == [0] * ranks, straight[0].text[-3000:]
     shutil.copytree(tmp_path / "straight", tmp_path / "parts")
     shutil.rmtree(tmp_path / "parts" / "iter_000020")
-    resumed = faulty.run_ranks(config("parts_ids"), tmp_path / "parts", ranks=ranks, resume="auto", timeout_s=120)
+    resumed = faulty.run_ranks(config("parts_ids"), tmp_path / "parts", ranks=ranks, resume="auto", timeout_s=300)
     assert [rank.code for rank in resumed] == [0] * ranks, resumed[0].text[-3000:]
     assert "going on from iter_000010: newest of 1 in" in resumed[0].text
     assert losses(tmp_path / "parts") == losses(tmp_path / "straight")

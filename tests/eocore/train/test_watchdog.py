@@ -20,7 +20,7 @@ def run(
 ) -> tuple[list[Any], float]:
     begun = time.monotonic()
     config = faulty.make_config({"faults": [fault], **(task or {})}, **{"timeout_s": TIMEOUT_S} | training)
-    ranks = faulty.run_ranks(config, tmp_path / "run", timeout_s=90)
+    ranks = faulty.run_ranks(config, tmp_path / "run", timeout_s=300)
     return ranks, time.monotonic() - begun
 
 
