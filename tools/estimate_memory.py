@@ -17,6 +17,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path, help="config file")
+    parser.add_argument("--trust-config", action="store_true", help="run a Python config from outside the project's configs folder")
     parser.add_argument("--gpus", type=int, default=1, metavar="N", help="number of GPUs (default: 1)")
     parser.add_argument("--tokens", type=int, nargs="+", metavar="L", help="lengths of a row (default: the config's, and a quarter)")
     parser.add_argument("--rows", type=int, metavar="R", help="rows of a batch (default: the config's)")
@@ -42,7 +43,7 @@ def main() -> int:
     from eocore.train.launch import describe_parts
 
     try:
-        config = load_config(arguments.config, arguments.cfg_options)
+        config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
         lengths = arguments.tokens or row_lengths(config)
         rows = arguments.rows or (1 if config.task.get("row_length") else config.task.get("batch_size", 1))
         choices = {"rows": rows, "samples": arguments.samples, "masks": arguments.masks, "supervised": arguments.supervised}

@@ -135,6 +135,15 @@ class TestMasks:
         with pytest.raises(AnnotationError, match=r"sample 'p0'.*phrases.jsonl:1.*RLE of size \[24, 48\].*but the image is \[48, 48\]"):
             place.first_batch(place.phrase(whole_mask(24)))
 
+    def test_the_line_of_a_mask_is_named_where_an_image_has_several(self, place: Place) -> None:
+        data = place.phrase(whole_mask())
+        entry = json.loads((place.folder / "phrases.jsonl").read_text())
+        lines = [entry, entry | {"sample_id": "p1", "mask": {"size": [SIZE, SIZE], "counts": "5"}}]
+        (place.folder / "phrases.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        data = data | {"group": "image", "transforms": [{"type": "ComposeReferring", "num_expressions": 2}]}
+        with pytest.raises(AnnotationError, match=r"phrases.jsonl:1\): .*phrases.jsonl:2: RLE runs sum to 5 px"):
+            place.first_batch(data)
+
     def test_mask_file_of_another_size(self, place: Place) -> None:
         Image.fromarray(np.ones((24, 24), np.uint8)).save(place.folder / "mask.png")
         with pytest.raises(DataError, match=r"sample 'p0'.*mask .*mask.png is 24 x 24 px, but its image is 48 x 48 px"):

@@ -154,10 +154,10 @@ def merge_masks(masks: Sequence[MaskRef], *, size: Sequence[int], source: str) -
     if len(masks) == 1:
         return masks[0]
     if all(mask.kind == "polygon" for mask in masks):
-        return MaskRef("polygon", [ring for mask in masks for ring in mask.data])
+        return MaskRef("polygon", [ring for mask in masks for ring in mask.data], source)
     height, width = size
     drawn = [decode_mask(mask, (height, width), source=source, root=None) for mask in masks]
-    return MaskRef("rle", encode_rle(np.logical_or.reduce(drawn)))
+    return MaskRef("rle", encode_rle(np.logical_or.reduce(drawn)), source)
 
 
 @DATASETS.register_module()
@@ -223,10 +223,10 @@ def jsonl_mask(entry: Entry, folder: Path) -> MaskRef | None:
     if mask is None:
         return None
     if isinstance(mask, Mapping) and "box" in mask:
-        return MaskRef("box", mask["box"])
+        return MaskRef("box", mask["box"], entry.source)
     if isinstance(mask, Mapping) and "path" in mask:
         path = Entry(mask, f"{entry.source} mask").file_name("path")
-        return MaskRef("file", {"path": file_inside(folder, path, entry.source), "value": mask.get("value")})
+        return MaskRef("file", {"path": file_inside(folder, path, entry.source), "value": mask.get("value")}, entry.source)
     return segmentation_mask(mask, entry.source)
 
 

@@ -236,9 +236,9 @@ def segmentation_mask(value: Any, source: str) -> MaskRef:
         AnnotationError: neither of the two.
     """
     if isinstance(value, Mapping) and "size" in value and "counts" in value:
-        return MaskRef("rle", {"size": value["size"], "counts": value["counts"]})
+        return MaskRef("rle", {"size": value["size"], "counts": value["counts"]}, source)
     if isinstance(value, list | tuple) and value and all(isinstance(ring, list | tuple) and len(ring) >= 6 for ring in value):
-        return MaskRef("polygon", [list(ring) for ring in value])
+        return MaskRef("polygon", [list(ring) for ring in value], source)
     raise AnnotationError(
         f"{source}: a segmentation must be a list of rings [x0, y0, x1, y1, x2, y2, ...] or an RLE object {{size, counts}}, "
         f"found {shorten(value)}."

@@ -44,7 +44,7 @@ def decode_mask(ref: MaskRef, size: tuple[int, int], *, source: str, root: Path 
     Args:
         ref: from the annotation.
         size: (height, width) of the image [px].
-        source: "file:line" or "file#entry" of the annotation, for messages.
+        source: "file:line" or "file#entry" of the annotation, for messages; what the mask itself says comes first.
         root: folder that the path of a mask file is relative to and must not leave.
 
     Returns:
@@ -54,6 +54,7 @@ def decode_mask(ref: MaskRef, size: tuple[int, int], *, source: str, root: Path 
         AnnotationError: the annotation breaks its format, or its shape lies outside the image.
         DataError: a mask file is missing, broken, or of another size than the image.
     """
+    source = ref.source or source
     if min(size) < 1 or size[0] * size[1] > MAX_MASK_PX:
         raise AnnotationError(f"{source}: a mask of {size[0]} x {size[1]} px; expected 1 to {MAX_MASK_PX:,} px. Correct height and width.")
     if ref.kind == "polygon":

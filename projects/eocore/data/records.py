@@ -31,10 +31,12 @@ class MaskRef:
         kind: "polygon" (list of [x0, y0, x1, y1, ...] rings, OR-ed), "rle" (COCO {size, counts}),
             "box" ([x0, y0, x1, y1] px, far edge exclusive), or "file" ({"path": ..., "value": int or None}: pixels equal to value, or > 0).
         data: as `kind` says. Coordinates are pixels of the image the record names.
+        source: "file:line" or "file#entry" of the mask itself, for messages; "" = the record's, which may hold masks of several lines.
     """
 
     kind: Literal["polygon", "rle", "box", "file"]
     data: Any
+    source: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
