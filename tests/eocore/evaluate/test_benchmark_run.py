@@ -125,12 +125,20 @@ def _rank(rank: int, world_size: int, port: int, options: RunOptions, names: Seq
     leave_ranks()
 
 
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch, repo_root: Path) -> None:
+    """This file under its own name for the processes that run `_rank`."""
+    monkeypatch.syspath_prepend(str(repo_root))
+
+
 def on_ranks(world_size: int, options: RunOptions, *names: str, most: int = 10**9) -> list[int]:
     """Exit codes of so many processes that run the benchmarks together."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    context = multiprocessing.get_context("fork")
+    # ranks come of a server that starts fresh: a process forked from here would inherit the threads of earlier process groups
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "eocore.evaluate.ranks"])
     workers = [context.Process(target=_rank, args=(rank, world_size, port, options, names, most)) for rank in range(world_size)]
     for worker in workers:
         worker.start()
