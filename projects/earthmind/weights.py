@@ -20,6 +20,7 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.prompting import TEMPLATES
 from earthmind.sources import EARTHMIND, LANGUAGE, SAM_LAYOUTS, TRAINING, Layout, Source, open_source
+from earthmind.tokenizer import describe_vocabulary
 from earthmind.vocabulary import EMBEDDING, SpecialTokens, Vocabulary, read_tokenizer, read_vocabulary, with_new_rows
 from eocore.errors import CheckpointError
 from eocore.models.composition import Composition, compose
@@ -105,6 +106,7 @@ def plan_import(request: Request) -> Plan:
     composition = compose(mapped, our_headers(model), new=new)
     composition.require_whole()
     config.dtype = _dtype(composition.state)
+    config.vocabulary = None if tokenizer is None else describe_vocabulary(tokenizer)
     tensors = _complete(model, composition, config.dtype)
     notes = tuple(_notes(vocabulary, composition, config.dtype))
     return Plan(tuple(sources), config, composition, vocabulary, _processor(sources, tokenizer, config), tensors, not_used, notes)

@@ -73,6 +73,7 @@ class TestPublished:
         assert all(torch.equal(found[name], ours[name]) for name in ours)
         processor = EarthMindProcessor.from_pretrained(tmp_path / "model")
         model = build_model({"pretrained": str(tmp_path / "model")}, processor.tokenizer)
+        assert model.config.vocabulary == plan_import(Request(sources=[published_folder])).config.vocabulary is not None
         assert (model.config.image_token_id, model.config.seg_token_id) == (processor.image_token_id, processor.seg_token_id)
         answer = model.eval().predict(make_scenes("rgb", "sar"), "segment the water", processor=processor, max_new_tokens=4)
         assert answer.masks.shape[1:] == (48, 48)
