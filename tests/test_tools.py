@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCED = {"stages.sh", "suite.sh"}
 SCRIPTS = [*sorted((ROOT / "tools").rglob("*.sh")), *sorted((ROOT / "scripts_eval").rglob("*.sh")), ROOT / ".ci" / "run"]
 COMMANDS = [path for path in SCRIPTS if path.name not in SOURCED and path.parent.name != ".ci"]
-PROGRAMS = sorted((ROOT / "tools").rglob("*.py"))
+PROGRAMS = sorted(path for path in (ROOT / "tools").rglob("*.py") if "__main__" in path.read_text())
 SETTINGS = {"PYTHON", "TORCH_SPEC", "TORCH_INDEX_URL", "MIN_FREE_GB", "DEEPSPEED"}
 """Variables that the scripts read; a test sets them itself."""
 STUB = """#!/usr/bin/env bash
