@@ -20,7 +20,7 @@ FIELDS_BY_OTHER_NAMES = ("head_dim", "rope_theta", "rope_scaling", "attn_impleme
 
 
 def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> EarthMindForConditionalGeneration:
-    """A model whose vocabulary and token ids are the tokenizer's.
+    """A model whose vocabulary and token ids are the tokenizer's; a larger `text_config.vocab_size` gives its tables rows to spare.
 
     Args:
         fields: fields of `EarthMindConfig`. With `pretrained` (a folder of our layout) the model is read from there; other fields must then
@@ -36,7 +36,8 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
     if folder is not None:
         model = read_pretrained(Path(folder), values)
     else:
-        values["text_config"] = {**values.get("text_config", {}), "vocab_size": len(tokenizer)}
+        text = values.get("text_config", {})
+        values["text_config"] = {**text, "vocab_size": max(len(tokenizer), text.get("vocab_size", 0))}
         try:
             model = EarthMindForConditionalGeneration(EarthMindConfig(**values))
         except (TypeError, ValueError) as error:

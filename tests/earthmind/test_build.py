@@ -25,6 +25,13 @@ class TestModel:
         assert model.config.image_token_id == words.convert_tokens_to_ids("<IMG_CONTEXT>")
         assert model.config.seg_token_id == words.convert_tokens_to_ids("[SEG]")
 
+    def test_tables_may_have_rows_to_spare(self, make_fields: Callable[..., dict[str, Any]], words: Any) -> None:
+        fields = make_fields()
+        fields["text_config"]["vocab_size"] = len(words) + 8
+        model = build_model(fields, words)
+        assert len(model.get_input_embeddings().weight) == model.config.text_config.vocab_size == len(words) + 8
+        assert model.config.vocabulary.startswith(f"{len(words)}:"), "only known tokens have a meaning"
+
     def test_the_config_s_fields_are_left_as_they_are(self, make_fields: Callable[..., dict[str, Any]], words: Any) -> None:
         fields = make_fields()
         build_model(fields, words)
