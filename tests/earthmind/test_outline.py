@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from earthmind.outline import example_batch, known_borders, outline
 from earthmind.task import EarthMindTask
+from eocore.config import load_config
 from eocore.errors import ConfigError
 from eocore.train.estimate import StepShape
 from eocore.train.memory import StepMemory, as_fake, measure_step
@@ -23,6 +24,12 @@ SHAPES = {
     "two rows": StepShape(tokens=60, rows=2, text=30, supervised=8, masks=1),
     "no image": StepShape(tokens=40, text=40, supervised=8, masks=0),
 }
+MID = {
+    "vqa": StepShape(tokens=320, text=64, supervised=12, masks=0),
+    "seg": StepShape(tokens=376, text=120, supervised=40, masks=5),
+    "pair": StepShape(tokens=576, text=64, supervised=12, masks=0),
+}
+"""Samples of the mid size: one tile; one tile and five masks; a tile of each of two sensors."""
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +47,20 @@ def settings(make_fields: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+def mid_settings(repo_root: Path) -> dict[str, Any]:
+    """The task of configs/benchmark/bench_mid.py."""
+    return dict(load_config(repo_root / "configs" / "benchmark" / "bench_mid.py").task.to_dict())
+
+
+@pytest.fixture(scope="module")
+def mid_task(mid_settings: dict[str, Any]) -> EarthMindTask:
+    """It with weights."""
+    fields = {key: value for key, value in mid_settings.items() if key not in ("type", "data")}
+    size = mid_settings["model"]["text_config"]["vocab_size"]
+    return EarthMindTask(**{**fields, "tokenizer": {"type": "StandInTokenizer", "size": size}}).train()
+
+
 def estimated(settings: dict[str, Any], shape: StepShape) -> StepMemory:
     task, mode = outline(settings), FakeTensorMode()
     as_fake(task, mode, torch.float32).train()
@@ -51,10 +72,14 @@ def measured(settings: dict[str, Any], shape: StepShape) -> StepMemory:
     """The same step with weights, positions and memory."""
     torch.manual_seed(0)
     task = EarthMindTask(**{**settings, "tokenizer": {"type": "StandInTokenizer", "size": VOCABULARY}}).train()
+    return measure_step(task, real_batch(task, shape))
+
+
+def real_batch(task: EarthMindTask, shape: StepShape) -> dict[str, Any]:
     batch = example_batch(task, shape)
     each = shape.tokens // shape.samples
     batch["position_ids"] = torch.arange(each).repeat(shape.samples).expand(shape.rows, -1).contiguous()
-    return measure_step(task, batch)
+    return batch
 
 
 @pytest.mark.parametrize("recomputed", [False, True], ids=["kept", "recomputed"])
@@ -63,6 +88,18 @@ def test_a_step_without_memory_counts_what_one_with_memory_takes(settings: dict[
     choice = {**settings, "gradient_checkpointing": recomputed}
     expected, found = measured(choice, SHAPES[name]), estimated(choice, SHAPES[name])
     print(f"{name}: estimated {found}, measured {expected}")
+    assert found.kept == pytest.approx(expected.kept, rel=0.01)
+    assert found.peak == pytest.approx(expected.peak, rel=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MID)
+def test_it_does_so_for_a_model_of_a_middle_size(mid_settings: dict[str, Any], mid_task: EarthMindTask, kind: str) -> None:
+    batch = real_batch(mid_task, MID[kind])
+    if kind == "pair":  # one place, two sensors
+        batch["tile_group"] = torch.tensor([[0, 0], [0, 1]])
+    expected, found = measure_step(mid_task, batch), estimated(mid_settings, MID[kind])
+    print(f"{kind}: estimated {found}, measured {expected}")
     assert found.kept == pytest.approx(expected.kept, rel=0.01)
     assert found.peak == pytest.approx(expected.peak, rel=0.03)
 
