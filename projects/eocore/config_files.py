@@ -1,6 +1,7 @@
 """Config files, which are untrusted: YAML and JSON hold data alone; Python files run only where they are trusted."""
 
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import yaml
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from eocore.errors import ConfigError
 from eocore.log import get_logger
@@ -37,7 +39,7 @@ def read_config(path: Path, *, trust: bool) -> Config:
     """
     if path.suffix == ".py":
         _check_trusted(path, trust)
-        return Config.fromfile(path)
+        return _run_python(path)
     if path.suffix not in DATA_SUFFIXES:
         raise ConfigError(f"config {path}: expected a .py, .json or .yaml file. Rename it, or name another one.")
     return Config(_read_merged(path, ()), filename=str(path))
@@ -64,6 +66,17 @@ def _check_trusted(path: Path, trust: bool) -> None:
     get_logger().warning("%s is run as Python code, because of --trust-config", path)
 
 
+def _run_python(path: Path) -> Config:
+    """The config of a Python file, without mmengine's line for every mention of an environment variable."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        return Config.fromfile(path)
+    finally:
+        logger.setLevel(level)
+
+
 def _read_merged(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     """The values of a data file on top of those of its bases."""
     if path in children:
@@ -73,7 +86,7 @@ def _read_merged(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in bases if isinstance(bases, list) else [bases]:
         base = _find_base(name, path)
-        content = Config.fromfile(base).to_dict() if base.suffix == ".py" else _read_merged(base, (*children, path))
+        content = _run_python(base).to_dict() if base.suffix == ".py" else _read_merged(base, (*children, path))
         twice = sorted(set(merged) & set(content))
         if twice:
             raise ConfigError(f"config {path}: {', '.join(twice)} stands in more than one file of {BASE}. Remove all but one.")
