@@ -1,5 +1,6 @@
 """What all tests share: the folder of reference material, and the rule for tests that need a GPU."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,16 @@ def shared_dir() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the reference material in ../shared, which is not there")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _plain_linear() -> Iterator[None]:
+    """A ZeRO-3 engine replaces `torch.nn.functional.linear` for its whole process; the replacement keeps more for backward."""
+    import torch
+
+    linear = torch.nn.functional.linear
+    yield
+    torch.nn.functional.linear = linear
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,11 +20,11 @@ SIDE = 896
 """Of the image [px]: two by two tiles and a thumbnail."""
 TILES, TILE_TOKENS, WIDTH, PROMPT_WIDTH, VOCABULARY = 5, 256, 2048, 256, 151_679
 FEATURES = {(256, 256, 256), (256, 128, 128), (256, 64, 64)}
-MOST_ACTIVATIONS = 25 * 10**9
+MOST_ACTIVATIONS = 20 * 10**9
 """Beside weights, gradients and optimiser [bytes], in bfloat16 without recomputing.
 
-Seen: 9.3 GB for the question (1,282 tokens), 9.4 with masks, 10.5 with regions, 18.8 for a pair of sensors with a mask (2,563 tokens),
-or 21.6 once, after two thousand other tests in one process.
+Seen: 9.3 GB for the question (1,282 tokens), 9.4 with masks, 10.5 with regions, 18.8 for a pair of sensors with a mask (2,563 tokens).
+Under ZeRO-3 a pair takes 21.6: DeepSpeed's own linear layer keeps the inputs of frozen weights too.
 """
 WITHOUT_LOSS = tuple(f"seg_head.sam.mask_decoder.{head}." for head in ("iou_prediction_head", "pred_obj_score_head"))
 """Parts of the mask decoder that no loss reaches, in the published training too."""
