@@ -1,6 +1,5 @@
 """A whole training, or a trial of one step, from a config."""
 
-import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -21,7 +20,7 @@ from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.ranks import share_from_first
 from eocore.train.runner import Runner, build_runner, check_config
 from eocore.train.start_from import load_from
-from eocore.train.strategy import start_process_group
+from eocore.train.strategy import restart_count, start_process_group
 from eocore.train.task import PartCount, Task
 from eocore.train.watchdog import Watchdog
 from eocore.train.work_dir import WorkDir
@@ -42,7 +41,7 @@ def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: 
         EOError: the config, the folder or the checkpoint cannot be used, or the training cannot go on; status.json has the reason too.
     """
     training, *_ = check_config(config)
-    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0:
+    if restart_count() > 0:
         resume = resume or AUTO
     _, world_size = start_process_group(training.timeout_s)
     folder = WorkDir(work_dir, max_iters=training.max_iters)

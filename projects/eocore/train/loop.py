@@ -16,6 +16,10 @@ from eocore.train.heartbeat import HEARTBEAT
 
 LOADER = "DataLoader"
 """Stands in every message of torch's loader about its processes."""
+DEATH = "killed by signal"
+"""Stands in the message that knows why a process has ended."""
+SETTLE_S = 1.0
+"""A process that broke its connection is known to have died after this time [s]."""
 
 
 class StepLoop(BaseLoop):
@@ -100,11 +104,12 @@ class StepLoop(BaseLoop):
             if self._batches is None:
                 self._batches = self._start_loader()
             return next(self._batches)
-        except RuntimeError as error:
-            if LOADER not in str(error):
+        except (RuntimeError, OSError, EOFError) as error:
+            told = _told_by_loader(error) if self.dataloader.num_workers else ""
+            if not told:
                 raise
             raise DataError(
-                f"{error} This is the loader of rank {self.rank}, at step {self.iter + 1}. In preparation were: {self._in_preparation()}. "
+                f"{told} This is the loader of rank {self.rank}, at step {self.iter + 1}. In preparation were: {self._in_preparation()}. "
                 "Try such a sample alone (num_workers=0), mend it or leave it out, and go on with --resume; if it is only slow, raise "
                 "training.loader_timeout_s."
             ) from error
@@ -115,3 +120,17 @@ class StepLoop(BaseLoop):
             ) from None
         finally:
             self.data_seconds += time.perf_counter() - start
+
+
+def _told_by_loader(error: Exception) -> str:
+    """What torch says of a loader process that died or is too slow; empty where none did.
+
+    A death reaches this thread as an error of its own, out of a signal handler, before, during or after the one of the broken connection.
+    """
+    errors: list[BaseException | None] = [error, error.__cause__, error.__context__]
+    try:
+        time.sleep(SETTLE_S)
+    except RuntimeError as late:
+        errors.append(late)
+    told = [str(entry) for entry in errors if isinstance(entry, RuntimeError) and LOADER in str(entry)]
+    return next((text for text in told if DEATH in text), told[0] if told else "")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
+from torch.distributed import PrefixStore, TCPStore
 
 from eocore.errors import ConfigError
 from eocore.log import get_logger
@@ -55,10 +56,35 @@ def start_process_group(timeout_s: int = DEFAULT_TIMEOUT_S) -> tuple[int, int]:
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
         # DeepSpeed would compile its shared-memory kernels here: a minute and a C++ compiler, for collectives that training does not use.
         deepspeed.ops.__compatible_ops__[SHARED_MEMORY_OP] = False
-        deepspeed.init_distributed(
-            dist_backend=process_group_backend(), auto_mpi_discovery=False, verbose=False, timeout=datetime.timedelta(seconds=timeout_s)
-        )
+        timeout = datetime.timedelta(seconds=timeout_s)
+        if restart_count() > 0:
+            _join_anew(device, timeout)
+        # Takes a group that stands already as it is.
+        deepspeed.init_distributed(dist_backend=process_group_backend(), auto_mpi_discovery=False, verbose=False, timeout=timeout)
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
+def restart_count() -> int:
+    """How often torchrun has started this process's group again after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+def _join_anew(device: torch.device, timeout: datetime.timedelta) -> None:
+    """Joins the group of this start of torchrun, not what an earlier start has left behind.
+
+    torchrun serves one key-value store for all its starts; torch's own rendezvous would find the addresses of processes that are gone.
+    Source: https://github.com/pytorch/pytorch/issues/135712.
+    """
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = TCPStore(address, port, is_master=False, timeout=timeout, wait_for_workers=False)
+    torch.distributed.init_process_group(
+        process_group_backend(),
+        store=PrefixStore(f"start_{restart_count()}", store),
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        timeout=timeout,
+        device_id=device if device.type == "cuda" else None,
+    )
 
 
 def stop_process_group() -> None:

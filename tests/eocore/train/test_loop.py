@@ -1,5 +1,6 @@
 """The loop: batches per update, what hooks see, loaders that end."""
 
+import signal
 from types import SimpleNamespace
 from typing import Any
 
@@ -68,3 +69,54 @@ def test_a_loader_that_ends_is_an_error() -> None:
     loop, _, _ = make_loop(3, max_iters=5)
     with pytest.raises(DataError, match="training data ended at step 3 of 5; a task's loader must go on without end"):
         loop.run()
+
+
+@pytest.mark.parametrize("signal_comes", ["before", "during", "after"])
+def test_the_signal_that_ended_a_loader_process_is_told_whenever_it_comes(signal_comes: str) -> None:
+    """torch's handler of SIGCHLD raises in the main thread, before, while or after the broken connection is noticed."""
+
+    class Broken(DataLoader):
+        def __iter__(self) -> Any:
+            raise_it(signal_comes)
+            yield
+
+    loop, _, _ = make_loop(9, max_iters=5)
+    loop.dataloader = Broken(torch.arange(9), num_workers=1)
+    before = signal.signal(signal.SIGALRM, say_killed)
+    try:
+        with pytest.raises(DataError, match=r"killed by signal: Killed\. This is the loader of rank 0, at step 1"):
+            loop.next_batch()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_an_error_of_a_sample_stays_what_it_is() -> None:
+    class Broken(DataLoader):
+        def __iter__(self) -> Any:
+            raise FileNotFoundError("no image")
+            yield
+
+    loop, _, _ = make_loop(9, max_iters=5)
+    loop.dataloader = Broken(torch.arange(9), num_workers=1)
+    with pytest.raises(FileNotFoundError, match="no image"):
+        loop.next_batch()
+
+
+def say_killed(*_: Any) -> None:
+    raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")
+
+
+def raise_it(signal_comes: str) -> None:
+    if signal_comes == "before":
+        try:
+            say_killed()
+        except RuntimeError as death:
+            raise RuntimeError("DataLoader worker (pid(s) 1) exited unexpectedly") from death
+    if signal_comes == "during":
+        try:
+            raise ConnectionResetError
+        except ConnectionResetError:
+            say_killed()
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    raise EOFError
