@@ -12,8 +12,8 @@ from mmengine.config import DictAction
 
 from eocore.checks.datasets import DatasetFacts, find_datasets, open_dataset, read_dataset
 from eocore.checks.report import summary_table, write_report
+from eocore.command import command
 from eocore.config import import_systems, load_config
-from eocore.errors import EOError
 from eocore.log import plain_line
 from eocore.progress import Progress
 
@@ -44,14 +44,11 @@ def check(arguments: argparse.Namespace) -> list[DatasetFacts]:
     return [facts for facts, _ in opened]
 
 
+@command
 def main() -> int:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
-    try:
-        found = check(arguments)
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    found = check(arguments)
     out = arguments.out or Path("work_dirs") / arguments.config.stem / "data_check"
     page = write_report(found, out, title=f"Data of {arguments.config.name}")
     for row in summary_table(found).rows:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 BASE = (
-    *("torch", "transformers", "safetensors", "numpy", "PIL", "mmengine", "mmcv", "peft"),
+    *("torch", "transformers", "safetensors", "numpy", "PIL", "mmengine", "peft"),
     *("rasterio", "pycocotools.mask", "scipy", "shapely", "rich"),
 )
 OWN = ("eocore", "earthmind")

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from eocore.errors import CheckpointError, EOError
+from eocore.command import command
+from eocore.errors import CheckpointError
 from eocore.train.checkpoint_files import MANIFEST, STATE, list_checkpoints, read_state, verify
 from eocore.train.work_dir import STATUS, read_status
 
@@ -98,20 +99,17 @@ def convert(source: Path, out: Path) -> int:
     return 0
 
 
+@command
 def main() -> int:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
-    try:
-        if arguments.command == "list":
-            return list_run(arguments.run)
-        if arguments.command == "verify":
-            return verify_all(arguments.path)
-        if arguments.command == "show":
-            return show(arguments.checkpoint, config=arguments.config)
-        return convert(arguments.checkpoint, arguments.out)
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    if arguments.command == "list":
+        return list_run(arguments.run)
+    if arguments.command == "verify":
+        return verify_all(arguments.path)
+    if arguments.command == "show":
+        return show(arguments.checkpoint, config=arguments.config)
+    return convert(arguments.checkpoint, arguments.out)
 
 
 if __name__ == "__main__":

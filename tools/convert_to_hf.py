@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from eocore.command import command
 from eocore.config import load_config
-from eocore.errors import EOError
 from eocore.export.convert import DTYPES, Choices, Summary, convert
 from eocore.export.hf import MAX_SHARD_SIZE
 
@@ -51,19 +51,15 @@ def describe(summary: Summary, folder: Path) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+@command
+def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
     names = ("dtype", "overwrite", "scores", "verify", "max_shard_size")
     choices = Choices(**{name: getattr(arguments, name) for name in names})
-    try:
-        config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
-        summary = convert(config, arguments.pth_model, arguments.save_path, choices=choices)
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
+    summary = convert(config, arguments.pth_model, arguments.save_path, choices=choices)
     print(describe(summary, arguments.save_path))
-    return 0
 
 
 if __name__ == "__main__":

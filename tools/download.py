@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from earthmind.published import WEIGHTS
-from eocore.errors import EOError
+from eocore.command import command
 from eocore.hub import download
 
 
@@ -15,7 +15,8 @@ def describe_weights() -> str:
     return "\n".join(["names:", *lines, "", "HF_ENDPOINT names a mirror, HF_HUB_OFFLINE=1 forbids the network."])
 
 
-def main() -> int:
+@command
+def main() -> None:
     """Runs the command; gives the exit status."""
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, epilog=describe_weights(), formatter_class=form)
@@ -24,14 +25,9 @@ def main() -> int:
     parser.add_argument("--revision", default="main", help="branch, tag or commit (default: main)")
     parser.add_argument("--endpoint", metavar="URL", help="address of the hub (default: HF_ENDPOINT, or the public one)")
     arguments = parser.parse_args()
-    try:
-        for name in arguments.names:
-            folder = download(WEIGHTS[name], arguments.out, revision=arguments.revision, endpoint=arguments.endpoint)
-            print(f"{name}: in {folder}, checksums as the hub states them. Next:\n  {WEIGHTS[name].command}")
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    for name in arguments.names:
+        folder = download(WEIGHTS[name], arguments.out, revision=arguments.revision, endpoint=arguments.endpoint)
+        print(f"{name}: in {folder}, checksums as the hub states them. Next:\n  {WEIGHTS[name].command}")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from eocore.command import command
 from eocore.config import load_config
-from eocore.errors import EOError
 from eocore.train.device import set_deepspeed_accelerator
 
 NOTE = """Not in it: the CUDA context (about 0.5 GiB), workspaces of kernels and what the allocator leaves unused; leave a tenth free."""
@@ -35,26 +35,22 @@ def row_lengths(config: Config) -> list[int]:
     return [longest // 4, longest]
 
 
-def main() -> int:
+@command
+def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
     set_deepspeed_accelerator()
     from eocore.train.estimate import StepShape, describe, estimate
     from eocore.train.launch import describe_parts
 
-    try:
-        config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
-        lengths = arguments.tokens or row_lengths(config)
-        rows = arguments.rows or (1 if config.task.get("row_length") else config.task.get("batch_size", 1))
-        choices = {"rows": rows, "samples": arguments.samples, "masks": arguments.masks, "supervised": arguments.supervised}
-        shapes = [StepShape(tokens=tokens, **choices) for tokens in lengths]
-        found = estimate(config, num_gpus=arguments.gpus, shapes=shapes, precision=arguments.precision)
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
+    lengths = arguments.tokens or row_lengths(config)
+    rows = arguments.rows or (1 if config.task.get("row_length") else config.task.get("batch_size", 1))
+    choices = {"rows": rows, "samples": arguments.samples, "masks": arguments.masks, "supervised": arguments.supervised}
+    shapes = [StepShape(tokens=tokens, **choices) for tokens in lengths]
+    found = estimate(config, num_gpus=arguments.gpus, shapes=shapes, precision=arguments.precision)
     what = f"{arguments.gpus} GPU(s), {arguments.precision}, {rows} row(s) of {arguments.samples} sample(s), {arguments.masks} masks each"
     print("\n".join([f"{arguments.config}: {what}", *describe_parts(list(found.parts)), *describe(found), NOTE]))
-    return 0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from earthmind.publish import LAYOUTS, plan_export, write_export
-from eocore.errors import EOError
+from eocore.command import command
 from eocore.export.hf import MAX_SHARD_SIZE
 
 
@@ -26,21 +26,17 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+@command
+def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
-    try:
-        publication = plan_export(arguments.model, rest=arguments.rest, without_video=arguments.without_video)
-        write_export(publication, arguments.out, overwrite=arguments.overwrite, max_shard_size=arguments.max_shard_size)
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    publication = plan_export(arguments.model, rest=arguments.rest, without_video=arguments.without_video)
+    write_export(publication, arguments.out, overwrite=arguments.overwrite, max_shard_size=arguments.max_shard_size)
     values = sum(tensor.header.numel for tensor in publication.tensors.values())
     print(
         f"{arguments.out}: {len(publication.tensors)} tensors, {values:,} values, {publication.num_restored} of them unused parts put back."
     )
     print("The published code lies not in it: put the .py files of the published model beside the weights.")
-    return 0
 
 
 if __name__ == "__main__":

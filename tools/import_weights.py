@@ -10,7 +10,7 @@ from pathlib import Path
 from earthmind.imported import write_import
 from earthmind.key_maps.training_pth import LoraScale
 from earthmind.weights import Plan, Request, plan_import
-from eocore.errors import EOError
+from eocore.command import command
 from eocore.export.hf import MAX_SHARD_SIZE
 
 
@@ -50,7 +50,8 @@ def describe(plan: Plan) -> str:
     return "\n".join([*lines, *plan.notes])
 
 
-def main() -> int:
+@command
+def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
     request = Request(
@@ -60,16 +61,11 @@ def main() -> int:
         tokenizer=arguments.tokenizer,
         lora=LoraScale(alpha=arguments.lora_alpha, rank=arguments.lora_rank),
     )
-    try:
-        plan = plan_import(request)
-        print(describe(plan))
-        if not arguments.dry_run:
-            write_import(plan, arguments.out, overwrite=arguments.overwrite, max_shard_size=arguments.max_shard_size)
-            print(f"Written to {arguments.out}.")
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    plan = plan_import(request)
+    print(describe(plan))
+    if not arguments.dry_run:
+        write_import(plan, arguments.out, overwrite=arguments.overwrite, max_shard_size=arguments.max_shard_size)
+        print(f"Written to {arguments.out}.")
 
 
 if __name__ == "__main__":

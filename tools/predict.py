@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from earthmind.predict import INPUTS, ImageFile, find_earlier, load_model, predict, read_images, write_prediction
-from eocore.errors import ConfigError, EOError
+from eocore.command import command
+from eocore.errors import ConfigError
 
 EPILOG = """With --optical the sensor is told from the file: 3 bytes a pixel are a picture, 12 bands Sentinel-2 L2A, 13 bands L1C.
 Sentinel-2 products of processing baseline 04.00 and later carry an offset that files do not tell: give
@@ -63,23 +64,19 @@ def image_files(arguments: argparse.Namespace) -> dict[str, ImageFile]:
     }
 
 
-def main() -> int:
+@command
+def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
-    try:
-        find_earlier(arguments.out, overwrite=arguments.overwrite)
-        scenes = read_images(image_files(arguments))
-        prediction = predict(
-            load_model(arguments.model, device=arguments.device), scenes, arguments.text, max_new_tokens=arguments.max_new_tokens
-        )
-        files = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    find_earlier(arguments.out, overwrite=arguments.overwrite)
+    scenes = read_images(image_files(arguments))
+    prediction = predict(
+        load_model(arguments.model, device=arguments.device), scenes, arguments.text, max_new_tokens=arguments.max_new_tokens
+    )
+    files = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
     print(prediction.text)
     for file in files:
         print(f"  {file}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from eocore.command import command
 from eocore.config import import_systems, load_config, require
-from eocore.errors import EOError
 from eocore.evaluate.gallery import overlay_rows
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.report import write_report
@@ -33,23 +33,19 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+@command
+def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
-    try:
-        config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
-        import_systems(config)
-        predictions = read_predictions(arguments.evaluation / "predictions.jsonl")
-        scores = json.loads((arguments.evaluation / "scores.json").read_text(encoding="utf-8"))
-        sources = build_sources(read_evaluation(require(config, "evaluation")))
-        referring = next((source for setting, source in sources if setting == GALLERY_SETTING and source.records[0].expressions), None)
-        rows = overlay_rows(predictions, referring, count=NUM_ROWS) if referring is not None else []
-        page = write_report(arguments.out, scores, title=arguments.title, scalars=arguments.scalars, overlays=rows)
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
+    import_systems(config)
+    predictions = read_predictions(arguments.evaluation / "predictions.jsonl")
+    scores = json.loads((arguments.evaluation / "scores.json").read_text(encoding="utf-8"))
+    sources = build_sources(read_evaluation(require(config, "evaluation")))
+    referring = next((source for setting, source in sources if setting == GALLERY_SETTING and source.records[0].expressions), None)
+    rows = overlay_rows(predictions, referring, count=NUM_ROWS) if referring is not None else []
+    page = write_report(arguments.out, scores, title=arguments.title, scalars=arguments.scalars, overlays=rows)
     print(page)
-    return 0
 
 
 if __name__ == "__main__":

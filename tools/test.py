@@ -11,8 +11,8 @@ from pathlib import Path
 from mmengine.config import DictAction
 from rich.console import Console
 
+from eocore.command import command
 from eocore.config import load_config, require, system_module
-from eocore.errors import EOError
 from eocore.evaluate.tables import console_table, difference_table, to_rich
 
 
@@ -30,20 +30,16 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+@command
+def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
-    try:
-        config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
-        scores = system_module(require(config, "systems")[0], "evaluate").evaluate(config, arguments.model, arguments.out)
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
+    scores = system_module(require(config, "systems")[0], "evaluate").evaluate(config, arguments.model, arguments.out)
     if scores is not None:
         (arguments.out / "scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
         for table in (console_table(scores), difference_table(scores)):
             Console().print(to_rich(table))
-    return 0
 
 
 if __name__ == "__main__":

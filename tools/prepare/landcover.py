@@ -9,14 +9,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.progress import Progress
-
+from eocore.command import command
 from eocore.data.landcover import TileSet, prepare_landcover
-from eocore.errors import EOError
+from eocore.evaluate.releases.command import counting, show_counts
 
 
-def main() -> int:
-    """Arguments, one call."""
+@command
+def main() -> None:
+    """Runs the command; gives the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, required=True, help="folder of the subfolders")
     parser.add_argument("--out", type=Path, default=Path("data/landcover"), help="folder to write to")
@@ -29,24 +29,12 @@ def main() -> int:
     parser.add_argument("--copy", action="store_true", help="copy the images to --out instead of referring to them in place")
     arguments = parser.parse_args()
     images = {modality: getattr(arguments, modality) for modality in ("rgb", "multispectral", "sar")}
-    try:
-        chosen = {modality: arguments.source / folder for modality, folder in images.items() if folder}
-        tiles = TileSet(arguments.source / arguments.labels, chosen)
-        with Progress() as progress:
-            bar = progress.add_task("tiles", total=None)
-            written = prepare_landcover(
-                tiles,
-                arguments.out,
-                split=arguments.split,
-                seed=arguments.seed,
-                copy=arguments.copy,
-                on_tile=lambda _: progress.advance(bar),
-            )
-    except EOError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{arguments.out / arguments.split}: " + ", ".join(f"{name} {number}" for name, number in written.items()))
-    return 0
+    chosen = {modality: arguments.source / folder for modality, folder in images.items() if folder}
+    tiles = TileSet(arguments.source / arguments.labels, chosen)
+    with counting("tiles") as advance:
+        choices = {"split": arguments.split, "seed": arguments.seed, "copy": arguments.copy}
+        written = prepare_landcover(tiles, arguments.out, **choices, on_tile=advance)
+    show_counts(arguments.out / arguments.split, written)
 
 
 if __name__ == "__main__":

@@ -1,42 +1,33 @@
 # The published mixture of EarthMind's instruction tuning (data/README.md has the files). A set that the published config names n times
 # has weight n. Deviations: every expression of an image is asked for once at most in a conversation (published: 5 draws with
 # replacement), and VRSBench's repeated questions are left out. EARTHMIND_DATA names another place than data.
-phrases = dict(type="ComposeReferring", num_expressions=5)
+picture = dict(pattern="{name}", sensor="rgb_uint8")
+referring = dict(type="ReferDataset", split="train", group="image", transforms=[dict(type="ComposeReferring", num_expressions=5)])
+conversations = dict(type="LlavaDataset", id_field=None)
+regions = dict(type="OspreyRegionDataset", group="image")
 rrsisd = dict(
-    type="ReferDataset",
+    referring,
     annotations="{{$EARTHMIND_DATA:data}}/Refer_Segm/rrsisd/refs(unc).p",
     instances="{{$EARTHMIND_DATA:data}}/Refer_Segm/rrsisd/instances_new.json",
-    images=dict(rgb=dict(root="{{$EARTHMIND_DATA:data}}/Refer_Segm/rrsisd/images", pattern="{name}", sensor="rgb_uint8")),
-    split="train",
-    group="image",
-    transforms=[phrases],
+    images=dict(rgb=dict(picture, root="{{$EARTHMIND_DATA:data}}/Refer_Segm/rrsisd/images")),
 )
 refsegrs = dict(
-    type="ReferDataset",
+    referring,
     annotations="{{$EARTHMIND_DATA:data}}/Refer_Segm/refsegrs/refs(unc).p",
-    images=dict(rgb=dict(root="{{$EARTHMIND_DATA:data}}/Refer_Segm/refsegrs/images", pattern="{name}", sensor="rgb_uint8")),
-    split="train",
-    group="image",
-    transforms=[phrases],
+    images=dict(rgb=dict(picture, root="{{$EARTHMIND_DATA:data}}/Refer_Segm/refsegrs/images")),
 )
 risbench = dict(
-    type="ReferDataset",
+    referring,
     annotations="{{$EARTHMIND_DATA:data}}/Refer_Segm/risbench/refs(unc).p",
-    images=dict(rgb=dict(root="{{$EARTHMIND_DATA:data}}/Refer_Segm/risbench/images", pattern="{name}", sensor="rgb_uint8")),
-    split="train",
-    group="image",
-    transforms=[phrases],
+    images=dict(rgb=dict(picture, root="{{$EARTHMIND_DATA:data}}/Refer_Segm/risbench/images")),
 )
 vrsbench_seg = dict(
-    type="ReferDataset",
+    referring,
     annotations="{{$EARTHMIND_DATA:data}}/vrsbench_seg/refs(unc).p",
-    images=dict(rgb=dict(root="{{$EARTHMIND_DATA:data}}/vrsbench_seg/images", pattern="{name}", sensor="rgb_uint8")),
-    split="train",
-    group="image",
-    transforms=[phrases],
+    images=dict(rgb=dict(picture, root="{{$EARTHMIND_DATA:data}}/vrsbench_seg/images")),
 )
 sar_seg = dict(
-    type="ReferDataset",
+    referring,
     annotations="{{$EARTHMIND_DATA:data}}/Refer_Segm/sarnew/refs(unc).p",
     images=dict(
         rgb=dict(root="{{$EARTHMIND_DATA:data}}/Refer_Segm/sarnew/rgb", pattern=["{name}", "{stem}.jpg", "{stem}.png"], sensor="rgb_uint8"),
@@ -44,28 +35,22 @@ sar_seg = dict(
             root="{{$EARTHMIND_DATA:data}}/Refer_Segm/sarnew/sar", pattern=["{name}", "{stem}.png", "{stem}.jpg"], sensor="grey_uint8"
         ),
     ),
-    split="train",
-    group="image",
-    transforms=[phrases],
 )
 vrsbench_vqa = dict(
-    type="LlavaDataset",
+    conversations,
     annotations="{{$EARTHMIND_DATA:data}}/vrsbenchvqa/annotations/vqatrain.json",
-    images=dict(rgb=dict(root="{{$EARTHMIND_DATA:data}}/vrsbenchvqa/Images_train", pattern="{name}", sensor="rgb_uint8")),
-    id_field=None,
+    images=dict(rgb=dict(picture, root="{{$EARTHMIND_DATA:data}}/vrsbenchvqa/Images_train")),
     remove_duplicates=True,
 )
 earthgpt_vqa = dict(
-    type="LlavaDataset",
+    conversations,
     annotations="{{$EARTHMIND_DATA:data}}/earthgptvqa/annotations/train.json",
-    images=dict(rgb=dict(root="{{$EARTHMIND_DATA:data}}/earthgptvqa/images", pattern="{name}", sensor="rgb_uint8")),
-    id_field=None,
+    images=dict(rgb=dict(picture, root="{{$EARTHMIND_DATA:data}}/earthgptvqa/images")),
 )
 geochat_vqa = dict(
-    type="LlavaDataset",
+    conversations,
     annotations="{{$EARTHMIND_DATA:data}}/geochatdata/GeoChatvqa.json",
-    images=dict(rgb=dict(root="{{$EARTHMIND_DATA:data}}/GeoChat_finetuning/final_images_llava", pattern="{name}", sensor="rgb_uint8")),
-    id_field=None,
+    images=dict(rgb=dict(picture, root="{{$EARTHMIND_DATA:data}}/GeoChat_finetuning/final_images_llava")),
 )
 multispectral_vqa = dict(
     type="MultispectralFolderDataset",
@@ -75,16 +60,14 @@ multispectral_vqa = dict(
 )
 pair_vqa = dict(type="PairedDataset", annotations="{{$EARTHMIND_DATA:data}}/pair_data/train/final_all.json")
 rsvg_regions = dict(
-    type="OspreyRegionDataset",
+    regions,
     annotations="{{$EARTHMIND_DATA:data}}/region_caption/rsvg_train.json",
-    images=dict(rgb=dict(root="{{$EARTHMIND_DATA:data}}/region_caption/rsvg/images", pattern="{name}", sensor="rgb_uint8")),
-    group="image",
+    images=dict(rgb=dict(picture, root="{{$EARTHMIND_DATA:data}}/region_caption/rsvg/images")),
 )
 geochat_regions = dict(
-    type="OspreyRegionDataset",
+    regions,
     annotations="{{$EARTHMIND_DATA:data}}/geochatdata/GeoChatregion_train_cleaned.json",
-    images=dict(rgb=dict(root="{{$EARTHMIND_DATA:data}}/GeoChat_finetuning/final_images_llava", pattern="{name}", sensor="rgb_uint8")),
-    group="image",
+    images=dict(rgb=dict(picture, root="{{$EARTHMIND_DATA:data}}/GeoChat_finetuning/final_images_llava")),
 )
 mixture = dict(
     type="Mixture",

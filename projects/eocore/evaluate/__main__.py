@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from eocore.errors import EOError
+from eocore.command import command
 
 from .commands import compare, merge, report, run, score
 from .commands.command import Command
@@ -17,10 +17,10 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(prog="python -m eocore.evaluate", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        part = subparsers.add_parser(command.name, help=command.summary, description=command.description or command.summary)
-        command.add_arguments(part)
-        part.set_defaults(run=command.run)
+    for entry in COMMANDS:
+        part = subparsers.add_parser(entry.name, help=entry.summary, description=entry.description or entry.summary)
+        entry.add_arguments(part)
+        part.set_defaults(run=entry.run)
     return parser
 
 
@@ -34,11 +34,7 @@ def main(words: Sequence[str] | None = None) -> int:
         Exit status: 0, or 1 where an input cannot be used (argparse itself ends with 2).
     """
     arguments = build_parser().parse_args(words)
-    try:
-        return int(arguments.run(arguments))
-    except EOError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        return 1
+    return command(lambda: int(arguments.run(arguments)))()
 
 
 if __name__ == "__main__":

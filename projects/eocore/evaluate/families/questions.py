@@ -1,7 +1,7 @@
 """What the parsers of question files share: one question about one image a record."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from eocore.data.dataset import IMAGE_PLACE, RecordDataset
 from eocore.data.records import MaskRef, Record, Turn
@@ -24,23 +24,26 @@ class QuestionDataset(RecordDataset):
     Args:
         annotations: the annotation file.
         images: modality -> image source.
-        prompt: what is asked; `{question}` stands for the entry's question, `{phrase}` for the same without its full stop.
+        prompt: what is asked; `{question}` stands for the entry's question, `{phrase}` for the same without its full stop;
+            "" = the class's `default_prompt`.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
     """
+
+    default_prompt: ClassVar[str] = "{question}"
 
     def __init__(
         self,
         *,
         annotations: str,
         images: Mapping[str, Mapping[str, Any]],
-        prompt: str = "{question}",
+        prompt: str = "",
         transforms: Sequence[Mapping[str, Any]] = (),
         limit: int | None = None,
         name: str = "",
     ) -> None:
-        self.prompt = prompt
+        self.prompt = prompt or self.default_prompt
         super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
 
     def ask(

@@ -1,9 +1,7 @@
 """Region captions asked by a box in the text, or by showing the region."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,7 +33,7 @@ class GeoChatRegionDataset(QuestionDataset):
     Args:
         annotations: the JSON lines.
         images: modality -> image source; `{name}` is the image id.
-        prompt: `{question}` stands for the question; `<region>` shows the box.
+        prompt: `{question}` stands for the question; `<region>` shows the box; "" = SHOW_REGION.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
@@ -44,17 +42,7 @@ class GeoChatRegionDataset(QuestionDataset):
         AnnotationError: an entry breaks the form, or its question holds no box.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        prompt: str = SHOW_REGION,
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+    default_prompt = SHOW_REGION
 
     def parse(self, path: Path) -> list[Record]:
         return [self._record(number, entry) for number, entry in enumerate(read_entries(path))]

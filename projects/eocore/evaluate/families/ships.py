@@ -1,8 +1,6 @@
 """Ships in SAR images: all boxes of an image."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from eocore.data.annotations import read_entries
 from eocore.data.records import Record
@@ -30,18 +28,6 @@ class ShipDataset(BoxDataset):
     Raises:
         AnnotationError: an entry breaks the form.
     """
-
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        prompt: str = "{question}",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
 
     def parse(self, path: Path) -> list[Record]:
         return [
