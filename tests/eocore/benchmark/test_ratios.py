@@ -1,0 +1,116 @@
+"""The frame: figures are what was measured, two sides that differ are refused, the side of another process is that side."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from eocore.benchmark.ceiling import matrix_product_flops
+from eocore.benchmark.memory import measure_peak
+from eocore.benchmark.operators import count_operators
+from eocore.benchmark.ratios import Effort, Goal, Pair, Reading, Result, Side, build_ratio, compare, load_ratios
+from eocore.benchmark.report import draw_ratios, ratio_table, ratios_as_json, write_json
+from eocore.benchmark.timing import time_in_turn
+from eocore.errors import ConfigError, EOError
+from eocore.registry import RATIOS
+
+MIB = 2**20
+
+
+class Slow(Pair):
+    """The reference sleeps and adds three times."""
+
+    what = "slow | fast"
+    goals = (Goal(quantity="time", goal=3.0), Goal(quantity="operators", goal=2.0))
+
+    def __init__(self, *, error: float = 0.0) -> None:
+        self.error = error
+
+    def prepare(self, side: Side) -> Callable[[], Result]:
+        start = torch.ones(3)
+
+        def work() -> Result:
+            if side == "ours":
+                time.sleep(0.002)
+                return start * (3 + self.error)
+            time.sleep(0.02)
+            return start + start + start + 0 * start
+
+        return work
+
+
+@pytest.fixture
+def registered() -> object:
+    RATIOS.register_module(name="TSlow", module=Slow)
+    yield
+    del RATIOS.module_dict["TSlow"]
+
+
+def test_times_are_taken_in_turn_after_a_warm_up() -> None:
+    order: list[str] = []
+    times = time_in_turn({"a": lambda: order.append("a"), "b": lambda: time.sleep(0.003)}, repeats=3, warm_up=2)
+    assert order == ["a"] * 5
+    assert len(times["b"].seconds) == 3
+    assert times["b"].best >= 0.003
+    assert times["b"].best <= times["b"].median
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_pair_is_measured_and_compared_with_its_goals() -> None:
+    slow, operators = build_ratio("earthmind", {"type": "TSlow"}).measure(Effort(repeats=3))
+    assert slow.met and slow.reference > 3 * slow.ours
+    assert (operators.reference, operators.ours, operators.reached) == (4.0, 1.0, 4.0)
+
+
+@pytest.mark.usefixtures("registered")
+def test_sides_that_do_not_do_the_same_are_refused() -> None:
+    with pytest.raises(EOError, match=r"Slow: the two sides differ by 3.3e-02 of the largest value, 1e-05 is allowed"):
+        build_ratio("earthmind", {"type": "TSlow", "error": 0.1}).measure(Effort())
+
+
+def test_an_unknown_size_is_refused() -> None:
+    load_ratios("earthmind")
+    with pytest.raises(ConfigError, match=r"no argument 'token'.*Did you mean 'tokens'"):
+        build_ratio("earthmind", {"type": "G1", "token": 3})
+
+
+def test_a_goal_can_be_an_upper_bound() -> None:
+    below = Reading(quantity="memory", unit="x", reference=2.0, ours=1.0, reached=1.05, goal=1.1, at_least=False)
+    assert below.met
+    assert not Reading(quantity="memory", unit="x", reference=2.0, ours=1.0, reached=1.2, goal=1.1, at_least=False).met
+    assert compare(Goal(quantity="time", goal=None), "s", 2.0, 1.0).met is None
+
+
+def test_views_are_no_work_and_waits_are_told() -> None:
+    count = count_operators(lambda: (torch.ones(4, 4).t()[0] + 1).sum().item())
+    assert count.names["aten.add.Tensor"] == 1
+    assert "aten.t.default" not in count.names and "aten.select.int" not in count.names
+    assert dict(count.waits) == {"aten._local_scalar_dense.default": 1}
+
+
+def test_the_peak_is_that_of_the_work() -> None:
+    rise = measure_peak(lambda: torch.ones(64 * MIB // 4).sum()).rise
+    assert 60 * MIB < rise < 90 * MIB
+    assert measure_peak(lambda: None).rise < 8 * MIB
+
+
+def test_the_ceiling_is_a_rate() -> None:
+    assert 1e8 < matrix_product_flops(torch.device("cpu"), torch.float32, side=128, repeats=2) < 1e15
+
+
+def test_readings_become_table_file_and_plot(tmp_path: Path) -> None:
+    readings = [
+        compare(Goal(quantity="time", goal=2.0, limit="S"), "s", 3.0, 1.0),
+        compare(Goal(quantity="memory", goal=9.0), "GiB", 3.0, 1.0),
+    ]
+    found = {"G0": ("one | other", readings)}
+    assert ratio_table(found).row_count == 2
+    write_json(tmp_path / "a" / "found.json", ratios_as_json(found))
+    kept = json.loads((tmp_path / "a" / "found.json").read_text())
+    assert [reading["met"] for reading in kept["ratios"]["G0"]["readings"]] == [True, False]
+    assert kept["machine"]["torch"] == torch.__version__
+    draw_ratios(tmp_path / "found.png", found)
+    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
