@@ -18,16 +18,19 @@ from earthmind.model.sensor_fusion import FusedTokens
 from earthmind.prepare import SamplePreparer
 from earthmind.pretrained import check_new_tokens
 from earthmind.tokenizer import token_ids
+from earthmind.vision_cache import TILE_KEYS, VisionCache, WithTileKeys
 from eocore.config import read_options
 from eocore.data import conversation as _conversation  # noqa: F401  (registers ImageConversations)
 from eocore.data import mixture as _mixture  # noqa: F401  (registers Mixture and the transforms)
 from eocore.data.dataset import PreparedDataset, SampleSource, build_dataset
 from eocore.data.faults import NUM_REPLACED, FaultOptions, make_loader
 from eocore.data.sampler import GlobalBatchSampler
+from eocore.errors import ConfigError
 from eocore.losses.mask import mask_losses, uncertain_points
 from eocore.losses.text import token_cross_entropy
-from eocore.models.freeze import apply_trainable
-from eocore.models.recompute import recompute_activations
+from eocore.models.feature_cache import FeatureCacheOptions
+from eocore.models.freeze import apply_trainable, trainable_names
+from eocore.models.recompute import checkpointing_kind, recompute_activations
 from eocore.models.token_rows import add_token_rows
 from eocore.registry import TASKS, TOKENIZERS
 from eocore.train.task import Mode, Task
@@ -53,7 +56,11 @@ class EarthMindTask(Task):
         lora: fields of `eocore.models.lora.add_lora` but the module; None = no LoRA.
         losses: fields of `LossSettings`.
         data_faults: fields of `eocore.data.faults.FaultOptions`: what becomes of broken samples.
-        gradient_checkpointing: recompute activations of the language model and the vision tower in backward.
+        gradient_checkpointing: "none", "selective" or "full" (False and True: the first and the last): what the language model, and the
+            towers that train, compute again in backward instead of keeping it; see `eocore.models.recompute`.
+        vision_cache: fields of `eocore.models.feature_cache.FeatureCacheOptions`: what a frozen vision tower makes of a tile is kept on
+            disk and read from there the next time; None = computed every time.
+        prefetch: batches that each loader process prepares ahead.
     """
 
     def __init__(
@@ -73,7 +80,9 @@ class EarthMindTask(Task):
         lora: Mapping[str, Any] | None = None,
         losses: Mapping[str, Any] | None = None,
         data_faults: Mapping[str, Any] | None = None,
-        gradient_checkpointing: bool = False,
+        gradient_checkpointing: bool | str = False,
+        vision_cache: Mapping[str, Any] | None = None,
+        prefetch: int = 2,
     ) -> None:
         super().__init__()
         self.settings = read_options(LossSettings, losses or {}, "losses")
@@ -84,8 +93,11 @@ class EarthMindTask(Task):
         self._freeze(trainable, token_ids(words, trainable_tokens), lora)
         if "pretrained" in model:
             check_new_tokens(self.model, Path(model["pretrained"]), words)
-        if gradient_checkpointing:
-            recompute_activations(self.model)
+        self._recompute(checkpointing_kind(gradient_checkpointing))
+        self.vision_cache = (
+            None if vision_cache is None else VisionCache(self.model, read_options(FeatureCacheOptions, vision_cache, "vision_cache"))
+        )
+        self.prefetch = _check_prefetch(prefetch)
         self.data_config = data
         self.batch_size, self.num_workers = batch_size, num_workers
         self.max_length, self.row_length, self.length_window = max_length, row_length, length_window
@@ -98,6 +110,11 @@ class EarthMindTask(Task):
             from eocore.models.lora import add_lora
 
             add_lora(self.model.language_model, **lora)
+
+    def _recompute(self, kind: str) -> None:
+        towers = [self.model.vision_tower, self.model.seg_head.sam.vision_encoder]
+        for part in [self.model.language_model, *(tower for tower in towers if trainable_names(tower))]:
+            recompute_activations(part, kind)
 
     def identity(self) -> dict[str, str]:
         """The vocabulary; see `Task.identity`."""
@@ -121,13 +138,15 @@ class EarthMindTask(Task):
             window=self.length_window or 1,
         )
         prepare = SamplePreparer(self.processor, max_length=self.max_length, row_length=self.row_length)
+        collate = partial(self.processor.collate, row_length=self.row_length)
         return make_loader(
             PreparedDataset(dataset, prepare, seed=seed, faults=self.faults),
-            collate=partial(self.processor.collate, row_length=self.row_length),
+            collate=collate if self.vision_cache is None else WithTileKeys(collate),
             options=self.faults,
             batch_sampler=sampler,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            prefetch_factor=self.prefetch if self.num_workers else None,
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -135,7 +154,7 @@ class EarthMindTask(Task):
         """Losses and counts of a batch (`mode` "loss" is the only one; answers come from `EarthMindForConditionalGeneration.answer`)."""
         batch = self._complete(dict(batch))
         model = self.model
-        fused = model.look(batch["tiles"], batch["tile_group"])
+        fused = self._look(batch)
         with SegAttention(model.language_model.get_decoder()) as attention:
             embeddings = model.splice(batch["input_ids"], fused.tokens, batch["placeholder_index"], batch["vision_index"])
             states = model.read(embeddings, batch["position_ids"]).flatten(0, 1)
@@ -148,7 +167,16 @@ class EarthMindTask(Task):
             "num_tokens": batch["num_tokens"],
             "num_masks": sum(batch["seg_counts"]) - batch.get("blank_masks", 0),
         } | ({NUM_REPLACED: batch[NUM_REPLACED]} if NUM_REPLACED in batch else {})
+        if self.vision_cache is not None:
+            metrics["vision_cached"] = self.vision_cache.share_found
         return {**weighted(losses, self.settings), **metrics, **self._accuracy(logits, batch)}
+
+    def _look(self, batch: Mapping[str, Any]) -> FusedTokens:
+        """Fused tokens of the batch's tiles; those with a key may come from the cache."""
+        if self.vision_cache is None or TILE_KEYS not in batch:
+            return self.model.look(batch["tiles"], batch["tile_group"])
+        states = self.vision_cache.states(batch["tiles"], batch[TILE_KEYS])
+        return self.model.fusion(self.model.project(states), batch["tile_group"])
 
     def _alignment(self, fused: FusedTokens, batch: Mapping[str, Any]) -> Tensor:
         return alignment_loss(fused, self.settings, pair_weights(batch["tile_sample"], batch["num_samples"]))
@@ -195,3 +223,9 @@ class EarthMindTask(Task):
         skip = batch.get("blank_masks", False) and not encoder.requires_grad and not hasattr(encoder, "ds_id")
         features = head.blank_features(1) if skip else head.encode(batch["grounding_images"])
         return head.combine(features, batch["grounding_owner"], batch["num_grounded"])
+
+
+def _check_prefetch(count: int) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ConfigError(f"task.prefetch is {count!r}; expected a whole number of batches of at least 1.")
+    return count

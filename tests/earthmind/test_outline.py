@@ -14,6 +14,7 @@ from earthmind.outline import example_batch, known_borders, outline
 from earthmind.task import EarthMindTask
 from eocore.config import load_config
 from eocore.errors import ConfigError
+from eocore.models.recompute import KINDS
 from eocore.train.estimate import StepShape
 from eocore.train.memory import StepMemory, as_fake, measure_step
 
@@ -82,10 +83,10 @@ def real_batch(task: EarthMindTask, shape: StepShape) -> dict[str, Any]:
     return batch
 
 
-@pytest.mark.parametrize("recomputed", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_step_without_memory_counts_what_one_with_memory_takes(settings: dict[str, Any], name: str, recomputed: bool) -> None:
-    choice = {**settings, "gradient_checkpointing": recomputed}
+def test_a_step_without_memory_counts_what_one_with_memory_takes(settings: dict[str, Any], name: str, kind: str) -> None:
+    choice = {**settings, "gradient_checkpointing": kind}
     expected, found = measured(choice, SHAPES[name]), estimated(choice, SHAPES[name])
     print(f"{name}: estimated {found}, measured {expected}")
     assert found.kept == pytest.approx(expected.kept, rel=0.01)
@@ -105,8 +106,8 @@ def test_it_does_so_for_a_model_of_a_middle_size(mid_settings: dict[str, Any], m
 
 
 def test_recomputing_keeps_less(settings: dict[str, Any]) -> None:
-    shape = SHAPES["one sample"]
-    assert estimated({**settings, "gradient_checkpointing": True}, shape).kept < estimated(settings, shape).kept
+    kept = [estimated({**settings, "gradient_checkpointing": kind}, SHAPES["one sample"]).kept for kind in KINDS]
+    assert kept == sorted(kept, reverse=True) and len(set(kept)) == len(KINDS)
 
 
 def test_what_trains_is_what_the_config_says(settings: dict[str, Any]) -> None:
@@ -138,7 +139,7 @@ def test_the_command_tells_it(repo_root: Path, monkeypatch: pytest.MonkeyPatch, 
     assert tool.main() == 0
     shown = capsys.readouterr().out
     assert "deepspeed_zero2 *" in shown and "language_model" in shown
-    assert "as this config stands (deepspeed_zero2, all kept), 300 tokens:" in shown
+    assert "as this config stands (deepspeed_zero2, gradient_checkpointing none), 300 tokens:" in shown
     monkeypatch.setattr(sys, "argv", ["estimate_memory.py", config, "--tokens", "30"])
     assert tool.main() == 1
     assert "do not fit a row of 30" in capsys.readouterr().err

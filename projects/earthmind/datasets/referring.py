@@ -165,7 +165,9 @@ class ReferringJsonlDataset(RecordDataset):
     """Our own form: JSON lines (or a JSON list) of {sample_id, image, height, width, expression, mask}.
 
     `mask` is a COCO RLE, a list of polygon rings, {"box": [x0, y0, x1, y1]}, {"path": file below the annotations' folder, "value": class
-    number or nothing}, or null for a phrase without a target. Meta holds `image`, `image_size` and the plain further fields.
+    number or nothing}, or null for a phrase without a target. `window`, [row, col, height, width] [px], makes that part of the image's
+    files the image, of which height, width and mask then tell; nothing else of them is read. Meta holds `image`, `image_size` and the
+    plain further fields.
 
     Args:
         annotations: the file.
@@ -200,10 +202,15 @@ class ReferringJsonlDataset(RecordDataset):
 
     def _record(self, entry: Entry, folder: Path) -> Record:
         image = entry.file_name("image")
-        size = [entry.integer("height", minimum=1), entry.integer("width", minimum=1)]
+        size, window = [entry.integer("height", minimum=1), entry.integer("width", minimum=1)], entry.window()
+        if window is not None and list(window[2:]) != size:
+            raise AnnotationError(
+                f"{entry.source}: the window is {window[2]} x {window[3]} px, but height and width are {size[0]} and {size[1]}; with a "
+                "window these are its own, and the mask lies in it. Correct the entry."
+            )
         return Record(
             sample_id=entry.identifier("sample_id"),
-            images=self.locate_images(image, entry.source),
+            images=self.locate_images(image, entry.source, window=window),
             expressions=(Expression(entry.text("expression"), jsonl_mask(entry, folder)),),
             task="referring",
             source=entry.source,
@@ -238,7 +245,7 @@ def group_by_image(records: Sequence[Record]) -> list[Record]:
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
-        groups.setdefault(json.dumps({modality: ref.paths for modality, ref in record.images.items()}), []).append(record)
+        groups.setdefault(json.dumps({modality: (ref.paths, ref.window) for modality, ref in record.images.items()}), []).append(record)
     grouped = []
     for group in groups.values():
         first = group[0]
@@ -250,7 +257,7 @@ def group_by_image(records: Sequence[Record]) -> list[Record]:
                 )
         grouped.append(
             Record(
-                sample_id=str(first.meta["image"]),
+                sample_id=_image_id(first),
                 images=first.images,
                 expressions=tuple(expression for record in group for expression in record.expressions),
                 task=first.task,
@@ -259,6 +266,12 @@ def group_by_image(records: Sequence[Record]) -> list[Record]:
             )
         )
     return grouped
+
+
+def _image_id(record: Record) -> str:
+    """The image's name, with the part of it that is meant."""
+    window = next((ref.window for ref in record.images.values()), None)
+    return str(record.meta["image"]) + ("" if window is None else "@" + ",".join(map(str, window)))
 
 
 def _check_choice(argument: str, value: str, choices: Sequence[str]) -> None:

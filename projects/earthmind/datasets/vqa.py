@@ -6,7 +6,7 @@ from typing import Any
 
 from eocore.data.annotations import Entry, each, read_entries
 from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, RecordDataset
-from eocore.data.records import Record, Turn
+from eocore.data.records import ImageRef, Record, Turn
 from eocore.errors import AnnotationError, ConfigError
 from eocore.log import get_logger
 from eocore.registry import DATASETS
@@ -20,6 +20,8 @@ FIELDS = ("id", "image", "conversations", "question", "answer")
 @DATASETS.register_module()
 class LlavaDataset(RecordDataset):
     """Conversations about an image, or about none.
+
+    An entry's `window`, [row, col, height, width] [px], makes that part of the image's files the image; nothing else of them is read.
 
     `<image>` may stand anywhere in the first question; where it is left out it is put before it, as the published code does. Plain
     further fields (`type`, `cloudy`) become the record's meta, beside `image`, as the entry names it, and `answer`, the last answer.
@@ -74,7 +76,7 @@ class LlavaDataset(RecordDataset):
         turns = self.turns_of(entry)
         return Record(
             sample_id=entry.identifier(self.id_field) if self.id_field is not None else numbered,
-            images=self.locate_images(self.image_field(entry), entry.source) if "image" in entry.values else {},
+            images=self._images(entry),
             turns=turns,
             task=self.task,
             source=entry.source,
@@ -82,6 +84,9 @@ class LlavaDataset(RecordDataset):
             | ({"image": entry.file_name("image")} if "image" in entry.values else {})
             | {"answer": turns[-1].text},
         )
+
+    def _images(self, entry: Entry) -> dict[str, ImageRef]:
+        return self.locate_images(self.image_field(entry), entry.source, window=entry.window()) if "image" in entry.values else {}
 
     def _distinct(self, records: list[Record]) -> list[Record]:
         seen: set[Any] = set()

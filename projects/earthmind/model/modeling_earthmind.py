@@ -79,11 +79,21 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def encode(self, tiles: Tensor) -> Tensor:
         """Vision tokens (T, N, D) of tiles (T, C, P, P) uint8."""
-        return self.encode_pixels(normalise(tiles, self.config.pixel_mean, self.config.pixel_std))
+        return self.project(self.patch_states(tiles))
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
         """Vision tokens (T, N, D) of normalised tiles (T, C, P, P)."""
-        patches = self.vision_tower(pixel_values=pixels.to(self.vision_tower.dtype), return_dict=True).last_hidden_state[:, 1:]
+        return self.project(self._patch_states(pixels))
+
+    def patch_states(self, tiles: Tensor) -> Tensor:
+        """What the vision tower makes of the patches (T, H * W, C) of tiles (T, C, P, P) uint8."""
+        return self._patch_states(normalise(tiles, self.config.pixel_mean, self.config.pixel_std))
+
+    def _patch_states(self, pixels: Tensor) -> Tensor:
+        return self.vision_tower(pixel_values=pixels.to(self.vision_tower.dtype), return_dict=True).last_hidden_state[:, 1:]
+
+    def project(self, patches: Tensor) -> Tensor:
+        """Vision tokens (T, N, D) of `patch_states`."""
         return self.projector(self._pixel_shuffle(patches))
 
     def _pixel_shuffle(self, patches: Tensor) -> Tensor:

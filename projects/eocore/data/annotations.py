@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, TypeVar
 
-from eocore.data.records import MaskRef
+from eocore.data.records import MaskRef, Window
 from eocore.errors import AnnotationError, DataError
 
 Item = TypeVar("Item")
@@ -112,6 +112,18 @@ class Entry:
         if not all(isinstance(value, Mapping) for value in values):
             self._refuse(key, "a list of objects", values)
         return [Entry(value, f"{self.source} {key}[{position}]") for position, value in enumerate(values)]
+
+    def window(self, key: str = "window") -> Window | None:
+        """(row, col, height, width) [px] under `key`, None where there is no such key. Raises AnnotationError for anything else."""
+        if key not in self.values:
+            return None
+        value = self.values[key]
+        numbers = list(value) if isinstance(value, list | tuple) else []
+        whole = [number for number in numbers if isinstance(number, int) and not isinstance(number, bool) and number <= LARGEST_INTEGER]
+        if len(numbers) != 4 or len(whole) != 4 or min(whole[:2]) < 0 or min(whole[2:]) < 1:
+            self._refuse(key, "[row, col, height, width] in whole pixels, which lies inside the image", value)
+        row, col, height, width = whole
+        return row, col, height, width
 
     def extras(self, *known: str) -> dict[str, Any]:
         """The plain values (text, number, yes/no) under all keys but `known`: what evaluation may group by."""

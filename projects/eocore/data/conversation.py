@@ -50,7 +50,7 @@ class ImageConversations(SampleSource):
         groups: dict[tuple[Any, ...], list[tuple[RecordDataset, int]]] = {}
         for part in self.parts:
             for index, record in enumerate(part.records):
-                key = tuple(sorted((modality, ref.paths) for modality, ref in record.images.items()))
+                key = tuple(sorted((modality, ref.paths, ref.window or ()) for modality, ref in record.images.items()))
                 groups.setdefault(key, []).append((part, index))
         self.groups = list(groups.values())
         self._lengths = np.array([sum(int(part.lengths()[index]) for part, index in group) for group in self.groups], dtype=np.int64)

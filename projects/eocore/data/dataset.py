@@ -3,6 +3,7 @@
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from eocore.data.faults import KEY as FAULTS
 from eocore.data.faults import MAX_ATTEMPTS, Fault, FaultOptions, Origin, report_entries
 from eocore.data.in_flight import note_sample
 from eocore.data.readers import read_scene
-from eocore.data.records import ImageRef, Record
+from eocore.data.records import ImageRef, Record, Window
 from eocore.data.sources import ImageSource, build_sources
 from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError, DuplicateError
 from eocore.registry import DATASETS, TRANSFORMS
@@ -24,6 +25,9 @@ IMAGE_PLACE, REGION_PLACE, SEGMENT_PLACE = "<image>", "<region>", "[SEG]"
 
 TOKENS_PER_MODALITY = 256
 """Vision tokens of one 448 px tile after pixel shuffle: (448 / 14 / 2) squared. Source: InternVL 2.5."""
+
+SAME_SIZE = 1.01
+"""Ratio up to which pixels count as of one size: ground sampling distances are derived from transforms and latitudes."""
 
 Transform = Callable[[Record, np.random.Generator], Record]
 STOP = FaultOptions()
@@ -151,8 +155,13 @@ class RecordDataset(SampleSource):
     def parse(self, path: Path) -> list[Record]:
         """All records of the annotation file, in its order."""
 
-    def locate_images(self, image: str, source: str) -> dict[str, ImageRef]:
+    def locate_images(self, image: str, source: str, *, window: Window | None = None) -> dict[str, ImageRef]:
         """The files of the annotation's image field, by modality, in token order.
+
+        Args:
+            image: the field.
+            source: "file:line" or "file#entry", for messages.
+            window: the part of each file that is the image; sensors that have one must have pixels of one size.
 
         Raises:
             ConfigError: the config gives no image source.
@@ -161,7 +170,7 @@ class RecordDataset(SampleSource):
         if not self.sources:
             raise ConfigError(f"{self.name}: {source} names image '{image}', but the config gives no `images`.")
         found = {modality: part.locate(image, source) for modality, part in self.sources.items()}
-        refs = {modality: ref for modality, ref in found.items() if ref is not None}
+        refs = {modality: replace(ref, window=window) for modality, ref in found.items() if ref is not None}
         if not refs:
             raise DataError(f"{source}: image '{image}' has no file in any of {', '.join(self.sources)}. Fetch it or drop the entry.")
         return refs
@@ -208,8 +217,21 @@ def build_dataset(config: Mapping[str, Any] | None, options: FaultOptions = STOP
 
 
 def read_images(record: Record, sources: Mapping[str, ImageSource]) -> dict[str, Scene]:
-    """The scenes of a record by modality, each from inside its source's root."""
-    return {modality: read_scene(ref, root=Path(sources[modality].root)) for modality, ref in record.images.items()}
+    """The scenes of a record by modality, each from inside its source's root.
+
+    Raises:
+        AlignmentError: a window of sensors whose pixels differ in size.
+        DataError, BandError: as `read_scene`.
+    """
+    scenes = {modality: read_scene(ref, root=Path(sources[modality].root)) for modality, ref in record.images.items()}
+    sizes = {modality: scenes[modality].gsd_m for modality, ref in record.images.items() if ref.window and scenes[modality].gsd_m > 0}
+    if sizes and max(sizes.values()) > SAME_SIZE * min(sizes.values()):
+        found = ", ".join(f"{modality} {size:g} m" for modality, size in sizes.items())
+        raise AlignmentError(
+            f"{record.source}: a window counts pixels, but those of its sensors differ in size ({found}): it would show different places. "
+            "Resample the sensors to one grid, or cut the images out beforehand."
+        )
+    return scenes
 
 
 class PreparedDataset(Dataset[Mapping[str, Any]]):

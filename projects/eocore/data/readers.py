@@ -14,7 +14,7 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import Resampling, reproject
 
 from eocore.data.image_files import Grid, LayerFile, open_layers, resolve_path
-from eocore.data.records import ImageRef
+from eocore.data.records import ImageRef, Window
 from eocore.errors import BandError, DataError
 from eocore.sensors.bands import Sensor, get_sensor
 from eocore.sensors.scaling import to_canonical
@@ -29,9 +29,6 @@ METRES_PER_DEGREE = 111_195.0
 SAME_GRID_PX = 0.01
 """Corners nearer than this lie on the same grid; files write their transforms with rounding errors of 1e-9."""
 
-Window = tuple[int, int, int, int]
-"""(row, col, height, width) [px]."""
-
 
 def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None = None, max_bytes: int = MAX_BYTES) -> Scene:
     """The image of `ref`, in canonical units.
@@ -42,7 +39,7 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
     Args:
         ref: one file with all bands, or several files in the order of their bands.
         root: folder the paths are relative to and must not leave.
-        window: part to read, on the finest grid; None = all.
+        window: part to read, on the finest grid; None = the part that `ref` names, or all.
         max_bytes: refuse to read more than this.
 
     Raises:
@@ -54,7 +51,7 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
         bands = _name_bands(ref, sensor, files=files)
         finest = _finest(files)
         _check_extents(files, finest)
-        window = _check_window(window, finest)
+        window = _check_window(window or ref.window, finest)
         _check_bytes(files, window, max_bytes=max_bytes)
         layers = [_read_on_grid(file, finest, window=window, sensor=sensor) for file in files]
         pixels = layers[0] if len(layers) == 1 else np.concatenate(layers)
@@ -63,13 +60,14 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
 
 
 def image_size(ref: ImageRef, *, root: Path | None = None) -> tuple[int, int]:
-    """(height, width) [px] of the finest grid among the files of `ref`, from the headers alone.
+    """(height, width) [px] of the image of `ref` on its finest grid, from the headers alone.
 
     Raises:
-        DataError: a file is missing or its header cannot be read.
+        DataError: a file is missing, its header cannot be read, or the part that `ref` names leaves it.
     """
     with _opened(ref, root) as files:
-        return _finest(files).size
+        _, _, height, width = _check_window(ref.window, _finest(files))
+        return height, width
 
 
 def read_class_map(path: str, *, root: Path | None = None, max_bytes: int = MAX_BYTES) -> np.ndarray:

@@ -8,6 +8,10 @@ MODALITIES = ("rgb", "multispectral", "sar")
 """The kinds of input the models know, in the order images are listed; a model's processor decides the order of their tokens."""
 
 
+Window = tuple[int, int, int, int]
+"""(row, col, height, width) [px]."""
+
+
 @dataclass(frozen=True)
 class ImageRef:
     """The file or files of one image.
@@ -16,11 +20,13 @@ class ImageRef:
         paths: one file, or one file per band.
         sensor: name in the sensor registry, which gives bands, unit and scaling.
         bands: names of the layers in file order where the file deviates from the sensor's own order; empty = the sensor's order.
+        window: the part that is the image, on the finest grid of the files; only that part is read. None = all.
     """
 
     paths: tuple[str, ...]
     sensor: str
     bands: tuple[str, ...] = ()
+    window: Window | None = None
 
 
 @dataclass(frozen=True)

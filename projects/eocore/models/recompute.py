@@ -1,16 +1,75 @@
-"""Activation checkpointing: layers keep their input alone and are computed again in backward."""
+"""Activation checkpointing: what a layer's backward needs is computed again there instead of kept (Chen et al. 2016, arXiv:1604.06174)."""
 
-from transformers import PreTrainedModel
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+from torch.utils.checkpoint import CheckpointPolicy, SelectiveCheckpointContext, create_selective_checkpoint_contexts
+from transformers import PretrainedConfig, PreTrainedModel
+
+from eocore.errors import ConfigError
+
+KINDS = ("none", "selective", "full")
+"""Nothing is computed again; all but the dear operators are; all but the layer's input is."""
+
+PRODUCTS = {"aten.mm": 0, "aten.bmm": 0, "aten.addmm": 1, "aten.baddbmm": 1}
+"""Matrix products, and the place of their left factor among the arguments."""
+ATTENTION = ("aten._scaled_dot_product", "aten._flash_attention", "aten._efficient_attention", "flash_attn.", "flex_attention")
+"""How the names of fused attention kernels begin, in PyTorch and in the package flash_attn."""
 
 
-def recompute_activations(model: PreTrainedModel) -> None:
-    """Every layer of `model` that can is recomputed in backward; in place.
+def checkpointing_kind(choice: bool | str) -> str:
+    """One of `KINDS`; True means "full", False "none".
 
-    transformers renamed the switch in 5.2x and warns at the old name; older versions know the old one alone.
+    Raises:
+        ConfigError: another choice.
     """
+    kind = {True: "full", False: "none"}.get(choice, choice) if isinstance(choice, bool) else choice
+    if kind not in KINDS:
+        raise ConfigError(f"gradient_checkpointing is {choice!r}; choices: {', '.join(KINDS)} (False and True: the first and the last).")
+    return str(kind)
+
+
+def recompute_activations(model: PreTrainedModel, kind: str = "full") -> None:
+    """Every layer of `model` that can computes its activations again in backward; in place.
+
+    "selective" keeps the results of attention kernels and of matrix products at least as deep as the model is wide, which cost most per
+    byte. What is cheap is computed again: norms, activation functions, rotations, and the second, narrow product of LoRA, whose result is
+    as large as that of the layer it stands beside.
+
+    Args:
+        model: its config names its width (`hidden_size`).
+        kind: one of `KINDS`.
+    """
+    if kind == "none":
+        return
     # not reentrant: a frozen input has no gradient, with which the reentrant form would leave the layer untrained
-    settings = {"use_reentrant": False}
+    settings: dict[str, Any] = {"use_reentrant": False}
+    if kind == "selective":
+        settings["context_fn"] = partial(create_selective_checkpoint_contexts, keeps_deep_products(_width(model.config)))
+    # transformers renamed the switch in 5.2x and warns at the old name; older versions know the old one alone
     if hasattr(model, "activation_checkpointing_enable"):
         model.activation_checkpointing_enable(activation_checkpointing_kwargs=settings)
     else:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=settings)
+
+
+def keeps_deep_products(width: int) -> Callable[..., CheckpointPolicy]:
+    """The policy of "selective": attention, and matrix products that sum over at least `width` terms, are kept."""
+
+    def policy(_context: SelectiveCheckpointContext, operator: Any, *inputs: Any, **_: Any) -> CheckpointPolicy:
+        name = str(operator)
+        kept = name.startswith(ATTENTION) and "backward" not in name
+        place = PRODUCTS.get(name.rpartition(".")[0])
+        if place is not None:
+            left: Tensor = inputs[place]
+            kept = left.shape[-1] >= width
+        return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
+
+    return policy
+
+
+def _width(config: PretrainedConfig) -> int:
+    """Of the narrowest layers: an image encoder in stages states it in the config of its backbone."""
+    return int(getattr(config, "hidden_size", None) or config.backbone_config.hidden_size)

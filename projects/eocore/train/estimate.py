@@ -8,6 +8,7 @@ from mmengine.config import Config
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from eocore.config import import_systems, require, system_module
+from eocore.models.recompute import KINDS, checkpointing_kind
 from eocore.progress import Progress
 from eocore.train.device import Precision
 from eocore.train.memory import StepMemory, as_fake, measure_step
@@ -48,20 +49,20 @@ class Estimate:
     Attributes:
         parts: parameter counts.
         states: DeepSpeed configuration -> memory that stays, on each rank.
-        steps: (tokens of the row, recomputed in backward) -> memory of a step.
+        steps: (tokens of the row, kind of activation checkpointing) -> memory of a step.
         chosen: the DeepSpeed configuration of the config.
-        recomputed: what the config chooses.
+        kind: of activation checkpointing, as the config chooses.
     """
 
     parts: Sequence[PartCount]
     states: Mapping[str, StateMemory]
-    steps: Mapping[tuple[int, bool], StepMemory]
+    steps: Mapping[tuple[int, str], StepMemory]
     chosen: str
-    recomputed: bool
+    kind: str
 
     def peak(self, tokens: int) -> int:
         """Bytes on each rank as the config stands."""
-        return self.states[self.chosen].peak(self.steps[tokens, self.recomputed].peak)
+        return self.states[self.chosen].peak(self.steps[tokens, self.kind].peak)
 
 
 def estimate(config: Config, *, num_gpus: int, shapes: Sequence[StepShape], precision: Precision = "bf16") -> Estimate:
@@ -79,23 +80,24 @@ def estimate(config: Config, *, num_gpus: int, shapes: Sequence[StepShape], prec
     import_systems(config)
     system, chosen = system_module(config.systems[0], "outline"), config.training.get("deepspeed", "deepspeed_zero2")
     settings = {key: value for key, value in require(config, "task").items()}
-    steps: dict[tuple[int, bool], StepMemory] = {}
-    with Progress("steps", total=2 * len(shapes), unit="steps") as progress:
-        for recomputed in (False, True):
-            task = system.outline({**settings, "gradient_checkpointing": recomputed})
+    steps: dict[tuple[int, str], StepMemory] = {}
+    with Progress("steps", total=len(KINDS) * len(shapes), unit="steps") as progress:
+        for kind in KINDS:
+            task = system.outline({**settings, "gradient_checkpointing": kind})
             parts = task.parameter_table()
             mode = FakeTensorMode()
             as_fake(task, mode, DTYPES[precision]).train()
             for shape in shapes:
                 with mode, system.known_borders(shape):
-                    steps[shape.tokens, recomputed] = measure_step(task, system.example_batch(task, shape))
+                    steps[shape.tokens, kind] = measure_step(task, system.example_batch(task, shape))
                 progress.advance()
     sizes = Sizes(total=sum(part.total for part in parts), trainable=sum(part.trainable for part in parts))
     states = {
         name: state_memory(sizes, load_zero_config(name)["zero_optimization"], precision=precision, num_ranks=num_gpus)
         for name in dict.fromkeys([*STAGES, chosen])
     }
-    return Estimate(parts=parts, states=states, steps=steps, chosen=chosen, recomputed=bool(settings.get("gradient_checkpointing", False)))
+    chosen_kind = checkpointing_kind(settings.get("gradient_checkpointing", False))
+    return Estimate(parts=parts, states=states, steps=steps, chosen=chosen, kind=chosen_kind)
 
 
 def describe(found: Estimate) -> list[str]:
@@ -106,14 +108,15 @@ def describe(found: Estimate) -> list[str]:
         mark = " *" if name == found.chosen else ""
         lines.append(f"  {name + mark:<26}" + "".join(f"{getattr(state, column) / GIB:11.3f}" for column in names))
     lines += [
-        "a step, activations and all else that backward needs [GiB]",
-        "  tokens      all kept   at its peak    recomputed   at its peak",
+        "a step, activations and all else that backward needs, by gradient_checkpointing: kept for backward, at its peak [GiB]",
+        "  tokens    " + "".join(f"{kind:<22}" for kind in KINDS),
     ]
     for tokens in sorted({tokens for tokens, _ in found.steps}):
-        kept, less = found.steps[tokens, False], found.steps[tokens, True]
-        values = [f"{value / GIB:.3f}" for value in (kept.kept, kept.peak, less.kept, less.peak)]
-        lines.append("  " + "".join(f"{value:<14}" for value in (str(tokens), *values)))
+        steps = [found.steps[tokens, kind] for kind in KINDS]
+        lines.append(f"  {tokens:<10}" + "".join(f"{step.kept / GIB:<10.3f}{step.peak / GIB:<12.3f}" for step in steps))
     longest = max(tokens for tokens, _ in found.steps)
-    how = "recomputed in backward" if found.recomputed else "all kept"
-    lines.append(f"as this config stands ({found.chosen}, {how}), {longest} tokens: {found.peak(longest) / GIB:.2f} GiB on each GPU")
+    lines.append(
+        f"as this config stands ({found.chosen}, gradient_checkpointing {found.kind}), {longest} tokens: "
+        f"{found.peak(longest) / GIB:.2f} GiB on each GPU"
+    )
     return lines

@@ -273,3 +273,18 @@ class TestJsonl:
     def test_unknown_group_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="group must be one of image, expression, found 'scene'"):
             jsonl(tmp_path, line(1, None), group="scene")
+
+
+class TestWindows:
+    def test_windows_of_one_file_are_images_of_their_own(self, tmp_path: Path) -> None:
+        here, there = [0, 0, *SIZE], [4, 8, *SIZE]
+        dataset = jsonl(tmp_path, line(1, [RING], window=here), line(2, [RING], window=there), line(3, [RING], window=here), group="image")
+        assert [(record.sample_id, len(record.expressions)) for record in dataset.records] == [
+            (f"v1.2_p1@0,0,{SIZE[0]},{SIZE[1]}", 2),
+            (f"v1.2_p1@4,8,{SIZE[0]},{SIZE[1]}", 1),
+        ]
+        assert next(iter(dataset.records[1].images.values())).window == tuple(there)
+
+    def test_a_window_of_another_size_than_its_masks_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(AnnotationError, match=r"the window is 5 x 7 px, but height and width are"):
+            jsonl(tmp_path, line(1, [RING], window=[0, 0, 5, 7]))

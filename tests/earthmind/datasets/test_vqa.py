@@ -119,3 +119,14 @@ def test_entries_that_break_the_form_are_named(tmp_path: Path, broken: dict[str,
 def test_unknown_task_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"LlavaDataset: task must be one of vqa, caption, chat, found 'vqaa'"):
         build(tmp_path, entry("Wet?", "Yes."), task="vqaa")
+
+
+def test_a_window_makes_a_part_of_the_file_the_image(tmp_path: Path) -> None:
+    first, second = entry("Wet?", "Yes.", window=[5, 6, 30, 40]), entry("Wet?", "No.", id="b")
+    assert [record.images["rgb"].window for record in build(tmp_path, first, second).records] == [(5, 6, 30, 40), None]
+
+
+@pytest.mark.parametrize("window", [[0, 0, 5], [-1, 0, 5, 5], [0, 0, 0, 5], [0, 0, 5.0, 5], "0,0,5,5", None, [0, 0, True, 5]])
+def test_a_window_of_another_form_is_named(tmp_path: Path, window: Any) -> None:
+    with pytest.raises(AnnotationError, match=r"vqa\.json#0: field 'window' must be \[row, col, height, width\] in whole pixels"):
+        build(tmp_path, entry("Wet?", "Yes.", window=window))

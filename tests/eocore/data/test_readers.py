@@ -1,5 +1,6 @@
 """Scenes: the right bands, units and places, whatever the files; and a clear error for every file that cannot be one."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +360,42 @@ def test_bytes_of_a_scene_do_not_depend_on_the_container(tmp_path: Path) -> None
     tiff = read(write_tiff(tmp_path / "a.tif", pixels), "sentinel2_l2a")
     assert (read(tmp_path / "a.npy", "sentinel2_l2a").pixels == tiff.pixels).all()
     assert (read(tmp_path / "a.npz", "sentinel2_l2a").select(L2A).pixels == tiff.pixels).all()
+
+
+class TestWindowOfARecord:
+    """Of a large tiled file a window costs the blocks it touches."""
+
+    SIDE, BLOCK = 2048, 256
+
+    @pytest.fixture(scope="class")
+    def large(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        path = tmp_path_factory.mktemp("large") / "large.tif"
+        pixels = np.random.default_rng(0).integers(0, 256, (3, self.SIDE, self.SIDE), dtype=np.uint8)
+        layout = {"tiled": True, "blockxsize": self.BLOCK, "blockysize": self.BLOCK, "interleave": "pixel"}
+        with rasterio.open(path, "w", driver="GTiff", width=self.SIDE, height=self.SIDE, count=3, dtype="uint8", **layout) as file:
+            file.write(pixels)
+        return path
+
+    @staticmethod
+    def bytes_read() -> int:
+        """By this process through system calls. Source: proc(5), /proc/[pid]/io, rchar."""
+        return int(Path("/proc/self/io").read_text().split()[1])
+
+    @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="the system does not count what a process reads")
+    def test_only_the_blocks_it_touches_are_read(self, large: Path) -> None:
+        ref = ImageRef((str(large),), "rgb_uint8", window=(700, 1100, 200, 150))
+        before = self.bytes_read()
+        part = read_scene(ref).pixels
+        part_bytes = self.bytes_read() - before
+        whole = read_scene(dataclasses.replace(ref, window=None)).pixels
+        whole_bytes = self.bytes_read() - before - part_bytes
+        np.testing.assert_array_equal(part, whole[:, 700:900, 1100:1250])
+        block = 3 * self.BLOCK**2
+        assert whole_bytes > (self.SIDE // self.BLOCK) ** 2 * block
+        assert block <= part_bytes < 3 * block, "two blocks of 64, and the header"
+
+    def test_its_size_is_the_images(self, large: Path) -> None:
+        ref = ImageRef((str(large),), "rgb_uint8", window=(0, 0, 200, 150))
+        assert image_size(ref) == (200, 150)
+        with pytest.raises(DataError, match=r"window .* leaves the 2048 x 2048 px"):
+            image_size(dataclasses.replace(ref, window=(2000, 0, 200, 150)))

@@ -102,3 +102,35 @@ def test_a_module_without_linear_layers_is_refused() -> None:
 def test_numbers_out_of_range_are_refused(model: Model, numbers: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         add_lora(model, **numbers)
+
+
+class TestWhatBackwardKeeps:
+    """Storages that autograd holds between forward and backward, weights left out."""
+
+    TOKENS, WIDTH, RANK = 10, 64, 4
+    NAMES = ("q_proj", "k_proj", "v_proj")
+
+    def kept_bytes(self, dropout: float) -> int:
+        model = nn.ModuleDict({name: nn.Linear(self.WIDTH, self.WIDTH) for name in self.NAMES})
+        add_lora(model, rank=self.RANK, alpha=8, dropout=dropout)
+        model.train()
+        states = torch.randn(self.TOKENS, self.WIDTH, requires_grad=True) * 1.0
+        weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+        kept: dict[int, torch.Tensor] = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            if tensor.untyped_storage().data_ptr() not in weights:
+                kept[tensor.untyped_storage().data_ptr()] = tensor
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            torch.stack([model[name](states) for name in self.NAMES]).sum().backward()
+        return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+    def test_without_dropout_one_input_is_kept_for_all_that_read_it(self) -> None:
+        numbers = self.TOKENS * (self.WIDTH + len(self.NAMES) * self.RANK)
+        assert self.kept_bytes(dropout=0.0) == 4 * numbers, "the common input, and what the first product of each makes of it"
+
+    def test_dropout_keeps_a_copy_for_each(self) -> None:
+        extra = self.kept_bytes(dropout=0.1) - self.kept_bytes(dropout=0.0)
+        assert extra >= 4 * self.TOKENS * self.WIDTH * (len(self.NAMES) - 1)

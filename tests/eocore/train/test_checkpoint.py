@@ -55,7 +55,7 @@ def test_frozen_weights_are_not_saved(tiny: ModuleType, tmp_path: Path) -> None:
     assert sorted(load_file(tmp_path / "iter_000001" / "trainable.safetensors")) == ["model.head.bias", "model.head.weight"]
 
 
-@pytest.mark.parametrize("stage", ["0", "1", "2", "3", "2_offload", "3_offload"])
+@pytest.mark.parametrize("stage", ["0", "1", "2", "3", "1_offload", "2_offload", "3_offload"])
 def test_going_on_equals_never_having_stopped(stage: str, tiny: ModuleType, tmp_path: Path) -> None:
     config = tiny.tiny_config({"dropout": 0.3}, deepspeed=f"deepspeed_zero{stage}")
     train(config, tmp_path)
