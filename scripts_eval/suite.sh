@@ -1,6 +1,8 @@
 # Shared by the scripts of this folder (sourced): arguments, processes, one call of python -m eocore.evaluate run.
 # shellcheck shell=bash
 REPO_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=tools/launch.sh
+source "$REPO_ROOT/tools/launch.sh"
 
 suite_usage() { # suite_usage SCRIPT WHAT: the help of one script
     cat <<HELP
@@ -30,18 +32,6 @@ HELP
 suite_fail() { # suite_fail SCRIPT MESSAGE: what is wrong, and where to look
     printf '%s: %s\nTry: bash scripts_eval/%s --help\n' "$1" "$2" "$1" >&2
     exit 2
-}
-
-choose_python() { # sets PYTHON
-    if [[ -n ${PYTHON:-} ]]; then
-        return
-    elif [[ -n ${VIRTUAL_ENV:-}${CONDA_PREFIX:-} ]]; then
-        PYTHON=python
-    elif [[ -x $REPO_ROOT/.venv/bin/python ]]; then
-        PYTHON=$REPO_ROOT/.venv/bin/python
-    else
-        PYTHON=python3
-    fi
 }
 
 count_gpus() { # the GPUs of this machine, 0 without a driver
@@ -77,19 +67,13 @@ run_suite() { # run_suite SCRIPT SUITE WHAT ARGUMENTS...
 }
 
 launch() { # launch FOUND_GPUS PROCESSES ARGUMENTS...: one process by itself, several through torchrun
-    local found=$1 gpus=$2 cores nodes=${NNODES:-1}
+    local found=$1 gpus=$2
     shift 2
     if ((found == 0)); then
-        cores=$(getconf _NPROCESSORS_ONLN)
-        export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((cores / gpus > 1 ? cores / gpus : 1))}"
-        export MKL_NUM_THREADS="${MKL_NUM_THREADS:-$OMP_NUM_THREADS}"
+        share_cores "$gpus"
     fi
-    if ((gpus == 1 && nodes == 1)); then
+    if ((gpus == 1 && ${NNODES:-1} == 1)); then
         exec "$PYTHON" -m eocore.evaluate "$@"
     fi
-    local rendezvous=(--standalone)
-    if ((nodes > 1)) || [[ -n ${PORT:-} ]]; then
-        rendezvous=(--nnodes "$nodes" --node-rank "${NODE_RANK:-0}" --master-addr "${MASTER_ADDR:-127.0.0.1}" --master-port "${PORT:-29500}")
-    fi
-    exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node "$gpus" -m eocore.evaluate "$@"
+    start_processes "$gpus" -m eocore.evaluate "$@"
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCED = {"stages.sh", "suite.sh"}
+SOURCED = {"launch.sh", "stages.sh", "suite.sh"}
 SCRIPTS = [*sorted((ROOT / "tools").rglob("*.sh")), *sorted((ROOT / "scripts_eval").rglob("*.sh")), ROOT / ".ci" / "run"]
 COMMANDS = [path for path in SCRIPTS if path.name not in SOURCED and path.parent.name != ".ci"]
 PROGRAMS = sorted(path for path in (ROOT / "tools").rglob("*.py") if "__main__" in path.read_text())

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs a tool on several processes of this machine, or of several machines, through torchrun.
 set -euo pipefail
+# shellcheck source=tools/launch.sh
+source "$(dirname "${BASH_SOURCE[0]}")/launch.sh"
 
 usage() {
     cat <<'TEXT'
@@ -26,65 +28,16 @@ Example: DEEPSPEED=deepspeed_zero2 bash tools/dist.sh train configs/earthmind/ea
 TEXT
 }
 
-fail() {
-    echo "dist.sh: $1" >&2
-    echo "Try: bash tools/dist.sh --help" >&2
-    exit 2
-}
-
-for argument in "$@"; do
-    if [[ "$argument" == "--help" || "$argument" == "-h" ]]; then
-        usage
-        exit 0
-    fi
-done
-[[ $# -ge 3 ]] || fail "expected TOOL CONFIG GPUS, found $# argument(s)."
-
-tool=$1 config=$2 gpus=$3
-shift 3
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-script="$root/tools/$tool.py"
-[[ -f "$script" ]] || fail "no tool '$tool': $script does not exist."
-[[ -e "$config" ]] || fail "config $config does not exist."
-[[ "$gpus" =~ ^[1-9][0-9]*$ ]] || fail "GPUS is '$gpus'; expected a whole number of at least 1."
-
-if [[ -z "${PYTHON:-}" ]]; then
-    if [[ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]]; then
-        PYTHON=python
-    elif [[ -x "$root/.venv/bin/python" ]]; then
-        PYTHON="$root/.venv/bin/python"
-    else
-        PYTHON=python3
-    fi
-fi
-command -v "$PYTHON" >/dev/null || fail "no Python interpreter '$PYTHON'; run bash tools/setup.sh first, or set PYTHON."
-
 has_gpu() {
     [[ "${CUDA_VISIBLE_DEVICES-unset}" != "" ]] && command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU
 }
 
+read_call "TOOL CONFIG GPUS" "$@"
+choose_python
+command -v "$PYTHON" >/dev/null || launch_fail "no Python interpreter '$PYTHON'; run bash tools/setup_env.sh first, or set PYTHON."
 if ! has_gpu; then
     export DS_ACCELERATOR=cpu
-    cores=$(getconf _NPROCESSORS_ONLN)
-    threads=$((cores / gpus > 1 ? cores / gpus : 1))
-    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}"
-    export MKL_NUM_THREADS="${MKL_NUM_THREADS:-$OMP_NUM_THREADS}"
+    share_cores "$gpus"
 fi
-
-nodes=${NNODES:-1}
-if [[ "$nodes" -eq 1 && -z "${PORT:-}" ]]; then
-    rendezvous=(--standalone)
-else
-    rendezvous=(--nnodes "$nodes" --node-rank "${NODE_RANK:-0}" --master-addr "${MASTER_ADDR:-127.0.0.1}" --master-port "${PORT:-29500}")
-fi
-
-flags=(--launcher pytorch)
-if [[ "$tool" == train && -n "${DEEPSPEED:-}" ]]; then
-    flags+=(--deepspeed "$DEEPSPEED")
-fi
-restarts=()
-if [[ -n "${RESTARTS:-}" ]]; then
-    restarts=(--max-restarts "$RESTARTS")
-fi
-export PYTHONPATH="$root/projects${PYTHONPATH:+:$PYTHONPATH}"
-exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node "$gpus" "${restarts[@]}" "$script" "$config" "${flags[@]}" "$@"
+add_launcher_flags pytorch
+start_processes "$gpus" "$script" "$config" "${flags[@]}"

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs a tool on a Slurm cluster: one task per GPU.
 set -euo pipefail
+# shellcheck source=tools/launch.sh
+source "$(dirname "${BASH_SOURCE[0]}")/launch.sh"
 
 usage() {
     cat <<'TEXT'
@@ -25,48 +27,15 @@ Example: GPUS_PER_NODE=8 DEEPSPEED=deepspeed_zero2 bash tools/slurm.sh gpu train
 TEXT
 }
 
-fail() {
-    echo "slurm.sh: $1" >&2
-    echo "Try: bash tools/slurm.sh --help" >&2
-    exit 2
-}
-
-for argument in "$@"; do
-    if [[ "$argument" == "--help" || "$argument" == "-h" ]]; then
-        usage
-        exit 0
-    fi
-done
-[[ $# -ge 4 ]] || fail "expected PARTITION TOOL CONFIG GPUS, found $# argument(s)."
-
-partition=$1 tool=$2 config=$3 gpus=$4
-shift 4
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-script="$root/tools/$tool.py"
-[[ -f "$script" ]] || fail "no tool '$tool': $script does not exist."
-[[ -e "$config" ]] || fail "config $config does not exist."
-[[ "$gpus" =~ ^[1-9][0-9]*$ ]] || fail "GPUS is '$gpus'; expected a whole number of at least 1."
-command -v srun >/dev/null || fail "srun is not on the path; this machine is no Slurm cluster. Use tools/dist.sh."
-
-if [[ -z "${PYTHON:-}" ]]; then
-    if [[ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]]; then
-        PYTHON=python
-    elif [[ -x "$root/.venv/bin/python" ]]; then
-        PYTHON="$root/.venv/bin/python"
-    else
-        PYTHON=python3
-    fi
-fi
-
+read_call "PARTITION TOOL CONFIG GPUS" "$@"
+command -v srun >/dev/null || launch_fail "srun is not on the path; this machine is no Slurm cluster. Use tools/dist.sh."
+choose_python
+add_launcher_flags slurm
 per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
-flags=(--launcher slurm)
-if [[ "$tool" == train && -n "${DEEPSPEED:-}" ]]; then
-    flags+=(--deepspeed "$DEEPSPEED")
-fi
-export PYTHONPATH="$root/projects${PYTHONPATH:+:$PYTHONPATH}" MASTER_PORT="${PORT:-29500}"
+export MASTER_PORT="${PORT:-29500}"
 # The address of the first rank is known only inside the job.
-# shellcheck disable=SC2016,SC2086
+# shellcheck disable=SC2016,SC2086,SC2154
 exec srun -p "$partition" --job-name "${JOB_NAME:-$tool}" --gres "gpu:$per_node" --ntasks "$gpus" --ntasks-per-node "$per_node" \
     --cpus-per-task "${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
     bash -c 'export MASTER_ADDR=$(scontrol show hostnames "$SLURM_STEP_NODELIST" | head -n 1); exec "$@"' \
-    rank "$PYTHON" -u "$script" "$config" "${flags[@]}" "$@"
+    rank "$PYTHON" -u "$script" "$config" "${flags[@]}"

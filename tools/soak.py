@@ -10,17 +10,23 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = ROOT / "tests" / "eocore" / "train" / "faulty_task.py"
 FAULTS = ("SIGKILL of a rank", "SIGKILL of torchrun", "SIGTERM of torchrun")
+RUNS = "runs.jsonl"
 POLL_S = 0.05
 END_S = 60.0
 """Longest time all processes of a disturbed run may take to end [s]: torchrun gives its ranks 30 s."""
 MOST_GROWTH = 1.05
-"""Resident memory of a rank at the end over that after the first quarter of a start. A leak of one batch per step would double it."""
+"""Resident memory of a process in the last quarter of its updates over that in the second. A leak of one batch per step would double it."""
+CACHE = "torchinductor_"
+"""torch's folder of compiled code, which every process of a user shares."""
+ENOUGH = 100
+"""Looks at a process that its growth is taken from: five seconds of updates."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -55,10 +61,25 @@ def write_config(path: Path, steps: int, workers: int) -> None:
 
 
 def start(config: Path, run: Path, ranks: int) -> subprocess.Popen[bytes]:
-    """torchrun on the config, going on from the newest checkpoint."""
-    command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    """torchrun on the config, going on from the newest checkpoint; temporary files go beside the run, where what is left of them shows."""
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(ranks),
+        "--log-dir",
+        os.devnull,
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu"}
-    environment["PYTHONPATH"] = f"{ROOT / 'projects'}{os.pathsep}{environment.get('PYTHONPATH', '')}"
+    environment |= {
+        "TMPDIR": str(run.with_suffix(".tmp")),
+        "PYTHONPATH": f"{ROOT / 'projects'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+    }
+    run.with_suffix(".tmp").mkdir(exist_ok=True)
     with run.with_suffix(".log").open("ab") as log:
         return subprocess.Popen([*command, str(TASK), str(config), str(run), "auto"], stdout=log, stderr=subprocess.STDOUT, env=environment)
 
@@ -80,12 +101,16 @@ def alive(process: int) -> bool:
         return False
 
 
-def memory_mib(process: int) -> float:
-    """Resident memory [MiB]; 0 for a process that is gone. Source: proc(5), second field of statm, in pages."""
+def size_of(process: int) -> tuple[float, int]:
+    """Resident memory [MiB] and number of open files; zeros for a process that is gone.
+
+    Source: proc(5), second field of statm, in pages.
+    """
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20, len(os.listdir(f"/proc/{process}/fd"))
     except (FileNotFoundError, ProcessLookupError, IndexError):
-        return 0.0
+        return 0.0, 0
 
 
 def step_reached(run: Path) -> int:
@@ -94,69 +119,55 @@ def step_reached(run: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-class Soak:
-    """The disturbed run.
+class Watched:
+    """One run, its starts watched.
 
     Attributes:
-        injected, survived: kind of fault -> number of times.
         orphans: processes still there when a start had ended.
-        memory: of each rank that ran long enough: (early, late) [MiB].
+        family: all processes of the run so far.
+        growth: of every process that made updates for long: memory at the end over memory before.
+        files: the same, open files.
     """
 
-    def __init__(self, arguments: argparse.Namespace, config: Path) -> None:
-        self.arguments, self.config, self.run = arguments, config, arguments.out / "disturbed"
-        self.draws = random.Random(arguments.seed)
-        self.injected: Counter[str] = Counter()
-        self.survived: Counter[str] = Counter()
+    def __init__(self, run: Path, config: Path, ranks: int, seed: int) -> None:
+        self.run, self.config, self.ranks = run, config, ranks
+        self.draws = random.Random(seed)
         self.orphans: list[int] = []
-        self.memory: list[tuple[float, float]] = []
-        self.lost: list[int] = []
+        self.family: set[int] = set()
+        self.growth: list[float] = []
+        self.files: list[int] = []
 
-    def go(self) -> None:
-        """Starts, disturbs and starts again until the last step."""
-        kinds = [FAULTS[number % len(FAULTS)] for number in range(self.arguments.kills)]
-        self.draws.shuffle(kinds)
-        marks = sorted(self.draws.sample(range(2, self.arguments.steps - 1), self.arguments.kills))
-        for kind, mark in zip(kinds, marks, strict=True):
-            self._disturb(kind, mark)
-            print(f"step {mark}: {kind}", flush=True)
-        code = self._attend(start(self.config, self.run, self.arguments.ranks), None)
-        if code != 0:
-            raise SystemExit(f"the last start failed with exit code {code}; see {self.run.with_suffix('.log')}")
-
-    def _disturb(self, kind: str, mark: int) -> None:
-        reached = step_reached(self.run)
-        process = start(self.config, self.run, self.arguments.ranks)
-        self._attend(process, (kind, mark))
-        self.lost.append(max(step_reached(self.run) - self._resumable(), 0))
-        self.survived[kind] += int(self._resumable() > 0 or reached == 0)
-
-    def _resumable(self) -> int:
-        folders = [path.name for path in self.run.glob("iter_*")]
-        return max((int(name.removeprefix("iter_")) for name in folders), default=0)
-
-    def _attend(self, process: subprocess.Popen[bytes], fault: tuple[str, int] | None) -> int:
-        """Watches one start, injects its fault, waits for the end of all its processes; gives torchrun's exit code."""
+    def attend(self, fault: tuple[str, int] | None = None) -> int:
+        """Makes one start, injects its fault at its step, waits for the end of all processes; gives torchrun's exit code."""
+        begun, starts = step_reached(self.run), self._starts()
+        process = start(self.config, self.run, self.ranks)
         family: set[int] = set()
-        sizes: dict[int, list[float]] = {}
+        sizes: dict[int, list[tuple[float, int]]] = {}
         while process.poll() is None:
-            ranks = descendants(process.pid)
-            family.update(ranks)
-            for rank in ranks:
-                sizes.setdefault(rank, []).append(memory_mib(rank))
-            if fault is not None and step_reached(self.run) >= fault[1]:
-                self._strike(fault[0], process)
-                self.injected[fault[0]] += 1
-                fault = None
             time.sleep(POLL_S)
+            ranks, step = descendants(process.pid), step_reached(self.run)
+            family.update(ranks)
+            for rank in ranks if step > begun else ():
+                sizes.setdefault(rank, []).append(size_of(rank))
+            if fault is not None and step >= fault[1] and self._starts() > starts:
+                self._strike(fault[0], process)
+                fault = None
         if fault is not None:
             raise SystemExit(f"a start ended before step {fault[1]}; see {self.run.with_suffix('.log')}")
-        deadline = time.monotonic() + END_S
-        while any(alive(member) for member in family) and time.monotonic() < deadline:
-            time.sleep(POLL_S)
-        self.orphans += [member for member in family if alive(member)]
-        self._note_memory(sizes)
+        self._await_end(family)
+        self._note_sizes(sizes)
         return process.returncode
+
+    def newest(self) -> str | None:
+        """Name of the last complete checkpoint; its folder gets this name when all is in it."""
+        return max((path.name for path in self.run.glob("iter_*")), default=None)
+
+    def resumed_from(self) -> str | None:
+        """Name of the checkpoint that the last start went on from."""
+        return json.loads((self.run / RUNS).read_text().splitlines()[-1])["resumed_from"]
+
+    def _starts(self) -> int:
+        return len((self.run / RUNS).read_text().splitlines()) if (self.run / RUNS).exists() else 0
 
     def _strike(self, kind: str, process: subprocess.Popen[bytes]) -> None:
         if kind == "SIGKILL of a rank":
@@ -165,13 +176,63 @@ class Soak:
         else:
             process.send_signal(signal.SIGKILL if kind == "SIGKILL of torchrun" else signal.SIGTERM)
 
-    def _note_memory(self, sizes: dict[int, list[float]]) -> None:
-        """Early and late memory of the processes that lived for ten seconds or more; the last second of one that ends is left out."""
-        for values in sizes.values():
-            grown = [value for value in values if value > 0][: -round(1 / POLL_S)]
-            if len(grown) >= 10 / POLL_S:
-                half = len(grown) // 2
-                self.memory.append((statistics.fmean(grown[half : half + half // 4 + 1]), statistics.fmean(grown[-half // 4 - 1 :])))
+    def _await_end(self, family: set[int]) -> None:
+        deadline = time.monotonic() + END_S
+        while any(alive(member) for member in family) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        self.orphans += [member for member in family if alive(member)]
+        self.family |= family
+
+    def _note_sizes(self, sizes: dict[int, list[tuple[float, int]]]) -> None:
+        """Growth of the processes that made updates for long enough; their last second, when they end, is left out."""
+        for looks in sizes.values():
+            looks = [look for look in looks if look[0] > 0][: -round(1 / POLL_S)]
+            if len(looks) >= ENOUGH:
+                quarter = len(looks) // 4
+                early, late = looks[quarter : 2 * quarter], looks[-quarter:]
+                self.growth.append(statistics.fmean(memory for memory, _ in late) / statistics.fmean(memory for memory, _ in early))
+                self.files.append(max(files for _, files in late) - max(files for _, files in early))
+
+    def left_behind(self) -> list[str]:
+        """Temporary folders and files that nothing will use again: of checkpoints, of the processes, in shared memory."""
+        names = [
+            path.name for path in [*self.run.glob(".tmp-*"), *self.run.with_suffix(".tmp").iterdir()] if not path.name.startswith(CACHE)
+        ]
+        shared = [path.name for path in Path("/dev/shm").glob("torch_*") if path.name.split("_")[1] in map(str, self.family)]
+        return sorted(names + shared)
+
+
+class Faults:
+    """The faults of the disturbed run.
+
+    Attributes:
+        injected, survived: kind of fault -> number of times; survived is one after which a start went on from the newest checkpoint.
+        repeated: updates lost by each fault.
+    """
+
+    def __init__(self, run: Watched, steps: int, kills: int, seed: int) -> None:
+        self.run, self.injected, self.survived = run, Counter[str](), Counter[str]()
+        self.repeated: list[int] = []
+        draws = random.Random(seed)
+        kinds = [FAULTS[number % len(FAULTS)] for number in range(kills)]
+        draws.shuffle(kinds)
+        self.plan = list(zip(kinds, sorted(draws.sample(range(2, steps - steps // 10), kills)), strict=True))
+
+    def inject(self) -> None:
+        """Starts, disturbs and starts again until the last step."""
+        before: tuple[str, str | None] | None = None
+        for fault in [*self.plan, None]:
+            code = self.run.attend(fault)
+            if before is not None:
+                self.survived[before[0]] += int(self.run.resumed_from() == before[1])
+            if fault is None:
+                break
+            before = fault[0], self.run.newest()
+            self.injected[fault[0]] += 1
+            self.repeated.append(step_reached(self.run.run) - int((before[1] or "iter_0").removeprefix("iter_")))
+            print(f"step {fault[1]}: {fault[0]}; next from {before[1]}", flush=True)
+        if code != 0:
+            raise SystemExit(f"the last start failed with exit code {code}; see {self.run.run.with_suffix('.log')}")
 
 
 def equal_weights(first: Path, second: Path) -> bool:
@@ -183,49 +244,47 @@ def equal_weights(first: Path, second: Path) -> bool:
     return list(one) == list(other) and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def report(soak: Soak, *, equal: bool, temporary: list[str], seconds: float) -> dict[str, Any]:
+def report(faults: Faults, runs: Sequence[Watched], **more: Any) -> dict[str, Any]:
     """Prints the table; gives its numbers."""
     print(f"\n{'fault':24} {'injected':>8} {'survived':>8}")
     for kind in FAULTS:
-        print(f"{kind:24} {soak.injected[kind]:8} {soak.survived[kind]:8}")
-    print(f"{'all':24} {soak.injected.total():8} {soak.survived.total():8}")
-    growth = max((late / early for early, late in soak.memory), default=1.0)
-    result = {
-        "steps": soak.arguments.steps,
-        "ranks": soak.arguments.ranks,
-        "injected": dict(soak.injected),
-        "survived": dict(soak.survived),
-        "weights_equal": equal,
-        "largest_memory_growth": growth,
-        "orphans": len(soak.orphans),
-        "left_temporary": temporary,
-        "most_steps_repeated": max(soak.lost, default=0),
-        "seconds": round(seconds),
+        print(f"{kind:24} {faults.injected[kind]:8} {faults.survived[kind]:8}")
+    print(f"{'all':24} {faults.injected.total():8} {faults.survived.total():8}")
+    growth = [value for run in runs for value in run.growth]
+    result = more | {
+        "processes_measured": len(growth),
+        "largest_memory_growth": round(max(growth, default=1.0), 4),
+        "most_files_more": max((value for run in runs for value in run.files), default=0),
+        "orphans": sum(len(run.orphans) for run in runs),
+        "left_behind": [name for run in runs for name in run.left_behind()],
+        "most_updates_repeated": max(faults.repeated, default=0),
     }
-    for name in ("weights_equal", "largest_memory_growth", "orphans", "left_temporary", "most_steps_repeated", "seconds"):
-        print(f"{name:24} {result[name]}")
-    (soak.arguments.out / "soak.json").write_text(json.dumps(result, indent=1) + "\n")
-    return result
+    for name, value in result.items():
+        print(f"{name:24} {value}")
+    return result | {"injected": dict(faults.injected), "survived": dict(faults.survived)}
 
 
 def main() -> int:
     """Runs both trainings; 0 where the disturbed one ended like the other and left nothing behind."""
     arguments = parse_arguments()
-    arguments.out.mkdir(parents=True)
+    out = arguments.out.resolve()
+    out.mkdir(parents=True)
     begun = time.monotonic()
-    config = arguments.out / "config.json"
+    config = out / "config.json"
     write_config(config, arguments.steps, arguments.workers)
-    if start(config, arguments.out / "straight", arguments.ranks).wait() != 0:
-        print(f"the undisturbed run failed; see {arguments.out / 'straight.log'}", file=sys.stderr)
+    straight, disturbed = (Watched(out / name, config, arguments.ranks, arguments.seed) for name in ("straight", "disturbed"))
+    if straight.attend() != 0:
+        print(f"the undisturbed run failed; see {out / 'straight.log'}", file=sys.stderr)
         return 1
-    soak = Soak(arguments, config)
-    soak.go()
+    print(f"{arguments.steps} undisturbed updates: {time.monotonic() - begun:.0f} s", flush=True)
+    faults = Faults(disturbed, arguments.steps, arguments.kills, arguments.seed)
+    faults.inject()
     last = f"iter_{arguments.steps:06d}"
-    equal = equal_weights(arguments.out / "straight" / last, soak.run / last)
-    temporary = sorted(path.name for path in soak.run.glob(".tmp-*"))
-    result = report(soak, equal=equal, temporary=temporary, seconds=time.monotonic() - begun)
-    good = equal and not soak.orphans and not temporary and result["largest_memory_growth"] < MOST_GROWTH
-    return 0 if good and soak.survived == soak.injected else 1
+    equal = equal_weights(straight.run / last, disturbed.run / last)
+    result = report(faults, (straight, disturbed), steps=arguments.steps, weights_equal=equal, seconds=round(time.monotonic() - begun))
+    (out / "soak.json").write_text(json.dumps(result, indent=1) + "\n")
+    clean = not result["orphans"] and not result["left_behind"] and result["most_files_more"] <= 0
+    return 0 if equal and clean and result["largest_memory_growth"] < MOST_GROWTH and faults.survived == faults.injected else 1
 
 
 if __name__ == "__main__":

@@ -145,7 +145,6 @@ class EarthMindTask(Task):
             options=self.faults,
             batch_sampler=sampler,
             num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
             prefetch_factor=self.prefetch if self.num_workers else None,
             pin_memory=torch.cuda.is_available(),
         )

@@ -1,7 +1,12 @@
-"""The builders of tiny models that the tests of EarthMind use."""
+"""The builders of tiny models that the tests of EarthMind use, and trainings on the synthetic world."""
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from eocore.data.synthetic import write_world
 
 _PATH = Path(__file__).resolve().parent.parent / "earthmind" / "conftest.py"
 _SPEC = importlib.util.spec_from_file_location("earthmind_builders", _PATH)
@@ -11,3 +16,21 @@ _SPEC.loader.exec_module(_BUILDERS)
 
 make_tokenizer, make_tiny = _BUILDERS.make_tokenizer, _BUILDERS.make_tiny
 make_fields, make_config = _BUILDERS.make_fields, _BUILDERS.make_config
+
+
+@pytest.fixture(scope="session")
+def small() -> ModuleType:
+    """small_training.py, imported."""
+    spec = importlib.util.spec_from_file_location("small_training", Path(__file__).with_name("small_training.py"))
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few synthetic scenes."""
+    root = tmp_path_factory.mktemp("world")
+    write_world(root, {"train": 6, "test": 1}, size=64)
+    return root

@@ -114,6 +114,7 @@ def dry_run(config: Config) -> str:
         batch = loop.next_batch()
         loop.put_back(batch)
         outputs = loop.run_step()
+        loop.close()
     if runner.rank != 0:
         return ""
     losses = {name: float(value) for name, value in outputs[0].items()}

@@ -58,11 +58,18 @@ class StepLoop(BaseLoop):
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
-        while self.iter < self.max_iters and not self.runner.orders.stop_agreed:
-            HEARTBEAT.mark("beginning of a step", step=self.iter + 1)
-            self.run_step()
+        try:
+            while self.iter < self.max_iters and not self.runner.orders.stop_agreed:
+                HEARTBEAT.mark("beginning of a step", step=self.iter + 1)
+                self.run_step()
+        finally:
+            self.close()
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
+
+    def close(self) -> None:
+        """Ends the loader's processes, which clear up after themselves; at the end of this one they would only be killed."""
+        self._batches = None
 
     def run_step(self) -> list[dict[str, Tensor]]:
         """One update; gives what each of its batches logged."""

@@ -20,6 +20,7 @@ from eocore.log import get_logger
 from eocore.train import zero_state
 from eocore.train.device import Precision, local_device, process_group_backend, set_deepspeed_accelerator
 from eocore.train.guard import GuardOptions, StepGuard
+from eocore.train.network import choose_interface
 from eocore.train.preemption import Orders
 
 set_deepspeed_accelerator()
@@ -56,6 +57,7 @@ def start_process_group(timeout_s: int = DEFAULT_TIMEOUT_S) -> tuple[int, int]:
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
         # DeepSpeed would compile its shared-memory kernels here: a minute and a C++ compiler, for collectives that training does not use.
         deepspeed.ops.__compatible_ops__[SHARED_MEMORY_OP] = False
+        choose_interface()
         timeout = datetime.timedelta(seconds=timeout_s)
         if restart_count() > 0:
             _join_anew(device, timeout)

@@ -126,9 +126,7 @@ class FaultyTask(Task):
             num_samples=NUM_SAMPLES, batch_size=self.batch_size, rank=rank, world_size=world_size, seed=seed, start_step=start_step
         )
         data = PreparedDataset(Numbers(self.faults), prepare, seed=seed)
-        return DataLoader(
-            data, batch_sampler=sampler, collate_fn=collate, num_workers=self.num_workers, persistent_workers=self.num_workers > 0
-        )
+        return DataLoader(data, batch_sampler=sampler, collate_fn=collate, num_workers=self.num_workers)
 
     def forward(self, batch: Mapping[str, Any], mode: str = "loss") -> dict[str, Any]:
         rank = int(os.environ["RANK"])
