@@ -4,6 +4,7 @@ The language model runs on whatever kernel it was given (sdpa, flash); this reco
 the last layer from the states that entered it.
 """
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -42,31 +43,42 @@ class SegAttention:
             self._states = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
             self._positions = kwargs["position_embeddings"]
 
-    def rows(self, seg_index: Tensor, seg_row: Tensor, position_ids: Tensor) -> Tensor:
+    def rows(self, seg_index: Tensor, seg_spans: Sequence[tuple[int, int]], seg_counts: Sequence[int]) -> Tensor:
         """Attention (K, S) of each [SEG] over its row, mean over the heads; 0 outside its sample and after itself.
 
         Args:
             seg_index: (K,) flat places of the [SEG] tokens in the (R, S) rows.
-            seg_row: (K,) their rows.
-            position_ids: (R, S), restarting with every sample.
+            seg_spans: flat (start, end) of each sample that has some; only these tokens are looked at.
+            seg_counts: [SEG] of each of these samples.
         """
         assert self._states is not None and self._positions is not None
         attention, states = self._attention, self._states
         length = states.shape[1]
-        cos, sin = (part.expand(states.shape[0], -1, -1) for part in self._positions)
-        queries = self._heads(attention.q_proj, getattr(attention, "q_norm", None), states.flatten(0, 1)[seg_index][:, None])
-        keys = self._heads(attention.k_proj, getattr(attention, "k_norm", None), states)
-        queries, _ = apply_rotary_pos_emb(queries, queries, cos.flatten(0, 1)[seg_index][:, None], sin.flatten(0, 1)[seg_index][:, None])
-        keys, _ = apply_rotary_pos_emb(keys, keys, cos, sin)
-        keys = keys.repeat_interleave(attention.num_key_value_groups, dim=1)
-        scores = (queries @ keys[seg_row].transpose(2, 3))[:, :, 0].float() * attention.scaling
-        own = seg_index % length
-        first = own - position_ids.flatten()[seg_index]
-        places = torch.arange(length, device=states.device)
-        visible = (places <= own[:, None]) & (places >= first[:, None])
-        return scores.masked_fill(~visible[:, None], MASKED).softmax(-1).mean(1)
+        cos, sin = (part.expand(states.shape[0], -1, -1).flatten(0, 1) for part in self._positions)
+        flat, shown = states.flatten(0, 1), torch.cat([torch.arange(*span, device=states.device) for span in seg_spans])
+        # one call of each projection, however many samples there are: under ZeRO-3 all ranks must make the same calls
+        queries = self._heads(attention.q_proj, getattr(attention, "q_norm", None), flat[seg_index])
+        keys = self._heads(attention.k_proj, getattr(attention, "k_norm", None), flat[shown])
+        queries, _ = apply_rotary_pos_emb(queries, queries, cos[seg_index], sin[seg_index])
+        keys, _ = apply_rotary_pos_emb(keys, keys, cos[shown], sin[shown])
+        rows = []
+        sizes = [end - start for start, end in seg_spans]
+        for span, own, asked, seen in zip(
+            seg_spans, seg_index.split(list(seg_counts)), queries.split(list(seg_counts)), keys.split(sizes), strict=True
+        ):
+            spread = self._spread(asked, seen, own - span[0])
+            first = span[0] % length
+            rows.append(torch.nn.functional.pad(spread, (first, length - first - spread.shape[1])))
+        return torch.cat(rows)
+
+    def _spread(self, queries: Tensor, keys: Tensor, own: Tensor) -> Tensor:
+        """(k, L) mean over the heads, of queries (k, heads, head_dim) that stand at `own` among keys (L, key heads, head_dim)."""
+        keys = keys.repeat_interleave(self._attention.num_key_value_groups, dim=1)
+        scores = torch.einsum("khd,lhd->khl", queries, keys).float() * self._attention.scaling
+        later = torch.arange(len(keys), device=keys.device) > own[:, None]
+        return scores.masked_fill(later[:, None], MASKED).softmax(-1).mean(1)
 
     def _heads(self, projection: nn.Module, norm: nn.Module | None, states: Tensor) -> Tensor:
-        """(B, heads, L, head_dim) of states (B, L, D)."""
+        """(N, heads, head_dim) of states (N, D)."""
         heads = projection(states).unflatten(-1, (-1, self._attention.head_dim))
-        return (heads if norm is None else norm(heads)).transpose(1, 2)
+        return heads if norm is None else norm(heads)

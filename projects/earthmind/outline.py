@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 from unittest import mock
 
@@ -68,6 +69,7 @@ def example_batch(task: EarthMindTask, shape: StepShape) -> dict[str, Any]:
     batch = {
         "input_ids": _zeros(shape.rows, shape.tokens),
         "position_ids": _zeros(shape.rows, shape.tokens),
+        "borders": _borders(shape),
         "label_index": _zeros(count * shape.supervised),
         "label_target": _zeros(count * shape.supervised),
         "label_weight": torch.zeros(count * shape.supervised),
@@ -99,10 +101,18 @@ def _masks(config: EarthMindConfig, shape: StepShape) -> dict[str, Any]:
         "grounding_owner": _zeros(samples),
         "num_grounded": samples,
         "seg_columns": _zeros(total, config.tokens_per_tile),
+        "seg_spans": list(pairwise(_borders(shape))),
         "seg_counts": [shape.masks] * samples,
         "seg_seeds": [0] * samples,
         "num_slots": shape.masks,
     }
+
+
+def _borders(shape: StepShape) -> list[int]:
+    """Of rows that are shared by samples of like length."""
+    length = shape.tokens // shape.samples
+    starts = [row * shape.tokens + number * length for row in range(shape.rows) for number in range(shape.samples)]
+    return [*starts, shape.rows * shape.tokens]
 
 
 def _zeros(*size: int) -> Tensor:

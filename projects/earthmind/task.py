@@ -30,6 +30,7 @@ from eocore.losses.mask import mask_losses, uncertain_points
 from eocore.losses.text import token_cross_entropy
 from eocore.models.feature_cache import FeatureCacheOptions
 from eocore.models.freeze import apply_trainable, trainable_names
+from eocore.models.packed_attention import border_arguments, use_packed_attention
 from eocore.models.recompute import checkpointing_kind, recompute_activations
 from eocore.models.token_rows import add_token_rows
 from eocore.registry import TASKS, TOKENIZERS
@@ -90,6 +91,7 @@ class EarthMindTask(Task):
         words = TOKENIZERS.build(tokenizer)
         self.model = build_model(model, words)
         self.processor = build_processor(processor, words, self.model.config)
+        use_packed_attention(self.model.language_model)
         self._freeze(trainable, token_ids(words, trainable_tokens), lora)
         if "pretrained" in model:
             check_new_tokens(self.model, Path(model["pretrained"]), words)
@@ -156,7 +158,8 @@ class EarthMindTask(Task):
         fused = self._look(batch)
         with SegAttention(model.language_model.get_decoder()) as attention:
             embeddings = model.splice(batch["input_ids"], fused.tokens, batch["placeholder_index"], batch["vision_index"])
-            states = model.read(embeddings, batch["position_ids"]).flatten(0, 1)
+            borders = border_arguments(batch["borders"], embeddings.device)
+            states = model.read(embeddings, batch["position_ids"], **borders).flatten(0, 1)
         logits = model.get_output_embeddings()(states[batch["label_index"]])
         losses = {"text": token_cross_entropy(logits, batch["label_target"], batch["label_weight"])}
         losses["alignment"] = self._alignment(fused, batch)
@@ -193,7 +196,7 @@ class EarthMindTask(Task):
             importance=settings.importance,
         )
         mask, dice = mask_losses(drawn, batch["masks"], points)
-        rows = attention.rows(batch["seg_index"], batch["seg_row"], batch["position_ids"])
+        rows = attention.rows(batch["seg_index"], batch["seg_spans"], batch["seg_counts"])
         spread = attention_loss(rows, batch["seg_columns"], batch["masks"], self.model.config.tile_grid)
         return {name: (value * batch["seg_weight"]).sum() for name, value in {"mask": mask, "dice": dice, "attention": spread}.items()}
 

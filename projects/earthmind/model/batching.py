@@ -48,15 +48,15 @@ def collate(
         left_pad: fill in front (generation); an `attention_mask` comes with it.
 
     Returns:
-        input_ids, labels, position_ids: (R, S).
+        input_ids, labels, position_ids: (R, S); borders: list of 0 and the end of each sample and of the filling, through all rows.
         tiles: (T, C, P, P) uint8; tile_group (2, T), tile_sample (T,).
         placeholder_index, vision_index: (I,) flat token place <- flat vision token.
         label_index, label_target, label_weight: (M,); the weight is 1 / scored tokens of the sample / samples.
-        seg_index, seg_row, seg_sample, seg_slot, seg_weight: (K,); seg_columns (K, A), filled with -1.
+        seg_index, seg_sample, seg_slot, seg_weight: (K,); seg_columns (K, A), places in the row, filled with -1.
         masks: (K, S, S) uint8.
         grounding_images: (G, 3, S, S) uint8; grounding_owner (G,).
         num_slots, num_grounded, num_samples, num_tokens: int.
-        sample_ids: list; seg_counts, seg_seeds: lists, one entry for each sample with masks.
+        sample_ids: list; seg_counts, seg_seeds, seg_spans (flat start and end): lists, one entry for each sample with masks.
         Parts that the samples do not have (tiles, masks, ...) are left out.
     """
     rows = pack_rows([len(sample["input_ids"]) for sample in samples], row_length)
@@ -66,6 +66,7 @@ def collate(
         "input_ids": layout.fill("input_ids", pad_token_id),
         "labels": layout.fill("labels", IGNORE),
         "position_ids": layout.positions(),
+        "borders": layout.borders(),
         "sample_ids": [sample.get("sample_id", "") for sample in samples],
         "num_samples": len(samples),
         "num_tokens": sum(len(sample["input_ids"]) for sample in samples),
@@ -84,11 +85,10 @@ class _Layout:
     def __init__(self, samples: Sequence[Mapping[str, Any]], rows: list[list[int]], width: int, left_pad: bool) -> None:
         self.samples, self.rows, self.width, self.left_pad = samples, rows, width, left_pad
         self.start = [0] * len(samples)
-        self.row = [0] * len(samples)
         for number, row in enumerate(rows):
             place = width - sum(len(samples[index]["input_ids"]) for index in row) if left_pad else 0
             for index in row:
-                self.row[index], self.start[index] = number, number * width + place
+                self.start[index] = number * width + place
                 place += len(samples[index]["input_ids"])
 
     def fill(self, key: str, value: int) -> Tensor:
@@ -109,6 +109,15 @@ class _Layout:
                 length = len(self.samples[index]["input_ids"])
                 flat[self.start[index] : self.start[index] + length] = torch.arange(length)
         return flat.view(len(self.rows), self.width)
+
+    def span(self, index: int) -> tuple[int, int]:
+        """Flat start and end of a sample."""
+        return self.start[index], self.start[index] + len(self.samples[index]["input_ids"])
+
+    def borders(self) -> list[int]:
+        """0 and the end of each sample, and of the filling of each row, through all rows."""
+        ends = [place for index in range(len(self.samples)) for place in self.span(index)]
+        return sorted({0, *ends, *(self.width * (number + 1) for number in range(len(self.rows)))})
 
     def attention_mask(self) -> Tensor:
         mask = torch.zeros(len(self.rows) * self.width, dtype=torch.long)
@@ -172,7 +181,6 @@ def _grounding(samples: Sequence[Mapping[str, Any]], layout: _Layout) -> dict[st
     columns = [samples[index]["attention_columns"] + layout.start[index] % layout.width for index in grounded]
     most = max(len(column) for column in columns)
     batch["seg_index"] = torch.cat([samples[index]["seg_places"] + layout.start[index] for index in grounded])
-    batch["seg_row"] = torch.cat([torch.full((count,), layout.row[index]) for index, count in zip(grounded, counts, strict=True)])
     batch["seg_sample"] = torch.cat([torch.full((count,), number) for number, count in enumerate(counts)])
     batch["seg_slot"] = torch.cat([torch.arange(count) for count in counts])
     batch["seg_weight"] = torch.cat([torch.full((count,), 1.0 / max(count, 1) / len(samples)) for count in counts])
@@ -183,6 +191,7 @@ def _grounding(samples: Sequence[Mapping[str, Any]], layout: _Layout) -> dict[st
         ]
     )
     batch["num_slots"] = max(counts)
+    batch["seg_spans"] = [layout.span(index) for index, count in zip(grounded, counts, strict=True) if count]
     batch["seg_counts"] = [count for count in counts if count]
     batch["seg_seeds"] = [samples[index].get("seed", 0) for index, count in zip(grounded, counts, strict=True) if count]
     if all("masks" in samples[index] for index in grounded):

@@ -141,9 +141,13 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         vision = tokens.reshape(-1, tokens.shape[-1])[vision_index]
         return flat.index_copy(0, placeholder_index, vision.to(flat.dtype)).view_as(embeddings)
 
-    def read(self, embeddings: Tensor, position_ids: Tensor | None) -> Tensor:
-        """Last hidden states (R, S, D) of packed rows; positions that restart are the borders of samples."""
-        return self.language_model.get_decoder()(inputs_embeds=embeddings, position_ids=position_ids, use_cache=False).last_hidden_state
+    def read(self, embeddings: Tensor, position_ids: Tensor | None, **borders: Any) -> Tensor:
+        """Last hidden states (R, S, D) of packed rows; positions that restart are the borders of samples.
+
+        What attention kernels want to know of these borders (such as `cu_seq_lens_q`) is handed on to them.
+        """
+        decoder = self.language_model.get_decoder()
+        return decoder(inputs_embeds=embeddings, position_ids=position_ids, use_cache=False, **borders).last_hidden_state
 
     def forward(
         self,

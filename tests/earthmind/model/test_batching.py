@@ -107,7 +107,9 @@ class TestCollate:
         width = batch["input_ids"].shape[1]
         assert (batch["input_ids"].flatten()[batch["seg_index"]] == SEG).all()
         assert _owner(batch)[batch["seg_index"]].tolist() == [2, 3, 3]
-        assert batch["seg_row"].tolist() == (batch["seg_index"] // width).tolist()
+        places = batch["seg_index"].split(batch["seg_counts"])
+        for (start, end), own in zip(batch["seg_spans"], places, strict=True):
+            assert (_owner(batch)[start:end] == _owner(batch)[own[0]]).all() and ((own >= start) & (own < end)).all()
         assert batch["seg_sample"].tolist() == [0, 1, 1]
         assert batch["seg_slot"].tolist() == [0, 0, 1]
         assert (batch["num_slots"], batch["num_grounded"], batch["grounded_samples"]) == (2, 2, [1, 2])
@@ -115,7 +117,7 @@ class TestCollate:
         for number, count in enumerate((2, 4, 4)):
             columns = batch["seg_columns"][number]
             assert (columns >= 0).sum() == count
-            assert (batch["input_ids"][batch["seg_row"][number], columns[columns >= 0]] == IMAGE).all()
+            assert (batch["input_ids"][batch["seg_index"][number] // width, columns[columns >= 0]] == IMAGE).all()
 
     def test_positions_restart_with_every_sample_and_with_the_padding(
         self, samples: list[dict[str, Any]], row_length: int | None, left_pad: bool
@@ -127,6 +129,14 @@ class TestCollate:
         if not left_pad:
             starts = ((owner == 0) & (torch.nn.functional.pad(owner, (1, 0))[:-1] != 0)).nonzero().flatten()
             assert (positions[starts] == 0).all()
+
+    def test_borders_are_where_samples_and_padding_begin(
+        self, samples: list[dict[str, Any]], row_length: int | None, left_pad: bool
+    ) -> None:
+        batch = collate(samples, pad_token_id=PAD, row_length=row_length, left_pad=left_pad)
+        owner, width = _owner(batch), batch["input_ids"].shape[1]
+        changes = (owner.diff() != 0).nonzero().flatten() + 1
+        assert batch["borders"] == sorted({*changes.tolist(), *range(0, len(owner) + 1, width)})
 
     def test_padding_is_neither_scored_nor_seen(self, samples: list[dict[str, Any]], row_length: int | None, left_pad: bool) -> None:
         batch = collate(samples, pad_token_id=PAD, row_length=row_length, left_pad=left_pad)

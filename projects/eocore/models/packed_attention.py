@@ -1,0 +1,127 @@
+"""Causal attention over rows that hold several samples: each sample alone, so that nothing is computed across a border.
+
+transformers tells packed samples apart by a mask of the whole row, so its cost grows with the square of the row. Here it grows with the
+squares of the samples: on a GPU in half precision by torch's kernel for samples of unlike length, elsewhere sample by sample.
+"""
+
+import inspect
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+PACKED = "packed_sdpa"
+"""Name of this attention among those of transformers."""
+WHOLE = "full_attention"
+"""How transformers calls layers that see all that came before."""
+CAUSAL_WINDOW = (-1, 0)
+"""Every key up to the query itself, in the convention of flash attention."""
+KERNEL_DTYPES = (torch.float16, torch.bfloat16)
+KERNEL_CAPABILITY = (8, 0)
+"""Oldest GPUs (A100) that torch's kernel for samples of unlike length runs on."""
+
+
+def use_packed_attention(model: PreTrainedModel) -> None:
+    """Lets `model`, where it computes attention with sdpa, do so sample by sample; in place. Other kernels stay.
+
+    Nor are models changed whose layers see less than all that came before (sliding windows).
+    """
+    seen = set(getattr(model.config, "layer_types", None) or [WHOLE])
+    if model.config._attn_implementation == "sdpa" and seen == {WHOLE}:
+        model.set_attn_implementation(PACKED)
+
+
+def border_arguments(borders: Sequence[int], device: torch.device) -> dict[str, Any]:
+    """Arguments of a decoder's forward that tell its attention where samples begin.
+
+    Flash attention of transformers takes the cumulative lengths, the attention of this module the list.
+
+    Args:
+        borders: 0 and the end of each sample, counted through all rows; the last is rows x length.
+        device: of the rows.
+    """
+    lengths = torch.tensor(borders, dtype=torch.int32, device=device)
+    longest = max(end - start for start, end in pairwise(borders))
+    ends = {f"cu_seq_lens_{side}": lengths for side in "qk"} | {f"max_length_{side}": longest for side in "qk"}
+    return {**ends, "borders": list(borders)}
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    borders: Sequence[int] | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Attention of each sample to itself, (R, S, heads, head_dim).
+
+    Args:
+        module: the attention layer.
+        query: (R, heads, S, head_dim); key and value (R, key heads, S, head_dim).
+        attention_mask: of rows that are not packed, as transformers makes it.
+        dropout: of the attention weights.
+        scaling: of the scores.
+        borders: see `border_arguments`; None = where `position_ids` begin anew, for which a GPU must be waited for.
+        kwargs: what else transformers hands to attention functions.
+    """
+    rows, _, length, _ = query.shape
+    packed = attention_mask is None and length > 1 and length == key.shape[2]
+    if packed and borders is None and kwargs.get("position_ids") is not None:
+        borders = find_borders(kwargs["position_ids"].expand(rows, -1))
+    if not packed or borders is None or len(borders) == rows + 1:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
+    if kwargs.get("cu_seq_lens_q") is not None and _has_kernel(query) and not dropout:
+        whole = _by_kernel(query, key, value, kwargs["cu_seq_lens_q"], kwargs["max_length_q"], scaling)
+        return whole.unflatten(0, (rows, length)), None
+    parts = []
+    for start, end in pairwise(borders):
+        row, first = divmod(start, length)
+        own = (slice(row, row + 1), slice(None), slice(first, first + end - start))
+        part, _ = sdpa_attention_forward(module, query[own], key[own], value[own], None, dropout=dropout, scaling=scaling, is_causal=True)
+        parts.append(part)
+    return torch.cat(parts, dim=1).view(rows, length, *parts[0].shape[2:]), None
+
+
+def find_borders(position_ids: Tensor) -> list[int]:
+    """0 and the end of each sample in rows (R, S) of positions that begin anew with every sample, counted through all rows."""
+    starts = (position_ids == 0).flatten().nonzero().flatten().tolist()
+    return [*starts, position_ids.numel()]
+
+
+def _has_kernel(query: Tensor) -> bool:
+    return query.is_cuda and query.dtype in KERNEL_DTYPES and torch.cuda.get_device_capability(query.device) >= KERNEL_CAPABILITY
+
+
+def _by_kernel(query: Tensor, key: Tensor, value: Tensor, lengths: Tensor, longest: int, scaling: float | None) -> Tensor:
+    """(R * S, heads, head_dim) by torch's kernel, of which older versions know no key heads shared by several heads."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    known = inspect.signature(varlen_attn).parameters
+    flat = [part.transpose(1, 2).flatten(0, 1) for part in (query, key, value)]
+    shared = query.shape[1] // key.shape[1]
+    if shared > 1 and "enable_gqa" not in known:
+        flat[1:] = [part.repeat_interleave(shared, dim=1) for part in flat[1:]]
+    choices: dict[str, Any] = {"window_size": CAUSAL_WINDOW} if "window_size" in known else {"is_causal": True}
+    if "enable_gqa" in known:
+        choices["enable_gqa"] = shared > 1
+    return varlen_attn(*flat, lengths, lengths, longest, longest, scale=scaling, **choices)
+
+
+def packed_mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
+    """The mask of padded rows and of rows that go on from a cache; none for others: `packed_attention` keeps samples apart without."""
+    if attention_mask is None and kwargs["q_length"] == kwargs["kv_length"]:
+        return None
+    return sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
+
+
+AttentionInterface.register(PACKED, packed_attention)
+AttentionMaskInterface.register(PACKED, packed_mask)
