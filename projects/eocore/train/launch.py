@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from eocore.registry import TASKS
 from eocore.train.checkpoint_files import AUTO, find_checkpoint, read_state
 from eocore.train.device import make_deterministic, peak_memory_gib
 from eocore.train.heartbeat import HEARTBEAT
+from eocore.train.loader import prepare_loader
 from eocore.train.ranks import share_from_first
 from eocore.train.runner import Runner, build_runner, check_config
 from eocore.train.start_from import load_from
@@ -110,11 +112,10 @@ def dry_run(config: Config) -> str:
         config.hooks, config.tracking = {}, []
         runner = _build(config, Path(folder), None, ())
         parts = runner.model.parameter_table()
-        loop = runner.prepare()
-        batch = loop.next_batch()
-        loop.put_back(batch)
-        outputs = loop.run_step()
-        loop.close()
+        with closing(runner.prepare()) as loop:
+            batch = loop.next_batch()
+            loop.put_back(batch)
+            outputs = loop.run_step()
     if runner.rank != 0:
         return ""
     losses = {name: float(value) for name, value in outputs[0].items()}
@@ -136,8 +137,7 @@ def _build(config: Config, work_dir: Path, checkpoint: Path | None, allow: Colle
         load_from(task, start)
     step = read_state(checkpoint)["step"] if checkpoint else 0
     loader = task.build_loader(rank=rank, world_size=world_size, seed=config.seed, start_step=step * training.accumulation)
-    if loader.num_workers and not loader.timeout:
-        loader.timeout = training.loader_timeout_s
+    prepare_loader(loader, training.loader_timeout_s)
     return build_runner(config, task, loader, work_dir, resume=checkpoint, allow=allow)
 
 

@@ -1,11 +1,8 @@
 """The training loop: one step is one update of the weights."""
 
 import time
-from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
-import torch
 from mmengine.runner import BaseLoop, FlexibleRunner
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -13,13 +10,7 @@ from torch.utils.data import DataLoader
 from eocore.data.in_flight import describe_samples, open_table
 from eocore.errors import DataError
 from eocore.train.heartbeat import HEARTBEAT
-
-LOADER = "DataLoader"
-"""Stands in every message of torch's loader about its processes."""
-DEATH = "killed by signal"
-"""Stands in the message that knows why a process has ended."""
-SETTLE_S = 1.0
-"""A process that broke its connection is known to have died after this time [s]."""
+from eocore.train.loader import Batches, told_by_loader
 
 
 class StepLoop(BaseLoop):
@@ -47,7 +38,8 @@ class StepLoop(BaseLoop):
         self.iter = 0
         self.stop_training = False
         self.data_seconds = 0.0
-        self._batches: Iterator[Any] | None = None
+        self._loading: Batches | None = None
+        self._put_back: list[Any] = []
 
     def start_at(self, step: int) -> None:
         """Says that `step` updates were made by an earlier run."""
@@ -58,18 +50,17 @@ class StepLoop(BaseLoop):
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
-        try:
-            while self.iter < self.max_iters and not self.runner.orders.stop_agreed:
-                HEARTBEAT.mark("beginning of a step", step=self.iter + 1)
-                self.run_step()
-        finally:
-            self.close()
+        while self.iter < self.max_iters and not self.runner.orders.stop_agreed:
+            HEARTBEAT.mark("beginning of a step", step=self.iter + 1)
+            self.run_step()
+        self.close()
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
 
     def close(self) -> None:
-        """Ends the loader's processes, which clear up after themselves; at the end of this one they would only be killed."""
-        self._batches = None
+        """Ends the loader's processes. After an error the end of this process does: the other ranks are told of it first."""
+        if self._loading is not None:
+            self._loading.close()
 
     def run_step(self) -> list[dict[str, Tensor]]:
         """One update; gives what each of its batches logged."""
@@ -84,11 +75,9 @@ class StepLoop(BaseLoop):
         self.iter += 1
         return outputs
 
-    def _start_loader(self) -> Iterator[Any]:
+    def _start_loader(self) -> Batches:
         open_table(self.dataloader.num_workers)
-        # A DataLoader draws a seed when it starts; a resumed run starts it later than the run it goes on from.
-        with torch.random.fork_rng(devices=[]):
-            return iter(self.dataloader)
+        return Batches(self.dataloader)
 
     def _in_preparation(self) -> str:
         """The samples that loader processes have begun last, as far as the dataset can tell."""
@@ -97,7 +86,7 @@ class StepLoop(BaseLoop):
 
     def put_back(self, batch: Any) -> None:
         """Makes `batch`, which `next_batch` gave, the next one again."""
-        self._batches = chain([batch], () if self._batches is None else self._batches)
+        self._put_back.append(batch)
 
     def next_batch(self) -> Any:
         """The loader's next batch.
@@ -108,11 +97,13 @@ class StepLoop(BaseLoop):
         start = time.perf_counter()
         HEARTBEAT.mark("waiting for a batch", detail=self._in_preparation)
         try:
-            if self._batches is None:
-                self._batches = self._start_loader()
-            return next(self._batches)
+            if self._put_back:
+                return self._put_back.pop()
+            if self._loading is None:
+                self._loading = self._start_loader()
+            return next(self._loading)
         except (RuntimeError, OSError, EOFError) as error:
-            told = _told_by_loader(error) if self.dataloader.num_workers else ""
+            told = told_by_loader(error) if self.dataloader.num_workers else ""
             if not told:
                 raise
             raise DataError(
@@ -127,17 +118,3 @@ class StepLoop(BaseLoop):
             ) from None
         finally:
             self.data_seconds += time.perf_counter() - start
-
-
-def _told_by_loader(error: Exception) -> str:
-    """What torch says of a loader process that died or is too slow; empty where none did.
-
-    A death reaches this thread as an error of its own, out of a signal handler, before, during or after the one of the broken connection.
-    """
-    errors: list[BaseException | None] = [error, error.__cause__, error.__context__]
-    try:
-        time.sleep(SETTLE_S)
-    except RuntimeError as late:
-        errors.append(late)
-    told = [str(entry) for entry in errors if isinstance(entry, RuntimeError) and LOADER in str(entry)]
-    return next((text for text in told if DEATH in text), told[0] if told else "")

@@ -63,8 +63,8 @@ def straight(faulty: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.mark.fault
 def test_sigterm_saves_stops_and_goes_on_exactly(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
-    """Sent to torchrun, twice, while steps take 0.3 s."""
-    config = faulty.make_config({"sleep": 0.3}, {"interval": 100}, max_iters=12)
+    """Sent to torchrun, twice, while steps take 0.3 s; torchrun passes it on to the loader's processes as well, which must not heed it."""
+    config = faulty.make_config({"sleep": 0.3, "num_workers": 1}, {"interval": 100}, max_iters=12)
     run = start(config, tmp_path / "run")
     wait_for_step(tmp_path / "run", 3)
     run.send_signal(signal.SIGTERM)

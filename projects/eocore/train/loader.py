@@ -1,0 +1,92 @@
+"""The processes of a training's loader: signals that are not meant for them, and what is known when one dies."""
+
+import atexit
+import multiprocessing
+import signal
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from eocore.train.preemption import SAVE_SIGNAL, STOP_SIGNAL
+
+LOADER = "DataLoader"
+"""Stands in every message of torch's loader about its processes."""
+DEATH = "killed by signal"
+"""Stands in the message that knows why a process has ended."""
+SETTLE_S = 1.0
+"""A process that broke its connection is known to have died after this time [s]."""
+
+
+def prepare_loader(loader: DataLoader, timeout_s: float) -> None:
+    """Gives the processes of `loader`, if it has any, a time limit for a batch [s] where it has none, and deaf ears for orders."""
+    if loader.num_workers:
+        loader.timeout = loader.timeout or timeout_s
+        loader.worker_init_fn = partial(_ignore_orders, loader.worker_init_fn)
+
+
+def _ignore_orders(own: Callable[[int], None] | None, number: int) -> None:
+    """torchrun and schedulers signal all processes of a rank. The rank alone acts on it, and still needs the batches under way."""
+    for order in (SAVE_SIGNAL, STOP_SIGNAL):
+        signal.signal(order, signal.SIG_IGN)
+    if own is not None:
+        own(number)
+
+
+class Batches:
+    """The batches of a loader, and its processes, from the first batch to `close`, which the end of this process calls too."""
+
+    def __init__(self, loader: DataLoader) -> None:
+        before = multiprocessing.active_children()
+        # A loader draws a seed when it starts; a resumed run starts it later than the run it goes on from.
+        with torch.random.fork_rng(devices=[]):
+            self._iterator: Iterator[Any] | None = iter(loader)
+        self._processes: list[BaseProcess] = [child for child in multiprocessing.active_children() if child not in before]
+        # Registered after torch's own handlers, it runs before them: they would wait seconds for each process, then send what is ignored.
+        self._at_exit = partial(_close, weakref.ref(self))
+        atexit.register(self._at_exit)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._iterator is None:
+            raise StopIteration
+        return next(self._iterator)
+
+    def close(self) -> None:
+        """Ends the processes, which clear up after themselves."""
+        atexit.unregister(self._at_exit)
+        self._iterator = None  # a loader that is let go tells its processes to end
+        for process in self._processes:
+            process.kill()  # one that is stuck in a sample does not hear that
+        self._processes = []
+
+    def __del__(self) -> None:
+        if hasattr(self, "_at_exit"):
+            self.close()
+
+
+def _close(batches: "weakref.ref[Batches]") -> None:
+    there = batches()
+    if there is not None:
+        there.close()
+
+
+def told_by_loader(error: Exception) -> str:
+    """What torch says of a loader process that died or is too slow; empty where none did.
+
+    A death reaches this thread as an error of its own, out of a signal handler, before, during or after the one of the broken connection.
+    """
+    errors: list[BaseException | None] = [error, error.__cause__, error.__context__]
+    try:
+        time.sleep(SETTLE_S)
+    except RuntimeError as late:
+        errors.append(late)
+    told = [str(entry) for entry in errors if isinstance(entry, RuntimeError) and LOADER in str(entry)]
+    return next((text for text in told if DEATH in text), told[0] if told else "")
