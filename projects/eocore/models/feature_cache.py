@@ -78,7 +78,9 @@ class FeatureCache:
             compute: places (M,) among the keys -> features (M, ...) of the inputs there; called where any are not on the disk.
             device: of the features.
         """
-        place = {key: number for number, key in reversed(list(enumerate(keys)))}  # first place of each
+        place: dict[str, int] = {}
+        for number, key in enumerate(keys):
+            place.setdefault(key, number)
         features = {key: value for key in place if (value := self._read(key)) is not None}
         self.asked, self.found = self.asked + len(place), self.found + len(features)
         missing = [key for key in place if key not in features]

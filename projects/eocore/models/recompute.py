@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.checkpoint import CheckpointPolicy, SelectiveCheckpointContext, create_selective_checkpoint_contexts
 from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from eocore.errors import ConfigError
 
@@ -48,6 +49,8 @@ def recompute_activations(model: PreTrainedModel, kind: str = "full") -> None:
     settings: dict[str, Any] = {"use_reentrant": False}
     if kind == "selective":
         settings["context_fn"] = partial(create_selective_checkpoint_contexts, keeps_deep_products(_width(model.config)))
+    # transformers asks the model, but it is the layers that can; SAM 2's image encoder has such layers and does not say so
+    model.supports_gradient_checkpointing = any(isinstance(layer, GradientCheckpointingLayer) for layer in model.modules())
     # transformers renamed the switch in 5.2x and warns at the old name; older versions know the old one alone
     if hasattr(model, "activation_checkpointing_enable"):
         model.activation_checkpointing_enable(activation_checkpointing_kwargs=settings)

@@ -51,7 +51,7 @@ def held(folder: Path) -> int:
 
 @pytest.fixture
 def heard(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(get_logger(), "handlers", [*get_logger().handlers, caplog.handler])
+    monkeypatch.setattr(get_logger(), "handlers", [caplog.handler])
     caplog.set_level(logging.INFO)
     return caplog
 
