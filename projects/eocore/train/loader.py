@@ -6,6 +6,7 @@ import signal
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from eocore.train.preemption import SAVE_SIGNAL, STOP_SIGNAL
 
+ORDERS = (SAVE_SIGNAL, STOP_SIGNAL)
 LOADER = "DataLoader"
 """Stands in every message of torch's loader about its processes."""
 DEATH = "killed by signal"
@@ -32,10 +34,21 @@ def prepare_loader(loader: DataLoader, timeout_s: float) -> None:
 
 def _ignore_orders(own: Callable[[int], None] | None, number: int) -> None:
     """torchrun and schedulers signal all processes of a rank. The rank alone acts on it, and still needs the batches under way."""
-    for order in (SAVE_SIGNAL, STOP_SIGNAL):
+    for order in ORDERS:
         signal.signal(order, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ORDERS)
     if own is not None:
         own(number)
+
+
+@contextmanager
+def _orders_held_back() -> Iterator[None]:
+    """Processes begun inside cannot be ended by an order before they ignore it; this process gets it afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ORDERS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Batches:
@@ -44,7 +57,7 @@ class Batches:
     def __init__(self, loader: DataLoader) -> None:
         before = multiprocessing.active_children()
         # A loader draws a seed when it starts; a resumed run starts it later than the run it goes on from.
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _orders_held_back():
             self._iterator: Iterator[Any] | None = iter(loader)
         self._processes: list[BaseProcess] = [child for child in multiprocessing.active_children() if child not in before]
         # Registered after torch's own handlers, it runs before them: they would wait seconds for each process, then send what is ignored.

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 from mmengine.config import Config
 
-from eocore.errors import CheckpointError, ConfigError
+from eocore.errors import CheckpointError, ConfigError, EOError
 from eocore.train.launch import train
 from eocore.train.work_dir import WorkDir, read_status
 
@@ -154,3 +154,16 @@ def test_a_full_disk_stops_or_not_as_chosen(
         train(config, tmp_path)
         assert [path.name for path in tmp_path.glob("iter_*")] == ["iter_000006"]
     assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_the_environment_is_written_nowhere(tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold secrets: checkpoints, logs, records and the stacks of a failure, of a run that fails and one that goes on."""
+    monkeypatch.setenv("SOME_ACCESS_TOKEN", "0123-a-secret-4567")
+    config = tiny.tiny_config({"poison_step": 5})
+    config.guard = {"max_in_a_row": 1}
+    with pytest.raises(EOError, match="skipped"):
+        train(config, tmp_path / "run")
+    train(tiny.tiny_config(), tmp_path / "run", resume="auto")
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert {"runs.jsonl", "status.json", "trainer.json", "train.log"} <= {path.name for path in files}
+    assert [path for path in files if b"a-secret" in path.read_bytes() or b"SOME_ACCESS_TOKEN" in path.read_bytes()] == []
