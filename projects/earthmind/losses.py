@@ -14,6 +14,7 @@ from eocore.losses.contrastive import place_contrast
 ATTENTION_FLOOR = 1e-6
 """Added to attention before the logarithm (published EarthMind)."""
 ALIGNMENTS = ("mse", "contrastive")
+TEXT_MEANS = ("samples", "tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class LossSettings:
 
     Attributes:
         text, mask, dice, attention, alignment: weights.
+        text_mean: over what the text loss is the mean: "samples" (each counts alike, however long its answers) or "tokens" (each learnt
+            token counts alike); in either case of the whole update, all ranks and micro-steps together.
         alignment_kind: "mse" between the sensors' tokens, or "contrastive" over matching token places.
         temperature: of the contrastive alignment.
         num_points, oversample, importance: point sampling of the mask losses (see `eocore.losses.mask`).
@@ -32,6 +35,7 @@ class LossSettings:
     dice: float = 0.5
     attention: float = 0.1
     alignment: float = 1.0
+    text_mean: str = "samples"
     alignment_kind: str = "mse"
     temperature: float = 0.07
     num_points: int = 12544
@@ -39,6 +43,8 @@ class LossSettings:
     importance: float = 0.75
 
     def __post_init__(self) -> None:
+        if self.text_mean not in TEXT_MEANS:
+            raise ConfigError(f"losses.text_mean='{self.text_mean}' is unknown; choices: {', '.join(TEXT_MEANS)}.")
         if self.alignment_kind not in ALIGNMENTS:
             raise ConfigError(f"losses.alignment_kind='{self.alignment_kind}' is unknown; choices: {', '.join(ALIGNMENTS)}.")
 

@@ -7,23 +7,27 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from earthmind.attention import SegAttention
 from earthmind.blanks import blank_masks, blank_tiles
 from earthmind.build import build_model, build_processor
+from earthmind.cost import sample_cost
 from earthmind.datasets import mcq, multispectral, paired, referring, region, vqa  # noqa: F401  (registers the datasets)
 from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_weights, weighted
 from earthmind.model.sensor_fusion import FusedTokens
+from earthmind.packing import build_sizes
 from earthmind.prepare import SamplePreparer
 from earthmind.pretrained import check_new_tokens
+from earthmind.sizes import SampleMeasurer
 from earthmind.tokenizer import token_ids
 from earthmind.vision_cache import TILE_KEYS, VisionCache, WithTileKeys
 from eocore.config import read_options
 from eocore.data import conversation as _conversation  # noqa: F401  (registers ImageConversations)
 from eocore.data import mixture as _mixture  # noqa: F401  (registers Mixture and the transforms)
-from eocore.data.dataset import PreparedDataset, SampleSource, build_dataset
+from eocore.data.dataset import PreparedDataset, SampleKey, SampleSource, build_dataset
 from eocore.data.faults import NUM_REPLACED, FaultOptions, make_loader
+from eocore.data.packing import PackingOptions, PackSampler
 from eocore.data.sampler import GlobalBatchSampler
 from eocore.errors import ConfigError
 from eocore.losses.mask import mask_losses, uncertain_points
@@ -34,6 +38,7 @@ from eocore.models.packed_attention import border_arguments, use_packed_attentio
 from eocore.models.recompute import checkpointing_kind, recompute_activations
 from eocore.models.token_rows import add_token_rows
 from eocore.registry import TASKS, TOKENIZERS
+from eocore.train.ranks import MEAN_COUNTS
 from eocore.train.task import Mode, Task
 
 
@@ -46,9 +51,11 @@ class EarthMindTask(Task):
         tokenizer: config of the registry TOKENIZERS.
         processor: fields of `EarthMindProcessor` that the model does not decide.
         data: config of the registry DATASETS; None where only the model is wanted (conversion).
-        batch_size: samples of one rank in one micro-step.
+        batch_size: samples of one rank in one micro-step; with `packing`, as many as the budgets have room for.
         max_length: most tokens of a sample.
         row_length: tokens of a packed row, and so of the longest sample too; None = one sample a row.
+        packing: fields of `eocore.data.packing.PackingOptions`: a rank's samples of a micro-step fill one row up to budgets, ranks carry
+            like costs, and losses are means over the whole update. Instead of batch_size, row_length and length_window.
         length_window: steps within which samples are moved so that batches hold samples of like length; None = purely random batches.
         num_workers: loader processes of a rank.
         trainable: patterns of what is trained and saved (see `eocore.models.freeze`); with LoRA, its weights come on top.
@@ -74,6 +81,7 @@ class EarthMindTask(Task):
         batch_size: int = 1,
         max_length: int = 8192,
         row_length: int | None = None,
+        packing: Mapping[str, Any] | None = None,
         length_window: int | None = 16,
         num_workers: int = 4,
         trainable: Sequence[str] = ("*",),
@@ -95,14 +103,19 @@ class EarthMindTask(Task):
         self._freeze(trainable, token_ids(words, trainable_tokens), lora)
         if "pretrained" in model:
             check_new_tokens(self.model, Path(model["pretrained"]), words)
-        self._recompute(checkpointing_kind(gradient_checkpointing))
+        self.checkpointing = checkpointing_kind(gradient_checkpointing)
+        self._recompute(self.checkpointing)
         self.vision_cache = (
             None if vision_cache is None else VisionCache(self.model, read_options(FeatureCacheOptions, vision_cache, "vision_cache"))
         )
         self.prefetch = _check_prefetch(prefetch)
         self.data_config = data
         self.batch_size, self.num_workers = batch_size, num_workers
-        self.max_length, self.row_length, self.length_window = max_length, row_length, length_window
+        self.packing = None if packing is None else read_options(PackingOptions, packing, "packing")
+        if self.packing is not None and (batch_size != 1 or row_length is not None):
+            raise ConfigError("task.packing decides which samples share a row: leave batch_size at 1 and row_length out.")
+        self.row_length = row_length if self.packing is None else self.packing.max_tokens
+        self.max_length, self.length_window = max_length, length_window
 
     def _freeze(self, trainable: Sequence[str], rows: Sequence[int], lora: Mapping[str, Any] | None) -> None:
         apply_trainable(self.model, trainable)
@@ -129,18 +142,25 @@ class EarthMindTask(Task):
     def build_loader(self, *, rank: int, world_size: int, seed: int, start_step: int) -> DataLoader:
         """This rank's batches; see `Task.build_loader`."""
         dataset = self.build_dataset()
-        sampler = GlobalBatchSampler(
-            num_samples=len(dataset),
-            batch_size=self.batch_size,
-            rank=rank,
-            world_size=world_size,
-            seed=seed,
-            start_step=start_step,
-            lengths=None if self.length_window is None else dataset.lengths,
-            window=self.length_window or 1,
+        place = {"rank": rank, "world_size": world_size, "seed": seed, "start_step": start_step}
+        sampler: Sampler[list[SampleKey]] = (
+            GlobalBatchSampler(
+                num_samples=len(dataset),
+                batch_size=self.batch_size,
+                lengths=None if self.length_window is None else dataset.lengths,
+                window=self.length_window or 1,
+                **place,
+            )
+            if self.packing is None
+            else self.build_packs(dataset, **place)
         )
         prepare = SamplePreparer(self.processor, max_length=self.max_length, row_length=self.row_length)
-        collate = partial(self.processor.collate, row_length=self.row_length)
+        collate = partial(
+            self.processor.collate,
+            row_length=self.row_length,
+            full_rows=self.packing is not None and self.packing.full_rows,
+            shared_counts=("num_samples", "num_scored") if self.packing is not None or self.settings.text_mean == "tokens" else (),
+        )
         return make_loader(
             PreparedDataset(dataset, prepare, seed=seed, faults=self.faults),
             collate=collate if self.vision_cache is None else WithTileKeys(collate),
@@ -149,6 +169,33 @@ class EarthMindTask(Task):
             num_workers=self.num_workers,
             prefetch_factor=self.prefetch if self.num_workers else None,
             pin_memory=torch.cuda.is_available(),
+        )
+
+    def build_packs(self, dataset: SampleSource, *, rank: int, world_size: int, seed: int, start_step: int) -> PackSampler:
+        """This rank's packs of `dataset`; the sizes of its samples are found, or read where they were kept.
+
+        Raises:
+            EOError: a sample is broken or larger than a pack, or there are too few.
+        """
+        assert self.packing is not None and self.data_config is not None
+        sizes = build_sizes(
+            dataset,
+            SampleMeasurer(self.processor, max_length=min(self.max_length, self.packing.max_tokens)),
+            seed=seed,
+            data=self.data_config,
+            options=self.packing,
+            faults=self.faults,
+            num_workers=self.num_workers,
+        )
+        return PackSampler(
+            num_samples=len(dataset),
+            sizes=sizes,
+            cost=sample_cost(self.model, recomputed=self.checkpointing == "full"),
+            options=self.packing,
+            rank=rank,
+            world_size=world_size,
+            seed=seed,
+            start_step=start_step,
         )
 
     def forward(self, batch: Mapping[str, Any], mode: Mode = "loss") -> dict[str, Any]:
@@ -161,9 +208,10 @@ class EarthMindTask(Task):
             borders = border_arguments(batch["borders"], embeddings.device)
             states = model.read(embeddings, batch["position_ids"], **borders).flatten(0, 1)
         logits = model.get_output_embeddings()(states[batch["label_index"]])
-        losses = {"text": token_cross_entropy(logits, batch["label_target"], batch["label_weight"])}
-        losses["alignment"] = self._alignment(fused, batch)
-        losses.update(self._mask_losses(states, attention, batch))
+        share, weights = self._means(batch)
+        losses = {"text": token_cross_entropy(logits, batch["label_target"], weights)}
+        losses["alignment"] = share * self._alignment(fused, batch)
+        losses |= {name: share * value for name, value in self._mask_losses(states, attention, batch).items()}
         metrics = {
             "num_samples": batch["num_samples"],
             "num_tokens": batch["num_tokens"],
@@ -172,6 +220,14 @@ class EarthMindTask(Task):
         if self.vision_cache is not None:
             metrics["vision_cached"] = self.vision_cache.share_found
         return {**weighted(losses, self.settings), **metrics, **self._accuracy(logits, batch)}
+
+    def _means(self, batch: Mapping[str, Any]) -> tuple[float, Tensor]:
+        """How the mean over this batch's samples counts in the mean over the update's, and the weights (M,) of learnt tokens."""
+        means = batch.get(MEAN_COUNTS, {"num_samples": batch["num_samples"], "num_scored": len(batch["label_target"])})
+        share = batch["num_samples"] / means["num_samples"]
+        if self.settings.text_mean == "samples":
+            return share, batch["label_weight"] * share
+        return share, torch.ones_like(batch["label_weight"]) / max(means["num_scored"], 1.0)
 
     def _look(self, batch: Mapping[str, Any]) -> FusedTokens:
         """Fused tokens of the batch's tiles; those with a key may come from the cache."""

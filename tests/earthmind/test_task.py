@@ -12,8 +12,10 @@ from torch import Tensor
 from earthmind.task import EarthMindTask
 from eocore.data.synthetic import write_world
 from eocore.errors import ConfigError
+from eocore.models.packed_attention import PACKED
 from eocore.models.recompute import KINDS
 from eocore.registry import TASKS
+from eocore.train.ranks import share_counts
 
 LOSSES = ("loss_text", "loss_mask", "loss_dice", "loss_attention", "loss_alignment")
 POINTS = {"num_points": 64}
@@ -236,3 +238,99 @@ class TestLoader:
     def test_without_data_there_is_no_loader(self, make_task: Callable[..., EarthMindTask]) -> None:
         with pytest.raises(ConfigError, match="registry 'dataset': expected a mapping with a 'type', found NoneType"):
             make_task().build_loader(rank=0, world_size=1, seed=0, start_step=0)
+
+
+class TestPacking:
+    """Samples in packs weigh as they do alone; see tests/eocore/data/test_packing.py for which samples share one."""
+
+    PACKING = {"max_tokens": 400, "max_mask_images": 2, "folder": None}  # noqa: RUF012 (read alone)
+
+    def gradients(self, task: EarthMindTask, batches: Sequence[dict[str, Any]]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss and gradients of an update over `batches`, as the loop and DeepSpeed make them: shared counts, mean over batches."""
+        share_counts(batches)
+        task.zero_grad()
+        total = sum(task.parse_losses(task(batch))[0] for batch in batches) / len(batches)
+        total.backward()
+        return total.detach(), {name: part.grad.clone() for name, part in task.named_parameters() if part.grad is not None}
+
+    @pytest.mark.parametrize("text_mean", ["samples", "tokens"])
+    @pytest.mark.parametrize("deal", [[[0, 1, 2, 3]], [[2, 0], [1, 3]], [[3, 1, 0], [2]], [[2], [0, 1, 3], [1]]], ids=str)
+    def test_any_packing_gives_the_loss_and_gradients_of_one_sample_at_a_time(
+        self, make_task: Callable[..., EarthMindTask], samples: list[dict[str, Any]], text_mean: str, deal: list[list[int]]
+    ) -> None:
+        """Found: at most 2e-6 of the largest element."""
+        task = make_task(losses={**POINTS, "text_mean": text_mean})
+        counted = {"shared_counts": ("num_samples", "num_scored")}
+        alone = [task.processor.collate([samples[index]], **counted) for pack in deal for index in pack]
+        packed = [task.processor.collate([samples[index] for index in pack], row_length=400, **counted) for pack in deal]
+        (expected, wanted), (found, gradients) = self.gradients(task, alone), self.gradients(task, packed)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+        assert set(gradients) == set(wanted)
+        for name, gradient in wanted.items():
+            close = {"atol": 1e-5 * max(gradient.abs().max().item(), 0.1), "rtol": 0}
+            torch.testing.assert_close(gradients[name], gradient, **close, msg=lambda text, name=name: f"{name}: {text}")
+
+    @pytest.mark.parametrize("kernel", ["eager", "sdpa"])
+    def test_the_attention_kernel_changes_nothing(
+        self, make_task: Callable[..., EarthMindTask], samples: list[dict[str, Any]], kernel: str
+    ) -> None:
+        results = []
+        for chosen in (None, kernel):
+            task = make_task(losses=POINTS)
+            assert task.model.language_model.config._attn_implementation == PACKED
+            if chosen is not None:
+                task.model.language_model.set_attn_implementation(chosen)
+            results.append(self.gradients(task, [task.processor.collate(samples, row_length=400)]))
+        torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-5, atol=0)
+        for name, gradient in results[1][1].items():
+            torch.testing.assert_close(results[0][1][name], gradient, atol=1e-5 * max(gradient.abs().max().item(), 0.1), rtol=0)
+
+    def test_the_mean_over_tokens_weighs_long_answers_more(
+        self, make_task: Callable[..., EarthMindTask], samples: list[dict[str, Any]]
+    ) -> None:
+        task = make_task(losses={**POINTS, "text_mean": "tokens"})
+        with torch.no_grad():
+            batch = task.processor.collate(samples)
+            states = task.model.read(
+                task.model.splice(batch["input_ids"], task._look(batch).tokens, batch["placeholder_index"], batch["vision_index"]),
+                batch["position_ids"],
+            )
+            logits = task.model.get_output_embeddings()(states.flatten(0, 1)[batch["label_index"]])
+            expected = torch.nn.functional.cross_entropy(logits, batch["label_target"])
+            torch.testing.assert_close(task(batch)["loss_text"], expected)
+
+    def test_full_rows_have_one_shape_and_the_same_loss(self, task: EarthMindTask, samples: list[dict[str, Any]]) -> None:
+        full = task.processor.collate(samples, row_length=500, full_rows=True)
+        assert full["input_ids"].shape == (1, 500)
+        with torch.no_grad():
+            torch.testing.assert_close(task(full)["loss_text"], losses_of(task, samples, row_length=500)["loss_text"])
+
+    def test_a_loader_gives_packs(self, make_task: Callable[..., EarthMindTask], world: Path) -> None:
+        task = make_task(data=question_data(world), num_workers=0, packing={**self.PACKING, "max_tokens": 120}, losses=POINTS)
+        loader = task.build_loader(rank=0, world_size=1, seed=0, start_step=0)
+        sampler: Any = loader.batch_sampler
+        batches = [batch for _, batch in zip(range(len(sampler.cuts(0)) - 1), loader, strict=False)]
+        assert all(batch["input_ids"].shape[0] == 1 and batch["input_ids"].shape[1] <= 120 for batch in batches)
+        assert sum(batch["num_samples"] for batch in batches) == len(loader.dataset)  # type: ignore[arg-type]
+        sizes = sampler.sizes(0)
+        for packs, batch in zip(sampler.epoch_packs(0), batches, strict=True):
+            assert sizes[packs[0], 0].sum() == batch["num_tokens"] and sizes[packs[0], 4].sum() == batch["num_scored"]
+        total, _ = task.parse_losses(task(batches[0]))
+        total.backward()
+
+    def test_ranks_share_the_step_and_a_later_start_goes_on(self, make_task: Callable[..., EarthMindTask], world: Path) -> None:
+        task = make_task(
+            data=question_data(world), num_workers=0, packing={**self.PACKING, "max_tokens": 120, "together": 2}, losses=POINTS
+        )
+
+        def ids(steps: int, *, rank: int, world_size: int, start_step: int = 0) -> list[list[str]]:
+            loader = iter(task.build_loader(rank=rank, world_size=world_size, seed=0, start_step=start_step))
+            return [next(loader)["sample_ids"] for _ in range(steps)]
+
+        alone, ranks = ids(6, rank=0, world_size=1), [ids(3, rank=rank, world_size=2) for rank in (0, 1)]
+        assert alone == [pack for packs in zip(*ranks, strict=True) for pack in packs]
+        assert ids(2, rank=0, world_size=1, start_step=4) == alone[4:]
+
+    def test_two_ways_to_share_rows_are_refused(self, make_task: Callable[..., EarthMindTask]) -> None:
+        with pytest.raises(ConfigError, match=r"task\.packing decides which samples share a row: leave batch_size at 1"):
+            make_task(packing=self.PACKING, batch_size=2)

@@ -63,7 +63,9 @@ class ReferDataset(RecordDataset):
         super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
 
     def parse(self, path: Path) -> list[Record]:
-        table = InstanceTable(Path(self.instances) if self.instances else path.with_name("instances.json"))
+        instances = Path(self.instances) if self.instances else path.with_name("instances.json")
+        self.annotation_files.append(instances)
+        table = InstanceTable(instances)
         refs = as_entries(read_plain_pickle(path), str(path))
         splits = each(refs, lambda ref: (ref.text("split"), ref))
         found = sorted({split for split, _ in splits})

@@ -37,7 +37,13 @@ def pack_rows(lengths: Sequence[int], row_length: int | None) -> list[list[int]]
 
 
 def collate(
-    samples: Sequence[Mapping[str, Any]], *, pad_token_id: int, row_length: int | None = None, left_pad: bool = False
+    samples: Sequence[Mapping[str, Any]],
+    *,
+    pad_token_id: int,
+    row_length: int | None = None,
+    full_rows: bool = False,
+    left_pad: bool = False,
+    shared_counts: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One batch of samples from `EarthMindProcessor.encode`.
 
@@ -45,7 +51,9 @@ def collate(
         samples: encoded samples.
         pad_token_id: fills rows up to the longest.
         row_length: pack several samples into rows of at most this many tokens; None: one sample a row.
+        full_rows: fill packed rows up to `row_length`, so that all batches have one shape.
         left_pad: fill in front (generation); an `attention_mask` comes with it.
+        shared_counts: counts of the batch that ranks tell each other, named under this key.
 
     Returns:
         input_ids, labels, position_ids: (R, S); borders: list of 0 and the end of each sample and of the filling, through all rows.
@@ -55,12 +63,13 @@ def collate(
         seg_index, seg_sample, seg_slot, seg_weight: (K,); seg_columns (K, A), places in the row, filled with -1.
         masks: (K, S, S) uint8.
         grounding_images: (G, 3, S, S) uint8; grounding_owner (G,).
-        num_slots, num_grounded, num_samples, num_tokens: int.
+        num_slots, num_grounded, num_samples, num_tokens, num_scored: int.
         sample_ids: list; seg_counts, seg_seeds, seg_spans (flat start and end): lists, one entry for each sample with masks.
         Parts that the samples do not have (tiles, masks, ...) are left out.
     """
     rows = pack_rows([len(sample["input_ids"]) for sample in samples], row_length)
     width = max(sum(len(samples[index]["input_ids"]) for index in row) for row in rows)
+    width = row_length if full_rows and row_length is not None else width
     layout = _Layout(samples, rows, width, left_pad)
     batch: dict[str, Any] = {
         "input_ids": layout.fill("input_ids", pad_token_id),
@@ -71,10 +80,13 @@ def collate(
         "num_samples": len(samples),
         "num_tokens": sum(len(sample["input_ids"]) for sample in samples),
     }
+    if shared_counts:
+        batch["shared_counts"] = tuple(shared_counts)
     if left_pad:
         batch["attention_mask"] = layout.attention_mask()
     batch.update(_vision(samples, layout))
     batch.update(_targets(samples, layout))
+    batch["num_scored"] = len(batch["label_target"])
     batch.update(_grounding(samples, layout))
     return batch
 

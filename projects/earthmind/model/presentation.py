@@ -50,6 +50,23 @@ class SceneArray:
     unit: str
 
 
+@dataclass(frozen=True)
+class SceneShape:
+    """A scene without its pixels: size [px], band names, unit; see `SceneLike`."""
+
+    height: int
+    width: int
+    bands: tuple[str, ...]
+    unit: str
+
+
+def count_views(shape: SceneShape, rule: Mapping[str, Any]) -> int:
+    """How many views `present` gives of such a scene."""
+    if shape.unit != DISPLAY_UNIT:
+        return len(rule["views"])
+    return max(len(shape.bands) // 3, 1)
+
+
 def as_scene(image: Any) -> SceneLike:
     """A scene from a Pillow image, an (H, W) or (H, W, 3) uint8 array, or anything that already is one.
 

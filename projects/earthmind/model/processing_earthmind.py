@@ -9,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature, ProcessorMixin
 
-from .batching import collate
+from .batching import IGNORE, collate
 from .image_tiling import resize
-from .presentation import SceneLike, as_scene, composite_image, grounding_image
+from .presentation import SceneLike, SceneShape, as_scene, composite_image, count_views, grounding_image
 from .prompting import (
     ANSWER_TOKENS,
     IMAGE_END,
@@ -29,7 +29,7 @@ from .prompting import (
     render,
 )
 from .text_splicing import TextSplicer
-from .vision_layout import SampleError, TilingRule, VisionLayout, lay_out
+from .vision_layout import SampleError, TilingRule, VisionLayout, lay_out, plan_layout
 
 MODALITIES = ("rgb", "multispectral", "sar")
 PUBLISHED_ORDER = ("sar", "rgb")
@@ -184,7 +184,7 @@ class EarthMindProcessor(ProcessorMixin):
             _check_size(mask, scenes, sample_id, what)
         self._check_answers(turns, sample_id)
         pieces = render(turns, get_template(self.template), add_generation_prompt=for_generation)
-        sample = self._assemble(scenes, pieces, regions, sample_id)
+        sample = self._assemble(lay_out(scenes, self._rule), pieces, regions, sample_id)
         if max_length is not None and len(sample["input_ids"]) > max_length:
             raise SampleTooLongError(
                 f"{sample_id}: {len(sample['input_ids'])} tokens ({len(sample['tiles'])} tiles of {sample['tokens_per_tile']} vision "
@@ -196,6 +196,44 @@ class EarthMindProcessor(ProcessorMixin):
             sample["masks"] = self._mask_stack(masks, len(sample["seg_places"]), sample_id)
         return sample
 
+    def measure(
+        self,
+        shapes: Mapping[str, SceneShape],
+        turns: Sequence[tuple[str, str]],
+        *,
+        regions: Sequence[np.ndarray] = (),
+        num_masks: int = 0,
+        sample_id: str = "",
+    ) -> dict[str, int]:
+        """How large `encode` would make a sample, found as it does but without a pixel.
+
+        Args:
+            shapes: modality -> scene without pixels.
+            turns, regions, sample_id: as `encode`.
+            num_masks: of the answers.
+
+        Returns:
+            tokens, tiles, mask_images (for SAM 2), masks, scored (tokens with a label).
+
+        Raises:
+            SampleError: as `encode`, as far as no pixel is needed to see it.
+        """
+        self._check_answers(turns, sample_id)
+        views = {
+            name: (shapes[name].height, shapes[name].width, count_views(shapes[name], self.presentation[name]))
+            for name in self.modality_order
+            if name in shapes
+        }
+        sample = self._assemble(plan_layout(views, self._rule), render(turns, get_template(self.template)), regions, sample_id)
+        drawn_on = len(self.drawn_on(views)) if num_masks else 0
+        return {
+            "tokens": len(sample["input_ids"]),
+            "tiles": len(sample["tiles"]),
+            "mask_images": min(drawn_on, 1) if self.grounding == "composite" else drawn_on,
+            "masks": num_masks,
+            "scored": int((sample["labels"][1:] != IGNORE).sum()),
+        }
+
     def _check_answers(self, turns: Sequence[tuple[str, str]], sample_id: str) -> None:
         """Nothing; raises SampleError where an answer holds what frames the turns."""
         marks = {*get_template(self.template).control_tokens, *FRAME_TOKENS, self.tokenizer.eos_token} - {None}
@@ -206,11 +244,8 @@ class EarthMindProcessor(ProcessorMixin):
                 "user, or to see what is not there. Remove it."
             )
 
-    def _assemble(
-        self, scenes: Mapping[str, SceneLike], pieces: Sequence[Piece], regions: Sequence[np.ndarray], sample_id: str
-    ) -> dict[str, Any]:
+    def _assemble(self, layout: VisionLayout, pieces: Sequence[Piece], regions: Sequence[np.ndarray], sample_id: str) -> dict[str, Any]:
         """A sample without grounding image and masks."""
-        layout = lay_out(scenes, self._rule)
         runs = [layout.region_tokens(region, self._rule, sample_id) for region in regions]
         sample = self._splicer.splice(pieces, layout.blocks, runs, sample_id=sample_id)
         ids = sample["input_ids"]
@@ -226,9 +261,9 @@ class EarthMindProcessor(ProcessorMixin):
             "grounding_images": torch.zeros(0, 3, 1, 1, dtype=torch.uint8),
         }
 
-    def collate(self, samples: Sequence[Mapping[str, Any]], *, row_length: int | None = None, left_pad: bool = False) -> dict[str, Any]:
-        """One batch of encoded samples; see `batching.collate`."""
-        return collate(samples, pad_token_id=self._pad_token_id(), row_length=row_length, left_pad=left_pad)
+    def collate(self, samples: Sequence[Mapping[str, Any]], **layout: Any) -> dict[str, Any]:
+        """One batch of encoded samples; see `batching.collate`, whose further arguments it takes."""
+        return collate(samples, pad_token_id=self._pad_token_id(), **layout)
 
     def __call__(
         self,
@@ -296,7 +331,7 @@ class EarthMindProcessor(ProcessorMixin):
             place = prompt.index(start) + len(start) if start in prompt else 0
             prompt = f"{prompt[:place]}{IMAGE_PLACEHOLDER}\n{prompt[place:]}"
         scenes = self._scenes(images, "prompt")
-        sample = self._assemble(scenes, parse_prompt(prompt, get_template(self.template)), (), "prompt")
+        sample = self._assemble(lay_out(scenes, self._rule), parse_prompt(prompt, get_template(self.template)), (), "prompt")
         # a [SEG] in a prompt is an earlier turn's, already drawn
         sample["seg_places"] = torch.zeros(0, dtype=torch.long)
         if with_grounding and scenes:

@@ -1,7 +1,7 @@
 """Scenes of one sample -> tiles, and the order in which their vision tokens stand in the text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -74,22 +74,40 @@ class VisionLayout:
 
 def lay_out(scenes: Mapping[str, SceneLike], rule: TilingRule) -> VisionLayout:
     """Tiles and token order of scenes, given in the order of their tokens. All sensors share one tile grid, the largest scene's."""
+    views = {
+        name: present(scene, rule.presentation[name], num_channels=rule.num_channels, fill=rule.channel_fill)
+        for name, scene in scenes.items()
+    }
+    layout = plan_layout({name: (*shown.shape[2:], len(shown)) for name, shown in views.items()}, rule)
     if not scenes:
-        return VisionLayout(torch.zeros(0, rule.num_channels, 1, 1, dtype=torch.uint8), torch.zeros(2, 0, dtype=torch.long))
-    height, width = max((scene.pixels.shape[1:] for scene in scenes.values()), key=lambda size: size[0] * size[1])
-    grid = tile_grid(height, width, tile_size=rule.tile_size, min_tiles=rule.min_tiles, max_tiles=rule.max_tiles)
-    streams, cut = [], []
-    for name, scene in scenes.items():
-        for view in present(scene, rule.presentation[name], num_channels=rule.num_channels, fill=rule.channel_fill):
-            streams.append(name)
-            cut.append(cut_tiles(view, grid, tile_size=rule.tile_size, use_thumbnail=rule.use_thumbnail))
+        return layout
+    grid = _grid([shown.shape[2:] for shown in views.values()], rule)
+    cut = [cut_tiles(view, grid, tile_size=rule.tile_size, use_thumbnail=rule.use_thumbnail) for shown in views.values() for view in shown]
     stacked = np.stack(cut, axis=1)
-    tiles = torch.from_numpy(stacked.reshape(-1, *stacked.shape[2:]).copy())
-    tokens = torch.arange(len(tiles) * rule.tokens_per_tile).view(stacked.shape[0], len(streams), rule.tokens_per_tile)
-    shows_whole = len(tokens) == 1 or rule.use_thumbnail
+    return replace(layout, tiles=torch.from_numpy(stacked.reshape(-1, *stacked.shape[2:]).copy()))
+
+
+def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: TilingRule) -> VisionLayout:
+    """The layout of scenes of (height, width, number of views) in the order of their tokens, with tiles of no size in place of theirs."""
+    if not shapes:
+        return VisionLayout(torch.zeros(0, rule.num_channels, 1, 1, dtype=torch.uint8), torch.zeros(2, 0, dtype=torch.long))
+    rows, columns = _grid([(height, width) for height, width, _ in shapes.values()], rule)
+    num_places = rows * columns + int(rule.use_thumbnail and rows * columns > 1)
+    streams = [name for name, (_, _, num_views) in shapes.items() for _ in range(num_views)]
+    num_tiles = num_places * len(streams)
+    tokens = torch.arange(num_tiles * rule.tokens_per_tile).view(num_places, len(streams), rule.tokens_per_tile)
+    shows_whole = num_places == 1 or rule.use_thumbnail
     return VisionLayout(
-        tiles, _group(streams, len(tokens)), _blocks(tokens, streams, rule), tokens[-1] if shows_whole else tokens[-1, :, :0]
+        torch.zeros(num_tiles, rule.num_channels, 0, 0, dtype=torch.uint8),
+        _group(streams, num_places),
+        _blocks(tokens, streams, rule),
+        tokens[-1] if shows_whole else tokens[-1, :, :0],
     )
+
+
+def _grid(sizes: Sequence[tuple[int, ...]], rule: TilingRule) -> tuple[int, int]:
+    height, width = max(sizes, key=lambda size: size[0] * size[1])
+    return tile_grid(height, width, tile_size=rule.tile_size, min_tiles=rule.min_tiles, max_tiles=rule.max_tiles)
 
 
 def _group(streams: Sequence[str], num_places: int) -> Tensor:

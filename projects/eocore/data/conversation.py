@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from eocore.data.dataset import IMAGE_PLACE, RecordDataset, SampleKey, SampleSource, Transform, check_record, read_images
+from eocore.data.dataset import IMAGE_PLACE, RecordDataset, SampleKey, SampleSource, Transform, check_record
 from eocore.data.records import Record, Turn
+from eocore.data.sources import ImageSource
 from eocore.errors import ConfigError
 from eocore.registry import DATASETS, TRANSFORMS
-from eocore.sensors.scene import Scene
 
 
 @DATASETS.register_module()
@@ -68,14 +68,14 @@ class ImageConversations(SampleSource):
     def lengths(self, epoch: int = 0) -> np.ndarray:
         return self._lengths
 
-    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
+    def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
         group = self.groups[key.index]
         records = [part.transform(part.records[index], rng) for part, index in (group[int(place)] for place in rng.permutation(len(group)))]
         record = join(self._within_limit(records))
         for transform in self.transforms:
             record = transform(record, rng)
         check_record(record)
-        return record, read_images(record, group[0][0].sources)
+        return record, group[0][0].sources
 
     def _within_limit(self, records: Sequence[Record]) -> list[Record]:
         kept, questions = [records[0]], len(records[0].turns) // 2

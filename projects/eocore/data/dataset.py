@@ -71,9 +71,18 @@ class SampleSource(ABC):
     def __len__(self) -> int:
         """Samples in one epoch."""
 
-    @abstractmethod
+    def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
+        """The transformed record, and where its images lie, by modality; opens no image.
+
+        Raises:
+            ConfigError: this kind of dataset cannot tell.
+        """
+        raise ConfigError(f"{self.name}: {type(self).__name__} draws no records without their images, so it cannot be packed.")
+
     def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
         """The transformed record and its scenes by modality."""
+        record, sources = self.draw(key, rng)
+        return record, read_images(record, sources)
 
     @abstractmethod
     def describe(self, key: SampleKey) -> str:
@@ -122,6 +131,7 @@ class RecordDataset(SampleSource):
         AlignmentError: placeholders of a record do not fit its images, regions or masks.
 
     Attributes:
+        annotation_files: what `parse` reads.
         records: of the file's good entries.
         entry_faults: what is wrong with the others, where faults are collected; else the first one is raised.
     """
@@ -140,6 +150,7 @@ class RecordDataset(SampleSource):
         if limit is not None and limit < 1:
             raise ConfigError(f"{self.name}: limit must be at least 1 or None, found {limit}.")
         self.sources = build_sources(images, self.name)
+        self.annotation_files = [Path(annotations)]
         self.transforms: list[Transform] = [TRANSFORMS.build(config) for config in transforms]
         first: dict[str, str] = {}
         known_faults = len(collected_faults())
@@ -195,9 +206,8 @@ class RecordDataset(SampleSource):
         check_record(record)
         return record
 
-    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
-        record = self.transform(self.records[key.index], rng)
-        return record, read_images(record, self.sources)
+    def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
+        return self.transform(self.records[key.index], rng), self.sources
 
 
 def build_dataset(config: Mapping[str, Any] | None, options: FaultOptions = STOP) -> SampleSource:

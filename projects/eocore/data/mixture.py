@@ -9,6 +9,7 @@ import numpy as np
 from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, random_stream
 from eocore.data.faults import Origin
 from eocore.data.records import Record
+from eocore.data.sources import ImageSource
 from eocore.errors import ConfigError
 from eocore.registry import DATASETS
 from eocore.sensors.scene import Scene
@@ -77,6 +78,10 @@ class Mixture(SampleSource):
         draw = key.index - int(self._ends[number]) + part.draws
         lap, place = divmod(key.epoch * part.draws + draw, len(part.dataset))
         return number, SampleKey(lap, int(part.order(lap, self.seed)[place]))
+
+    def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
+        number, inner = self.locate(key)
+        return self.parts[number].dataset.draw(inner, rng)
 
     def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
         number, inner = self.locate(key)

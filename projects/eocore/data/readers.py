@@ -5,6 +5,7 @@ With `image_files`, the only place where images are opened.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,28 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
         pixels = layers[0] if len(layers) == 1 else np.concatenate(layers)
         georeference, gsd_m = _place(finest.grid, window)
         return Scene(pixels, bands, sensor.name, sensor.unit, gsd_m, georeference, str(finest.path))
+
+
+@dataclass(frozen=True)
+class SceneHeader:
+    """What a scene is, without its pixels: height and width [px] of its finest grid, band names, unit."""
+
+    height: int
+    width: int
+    bands: tuple[str, ...]
+    unit: str
+
+
+def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
+    """What `read_scene` would give but the pixels, from the headers of the files alone.
+
+    Raises:
+        DataError: a file is missing or its header cannot be read.
+        BandError: the sensor is unknown or the layers do not name its bands.
+    """
+    sensor = get_sensor(ref.sensor)
+    with _opened(ref, root) as files:
+        return SceneHeader(*_finest(files).size, _name_bands(ref, sensor, files=files), sensor.unit)
 
 
 def image_size(ref: ImageRef, *, root: Path | None = None) -> tuple[int, int]:

@@ -16,7 +16,14 @@ KINDS = ("none", "selective", "full")
 
 PRODUCTS = {"aten.mm": 0, "aten.bmm": 0, "aten.addmm": 1, "aten.baddbmm": 1}
 """Matrix products, and the place of their left factor among the arguments."""
-ATTENTION = ("aten._scaled_dot_product", "aten._flash_attention", "aten._efficient_attention", "flash_attn.", "flex_attention")
+ATTENTION = (
+    "aten._scaled_dot_product",
+    "torch_attn.",
+    "aten._flash_attention",
+    "aten._efficient_attention",
+    "flash_attn.",
+    "flex_attention",
+)
 """How the names of fused attention kernels begin, in PyTorch and in the package flash_attn."""
 
 

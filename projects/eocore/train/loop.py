@@ -11,6 +11,7 @@ from eocore.data.in_flight import describe_samples, open_table
 from eocore.errors import DataError
 from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.loader import Batches, told_by_loader
+from eocore.train.ranks import share_counts
 
 
 class StepLoop(BaseLoop):
@@ -65,8 +66,9 @@ class StepLoop(BaseLoop):
     def run_step(self) -> list[dict[str, Tensor]]:
         """One update; gives what each of its batches logged."""
         outputs = []
-        for position in range(self.accumulation):
-            batch = self.next_batch()
+        batches = [self.next_batch() for _ in range(self.accumulation)]
+        share_counts(batches)
+        for position, batch in enumerate(batches):
             if position == 0:
                 self.runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=batch)
             outputs.append(self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper))

@@ -1,11 +1,15 @@
 """What ranks tell each other besides gradients: objects from the first to all, small numbers from all to all."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch.distributed import ProcessGroup
 
 Shared = TypeVar("Shared")
+
+SHARED_COUNTS, MEAN_COUNTS = "shared_counts", "mean_counts"
+"""Where a batch names counts that all ranks need to know of each other, and where it gets them (see `share_counts`)."""
 
 _control: dict[ProcessGroup, ProcessGroup] = {}
 
@@ -45,3 +49,23 @@ def gather_to_all(value: Any) -> list[Any]:
     everyone: list[Any] = [None] * num_ranks()
     torch.distributed.all_gather_object(everyone, value)
     return everyone
+
+
+def share_counts(batches: Sequence[Any]) -> None:
+    """Puts the means of counts over all batches of an update on all ranks into each batch, under `MEAN_COUNTS`; in place.
+
+    Gradients are averaged over ranks and batches. A loss that is to be the mean over all samples (or tokens) of an update, although
+    batches hold unlike numbers of them, is a sum divided by the mean number in a batch. Batches that name no counts stay as they are.
+
+    Args:
+        batches: of this rank; each a mapping that may name, under `SHARED_COUNTS`, keys of its own that hold numbers. All ranks alike.
+    """
+    names = batches[0].get(SHARED_COUNTS) if isinstance(batches[0], Mapping) else None
+    if not names:
+        return
+    totals = torch.tensor([sum(batch[name] for batch in batches) for name in names], dtype=torch.float64)
+    if num_ranks() > 1:
+        torch.distributed.all_reduce(totals, group=control_group())
+    means = dict(zip(names, (totals / (len(batches) * num_ranks())).tolist(), strict=True))
+    for batch in batches:
+        batch[MEAN_COUNTS] = means

@@ -23,7 +23,8 @@ def data_position(loader: DataLoader, loop: StepLoop) -> dict[str, Any]:
 
     Returns:
         `batches` used up on every rank; `accumulation`; `global_batch`: samples of one batch over all ranks; `by_length`: samples are
-        moved to batches of like length. The last two are None where the loader does not tell.
+        moved to batches of like length; `plan`: a digest of what decides which samples share a pack (then `global_batch` counts packs).
+        The last three are None where the loader does not tell.
     """
     sampler = loader.batch_sampler
     return {
@@ -31,6 +32,7 @@ def data_position(loader: DataLoader, loop: StepLoop) -> dict[str, Any]:
         "accumulation": loop.accumulation,
         "global_batch": getattr(sampler, "global_batch_size", None),
         "by_length": getattr(sampler, "lengths", None) is not None if hasattr(sampler, "lengths") else None,
+        "plan": getattr(sampler, "plan", None),
     }
 
 
@@ -83,7 +85,11 @@ def _data_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
         return (
             [] if then["accumulation"] == now["accumulation"] else [f"accumulation: {then['accumulation']} then, {now['accumulation']} now"]
         )
+    if then.get("plan") != now.get("plan"):
+        return ["samples are packed otherwise (budgets, packs dealt together, seed, or the samples themselves)"]
     old, new = (part["global_batch"] * part["accumulation"] for part in (then, now))
+    if now.get("plan") is not None:
+        return [] if old == new else [f"packs per update: {old} then, {new} now (ranks x accumulation)"]
     if old != new:
         return [f"samples per update: {old} then, {new} now (batch_size x ranks x accumulation)"]
     if (then["by_length"] or now["by_length"]) and then["global_batch"] != now["global_batch"]:

@@ -1,0 +1,70 @@
+"""Packs for an EarthMind training: sizes of the samples, found on one rank for all, and the sampler that deals them out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from earthmind.sizes import CODE, SampleMeasurer, size_settings
+from eocore.data.dataset import SampleSource
+from eocore.data.faults import FaultOptions
+from eocore.data.packing import PackingOptions
+from eocore.data.sample_sizes import SampleSizes
+from eocore.errors import EOError
+from eocore.train.heartbeat import HEARTBEAT
+from eocore.train.ranks import num_ranks, share_from_first
+
+
+def build_sizes(
+    dataset: SampleSource,
+    measurer: SampleMeasurer,
+    *,
+    seed: int,
+    data: Mapping[str, Any],
+    options: PackingOptions,
+    faults: FaultOptions,
+    num_workers: int,
+) -> SampleSizes:
+    """The tables of sizes of a training, that of epoch 0 found on the first rank.
+
+    Args:
+        dataset: built from `data`.
+        measurer: see `earthmind.sizes`.
+        seed: of the training.
+        data: config of the dataset, on which the kept tables depend.
+        options: where tables are kept.
+        faults: what becomes of broken samples.
+        num_workers: processes that measure.
+
+    Raises:
+        EOError: a sample is broken, and broken samples end the run; on all ranks.
+    """
+    sizes = SampleSizes(
+        dataset,
+        measurer,
+        seed=seed,
+        settings={"data": data, "max_length": measurer.max_length, "faults": faults.policy, **size_settings(measurer.processor)},
+        code=[CODE, Path(__file__).parent, Path(__file__).parent / "datasets"],
+        faults=faults,
+        folder=None if options.folder is None else Path(options.folder),
+        num_workers=num_workers,
+        on_progress=lambda: HEARTBEAT.mark("measuring samples"),
+    )
+    if num_ranks() > 1:
+        sizes.put(0, _from_first_rank(sizes))
+    return sizes
+
+
+def _from_first_rank(sizes: SampleSizes) -> Any:
+    found: Any = None
+    problem: EOError | None = None
+    if torch.distributed.get_rank() == 0:
+        try:
+            found = sizes(0)
+        except EOError as error:
+            problem = error
+    found, problem = share_from_first((found, problem))
+    if problem is not None:
+        raise problem
+    return found

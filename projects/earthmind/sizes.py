@@ -1,0 +1,65 @@
+"""Sizes of samples before any image is read, by the rules of the processor that will prepare them."""
+
+import hashlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from earthmind.model import processing_earthmind
+from earthmind.model.presentation import SceneShape
+from earthmind.model.processing_earthmind import EarthMindProcessor
+from earthmind.prepare import named_after
+from eocore.data.masks import decode_mask
+from eocore.data.readers import SceneHeader
+from eocore.data.records import Record
+from eocore.errors import LengthError
+
+CODE = Path(processing_earthmind.__file__).parent
+"""Sources that decide how large a sample becomes."""
+
+
+class SampleMeasurer:
+    """Sizes of what `SamplePreparer` will make of a record, from its text, its regions and the headers of its images.
+
+    Args:
+        processor: made for the model.
+        max_length: most tokens of a sample; a longer one is an error.
+    """
+
+    def __init__(self, processor: EarthMindProcessor, *, max_length: int) -> None:
+        self.processor, self.max_length = processor, max_length
+
+    def __call__(self, record: Record, headers: Mapping[str, SceneHeader]) -> dict[str, int]:
+        """The `eocore.data.sample_sizes.FIELDS`.
+
+        Raises:
+            AlignmentError, BandError: as `SamplePreparer`, as far as no pixel is needed to see it.
+            LengthError: more than `max_length` tokens.
+        """
+        shapes = {name: SceneShape(header.height, header.width, header.bands, header.unit) for name, header in headers.items()}
+        size = next(((shape.height, shape.width) for shape in shapes.values()), (1, 1))
+        with named_after(record):
+            found = self.processor.measure(
+                shapes,
+                [(turn.role, turn.text) for turn in record.turns],
+                regions=[decode_mask(region, size, source=record.source, root=None) for region in record.regions],
+                num_masks=len(record.masks),
+                sample_id=record.sample_id,
+            )
+        if found["tokens"] > self.max_length:
+            raise LengthError(
+                f"{record.source}: {record.sample_id}: {found['tokens']} tokens ({found['tiles']} tiles), at most {self.max_length} are "
+                "allowed; nothing was cut. Raise max_length or lower max_tiles."
+            )
+        return found
+
+
+def size_settings(processor: EarthMindProcessor) -> dict[str, Any]:
+    """All of a processor and its tokenizer that sizes depend on, fit for JSON."""
+    fields = [name for name in inspect.signature(EarthMindProcessor.__init__).parameters if hasattr(processor, name)]
+    kept = {name: getattr(processor, name) for name in fields if name not in ("self", "tokenizer", "chat_template")}
+    words = processor.tokenizer
+    fast = getattr(words, "backend_tokenizer", None)
+    spelled = fast.to_str() if fast is not None else repr(sorted(words.get_vocab().items()))
+    return {**kept, "tokenizer": hashlib.sha256(spelled.encode()).hexdigest()}
