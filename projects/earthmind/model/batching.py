@@ -64,6 +64,7 @@ def collate(
         masks: (K, S, S) uint8.
         grounding_images: (G, 3, S, S) uint8; grounding_owner (G,).
         num_slots, num_grounded, num_samples, num_tokens, num_scored: int.
+        draw_on: list, what prepares each sample's grounding images once masks are asked for (generation), None without images.
         sample_ids: list; seg_counts, seg_seeds, seg_spans (flat start and end): lists, one entry for each sample with masks.
         Parts that the samples do not have (tiles, masks, ...) are left out.
     """
@@ -88,6 +89,8 @@ def collate(
     batch.update(_targets(samples, layout))
     batch["num_scored"] = len(batch["label_target"])
     batch.update(_grounding(samples, layout))
+    if any("draw_on" in sample for sample in samples):
+        batch["draw_on"] = [sample.get("draw_on") for sample in samples]
     return batch
 
 

@@ -1,7 +1,6 @@
 """EarthMind: InternVL vision tower and projector, sensor fusion, a causal language model, SAM 2 driven by [SEG] tokens."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -9,25 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
-from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.internvl.modeling_internvl import InternVLMultiModalProjector
 
+from .answering import Answer, ReadOutput, draw_answers, seg_states, size_of
 from .configuration_earthmind import EarthMindConfig
 from .pixel_scale import normalise
 from .processing_earthmind import EarthMindProcessor
 from .prompting import IMAGE_PLACEHOLDER
 from .repeats import find_repeats
-from .seg_head import DrawnMasks, SegHead
+from .seg_head import SegHead
 from .sensor_fusion import FusedTokens, SensorFusion
-
-
-@dataclass
-class Answer:
-    """One answer: `text`, and `masks` (K, H, W) bool at the image's own size, one per [SEG]; `mask_logits` (K, h, w) before resizing."""
-
-    text: str
-    masks: np.ndarray
-    mask_logits: Tensor
+from .shared_prefix import plan_prefixes, start_prompts
 
 
 class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
@@ -52,7 +43,7 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.fusion = SensorFusion(config.fusion, num_queries=config.num_fusion_queries, width=config.text_config.hidden_size)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         self.seg_head = SegHead(config)
-        self._seg_states: _SegStates | None = None
+        self._last_states: list[Tensor] | None = None
         self.post_init()
 
     @torch.no_grad()
@@ -164,7 +155,7 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
-    ) -> CausalLMOutputWithPast:
+    ) -> ReadOutput:
         """Next-token logits; the interface of transformers' generation. Training takes the single steps instead (see `EarthMindTask`)."""
         if inputs_embeds is None:
             tokens = self.look(tiles, tile_group).tokens if tiles is not None else None
@@ -178,12 +169,11 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
             **{key: value for key, value in kwargs.items() if key in ("output_attentions", "output_hidden_states", "cache_position")},
         )
         hidden = outputs.last_hidden_state
-        if self._seg_states is not None and input_ids is not None and input_ids.shape[1] == 1:
-            self._seg_states.add(input_ids[:, 0], hidden[:, 0])
         kept = hidden[:, -logits_to_keep:] if isinstance(logits_to_keep, int) else hidden[:, logits_to_keep]
         logits = self.get_output_embeddings()(kept)
         loss = None if labels is None else self.loss_function(logits=logits, labels=labels, vocab_size=logits.shape[-1])
-        return CausalLMOutputWithPast(
+        return ReadOutput(
+            last_state=hidden[:, -1],
             loss=loss,
             logits=logits,
             past_key_values=outputs.past_key_values,
@@ -225,6 +215,7 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         *,
         sizes: Sequence[tuple[int, int]],
         max_new_tokens: int = 256,
+        share_prefix: bool = True,
         **kwargs: Any,
     ) -> list[Answer]:
         """Answers and masks of a left-padded batch from `processor.collate(..., left_pad=True)`.
@@ -232,6 +223,7 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         Args:
             sizes: (height, width) [px] each sample's masks are scaled to.
             max_new_tokens: longest answer.
+            share_prefix: read once what prompts about the same images have in common.
             **kwargs: further arguments of `generate`.
 
         Raises:
@@ -243,25 +235,23 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
                     f"{name}={kwargs[name]}: masks belong to one answer a sample. Leave it at 1, or call generate for text alone."
                 )
         inputs = {key: value.to(self.device) for key, value in batch.items() if isinstance(value, Tensor)}
-        given = {
-            key: inputs[key]
-            for key in ("input_ids", "attention_mask", "tiles", "tile_group", "placeholder_index", "vision_index")
-            if key in inputs
-        }
         if processor.seg_token_id != self.config.seg_token_id or processor.image_token_id != self.config.image_token_id:
             raise ValueError(
                 f"[SEG] and the image token are {processor.seg_token_id} and {processor.image_token_id} for the processor, but the model "
                 f"learnt {self.config.seg_token_id} and {self.config.image_token_id}: answers would mean nothing. Take the model's own."
             )
-        self._seg_states = states = _SegStates(processor.seg_token_id, given["input_ids"].shape[0])
         settings = {"do_sample": False, **processor.stop_settings(), **kwargs}
+        states: list[Tensor] = []
+        self._last_states = states
         try:
+            given = self._start(inputs, settings, share=share_prefix)
             # one token more than asked for, so that a [SEG] at the very end is read too and has a state
             sequences = self.generate(**given, max_new_tokens=max_new_tokens + 1, **settings)
         finally:
-            self._seg_states = None
+            self._last_states = None
         texts = sequences[:, given["input_ids"].shape[1] :][:, :max_new_tokens]
-        logits = self._draw_answers(states.rows, inputs, batch)
+        rows = seg_states(texts, states, processor.seg_token_id)
+        logits = draw_answers(self.seg_head, rows, batch.get("draw_on", [None] * len(rows)))
         empty = torch.zeros(0, 1, 1)
         return [
             Answer(
@@ -270,24 +260,34 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
             for text, mask, size in zip(texts, [logits.get(row, empty) for row in range(len(texts))], sizes, strict=True)
         ]
 
-    def _draw_answers(self, rows: list[list[Tensor]], inputs: dict[str, Tensor], batch: dict[str, Any]) -> dict[int, Tensor]:
-        """Mask logits (K, h, w) of each row with [SEG]; the image encoder runs for those rows alone."""
-        grounded: list[int] = batch.get("grounded_samples", [])
-        wanted = [(number, row) for number, row in enumerate(grounded) if rows[row]]
-        if not wanted:
-            return {}
-        keep = torch.cat([(inputs["grounding_owner"] == number).nonzero().flatten() for number, _ in wanted])
-        renumber = {number: new for new, (number, _) in enumerate(wanted)}
-        owner = torch.tensor([renumber[int(number)] for number in inputs["grounding_owner"][keep]], device=self.device)
-        shown = inputs["grounding_images"][keep]
-        first, place = find_repeats(shown)
-        features = self.seg_head.combine([level[place] for level in self.seg_head.encode(shown[first])], owner, len(wanted))
-        counts = [len(rows[row]) for _, row in wanted]
-        states = torch.stack([state for _, row in wanted for state in rows[row]])
-        sample = torch.repeat_interleave(torch.arange(len(wanted)), torch.tensor(counts)).to(self.device)
-        slot = torch.cat([torch.arange(count) for count in counts]).to(self.device)
-        drawn: DrawnMasks = self.seg_head.draw(self.seg_head.point(states), features, sample, slot, max(counts))
-        return {row: masks for (_, row), masks in zip(wanted, drawn.chosen.split(counts), strict=True)}
+    def _start(self, inputs: dict[str, Tensor], settings: dict[str, Any], *, share: bool) -> dict[str, Any]:
+        """Arguments of `generate`; what several prompts have in common is read already where that pays."""
+        given: dict[str, Any] = {key: inputs[key] for key in ("input_ids", "attention_mask") if key in inputs}
+        if "tiles" not in inputs:
+            return given
+        repeats = find_repeats(inputs["tiles"])
+        tokens = self.look(inputs["tiles"], inputs["tile_group"], repeats).tokens
+        embeddings = self.splice(given["input_ids"], tokens, inputs["placeholder_index"], inputs["vision_index"])
+        plan = None
+        if share and self._can_share(settings):
+            plan = plan_prefixes(inputs, repeats[1], tokens_per_tile=self.config.tokens_per_tile)
+        if plan is None:
+            return {**given, "inputs_embeds": embeddings}
+        decoder = self.language_model.get_decoder()
+        started = start_prompts(decoder, embeddings, inputs, plan, pad_token_id=settings["pad_token_id"])
+        return {"input_ids": started.input_ids, "attention_mask": started.attention_mask, "past_key_values": started.cache}
+
+    def _can_share(self, settings: dict[str, Any]) -> bool:
+        """Whether keys and values read apart may be put together: not in a cache of fixed size, nor where attention counts columns."""
+        fixed = settings.get("cache_implementation", self.generation_config.cache_implementation)
+        kinds = getattr(self.config.text_config, "layer_types", None) or ()
+        return fixed is None and settings.get("use_cache", True) and all(kind == "full_attention" for kind in kinds)
+
+    def _update_model_kwargs_for_generation(self, outputs: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As in transformers; keeps the state of the token just read, while `answer` asks for it."""
+        if self._last_states is not None:
+            self._last_states.append(outputs.last_state.clone())  # a captured graph writes the next step's over it
+        return super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
 
     @cached_property
     def processor(self) -> EarthMindProcessor:
@@ -321,7 +321,7 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         for images, text in questions:
             asked = f"{IMAGE_PLACEHOLDER}\n{text}" if images and IMAGE_PLACEHOLDER not in text else text
             samples.append(processor.encode(images, [("user", asked)], for_generation=True))
-            sizes.append(next((_size_of(images[name]) for name in processor.drawn_on(images)), (1, 1)))
+            sizes.append(next((size_of(images[name]) for name in processor.drawn_on(images)), (1, 1)))
         return self.answer(processor.collate(samples, left_pad=True), processor, sizes=sizes, max_new_tokens=max_new_tokens)
 
     def predict_forward(self, image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any) -> dict[str, Any]:
@@ -348,23 +348,3 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
             )
         answer = self.predict(images, text, **settings)
         return {"prediction": answer.text, "prediction_masks": [mask[None] for mask in answer.masks]}
-
-
-class _SegStates:
-    """Hidden states of [SEG] tokens, taken while they are read back in generation, row by row."""
-
-    def __init__(self, seg_token_id: int, num_rows: int) -> None:
-        self.seg_token_id = seg_token_id
-        self.rows: list[list[Tensor]] = [[] for _ in range(num_rows)]
-
-    def add(self, token_ids: Tensor, states: Tensor) -> None:
-        for row in (token_ids == self.seg_token_id).nonzero().flatten().tolist():
-            self.rows[row].append(states[row])
-
-
-def _size_of(image: Any) -> tuple[int, int]:
-    if hasattr(image, "pixels"):
-        return tuple(image.pixels.shape[1:])
-    if isinstance(image, np.ndarray):
-        return image.shape[0], image.shape[1]
-    return image.height, image.width

@@ -1,6 +1,7 @@
 """Images and text -> model inputs; the same object serves training, prediction and the Hugging Face pipelines."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,7 @@ class EarthMindProcessor(ProcessorMixin):
             regions: (H, W) bool masks in image coordinates.
             masks: (H, W) bool, one per [SEG] of the answers; None when predicting.
             max_length: most tokens; longer is an error, nothing is cut.
-            for_generation: end with the opening of an answer.
+            for_generation: end with the opening of an answer; SAM 2's image is prepared when `draw_on` is called.
             with_grounding: prepare SAM 2's image (it is only needed where masks are drawn).
 
         Raises:
@@ -191,7 +192,9 @@ class EarthMindProcessor(ProcessorMixin):
                 f"tokens), at most {max_length} are allowed; nothing was cut. Raise max_length or lower max_tiles."
             )
         if with_grounding and scenes and (masks is None or len(masks) > 0):
-            sample["grounding_images"] = self._grounding_images(scenes)
+            make = cache(partial(self._grounding_images, scenes))
+            # whether an answer will have masks is not known yet: pictures for SAM 2 wait until one has
+            sample |= {"draw_on": make} if for_generation else {"grounding_images": make()}
         if masks is not None:
             sample["masks"] = self._mask_stack(masks, len(sample["seg_places"]), sample_id)
         return sample

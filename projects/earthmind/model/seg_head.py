@@ -28,6 +28,13 @@ class DrawnMasks:
     chosen: Tensor
 
 
+class _NoPositions(nn.Module):
+    """Stands for the neck's positions of every pixel of every level and image, which masks of single images do not use."""
+
+    def forward(self, _shape: torch.Size, device: torch.device | str, dtype: torch.dtype, mask: Tensor | None = None) -> Tensor:
+        return torch.zeros(0, device=device, dtype=dtype)
+
+
 class SegHead(nn.Module):
     """[SEG] projector and SAM 2.
 
@@ -39,6 +46,7 @@ class SegHead(nn.Module):
         width, prompt_width = config.text_config.hidden_size, config.sam_config.prompt_encoder_config.hidden_size
         self.projector = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, prompt_width))
         self.sam = Sam2Model._from_config(config.sam_config)
+        self.sam.vision_encoder.neck.position_encoding = _NoPositions()
         self.gate = nn.Conv2d(config.sam_config.vision_config.fpn_hidden_size, 1, 1) if config.grounding_fusion == "gated" else None
         self.mean, self.std = list(config.grounding_mean), list(config.grounding_std)
 

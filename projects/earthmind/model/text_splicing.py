@@ -1,6 +1,7 @@
 """Pieces of prompt -> token ids and labels, with vision placeholders put in as ids, never tokenised as text."""
 
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ from .vision_layout import SampleError
 
 KNOWN_TEXTS = 4096
 """Most pieces of text whose ids are remembered: template parts and questions come back all the time."""
+_TOKENIZING = threading.Lock()
+"""A tokenizer keeps what a call chooses (`split_special_tokens`) as its own state, so that two calls at once would mix up their choices."""
 _SLOTS = re.compile(f"({re.escape(IMAGE_PLACEHOLDER)}|{re.escape(REGION_PLACEHOLDER)})")
 
 
@@ -122,11 +125,12 @@ class TextSplicer:
             SampleError: the tokenizer makes one all the same.
         """
         key = (text, trusted)
-        if key not in self._known:
+        known = self._known.get(key)
+        if known is None:
             if len(self._known) >= KNOWN_TEXTS:
                 self._known.clear()
-            self._known[key] = self._ids(text) if trusted else self._plain_ids(text)
-        return list(self._known[key])
+            self._known[key] = known = self._ids(text) if trusted else self._plain_ids(text)
+        return list(known)
 
     def _plain_ids(self, text: str) -> list[int]:
         parts = defuse(text, self.guarded).split(BREAK)
@@ -140,7 +144,10 @@ class TextSplicer:
         return ids
 
     def _ids(self, text: str, **choices: bool) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False, **choices).input_ids) if text else []
+        if not text:
+            return []
+        with _TOKENIZING:
+            return list(self.tokenizer(text, add_special_tokens=False, **choices).input_ids)
 
 
 def _check_counts(spliced: _Spliced, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor], sample_id: str) -> None:

@@ -264,7 +264,7 @@ class TestGeneration:
     def test_after_an_answer_nothing_is_kept(self, tiny: Any) -> None:
         batch = tiny.processor.collate([tiny.processor.encode({}, [("user", "Hello")], for_generation=True)], left_pad=True)
         tiny.model.answer(batch, tiny.processor, sizes=[(1, 1)], max_new_tokens=2)
-        assert tiny.model._seg_states is None
+        assert tiny.model._last_states is None
 
 
 class TestSavedModel:

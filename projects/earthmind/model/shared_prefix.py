@@ -1,0 +1,141 @@
+"""Prompts of a batch that begin alike, with the same images: their common part is read once, and its keys and values serve them all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+WORTH_IT = 0.75
+"""Sharing is worth its further call of the decoder where at most this share of the tokens is left to read."""
+
+
+@dataclass(frozen=True)
+class PrefixPlan:
+    """Which rows of a left-padded batch (R, S) begin alike.
+
+    Attributes:
+        group: (R,) number of each row's group, below U.
+        lead: a row of each group.
+        lengths: tokens that the rows of each group have in common; every row has at least one more.
+        rest: most tokens that any row has beyond them.
+    """
+
+    group: Tensor
+    lead: list[int]
+    lengths: list[int]
+    rest: int
+
+
+@dataclass(frozen=True)
+class StartedPrompt:
+    """Prompts read up to their last token, as `generate` takes them: P shared columns, then Q of each row's own.
+
+    Attributes:
+        input_ids, attention_mask: (R, P + Q); columns that a row does not fill are masked.
+        cache: keys and values of all columns but the last.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    cache: Any
+
+
+def plan_prefixes(inputs: Mapping[str, Tensor], place: Tensor, *, tokens_per_tile: int) -> PrefixPlan | None:
+    """The plan of a batch from `processor.collate(..., left_pad=True)`; None where reading rows apart is as good.
+
+    Args:
+        inputs: of the batch; with tiles.
+        place: (T,) number of each tile's content, see `repeats.find_repeats`.
+        tokens_per_tile: vision tokens of one tile.
+    """
+    texts = _contents(inputs, tokens_per_tile)
+    groups: dict[Any, list[int]] = {}
+    for row, shown in enumerate(_signatures(inputs, place, len(texts))):
+        groups.setdefault(shown, []).append(row)
+    if len(groups) == len(texts):
+        return None
+    lengths = [_common([texts[row] for row in rows]) for rows in groups.values()]
+    group = torch.zeros(len(texts), dtype=torch.long)
+    for number, rows in enumerate(groups.values()):
+        group[rows] = number
+    rest = max(len(text) - lengths[number] for text, number in zip(texts, group.tolist(), strict=True))
+    left = len(groups) * max(lengths) + len(texts) * rest
+    if min(lengths) < 1 or left > WORTH_IT * inputs["input_ids"].numel():
+        return None
+    return PrefixPlan(group.to(place.device), [rows[0] for rows in groups.values()], lengths, rest)
+
+
+def _contents(inputs: Mapping[str, Tensor], tokens_per_tile: int) -> list[Tensor]:
+    """Each row's own tokens: ids, and for a placeholder -1 - the number of its vision token within the sample."""
+    ids, mask = inputs["input_ids"].clone(), inputs["attention_mask"].bool()
+    rows, width = ids.shape
+    owners = inputs["tile_sample"]
+    numbers = torch.arange(len(owners), device=ids.device)
+    first = owners.new_zeros(rows).scatter_reduce(0, owners, numbers, "amin", include_self=False)
+    places = inputs["placeholder_index"]
+    within = inputs["vision_index"] - first[places // width] * tokens_per_tile
+    ids.view(-1)[places] = -1 - within
+    return [row[keep] for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]
+
+
+def _signatures(inputs: Mapping[str, Tensor], place: Tensor, num_rows: int) -> list[tuple[Any, ...]]:
+    """What each row shows: contents of its tiles, and which of them show one place."""
+    shown: list[list[tuple[int, ...]]] = [[] for _ in range(num_rows)]
+    start: dict[int, tuple[int, int]] = {}
+    for row, content, where, view in torch.stack([inputs["tile_sample"], place, *inputs["tile_group"]]).T.tolist():
+        first_place, first_view = start.setdefault(row, (where, view))
+        shown[row].append((content, where - first_place, view - first_view))
+    return [tuple(tiles) for tiles in shown]
+
+
+def _common(texts: Sequence[Tensor]) -> int:
+    """Tokens that all begin with; at least one of each text is left over."""
+    shortest = min(len(text) for text in texts)
+    if len(texts) == 1:
+        return shortest - 1
+    alike = torch.stack([text[:shortest] == texts[0][:shortest] for text in texts]).all(0)
+    differing = (~alike).nonzero().flatten()
+    return min(int(differing[0]) if len(differing) else shortest, shortest - 1)
+
+
+def start_prompts(
+    decoder: nn.Module, embeddings: Tensor, inputs: Mapping[str, Tensor], plan: PrefixPlan, *, pad_token_id: int
+) -> StartedPrompt:
+    """Reads each group's common part once, then what every row has beyond it but its last token.
+
+    Padding stands between the two parts; positions count what is not masked, so that each row has those it would have alone.
+
+    Args:
+        decoder: of the language model.
+        embeddings: (R, S, D) of the whole batch.
+        inputs: of the batch.
+        plan: from `plan_prefixes`.
+        pad_token_id: stands in masked columns.
+    """
+    ids, device = inputs["input_ids"], embeddings.device
+    width, shared, rest = ids.shape[1], max(plan.lengths), plan.rest
+    lengths = torch.tensor(plan.lengths, device=device)[:, None]
+    own = inputs["attention_mask"].sum(1, keepdim=True)
+    lead = torch.tensor(plan.lead, device=device)
+    columns = torch.arange(shared, device=device)[None] - (shared - lengths)
+    known = columns >= 0
+    source = (width - own[lead] + columns).clamp(min=0)
+    cache = decoder(
+        inputs_embeds=embeddings[lead[:, None], source], attention_mask=known.long(), position_ids=columns.clamp(min=0), use_cache=True
+    ).past_key_values
+    cache.reorder_cache(plan.group)  # a selection of rows, with repeats
+    tail = torch.arange(rest, device=device)[None] >= rest - (own - lengths[plan.group])
+    mask = torch.cat([known[plan.group], tail], dim=1).long()
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    if rest > 1:
+        decoder(
+            inputs_embeds=embeddings[:, width - rest : -1],
+            attention_mask=mask[:, :-1],
+            position_ids=positions[:, shared:-1],
+            past_key_values=cache,
+            use_cache=True,
+        )
+    whole = torch.cat([ids[lead[:, None], source][plan.group], ids[:, width - rest :]], dim=1)
+    return StartedPrompt(whole.masked_fill(mask == 0, pad_token_id), mask, cache)
