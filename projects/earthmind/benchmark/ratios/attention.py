@@ -79,4 +79,4 @@ def _seg_rows(model: Any, embeddings: Tensor, places: Tensor) -> tuple[Tensor, T
     positions = torch.arange(embeddings.shape[1])[None]
     with SegAttention(model) as attention:
         states = model(inputs_embeds=embeddings, position_ids=positions, use_cache=False).last_hidden_state
-    return states, attention.rows(places, torch.zeros_like(places), positions)
+    return states, attention.rows(places, [(0, embeddings.shape[1])], [len(places)])
