@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+from earthmind.channels import check_new_channels, widen_channels, without_channels
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.errors import CheckpointError, ConfigError
@@ -25,16 +26,16 @@ def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForCond
 
     Args:
         folder: config.json and weights of our layout.
-        fields: fields of `EarthMindConfig`: sizes are compared with the folder's, those of `CHANGEABLE` replace the folder's.
+        fields: fields of `EarthMindConfig`: sizes are compared with the folder's, those of `CHANGEABLE` replace the folder's. The vision
+            tower may take more channels than the folder's: the new ones begin at zero.
 
     Raises:
         ConfigError: there is no such folder, or it is of other sizes.
         CheckpointError: weights are missing or left over.
     """
     config = read_config(folder)
-    different = [
-        line for line in _differences(fields, config, "model") if not line.startswith(tuple(f"model.{name} " for name in CHANGEABLE))
-    ]
+    free = tuple(f"model.{name} " for name in CHANGEABLE)
+    different = [line for line in _differences(without_channels(fields, config), config, "model") if not line.startswith(free)]
     if different:
         raise ConfigError(
             f"model.pretrained='{folder}' is of another size than the config says; nothing was loaded. {_some(different)}. Name the "
@@ -49,6 +50,7 @@ def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForCond
         raise ConfigError(f"model: {str(error).rstrip('.')}. Correct the choices there.") from error
     model, report = load_model(EarthMindForConditionalGeneration, folder, config=config, output_loading_info=True)
     _check_weights(folder, report, tuple(PARTS[name] for name in changed if name in PARTS))
+    widen_channels(model, fields)
     return model
 
 
@@ -76,6 +78,16 @@ def new_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Tokens of the tokenizer for which the model of a folder has no row yet, by id."""
     known = int(read_config(folder).text_config.vocab_size)
     return [str(token) for token in tokenizer.convert_ids_to_tokens(list(range(known, len(tokenizer))))]
+
+
+def check_new_parts(model: EarthMindForConditionalGeneration, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Nothing, if whatever is new to the model of `folder` is trained and so saved.
+
+    Raises:
+        ConfigError: as `check_new_tokens` and `check_new_channels`.
+    """
+    check_new_tokens(model, folder, tokenizer)
+    check_new_channels(model, folder, read_config(folder).vision_config.num_channels)
 
 
 def check_new_tokens(model: EarthMindForConditionalGeneration, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -18,7 +18,7 @@ from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_
 from earthmind.model.sensor_fusion import FusedTokens
 from earthmind.packing import build_sizes
 from earthmind.prepare import SamplePreparer
-from earthmind.pretrained import check_new_tokens
+from earthmind.pretrained import check_new_parts
 from earthmind.sizes import SampleMeasurer
 from earthmind.tokenizer import token_ids
 from earthmind.vision_cache import TILE_KEYS, VisionCache, WithTileKeys
@@ -102,7 +102,7 @@ class EarthMindTask(Task):
         use_packed_attention(self.model.language_model)
         self._freeze(trainable, token_ids(words, trainable_tokens), lora)
         if "pretrained" in model:
-            check_new_tokens(self.model, Path(model["pretrained"]), words)
+            check_new_parts(self.model, Path(model["pretrained"]), words)
         self.checkpointing = checkpointing_kind(gradient_checkpointing)
         self._recompute(self.checkpointing)
         self.vision_cache = (
