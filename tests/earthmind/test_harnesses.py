@@ -1,8 +1,10 @@
 """The adapters with a real (tiny) checkpoint.
 
 lmms-eval: the real package where it is installed (its base class and registry; `pip install --no-deps lmms-eval loguru pytz` brings them
-without torchvision), else a stand-in with the abstract interface of version 0.7.3. VLMEvalKit is on no package index: a stand-in with the
-interface of its `vlmeval.vlm.base.BaseModel` (commit e8e78f05).
+without torchvision), else a stand-in with the abstract interface of version 0.7.3. VLMEvalKit: a stand-in with the interface of its
+`vlmeval.vlm.base.BaseModel` (commit e8e78f05), and its own base class and inference loop where the package is installed (`pip install
+--no-deps ms-vlmeval pandas tabulate validators sty`, a copy of it on the package index). The packages around these, which import every
+model and benchmark there is and with them torchvision, are left out either way.
 """
 
 import abc
@@ -24,6 +26,7 @@ from eocore.errors import ConfigError, DataError
 
 PACKAGE = "eocore.evaluate.adapters"
 HAS_LMMS_EVAL = importlib.util.find_spec("lmms_eval") is not None
+VLMEVALKIT = importlib.util.find_spec("vlmeval")
 
 
 class Lmms(abc.ABC):
@@ -65,7 +68,7 @@ class BaseModel:
 def stand_in(monkeypatch: pytest.MonkeyPatch, **modules: dict[str, Any]) -> None:
     for name, content in modules.items():
         module = ModuleType(name.replace("__", "."))
-        vars(module).update(content, __path__=[])
+        vars(module).update({"__path__": [], **content})
         monkeypatch.setitem(sys.modules, module.__name__, module)
         parent, _, child = module.__name__.rpartition(".")
         if parent:
@@ -180,3 +183,45 @@ def test_vlmevalkit_builds_it_by_name_and_gets_the_answer(vlmevalkit: Any, our_f
     assert sys.modules["vlmeval.vlm"].VlmEvalKitModel is vlmevalkit.VlmEvalKitModel  # type: ignore[attr-defined]
     with pytest.raises(DataError, match="a message holds video"):
         model.generate([{"type": "video", "value": "a.mp4"}])
+
+
+class Places:
+    """What VLMEvalKit's loop asks of a benchmark: a table, and the message of a row."""
+
+    dataset_name = "Places"
+
+    def __init__(self, folder: Path) -> None:
+        import pandas
+
+        for number, picture in enumerate(PICTURES[:2]):
+            picture.save(folder / f"{number}.png")
+        self.folder = folder
+        self.data = pandas.DataFrame({"index": [0, 1], "question": ["Is there a road?", "Is there water?"]})
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def dump_image(self, row: Any) -> list[str]:
+        return [str(self.folder / f"{row['index']}.png")]
+
+    def build_prompt(self, row: Any) -> list[dict[str, str]]:
+        return [{"type": "image", "value": self.dump_image(row)[0]}, {"type": "text", "value": row["question"]}]
+
+
+@pytest.mark.skipif(VLMEVALKIT is None, reason="VLMEvalKit is not installed")
+def test_the_real_loop_of_vlmevalkit_runs_the_model(monkeypatch: pytest.MonkeyPatch, our_folder: Path, fresh: None, tmp_path: Path) -> None:
+    root = Path(str(VLMEVALKIT.origin)).parent  # type: ignore[union-attr]
+    stand_in(monkeypatch, vlmeval={"__path__": [str(root)]}, vlmeval__config={"supported_VLM": {}})
+    stand_in(monkeypatch, vlmeval__vlm={"__path__": [str(root / "vlm")]}, vlmeval__dataset={"DATASET_TYPE": lambda name: "VQA"})
+    adapter = importlib.import_module(f"{PACKAGE}.vlmevalkit_model")
+    base, inference = importlib.import_module("vlmeval.vlm.base"), importlib.import_module("vlmeval.inference")
+    assert base.__file__ == str(root / "vlm" / "base.py")
+    assert issubclass(adapter.VlmEvalKitModel, base.BaseModel)
+    adapter.register("tiny", str(our_folder), max_new_tokens=6, device="cpu")
+    benchmark = Places(tmp_path)
+    inference.infer_data("tiny", "tiny", str(tmp_path), benchmark, str(tmp_path / "found.pkl"))
+    found = importlib.import_module("vlmeval.smp").load(str(tmp_path / "found.pkl"))
+    plain = load_model(our_folder, device="cpu")
+    asked = zip(PICTURES, benchmark.data["question"], strict=False)
+    expected = [plain.predict({"rgb": picture}, text, max_new_tokens=6).text.strip() for picture, text in asked]
+    assert [found[number] for number in (0, 1)] == expected

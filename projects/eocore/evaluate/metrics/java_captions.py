@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,8 @@ METEOR_MATCHES = (1.0, 0.6, 0.8, 0.6)
 """Weight of a word matched as it is, by stem, by synonym, by paraphrase. Source: the same."""
 
 SPICE_NAME = "spice_java"
+SPICE_PARSER = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
+"""Parser and its models, which the package does not bring. Source: pycocoevalcap 1.2, spice/get_stanford_models.py."""
 
 
 def java_is_there() -> bool:
@@ -66,9 +69,13 @@ def meteor(statistics: np.ndarray) -> np.ndarray:
 def spice(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
     """(N,) SPICE [0..1] of N captions; the score of a set is the mean. Source: Anderson et al. 2016.
 
-    The first call of pycocoevalcap downloads the Stanford CoreNLP models. Arguments and errors as of `meteor`.
+    Arguments as of `meteor_statistics`.
+
+    Raises:
+        ConfigError: as `meteor_statistics`, or the parser is not there.
     """
     _require_java("SPICE")
+    _require_parser()
     from pycocoevalcap.spice.spice import Spice
 
     _, each = Spice().compute_score(*_as_coco(candidates, references))
@@ -86,3 +93,16 @@ def _require_java(metric: str) -> None:
         raise ConfigError(f"{metric} needs the package pycocoevalcap. Install the extra: pip install 'eocore-earthmind[java]'.") from error
     if not java_is_there():
         raise ConfigError(f"{metric} needs a Java runtime, but no `java` is on the PATH. Install one, or leave {metric} out.")
+
+
+def _require_parser() -> None:
+    """Nothing; raises ConfigError where the parser is absent, which pycocoevalcap would fetch over plain HTTP and run unchecked."""
+    import pycocoevalcap
+
+    folder = Path(str(pycocoevalcap.__file__)).parent / "spice" / "lib"
+    absent = [name for name in SPICE_PARSER if not (folder / name).is_file()]
+    if absent:
+        raise ConfigError(
+            f"SPICE needs Stanford CoreNLP 3.6.0, but {folder} has no {' and no '.join(absent)}. Fetch "
+            "stanford-corenlp-full-2015-12-09.zip from nlp.stanford.edu/software and put these files of it there, or leave SPICE out."
+        )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from eocore.errors import AnnotationError
+from eocore.evaluate.families.questions import SINGLE_WORD
 from eocore.evaluate.families.vqa import RsvqaDataset, RsvqaQuestionDataset
 
 IMAGES = {"rgb": {"root": "/nowhere", "pattern": "{name}.tif", "sensor": "rgb_uint8"}}
@@ -49,6 +50,11 @@ def test_vrsbench_types_are_those_its_authors_report(load) -> None:
     kinds = {record.meta["type"] for record in load("vrsbench_vqa").records}
     assert kinds <= {"presence", "quantity", "category", "scene"}
     assert {"presence", "scene"} <= kinds
+
+
+def test_vrsbench_asks_for_a_short_answer_on_a_line_of_its_own(load) -> None:
+    lines = load("vrsbench_vqa").records[0].turns[0].text.split("\n")
+    assert (lines[0], len(lines), lines[-1]) == ("<image>", 3, SINGLE_WORD)
 
 
 def test_vrsbench_captions_carry_their_reference(load) -> None:

@@ -59,6 +59,10 @@ def test_possessive_and_contraction_are_tokens_of_their_own():
     assert tokenise("The airport's runway isn't long.") == ["the", "airport", "'s", "runway", "is", "n't", "long"]
 
 
+def test_nothing_is_cut_out_of_words():
+    assert tokenise("This island shows a visible isthmus.") == ["this", "island", "shows", "a", "visible", "isthmus"]
+
+
 def test_exact_copy_and_empty_caption():
     truth = tokenise("many green trees are around a pond")
     others = [[tokenise("a baseball field beside a road")], [truth]]
@@ -128,6 +132,16 @@ def test_java_metrics_say_what_they_need(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(java_captions.ConfigError, match=r"METEOR needs a Java runtime, but no `java` is on the PATH. Install one"):
         java_captions.meteor_statistics(["a"], [["a"]])
+
+
+def test_spice_fetches_nothing_by_itself(monkeypatch, tmp_path):
+    package = pytest.importorskip("pycocoevalcap", reason="extra java is not installed")
+    monkeypatch.setattr(java_captions, "java_is_there", lambda: True)
+    monkeypatch.setattr(package, "__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(
+        java_captions.ConfigError, match=r"SPICE needs Stanford CoreNLP 3.6.0, but \S+ has no stanford-corenlp-3.6.0.jar and no"
+    ):
+        java_captions.spice(["a"], [["a"]])
 
 
 def test_published_rouge_of_ucm(shared_dir):
