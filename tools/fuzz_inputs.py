@@ -16,8 +16,9 @@ from PIL import Image
 
 from earthmind.datasets import mcq, referring, region, vqa
 from eocore.config import load_config
-from eocore.data.annotations import read_entries, read_plain_pickle
+from eocore.data.annotations import read_entries
 from eocore.data.masks import decode_mask, encode_rle
+from eocore.data.plain_pickle import read_plain_pickle
 from eocore.data.readers import read_class_map, read_scene
 from eocore.data.records import ImageRef, MaskRef
 

@@ -14,7 +14,8 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.config import require
 from eocore.evaluate.predictions import Prediction, format_prediction, read_predictions
 from eocore.evaluate.run import EvaluationOptions, build_sources, predict, read_evaluation
-from eocore.evaluate.score import Scores, score_predictions
+from eocore.evaluate.score import score_predictions
+from eocore.evaluate.scores import Scores
 from eocore.evaluate.shards import PredictionWriter, shard_path
 from eocore.log import get_logger
 from eocore.models.folders import check_model_folder, load_model

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from eocore.data.annotations import Entry, as_entries, each, read_entries, read_json, read_plain_pickle, segmentation_mask, shorten
+from eocore.data.annotations import Entry, as_entries, each, read_entries, read_json, segmentation_mask, shorten
 from eocore.data.dataset import RecordDataset
 from eocore.data.masks import decode_mask, encode_rle
+from eocore.data.plain_pickle import read_plain_pickle
 from eocore.data.records import Expression, MaskRef, Record
 from eocore.data.sources import file_inside
 from eocore.errors import AnnotationError, ConfigError, DataError

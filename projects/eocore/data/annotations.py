@@ -1,17 +1,14 @@
 """Annotation files read without running or repairing anything in them; every complaint starts with file:line or file#entry."""
 
-import io
 import json
-import pickle
 import re
 import reprlib
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from eocore.data.records import MaskRef, Window
 from eocore.errors import AnnotationError, DataError
@@ -21,9 +18,6 @@ Made = TypeVar("Made")
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60
-
-MAX_PICKLE_BYTES = 512 * 2**20
-"""Larger pickled annotation files are refused: the largest published one (RISBench, 52,472 expressions) stays far below."""
 
 MAX_JSON_BYTES = 4 * 2**30
 """Larger JSON files are refused: what they become in memory takes some ten times their size."""
@@ -38,21 +32,6 @@ LARGEST_INTEGER = 2**63 - 1
 
 _FORBIDDEN_IN_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ud800-\\udfff]")
 """Control characters, which would reach terminals and logs, and halves of UTF-16 pairs, which no tokenizer takes."""
-
-_PICKLE_FAULTS = (
-    pickle.UnpicklingError,
-    struct.error,
-    AssertionError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    RecursionError,
-)
-"""What a broken pickle can raise. Source: Python documentation, pickle.UnpicklingError, which names some and rules out none."""
 
 
 @dataclass(frozen=True)
@@ -204,41 +183,6 @@ def read_json(path: str | Path) -> Any:
     return _parse(_read_text(path), str(path))
 
 
-def read_plain_pickle(path: str | Path) -> Any:
-    """What a pickle of plain values (lists, dicts, texts, numbers) holds.
-
-    Any reference to a class or function is refused before it is looked up, so nothing in the file can run. Byte strings of Python 2
-    are read as UTF-8.
-
-    Raises:
-        DataError: the file is missing, cannot be read, or exceeds `MAX_PICKLE_BYTES`.
-        AnnotationError: the file names a global, or is broken.
-    """
-    raw = _read_bytes(path, limit=MAX_PICKLE_BYTES, kind="a pickle")
-    unpickler = _PlainUnpickler(io.BytesIO(raw), encoding="utf-8")
-    unpickler.path = str(path)
-    try:
-        return unpickler.load()
-    except _PICKLE_FAULTS as error:
-        raise AnnotationError(f"{path}: broken pickle ({type(error).__name__}: {error}). Fetch or export the file again.") from error
-
-
-class _PlainUnpickler(pickle._Unpickler):
-    """The unpickler written in Python: the one in C keeps a table as long as the largest number in the file.
-
-    So a few bytes could take gigabytes; and so could byte arrays, whose memory is taken before they are read. No annotation holds those.
-    """
-
-    dispatch: ClassVar = {code: read for code, read in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}
-    path = ""
-
-    def find_class(self, module_name: str, global_name: str) -> NoReturn:
-        raise AnnotationError(
-            f"{self.path}: the pickle asks for '{module_name}.{global_name}'; annotations hold plain values only, and a class or function "
-            "named here could run foreign code. Nothing was run. Export the file as JSON lines instead."
-        )
-
-
 def segmentation_mask(value: Any, source: str) -> MaskRef:
     """The mask a COCO `segmentation` describes: a list of [x0, y0, x1, y1, ...] rings, or an RLE object {size, counts}.
 
@@ -295,7 +239,7 @@ def _line(path: str, number: int, text: str) -> Entry:
 
 
 def _read_text(path: str | Path) -> str:
-    raw = _read_bytes(path, limit=MAX_JSON_BYTES)
+    raw = read_bytes(path, limit=MAX_JSON_BYTES)
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -303,7 +247,8 @@ def _read_text(path: str | Path) -> str:
         raise AnnotationError(f"{path}:{line}: not UTF-8 ({error.reason}, byte {error.start}). Save the file as UTF-8.") from error
 
 
-def _read_bytes(path: str | Path, *, limit: int, kind: str = "JSON") -> bytes:
+def read_bytes(path: str | Path, *, limit: int, kind: str = "JSON") -> bytes:
+    """What an annotation file holds. Raises DataError where it is missing, cannot be read, or is larger than `limit` [bytes]."""
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{path}: no such annotation file. Correct `annotations` in the config, or fetch the dataset (data/README.md).")

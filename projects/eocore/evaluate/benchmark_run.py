@@ -22,7 +22,8 @@ from .predictions import Prediction, PredictionKey, format_prediction, read_pred
 from .ranks import Ranks
 from .run import Answerer, SampleShare, key_of, predict_share, write_lost
 from .run_options import Outcome, RunOptions, State
-from .score import Scores, score_predictions
+from .score import score_predictions
+from .scores import Scores
 from .shards import PredictionWriter, find_shards, merge_shards, shard_path
 
 PREDICTIONS, SCORES = "predictions.jsonl", "scores.json"

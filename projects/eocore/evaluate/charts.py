@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .plots import SETTING_COLOURS, make_figure, to_png
-from .score import TaskScores
+from .scores import TaskScores
 from .tables import METRIC_NAMES
 
 MOST_NUMBERED = 24

@@ -14,7 +14,7 @@ from eocore.errors import ConfigError, DataError
 
 from .intervals import Value
 from .predictions import TASKS
-from .score import Scores
+from .scores import Scores
 from .tables import METRIC_NAMES
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from string import Template
 from eocore.errors import DataError
 
 from .plots import OverlayRow, draw_curves, draw_scores, encode_png, read_scalars
-from .score import Scores
+from .scores import Scores
 from .tables import TextTable, compat_table, difference_table, environment_table, mask_table, score_table, to_html, to_markdown, type_table
 
 _PANEL_SIDE = 384

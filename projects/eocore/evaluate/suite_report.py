@@ -16,7 +16,7 @@ from .plots import OverlayRow
 from .predictions import read_predictions
 from .report import describe_environment
 from .run_options import Outcome
-from .score import Scores, TaskScores
+from .scores import Scores, TaskScores
 from .summary import Result, suite_table
 from .tables import METRIC_NAMES, TextTable, compat_table, difference_table, environment_table, percent
 

@@ -10,7 +10,7 @@ from eocore.errors import DataError
 from .benchmark_run import SCORES
 from .intervals import Value
 from .predictions import SETTINGS
-from .score import TaskScores
+from .scores import TaskScores
 from .tables import METRIC_NAMES, TextTable, percent
 
 TYPED_TASKS = ("vqa", "mcq", "open")

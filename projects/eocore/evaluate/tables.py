@@ -10,7 +10,7 @@ from rich.text import Text
 
 from .intervals import Value
 from .predictions import TASKS
-from .score import Group, Scores, TaskScores
+from .scores import Group, Scores, TaskScores
 
 METRIC_NAMES = {
     "miou": "mIoU", "oiou": "oIoU", "accuracy": "accuracy", "f1_sample": "F1", "cider": "CIDEr", "rouge_l": "ROUGE-L", "f1@0.5": "F1@0.5",

@@ -13,8 +13,9 @@ from .judge import Judge, Question
 from .judge_prompts import Verdict
 from .metrics import vqa
 from .predictions import Prediction
-from .score import Scores, score_task
+from .score import score_task
 from .scorers.base import Judged, missing, references_of
+from .scores import Scores
 
 HEADLINE = "judge_score"
 

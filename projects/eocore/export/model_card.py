@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.score import Scores
+from eocore.evaluate.scores import Scores
 from eocore.evaluate.tables import mask_table, score_table, to_markdown, type_table
 
 PIPELINE = "image-text-to-text"

@@ -8,9 +8,9 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from eocore.data.annotations import read_plain_pickle
 from eocore.data.landcover import CLASSES, TileSet, check_registration, make_land_map, prepare_landcover, tile_names
 from eocore.data.masks import decode_mask
+from eocore.data.plain_pickle import read_plain_pickle
 from eocore.data.readers import read_class_map
 from eocore.data.records import MaskRef
 from eocore.errors import ConfigError, DataError

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from eocore.data.annotations import read_plain_pickle
 from eocore.data.land_map import LandClass
 from eocore.data.masks import decode_mask
 from eocore.data.phrases import Phrase, Region
+from eocore.data.plain_pickle import read_plain_pickle
 from eocore.data.questions import Choice, Question, Questions
 from eocore.data.records import MaskRef
 from eocore.data.writers import ReferTables, SceneNotes, write_annotations, write_file

@@ -20,7 +20,8 @@ from ..foreign import CLASS_TASKS, ForeignOptions, is_native, read_foreign
 from ..judge import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, Judge, options_from_environment
 from ..judge_prompts import PROMPTS
 from ..predictions import SETTINGS, TASKS, Prediction, read_predictions
-from ..score import DEFAULT_SCORERS, Scores, score_predictions
+from ..score import DEFAULT_SCORERS, score_predictions
+from ..scores import Scores
 from ..tables import figure_tables, to_rich
 from ..verdicts import add_verdicts
 from .command import Command

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from eocore.data.annotations import as_entries, read_json, read_plain_pickle
+from eocore.data.annotations import as_entries, read_json
 from eocore.data.masks import encode_rle, mask_to_box
+from eocore.data.plain_pickle import read_plain_pickle
 from eocore.data.readers import image_size, read_class_map
 from eocore.data.records import ImageRef
 from eocore.data.writers import PICKLE_PROTOCOL, REFER_FILE, write_file
