@@ -36,7 +36,7 @@ def outline(task: Mapping[str, Any]) -> EarthMindTask:
     Raises:
         ConfigError: as `EarthMindTask`; or the vocabulary's size is nowhere stated.
     """
-    fields = {key: value for key, value in task.items() if key not in ("type", "data", "vision_cache")}
+    fields = {key: value for key, value in task.items() if key not in ("type", "data", "vision_cache", "compile")}
     fields["model"] = {key: value for key, value in fields["model"].items() if key != "pretrained"}
     fields["tokenizer"] = {"type": "StandInTokenizer", "size": _vocabulary(fields)}
     with torch.device("meta"):

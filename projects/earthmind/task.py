@@ -32,6 +32,7 @@ from eocore.data.sampler import GlobalBatchSampler
 from eocore.errors import ConfigError
 from eocore.losses.mask import mask_losses, uncertain_points
 from eocore.losses.text import token_cross_entropy
+from eocore.models.compilation import compile_layers
 from eocore.models.feature_cache import FeatureCacheOptions
 from eocore.models.freeze import apply_trainable, trainable_names
 from eocore.models.packed_attention import border_arguments, use_packed_attention
@@ -66,6 +67,8 @@ class EarthMindTask(Task):
         data_faults: fields of `eocore.data.faults.FaultOptions`: what becomes of broken samples.
         gradient_checkpointing: "none", "selective" or "full" (False and True: the first and the last): what the language model, and the
             towers that train, compute again in backward instead of keeping it; see `eocore.models.recompute`.
+        compile: "none", "static" (rows should be of one length) or "dynamic": whether torch.compile makes graphs of the layers of the
+            language model and the vision tower; see `eocore.models.compilation`.
         vision_cache: fields of `eocore.models.feature_cache.FeatureCacheOptions`: what a frozen vision tower makes of a tile is kept on
             disk and read from there the next time; None = computed every time.
         prefetch: batches that each loader process prepares ahead.
@@ -90,6 +93,7 @@ class EarthMindTask(Task):
         losses: Mapping[str, Any] | None = None,
         data_faults: Mapping[str, Any] | None = None,
         gradient_checkpointing: bool | str = False,
+        compile: str = "none",
         vision_cache: Mapping[str, Any] | None = None,
         prefetch: int = 2,
     ) -> None:
@@ -105,6 +109,8 @@ class EarthMindTask(Task):
             check_new_parts(self.model, Path(model["pretrained"]), words)
         self.checkpointing = checkpointing_kind(gradient_checkpointing)
         self._recompute(self.checkpointing)
+        for part in (self.model.language_model, self.model.vision_tower):
+            compile_layers(part, compile)
         self.vision_cache = (
             None if vision_cache is None else VisionCache(self.model, read_options(FeatureCacheOptions, vision_cache, "vision_cache"))
         )

@@ -34,16 +34,16 @@ _SLOTS = re.compile(f"({re.escape(IMAGE_PLACEHOLDER)}|{re.escape(REGION_PLACEHOL
 
 @dataclass
 class _Spliced:
-    ids: list[int] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
+    ids: list[Tensor] = field(default_factory=list)
+    labels: list[Tensor] = field(default_factory=list)
     vision: list[Tensor] = field(default_factory=list)
     image_start: int = 0
     num_images: int = 0
     num_regions: int = 0
 
-    def add(self, ids: Sequence[int], *, scored: bool) -> None:
-        self.ids += ids
-        self.labels += ids if scored else [IGNORE] * len(ids)
+    def add(self, ids: Tensor, *, scored: bool) -> None:
+        self.ids.append(ids)
+        self.labels.append(ids if scored else torch.full_like(ids, IGNORE))
 
 
 class TextSplicer:
@@ -62,7 +62,7 @@ class TextSplicer:
         self.guarded = frozenset({*SPECIAL_TOKENS, *marks, *special} - {IMAGE_PLACEHOLDER, REGION_PLACEHOLDER})
         vocabulary = tokenizer.get_vocab()
         self._guarded_ids = {vocabulary[token] for token in (*SPECIAL_TOKENS, *marks) if token in vocabulary}
-        self._known: dict[tuple[str, bool], list[int]] = {}
+        self._known: dict[tuple[str, bool], Tensor] = {}
 
     def splice(
         self, pieces: Sequence[Piece], blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor], *, sample_id: str
@@ -87,15 +87,15 @@ class TextSplicer:
             for part in [piece.text] if piece.scored else _SLOTS.split(piece.text):
                 self._add(spliced, part, piece, blocks, regions)
         _check_counts(spliced, blocks, regions, sample_id)
-        vision = torch.cat(spliced.vision) if spliced.vision else torch.zeros(0, dtype=torch.long)
-        if spliced.ids.count(self.image_token_id) != len(vision):
+        ids, labels, vision = (_joined(parts) for parts in (spliced.ids, spliced.labels, spliced.vision))
+        if int((ids == self.image_token_id).sum()) != len(vision):
             raise SampleError(
                 f"{sample_id}: the text itself holds {IMAGE_TOKEN}, which stands for vision tokens alone; they could not be told apart. "
                 f"Write {IMAGE_PLACEHOLDER} where the images belong."
             )
         return {
-            "input_ids": torch.tensor(spliced.ids, dtype=torch.long),
-            "labels": torch.tensor(spliced.labels, dtype=torch.long),
+            "input_ids": ids,
+            "labels": labels,
             "vision_index": vision,
             "image_start": spliced.image_start,
         }
@@ -114,12 +114,15 @@ class TextSplicer:
             spliced.add(self.text_ids(part, trusted=piece.trusted), scored=piece.scored)
 
     def _add_run(self, spliced: _Spliced, start: str, index: Tensor, end: str) -> None:
-        ids = self.text_ids(start, trusted=True) + [self.image_token_id] * len(index) + self.text_ids(end, trusted=True)
-        spliced.add(ids, scored=False)
+        spliced.add(self.text_ids(start, trusted=True), scored=False)
+        spliced.add(torch.full((len(index),), self.image_token_id), scored=False)
+        spliced.add(self.text_ids(end, trusted=True), scored=False)
         spliced.vision.append(index)
 
-    def text_ids(self, text: str, *, trusted: bool) -> list[int]:
-        """Ids of plain text; without trust, special tokens in it are split, so that user text cannot smuggle in [SEG] or chat marks.
+    def text_ids(self, text: str, *, trusted: bool) -> Tensor:
+        """(L,) ids of plain text, not to be changed in place.
+
+        Without trust, special tokens in it are split, so that user text cannot smuggle in [SEG] or chat marks.
 
         Raises:
             SampleError: the tokenizer makes one all the same.
@@ -129,8 +132,8 @@ class TextSplicer:
         if known is None:
             if len(self._known) >= KNOWN_TEXTS:
                 self._known.clear()
-            self._known[key] = known = self._ids(text) if trusted else self._plain_ids(text)
-        return list(known)
+            self._known[key] = known = torch.tensor(self._ids(text) if trusted else self._plain_ids(text), dtype=torch.long)
+        return known
 
     def _plain_ids(self, text: str) -> list[int]:
         parts = defuse(text, self.guarded).split(BREAK)
@@ -148,6 +151,10 @@ class TextSplicer:
             return []
         with _TOKENIZING:
             return list(self.tokenizer(text, add_special_tokens=False, **choices).input_ids)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts)) if parts else torch.zeros(0, dtype=torch.long)
 
 
 def _check_counts(spliced: _Spliced, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor], sample_id: str) -> None:

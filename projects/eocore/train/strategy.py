@@ -1,4 +1,4 @@
-"""DeepSpeed behind mmengine's strategy interface. Beside zero_state.py the only file that touches DeepSpeed."""
+"""DeepSpeed behind mmengine's strategy interface. Beside zero_state.py and zero_linear.py the only file that touches DeepSpeed."""
 
 import datetime
 import json
@@ -30,6 +30,7 @@ from mmengine._strategy.base import BaseStrategy  # noqa: E402
 from mmengine._strategy.deepspeed import DeepSpeedStrategy  # noqa: E402
 
 from eocore.train.engine import EngineWrapper  # noqa: E402
+from eocore.train.zero_linear import use_lean_linear  # noqa: E402
 
 ZERO_FOLDER = Path(__file__).resolve().parents[3] / "configs" / "_base_" / "zero"
 BUCKETS = ("reduce_bucket_size", "allgather_bucket_size", "stage3_prefetch_bucket_size")
@@ -183,6 +184,7 @@ class ZeroStrategy(DeepSpeedStrategy):
         engine, self.optim_wrapper.optimizer, *_ = deepspeed.initialize(
             model=model, optimizer=self.optim_wrapper.optimizer, config=self.config
         )
+        use_lean_linear()
         zero_state.prepare_moments(engine)
         wrapper = EngineWrapper(model=engine)
         wrapper.guard = StepGuard(GuardOptions(), Orders(), Path(self.work_dir))

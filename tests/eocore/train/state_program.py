@@ -35,18 +35,21 @@ class Layers(Task):
         raise NotImplementedError
 
 
-def live_bytes() -> int:
-    """Of all tensors there are, each storage once."""
+def live_storages() -> dict[int, torch.UntypedStorage]:
+    """Of all tensors there are, by place in memory."""
     gc.collect()
     tensors = [item for item in gc.get_objects() if issubclass(type(item), torch.Tensor)]
     tensors += [tensor.grad for tensor in tensors if tensor.is_leaf and tensor.grad is not None]
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
-    return sum(storages.values())
+    return {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in tensors}
 
 
 def measure(stage: int, precision: Any, folder: Path) -> int:
-    """Bytes on this rank after the first half of an accumulation, when gradients are there too; all but what was there before."""
-    before = live_bytes()
+    """Bytes on this rank after the first half of an accumulation, when gradients are there too; all but what was there before.
+
+    What was there before is held until the end: an engine measured earlier may let go of its tensors only now, and new ones would take
+    their places in memory.
+    """
+    before = live_storages()
     task = Layers()
     strategy = ZeroStrategy(
         config=load_zero_config(f"deepspeed_zero{stage}"), precision=precision, accumulation=2, clip_norm=1.0, work_dir=folder, seed=0
@@ -55,7 +58,7 @@ def measure(stage: int, precision: Any, folder: Path) -> int:
     strategy.prepare(task, optim_wrapper=DeepSpeedOptimWrapper(torch.optim.AdamW(trained)), dispatch_kwargs={})
     for _ in range(3):
         strategy.model.train_step({"inputs": torch.ones(1, WIDTH)}, optim_wrapper=strategy.optim_wrapper)
-    return live_bytes() - before
+    return sum(storage.nbytes() for place, storage in live_storages().items() if place not in before)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from earthmind.model.image_tiling import resize
 from earthmind.model.presentation import grounding_image
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.model.prompting import IMAGE_END, IMAGE_PLACEHOLDER, IMAGE_START, IMAGE_TOKEN, SPECIAL_TOKENS, get_template, render
+from earthmind.model.prompting import IMAGE_END, IMAGE_PLACEHOLDER, IMAGE_START, IMAGE_TOKEN, SPECIAL_TOKENS, Piece, get_template, render
 from earthmind.model.text_splicing import TextSplicer
 from eocore.benchmark.ratios import SIDES, Effort, Goal, Pair, Ratio, Reading, Side, compare
 from eocore.benchmark.timing import time_in_turn
@@ -45,7 +45,7 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 
 @RATIOS.register_module(name="G11")
 class PlaceholderIds(Pair):
-    """Token ids of a prompt with an image: all placeholders tokenised as text, or put in as ids.
+    """Token ids of an image's block in the prompt: all placeholders tokenised as text, or put in as ids.
 
     Args:
         tiles: of the image; the published code cuts up to 13.
@@ -60,33 +60,19 @@ class PlaceholderIds(Pair):
         self.tokenizer = byte_tokenizer()
 
     def prepare(self, side: Side) -> Callable[[], Tensor]:
-        """The n-th call of each side asks the n-th question, so that no answer is remembered."""
-        asked = iter(range(10**9))
+        """The ids (L,) of the block."""
 
-        def question() -> str:
-            return f"{IMAGE_PLACEHOLDER}\n{SENTENCES[0]} ({next(asked)})"
+        def tokenise() -> Tensor:
+            block = IMAGE_START + IMAGE_TOKEN * self.num_placeholders + IMAGE_END
+            return torch.tensor(self.tokenizer(block, add_special_tokens=False).input_ids)
 
-        return self._tokenise(question) if side == "reference" else self._splice(question)
+        splicer = TextSplicer(self.tokenizer, self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN), get_template(TEMPLATE).control_tokens)
+        places, piece = torch.arange(self.num_placeholders), Piece(IMAGE_PLACEHOLDER, scored=False, trusted=False)
 
-    def _tokenise(self, question: Callable[[], str]) -> Callable[[], Tensor]:
-        block = IMAGE_START + IMAGE_TOKEN * self.num_placeholders + IMAGE_END
+        def splice() -> Tensor:
+            return cast(Tensor, splicer.splice([piece], [("", places)], [], sample_id="G11")["input_ids"])
 
-        def work() -> Tensor:
-            text = "".join(piece.text for piece in render([("user", question()), ("assistant", SENTENCES[2])], get_template(TEMPLATE)))
-            return torch.tensor(self.tokenizer(text.replace(IMAGE_PLACEHOLDER, block), add_special_tokens=False).input_ids)
-
-        return work
-
-    def _splice(self, question: Callable[[], str]) -> Callable[[], Tensor]:
-        number = self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-        splicer = TextSplicer(self.tokenizer, number, get_template(TEMPLATE).control_tokens)
-        places = torch.arange(self.num_placeholders)
-
-        def work() -> Tensor:
-            pieces = render([("user", question()), ("assistant", SENTENCES[2])], get_template(TEMPLATE))
-            return cast(Tensor, splicer.splice(pieces, [("", places)], [], sample_id="G11")["input_ids"])
-
-        return work
+        return tokenise if side == "reference" else splice
 
 
 @RATIOS.register_module(name="G12")
