@@ -140,7 +140,7 @@ def test_ranks_share_the_samples_and_merge_to_the_same_file(config: Config, mode
         path = shard_path(tmp_path / "two", run_id="run", rank=rank, world_size=2)
         evaluation._predict_all(options, answerer, path, rank, 2)
         shares.append(len(asked))
-    assert sum(shares) == 16 and min(shares) > 0  # questions about one scene stay together
+    assert shares == [10, 6]
     assert evaluation._collect(tmp_path / "two", "run", 2) == expected
     assert (tmp_path / "two" / PREDICTIONS).read_bytes() == (tmp_path / "alone" / PREDICTIONS).read_bytes()
 

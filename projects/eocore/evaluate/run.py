@@ -210,10 +210,12 @@ def deal_images(records: Sequence[Record], indices: Iterable[int], *, rank: int,
 
     Every rank deals the same way, so that together they have each index once.
     """
+    indices = list(indices)
+    most = min(MOST_TOGETHER, max(1, len(indices) // (2 * world_size)))  # so that small sets are shared evenly too
     groups: dict[Any, list[list[int]]] = {}
     for index in indices:
         parts = groups.setdefault(image_key(records[index]) or index, [[]])
-        if len(parts[-1]) == MOST_TOGETHER:
+        if len(parts[-1]) == most:
             parts.append([])
         parts[-1].append(index)
     dealt: list[list[int]] = [[] for _ in range(world_size)]
