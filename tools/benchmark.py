@@ -1,31 +1,59 @@
-"""Speed and memory, each beside what it is measured against: python tools/benchmark.py ratios --only G1,G2"""
+"""Speed and memory, each beside what it is measured against.
+
+python tools/benchmark.py ratios --only G1,G2                                      what is wasted against what is needed
+python tools/benchmark.py train --config configs/benchmark/bench_mid.py            training steps on sample kinds
+python tools/benchmark.py step --config configs/benchmark/bench_mid.py --memory    our step beside the published step's structure
+python tools/benchmark.py data --config configs/benchmark/bench_mid.py             preparing samples
+"""
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import torch
+from mmengine.config import Config, DictAction
 from rich.console import Console
 
+from eocore.benchmark.ceiling import matrix_product_flops
 from eocore.benchmark.ratios import Effort, build_ratio, load_ratios
-from eocore.benchmark.report import draw_ratios, ratio_table, ratios_as_json, write_json
-from eocore.errors import ConfigError, EOError
+from eocore.benchmark.report import describe_machine, draw_ratios, ratio_table, ratios_as_json, write_json
+from eocore.benchmark.tables import Row, draw_rows, row_table
+from eocore.command import command
+from eocore.config import load_config
+from eocore.errors import ConfigError
 from eocore.progress import Progress
+from eocore.train.device import local_device
 
 SYSTEM = "earthmind"
-MIN_WIDTH = 150
+MIN_WIDTH = 190
 """Characters of a table where the output is no terminal."""
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+SIX_KINDS = "vqa,seg,pair,region,vqa5,seg10"
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     ratios = commands.add_parser("ratios", help="what is wasted against what is needed, side by side")
     ratios.add_argument("--only", type=names, default=[], metavar="ID,ID", help="these alone (default: all)")
-    ratios.add_argument("--repeats", type=int, default=5, metavar="N", help="timed calls of each side; the fastest counts (default: 5)")
-    for command in (ratios,):
-        command.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-        command.add_argument("--plot", type=Path, metavar="FILE", help="draw them here (PNG)")
+    of_config = [commands.add_parser(name, help=COMMANDS[name].__doc__) for name in ("train", "step", "data")]
+    for one in of_config:
+        one.add_argument("--config", type=Path, required=True, help="config file; weights are random, its data are not read")
+        one.add_argument("--samples", type=names, default=names(SIX_KINDS), metavar="KIND,KIND", help=f"default: {SIX_KINDS}; also mix")
+        one.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
+        one.add_argument("--precision", choices=DTYPES, help="of the weights (default: fp32 on a CPU, bf16 on a GPU)")
+    train, step, _ = of_config
+    train.add_argument("--together", type=int, default=1, metavar="N", help="samples in a batch (default: 1)")
+    train.add_argument("--row-length", type=int, metavar="L", help="pack them into rows of at most so many tokens")
+    step.add_argument("--memory", action="store_true", help="peak memory too, in a process a side")
+    step.add_argument("--ours-alone", action="store_true", help="leave the published step's structure out")
+    for one in (ratios, *of_config):
+        one.add_argument("--repeats", type=int, default=5, metavar="N", help="timed calls of each side; the fastest counts (default: 5)")
+        one.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+        one.add_argument("--plot", type=Path, metavar="FILE", help="draw them here (PNG)")
     return parser.parse_args()
 
 
@@ -35,7 +63,7 @@ def names(text: str) -> list[str]:
 
 
 def run_ratios(arguments: argparse.Namespace) -> None:
-    """Measures the ratios asked for, and tells each as soon as it is known."""
+    """What is wasted against what is needed."""
     known = load_ratios(SYSTEM)
     unknown = [name for name in arguments.only if name not in known]
     if unknown:
@@ -53,24 +81,80 @@ def run_ratios(arguments: argparse.Namespace) -> None:
         draw_ratios(arguments.plot, found)
 
 
+def settings_of(arguments: argparse.Namespace) -> tuple[dict[str, Any], torch.device, torch.dtype]:
+    """The config's task, and where and in what its weights are."""
+    config: Config = load_config(arguments.config, arguments.cfg_options)
+    device = local_device()
+    return config.task.to_dict(), device, DTYPES[arguments.precision or ("bf16" if device.type == "cuda" else "fp32")]
+
+
+def run_train(arguments: argparse.Namespace) -> None:
+    """Training steps on sample kinds: speed, memory, parts, operators, MFU."""
+    from earthmind.benchmark.setting import build_setting
+    from earthmind.benchmark.steps import Trainer, measure_training
+
+    task, device, dtype = settings_of(arguments)
+    trainer = Trainer(build_setting(task, device=device, dtype=dtype))
+    ceiling, rows = matrix_product_flops(device, dtype), []
+    choices = {"together": arguments.together, "row_length": arguments.row_length, "repeats": arguments.repeats}
+    with Progress("sample kinds", total=len(arguments.samples), unit="kinds") as progress:
+        for name in arguments.samples:
+            rows.append(measure_training(trainer, name, ceiling=ceiling, **choices).as_row())
+            progress.advance()
+    tell(arguments, rows, columns=("samples/s", "peak GiB", "MFU %"), ceiling=ceiling)
+
+
+def run_step(arguments: argparse.Namespace) -> None:
+    """One forward and backward beside the published step's structure, both in one run."""
+    from earthmind.benchmark.comparison import compare_memory, compare_step, comparison_row
+    from earthmind.benchmark.setting import build_setting
+
+    settings, device, dtype = settings_of(arguments)
+    task, rows = build_setting(settings, device=device, dtype=dtype), []
+    with Progress("sample kinds", total=len(arguments.samples), unit="kinds") as progress:
+        for name in arguments.samples:
+            seconds = compare_step(task, name, repeats=arguments.repeats, with_published=not arguments.ours_alone)
+            peaks = compare_memory(settings, name, changes={}) if arguments.memory else None
+            rows.append(comparison_row(name, seconds, peaks))
+            progress.advance()
+    tell(arguments, rows, columns=("published s", "ours s", "faster x"))
+
+
+def run_data(arguments: argparse.Namespace) -> None:
+    """Preparing samples: tiles, tokens, masks, batches."""
+    from earthmind.benchmark.setting import build_setting
+    from earthmind.benchmark.steps import Trainer, measure_data
+
+    task, _, _ = settings_of(arguments)
+    trainer = Trainer(build_setting(task, device=torch.device("cpu"), dtype=torch.float32))
+    tell(arguments, [measure_data(trainer, name, repeats=arguments.repeats) for name in arguments.samples], columns=("samples/s",))
+
+
+def tell(arguments: argparse.Namespace, rows: Sequence[Row], *, columns: Sequence[str], **more: float) -> None:
+    """Prints the rows, and writes and draws them where wanted."""
+    show(row_table(rows))
+    for name, value in more.items():
+        print(f"{name}: {value:.4g}")
+    if arguments.json:
+        write_json(arguments.json, {"machine": describe_machine(), "config": str(arguments.config), **more, "rows": list(rows)})
+    if arguments.plot:
+        draw_rows(arguments.plot, rows, columns=columns)
+
+
 def show(table: object) -> None:
     """Prints a table, wide enough where nobody's terminal limits it."""
     console = Console()
     (console if console.is_terminal else Console(width=MIN_WIDTH)).print(table)
 
 
-COMMANDS = {"ratios": run_ratios}
+COMMANDS = {"ratios": run_ratios, "train": run_train, "step": run_step, "data": run_data}
 
 
-def main() -> int:
-    """Runs the command; gives the exit status."""
+@command
+def main() -> None:
+    """Runs the command."""
     arguments = parse_arguments()
-    try:
-        COMMANDS[arguments.command](arguments)
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    COMMANDS[arguments.command](arguments)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from eocore.losses.text import token_cross_entropy
 from eocore.models.compilation import compile_layers
 from eocore.models.feature_cache import FeatureCacheOptions
 from eocore.models.freeze import apply_trainable, trainable_names
-from eocore.models.packed_attention import border_arguments, use_packed_attention
+from eocore.models.packed_attention import border_arguments, known_masks, use_packed_attention
 from eocore.models.recompute import checkpointing_kind, recompute_activations
 from eocore.models.token_rows import add_token_rows
 from eocore.registry import TASKS, TOKENIZERS
@@ -211,7 +211,7 @@ class EarthMindTask(Task):
         fused = self._look(batch)
         with SegAttention(model.language_model.get_decoder()) as attention:
             embeddings = model.splice(batch["input_ids"], fused.tokens, batch["placeholder_index"], batch["vision_index"])
-            borders = border_arguments(batch["borders"], embeddings.device)
+            borders = border_arguments(batch["borders"], embeddings.device) | known_masks(model.language_model.config)
             states = model.read(embeddings, batch["position_ids"], **borders).flatten(0, 1)
         logits = model.get_output_embeddings()(states[batch["label_index"]])
         share, weights = self._means(batch)

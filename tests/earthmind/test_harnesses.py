@@ -3,7 +3,7 @@
 lmms-eval: the real package where it is installed (its base class and registry; `pip install --no-deps lmms-eval loguru pytz` brings them
 without torchvision), else a stand-in with the abstract interface of version 0.7.3. VLMEvalKit: a stand-in with the interface of its
 `vlmeval.vlm.base.BaseModel` (commit e8e78f05), and its own base class and inference loop where the package is installed (`pip install
---no-deps ms-vlmeval pandas validators sty`, a copy of it on the package index). The packages around these, which import every
+--no-deps ms-vlmeval pandas tabulate validators sty`, a copy of it on the package index). The packages around these, which import every
 model and benchmark there is and with them torchvision, are left out either way.
 """
 

@@ -24,7 +24,7 @@ MOST_ACTIVATIONS = 20 * 10**9
 """Beside weights, gradients and optimiser [bytes], in bfloat16 without recomputing.
 
 Seen: 9.3 GB for the question (1,282 tokens), 9.4 with masks, 10.5 with regions, 18.8 for a pair of sensors with a mask (2,563 tokens).
-With DeepSpeed's own linear layer of ZeRO-3, which keeps the inputs of frozen weights too, a pair took 21.6 (eocore/train/zero_linear.py).
+Under ZeRO-3 a pair takes 21.6: DeepSpeed's own linear layer keeps the inputs of frozen weights too.
 """
 WITHOUT_LOSS = tuple(f"seg_head.sam.mask_decoder.{head}." for head in ("iou_prediction_head", "pred_obj_score_head"))
 """Parts of the mask decoder that no loss reaches, in the published training too."""

@@ -62,9 +62,14 @@ class SegHead(nn.Module):
         )
 
     def blank_features(self, num_images: int) -> list[Tensor]:
-        """What `encode` gives for images whose encoder output is zero everywhere; the encoder does not run."""
+        """Features of nothing, one place large on the coarsest level: the mask decoder runs on them as on real ones, in a moment.
+
+        Autograd meets the same parameters in the same order, which is all that ranks without masks owe to those with some.
+        """
         width, like = self.sam.hidden_dim, self.sam.no_memory_embedding
-        return self._levels([like.new_zeros(num_images, width, *size) for size in self.sam.backbone_feature_sizes])
+        coarse = self.sam.backbone_feature_sizes[-1]
+        sizes = [(size[0] // coarse[0], size[1] // coarse[1]) for size in self.sam.backbone_feature_sizes]
+        return self._levels([like.new_zeros(num_images, width, *size) for size in sizes])
 
     def _levels(self, maps: list[Tensor]) -> list[Tensor]:
         decoder = self.sam.mask_decoder
@@ -117,12 +122,14 @@ class SegHead(nn.Module):
         labels = torch.full((batch, num_slots, 1), NOT_A_POINT, dtype=torch.int32, device=prompts.device)
         sparse, dense = self.sam.prompt_encoder(input_points=points, input_labels=labels, input_boxes=None, input_masks=None)
         sparse = torch.cat([sparse.to(prompts.dtype), slots.view(batch, num_slots, 1, width)], dim=2)
-        positions = self.sam.get_image_wide_positional_embeddings().repeat(batch, 1, 1, 1)
+        # the whole of them, but for blank features
+        height, columns = features[-1].shape[-2:]
+        positions = self.sam.get_image_wide_positional_embeddings()[..., :height, :columns].repeat(batch, 1, 1, 1)
         masks, scores, _, _ = self.sam.mask_decoder(
             image_embeddings=features[-1],
             image_positional_embeddings=positions,
             sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
+            dense_prompt_embeddings=dense[..., :height, :columns],
             multimask_output=True,
             high_resolution_features=features[:-1],
         )

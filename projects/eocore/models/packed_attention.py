@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import AttentionInterface, AttentionMaskInterface, PretrainedConfig, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -49,6 +49,16 @@ def border_arguments(borders: Sequence[int], device: torch.device) -> dict[str, 
     longest = max(end - start for start, end in pairwise(borders))
     ends = {f"cu_seq_lens_{side}": lengths for side in "qk"} | {f"max_length_{side}": longest for side in "qk"}
     return {**ends, "borders": list(borders)}
+
+
+def known_masks(config: PretrainedConfig) -> dict[str, Any]:
+    """Argument of a decoder's forward that says its layers need no mask, where their attention reads the borders instead.
+
+    Without it transformers looks for borders in the positions, which a GPU must be waited for. Decoders that do not tell kinds of layers
+    apart take no such argument; for them it is empty.
+    """
+    reads_borders = config._attn_implementation == PACKED or str(config._attn_implementation).startswith("flash_attention")
+    return {"attention_mask": {WHOLE: None}} if reads_borders and set(getattr(config, "layer_types", None) or ()) == {WHOLE} else {}
 
 
 def packed_attention(

@@ -1,11 +1,12 @@
 """Both sides of each ratio do the same, and at sizes of a moment the needed one is the smaller already where that can be told."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from eocore.benchmark.isolation import measure_sides
-from eocore.benchmark.ratios import Pair, build_ratio, difference, load_ratios
+from eocore.benchmark.ratios import Effort, Pair, build_ratio, difference, load_ratios
 
 SIZES: dict[str, dict[str, Any]] = {
     "G1": {"tokens": 256, "vocabulary": 20_000, "width": 16, "rows": 8},
@@ -26,3 +27,20 @@ def test_memory_is_that_of_a_process_of_its_own() -> None:
     # 256 x 20,000 float32 are 20 MiB; the reference holds some copies of them
     assert peaks["reference"].rise > 3 * peaks["ours"].rise
     assert peaks["reference"].rise > 40 * 2**20
+
+
+@pytest.mark.parametrize(("name", "counts"), [("G3", (3, 2)), ("G4", (1, 0))])
+def test_encoders_are_called_no_more_than_needed(make_fields: Callable[..., dict[str, Any]], name: str, counts: tuple[int, int]) -> None:
+    fields = make_fields(tie=False)
+    fields["text_config"]["vocab_size"] = 400
+    task = {
+        "model": fields,
+        "tokenizer": {},
+        "processor": {"max_tiles": 12},
+        "trainable": ["seg_head.sam.mask_decoder", "projector"],
+        "lora": {"rank": 2, "alpha": 4},
+        "losses": {"num_points": 32},
+    }
+    calls, step = build_ratio("earthmind", {"type": name, "task": task}).measure(Effort(repeats=1))
+    assert (calls.reference, calls.ours) == counts and calls.met
+    assert step.reference > 0 and step.ours > 0
