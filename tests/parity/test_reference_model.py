@@ -118,10 +118,10 @@ class TestOneImage:
 
     def test_attention_of_the_seg_rows_and_its_loss(self, model: Model, golden: Golden) -> None:
         tokens = model.encode_pixels(golden["single.pixel_values"])
-        seg, positions = seg_places(model, golden), torch.arange(golden["single.input_ids"].shape[1])[None]
+        seg, length = seg_places(model, golden), golden["single.input_ids"].shape[1]
         with SegAttention(model.language_model.get_decoder()) as attention:
             read(model, golden["single.input_ids"], tokens, torch.arange(tokens.shape[0] * tokens.shape[1]))
-        rows = attention.rows(seg, torch.zeros_like(seg), positions)
+        rows = attention.rows(seg, [(0, length)], [len(seg)])
         image = (golden["single.input_ids"][0] == model.config.image_token_id).nonzero().flatten()
         assert_close(rows[:, image], golden["attn.seg_to_image"])
         last_tile = image[-tokens.shape[1] :].expand(len(seg), -1)

@@ -28,6 +28,8 @@ CHUNK = 128
 """Samples that a process measures at a time."""
 WORTH_KEEPING_S = 1.0
 """A table that took less is not written: small data sets have short epochs, and each would leave a file."""
+READABLE = 0o644
+"""Mode of a kept table: other users of a cluster may read it."""
 FILE_READERS = 32
 """Threads that ask for the state of image files, which takes long over a network and no work."""
 
@@ -182,6 +184,7 @@ def write_array(path: Path, array: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             np.save(file, array)
+        Path(file.name).chmod(READABLE)
         os.replace(file.name, path)
     except OSError as error:
         get_logger().warning("%s cannot be written (%s): it will be made again next time. Choose another folder.", path, error)

@@ -1,0 +1,38 @@
+"""The packs of a training before it runs: no weights are read, only tokenizer, annotations and image headers."""
+
+from mmengine.config import Config
+
+from earthmind.build import build_processor
+from earthmind.cost import sample_cost
+from earthmind.outline import outline
+from eocore.config import require
+from eocore.data.packing import Cost, PackSampler
+from eocore.errors import ConfigError
+from eocore.registry import TOKENIZERS
+
+
+def plan_packs(config: Config, *, num_gpus: int, num_workers: int) -> tuple[PackSampler, Cost]:
+    """The sampler a training of `config` on so many GPUs has, and the useful operations of samples.
+
+    Sizes that are found here are kept where the training looks for them.
+
+    Args:
+        config: as `load_config` gives it, its systems imported.
+        num_gpus: ranks.
+        num_workers: processes that measure samples.
+
+    Raises:
+        EOError: the config does not pack, its tokenizer or data are not there, or a sample is broken.
+    """
+    settings = require(config, "task")
+    if settings.get("packing") is None:
+        raise ConfigError(
+            "the config has no task.packing, so there are no packs to plan. Add +task.packing.max_tokens=8192 (--cfg-options)."
+        )
+    task = outline(settings)
+    words = TOKENIZERS.build(settings["tokenizer"])
+    task.processor = build_processor(settings["processor"], words, task.model.config)
+    task.data_config, task.num_workers = settings["data"], num_workers
+    dataset = task.build_dataset()
+    sampler = task.build_packs(dataset, rank=0, world_size=num_gpus, seed=require(config, "seed"), start_step=0)
+    return sampler, sample_cost(task.model)

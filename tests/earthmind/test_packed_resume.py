@@ -1,0 +1,71 @@
+"""A training with packs that stops and goes on gives what one without a stop gives."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from mmengine.config import Config
+
+from eocore.config import import_systems, load_config
+from eocore.data.synthetic import write_world
+from eocore.errors import CheckpointError
+from eocore.train.launch import train
+
+STEPS = 4
+
+
+@pytest.fixture(autouse=True)
+def kept_environment() -> Iterator[None]:
+    """A training started alone sets the variables of a group of one; later tests must not inherit them."""
+    with mock.patch.dict(os.environ):
+        yield
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    write_world(root, {"train": 6}, size=48)
+    return root
+
+
+def make_config(world: Path, repo_root: Path, **packing: Any) -> Config:
+    with mock.patch.dict(os.environ, {"SYNTHETIC_ROOT": str(world)}):
+        config = load_config(
+            repo_root / "configs" / "earthmind" / "earthmind_tiny_synthetic.py",
+            {
+                "+task.packing": {"max_tokens": 640, "folder": None, "together": 2, **packing},
+                "task.batch_size": 1,
+                "task.num_workers": 0,
+                "task.model.vision_config.num_hidden_layers": 1,
+                "task.model.text_config.num_hidden_layers": 1,
+                "task.losses.num_points": 64,
+                "training.max_iters": STEPS,
+                "training.accumulation": 2,
+                "training.precision": "fp32",
+            },
+        )
+    config.tracking = []
+    config.hooks = {"metrics": {"type": "MetricsHook", "interval": 1}, "checkpoint": {"type": "CheckpointHook", "interval": 2, "keep": 4}}
+    import_systems(config)
+    return config
+
+
+def losses(work_dir: Path) -> dict[int, tuple[float, float, float]]:
+    """Step -> loss, loss of the text, norm of the gradient."""
+    lines = [json.loads(line) for line in (work_dir / "scalars.jsonl").read_text().splitlines()]
+    return {line["step"]: (line["loss"], line["loss_text"], line["grad_norm"]) for line in lines}
+
+
+def test_what_comes_after_a_stop_is_what_would_have_come(world: Path, repo_root: Path, tmp_path: Path) -> None:
+    train(make_config(world, repo_root), tmp_path / "whole")
+    whole = losses(tmp_path / "whole")
+    assert sorted(whole) == list(range(1, STEPS + 1)) and len(set(whole.values())) == STEPS
+    stop = str(tmp_path / "whole" / "iter_000002")
+    train(make_config(world, repo_root), tmp_path / "parts", resume=stop)
+    assert losses(tmp_path / "parts") == {step: found for step, found in whole.items() if step > 2}
+    with pytest.raises(CheckpointError, match=r"samples are packed otherwise .*--allow data"):
+        train(make_config(world, repo_root, max_tokens=700), tmp_path / "other", resume=stop)
