@@ -31,6 +31,8 @@ def plan_packs(config: Config, *, num_gpus: int, num_workers: int) -> tuple[Pack
         )
     task = outline(settings)
     words = TOKENIZERS.build(settings["tokenizer"])
+    # the stand-in may know more tokens than the tokenizer learnt, and labels cost as much as there are tokens
+    task.model.config.text_config.vocab_size = max(len(words), settings["model"].get("text_config", {}).get("vocab_size", 0))
     task.processor = build_processor(settings["processor"], words, task.model.config)
     task.data_config, task.num_workers = settings["data"], num_workers
     dataset = task.build_dataset()

@@ -62,7 +62,7 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
 
 @dataclass(frozen=True)
 class SceneHeader:
-    """What a scene is, without its pixels: height and width [px] of its finest grid, band names, unit."""
+    """What a scene is, without its pixels: height and width [px] of the part that is read, on its finest grid; band names, unit."""
 
     height: int
     width: int
@@ -74,12 +74,13 @@ def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
     """What `read_scene` would give but the pixels, from the headers of the files alone.
 
     Raises:
-        DataError: a file is missing or its header cannot be read.
+        DataError: a file is missing, its header cannot be read, or the part that `ref` names leaves it.
         BandError: the sensor is unknown or the layers do not name its bands.
     """
     sensor = get_sensor(ref.sensor)
     with _opened(ref, root) as files:
-        return SceneHeader(*_finest(files).size, _name_bands(ref, sensor, files=files), sensor.unit)
+        _, _, height, width = _check_window(ref.window, _finest(files))
+        return SceneHeader(height, width, _name_bands(ref, sensor, files=files), sensor.unit)
 
 
 def image_size(ref: ImageRef, *, root: Path | None = None) -> tuple[int, int]:

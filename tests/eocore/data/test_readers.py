@@ -10,7 +10,7 @@ import rasterio
 from PIL import Image
 from rasterio.transform import from_origin
 
-from eocore.data.readers import image_size, read_class_map, read_scene
+from eocore.data.readers import SceneHeader, image_size, read_class_map, read_scene, scene_header
 from eocore.data.records import ImageRef
 from eocore.errors import BandError, DataError
 from eocore.sensors.bands import get_sensor
@@ -397,5 +397,6 @@ class TestWindowOfARecord:
     def test_its_size_is_the_images(self, large: Path) -> None:
         ref = ImageRef((str(large),), "rgb_uint8", window=(0, 0, 200, 150))
         assert image_size(ref) == (200, 150)
+        assert scene_header(ref) == SceneHeader(200, 150, ("red", "green", "blue"), "uint8")
         with pytest.raises(DataError, match=r"window .* leaves the 2048 x 2048 px"):
             image_size(dataclasses.replace(ref, window=(2000, 0, 200, 150)))
