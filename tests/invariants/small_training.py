@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SMALLER = """_base_ = ["{base}"]
 training = dict(max_iters={steps}, precision="fp32")
-hooks = dict(metrics=dict(type="MetricsHook", interval=1), checkpoint=None, loss_curve=None)
+hooks = dict(metrics=dict(type="MetricsHook", interval=1), checkpoint={checkpoint}, loss_curve=None)
 tracking = []
 task = dict(
     batch_size={batch_size},
@@ -26,12 +26,13 @@ GLOBAL_BATCH = 8
 LOSSES = ("loss", "loss_text", "loss_mask", "loss_dice", "loss_attention", "loss_alignment")
 
 
-def write_config(work_dir: Path, *, ranks: int, steps: int) -> Path:
+def write_config(work_dir: Path, *, ranks: int, steps: int, saved_every: int | None = None) -> Path:
     """A config in a new folder, with its share of the global batch for each rank."""
     work_dir.mkdir()
     base = ROOT / "configs" / "earthmind" / "earthmind_tiny_synthetic.py"
     config = work_dir / "config.py"
-    config.write_text(SMALLER.format(base=base, steps=steps, batch_size=GLOBAL_BATCH // ranks))
+    checkpoint = {"type": "CheckpointHook", "interval": saved_every, "keep": 2} if saved_every else None
+    config.write_text(SMALLER.format(base=base, steps=steps, batch_size=GLOBAL_BATCH // ranks, checkpoint=checkpoint))
     return config
 
 
@@ -57,8 +58,9 @@ def finish(process: subprocess.Popen[bytes], log: Path, timeout_s: float = 600) 
 
 
 def scalars(work_dir: Path) -> list[dict[str, float]]:
-    """The lines of scalars.jsonl."""
-    return [json.loads(line) for line in (work_dir / "run" / "scalars.jsonl").read_text().splitlines()]
+    """The lines of scalars.jsonl; none where it is not there yet."""
+    path = work_dir / "run" / "scalars.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def train(world: Path, work_dir: Path, *, deepspeed: str, ranks: int, steps: int) -> list[dict[str, float]]:

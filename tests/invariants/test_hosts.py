@@ -1,8 +1,11 @@
 """Training on two machines: two network namespaces joined by a cable, and what Slurm would start."""
 
+import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -62,27 +65,54 @@ def machines() -> Iterator[list[str]]:
             subprocess.run(["ip", "netns", "delete", name], capture_output=True)
 
 
+def start(small: ModuleType, machines: list[str], world: Path, config: Path, **environment: str) -> list[subprocess.Popen[bytes]]:
+    """tools/dist.sh on both machines; each run writes to the log of its machine, beside the config."""
+    meeting = {"NNODES": "2", "MASTER_ADDR": ADDRESSES[0]} | environment
+    command = ["bash", small.ROOT / "tools" / "dist.sh", "train", config, "1"]
+    return [
+        small.start(["ip", "netns", "exec", name, *command], world, log_of(config, number), NODE_RANK=str(number), **meeting)
+        for number, name in enumerate(machines)
+    ]
+
+
+def log_of(config: Path, machine: int) -> Path:
+    return config.with_name(f"machine{machine}.log")
+
+
 @pytest.mark.net
 @pytest.mark.slow
 @pytest.mark.parametrize("deepspeed", ["deepspeed_zero2", "deepspeed_zero3", "deepspeed_zero2_offload"])
 def test_two_machines_train_as_one_does(deepspeed: str, machines: list[str], small: ModuleType, world: Path, tmp_path: Path) -> None:
     """One rank on each machine and two ranks on one: the same losses, bit by bit."""
     here = small.train(world, tmp_path / "here", deepspeed=deepspeed, ranks=2, steps=STEPS)
-    work_dir = tmp_path / "there"
-    command = ["bash", small.ROOT / "tools" / "dist.sh", "train", small.write_config(work_dir, ranks=2, steps=STEPS), "1"]
-    meeting = {"NNODES": "2", "MASTER_ADDR": ADDRESSES[0], "PORT": "29511", "DEEPSPEED": deepspeed}
-    logs = [work_dir / f"machine{number}.log" for number in range(2)]
-    runs = [
-        small.start(["ip", "netns", "exec", name, *command], world, logs[number], NODE_RANK=str(number), **meeting)
-        for number, name in enumerate(machines)
-    ]
-    texts = [small.finish(run, log) for run, log in zip(runs, logs, strict=True)]
-    assert all(f"GLOO_SOCKET_IFNAME=eo{os.getpid()}c{number}" in text for number, text in enumerate(texts)), (
-        "the cable, not the loopback that the machine's name may lead to"
-    )
-    there = small.scalars(work_dir)
+    config = small.write_config(tmp_path / "there", ranks=2, steps=STEPS)
+    runs = start(small, machines, world, config, DEEPSPEED=deepspeed, PORT="29511")
+    texts = [small.finish(run, log_of(config, number)) for number, run in enumerate(runs)]
+    for number, text in enumerate(texts):
+        assert f"GLOO_SOCKET_IFNAME=eo{os.getpid()}c{number}" in text, "the cable, not the loopback that the machine's name may lead to"
+    there = small.scalars(tmp_path / "there")
     assert len(there) == STEPS and len({line["loss"] for line in there}) == STEPS
     assert small.largest_deviation(there, here) == 0.0
+
+
+@pytest.mark.net
+@pytest.mark.slow
+@pytest.mark.fault
+def test_a_rank_killed_on_one_machine_is_started_again_on_both(machines: list[str], small: ModuleType, world: Path, tmp_path: Path) -> None:
+    steps, kill_at = 12, 3
+    here = small.train(world, tmp_path / "here", deepspeed="deepspeed_zero2", ranks=2, steps=steps)
+    config = small.write_config(tmp_path / "there", ranks=2, steps=steps, saved_every=2)
+    runs = start(small, machines, world, config, DEEPSPEED="deepspeed_zero2", PORT="29513", RESTARTS="1")
+    while len(small.scalars(tmp_path / "there")) < kill_at:
+        assert all(run.poll() is None for run in runs), log_of(config, 1).read_text()[-3000:]
+        time.sleep(0.02)
+    (rank,) = Path(f"/proc/{runs[1].pid}/task/{runs[1].pid}/children").read_text().split()
+    os.kill(int(rank), signal.SIGKILL)
+    for number, run in enumerate(runs):
+        small.finish(run, log_of(config, number))
+    starts = [json.loads(line)["resumed_from"] for line in (tmp_path / "there" / "run" / "runs.jsonl").read_text().splitlines()]
+    assert len(starts) == 2 and starts[0] is None and starts[1].startswith("iter_")
+    assert small.largest_deviation(small.scalars(tmp_path / "there"), here) == 0.0
 
 
 @pytest.mark.slow
