@@ -190,6 +190,5 @@ class _Prompts(Dataset[int]):
 
 
 def _resident_bytes() -> int:
-    """Of this process alone. Source: proc(5), /proc/[pid]/statm: resident less shared pages."""
-    _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
-    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    """Resident set of this process, pages shared with the rank's among them. Source: proc(5), /proc/[pid]/statm."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
