@@ -8,7 +8,7 @@ sensor_choice = dict(
     weights=dict(rgb=0.05, optical=0.27, sar=0.18, fused=0.5),
 )
 phrases = dict(
-    type="ComposeReferring", num_expressions=5, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {phrase}"]
+    type="ComposeReferring", num_expressions=5, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {place} {phrase}"]
 )
 task = dict(
     tokenizer=dict(
@@ -86,6 +86,5 @@ task = dict(
     losses=dict(mask=1.0, dice=1.0, attention=0.1, alignment=0.02, alignment_kind="contrastive", num_points=1024, importance=0.0),
 )
 training = dict(max_iters=950)
-# position embeddings begin at zero, beside patches that do not: at the common rate they stay too small for questions of place
-optimizer = dict(lr=1.5e-3, weight_decay=0.05, lr_factors={"model.vision_tower.embeddings.position_embeddings": 10.0})
+optimizer = dict(lr=1.5e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)

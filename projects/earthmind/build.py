@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 from earthmind.model.configuration_earthmind import EarthMindConfig
@@ -31,7 +32,7 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
         CheckpointError: the folder lacks weights, or holds some that nothing reads.
     """
     values = dict(fields)
-    folder = values.pop("pretrained", None)
+    folder, waves = values.pop("pretrained", None), values.pop("position_waves", 0.0)
     _check_fields(values, EarthMindConfig(), "model")
     if folder is not None:
         model = read_pretrained(Path(folder), values)
@@ -42,8 +43,31 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
             model = EarthMindForConditionalGeneration(EarthMindConfig(**values))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"model: {str(error).rstrip('.')}. Correct the sizes and choices there.") from error
+        if waves:
+            start_positions(model.vision_tower.embeddings, height=waves)
     _fit_vocabulary(model, tokenizer)
     return model
+
+
+@torch.no_grad()
+def start_positions(embeddings: Any, *, height: float) -> None:
+    """Begins the position embeddings of a vision tower as sine waves over rows and columns, where transformers begins them at zero.
+
+    A quarter of the width each holds sine and cosine of the row and of the column, at wave lengths from 2 pi to 200 pi patches (Vaswani
+    et al. 2017, in two dimensions). The class token stays at zero.
+
+    Args:
+        embeddings: `InternVLVisionEmbeddings` with `position_embeddings` (1, 1 + rows * columns, D).
+        height: of the waves; about the deviation of the patch embeddings, or places drown in what the patches show.
+    """
+    table = embeddings.position_embeddings
+    rows, columns = (size // patch for size, patch in zip(embeddings.image_size, embeddings.patch_size, strict=True))
+    quarter = table.shape[-1] // 4
+    frequencies = 100.0 ** -(torch.arange(quarter) / quarter)
+    places = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = torch.cat([place.reshape(-1, 1) * frequencies for place in places], dim=1)
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1)
+    table[0, 1:, : waves.shape[1]] = (height * waves).to(table.dtype)
 
 
 def _fit_vocabulary(model: EarthMindForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> None:

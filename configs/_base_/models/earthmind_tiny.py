@@ -61,6 +61,7 @@ task = dict(
         grounding_std=[0.15, 0.14, 0.19, 0.08, 0.08],
         fusion="mutual_attention",
         initializer_range=0.07,
+        position_waves=4.0,
     ),
     processor=dict(
         max_tiles=1,

@@ -19,6 +19,9 @@ from eocore.registry import DATASETS
 NO_TARGET = -1
 """The annotation id of a phrase without a target in the image, as gRefCOCO writes it."""
 
+EXPRESSION_FIELDS = ("sample_id", "image", "height", "width", "expression", "mask", "place")
+"""What our own form reads itself; further plain fields go into the meta."""
+
 Grouping = Literal["image", "expression"]
 
 
@@ -168,9 +171,9 @@ class ReferringJsonlDataset(RecordDataset):
     """Our own form: JSON lines (or a JSON list) of {sample_id, image, height, width, expression, mask}.
 
     `mask` is a COCO RLE, a list of polygon rings, {"box": [x0, y0, x1, y1]}, {"path": file below the annotations' folder, "value": class
-    number or nothing}, or null for a phrase without a target. `window`, [row, col, height, width] [px], makes that part of the image's
-    files the image, of which height, width and mask then tell; nothing else of them is read. Meta holds `image`, `image_size` and the
-    plain further fields.
+    number or nothing}, or null for a phrase without a target. `place` may say in words where the target lies. `window`, [row, col, height,
+    width] [px], makes that part of the image's files the image, of which height, width and mask then tell; nothing else of them is read.
+    Meta holds `image`, `image_size` and the plain further fields.
 
     Args:
         annotations: the file.
@@ -214,11 +217,16 @@ class ReferringJsonlDataset(RecordDataset):
         return Record(
             sample_id=entry.identifier("sample_id"),
             images=self.locate_images(image, entry.source, window=window),
-            expressions=(Expression(entry.text("expression"), jsonl_mask(entry, folder)),),
+            expressions=(_expression(entry, folder),),
             task="referring",
             source=entry.source,
-            meta={"image": image, **entry.extras("sample_id", "image", "height", "width", "expression", "mask"), "image_size": size},
+            meta={"image": image, **entry.extras(*EXPRESSION_FIELDS), "image_size": size},
         )
+
+
+def _expression(entry: Entry, folder: Path) -> Expression:
+    place = entry.text("place") if "place" in entry.values else ""
+    return Expression(entry.text("expression"), jsonl_mask(entry, folder), place)
 
 
 def jsonl_mask(entry: Entry, folder: Path) -> MaskRef | None:

@@ -26,6 +26,12 @@ class Phrase:
     kind: str
     class_id: int
 
+    @property
+    def place(self) -> str:
+        """The direction in which the mask lies, as far as it is clear and the phrase does not tell it."""
+        direction = direction_of(self.mask) or ""
+        return "" if direction in self.text.split() else direction
+
 
 @dataclass(frozen=True)
 class Region:

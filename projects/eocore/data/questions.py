@@ -23,7 +23,7 @@ MOST_TEXT = "What covers most of the image?"
 
 @dataclass(frozen=True)
 class Question:
-    """An open question and its short answer; `kind` is "presence", "comparison", "majority" or "count"."""
+    """An open question and its short answer; `kind` is "presence", "comparison", "majority", "count" or "place"."""
 
     text: str
     answer: str
@@ -102,6 +102,7 @@ def _open_questions(land: LandMap, rng: np.random.Generator, *, options: Questio
         questions.append(Question(MOST_TEXT, land.classes[land.majority].name, "majority"))
     for text, count in _countings(land):
         questions.append(Question(text, str(count), "count"))
+    questions += [Question(text, direction, "place") for text, direction in _places(land, options=options)]
     return questions
 
 
@@ -143,15 +144,21 @@ def _choices(land: LandMap, rng: np.random.Generator, *, options: QuestionOption
     for text, count in _countings(land):
         wrong = [str(number) for number in range(LARGEST_COUNT + 1) if number != count]
         choices.append(_choice(text, str(count), wrong=wrong, rng=rng, kind="object_counting"))
+    for text, direction in _places(land, options=options):
+        wrong = [name for name in DIRECTIONS if name != direction]
+        choices.append(_choice(text, direction, wrong=wrong, rng=rng, kind="spatial_relationship"))
+    return choices
+
+
+def _places(land: LandMap, *, options: QuestionOptions) -> list[tuple[str, str]]:
+    """Questions for the direction in which a class lies, with the direction."""
+    places = []
     for class_id in land.areas:
         mask = land.class_map == class_id
         direction = direction_of(mask) if can_point(mask, land, options=options) else None
         if direction is not None:
-            wrong = [name for name in DIRECTIONS if name != direction]
-            choices.append(
-                _choice(f"Where is the {land.classes[class_id].name}?", direction, wrong=wrong, rng=rng, kind="spatial_relationship")
-            )
-    return choices
+            places.append((f"Where is the {land.classes[class_id].name}?", direction))
+    return places
 
 
 def _class_choice(text: str, land: LandMap, *, right: list[int], wrong: list[int], rng: np.random.Generator, kind: str) -> list[Choice]:

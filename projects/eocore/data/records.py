@@ -55,10 +55,17 @@ class Turn:
 
 @dataclass(frozen=True)
 class Expression:
-    """A phrase and the mask it refers to; `mask` None when the phrase has no target in the image."""
+    """A phrase and the mask it refers to.
+
+    Attributes:
+        text: the phrase.
+        mask: None when the phrase has no target in the image.
+        place: where in the image the target lies, in words ("north"); "" where nothing is said.
+    """
 
     text: str
     mask: MaskRef | None
+    place: str = ""
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ class ComposeReferring:
     Args:
         num_expressions: questions of one conversation; fewer where the record has fewer and they are not to repeat.
         templates: questions, each with `{phrase}` once; one is drawn for each.
-        answers: answers, each with [SEG] once; one is drawn for each. `{phrase}` in it becomes the phrase ("<p>{phrase}</p>[SEG]").
+        answers: answers, each with [SEG] once; one is drawn for each. `{phrase}` in it becomes the phrase ("<p>{phrase}</p>[SEG]"),
+            `{place}` where the target lies ("[SEG] {place} {phrase}"); an unknown place leaves no gap.
         absent_answers: answers to a phrase without a target.
         unique: draw different expressions, in random order. False = the published recipe: `num_expressions` draws with replacement.
         lower: write the phrase in lower case, as published for training.
@@ -135,7 +136,7 @@ class ComposeReferring:
             phrase = self._phrase(expression, record)
             answer = _draw(self.absent_answers if expression.mask is None else self.answers, rng)
             turns.append(Turn("user", prefix + _draw(self.templates, rng).replace("{phrase}", phrase)))
-            turns.append(Turn("assistant", answer.replace("{phrase}", phrase)))
+            turns.append(Turn("assistant", _fill_place(answer, expression.place).replace("{phrase}", phrase)))
         masks = tuple(expression.mask for expression in chosen if expression.mask is not None)
         return replace(record, turns=tuple(turns), masks=masks, expressions=chosen)
 
@@ -157,6 +158,12 @@ def _check_templates(argument: str, templates: Sequence[str], *, place: str, cou
                 f"ComposeReferring: each of {argument} must hold {place} {count} times, and no {IMAGE_PLACE} (`prefix` gives that), "
                 f"found {template!r}."
             )
+
+
+def _fill_place(answer: str, place: str) -> str:
+    if "{place}" not in answer:
+        return answer
+    return " ".join(answer.replace("{place}", place).split())
 
 
 def _draw(texts: tuple[str, ...], rng: np.random.Generator) -> str:

@@ -156,6 +156,7 @@ def referring_entries(scene: SceneNotes) -> list[dict[str, Any]]:
             "expression": phrase.text,
             "mask": encode_rle(phrase.mask),
             "type": phrase.kind,
+            **({"place": phrase.place} if phrase.place else {}),
             **scene.flags,
         }
         for number, phrase in enumerate(scene.questions.phrases)

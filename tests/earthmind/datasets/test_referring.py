@@ -235,6 +235,11 @@ class TestJsonl:
         assert np.array_equal(drawn(rle), block(1, 1))
         assert absent.expressions[0].mask is None
 
+    def test_a_place_in_words_stays_with_its_phrase(self, tmp_path: Path) -> None:
+        told, silent = jsonl(tmp_path, line(1, None, place="north"), line(2, None)).records
+        assert (told.expressions[0].place, silent.expressions[0].place) == ("north", "")
+        assert "place" not in told.meta
+
     def test_all_kinds_of_mask(self, tmp_path: Path) -> None:
         np.save(tmp_path / "classes.npy", block(3, 3).astype(np.uint8) * 4)
         polygon, box, file = jsonl(

@@ -181,4 +181,5 @@ def test_real_tiles(shared_dir, tmp_path):
         for entry in json.loads((tmp_path / "train/vqa.json").read_text())
         if entry["type"] == "majority"
     }
-    assert answers == {"282D_485L_3_3.tif": "water", "38D_378R_2_3.tif": "rangeland", "637U_59R_1_3.tif": "cropland"}
+    expected = {"282D_485L_3_3.tif": "water", "38D_378R_2_3.tif": "rangeland", "637U_59R_1_3.tif": "cropland"}
+    assert answers and answers.items() <= expected.items(), "four kinds of question are drawn of five"

@@ -49,6 +49,14 @@ def test_a_lake_alone_is_named_by_its_place():
     assert np.array_equal(found["lake in the north"], box(5, 40, 20, 20))
 
 
+def test_a_place_is_told_beside_the_phrase_unless_the_phrase_tells_it():
+    land = lakes(box(5, 40, 20, 20))
+    by_text = {
+        phrase.text: phrase.place for phrase in find_phrases(land, np.random.default_rng(0), options=QuestionOptions(object_share=0.5))
+    }
+    assert by_text == {"water": "north", "lake in the north": ""}
+
+
 def test_a_second_lake_on_the_same_side_takes_the_direction_away():
     assert "lake in the north" not in texts(lakes(box(5, 40, 20, 20), box(30, 5, 14, 14)))
 

@@ -100,6 +100,8 @@ def test_choices_are_true():
 def test_places_are_asked_for_only_where_clear():
     places = {choice.text: choice.answer for choice in chosen(land(buildings=1)) if choice.kind == "spatial_relationship"}
     assert places == {"Where is the water?": "north", "Where is the built area?": "west"}  # the grass is all around
+    everything = describe_landscape(land(buildings=1), np.random.default_rng(0), options=ALL)
+    assert {question.text: question.answer for question in everything.questions if question.kind == "place"} == places
 
 
 def test_every_place_of_the_answer_is_equally_frequent():

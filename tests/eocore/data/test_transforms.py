@@ -1,6 +1,7 @@
 """Transforms choose by the generator alone, drop nothing silently, and keep masks with their words."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,12 @@ class TestComposeReferring:
     def test_the_published_recipe_draws_with_replacement(self) -> None:
         made = ComposeReferring(num_expressions=5, unique=False)(referring("a1", "b2"), rng())
         assert len(made.turns) == 10 and len(made.masks) == 5
+
+    def test_a_place_is_told_where_it_is_known(self) -> None:
+        record = referring("Lake", "Hill")
+        record = replace(record, expressions=(replace(record.expressions[0], place="north"), record.expressions[1]))
+        made = ComposeReferring(answers=["[SEG] {place} {phrase}"])(record, rng())
+        assert {turn.text for turn in made.turns[1::2]} == {"[SEG] north lake", "[SEG] hill"}
 
     def test_the_image_stands_in_the_first_question_alone(self) -> None:
         made = ComposeReferring(templates=["Show {phrase}!"], answers=["[SEG]."])(referring("Lake", "Hill"), rng())
