@@ -5,10 +5,10 @@ systems = ["earthmind"]
 sensor_choice = dict(
     type="ChooseModalities",
     settings=dict(rgb=["rgb"], optical=["multispectral"], sar=["sar"], fused=["multispectral", "sar"]),
-    weights=dict(rgb=0.05, optical=0.27, sar=0.18, fused=0.5),
+    weights=dict(rgb=0.03, optical=0.22, sar=0.15, fused=0.6),
 )
 phrases = dict(
-    type="ComposeReferring", num_expressions=5, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {place} {phrase}"]
+    type="ComposeReferring", num_expressions=5, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {phrase} {place}"]
 )
 task = dict(
     tokenizer=dict(
@@ -80,11 +80,11 @@ task = dict(
     ),
     batch_size=6,
     max_length=1024,
-    row_length=None,
+    row_length=8192,
     length_window=None,
     num_workers=1,
     losses=dict(mask=1.0, dice=1.0, attention=0.1, alignment=0.02, alignment_kind="contrastive", num_points=1024, importance=0.0),
 )
-training = dict(max_iters=950)
+training = dict(max_iters=1400)
 optimizer = dict(lr=1.5e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)

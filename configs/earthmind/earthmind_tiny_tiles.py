@@ -5,7 +5,7 @@ systems = ["earthmind"]
 sensor_choice = dict(
     type="ChooseModalities",
     settings=dict(rgb=["rgb"], optical=["multispectral"], sar=["sar"], fused=["multispectral", "sar"]),
-    weights=dict(rgb=0.1, optical=0.3, sar=0.3, fused=0.3),
+    weights=dict(rgb=0.05, optical=0.25, sar=0.2, fused=0.5),
 )
 phrases = dict(
     type="ComposeReferring", num_expressions=4, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {phrase}"]
@@ -53,11 +53,11 @@ task = dict(
     ),
     batch_size=4,
     max_length=1024,
-    row_length=256,
+    row_length=8192,
     length_window=None,
     num_workers=1,
     losses=dict(mask=1.0, dice=1.0, attention=0.1, alignment=0.02, alignment_kind="contrastive", num_points=4096, importance=0.0),
 )
-training = dict(max_iters=900)
+training = dict(max_iters=1600)
 optimizer = dict(lr=1.5e-3, weight_decay=0.0)
 schedule = dict(warmup_ratio=0.05)

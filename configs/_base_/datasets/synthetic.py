@@ -9,7 +9,7 @@ test_images = dict(
     sar=dict(root="{{$SYNTHETIC_ROOT:data/synthetic}}/test/sar", pattern="{stem}.tif", sensor="sentinel1_grd"),
 )
 one_phrase = dict(
-    type="ComposeReferring", num_expressions=1, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {place} {phrase}"]
+    type="ComposeReferring", num_expressions=1, templates=["Please segment the {phrase} in this image."], answers=["[SEG] {phrase} {place}"]
 )
 evaluation = dict(
     batch_size=32,

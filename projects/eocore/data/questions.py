@@ -136,9 +136,9 @@ def _choices(land: LandMap, rng: np.random.Generator, *, options: QuestionOption
     choices = []
     if land.majority is not None:
         others = [class_id for class_id in land.classes if class_id != land.majority]
-        choices += _class_choice(MOST_TEXT, land, right=[land.majority], wrong=others, rng=rng, kind="scene_classification")
-    choices += _class_choice("Which of these is in the image?", land, right=present, wrong=absent, rng=rng, kind="object_existence")
-    choices += _class_choice(
+        choices += _class_choices(MOST_TEXT, land, right=[land.majority], wrong=others, rng=rng, kind="scene_classification")
+    choices += _class_choices("Which of these is in the image?", land, right=present, wrong=absent, rng=rng, kind="object_existence")
+    choices += _class_choices(
         "Which of these is not in the image?", land, right=absent, wrong=present, rng=rng, kind="hallucination_detection"
     )
     for text, count in _countings(land):
@@ -161,12 +161,12 @@ def _places(land: LandMap, *, options: QuestionOptions) -> list[tuple[str, str]]
     return places
 
 
-def _class_choice(text: str, land: LandMap, *, right: list[int], wrong: list[int], rng: np.random.Generator, kind: str) -> list[Choice]:
-    """A question for a class: one right, three wrong ones; none where there are too few."""
-    if not right or len(wrong) < NUM_CANDIDATES - 1:
+def _class_choices(text: str, land: LandMap, *, right: list[int], wrong: list[int], rng: np.random.Generator, kind: str) -> list[Choice]:
+    """A question for each right class, in random order: that one and three wrong ones; none where there are too few."""
+    if len(wrong) < NUM_CANDIDATES - 1:
         return []
-    answer = land.classes[int(rng.choice(right))].name
-    return [_choice(text, answer, wrong=[land.classes[class_id].name for class_id in wrong], rng=rng, kind=kind)]
+    names = [land.classes[class_id].name for class_id in wrong]
+    return [_choice(text, land.classes[int(class_id)].name, wrong=names, rng=rng, kind=kind) for class_id in rng.permutation(right)]
 
 
 def _choice(text: str, answer: str, *, wrong: list[str], rng: np.random.Generator, kind: str) -> Choice:
