@@ -40,8 +40,8 @@ class TestModel:
     def test_positions_begin_at_zero_or_as_waves_that_tell_places_apart(
         self, make_fields: Callable[..., dict[str, Any]], words: Any
     ) -> None:
-        plain = build_model(make_fields(), words).vision_tower.embeddings.position_embeddings[0]
-        waves = build_model({**make_fields(), "position_waves": 4.0}, words).vision_tower.embeddings.position_embeddings[0]
+        plain = build_model(make_fields(), words).vision_tower.embeddings.position_embeddings[0].detach()
+        waves = build_model({**make_fields(), "position_waves": 4.0}, words).vision_tower.embeddings.position_embeddings[0].detach()
         assert not plain.any() and not waves[0].any() and waves.max() == pytest.approx(4.0, rel=0.01)
         distances = torch.cdist(waves[1:], waves[1:]) + 100 * torch.eye(len(waves) - 1)
         assert distances.min() > 1.0, "no two places are alike"
