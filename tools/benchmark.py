@@ -4,6 +4,7 @@ python tools/benchmark.py ratios --only G1,G2                                   
 python tools/benchmark.py train --config configs/benchmark/bench_mid.py            training steps on sample kinds
 python tools/benchmark.py step --config configs/benchmark/bench_mid.py --memory    our step beside the published step's structure
 python tools/benchmark.py data --config configs/benchmark/bench_mid.py             preparing samples
+python tools/benchmark.py scaling --config configs/benchmark/bench_mid.py --ranks 1,2   several processes
 python tools/benchmark.py gpu --config configs/earthmind/earthmind_4b_sft.py       full size on one GPU, at most 9 minutes
 """
 
@@ -40,18 +41,20 @@ def parse_arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     ratios = commands.add_parser("ratios", help="what is wasted against what is needed, side by side")
     ratios.add_argument("--only", type=names, default=[], metavar="ID,ID", help="these alone (default: all)")
-    of_config = [commands.add_parser(name, help=COMMANDS[name].__doc__) for name in ("train", "step", "data", "gpu")]
+    of_config = [commands.add_parser(name, help=COMMANDS[name].__doc__) for name in ("train", "step", "data", "gpu", "scaling")]
     for one in of_config:
         one.add_argument("--config", type=Path, required=True, help="config file; weights are random, its data are not read")
         one.add_argument("--samples", type=names, default=names(SIX_KINDS), metavar="KIND,KIND", help=f"default: {SIX_KINDS}; also mix")
         one.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
         one.add_argument("--precision", choices=DTYPES, help="of the weights (default: fp32 on a CPU, bf16 on a GPU)")
-    train, step, _, gpu = of_config
+    train, step, _, gpu, scaling = of_config
     train.add_argument("--together", type=int, default=1, metavar="N", help="samples in a batch (default: 1)")
     train.add_argument("--row-length", type=int, metavar="L", help="pack them into rows of at most so many tokens")
     step.add_argument("--memory", action="store_true", help="peak memory too, in a process a side")
     step.add_argument("--ours-alone", action="store_true", help="leave the published step's structure out")
     gpu.add_argument("--seconds", type=float, default=480.0, metavar="S", help="begin no measurement after so long (default: 480)")
+    scaling.add_argument("--ranks", type=names, default=["1", "2"], metavar="N,N", help="numbers of processes (default: 1,2)")
+    scaling.add_argument("--zero", default="deepspeed_zero2", metavar="NAME", help="DeepSpeed configuration (default: %(default)s)")
     for one in (ratios, *of_config):
         one.add_argument("--repeats", type=int, default=5, metavar="N", help="timed calls of each side; the fastest counts (default: 5)")
         one.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
@@ -142,6 +145,17 @@ def run_gpu(arguments: argparse.Namespace) -> None:
     tell(arguments, measure_gpu(task, device=device, dtype=dtype, **sizes), columns=("tokens/s", "MFU %", "peak GiB"), ceiling=ceiling)
 
 
+def run_scaling(arguments: argparse.Namespace) -> None:
+    """Several processes with the real DeepSpeed engine: the share of N times one rank's speed that N ranks reach."""
+    from earthmind.benchmark.scaling import measure_scaling
+
+    task, _, _ = settings_of(arguments)
+    ranks, rows = [int(number) for number in arguments.ranks], []
+    for name in arguments.samples:
+        rows += measure_scaling(task, ranks, name=name, zero=arguments.zero, repeats=arguments.repeats)
+    tell(arguments, rows, columns=("samples/s", "efficiency %"))
+
+
 def tell(arguments: argparse.Namespace, rows: Sequence[Row], *, columns: Sequence[str], **more: float) -> None:
     """Prints the rows, and writes and draws them where wanted."""
     show(row_table(rows))
@@ -159,7 +173,7 @@ def show(table: object) -> None:
     (console if console.is_terminal else Console(width=MIN_WIDTH)).print(table)
 
 
-COMMANDS = {"ratios": run_ratios, "train": run_train, "step": run_step, "data": run_data, "gpu": run_gpu}
+COMMANDS = {"ratios": run_ratios, "train": run_train, "step": run_step, "data": run_data, "gpu": run_gpu, "scaling": run_scaling}
 
 
 @command

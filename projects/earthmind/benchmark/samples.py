@@ -96,7 +96,7 @@ def encode_sample(
     answer = "[SEG]" * kind.masks
     answer += FILLER * (kind.supervised - kind.masks - 1)  # one for the end of the turn
     asked = "<image>\n" + ("<region>" if kind.region else "")
-    common = {"regions": regions, "masks": masks, "sample_id": name}
+    common: dict[str, Any] = {"regions": regions, "masks": masks, "sample_id": name}
     shortest = processor.encode(scenes, [("user", asked), ("assistant", answer)], **common)
     missing = kind.text - _text_tokens(shortest)
     if missing < 0 or len(shortest["tiles"]) != kind.tiles * len(kind.sensors):
