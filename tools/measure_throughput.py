@@ -11,7 +11,7 @@ from eocore.errors import EOError
 from eocore.evaluate.benchmark_run import show_only
 from eocore.evaluate.benchmarks import choose, load_benchmarks
 from eocore.evaluate.commands.run import system_of
-from eocore.evaluate.throughput import measure_throughput
+from eocore.evaluate.throughput import Throughput, measure_throughput
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -27,6 +27,12 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def describe(name: str, found: Throughput) -> str:
+    """One line of the result."""
+    rates = ", ".join(f"batch {size}: {rate:.2f} samples/s ({found.ratio(size):.2f} x)" for size, rate in found.rates.items())
+    return f"{name} ({found.num_samples} samples, {found.num_images} images): {rates}; same text {100 * found.same_texts:.0f} %"
+
+
 def main() -> int:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
@@ -38,18 +44,19 @@ def main() -> int:
         for benchmark in benchmarks:
             setting, modalities = next(iter(benchmark.settings.items()))
             source = show_only(benchmark(data_root=arguments.data_root), setting, modalities)
-            with Progress(transient=True) as progress:
-                bar = progress.add_task(benchmark.name, total=turns)
-                found = measure_throughput(
-                    source,
-                    answerer,
-                    batch_sizes=arguments.batch_sizes,
-                    num_samples=arguments.samples,
-                    turns=arguments.turns,
-                    on_turn=lambda progress=progress, bar=bar: progress.advance(bar),  # type: ignore[misc]
-                )
-            rates = ", ".join(f"batch {size}: {rate:.2f} samples/s ({found.ratio(size):.2f} x)" for size, rate in found.rates.items())
-            print(f"{benchmark.name} ({found.num_samples} samples): {rates}; same text {100 * found.same_texts:.0f} %")
+            for different in (False, True):
+                with Progress(transient=True) as progress:
+                    bar = progress.add_task(benchmark.name, total=turns)
+                    found = measure_throughput(
+                        source,
+                        answerer,
+                        batch_sizes=arguments.batch_sizes,
+                        num_samples=arguments.samples,
+                        different_images=different,
+                        turns=arguments.turns,
+                        on_turn=lambda progress=progress, bar=bar: progress.advance(bar),  # type: ignore[misc]
+                    )
+                print(describe(benchmark.name, found), flush=True)
     except EOError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -1,13 +1,32 @@
 """Answers of a model to records, batch by batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from torch import Tensor
 
 from earthmind.model.modeling_earthmind import Answer, EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.prepare import named_after, read_mask
 from eocore.data.records import Record
 from eocore.sensors.scene import Scene
+
+
+@dataclass(frozen=True)
+class PreparedRecord:
+    """A record as the model takes it.
+
+    Attributes:
+        sample_id: of the record.
+        encoded: from the processor.
+        size: (height, width) [px] of its first image.
+    """
+
+    sample_id: str
+    encoded: dict[str, Any]
+    size: tuple[int, int]
 
 
 class RecordAnswerer:
@@ -17,12 +36,21 @@ class RecordAnswerer:
         model: in eval mode, on its device.
         processor: the model's.
         max_new_tokens: longest answer.
+        generation: further arguments of the model's `answer`, such as {"cache_implementation": "static"}.
     """
 
-    def __init__(self, model: EarthMindForConditionalGeneration, processor: EarthMindProcessor, *, max_new_tokens: int = 256) -> None:
+    def __init__(
+        self,
+        model: EarthMindForConditionalGeneration,
+        processor: EarthMindProcessor,
+        *,
+        max_new_tokens: int = 256,
+        generation: Mapping[str, Any] | None = None,
+    ) -> None:
         self.model = model
         self.processor = processor
         self.max_new_tokens = max_new_tokens
+        self.generation = dict(generation or {})
 
     def __call__(self, samples: Sequence[tuple[Record, dict[str, Scene]]]) -> list[Answer]:
         """One answer a record; masks have the size of the record's first image.
@@ -30,10 +58,34 @@ class RecordAnswerer:
         Raises:
             DataError: a record does not fit its images, or an image lacks a band that the model is shown.
         """
-        encoded = [self._encode(record, scenes) for record, scenes in samples]
-        sizes = [next(iter(scenes.values())).size if scenes else (1, 1) for _, scenes in samples]
+        return self.answer([self.prepare(sample) for sample in samples])
+
+    def prepare(self, sample: tuple[Record, dict[str, Scene]]) -> PreparedRecord:
+        """What of a record's answer needs no model; several threads may prepare at once.
+
+        Raises:
+            DataError: the record does not fit its images, or an image lacks a band that the model is shown.
+        """
+        record, scenes = sample
+        encoded = self._encode(record, scenes)
+        if "draw_on" in encoded:
+            encoded["draw_on"] = partial(_named, record, encoded["draw_on"])
+            if record.masks:  # they will be asked for
+                encoded["draw_on"]()
+        return PreparedRecord(record.sample_id, encoded, next(iter(scenes.values())).size if scenes else (1, 1))
+
+    def answer(self, prepared: Sequence[PreparedRecord]) -> list[Answer]:
+        """One answer a record; masks have the size of the record's first image.
+
+        Raises:
+            BandError: an image lacks a band that masks are drawn on.
+        """
         return self.model.answer(
-            self.processor.collate(encoded, left_pad=True), self.processor, sizes=sizes, max_new_tokens=self.max_new_tokens
+            self.processor.collate([record.encoded for record in prepared], left_pad=True),
+            self.processor,
+            sizes=[record.size for record in prepared],
+            max_new_tokens=self.max_new_tokens,
+            **self.generation,
         )
 
     def _encode(self, record: Record, scenes: Mapping[str, Scene]) -> dict[str, Any]:
@@ -45,3 +97,8 @@ class RecordAnswerer:
                 for_generation=True,
                 sample_id=record.sample_id,
             )
+
+
+def _named(record: Record, make: Callable[[], Tensor]) -> Tensor:
+    with named_after(record):
+        return make()

@@ -78,3 +78,11 @@ def test_masks_have_the_size_of_the_image(make_tiny: Callable[..., Any], samples
     assert [answer.text for answer in answers] == ["[SEG][SEG]"] * 4
     assert [answer.masks.shape for answer in answers] == [(2, 48, 48), (2, 30, 60), (2, 48, 48), (0, 1, 1)]
     assert all(answer.masks.dtype == np.bool_ for answer in answers)
+
+
+def test_a_cache_of_fixed_size_gives_the_same_answers(tiny: Any, samples: list[Any]) -> None:
+    usual = RecordAnswerer(tiny.model, tiny.processor, max_new_tokens=6)(samples)
+    fixed = RecordAnswerer(tiny.model, tiny.processor, max_new_tokens=6, generation={"cache_implementation": "static"})(samples)
+    assert [answer.text for answer in fixed] == [answer.text for answer in usual]
+    for first, second in zip(fixed, usual, strict=True):
+        torch.testing.assert_close(first.mask_logits, second.mask_logits, atol=1e-4, rtol=1e-4)

@@ -65,13 +65,13 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the samples that reach the model."""
     seen: list[str] = []
-    answer = RecordAnswerer.__call__
+    answer = RecordAnswerer.answer
 
-    def listening(self: RecordAnswerer, samples: Any) -> Any:
-        seen.extend(record.sample_id for record, _ in samples)
-        return answer(self, samples)
+    def listening(self: RecordAnswerer, prepared: Any) -> Any:
+        seen.extend(record.sample_id for record in prepared)
+        return answer(self, prepared)
 
-    monkeypatch.setattr(RecordAnswerer, "__call__", listening)
+    monkeypatch.setattr(RecordAnswerer, "answer", listening)
     monkeypatch.delenv("RANK", raising=False)
     return seen
 

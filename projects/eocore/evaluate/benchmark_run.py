@@ -20,7 +20,7 @@ from .benchmarks import GREYED, Benchmark, check_count, require_data
 from .manifest import Manifest, code_commit, model_stamp, read_manifest, stamp
 from .predictions import Prediction, PredictionKey, format_prediction, read_predictions
 from .ranks import Ranks
-from .run import Answerer, SampleShare, key_of, predict_share, write_lost
+from .run import Answerer, SampleShare, deal_images, key_of, predict_share, write_lost
 from .run_options import Outcome, RunOptions, State
 from .score import score_predictions
 from .scores import Scores
@@ -244,7 +244,7 @@ def _whole_lines(path: Path) -> list[Prediction]:
 def _share(job: Job, setting: str, done: set[PredictionKey], ranks: Ranks) -> SampleShare:
     source = job.sources[setting]
     todo = [index for index, record in enumerate(source.records) if key_of(record, setting) not in done]
-    mine = todo[ranks.rank :: ranks.world_size]
+    mine = deal_images(source.records, todo, rank=ranks.rank, world_size=ranks.world_size)
     return SampleShare(source, setting, mine, batch_size=job.options.batch_size, greyed=GREYED.get(setting, ""))
 
 

@@ -1,11 +1,11 @@
 """Predicting a data set under each sensor setting: batched, shared among ranks, resumed where it was stopped."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from eocore.sensors.scene import Scene
 NUM_READERS = 4
 """Threads that read images; decoding and resampling leave the interpreter free."""
 
+MOST_TOGETHER = 32
+"""Questions about one image that one rank answers in a row: several batches, yet no rank is left without work by a set of few images."""
+
 MID_GREY = 128.0
 """Of 8-bit pictures."""
 
@@ -38,6 +41,21 @@ class AnswerLike(Protocol):
 
 
 Answerer = Callable[[Sequence[Sample]], Sequence[AnswerLike]]
+"""What may also be a `PreparingAnswerer`."""
+
+
+@runtime_checkable
+class PreparingAnswerer(Protocol):
+    """An answerer of two steps: the first runs in the threads that read, while the second answers an earlier batch."""
+
+    def prepare(self, sample: Sample) -> Any:
+        """What `answer` takes for this sample."""
+
+    def answer(self, prepared: Sequence[Any]) -> Sequence[AnswerLike]:
+        """One answer a sample."""
+
+
+Answered = tuple[Prediction, AnswerLike]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +127,7 @@ def predict(
     Raises:
         DataError: the model can take no sample at all.
     """
-    mine = range(rank, len(source), world_size)
+    mine = deal_images(source.records, range(len(source)), rank=rank, world_size=world_size)
     todo = [index for index in mine if key_of(source.records[index], setting) not in writer]
     on_samples(len(mine) - len(todo))
     shares = SampleShare(source, setting, todo, batch_size=options.batch_size, seed=options.seed)
@@ -157,18 +175,58 @@ def predict_share(
 ) -> list[Lost]:
     """Writes the answers as they come; gives the samples that have none, for `write_lost`."""
     lost: list[Lost] = []
-    batch: list[tuple[Prediction, Sample]] = []
-    for place, found in enumerate(_read_ahead(share), start=1):
-        if isinstance(found, Lost):
-            lost.append(found)
-            on_samples(1)
-        else:
-            batch.append(found)
-        if batch and (len(batch) == share.batch_size or place == len(share.indices)):
-            lost += _answer(batch, answerer, writer)
-            on_samples(len(batch))
-            batch = []
+    for answers in answer_share(share, answerer):
+        for item in answers:
+            if isinstance(item, Lost):
+                lost.append(item)
+            else:
+                blank, answer = item
+                masks = tuple(encode_rle(mask) for mask in answer.masks)
+                writer.write(replace(blank, prediction=_text(blank, answer), prediction_masks=masks))
+        on_samples(len(answers))
     return lost
+
+
+def answer_share(share: SampleShare, answerer: Answerer) -> Iterator[Sequence[Answered | Lost]]:
+    """Batches of answers, in the share's order; while one is answered, the next is read, and prepared where the answerer can do so."""
+    prepare: Callable[[Sample], Any] = answerer.prepare if isinstance(answerer, PreparingAnswerer) else lambda sample: sample
+    answer: Callable[[Sequence[Any]], Sequence[AnswerLike]] = answerer.answer if isinstance(answerer, PreparingAnswerer) else answerer
+    batch: list[tuple[Prediction, Any]] = []
+    for found in _read_ahead(share, prepare):
+        if isinstance(found, Lost):
+            yield [found]
+            continue
+        batch.append(found)
+        if len(batch) == share.batch_size:
+            yield _answer(batch, answer)
+            batch = []
+    if batch:
+        yield _answer(batch, answer)
+
+
+def deal_images(records: Sequence[Record], indices: Iterable[int], *, rank: int, world_size: int) -> list[int]:
+    """Those of `indices` that are this rank's: questions about one image stand together, up to `MOST_TOGETHER` of them on one rank, since
+    what they have in common is read once; each group goes to the rank that has the fewest samples.
+
+    Every rank deals the same way, so that together they have each index once.
+    """
+    indices = list(indices)
+    most = min(MOST_TOGETHER, max(1, len(indices) // (2 * world_size)))  # so that small sets are shared evenly too
+    groups: dict[Any, list[list[int]]] = {}
+    for index in indices:
+        parts = groups.setdefault(image_key(records[index]) or index, [[]])
+        if len(parts[-1]) == most:
+            parts.append([])
+        parts[-1].append(index)
+    dealt: list[list[int]] = [[] for _ in range(world_size)]
+    for part in (part for parts in groups.values() for part in parts):
+        min(dealt, key=len).extend(part)
+    return dealt[rank]
+
+
+def image_key(record: Record) -> tuple[Any, ...]:
+    """What is equal for records about the same image files."""
+    return tuple((name, ref.paths) for name, ref in sorted(record.images.items()))
 
 
 def write_lost(lost: Sequence[Lost], writer: PredictionWriter, *, anything: bool) -> None:
@@ -189,41 +247,42 @@ def write_lost(lost: Sequence[Lost], writer: PredictionWriter, *, anything: bool
         writer.write(item.blank)
 
 
-def _read_ahead(share: SampleShare) -> Iterator[tuple[Prediction, Sample] | Lost]:
-    """The samples in order; while a batch is answered, the images of the next are read."""
-    waiting: deque[Future[tuple[Prediction, Sample] | Lost]] = deque()
+def _read_ahead(share: SampleShare, prepare: Callable[[Sample], Any]) -> Iterator[tuple[Prediction, Any] | Lost]:
+    """The samples in order; while a batch is answered, the next is made ready."""
+    waiting: deque[Future[tuple[Prediction, Any] | Lost]] = deque()
     with ThreadPoolExecutor(NUM_READERS) as readers:
         for index in share.indices:
-            waiting.append(readers.submit(_load, share, index))
+            waiting.append(readers.submit(_load, share, index, prepare))
             if len(waiting) > 2 * share.batch_size:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _load(share: SampleShare, index: int) -> tuple[Prediction, Sample] | Lost:
+def _load(share: SampleShare, index: int, prepare: Callable[[Sample], Any]) -> tuple[Prediction, Any] | Lost:
     key = SampleKey(0, index)
     try:
         record, scenes, _ = share.source.load(key, seed=share.seed)
         if share.greyed:
             scenes = {name: grey(scene) if name == share.greyed else scene for name, scene in scenes.items()}
-        return describe(record, scenes, share.setting), (record, scenes)
+        blank = describe(record, scenes, share.setting)
     except DataError as error:
         return Lost(describe_unread(share.source, key, share.setting), f"{share.source.describe(key)} cannot be read: {error}")
+    try:
+        return blank, prepare((record, scenes))
+    except DataError as error:
+        return Lost(blank, str(error), refused=True)
 
 
-def _answer(batch: Sequence[tuple[Prediction, Sample]], answerer: Answerer, writer: PredictionWriter) -> list[Lost]:
+def _answer(batch: Sequence[tuple[Prediction, Any]], answer: Callable[[Sequence[Any]], Sequence[AnswerLike]]) -> Sequence[Answered | Lost]:
     """Answers a batch; where the model refuses it, each sample by itself, so that one costs no other its answer."""
     try:
-        answers = answerer([sample for _, sample in batch])
+        answers = answer([sample for _, sample in batch])
     except DataError as error:
         if len(batch) == 1:
             return [Lost(batch[0][0], str(error), refused=True)]
-        return [lost for one in batch for lost in _answer([one], answerer, writer)]
-    for (blank, _), answer in zip(batch, answers, strict=True):
-        masks = tuple(encode_rle(mask) for mask in answer.masks)
-        writer.write(replace(blank, prediction=_text(blank, answer), prediction_masks=masks))
-    return []
+        return [item for one in batch for item in _answer([one], answer)]
+    return [(blank, given) for (blank, _), given in zip(batch, answers, strict=True)]
 
 
 def _text(blank: Prediction, answer: AnswerLike) -> str:

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from eocore.data.dataset import RecordDataset, SampleKey
-from eocore.errors import ConfigError
+from eocore.data.dataset import RecordDataset
+from eocore.errors import ConfigError, DataError
 
-from .run import Answerer, Sample
+from .run import Answerer, Lost, SampleShare, answer_share, image_key
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,13 @@ class Throughput:
 
     Attributes:
         num_samples: answered in each turn.
+        num_images: different ones among them.
         rates: batch size -> samples/s of its fastest turn.
         same_texts: share of samples whose text is the same at every batch size.
     """
 
     num_samples: int
+    num_images: int
     rates: dict[int, float]
     same_texts: float
 
@@ -30,39 +33,60 @@ class Throughput:
 
 
 def measure_throughput(
-    source: RecordDataset, answerer: Answerer, *, batch_sizes: Sequence[int], num_samples: int, turns: int = 3,
+    source: RecordDataset,
+    answerer: Answerer,
+    *,
+    batch_sizes: Sequence[int],
+    num_samples: int,
+    different_images: bool = False,
+    turns: int = 3,
     on_turn: Callable[[], None] = lambda: None,
-) -> Throughput:  # fmt: skip
-    """Times the answers alone: images are read before.
+) -> Throughput:
+    """Times the way of an evaluation from image files to answers: while a batch is answered, the next is read and prepared.
 
     Args:
         source: the samples, images of one setting.
         answerer: of the model.
         batch_sizes: to compare; 1 is always among them.
         num_samples: to answer, from the first on, taken again from the start where there are fewer.
+        different_images: take the first question about each image alone.
         turns: of each batch size, in turn, so that a busy moment of the machine hits all alike; the fastest counts.
         on_turn: called after each turn.
 
     Raises:
         ConfigError: a batch size or count below 1.
-        DataError: a sample cannot be read.
+        DataError: a sample cannot be read, or the model cannot take it.
     """
     sizes = sorted({1, *batch_sizes})
     if sizes[0] < 1 or num_samples < 1 or turns < 1:
         raise ConfigError(f"batch sizes {list(batch_sizes)}, {num_samples} samples, {turns} turns: all must be at least 1.")
-    samples: list[Sample] = []
-    for number in range(num_samples):
-        record, scenes, _ = source.load(SampleKey(0, number % len(source)))
-        samples.append((record, scenes))
-    answerer(samples[: sizes[-1]])
+    indices = _choose(source, num_samples, different_images=different_images)
+    _answer_all(source, answerer, indices[: sizes[-1]], sizes[-1])
     seconds = {size: float("inf") for size in sizes}
     texts: dict[int, list[str]] = {}
     for _ in range(turns):
         for size in sizes:
             began = time.perf_counter()
-            answers = [answer for first in range(0, num_samples, size) for answer in answerer(samples[first : first + size])]
+            texts[size] = _answer_all(source, answerer, indices, size)
             seconds[size] = min(seconds[size], time.perf_counter() - began)
-            texts[size] = [answer.text for answer in answers]
             on_turn()
     same = sum(len({texts[size][place] for size in sizes}) == 1 for place in range(num_samples))
-    return Throughput(num_samples, {size: num_samples / seconds[size] for size in sizes}, same / num_samples)
+    images = {image_key(source.records[index]) for index in indices}
+    return Throughput(num_samples, len(images), {size: num_samples / seconds[size] for size in sizes}, same / num_samples)
+
+
+def _choose(source: RecordDataset, num_samples: int, *, different_images: bool) -> list[int]:
+    first: dict[Any, int] = {}
+    for index, record in enumerate(source.records):
+        first.setdefault(image_key(record) if different_images else index, index)
+    chosen = list(first.values())
+    return [chosen[number % len(chosen)] for number in range(num_samples)]
+
+
+def _answer_all(source: RecordDataset, answerer: Answerer, indices: Sequence[int], batch_size: int) -> list[str]:
+    texts = []
+    for item in (item for batch in answer_share(SampleShare(source, "", indices, batch_size=batch_size), answerer) for item in batch):
+        if isinstance(item, Lost):
+            raise DataError(item.reason)
+        texts.append(item[1].text)
+    return texts

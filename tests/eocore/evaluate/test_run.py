@@ -4,19 +4,19 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from eocore.data.dataset import RecordDataset, SampleKey, SampleSource
 from eocore.data.masks import decode_mask
-from eocore.data.records import Expression, MaskRef, Record, Turn
+from eocore.data.records import Expression, ImageRef, MaskRef, Record, Turn
 from eocore.data.synthetic import write_world
 from eocore.data.transforms import ComposeReferring
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.predictions import read_predictions
-from eocore.evaluate.run import EvaluationOptions, build_sources, predict, read_evaluation
+from eocore.evaluate.run import MOST_TOGETHER, EvaluationOptions, build_sources, deal_images, predict, read_evaluation
 from eocore.evaluate.score import score_predictions
 from eocore.evaluate.shards import PredictionWriter, merge_shards, shard_path
 from eocore.registry import DATASETS
@@ -229,6 +229,48 @@ def test_a_mask_of_another_size_counts_as_missing_too(options: EvaluationOptions
     run(options, tmp_path / "all.jsonl", Answerer())
     predictions = [item for item in read_predictions(tmp_path / "all.jsonl") if item.task == "referring"]
     assert len(predictions) == 15 and all(item.prediction is None for item in predictions)
+
+
+class TestDealing:
+    """Which rank answers what."""
+
+    @staticmethod
+    def about(*images: str) -> list[Record]:
+        shown = {image: {"rgb": ImageRef((f"{image}.png",), "rgb_uint8")} if image else {} for image in images}
+        return [Record(f"s{number}", shown[image], (Turn("user", "What?"),)) for number, image in enumerate(images)]
+
+    def test_questions_about_one_image_stand_together(self) -> None:
+        records = self.about("a", "b", "a", "c", "", "b", "a", "")
+        assert deal_images(records, range(8), rank=0, world_size=1) == [0, 2, 6, 1, 5, 3, 4, 7]
+        assert deal_images(records, [6, 1, 7, 0, 3], rank=0, world_size=1) == [6, 0, 1, 7, 3]
+
+    def test_every_question_is_one_ranks_alone_and_all_have_about_as_many(self) -> None:
+        records = self.about("a", "b", "a", "c", "", "b", "a", "")
+        shares = [deal_images(records, range(8), rank=rank, world_size=3) for rank in range(3)]
+        assert shares == [[0, 1, 4], [2, 5, 7], [6, 3]]
+
+    def test_many_questions_about_one_image_are_shared(self) -> None:
+        records = self.about(*["a"] * 2 * MOST_TOGETHER)
+        shares = [deal_images(records, range(len(records)), rank=rank, world_size=2) for rank in range(2)]
+        assert [len(share) for share in shares] == [MOST_TOGETHER] * 2
+
+
+def test_what_is_prepared_ahead_is_what_is_answered(options: EvaluationOptions, tmp_path: Path) -> None:
+    class InTwoSteps:
+        def prepare(self, sample: Any) -> Any:
+            if sample[0].sample_id == first:
+                raise DataError("too many bands")
+            return sample
+
+        def answer(self, prepared: Sequence[Any]) -> list[Said]:
+            return Answerer()(prepared)
+
+    ((setting, source), *_) = build_sources(options)
+    first = source.records[0].sample_id
+    with PredictionWriter(tmp_path / "p.jsonl") as writer:
+        predict(source, cast("Any", InTwoSteps()), writer, setting=setting, options=options)
+    written = {item.sample_id: item.prediction for item in read_predictions(tmp_path / "p.jsonl")}
+    assert written.pop(first) is None and all(written.values()) and len(written) == len(source) - 1
 
 
 class TestOptions:

@@ -10,9 +10,11 @@ from eocore.errors import ConfigError
 from eocore.evaluate.benchmarks import load_benchmarks
 from eocore.evaluate.layouts.made import make_scenes
 from eocore.evaluate.layouts.pictures import write_karpathy
+from eocore.evaluate.run import image_key
 from eocore.evaluate.throughput import measure_throughput
 
-CALL_S = 0.02
+CALL_S = 0.2
+"""Long beside the reading of an image, which is timed too."""
 
 
 class Said:
@@ -47,3 +49,16 @@ def test_other_texts_in_batches_are_told(source) -> None:
 def test_impossible_choices_are_refused(source) -> None:
     with pytest.raises(ConfigError, match="all must be at least 1"):
         measure_throughput(source, slow, batch_sizes=[0], num_samples=8)
+
+
+def test_different_images_are_the_first_question_about_each(source) -> None:
+    asked: list[str] = []
+
+    def answer(samples):
+        asked.extend(image_key(record) for record, _ in samples)
+        return [Said(record.sample_id) for record, _ in samples]
+
+    found = measure_throughput(source, answer, batch_sizes=[2], num_samples=4, different_images=True, turns=1)
+    assert found.num_images == len(set(asked)) == min(4, len({image_key(record) for record in source.records}))
+    found = measure_throughput(source, answer, batch_sizes=[2], num_samples=4, turns=1)
+    assert found.num_images == len({image_key(record) for record in source.records[:4]})
