@@ -266,7 +266,7 @@ class PackSampler(Sampler[list[SampleKey]]):
         return digest.hexdigest()[:32]
 
 
-def balance(loads: Sequence[Sequence[float]]) -> float:
+def balance(loads: np.ndarray | Sequence[Sequence[float]]) -> float:
     """Share of the time [1] in which ranks work that wait for the dearest of them after every micro-step.
 
     Args:

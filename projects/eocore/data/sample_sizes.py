@@ -127,8 +127,8 @@ class SampleSizes:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         images = sorted({path for leaf in leaves for record in leaf.records for ref in record.images.values() for path in ref.paths})
         with ThreadPoolExecutor(FILE_READERS) as pool:
-            for path, state in zip(images, pool.map(_file_state, images, chunksize=256), strict=True):
-                digest.update(f"{path} {state}\n".encode())
+            for image, state in zip(images, pool.map(_file_state, images, chunksize=256), strict=True):
+                digest.update(f"{image} {state}\n".encode())
         return digest.hexdigest()
 
 

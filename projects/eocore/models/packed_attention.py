@@ -7,7 +7,7 @@ squares of the samples: on a GPU in half precision by torch's kernel for samples
 import inspect
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -116,14 +116,14 @@ def _by_kernel(query: Tensor, key: Tensor, value: Tensor, lengths: Tensor, longe
     from torch.nn.attention.varlen import varlen_attn
 
     known = inspect.signature(varlen_attn).parameters
-    flat = [part.transpose(1, 2).flatten(0, 1) for part in (query, key, value)]
+    queries, keys, values = (part.transpose(1, 2).flatten(0, 1) for part in (query, key, value))
     shared = query.shape[1] // key.shape[1]
     if shared > 1 and "enable_gqa" not in known:
-        flat[1:] = [part.repeat_interleave(shared, dim=1) for part in flat[1:]]
+        keys, values = (part.repeat_interleave(shared, dim=1) for part in (keys, values))
     choices: dict[str, Any] = {"window_size": CAUSAL_WINDOW} if "window_size" in known else {"is_causal": True}
     if "enable_gqa" in known:
         choices["enable_gqa"] = shared > 1
-    return varlen_attn(*flat, lengths, lengths, longest, longest, scale=scaling, **choices)
+    return cast(Tensor, varlen_attn(queries, keys, values, lengths, lengths, longest, longest, scale=scaling, **choices))
 
 
 def packed_mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
