@@ -50,7 +50,7 @@ if ((QUICK)); then
     OPTIONS=(--cfg-options training.max_iters=20)
 else
     OUT=${OUT:-$REPO_ROOT/work_dirs/demo}
-    SCENES=(--train 1000 --val 50 --test 100)
+    SCENES=(--train 1500 --val 50 --test 100)
     OPTIONS=()
 fi
 [[ $OUT == /* ]] || OUT=$PWD/$OUT

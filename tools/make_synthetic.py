@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96, help="side of a scene [px, 10 m]")
     parser.add_argument("--seed", type=int, default=0, help="of the whole world")
     parser.add_argument("--object-share", type=float, default=0.25, help="share of phrases that name one object, not a class")
-    parser.add_argument("--train-questions", type=int, default=8, help="most open and most multiple-choice questions of a training scene")
+    parser.add_argument("--train-questions", type=int, default=9, help="most open and most multiple-choice questions of a training scene")
     arguments = parser.parse_args()
     counts = {"train": arguments.train, "val": arguments.val, "test": arguments.test}
     asked = QuestionOptions(object_share=arguments.object_share)
