@@ -132,7 +132,7 @@ pip_install() { # pip_install TITLE ARGUMENT...
     heartbeat &
     beat=$!
     "$VENV_PYTHON" -m pip install --disable-pip-version-check --no-input --progress-bar off "$@" >>"$LOG" 2>&1 || status=$?
-    kill "$beat" 2>/dev/null || true
+    kill -KILL "$beat" 2>/dev/null || true # not TERM: where that is ignored, by a parent's will, the wait would never end
     wait "$beat" 2>/dev/null || true
     ((status == 0)) || explain_pip "$title"
     echo "    done in $(clock $((SECONDS - began)))"

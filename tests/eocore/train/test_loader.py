@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from torch.utils.data import DataLoader, IterableDataset
 
-from eocore.train.loader import Batches, prepare_loader
+from eocore.train.loader import ORDERS, Batches, prepare_loader
 
 PROGRAM = """
 import multiprocessing, sys, time
@@ -102,6 +102,10 @@ def test_a_limit_and_a_start_of_its_own_are_kept() -> None:
     loader = DataLoader(Numbers(), batch_size=None, num_workers=1, timeout=7, worker_init_fn=name)
     prepare_loader(loader, 30)
     assert loader.timeout == 7
-    before = os.environ.get("NUMBER")
-    loader.worker_init_fn(3)
+    before, heard = os.environ.get("NUMBER"), {order: signal.getsignal(order) for order in ORDERS}
+    try:
+        loader.worker_init_fn(3)
+    finally:  # it makes the process deaf in which it runs, here the tests' own
+        for order, handler in heard.items():
+            signal.signal(order, handler)
     assert os.environ.pop("NUMBER") == "3" and before is None
