@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmengine.config import DictAction
+
 from earthmind.predict import INPUTS, ImageFile, find_earlier, load_model, predict, read_images, write_prediction
 from eocore.command import command
 from eocore.errors import ConfigError
@@ -11,6 +13,8 @@ from eocore.errors import ConfigError
 EPILOG = """With --optical the sensor is told from the file: 3 bytes a pixel are a picture, 12 bands Sentinel-2 L2A, 13 bands L1C.
 Sentinel-2 products of processing baseline 04.00 and later carry an offset that files do not tell: give
 --sensor optical=sentinel2_l2a_pb0400."""
+
+GENERATION = "how the answer is generated: fields of transformers' GenerationConfig, compile=true"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -26,6 +30,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--sensor", nargs="+", default=[], metavar="INPUT=NAME", help="sensor of an input, e.g. sar=sentinel1_rtc_linear")
     parser.add_argument("--bands", nargs="+", default=[], metavar="INPUT=A,B", help="names of an input's layers in order")
     parser.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="longest answer (default: %(default)s)")
+    parser.add_argument("--generation", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help=GENERATION)
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier prediction in DIR")
     return parser.parse_args()
@@ -70,9 +75,8 @@ def main() -> None:
     arguments = parse_arguments()
     find_earlier(arguments.out, overwrite=arguments.overwrite)
     scenes = read_images(image_files(arguments))
-    prediction = predict(
-        load_model(arguments.model, device=arguments.device), scenes, arguments.text, max_new_tokens=arguments.max_new_tokens
-    )
+    choices = {"max_new_tokens": arguments.max_new_tokens, "generation": arguments.generation}
+    prediction = predict(load_model(arguments.model, device=arguments.device), scenes, arguments.text, **choices)
     files = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
     print(prediction.text)
     for file in files:

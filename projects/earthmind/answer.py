@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from earthmind.generation import generation_settings
 from earthmind.model.modeling_earthmind import Answer, EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.prepare import named_after, read_mask
@@ -36,7 +37,10 @@ class RecordAnswerer:
         model: in eval mode, on its device.
         processor: the model's.
         max_new_tokens: longest answer.
-        generation: further arguments of the model's `answer`, such as {"cache_implementation": "static"}.
+        generation: options of `earthmind.generation.generation_settings`, such as {"cache_implementation": "static"} or {"compile": True}.
+
+    Raises:
+        ConfigError: a generation option is unknown or does not fit the others.
     """
 
     def __init__(
@@ -50,7 +54,7 @@ class RecordAnswerer:
         self.model = model
         self.processor = processor
         self.max_new_tokens = max_new_tokens
-        self.generation = dict(generation or {})
+        self.generation = generation_settings(generation or {})
 
     def __call__(self, samples: Sequence[tuple[Record, dict[str, Scene]]]) -> list[Answer]:
         """One answer a record; masks have the size of the record's first image.

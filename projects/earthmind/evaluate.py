@@ -2,14 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
 
 from earthmind import task as _task  # noqa: F401  (registers what configs name)
 from earthmind.answer import RecordAnswerer
+from earthmind.generation import generation_settings
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.config import require
 from eocore.evaluate.predictions import Prediction, format_prediction, read_predictions
@@ -30,16 +32,22 @@ PLACES_BY_MASKS = True
 """The model shows places by masks: where boxes are asked for, it is asked for a mask, and the box around it counts."""
 
 
-def load_answerers(model_dir: Path) -> Callable[[int], RecordAnswerer]:
+def load_answerers(model_dir: Path, *, generation: Mapping[str, Any] | None = None) -> Callable[[int], RecordAnswerer]:
     """What makes answerers of a converted model for a longest answer [tokens]; the model is loaded once.
+
+    Args:
+        model_dir: folder of the model.
+        generation: options of `earthmind.generation.generation_settings`.
 
     Raises:
         CheckpointError: `model_dir` is not a converted model.
+        ConfigError: a generation option is unknown or does not fit the others.
     """
+    generation_settings(generation or {})  # what is wrong in them is said before the model is loaded
     check_model_folder(model_dir)
     model = load_model(EarthMindForConditionalGeneration, model_dir).to(local_device()).eval()
     processor = model.processor
-    return lambda max_new_tokens: RecordAnswerer(model, processor, max_new_tokens=max_new_tokens)
+    return lambda max_new_tokens: RecordAnswerer(model, processor, max_new_tokens=max_new_tokens, generation=generation)
 
 
 def evaluate(config: Config, model_dir: Path, out_dir: Path) -> Scores | None:
@@ -49,12 +57,12 @@ def evaluate(config: Config, model_dir: Path, out_dir: Path) -> Scores | None:
 
     Raises:
         CheckpointError: `model_dir` is not a converted model.
-        ConfigError: section `evaluation` is wrong.
+        ConfigError: section `evaluation` is wrong, or a generation option in it.
         DataError: no sample, or a record that does not fit its images.
     """
     options = read_evaluation(require(config, "evaluation"))
     rank, world_size = start_process_group() if "RANK" in os.environ else (0, 1)
-    answerer = load_answerers(model_dir)(options.max_new_tokens)
+    answerer = load_answerers(model_dir, generation=options.generation)(options.max_new_tokens)
     run_id = _run_id(config, model_dir)
     path = shard_path(out_dir, run_id=run_id, rank=rank, world_size=world_size)
     _predict_all(options, answerer, path, rank, world_size)

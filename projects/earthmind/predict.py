@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from earthmind.generation import generation_settings
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.data.image_files import open_layers, resolve_path
 from eocore.data.readers import read_scene
@@ -135,7 +136,9 @@ def tell_sensor(name: str, paths: Sequence[str]) -> str:
     return sensor
 
 
-def predict(model: Any, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int = 256) -> Prediction:
+def predict(
+    model: Any, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int = 256, generation: Mapping[str, Any] | None = None
+) -> Prediction:
     """The model's answer.
 
     Args:
@@ -143,12 +146,15 @@ def predict(model: Any, scenes: Mapping[str, Scene], text: str, *, max_new_token
         scenes: from `read_images`; none for a question about no image.
         text: the question.
         max_new_tokens: longest answer.
+        generation: options of `earthmind.generation.generation_settings`.
 
     Raises:
+        ConfigError: a generation option is unknown or does not fit the others.
         DataError: the model cannot take these images or this text.
     """
+    settings = generation_settings(generation or {})
     try:
-        answer = model.predict(dict(scenes), text, max_new_tokens=max_new_tokens)
+        answer = model.predict(dict(scenes), text, max_new_tokens=max_new_tokens, generation=settings)
     except ValueError as error:  # what the model's own code raises for samples it cannot take
         raise DataError(f"the model cannot answer this: {error}") from error
     grid = next(iter(model.processor.drawn_on(scenes)), "")

@@ -1,5 +1,6 @@
 """Evaluation of a saved model, from its folder to scores: resumed, never mixed with another model's, shared among ranks."""
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -156,7 +157,21 @@ def test_only_the_first_rank_scores(
     assert waited and not (tmp_path / PREDICTIONS).exists() and len(asked) == 6
 
 
+def test_generation_options_of_the_config_reach_the_model(config: Config, model_dir: Path, tmp_path: Path) -> None:
+    evaluate(config, model_dir, tmp_path / "usual")
+    other = copy.deepcopy(config)
+    other.evaluation.generation = {"suppress_tokens": list(range(200)), "cache_implementation": "static"}
+    evaluate(other, model_dir, tmp_path / "other")
+    assert (tmp_path / "other" / PREDICTIONS).read_bytes() != (tmp_path / "usual" / PREDICTIONS).read_bytes()
+
+
 class TestMistakes:
+    def test_an_unknown_generation_option_is_named(self, config: Config, model_dir: Path, tmp_path: Path) -> None:
+        other = copy.deepcopy(config)
+        other.evaluation.generation = {"cache": "static"}
+        with pytest.raises(ConfigError, match="no generation option 'cache'"):
+            evaluate(other, model_dir, tmp_path)
+
     def test_a_folder_that_is_no_model_is_named(self, config: Config, tmp_path: Path) -> None:
         with pytest.raises(
             CheckpointError, match=r"is not a converted model \(it has no config.json\); nothing is downloaded. Convert a checkpoint"

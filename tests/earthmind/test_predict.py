@@ -396,6 +396,18 @@ def test_tool_prints_the_answer_and_its_files(
     assert "DataError" in (shown := capsys.readouterr().err) and "--overwrite" in shown
 
 
+def test_generation_options_of_the_tool_reach_the_model(
+    tool: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], loaded: Any
+) -> None:
+    picture = write_tif(tmp_path / "picture.tif", numbers(3, "uint8"))
+    request = [folder, "--rgb", picture, "--text", QUESTION, "--out", tmp_path / "out", "--device", "cpu", "--max-new-tokens", 2]
+    silent = f"suppress_tokens=[{loaded.processor.seg_token_id}]"
+    assert run_tool(tool, monkeypatch, *request, "--generation", silent, "cache_implementation=static") == 0
+    assert "[SEG]" not in capsys.readouterr().out
+    assert run_tool(tool, monkeypatch, *request, "--overwrite", "--generation", "temprature=0.1") == 1
+    assert "ConfigError: no generation option 'temprature'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -301,7 +301,13 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return EarthMindProcessor.from_pretrained(self.name_or_path, config=self.config)
 
     def predict(
-        self, images: dict[str, Any], text: str, *, processor: EarthMindProcessor | None = None, max_new_tokens: int = 256
+        self,
+        images: dict[str, Any],
+        text: str,
+        *,
+        processor: EarthMindProcessor | None = None,
+        max_new_tokens: int = 256,
+        generation: dict[str, Any] | None = None,
     ) -> Answer:
         """Answer one question about one set of images; masks come on the pixel grid of the image they are drawn on.
 
@@ -309,11 +315,18 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
             images: modality -> scene, Pillow image or uint8 array.
             text: the question; `<image>` is put in front where it is missing.
             processor: the processor; None takes the one saved beside the model.
+            max_new_tokens: longest answer.
+            generation: further arguments of `answer`.
         """
-        return self.predict_batch([(images, text)], processor=processor, max_new_tokens=max_new_tokens)[0]
+        return self.predict_batch([(images, text)], processor=processor, max_new_tokens=max_new_tokens, generation=generation)[0]
 
     def predict_batch(
-        self, questions: Sequence[tuple[dict[str, Any], str]], *, processor: EarthMindProcessor | None = None, max_new_tokens: int = 256
+        self,
+        questions: Sequence[tuple[dict[str, Any], str]],
+        *,
+        processor: EarthMindProcessor | None = None,
+        max_new_tokens: int = 256,
+        generation: dict[str, Any] | None = None,
     ) -> list[Answer]:
         """Answers to several questions, computed together; each pair holds what `predict` takes."""
         processor = processor or self.processor
@@ -322,7 +335,8 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
             asked = f"{IMAGE_PLACEHOLDER}\n{text}" if images and IMAGE_PLACEHOLDER not in text else text
             samples.append(processor.encode(images, [("user", asked)], for_generation=True))
             sizes.append(next((size_of(images[name]) for name in processor.drawn_on(images)), (1, 1)))
-        return self.answer(processor.collate(samples, left_pad=True), processor, sizes=sizes, max_new_tokens=max_new_tokens)
+        batch = processor.collate(samples, left_pad=True)
+        return self.answer(batch, processor, sizes=sizes, max_new_tokens=max_new_tokens, **(generation or {}))
 
     def predict_forward(self, image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any) -> dict[str, Any]:
         """The published single-image call: {"prediction": text, "prediction_masks": [(1, H, W) bool, ...]}."""

@@ -149,12 +149,15 @@ def _manifest(benchmark: Benchmark, options: RunOptions, source: RecordDataset, 
         "settings": dict(benchmark.settings),
         "max_new_tokens": benchmark.max_new_tokens,
         "limit": options.limit,
+        **({"generation": dict(options.generation)} if options.generation else {}),
     }
     hashes = {"config_sha256": stamp(config), "data_sha256": benchmark.data_hash(options.data_root), "model_stamp": stamp_of_model}
     wrong = check_count(benchmark, len(source))
     notes = [f"{len(source)} samples, not the {benchmark.expected} of the published test set."] if wrong else []
     if options.limit is not None:
         notes.append(f"Only the first {options.limit} samples were asked for.")
+    if options.generation:
+        notes.append(f"Generated with {', '.join(f'{name}={value}' for name, value in options.generation.items())}.")
     if options.places_by_masks and benchmark.mask_prompt:
         notes.append("Boxes are the bounds of the masks that the model draws.")
     return Manifest(

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -68,6 +68,7 @@ class EvaluationOptions:
         batch_size: samples answered together.
         max_new_tokens: longest answer.
         seed: of transforms that draw.
+        generation: how the model generates, in its system's options.
     """
 
     datasets: Sequence[Mapping[str, Any]]
@@ -75,6 +76,7 @@ class EvaluationOptions:
     batch_size: int = 8
     max_new_tokens: int = 256
     seed: int = 0
+    generation: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.settings) - set(SETTINGS))

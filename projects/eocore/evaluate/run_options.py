@@ -1,9 +1,9 @@
 """The choices of a run of benchmarks, and how each ended."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 State = Literal["done", "skipped", "failed"]
 
@@ -24,6 +24,7 @@ class RunOptions:
         limit: only the first so many samples; None = all.
         any_count: run a benchmark that has not its published number of samples, and say so in its scores.
         overwrite: throw away predictions of another run that are in the folder.
+        generation: how the model generates, in its system's options.
         places_by_masks: ask for masks where a benchmark offers it, and take the box around a mask for a box.
     """
 
@@ -39,6 +40,7 @@ class RunOptions:
     any_count: bool = False
     overwrite: bool = False
     places_by_masks: bool = False
+    generation: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,18 @@ def test_a_finished_benchmark_is_not_predicted_again(options: RunOptions) -> Non
     assert scores(options, "rsvqa_lr")["settings"] == before["settings"]
 
 
+def test_other_generation_is_another_run_and_is_noted(options: RunOptions) -> None:
+    run(options, "rsvqa_lr")
+    usual = scores(options, "rsvqa_lr")
+    other = replace(options, out=options.out / "other", generation={"repetition_penalty": 1.1, "compile": True})
+    run(other, "rsvqa_lr")
+    found = scores(other, "rsvqa_lr")
+    assert found["run_id"] != usual["run_id"] and found["notes"] == [
+        *usual["notes"],
+        "Generated with repetition_penalty=1.1, compile=True.",
+    ]
+
+
 def test_a_stopped_run_goes_on_with_each_sample_once(options: RunOptions) -> None:
     whole = replace(options, out=options.out / "whole")
     run(whole, "bigearthnet")

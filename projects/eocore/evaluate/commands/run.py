@@ -3,8 +3,10 @@
 import argparse
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from mmengine.config import DictAction
 from rich.console import Console
 
 from eocore.config import SYSTEMS, system_module
@@ -23,6 +25,7 @@ from .command import Command
 DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run again, it goes on where it was stopped. On several
 processes: python -m torch.distributed.run --nproc-per-node N -m eocore.evaluate run ... (or the scripts of scripts_eval/)."""
 
+GENERATION = "how the model generates, e.g. cache_implementation=static, compile=true"
 WIDTH = 160
 """Columns the table may take where the output is no terminal."""
 
@@ -39,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--places-by", choices=("text", "masks"), help="how the model shows boxes (default: as its system says)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples answered together (default: %(default)s)")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the benchmark's own)")
+    parser.add_argument("--generation", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help=GENERATION)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each benchmark")
     parser.add_argument("--any-count", action="store_true", help="also run a set that has not the published number of samples")
     parser.add_argument("--overwrite", action="store_true", help="throw away predictions of another model, data or choices in --out")
@@ -54,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     module = system_module(system, "evaluate")
     options = _options(arguments, system, places_by_masks=getattr(module, "PLACES_BY_MASKS", False))
     ranks = join_ranks()
-    outcomes = run_benchmarks(benchmarks, options, ranks, load_model=lambda: module.load_answerers(options.model))
+    load_model = partial(module.load_answerers, options.model, generation=options.generation)
+    outcomes = run_benchmarks(benchmarks, options, ranks, load_model=load_model)
     status = _finish(options, outcomes, arguments.suite) if ranks.is_first else 0
     status = ranks.gather(status)[0]
     leave_ranks()
@@ -100,6 +105,7 @@ def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: boo
         settings=tuple(arguments.settings),
         prompts=prompts,
         places_by_masks=by_masks,
+        generation=arguments.generation,
         **chosen,
     )
 
