@@ -153,7 +153,7 @@ def test_each_image_is_opened_and_decoded_once(
         decoded.clear()
         sample = prepared(source, prepare)[SampleKey(0, index)]
         assert opened == decoded == Counter(expected), f"{kind} {index}"
-        assert len(sample["tiles"]) == len(record.images)
+        assert len(sample["tiles"]) >= len(record.images)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -39,6 +39,7 @@ def make_config(world: Path, repo_root: Path, **packing: Any) -> Config:
             {
                 "+task.packing": {"max_tokens": 640, "folder": None, "together": 2, **packing},
                 "task.batch_size": 1,
+                "task.row_length": None,
                 "task.num_workers": 0,
                 "task.model.vision_config.num_hidden_layers": 1,
                 "task.model.text_config.num_hidden_layers": 1,

@@ -20,7 +20,7 @@ def config(tmp_path: Path, repo_root: Path) -> Config:
     with mock.patch.dict(os.environ, {"SYNTHETIC_ROOT": str(tmp_path)}):
         found = load_config(
             repo_root / "configs" / "earthmind" / "earthmind_tiny_synthetic.py",
-            {"+task.packing": {"max_tokens": 700, "folder": None}, "task.batch_size": 1, "task.num_workers": 0},
+            {"+task.packing": {"max_tokens": 700, "folder": None}, "task.batch_size": 1, "task.row_length": None, "task.num_workers": 0},
         )
     import_systems(found)
     return found

@@ -116,7 +116,7 @@ def box_overlap(first: Box, second: Box) -> tuple[float, float]:
         height = min(first.y1, second.y1) - max(first.y0, second.y0)
         shared = max(0.0, width) * max(0.0, height) if first.area and second.area else 0.0
     elif first.area and second.area:
-        shared = float(first.polygon().intersection(second.polygon()).area)
+        shared = min(float(first.polygon().intersection(second.polygon()).area), first.area, second.area)  # rounding goes beyond it
     else:
         shared = 0.0
     return shared, first.area + second.area - shared
