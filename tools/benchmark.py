@@ -4,6 +4,7 @@ python tools/benchmark.py ratios --only G1,G2                                   
 python tools/benchmark.py train --config configs/benchmark/bench_mid.py            training steps on sample kinds
 python tools/benchmark.py step --config configs/benchmark/bench_mid.py --memory    our step beside the published step's structure
 python tools/benchmark.py data --config configs/benchmark/bench_mid.py             preparing samples
+python tools/benchmark.py infer --config configs/benchmark/bench_mid.py --batch 1,8             answers to questions
 python tools/benchmark.py scaling --config configs/benchmark/bench_mid.py --ranks 1,2   several processes
 python tools/benchmark.py gpu --config configs/earthmind/earthmind_4b_sft.py       full size on one GPU, at most 9 minutes
 """
@@ -32,6 +33,7 @@ SYSTEM = "earthmind"
 MIN_WIDTH = 190
 """Characters of a table where the output is no terminal."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+GENERATION = "how answers are generated, e.g. cache_implementation=static, compile=true"
 SIX_KINDS = "vqa,seg,pair,region,vqa5,seg10"
 
 
@@ -41,13 +43,15 @@ def parse_arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     ratios = commands.add_parser("ratios", help="what is wasted against what is needed, side by side")
     ratios.add_argument("--only", type=names, default=[], metavar="ID,ID", help="these alone (default: all)")
-    of_config = [commands.add_parser(name, help=COMMANDS[name].__doc__) for name in ("train", "step", "data", "gpu", "scaling")]
+    of_config = [commands.add_parser(name, help=COMMANDS[name].__doc__) for name in ("train", "step", "data", "gpu", "scaling", "infer")]
     for one in of_config:
-        one.add_argument("--config", type=Path, required=True, help="config file; weights are random, its data are not read")
+        one.add_argument(
+            "--config", type=Path, required=one is not of_config[-1], help="config file; weights are random, its data are not read"
+        )
         one.add_argument("--samples", type=names, default=names(SIX_KINDS), metavar="KIND,KIND", help=f"default: {SIX_KINDS}; also mix")
         one.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
         one.add_argument("--precision", choices=DTYPES, help="of the weights (default: fp32 on a CPU, bf16 on a GPU)")
-    train, step, _, gpu, scaling = of_config
+    train, step, _, gpu, scaling, infer = of_config
     train.add_argument("--together", type=int, default=1, metavar="N", help="samples in a batch (default: 1)")
     train.add_argument("--row-length", type=int, metavar="L", help="pack them into rows of at most so many tokens")
     step.add_argument("--memory", action="store_true", help="peak memory too, in a process a side")
@@ -55,11 +59,20 @@ def parse_arguments() -> argparse.Namespace:
     gpu.add_argument("--seconds", type=float, default=480.0, metavar="S", help="begin no measurement after so long (default: 480)")
     scaling.add_argument("--ranks", type=names, default=["1", "2"], metavar="N,N", help="numbers of processes (default: 1,2)")
     scaling.add_argument("--zero", default="deepspeed_zero2", metavar="NAME", help="DeepSpeed configuration (default: %(default)s)")
+    add_inference(infer)
     for one in (ratios, *of_config):
         one.add_argument("--repeats", type=int, default=5, metavar="N", help="timed calls of each side; the fastest counts (default: 5)")
         one.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
         one.add_argument("--plot", type=Path, metavar="FILE", help="draw them here (PNG)")
     return parser.parse_args()
+
+
+def add_inference(parser: argparse.ArgumentParser) -> None:
+    """The options of `infer` alone."""
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="a converted model instead of the config's sizes with random weights")
+    parser.add_argument("--batch", type=names, default=["1"], metavar="N,N", help="questions answered together (default: 1)")
+    parser.add_argument("--new-tokens", type=int, metavar="N", help="of every answer (default: as many as the sample kind learns)")
+    parser.add_argument("--generation", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help=GENERATION)
 
 
 def names(text: str) -> list[str]:
@@ -89,8 +102,13 @@ def run_ratios(arguments: argparse.Namespace) -> None:
 def settings_of(arguments: argparse.Namespace) -> tuple[dict[str, Any], torch.device, torch.dtype]:
     """The config's task, and where and in what its weights are."""
     config: Config = load_config(arguments.config, arguments.cfg_options)
+    return config.task.to_dict(), *place_of(arguments)
+
+
+def place_of(arguments: argparse.Namespace) -> tuple[torch.device, torch.dtype]:
+    """Where and in what weights are."""
     device = local_device()
-    return config.task.to_dict(), device, DTYPES[arguments.precision or ("bf16" if device.type == "cuda" else "fp32")]
+    return device, DTYPES[arguments.precision or ("bf16" if device.type == "cuda" else "fp32")]
 
 
 def run_train(arguments: argparse.Namespace) -> None:
@@ -156,6 +174,24 @@ def run_scaling(arguments: argparse.Namespace) -> None:
     tell(arguments, rows, columns=("samples/s", "efficiency %"))
 
 
+def run_infer(arguments: argparse.Namespace) -> None:
+    """Answers to questions of sample kinds, of a dictated length: speed, memory, parts, operators."""
+    from earthmind.benchmark.inference import build_answers, measure_answers
+    from earthmind.generation import generation_settings
+
+    generation = generation_settings(arguments.generation)
+    task = load_config(arguments.config, arguments.cfg_options).task.to_dict() if arguments.config else None
+    device, dtype = place_of(arguments)
+    answers, rows = build_answers(task, arguments.model, device=device, dtype=dtype, generation=generation), []
+    pairs = [(name, int(together)) for name in arguments.samples for together in arguments.batch]
+    with Progress("sample kinds", total=len(pairs), unit="batches") as progress:
+        for name, together in pairs:
+            choices = {"together": together, "new_tokens": arguments.new_tokens, "repeats": arguments.repeats}
+            rows.append(measure_answers(answers, name, **choices))
+            progress.advance()
+    tell(arguments, rows, columns=("samples/s", "new tokens/s", "peak GiB"))
+
+
 def tell(arguments: argparse.Namespace, rows: Sequence[Row], *, columns: Sequence[str], **more: float) -> None:
     """Prints the rows, and writes and draws them where wanted."""
     show(row_table(rows))
@@ -173,7 +209,15 @@ def show(table: object) -> None:
     (console if console.is_terminal else Console(width=MIN_WIDTH)).print(table)
 
 
-COMMANDS = {"ratios": run_ratios, "train": run_train, "step": run_step, "data": run_data, "gpu": run_gpu, "scaling": run_scaling}
+COMMANDS = {
+    "ratios": run_ratios,
+    "train": run_train,
+    "step": run_step,
+    "data": run_data,
+    "gpu": run_gpu,
+    "scaling": run_scaling,
+    "infer": run_infer,
+}
 
 
 @command

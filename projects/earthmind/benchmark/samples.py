@@ -18,6 +18,8 @@ REGION_CELLS = 6
 """Side of a region in token cells; 6 x 6 = 36 tokens."""
 FILLER = "a"
 """A letter is a token of the byte-level tokenizer that benchmarks use."""
+FILLERS = (FILLER, " a", " the", ".\n")
+"""Choices for other tokenizers, which may join letters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,41 @@ def encode_sample(
     if not missing:
         return shortest | {"seed": 0}
     return processor.encode(scenes, [("user", asked + FILLER * missing), ("assistant", answer)], **common) | {"seed": 0}
+
+
+def filler_of(processor: EarthMindProcessor) -> str:
+    """Text that is one token of the processor's tokenizer however often it is repeated.
+
+    Raises:
+        ConfigError: none of `FILLERS` is.
+    """
+    for text in FILLERS:
+        if len(processor.tokenizer(text * 64, add_special_tokens=False).input_ids) == 64:
+            return text
+    raise ConfigError(f"the tokenizer joins or splits each of {FILLERS} when repeated, so prompts cannot be made of a stated length.")
+
+
+def encode_question(
+    processor: EarthMindProcessor, kind: SampleKind, scenes: Mapping[str, SceneArray], *, name: str = "sample"
+) -> dict[str, Any]:
+    """One encoded question: the tiles, and the text of `kind` but for what is learnt of it.
+
+    Raises:
+        ConfigError: the processor cuts other tiles, or the text is too short for what must stand in it.
+    """
+    side = next(iter(scenes.values())).pixels.shape[-1]
+    asked = "<image>\n" + ("<region>" if kind.region else "")
+    regions = [_square(side, start=0, cells=REGION_CELLS)] if kind.region else []
+    common: dict[str, Any] = {"regions": regions, "for_generation": True, "sample_id": name}
+    shortest = processor.encode(scenes, [("user", asked)], **common)
+    missing = kind.text - kind.supervised - _text_tokens(shortest)
+    if missing < 0 or len(shortest["tiles"]) != kind.tiles * len(kind.sensors):
+        raise ConfigError(
+            f"sample kind {name}: {_text_tokens(shortest)} text tokens and {len(shortest['tiles'])} tiles at least, wanted are "
+            f"{kind.text - kind.supervised} and {kind.tiles * len(kind.sensors)}. The processor needs max_tiles of 12 or more, and one "
+            "view a sensor."
+        )
+    return processor.encode(scenes, [("user", asked + filler_of(processor) * missing)], **common) if missing else shortest
 
 
 def make_batch(processor: EarthMindProcessor, names: Sequence[str], *, row_length: int | None = None, seed: int = 0) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Trainer:
         times = times or PartTimes()
         with times.within(self.task):
             for batch in batches:
-                with times.forward():
+                with times.rest("language"):
                     total, _ = self.task.parse_losses(self.task(to_device(batch, self.device)))
                 with times.part("backward"):
                     total.backward()
