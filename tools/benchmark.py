@@ -70,14 +70,26 @@ def parse_arguments() -> argparse.Namespace:
 def add_inference(parser: argparse.ArgumentParser) -> None:
     """The options of `infer` alone."""
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="a converted model instead of the config's sizes with random weights")
-    parser.add_argument("--batch", type=names, default=["1"], metavar="N,N", help="questions answered together (default: 1)")
-    parser.add_argument("--new-tokens", type=int, metavar="N", help="of every answer (default: as many as the sample kind learns)")
+    parser.add_argument("--batch", type=counts, default=[1], metavar="N,N", help="questions answered together (default: 1)")
+    parser.add_argument("--new-tokens", type=count, metavar="N", help="of every answer (default: as many as the sample kind learns)")
     parser.add_argument("--generation", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help=GENERATION)
 
 
 def names(text: str) -> list[str]:
     """Parts of a list with commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def count(text: str) -> int:
+    """A number of at least 1."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}': expected a whole number of at least 1")
+    return int(text)
+
+
+def counts(text: str) -> list[int]:
+    """Numbers of at least 1, with commas."""
+    return [count(part) for part in names(text)]
 
 
 def run_ratios(arguments: argparse.Namespace) -> None:
@@ -183,7 +195,7 @@ def run_infer(arguments: argparse.Namespace) -> None:
     task = load_config(arguments.config, arguments.cfg_options).task.to_dict() if arguments.config else None
     device, dtype = place_of(arguments)
     answers, rows = build_answers(task, arguments.model, device=device, dtype=dtype, generation=generation), []
-    pairs = [(name, int(together)) for name in arguments.samples for together in arguments.batch]
+    pairs = [(name, together) for name in arguments.samples for together in arguments.batch]
     with Progress("sample kinds", total=len(pairs), unit="batches") as progress:
         for name, together in pairs:
             choices = {"together": together, "new_tokens": arguments.new_tokens, "repeats": arguments.repeats}

@@ -1,6 +1,7 @@
 """Answers of dictated length: every batch does the stated work through the model's own `answer`, and its time is told apart."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -68,6 +69,12 @@ def test_every_step_is_taken_once(answers: Answers) -> None:
 def reading(named: dict[str, Any]) -> int:
     given = named["inputs_embeds"] if named.get("inputs_embeds") is not None else named["input_ids"]
     return int(given.shape[1])
+
+
+def test_a_model_of_a_folder_is_asked_with_its_own_tokenizer(our_folder: Path) -> None:
+    made = build_answers(None, our_folder, device=torch.device("cpu"), dtype=torch.float32, generation={})
+    row = measure_answers(made, "vqa", together=2, new_tokens=4, repeats=1)
+    assert float(row["samples/s"]) > 0 and row["new tokens"] == 4
 
 
 def test_mistakes_are_named(answers: Answers) -> None:
