@@ -85,6 +85,6 @@ task = dict(
     num_workers=1,
     losses=dict(mask=1.0, dice=1.0, attention=0.1, alignment=0.02, alignment_kind="contrastive", num_points=1024, importance=0.0),
 )
-training = dict(max_iters=1400)
+training = dict(max_iters=1300)
 optimizer = dict(lr=1.5e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)
