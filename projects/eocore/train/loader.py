@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ LOADER = "DataLoader"
 """Stands in every message of torch's loader about its processes."""
 DEATH = "killed by signal"
 """Stands in the message that knows why a process has ended."""
+END_PRIORITY = 10
+"""Any number from 0 on comes before multiprocessing waits for processes."""
 SETTLE_S = 1.0
 """A process that broke its connection is known to have died after this time [s]."""
 
@@ -63,6 +66,8 @@ class Batches:
         # Registered after torch's own handlers, it runs before them: they would wait seconds for each process, then send what is ignored.
         self._at_exit = partial(_close, weakref.ref(self))
         atexit.register(self._at_exit)
+        # A process that multiprocessing began runs no exit handlers but these, and then waits for its own without an end.
+        self._at_end = Finalize(None, self._at_exit, exitpriority=END_PRIORITY)
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -75,13 +80,14 @@ class Batches:
     def close(self) -> None:
         """Ends the processes, which clear up after themselves."""
         atexit.unregister(self._at_exit)
+        self._at_end.cancel()
         self._iterator = None  # a loader that is let go tells its processes to end
         for process in self._processes:
             process.kill()  # one that is stuck in a sample does not hear that
         self._processes = []
 
     def __del__(self) -> None:
-        if hasattr(self, "_at_exit"):
+        if hasattr(self, "_at_end"):
             self.close()
 
 
