@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from eocore.data.in_flight import describe_samples, open_table
 from eocore.errors import DataError
 from eocore.train.heartbeat import HEARTBEAT
-from eocore.train.loader import Batches, told_by_loader
+from eocore.train.loader import LOADER, Batches, told_by_loader
 from eocore.train.ranks import share_counts
 
 
@@ -53,7 +53,13 @@ class StepLoop(BaseLoop):
         self.runner.model.train()
         while self.iter < self.max_iters and not self.runner.orders.stop_agreed:
             HEARTBEAT.mark("beginning of a step", step=self.iter + 1)
-            self.run_step()
+            try:
+                self.run_step()
+            except RuntimeError as error:  # torch tells of a dead loader process wherever this thread happens to be
+                named = self._loader_error(error) if LOADER in str(error) else None
+                if named is None:
+                    raise
+                raise named from error
         self.close()
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
@@ -86,6 +92,17 @@ class StepLoop(BaseLoop):
         describe = getattr(self.dataloader.dataset, "describe", None)
         return "; ".join(describe_samples(describe)) or "no sample yet" if describe else "samples that the dataset cannot name"
 
+    def _loader_error(self, error: Exception) -> DataError | None:
+        """What to say where `error` comes of a loader process that died or is too slow; None where it does not."""
+        told = told_by_loader(error) if self.dataloader.num_workers else ""
+        if not told:
+            return None
+        return DataError(
+            f"{told} This is the loader of rank {self.rank}, at step {self.iter + 1}. In preparation were: {self._in_preparation()}. "
+            "Try such a sample alone (num_workers=0), mend it or leave it out, and go on with --resume; if it is only slow, raise "
+            "training.loader_timeout_s."
+        )
+
     def put_back(self, batch: Any) -> None:
         """Makes `batch`, which `next_batch` gave, the next one again."""
         self._put_back.append(batch)
@@ -105,14 +122,10 @@ class StepLoop(BaseLoop):
                 self._loading = self._start_loader()
             return next(self._loading)
         except (RuntimeError, OSError, EOFError) as error:
-            told = told_by_loader(error) if self.dataloader.num_workers else ""
-            if not told:
+            named = self._loader_error(error)
+            if named is None:
                 raise
-            raise DataError(
-                f"{told} This is the loader of rank {self.rank}, at step {self.iter + 1}. In preparation were: {self._in_preparation()}. "
-                "Try such a sample alone (num_workers=0), mend it or leave it out, and go on with --resume; if it is only slow, raise "
-                "training.loader_timeout_s."
-            ) from error
+            raise named from error
         except StopIteration:
             raise DataError(
                 f"the training data ended at step {self.iter} of {self.max_iters}; a task's loader must go on without end, so that the "
