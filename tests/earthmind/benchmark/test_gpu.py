@@ -1,28 +1,10 @@
 """The measurement for a GPU, at a tiny size on the CPU: every row is there, and time that has run out is said."""
 
-from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 
 from earthmind.benchmark.gpu import CHOICES, measure_gpu
-
-
-@pytest.fixture
-def settings(make_fields: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    fields = make_fields(tie=False)
-    fields["text_config"]["vocab_size"] = 400
-    return {
-        "model": fields,
-        "tokenizer": {},
-        "processor": {"max_tiles": 12},
-        "trainable": ["seg_head.sam.mask_decoder", "projector"],
-        "trainable_tokens": ["[SEG]"],
-        "lora": {"rank": 2, "alpha": 4},
-        "losses": {"num_points": 32},
-    }
-
 
 SHAPES = (("alone", "vqa", 1, None), ("packed", "vqa", 3, 512), ("masks", "seg", 1, None))
 PLACE = {"device": torch.device("cpu"), "dtype": torch.float32, "ceiling": 1e12, "new_tokens": 3}

@@ -1,26 +1,11 @@
 """Scaling: real processes, the real engine."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from earthmind.benchmark.scaling import measure_scaling
 from eocore.errors import EOError
-
-
-@pytest.fixture
-def settings(make_fields: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    fields = make_fields(tie=False)
-    fields["text_config"]["vocab_size"] = 400
-    return {
-        "model": fields,
-        "tokenizer": {},
-        "processor": {"max_tiles": 12},
-        "trainable": ["seg_head.sam.mask_decoder", "projector"],
-        "lora": {"rank": 2, "alpha": 4},
-        "losses": {"num_points": 32},
-    }
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from torch.nn import functional
 from eocore.train.zero_linear import lean_linear, use_lean_linear
 
 PROGRAM = Path(__file__).with_name("linear_program.py")
+GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @pytest.mark.parametrize("trained", ["weight", "input", "both", "bias"])
@@ -37,9 +38,6 @@ def test_a_process_without_zero_3_keeps_torch_s() -> None:
     plain = functional.linear
     use_lean_linear()
     assert functional.linear is plain
-
-
-GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 def run(case: str, folder: Path) -> dict[str, Any]:
