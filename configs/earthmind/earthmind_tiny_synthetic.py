@@ -21,6 +21,7 @@ task = dict(
             "{{$SYNTHETIC_ROOT:data/synthetic}}/train/region.json",
             "{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl",
         ],
+        texts=["multispectral: sar: rgb: ", "region1. What is region1?"],
         vocab_size=768,
     ),
     data=dict(
@@ -31,6 +32,7 @@ task = dict(
                     type="ImageConversations",
                     name="talk",
                     max_questions=16,
+                    independent=True,
                     datasets=[
                         dict(
                             type="EarthMindBenchDataset",
@@ -64,6 +66,7 @@ task = dict(
                     type="ImageConversations",
                     name="referring",
                     max_questions=5,
+                    independent=True,
                     datasets=[
                         dict(
                             type="ReferringJsonlDataset",
@@ -85,6 +88,6 @@ task = dict(
     num_workers=1,
     losses=dict(mask=1.0, dice=1.0, attention=0.1, alignment=0.02, alignment_kind="contrastive", num_points=1024, importance=0.0),
 )
-training = dict(max_iters=1300)
+training = dict(max_iters=1400)
 optimizer = dict(lr=1.5e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)

@@ -4,7 +4,7 @@ The language model runs on whatever kernel it was given (sdpa, flash); this reco
 the last layer from the states that entered it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -43,13 +43,20 @@ class SegAttention:
             self._states = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
             self._positions = kwargs["position_embeddings"]
 
-    def rows(self, seg_index: Tensor, seg_spans: Sequence[tuple[int, int]], seg_counts: Sequence[int]) -> Tensor:
+    def rows(
+        self,
+        seg_index: Tensor,
+        seg_spans: Sequence[tuple[int, int]],
+        seg_counts: Sequence[int],
+        visible: Mapping[int, Tensor] | None = None,
+    ) -> Tensor:
         """Attention (K, S) of each [SEG] over its row, mean over the heads; 0 outside its sample and after itself.
 
         Args:
             seg_index: (K,) flat places of the [SEG] tokens in the (R, S) rows.
             seg_spans: flat (start, end) of each sample that has some; only these tokens are looked at.
             seg_counts: [SEG] of each of these samples.
+            visible: flat start of a sample -> (L, L) bool, which tokens each of its tokens sees; all before it in the others.
         """
         assert self._states is not None and self._positions is not None
         attention, states = self._attention, self._states
@@ -66,17 +73,17 @@ class SegAttention:
         for span, own, asked, seen in zip(
             seg_spans, seg_index.split(list(seg_counts)), queries.split(list(seg_counts)), keys.split(sizes), strict=True
         ):
-            spread = self._spread(asked, seen, own - span[0])
+            spread = self._spread(asked, seen, own - span[0], (visible or {}).get(span[0]))
             first = span[0] % length
             rows.append(torch.nn.functional.pad(spread, (first, length - first - spread.shape[1])))
         return torch.cat(rows)
 
-    def _spread(self, queries: Tensor, keys: Tensor, own: Tensor) -> Tensor:
+    def _spread(self, queries: Tensor, keys: Tensor, own: Tensor, visible: Tensor | None) -> Tensor:
         """(k, L) mean over the heads, of queries (k, heads, head_dim) that stand at `own` among keys (L, key heads, head_dim)."""
         keys = keys.repeat_interleave(self._attention.num_key_value_groups, dim=1)
         scores = torch.einsum("khd,lhd->khl", queries, keys).float() * self._attention.scaling
-        later = torch.arange(len(keys), device=keys.device) > own[:, None]
-        return scores.masked_fill(later[:, None], MASKED).softmax(-1).mean(1)
+        hidden = torch.arange(len(keys), device=keys.device) > own[:, None] if visible is None else ~visible[own]
+        return scores.masked_fill(hidden[:, None], MASKED).softmax(-1).mean(1)
 
     def _heads(self, projection: nn.Module, norm: nn.Module | None, states: Tensor) -> Tensor:
         """(N, heads, head_dim) of states (N, D)."""

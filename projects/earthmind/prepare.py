@@ -42,6 +42,7 @@ class SamplePreparer:
                 [(turn.role, turn.text) for turn in record.turns],
                 regions=[read_mask(region, scenes, record) for region in record.regions],
                 masks=[read_mask(mask, scenes, record) for mask in record.masks],
+                independent=record.independent,
                 max_length=self.max_length,
                 sample_id=record.sample_id,
             )

@@ -45,6 +45,7 @@ class SampleMeasurer:
                 [(turn.role, turn.text) for turn in record.turns],
                 regions=[decode_mask(region, size, source=record.source, root=None) for region in record.regions],
                 num_masks=len(record.masks),
+                independent=record.independent,
                 sample_id=record.sample_id,
             )
         if found["tokens"] > self.max_length:

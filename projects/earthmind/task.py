@@ -35,7 +35,7 @@ from eocore.losses.text import token_cross_entropy
 from eocore.models.compilation import compile_layers
 from eocore.models.feature_cache import FeatureCacheOptions
 from eocore.models.freeze import apply_trainable, trainable_names
-from eocore.models.packed_attention import border_arguments, known_masks, use_packed_attention
+from eocore.models.packed_attention import border_arguments, known_masks, question_arguments, use_packed_attention
 from eocore.models.recompute import checkpointing_kind, recompute_activations
 from eocore.models.token_rows import add_token_rows
 from eocore.registry import TASKS, TOKENIZERS
@@ -211,13 +211,15 @@ class EarthMindTask(Task):
         fused = self._look(batch)
         with SegAttention(model.language_model.get_decoder()) as attention:
             embeddings = model.splice(batch["input_ids"], fused.tokens, batch["placeholder_index"], batch["vision_index"])
-            borders = border_arguments(batch["borders"], embeddings.device) | known_masks(model.language_model.config)
+            words = model.language_model.config
+            borders = border_arguments(batch["borders"], embeddings.device) | known_masks(words)
+            borders |= question_arguments(batch.get("question_starts", {}), batch["borders"], words, embeddings.device)
             states = model.read(embeddings, batch["position_ids"], **borders).flatten(0, 1)
         logits = model.get_output_embeddings()(states[batch["label_index"]])
         share, weights = self._means(batch)
         losses = {"text": token_cross_entropy(logits, batch["label_target"], weights)}
         losses["alignment"] = share * self._alignment(fused, batch)
-        losses |= {name: share * value for name, value in self._mask_losses(states, attention, batch).items()}
+        losses |= {name: share * value for name, value in self._mask_losses(states, attention, batch, borders["visible"]).items()}
         metrics = {
             "num_samples": batch["num_samples"],
             "num_tokens": batch["num_tokens"],
@@ -245,7 +247,9 @@ class EarthMindTask(Task):
     def _alignment(self, fused: FusedTokens, batch: Mapping[str, Any]) -> Tensor:
         return alignment_loss(fused, self.settings, pair_weights(batch["tile_sample"], batch["num_samples"]))
 
-    def _mask_losses(self, states: Tensor, attention: SegAttention, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _mask_losses(
+        self, states: Tensor, attention: SegAttention, batch: Mapping[str, Any], visible: Mapping[int, Tensor]
+    ) -> dict[str, Tensor]:
         head, settings = self.model.seg_head, self.settings
         prompts = head.point(states[batch["seg_index"]])
         drawn = head.draw(prompts, self._mask_features(batch), batch["seg_sample"], batch["seg_slot"], batch["num_slots"]).chosen
@@ -258,7 +262,7 @@ class EarthMindTask(Task):
             importance=settings.importance,
         )
         mask, dice = mask_losses(drawn, batch["masks"], points)
-        rows = attention.rows(batch["seg_index"], batch["seg_spans"], batch["seg_counts"])
+        rows = attention.rows(batch["seg_index"], batch["seg_spans"], batch["seg_counts"], visible)
         spread = attention_loss(rows, batch["seg_columns"], batch["masks"], self.model.config.tile_grid)
         return {name: (value * batch["seg_weight"]).sum() for name, value in {"mask": mask, "dice": dice, "attention": spread}.items()}
 

@@ -67,6 +67,18 @@ class TestTrained:
         for text in (SENTENCE, "Größe: 3,5 km²\n\tquatre  espaces", "水"):
             assert tokenizer.decode(tokenizer(text, add_special_tokens=False).input_ids) == text
 
+    def test_a_word_is_one_token_wherever_it_stands(self, corpus: list[str], tmp_path: Path) -> None:
+        tokenizer = TrainedTokenizer(path=str(tmp_path / "words"), corpus=corpus, vocab_size=600)
+        for text in ("lagoon", "\nlagoon\nlagoon", "[SEG] lagoon", "lagoon<|end|>", "the lagoon", "<img></img>lagoon"):
+            assert "Ġlagoon" in pieces(tokenizer, text) and not {"Ġ", "lagoon"} & set(pieces(tokenizer, text)), text
+        for text in ("lagoon", "\nlagoon\nlagoon", "[SEG] lagoon", "lagoon<|end|>", "\n lagoon"):
+            assert tokenizer.decode(tokenizer(text, add_special_tokens=False).input_ids) == text
+        assert pieces(tokenizer, "<|user|>\n") == ["<|user|>", "Ċ"]
+
+    def test_further_texts_give_words_too(self, tmp_path: Path) -> None:
+        tokenizer = TrainedTokenizer(path=str(tmp_path / "words"), corpus=[], texts=["multispectral: "], vocab_size=600)
+        assert pieces(tokenizer, "multispectral: ") == ["Ġmultispectral", ":", "Ġ"]
+
     @pytest.mark.parametrize(("template", "mark"), [("phi3_chat", "<|assistant|>"), ("chatml", "<|im_start|>")])
     def test_marks_of_the_template_are_single_tokens(self, tmp_path: Path, template: str, mark: str) -> None:
         tokenizer = TrainedTokenizer(path=str(tmp_path / "words"), corpus=[], vocab_size=300, template=template)

@@ -1,6 +1,7 @@
 """Samples -> one batch: rows of tokens, the tiles of all sensors in one tensor, masks with the place of their [SEG]."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -57,6 +58,7 @@ def collate(
 
     Returns:
         input_ids, labels, position_ids: (R, S); borders: list of 0 and the end of each sample and of the filling, through all rows.
+        question_starts: flat start of a sample of independent questions -> where in it each of them begins.
         tiles: (T, C, P, P) uint8; tile_group (2, T), tile_sample (T,).
         placeholder_index, vision_index: (I,) flat token place <- flat vision token.
         label_index, label_target, label_weight: (M,); the weight is 1 / scored tokens of the sample / samples.
@@ -77,6 +79,9 @@ def collate(
         "labels": layout.fill("labels", IGNORE),
         "position_ids": layout.positions(),
         "borders": layout.borders(),
+        "question_starts": {
+            layout.start[index]: sample["question_starts"] for index, sample in enumerate(samples) if sample.get("question_starts")
+        },
         "sample_ids": [sample.get("sample_id", "") for sample in samples],
         "num_samples": len(samples),
         "num_tokens": sum(len(sample["input_ids"]) for sample in samples),
@@ -113,7 +118,10 @@ class _Layout:
         return flat.view(len(self.rows), self.width)
 
     def positions(self) -> Tensor:
-        """Positions that restart with every sample: transformers reads the borders of packed samples from them."""
+        """Positions that restart with every sample: transformers reads the borders of packed samples from them.
+
+        Independent questions each go on where what they share ends.
+        """
         flat = torch.zeros(len(self.rows) * self.width, dtype=torch.long)
         for number in range(len(self.rows)):
             used = [index for index in self.rows[number]]
@@ -121,8 +129,11 @@ class _Layout:
             tail = (number + 1) * self.width - end
             flat[end : end + tail] = torch.arange(tail)
             for index in used:
-                length = len(self.samples[index]["input_ids"])
-                flat[self.start[index] : self.start[index] + length] = torch.arange(length)
+                own = flat[self.start[index] : self.start[index] + len(self.samples[index]["input_ids"])]
+                own.copy_(torch.arange(len(own)))
+                starts = self.samples[index].get("question_starts", ())
+                for first, end in pairwise([*starts, len(own)]):
+                    own[first:end] -= first - starts[0]
         return flat.view(len(self.rows), self.width)
 
     def span(self, index: int) -> tuple[int, int]:

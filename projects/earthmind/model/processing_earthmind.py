@@ -28,6 +28,7 @@ from .prompting import (
     jinja_template,
     parse_prompt,
     render,
+    render_questions,
 )
 from .text_splicing import TextSplicer
 from .vision_layout import SampleError, TilingRule, VisionLayout, lay_out, plan_layout
@@ -161,6 +162,7 @@ class EarthMindProcessor(ProcessorMixin):
         *,
         regions: Sequence[np.ndarray] = (),
         masks: Sequence[np.ndarray] | None = None,
+        independent: bool = False,
         max_length: int | None = None,
         for_generation: bool = False,
         with_grounding: bool = True,
@@ -173,6 +175,7 @@ class EarthMindProcessor(ProcessorMixin):
             turns: (role, text); the first user text holds `<image>` if there are images, and `<region>` once per region.
             regions: (H, W) bool masks in image coordinates.
             masks: (H, W) bool, one per [SEG] of the answers; None when predicting.
+            independent: each question sees the images and itself alone, as if it were the only one; the first text begins with `<image>`.
             max_length: most tokens; longer is an error, nothing is cut.
             for_generation: end with the opening of an answer; SAM 2's image is prepared when `draw_on` is called.
             with_grounding: prepare SAM 2's image (it is only needed where masks are drawn).
@@ -184,7 +187,7 @@ class EarthMindProcessor(ProcessorMixin):
         for mask, what in [*((region, "region") for region in regions), *((mask, "mask") for mask in masks or ())]:
             _check_size(mask, scenes, sample_id, what)
         self._check_answers(turns, sample_id)
-        pieces = render(turns, get_template(self.template), add_generation_prompt=for_generation)
+        pieces = self._render(turns, independent, add_generation_prompt=for_generation)
         sample = self._assemble(lay_out(scenes, self._rule), pieces, regions, sample_id)
         if max_length is not None and len(sample["input_ids"]) > max_length:
             raise SampleTooLongError(
@@ -206,13 +209,14 @@ class EarthMindProcessor(ProcessorMixin):
         *,
         regions: Sequence[np.ndarray] = (),
         num_masks: int = 0,
+        independent: bool = False,
         sample_id: str = "",
     ) -> dict[str, int]:
         """How large `encode` would make a sample, found as it does but without a pixel.
 
         Args:
             shapes: modality -> scene without pixels.
-            turns, regions, sample_id: as `encode`.
+            turns, regions, independent, sample_id: as `encode`.
             num_masks: of the answers.
 
         Returns:
@@ -227,7 +231,7 @@ class EarthMindProcessor(ProcessorMixin):
             for name in self.modality_order
             if name in shapes
         }
-        sample = self._assemble(plan_layout(views, self._rule), render(turns, get_template(self.template)), regions, sample_id)
+        sample = self._assemble(plan_layout(views, self._rule), self._render(turns, independent), regions, sample_id)
         drawn_on = len(self.drawn_on(views)) if num_masks else 0
         return {
             "tokens": len(sample["input_ids"]),
@@ -236,6 +240,10 @@ class EarthMindProcessor(ProcessorMixin):
             "masks": num_masks,
             "scored": int((sample["labels"][1:] != IGNORE).sum()),
         }
+
+    def _render(self, turns: Sequence[tuple[str, str]], independent: bool, **choices: bool) -> list[Piece]:
+        template = get_template(self.template)
+        return render_questions(turns, template) if independent else render(turns, template, **choices)
 
     def _check_answers(self, turns: Sequence[tuple[str, str]], sample_id: str) -> None:
         """Nothing; raises SampleError where an answer holds what frames the turns."""

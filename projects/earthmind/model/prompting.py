@@ -46,11 +46,12 @@ TEMPLATES = {
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of prompt. `trusted` text may hold special tokens; `scored` text is learnt."""
+    """A stretch of prompt. `trusted` text may hold special tokens; `scored` text is learnt; `asks_anew` begins an independent question."""
 
     text: str
     trusted: bool
     scored: bool
+    asks_anew: bool = False
 
 
 def get_template(name: str) -> Template:
@@ -85,6 +86,27 @@ def render(turns: Sequence[tuple[str, str]], template: Template, *, add_generati
             raise ValueError(f"turn {index}: role '{role}' is unknown; choices: user, assistant.")
     if add_generation_prompt:
         pieces.append(Piece(template.assistant_start, True, False))
+    return pieces
+
+
+def render_questions(turns: Sequence[tuple[str, str]], template: Template) -> list[Piece]:
+    """Pieces of independent questions and their answers: what all share, which is the image, and each question as it would go on alone.
+
+    Args:
+        turns: (role, text), question and answer in turn; the first question begins with `<image>` if there are images.
+
+    Raises:
+        ValueError: another role, or one out of turn.
+    """
+    if [role for role, _ in turns] != ["user", "assistant"] * (len(turns) // 2):
+        raise ValueError(f"independent questions: each needs its answer after it, found {[role for role, _ in turns]}.")
+    shared = IMAGE_PLACEHOLDER if turns and turns[0][1].startswith(IMAGE_PLACEHOLDER) else ""
+    pieces = [Piece(template.user_start, True, False)] + ([Piece(shared, False, False)] if shared else [])
+    for role, text in turns:
+        if role == "user":
+            pieces += [Piece(text.removeprefix(shared), False, False, asks_anew=True), Piece(template.user_end, True, False)]
+        else:
+            pieces += [Piece(template.assistant_start, True, False), Piece(text + template.assistant_end, True, True)]
     return pieces
 
 

@@ -40,6 +40,10 @@ class _Spliced:
     image_start: int = 0
     num_images: int = 0
     num_regions: int = 0
+    question_starts: list[int] = field(default_factory=list)
+
+    def begin_question(self) -> None:
+        self.question_starts.append(sum(map(len, self.ids)))
 
     def add(self, ids: Tensor, *, scored: bool) -> None:
         self.ids.append(ids)
@@ -77,13 +81,15 @@ class TextSplicer:
 
         Returns:
             input_ids, labels (L,); vision_index (I,), the vision token of each placeholder; image_start, how many of them (of regions)
-            stand before the image's own.
+            stand before the image's own; question_starts, where each independent question begins (empty: they are one conversation).
 
         Raises:
             SampleError: placeholders and images or regions are not equally many.
         """
         spliced = _Spliced()
         for piece in pieces:
+            if piece.asks_anew:
+                spliced.begin_question()
             for part in [piece.text] if piece.scored else _SLOTS.split(piece.text):
                 self._add(spliced, part, piece, blocks, regions)
         _check_counts(spliced, blocks, regions, sample_id)
@@ -98,6 +104,7 @@ class TextSplicer:
             "labels": labels,
             "vision_index": vision,
             "image_start": spliced.image_start,
+            "question_starts": spliced.question_starts,
         }
 
     def _add(self, spliced: _Spliced, part: str, piece: Piece, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor]) -> None:

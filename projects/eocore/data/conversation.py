@@ -9,7 +9,7 @@ import numpy as np
 from eocore.data.dataset import IMAGE_PLACE, RecordDataset, SampleKey, SampleSource, Transform, check_record
 from eocore.data.records import Record, Turn
 from eocore.data.sources import ImageSource
-from eocore.errors import ConfigError
+from eocore.errors import AnnotationError, ConfigError
 from eocore.registry import DATASETS, TRANSFORMS
 
 
@@ -24,6 +24,8 @@ class ImageConversations(SampleSource):
     Args:
         datasets: configs of the registry DATASETS.
         max_questions: most questions of one sample; more are left out of this draw by chance, not for good.
+        independent: a question does not see the others nor their answers, so that a model learns to look for each answer in the image
+            and not in those before; the sample is worth as many of one question. Not for dialogues.
         transforms: configs of the registry TRANSFORMS, applied to the joined record.
         name: for messages.
 
@@ -36,6 +38,7 @@ class ImageConversations(SampleSource):
         *,
         datasets: Sequence[Mapping[str, Any]],
         max_questions: int = 12,
+        independent: bool = False,
         transforms: Sequence[Mapping[str, Any]] = (),
         name: str = "conversations",
     ) -> None:
@@ -45,6 +48,7 @@ class ImageConversations(SampleSource):
             )
         self.name = name
         self.max_questions = max_questions
+        self.independent = independent
         self.parts: list[RecordDataset] = [DATASETS.build(config) for config in datasets]
         self.transforms: list[Transform] = [TRANSFORMS.build(config) for config in transforms]
         groups: dict[tuple[Any, ...], list[tuple[RecordDataset, int]]] = {}
@@ -71,7 +75,7 @@ class ImageConversations(SampleSource):
     def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
         group = self.groups[key.index]
         records = [part.transform(part.records[index], rng) for part, index in (group[int(place)] for place in rng.permutation(len(group)))]
-        record = join(self._within_limit(records))
+        record = join(self._within_limit(records), independent=self.independent)
         for transform in self.transforms:
             record = transform(record, rng)
         check_record(record)
@@ -86,18 +90,42 @@ class ImageConversations(SampleSource):
         return kept
 
 
-def join(records: Sequence[Record]) -> Record:
-    """One record with the turns, masks and regions of all, in order; the image stays with the first question."""
+def join(records: Sequence[Record], *, independent: bool = False) -> Record:
+    """One record with the turns, masks and regions of all, in order; the image stays with the first question.
+
+    Raises:
+        AnnotationError: questions are to be independent, and an image does not stand in front of its question.
+    """
     first = records[0]
-    turns = list(first.turns)
-    for record in records[1:]:
-        opening = record.turns[0].text.replace(f"{IMAGE_PLACE}\n", "").replace(IMAGE_PLACE, "")
-        turns += [Turn("user", opening), *record.turns[1:]]
+    if independent:
+        turns = [turn for record in records for turn in _asked_anew(record)]
+        turns[0] = Turn("user", (IMAGE_PLACE if first.images else "") + turns[0].text)
+    else:
+        turns = list(first.turns)
+        for record in records[1:]:
+            opening = record.turns[0].text.replace(f"{IMAGE_PLACE}\n", "").replace(IMAGE_PLACE, "")
+            turns += [Turn("user", opening), *record.turns[1:]]
     return replace(
         first,
+        independent=independent,
         turns=tuple(turns),
         masks=tuple(mask for record in records for mask in record.masks),
         regions=tuple(region for record in records for region in record.regions),
         expressions=(),
         task="chat",
     )
+
+
+def _asked_anew(record: Record) -> list[Turn]:
+    """The turns of a record, each question as if it came first, without the `<image>` in front of it."""
+    opening = record.turns[0].text
+    if record.images and not opening.startswith(IMAGE_PLACE):
+        raise AnnotationError(
+            f"{record.source}: {IMAGE_PLACE} does not stand in front of {opening[:60]!r}; independent questions share what "
+            "comes before them. Put it in front, or set independent=False."
+        )
+    lead = "\n" if opening.startswith(f"{IMAGE_PLACE}\n") else ""
+    return [
+        Turn("user", lead + turn.text.removeprefix(IMAGE_PLACE).removeprefix(lead)) if turn.role == "user" else turn
+        for turn in record.turns
+    ]

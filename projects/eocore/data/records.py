@@ -78,6 +78,7 @@ class Record:
         turns: user and assistant messages in turn, beginning with the user. Empty while only `expressions` are set.
         masks: one per `[SEG]` in the assistant turns, in order.
         regions: one per `<region>` in the user turns, in order.
+        independent: each question is asked anew: it sees the images and itself, not the other questions and answers.
         expressions: referring phrases that a transform (`ComposeReferring`) makes turns and masks of.
         task: "vqa", "mcq", "caption", "referring", "region" or "chat".
         source: "file:line" or "file#entry", for messages.
@@ -89,6 +90,7 @@ class Record:
     turns: tuple[Turn, ...] = ()
     masks: tuple[MaskRef, ...] = ()
     regions: tuple[MaskRef, ...] = ()
+    independent: bool = False
     expressions: tuple[Expression, ...] = ()
     task: str = "chat"
     source: str = ""

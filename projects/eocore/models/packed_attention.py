@@ -5,7 +5,7 @@ squares of the samples: on a GPU in half precision by torch's kernel for samples
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, cast
 
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PretrainedConfig, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+from eocore.errors import ConfigError
 
 PACKED = "packed_sdpa"
 """Name of this attention among those of transformers."""
@@ -51,6 +53,35 @@ def border_arguments(borders: Sequence[int], device: torch.device) -> dict[str, 
     return {**ends, "borders": list(borders)}
 
 
+def question_arguments(
+    question_starts: Mapping[int, Sequence[int]], borders: Sequence[int], config: PretrainedConfig, device: torch.device
+) -> dict[str, Any]:
+    """Argument of a decoder's forward that keeps the independent questions of a sample apart: `visible` of `packed_attention`.
+
+    Args:
+        question_starts: place of a sample among the borders -> where in it each of its questions begins.
+        borders, device: as `border_arguments`.
+        config: the decoder's.
+
+    Raises:
+        ConfigError: the decoder's attention is another's, which knows no such questions.
+    """
+    if question_starts and config._attn_implementation != PACKED:
+        raise ConfigError(
+            f"independent questions need full attention on sdpa, found '{config._attn_implementation}': they would see each other. "
+            "Take attn_implementation 'sdpa', or set independent=False in ImageConversations."
+        )
+    lengths = {start: end - start for start, end in pairwise(borders)}
+    return {"visible": {start: visible_tokens(starts, lengths[start], device) for start, starts in question_starts.items()}}
+
+
+def visible_tokens(question_starts: Sequence[int], length: int, device: torch.device) -> Tensor:
+    """(length, length) bool: of the tokens before it, a token (row) sees what all questions share and what is its own question's."""
+    places = torch.arange(length, device=device)
+    question = torch.bucketize(places, torch.tensor(question_starts, device=device), right=True)  # 0: what all share
+    return (places <= places[:, None]) & ((question == 0) | (question == question[:, None]))
+
+
 def known_masks(config: PretrainedConfig) -> dict[str, Any]:
     """Argument of a decoder's forward that says its layers need no mask, where their attention reads the borders instead.
 
@@ -70,6 +101,7 @@ def packed_attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     borders: Sequence[int] | None = None,
+    visible: Mapping[int, Tensor] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Attention of each sample to itself, (R, S, heads, head_dim).
@@ -81,22 +113,33 @@ def packed_attention(
         dropout: of the attention weights.
         scaling: of the scores.
         borders: see `border_arguments`; None = where `position_ids` begin anew, for which a GPU must be waited for.
+        visible: start of a sample -> what its tokens see, see `visible_tokens`; what came before in the others.
         kwargs: what else transformers hands to attention functions.
     """
     rows, _, length, _ = query.shape
     packed = attention_mask is None and length > 1 and length == key.shape[2]
     if packed and borders is None and kwargs.get("position_ids") is not None:
         borders = find_borders(kwargs["position_ids"].expand(rows, -1))
-    if not packed or borders is None or len(borders) == rows + 1:
+    if not packed or borders is None or (len(borders) == rows + 1 and not visible):
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
-    if kwargs.get("cu_seq_lens_q") is not None and _has_kernel(query) and not dropout:
+    if kwargs.get("cu_seq_lens_q") is not None and _has_kernel(query) and not dropout and not visible:
         whole = _by_kernel(query, key, value, kwargs["cu_seq_lens_q"], kwargs["max_length_q"], scaling)
         return whole.unflatten(0, (rows, length)), None
     parts = []
     for start, end in pairwise(borders):
         row, first = divmod(start, length)
         own = (slice(row, row + 1), slice(None), slice(first, first + end - start))
-        part, _ = sdpa_attention_forward(module, query[own], key[own], value[own], None, dropout=dropout, scaling=scaling, is_causal=True)
+        seen = visible.get(start) if visible else None
+        part, _ = sdpa_attention_forward(
+            module,
+            query[own],
+            key[own],
+            value[own],
+            None if seen is None else seen[None, None],
+            dropout=dropout,
+            scaling=scaling,
+            is_causal=seen is None,
+        )
         parts.append(part)
     return torch.cat(parts, dim=1).view(rows, length, *parts[0].shape[2:]), None
 

@@ -8,8 +8,8 @@ import pytest
 
 from eocore.data.conversation import ImageConversations, join
 from eocore.data.dataset import RecordDataset, SampleKey, check_record
-from eocore.data.records import MaskRef, Record, Turn
-from eocore.errors import ConfigError
+from eocore.data.records import ImageRef, MaskRef, Record, Turn
+from eocore.errors import AnnotationError, ConfigError
 from eocore.registry import DATASETS
 
 
@@ -66,6 +66,26 @@ def test_masks_and_regions_keep_the_order_of_their_turns_and_the_image_stays_in_
     joined = join([asked, region])
     assert [turn.text for turn in joined.turns] == ["<image>\nWhere is it?", "[SEG]", "What is <region>?", "[SEG] it"]
     assert joined.masks == (first, second) and joined.regions == (first,)
+
+
+def test_independent_questions_stand_as_they_would_alone() -> None:
+    scene, region = {"rgb": ImageRef(("a.png",), "rgb_uint8")}, MaskRef("box", [0, 0, 1, 1])
+    asked = Record("a", scene, (Turn("user", "<image>\nWhere?"), Turn("assistant", "a"), Turn("user", "What?"), Turn("assistant", "b")))
+    other = Record("b", scene, (Turn("user", "<image>Which of <region>?"), Turn("assistant", "c")), regions=(region,))
+    joined = join([asked, other], independent=True)
+    assert joined.independent and not join([asked, other]).independent
+    assert [turn.text for turn in joined.turns] == ["<image>\nWhere?", "a", "\nWhat?", "b", "Which of <region>?", "c"]
+    assert joined.regions == (region,)
+    check_record(joined)
+    assert [turn.text for turn in join([other, asked], independent=True).turns][::2] == ["<image>Which of <region>?", "\nWhere?", "\nWhat?"]
+
+
+def test_an_image_amid_its_question_cannot_be_shared() -> None:
+    record = Record(
+        "a", {"rgb": ImageRef(("a.png",), "rgb_uint8")}, (Turn("user", "In <image>, what?"), Turn("assistant", "a")), source="x:3"
+    )
+    with pytest.raises(AnnotationError, match=r"x:3: <image> does not stand in front of 'In <image>, what[?]'"):
+        join([record], independent=True)
 
 
 def test_wrong_settings_are_named() -> None:

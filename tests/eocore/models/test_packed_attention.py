@@ -9,8 +9,16 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+from eocore.errors import ConfigError
 from eocore.models import packed_attention
-from eocore.models.packed_attention import PACKED, border_arguments, find_borders, packed_mask, use_packed_attention
+from eocore.models.packed_attention import (
+    PACKED,
+    border_arguments,
+    find_borders,
+    packed_mask,
+    question_arguments,
+    use_packed_attention,
+)
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
 ROWS = ((9, 14, 1), (24,), (2, 22))
@@ -58,6 +66,31 @@ def test_states_and_gradients_do_not_depend_on_the_kernel(model: Any, told: bool
     for kernel in ("sdpa", PACKED):
         for value, expected in zip(results[kernel], results["eager"], strict=True):
             torch.testing.assert_close(value, expected, atol=1e-5 * max(1.0, expected.abs().max().item()), rtol=0)
+
+
+@torch.no_grad()
+def test_independent_questions_see_what_they_share_and_themselves(model: Any) -> None:
+    """One sample: 10 tokens that all share, questions of 4, 7 and 3; asked alone, each follows the 10."""
+    starts, ends, shared = [10, 14, 21], [14, 21, 24], 10
+    row = torch.randn(1, 24, 32, generator=torch.Generator().manual_seed(0))
+    places = torch.arange(24)
+    for start, end in zip(starts, ends, strict=True):
+        places[start:end] = torch.arange(shared, shared + end - start)
+    model.set_attn_implementation(PACKED)
+    told = border_arguments([0, 24], row.device) | question_arguments({0: starts}, [0, 24], model.config, row.device)
+    joined = model.model(inputs_embeds=row, position_ids=places[None], use_cache=False, **told).last_hidden_state
+    for start, end in zip(starts, ends, strict=True):
+        alone = torch.cat([row[:, :shared], row[:, start:end]], dim=1)
+        expected = model.model(inputs_embeds=alone, use_cache=False).last_hidden_state
+        torch.testing.assert_close(joined[:, start:end], expected[:, shared:], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(joined[:, :shared], expected[:, :shared], atol=1e-5, rtol=1e-5)
+
+
+def test_other_attention_refuses_independent_questions(model: Any) -> None:
+    model.set_attn_implementation("eager")
+    assert question_arguments({}, [0, 24], model.config, torch.device("cpu")) == {"visible": {}}
+    with pytest.raises(ConfigError, match=r"they would see each other. Take attn_implementation 'sdpa', or set independent=False"):
+        question_arguments({0: [10]}, [0, 24], model.config, torch.device("cpu"))
 
 
 @torch.no_grad()
