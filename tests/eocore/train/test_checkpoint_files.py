@@ -46,6 +46,7 @@ def in_child(work: Callable[[], None]) -> int:
     """Runs `work` in a forked process; its id."""
     child = os.fork()
     if child == 0:
+        torch.set_num_threads(1)  # those of OpenMP are not there after a fork, and would be waited for
         try:
             work()
         finally:
