@@ -1,6 +1,7 @@
 """Readings as a table, as JSON and as a plot."""
 
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -67,15 +68,21 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def draw_ratios(path: Path, found: Mapping[str, tuple[str, Sequence[Reading]]]) -> None:
-    """PNG: reached ratios as bars on a logarithmic scale, goals as marks."""
+    """PNG: reached ratios as bars on a logarithmic scale, goals as marks; what such a scale cannot show as text."""
     from matplotlib.figure import Figure
 
     rows = [(f"{name} {reading.quantity}", reading) for name, (_, readings) in found.items() for reading in readings]
     figure = Figure(figsize=(7.0, 1.2 + 0.3 * len(rows)), layout="constrained")
     axis = figure.subplots()
     places = range(len(rows) - 1, -1, -1)
-    axis.barh(places, [reading.reached for _, reading in rows], color="#0072B2", label="reached")
-    marked = [(place, reading.goal) for place, (_, reading) in zip(places, rows, strict=True) if reading.goal]
+    placed = [(place, reading) for place, (_, reading) in zip(places, rows, strict=True)]
+    shown = [(place, reading.reached) for place, reading in placed if 0 < reading.reached < math.inf]
+    axis.barh([place for place, _ in shown], [reached for _, reached in shown], color="#0072B2", label="reached")
+    for place, reading in placed:
+        if not 0 < reading.reached < math.inf:
+            text = "nothing left" if reading.reached > 0 else f"{reading.reached:.4g}"
+            axis.annotate(text, (0, place), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center", fontsize=8)
+    marked = [(place, reading.goal) for place, reading in placed if reading.goal and reading.goal < math.inf]
     axis.plot([goal for _, goal in marked], [place for place, _ in marked], "|", color="#D55E00", ms=14, mew=2.5, label="goal")
     axis.set_yticks(places, [name for name, _ in rows], fontsize=8)
     axis.set(xscale="log", xlabel="reference / ours")

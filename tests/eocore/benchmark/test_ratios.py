@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -114,3 +115,17 @@ def test_readings_become_table_file_and_plot(tmp_path: Path) -> None:
     assert kept["machine"]["torch"] == torch.__version__
     draw_ratios(tmp_path / "found.png", found)
     assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_plot_says_in_words_what_has_no_logarithm(tmp_path: Path) -> None:
+    """Nothing left of a waste is a ratio without end, and memory given back one below zero."""
+    readings = [
+        compare(Goal(quantity="images", goal=float("inf")), "images", 1.0, 0.0),
+        compare(Goal(quantity="memory", goal=100.0), "bytes", -3.0, 1.0),
+        compare(Goal(quantity="time", goal=2.0), "s", 3.0, 1.0),
+    ]
+    written: list[str] = []
+    with mock.patch("matplotlib.axes.Axes.annotate", autospec=True, side_effect=lambda _, text, *rest, **named: written.append(text)):
+        draw_ratios(tmp_path / "found.png", {"G0": ("one | other", readings)})
+    assert written == ["nothing left", "-3"]
