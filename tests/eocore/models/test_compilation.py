@@ -40,6 +40,7 @@ def step(model: Qwen2Model, tokens: int) -> tuple[torch.Tensor, dict[str, torch.
 @pytest.mark.parametrize("recomputed", ["none", "selective", "full"])
 def test_results_and_gradients_are_those_without(recomputed: str) -> None:
     torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     plain, compiled = make_model(compiled="none"), make_model(compiled="dynamic", recomputed=recomputed)
     for tokens in (24, 31):
         (loss, gradients), (found, found_gradients) = step(plain, tokens), step(compiled, tokens)
