@@ -162,7 +162,10 @@ class WorkerMemory(Ratio):
         return [reading]
 
     def _slope(self, side: Side) -> float:
-        loader: DataLoader = DataLoader(_Prompts(side, self.samples, self.tiles), batch_size=None, num_workers=1, shuffle=False)
+        # a process of its own: a forked one would fill up what this one has freed, and its memory would not grow
+        loader: DataLoader = DataLoader(
+            _Prompts(side, self.samples, self.tiles), batch_size=None, num_workers=1, shuffle=False, multiprocessing_context="spawn"
+        )
         held = np.array([memory for memory in loader], dtype=np.float64)[self.samples // 4 :]
         return float(np.polyfit(np.arange(len(held)), held, 1)[0])
 
@@ -190,5 +193,5 @@ class _Prompts(Dataset[int]):
 
 
 def _resident_bytes() -> int:
-    """Resident set of this process, pages shared with the rank's among them. Source: proc(5), /proc/[pid]/statm."""
+    """Resident set of this process. Source: proc(5), /proc/[pid]/statm."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
