@@ -187,7 +187,7 @@ class EarthMindProcessor(ProcessorMixin):
         for mask, what in [*((region, "region") for region in regions), *((mask, "mask") for mask in masks or ())]:
             _check_size(mask, scenes, sample_id, what)
         self._check_answers(turns, sample_id)
-        pieces = self._render(turns, independent, add_generation_prompt=for_generation)
+        pieces = self._render(turns, independent, for_generation=for_generation)
         sample = self._assemble(lay_out(scenes, self._rule), pieces, regions, sample_id)
         if max_length is not None and len(sample["input_ids"]) > max_length:
             raise SampleTooLongError(
@@ -241,9 +241,13 @@ class EarthMindProcessor(ProcessorMixin):
             "scored": int((sample["labels"][1:] != IGNORE).sum()),
         }
 
-    def _render(self, turns: Sequence[tuple[str, str]], independent: bool, **choices: bool) -> list[Piece]:
+    def _render(self, turns: Sequence[tuple[str, str]], independent: bool, *, for_generation: bool = False) -> list[Piece]:
         template = get_template(self.template)
-        return render_questions(turns, template) if independent else render(turns, template, **choices)
+        if not independent:
+            return render(turns, template, add_generation_prompt=for_generation)
+        if for_generation:
+            raise SampleError("independent questions are for training; ask each by itself for an answer.")
+        return render_questions(turns, template)
 
     def _check_answers(self, turns: Sequence[tuple[str, str]], sample_id: str) -> None:
         """Nothing; raises SampleError where an answer holds what frames the turns."""

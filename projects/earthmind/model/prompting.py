@@ -102,9 +102,10 @@ def render_questions(turns: Sequence[tuple[str, str]], template: Template) -> li
         raise ValueError(f"independent questions: each needs its answer after it, found {[role for role, _ in turns]}.")
     shared = IMAGE_PLACEHOLDER if turns and turns[0][1].startswith(IMAGE_PLACEHOLDER) else ""
     pieces = [Piece(template.user_start, True, False)] + ([Piece(shared, False, False)] if shared else [])
-    for role, text in turns:
+    for number, (role, text) in enumerate(turns):
         if role == "user":
-            pieces += [Piece(text.removeprefix(shared), False, False, asks_anew=True), Piece(template.user_end, True, False)]
+            own = text if number else text.removeprefix(shared)
+            pieces += [Piece(own, False, False, asks_anew=True), Piece(template.user_end, True, False)]
         else:
             pieces += [Piece(template.assistant_start, True, False), Piece(text + template.assistant_end, True, True)]
     return pieces
