@@ -92,23 +92,12 @@ def encode_sample(
     Raises:
         ConfigError: the processor cuts other tiles, or the text is too short for what must stand in it.
     """
-    side = next(iter(scenes.values())).pixels.shape[-1]
-    masks = [_square(side, start=number, cells=4) for number in range(kind.masks)]
-    regions = [_square(side, start=0, cells=REGION_CELLS)] if kind.region else []
     answer = "[SEG]" * kind.masks
     answer += FILLER * (kind.supervised - kind.masks - 1)  # one for the end of the turn
-    asked = "<image>\n" + ("<region>" if kind.region else "")
-    common: dict[str, Any] = {"regions": regions, "masks": masks, "sample_id": name}
-    shortest = processor.encode(scenes, [("user", asked), ("assistant", answer)], **common)
-    missing = kind.text - _text_tokens(shortest)
-    if missing < 0 or len(shortest["tiles"]) != kind.tiles * len(kind.sensors):
-        raise ConfigError(
-            f"sample kind {name}: {_text_tokens(shortest)} text tokens and {len(shortest['tiles'])} tiles at least, wanted are {kind.text} "
-            f"and {kind.tiles * len(kind.sensors)}. Set task.processor.max_tiles to 12 or more, and one view a sensor."
-        )
-    if not missing:
-        return shortest | {"seed": 0}
-    return processor.encode(scenes, [("user", asked + FILLER * missing), ("assistant", answer)], **common) | {"seed": 0}
+    side = next(iter(scenes.values())).pixels.shape[-1]
+    masks = [_square(side, start=number, cells=4) for number in range(kind.masks)]
+    turns = [("assistant", answer)]
+    return _encode(processor, kind, scenes, turns, text=kind.text, filler=FILLER, name=name, masks=masks) | {"seed": 0}
 
 
 def filler_of(processor: EarthMindProcessor) -> str:
@@ -131,19 +120,37 @@ def encode_question(
     Raises:
         ConfigError: the processor cuts other tiles, or the text is too short for what must stand in it.
     """
+    text = kind.text - kind.supervised
+    return _encode(processor, kind, scenes, [], text=text, filler=filler_of(processor), name=name, for_generation=True)
+
+
+def _encode(
+    processor: EarthMindProcessor,
+    kind: SampleKind,
+    scenes: Mapping[str, SceneArray],
+    answer: Sequence[tuple[str, str]],
+    *,
+    text: int,
+    filler: str,
+    name: str,
+    **choices: Any,
+) -> dict[str, Any]:
+    """A sample whose question is filled up until it has `text` tokens of text, those of the turns after it among them.
+
+    Raises:
+        ConfigError: the processor cuts other tiles, or the text is too short for what must stand in it.
+    """
     side = next(iter(scenes.values())).pixels.shape[-1]
+    choices["regions"] = [_square(side, start=0, cells=REGION_CELLS)] if kind.region else []
     asked = "<image>\n" + ("<region>" if kind.region else "")
-    regions = [_square(side, start=0, cells=REGION_CELLS)] if kind.region else []
-    common: dict[str, Any] = {"regions": regions, "for_generation": True, "sample_id": name}
-    shortest = processor.encode(scenes, [("user", asked)], **common)
-    missing = kind.text - kind.supervised - _text_tokens(shortest)
-    if missing < 0 or len(shortest["tiles"]) != kind.tiles * len(kind.sensors):
+    shortest = processor.encode(scenes, [("user", asked), *answer], sample_id=name, **choices)
+    missing, tiles = text - _text_tokens(shortest), kind.tiles * len(kind.sensors)
+    if missing < 0 or len(shortest["tiles"]) != tiles:
         raise ConfigError(
-            f"sample kind {name}: {_text_tokens(shortest)} text tokens and {len(shortest['tiles'])} tiles at least, wanted are "
-            f"{kind.text - kind.supervised} and {kind.tiles * len(kind.sensors)}. The processor needs max_tiles of 12 or more, and one "
-            "view a sensor."
+            f"sample kind {name}: {_text_tokens(shortest)} text tokens and {len(shortest['tiles'])} tiles at least, wanted are {text} and "
+            f"{tiles}. Set task.processor.max_tiles to 12 or more, and one view a sensor."
         )
-    return processor.encode(scenes, [("user", asked + filler_of(processor) * missing)], **common) if missing else shortest
+    return processor.encode(scenes, [("user", asked + filler * missing), *answer], sample_id=name, **choices) if missing else shortest
 
 
 def make_batch(processor: EarthMindProcessor, names: Sequence[str], *, row_length: int | None = None, seed: int = 0) -> dict[str, Any]:
