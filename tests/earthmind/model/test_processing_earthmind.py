@@ -221,6 +221,13 @@ class TestMasks:
         with pytest.raises(SampleError, match=rf"a7: the answers hold 1 \[SEG\] but there are {count} masks; .* one mask per token"):
             processor.encode({"rgb": flat(1, (48, 48))}, SEGMENT, masks=[square_mask] * count, sample_id="a7")
 
+    def test_independent_questions_share_one_image_and_are_for_training(self, processor: EarthMindProcessor) -> None:
+        turns = [("user", "<image>\nWhat?"), ("assistant", "It is."), ("user", "<image>\nWhere?"), ("assistant", "There.")]
+        with pytest.raises(SampleError, match=r"a7: the user text holds 2 <image> .* there are 1 image blocks"):
+            processor.encode({"rgb": flat(1)}, turns, masks=[], independent=True, sample_id="a7")
+        with pytest.raises(SampleError, match="independent questions are for training; ask each by itself for an answer"):
+            processor.encode({"rgb": flat(1)}, turns[:2], independent=True, for_generation=True)
+
     def test_a_mask_of_another_size_is_an_error(self, processor: EarthMindProcessor, square_mask: np.ndarray) -> None:
         with pytest.raises(SampleError, match=r"a7: a mask is \(48, 48\) px but the images are \[\(32, 32\)\] px \(height, width\)"):
             processor.encode({"rgb": flat(1)}, SEGMENT, masks=[square_mask], sample_id="a7")
