@@ -3,9 +3,9 @@
 # The data are those of the tiny config. Token tables have more rows than its tokenizer has tokens, so that they weigh what they do in use.
 # A forward and backward allocates, beside weights and gradients, in float32 on a CPU [MiB]; estimated and measured agree to the byte:
 #   sample  tokens  tiles  masks   kept for backward   at its peak
-#   vqa        320      1      0               154.4         192.3
-#   seg        376      1      5               581.1         665.4
-#   pair       576      2      0               173.1         210.9
+#   vqa        320      1      0                18.6          83.9
+#   seg        376      1      5               552.2         659.8
+#   pair       576      2      0                32.8          99.6
 # (python -m pytest -s tests/earthmind/test_outline.py -k middle_size). Counted are tensors, not the workspaces of kernels.
 _base_ = ["../earthmind/earthmind_tiny_synthetic.py"]
 systems = ["earthmind"]
@@ -63,7 +63,7 @@ task = dict(
         "language_model.lm_head",
     ],
     lora=dict(rank=32, alpha=64, dropout=0.05),
-    gradient_checkpointing=True,
+    gradient_checkpointing="attention",
     losses=dict(_delete_=True),
 )
 training = dict(max_iters=100)

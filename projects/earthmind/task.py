@@ -65,8 +65,8 @@ class EarthMindTask(Task):
         lora: fields of `eocore.models.lora.add_lora` but the module; None = no LoRA.
         losses: fields of `LossSettings`.
         data_faults: fields of `eocore.data.faults.FaultOptions`: what becomes of broken samples.
-        gradient_checkpointing: "none", "selective" or "full" (False and True: the first and the last): what the language model, and the
-            towers that train, compute again in backward instead of keeping it; see `eocore.models.recompute`.
+        gradient_checkpointing: "none", "selective", "attention" or "full" (False and True: the first and the last): what the language
+            model, and the towers that train, compute again in backward instead of keeping it; see `eocore.models.recompute`.
         compile: "none", "static" (rows should be of one length) or "dynamic": whether torch.compile makes graphs of the layers of the
             language model and the vision tower; see `eocore.models.compilation`.
         vision_cache: fields of `eocore.models.feature_cache.FeatureCacheOptions`: what a frozen vision tower makes of a tile is kept on

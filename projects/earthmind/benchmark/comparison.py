@@ -1,28 +1,23 @@
 """Our forward and backward beside the published step's structure, kind by kind, in one run: a ratio free of the machine's load."""
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from earthmind.benchmark.steps import STEP_SIDES, forward_backward, measure_step_memory
 from earthmind.task import EarthMindTask
+from eocore.benchmark.isolation import run_module
 from eocore.benchmark.memory import GIB, PeakMemory
 from eocore.benchmark.timing import time_in_turn
-from eocore.errors import EOError
 
 SPEED_GOALS = {"vqa": 3.0, "seg": 1.15, "pair": 2.3, "region": 3.0, "vqa5": 2.0, "seg10": 2.0}
 """Published seconds / ours, at least, for configs/benchmark/bench_mid.py on two CPU cores."""
 MEMORY_GOALS = {"vqa5": 0.6, "seg10": 0.6}
 """Our peak / published peak, at most."""
-PACKAGES = Path(__file__).resolve().parents[2]
-MOST_SHOWN = 2000
 
 
 def compare_step(task: EarthMindTask, name: str, *, repeats: int, with_published: bool = True) -> dict[str, float]:
@@ -46,12 +41,8 @@ def compare_memory(config: Mapping[str, Any], name: str, *, changes: Mapping[str
     found = {}
     for side in STEP_SIDES:
         order = json.dumps({"config": dict(config), "name": name, "side": side, "changes": dict(changes)})
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGES), os.environ.get("PYTHONPATH", "")])}
-        command = [sys.executable, "-m", "earthmind.benchmark.comparison"]
-        done = subprocess.run(command, input=order, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode:
-            raise EOError(f"the {side} step of {name} ended with {done.returncode}: {done.stderr[-MOST_SHOWN:]}")
-        found[side] = PeakMemory(**json.loads(done.stdout.splitlines()[-1]))
+        output = run_module("earthmind.benchmark.comparison", what=f"the {side} step of {name}", given=order)
+        found[side] = PeakMemory(**json.loads(output.splitlines()[-1]))
     return found
 
 

@@ -3,14 +3,14 @@
 Each waste of the published step is kept, each in its place: attention maps of every layer, for which attention is computed eagerly in the
 language model and the vision tower; states of all layers; logits of all positions in float32, moved by one; the SAM 2 encoder on a black
 image and five objects for samples without masks; the [SEG] projector at every position; SAM 2's features copied for every object, masks
-upsampled to the image; the vision tower a third time for pairs of sensors; all layers recomputed in backward; pixels normalised to float32
-in the batch. What cannot be seen from there is left out: the cost of its data pipeline, and DeepSpeed.
+upsampled to the image; the vision tower a third time for pairs of sensors; all layers recomputed in backward; LoRA as peft computes it;
+pixels normalised to float32 in the batch. What cannot be seen from there is left out: the cost of its data pipeline, and DeepSpeed.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ from earthmind.model.pixel_scale import normalise
 from earthmind.model.seg_head import NOT_A_POINT
 from earthmind.task import EarthMindTask
 from eocore.losses.mask import mask_losses
+from eocore.models.lora import ADAPTER
+from eocore.models.lora_layer import LoraLinear
 
 IGNORE = -100
 OBJECTS = 5
@@ -41,7 +43,7 @@ class PublishedStep:
 
     @contextmanager
     def switched(self) -> Iterator[None]:
-        """Within it, the model computes attention eagerly and recomputes every layer."""
+        """Within it, the model computes attention eagerly, recomputes every layer and adapts linear layers as peft does."""
         parts: list[Any] = [self.model.language_model, self.model.vision_tower]
         kernels = [part.config._attn_implementation for part in parts]
         layers: list[Any] = [layer for layer in self.model.modules() if isinstance(layer, GradientCheckpointingLayer)]
@@ -50,6 +52,9 @@ class PublishedStep:
             part.set_attn_implementation("eager")
         for layer in layers:
             layer.gradient_checkpointing, layer._gradient_checkpointing_func = True, partial(checkpoint, use_reentrant=False)
+        adapted: list[Any] = [layer for layer in self.model.modules() if isinstance(layer, LoraLinear)]
+        for layer in adapted:
+            layer.forward = partial(_adapt, layer)
         try:
             yield
         finally:
@@ -57,6 +62,8 @@ class PublishedStep:
                 part.set_attn_implementation(kernel)
             for layer, (state, function) in zip(layers, before, strict=True):
                 layer.gradient_checkpointing, layer._gradient_checkpointing_func = state, function
+            for layer in adapted:
+                del layer.forward
 
     def loss(self, batch: Mapping[str, Any]) -> Tensor:
         """The sum of the losses of a batch of one sample; call it, and backward, within `switched`.
@@ -129,6 +136,14 @@ class PublishedStep:
         # nothing reads them
         functional.interpolate(masks[:, 0].float(), size=images.shape[-2:], mode="bilinear", align_corners=False)
         return masks[torch.arange(count, device=masks.device), 0, scores[:, 0].argmax(-1)]
+
+
+def _adapt(layer: LoraLinear, states: Tensor) -> Tensor:
+    """What peft computes: numbers dropped in a copy of the input, the update scaled at the width of the output."""
+    first, second = layer.lora_A[ADAPTER], layer.lora_B[ADAPTER]
+    dropped = functional.dropout(states, first.dropped, training=layer.training)
+    update = second(functional.linear(dropped, first.weight)) * layer.scaling[ADAPTER]
+    return cast(Tensor, layer.base_layer(states) + update)
 
 
 def _is_pair(batch: Mapping[str, Any]) -> bool:

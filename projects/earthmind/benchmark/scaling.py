@@ -4,8 +4,6 @@ One number of ranks runs as: python -m torch.distributed.run --standalone --npro
 """
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,12 +14,9 @@ import torch
 
 from earthmind.benchmark.samples import kinds_of, make_batch, to_device
 from earthmind.benchmark.setting import build_setting
+from eocore.benchmark.isolation import run_module
 from eocore.benchmark.timing import time_once
-from eocore.errors import EOError
 from eocore.train.device import Precision, local_device, set_deepspeed_accelerator
-
-PACKAGES = Path(__file__).resolve().parents[2]
-MOST_SHOWN = 2000
 
 
 def measure_scaling(
@@ -51,20 +46,16 @@ def measure_scaling(
 def _run(order: Mapping[str, Any], ranks: int) -> float:
     """Seconds of an update, by `ranks` processes that share the threads of this one."""
     threads = str(max(1, torch.get_num_threads() // ranks))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(PACKAGES), os.environ.get("PYTHONPATH", "")]),
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-    }
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "order.json"
         file.write_text(json.dumps(dict(order)))
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-        command = [*launcher, "-m", "earthmind.benchmark.scaling", str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode:
-            raise EOError(f"a run on {ranks} ranks ended with {done.returncode}: {done.stderr[-MOST_SHOWN:]}")
+        run_module(
+            "earthmind.benchmark.scaling",
+            [str(file)],
+            what=f"a run on {ranks} ranks",
+            launcher=["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)],
+            environment={"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+        )
         return float((file.parent / "seconds").read_text())
 
 

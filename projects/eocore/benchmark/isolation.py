@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,12 @@ from eocore.benchmark.memory import PeakMemory, measure_peak
 from eocore.errors import EOError
 
 PACKAGES = Path(__file__).resolve().parents[2]
-MOST_SHOWN = 2000
-"""Characters of a failed process's messages that are told."""
+MOST_SHOWN = 20
+"""Lines of a failed process's messages that are told."""
+RANK_MARK = re.compile(r"^\[rank\d+\]: ?", re.MULTILINE)
+"""What torch puts before each line of a rank's exceptions."""
+AFTER_MESSAGE = re.compile(r"Traceback |During handling |The above exception |[EWIF]\d{4} ")
+"""How a line begins that no longer belongs to an exception's message: another exception, or the log of torch's launcher."""
 
 
 def measure_sides(system: str, config: Mapping[str, Any]) -> dict[str, PeakMemory]:
@@ -26,13 +31,52 @@ def measure_sides(system: str, config: Mapping[str, Any]) -> dict[str, PeakMemor
     return {side: _measure_apart({"system": system, "ratio": dict(config), "side": side}) for side in ("reference", "ours")}
 
 
-def _measure_apart(order: Mapping[str, Any]) -> PeakMemory:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGES), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "eocore.benchmark.isolation", json.dumps(order)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+def run_module(
+    module: str,
+    arguments: Sequence[str] = (),
+    *,
+    what: str,
+    launcher: Sequence[str] = (),
+    given: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """What a module of these packages writes to its output when it runs in a process of its own.
+
+    Args:
+        module, arguments: as `python -m module arguments`.
+        what: the work, for the message where it fails.
+        launcher: arguments of python that come before, of a module that starts this one.
+        given: to its input.
+        environment: variables on top of those of this process.
+
+    Raises:
+        EOError: the process failed.
+    """
+    command = [sys.executable, *launcher, "-m", module, *arguments]
+    packages = os.pathsep.join([str(PACKAGES), os.environ.get("PYTHONPATH", "")])
+    variables = {**os.environ, "PYTHONPATH": packages, **(environment or {})}
+    done = subprocess.run(command, input=given, capture_output=True, text=True, env=variables, check=False)
     if done.returncode:
-        raise EOError(f"side '{order['side']}' of {order['ratio']} ended with {done.returncode}: {done.stderr[-MOST_SHOWN:]}")
-    return PeakMemory(**json.loads(done.stdout.splitlines()[-1]))
+        raise EOError(f"{what} ended with {done.returncode}: {first_failure(done.stderr)}")
+    return done.stdout
+
+
+def first_failure(messages: str) -> str:
+    """The message of the first exception in what a process, or a launcher of processes, wrote; its last lines where there is none."""
+    lines = RANK_MARK.sub("", messages).splitlines()
+    traceback = next((number for number, line in enumerate(lines) if "Traceback (most recent call last)" in line), None)
+    if traceback is None:
+        return "\n".join(lines[-MOST_SHOWN:])
+    after = lines[traceback + 1 :]
+    first = next((number for number, line in enumerate(after) if not line.startswith(" ")), len(after))
+    end = next((number for number, line in enumerate(after) if number > first and AFTER_MESSAGE.match(line)), len(after))
+    return "\n".join(after[first:end][:MOST_SHOWN]).strip()
+
+
+def _measure_apart(order: Mapping[str, Any]) -> PeakMemory:
+    what = f"side '{order['side']}' of {order['ratio']}"
+    output = run_module("eocore.benchmark.isolation", [json.dumps(order)], what=what)
+    return PeakMemory(**json.loads(output.splitlines()[-1]))
 
 
 def _main(order: Mapping[str, Any]) -> None:

@@ -1,11 +1,16 @@
 """Times of several ways to do the same, taken in turn so that whatever else the machine does burdens all alike."""
 
 import gc
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+
+SHORTEST_S = 0.02
+"""Work that takes less is called as often as fits in here: what a single short call takes depends on what ran before it."""
 
 
 def wait_for_device() -> None:
@@ -25,7 +30,7 @@ def time_once(work: Callable[[], object]) -> float:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of each repeat of one piece of work."""
+    """Seconds of a call of one piece of work, in each repeat."""
 
     seconds: tuple[float, ...]
 
@@ -45,15 +50,21 @@ def time_in_turn(works: Mapping[str, Callable[[], object]], *, repeats: int = 5,
 
     Args:
         works: name -> what is done.
-        repeats: timed calls of each.
-        warm_up: calls of each before, not timed.
+        repeats: timings of each.
+        warm_up: calls of each before; the last tells how many calls a timing takes. Without, it is one.
     """
+    calls = dict.fromkeys(works, 1)
     for _ in range(warm_up):
-        for work in works.values():
-            work()
+        for name, work in works.items():
+            calls[name] = max(1, math.floor(SHORTEST_S / time_once(work)))
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
             gc.collect()
-            seconds[name].append(time_once(work))
+            seconds[name].append(time_once(partial(_call, work, calls[name])) / calls[name])
     return {name: Times(tuple(values)) for name, values in seconds.items()}
+
+
+def _call(work: Callable[[], object], times: int) -> None:
+    for _ in range(times):
+        work()

@@ -33,6 +33,8 @@ def add_lora(
     """
     from peft import LoraConfig, inject_adapter_in_model
 
+    from eocore.models.lora_layer import lean
+
     _check_numbers(rank, alpha, dropout)
     if lora_names(module):
         raise ConfigError(
@@ -43,6 +45,8 @@ def add_lora(
     beside = {id(parameter) for name in targets for parameter in module.get_submodule(name).parameters()}
     config = LoraConfig(r=rank, lora_alpha=cast(int, alpha), lora_dropout=dropout, target_modules=targets, bias="none")
     inject_adapter_in_model(config, module, adapter_name=ADAPTER)
+    for name in targets:
+        lean(module.get_submodule(name))
     # peft's new layers start in training mode, whatever mode the module is in.
     module.train(module.training)
     added = set(lora_names(module))

@@ -11,8 +11,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from eocore.errors import ConfigError
 
-KINDS = ("none", "selective", "full")
-"""Nothing is computed again; all but the dear operators are; all but the layer's input is."""
+KINDS = ("none", "selective", "attention", "full")
+"""What is computed again: nothing; cheap operators; all but attention kernels; all. What a kernel gives is small for what it costs."""
 
 PRODUCTS = {"aten.mm": 0, "aten.bmm": 0, "aten.addmm": 1, "aten.baddbmm": 1}
 """Matrix products, and the place of their left factor among the arguments."""
@@ -44,7 +44,8 @@ def recompute_activations(model: PreTrainedModel, kind: str = "full") -> None:
 
     "selective" keeps the results of attention kernels and of matrix products at least as deep as the model is wide, which cost most per
     byte. What is cheap is computed again: norms, activation functions, rotations, and the second, narrow product of LoRA, whose result is
-    as large as that of the layer it stands beside.
+    as large as that of the layer it stands beside. "attention" keeps the results of attention kernels alone, which in long rows are those
+    that cost most per byte: each number sums over all tokens before it.
 
     Args:
         model: its config names its width (`hidden_size`).
@@ -54,8 +55,9 @@ def recompute_activations(model: PreTrainedModel, kind: str = "full") -> None:
         return
     # not reentrant: a frozen input has no gradient, with which the reentrant form would leave the layer untrained
     settings: dict[str, Any] = {"use_reentrant": False}
-    if kind == "selective":
-        settings["context_fn"] = partial(create_selective_checkpoint_contexts, keeps_deep_products(_width(model.config)))
+    if kind != "full":
+        policy = keeps_attention if kind == "attention" else keeps_deep_products(_width(model.config))
+        settings["context_fn"] = partial(create_selective_checkpoint_contexts, policy)
     # transformers asks the model, but it is the layers that can; SAM 2's image encoder has such layers and does not say so
     model.supports_gradient_checkpointing = any(isinstance(layer, GradientCheckpointingLayer) for layer in model.modules())
     # transformers renamed the switch in 5.2x and warns at the old name; older versions know the old one alone
@@ -65,19 +67,27 @@ def recompute_activations(model: PreTrainedModel, kind: str = "full") -> None:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=settings)
 
 
+def keeps_attention(_context: SelectiveCheckpointContext, operator: Any, *_inputs: Any, **_: Any) -> CheckpointPolicy:
+    """The policy of "attention": results of fused attention kernels are kept."""
+    name = str(operator)
+    return _policy(name.startswith(ATTENTION) and "backward" not in name)
+
+
 def keeps_deep_products(width: int) -> Callable[..., CheckpointPolicy]:
     """The policy of "selective": attention, and matrix products that sum over at least `width` terms, are kept."""
 
-    def policy(_context: SelectiveCheckpointContext, operator: Any, *inputs: Any, **_: Any) -> CheckpointPolicy:
-        name = str(operator)
-        kept = name.startswith(ATTENTION) and "backward" not in name
-        place = PRODUCTS.get(name.rpartition(".")[0])
-        if place is not None:
-            left: Tensor = inputs[place]
-            kept = left.shape[-1] >= width
-        return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
+    def policy(context: SelectiveCheckpointContext, operator: Any, *inputs: Any, **_: Any) -> CheckpointPolicy:
+        place = PRODUCTS.get(str(operator).rpartition(".")[0])
+        if place is None:
+            return keeps_attention(context, operator)
+        left: Tensor = inputs[place]
+        return _policy(left.shape[-1] >= width)
 
     return policy
+
+
+def _policy(kept: bool) -> CheckpointPolicy:
+    return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
 
 
 def _width(config: PretrainedConfig) -> int:

@@ -2,8 +2,7 @@
 
 A plain layer keeps a view of its gathered weight, and with it the whole weight, until backward. So DeepSpeed puts a layer of its own in
 place of `torch.nn.functional.linear`, which keeps the parameter and gathers it again. That one keeps its input too, which only the
-gradient of a weight that trains needs: beside LoRA with dropout, which keeps copies of its own, that is one input more for each frozen
-layer.
+gradient of a weight that trains needs: one input too many for each frozen layer without LoRA beside it.
 """
 
 from typing import Any

@@ -30,7 +30,7 @@ def test_samples_are_prepared_with_and_without_masks() -> None:
 
 
 def test_prompts_that_are_written_back_take_memory_and_others_do_not() -> None:
-    (reading,) = WorkerMemory(samples=3000, tiles=13).measure(QUICK)
+    (reading,) = WorkerMemory(samples=1000, settled=2000, tiles=13).measure(QUICK)
     print(reading)
     assert reading.reference > 20_000 > 4 * reading.ours
 

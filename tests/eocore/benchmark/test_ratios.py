@@ -14,7 +14,7 @@ from eocore.benchmark.memory import measure_peak
 from eocore.benchmark.operators import count_operators
 from eocore.benchmark.ratios import Effort, Goal, Pair, Reading, Result, Side, build_ratio, compare, load_ratios
 from eocore.benchmark.report import draw_ratios, ratio_table, ratios_as_json, write_json
-from eocore.benchmark.timing import time_in_turn
+from eocore.benchmark.timing import SHORTEST_S, time_in_turn
 from eocore.errors import ConfigError, EOError
 from eocore.registry import RATIOS
 
@@ -52,11 +52,27 @@ def registered() -> object:
 
 def test_times_are_taken_in_turn_after_a_warm_up() -> None:
     order: list[str] = []
-    times = time_in_turn({"a": lambda: order.append("a"), "b": lambda: time.sleep(0.003)}, repeats=3, warm_up=2)
-    assert order == ["a"] * 5
+
+    def work(name: str) -> Callable[[], None]:
+        return lambda: (order.append(name), time.sleep(1.2 * SHORTEST_S))[0]
+
+    times = time_in_turn({"a": work("a"), "b": work("b")}, repeats=3, warm_up=2)
+    assert order == ["a", "b"] * 5
     assert len(times["b"].seconds) == 3
-    assert times["b"].best >= 0.003
-    assert times["b"].best <= times["b"].median
+    assert SHORTEST_S < times["b"].best <= times["b"].median
+
+
+def test_short_work_is_called_many_times_in_a_timing() -> None:
+    calls: list[None] = []
+    times = time_in_turn({"short": lambda: (calls.append(None), time.sleep(0.002))[0]}, repeats=2)
+    assert 1 + 2 * 3 <= len(calls) <= 1 + 2 * 10
+    assert 0.002 <= times["short"].best < SHORTEST_S
+
+
+def test_without_a_warm_up_a_timing_is_one_call() -> None:
+    calls: list[None] = []
+    time_in_turn({"first": lambda: calls.append(None)}, repeats=1, warm_up=0)
+    assert len(calls) == 1
 
 
 @pytest.mark.usefixtures("registered")

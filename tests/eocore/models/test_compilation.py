@@ -37,7 +37,7 @@ def step(model: Qwen2Model, tokens: int) -> tuple[torch.Tensor, dict[str, torch.
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for a CPU needs a C++ compiler")
-@pytest.mark.parametrize("recomputed", ["none", "selective", "full"])
+@pytest.mark.parametrize("recomputed", ["none", "selective", "attention", "full"])
 def test_results_and_gradients_are_those_without(recomputed: str) -> None:
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()

@@ -135,19 +135,20 @@ class WorkerMemory(Ratio):
     """Memory that a loader process takes the longer it runs: prompts written back into the data, or not.
 
     Args:
-        samples: that it prepares.
+        samples: over which it is measured.
+        settled: samples before them. What is remembered fills up in these: known texts, and words of the tokenizer.
         tiles: of each image.
     """
 
     what = "loader process, memory kept of a sample: prompt written back | nothing"
 
-    def __init__(self, *, samples: int = 20_000, tiles: int = 13) -> None:
-        self.samples, self.tiles = samples, tiles
+    def __init__(self, *, samples: int = 20_000, settled: int = 20_000, tiles: int = 13) -> None:
+        self.samples, self.settled, self.tiles = samples, settled, tiles
 
     def measure(self, effort: Effort) -> list[Reading]:
-        """Slope of the resident memory over the samples, least squares, the first quarter left out: what is remembered fills up there."""
+        """Slope of the resident memory over the samples, least squares."""
         slopes = {side: self._slope(side) for side in SIDES}
-        note = f"{self.samples} samples of {self.tiles} tiles in one loader process"
+        note = f"{self.samples} samples of {self.tiles} tiles in one loader process, after {self.settled}"
         reading = Reading(
             quantity="memory",
             unit="bytes a sample",
@@ -164,9 +165,13 @@ class WorkerMemory(Ratio):
     def _slope(self, side: Side) -> float:
         # a process of its own: a forked one would fill up what this one has freed, and its memory would not grow
         loader: DataLoader = DataLoader(
-            _Prompts(side, self.samples, self.tiles), batch_size=None, num_workers=1, shuffle=False, multiprocessing_context="spawn"
+            _Prompts(side, self.settled + self.samples, self.tiles),
+            batch_size=None,
+            num_workers=1,
+            shuffle=False,
+            multiprocessing_context="spawn",
         )
-        held = np.array([memory for memory in loader], dtype=np.float64)[self.samples // 4 :]
+        held = np.array([memory for memory in loader], dtype=np.float64)[self.settled :]
         return float(np.polyfit(np.arange(len(held)), held, 1)[0])
 
 

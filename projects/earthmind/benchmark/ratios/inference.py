@@ -13,7 +13,8 @@ from earthmind.model.shared_prefix import plan_prefixes, start_prompts
 from eocore.benchmark.ratios import Goal, Pair, Result, Side
 from eocore.registry import RATIOS
 
-VOCABULARY = 1000
+VOCABULARY = 6144
+"""So that the head has the share of the language model's operations that it has at full size, a ninth."""
 PAD = 0
 
 
@@ -30,7 +31,7 @@ class OneEncoding(Pair):
     goals = (Goal(quantity="time", goal=4.5, limit="number of [SEG]"),)
     tolerance = 1e-3
 
-    def __init__(self, *, segs: int = 5, size: int = 512) -> None:
+    def __init__(self, *, segs: int = 5, size: int = 1024) -> None:
         self.segs, self.size = segs, size
 
     def prepare(self, side: Side) -> Callable[[], Result]:
@@ -91,7 +92,8 @@ class CleanGeneration(Pair):
             model.get_decoder().norm.register_forward_hook(lambda _module, _args, output: states.append(output[:, -1]))
 
         def published() -> list[Tensor]:
-            given = model.generate(ids, **fixed, output_hidden_states=True, return_dict_in_generate=True)
+            # 0: logits of all positions of the prompt, as transformers' models gave them then
+            given = model.generate(ids, **fixed, output_hidden_states=True, return_dict_in_generate=True, logits_to_keep=0)
             model(given.sequences, output_attentions=True, output_hidden_states=True, use_cache=False)
             return [given.sequences, torch.cat([step[-1][:, -1] for step in given.hidden_states])]
 

@@ -1,0 +1,100 @@
+"""peft's linear layer with LoRA, as it is trained here: less kept for backward and less drawn at random, the same result in expectation.
+
+peft drops numbers of the input, keeps what is left beside the input itself, and scales the update at the width of the layer's output. Here
+backward gets the input, which the layers that read it share, and one byte a number that says what was dropped; scales are applied where
+the update is narrow, at LoRA's rank.
+"""
+
+from typing import Any, cast
+
+import torch
+from peft.tuners.lora import Linear as PeftLinear
+from torch import Tensor, nn
+
+DRAWS_PER_WORD = 4
+"""Draws of 16 bits in a random number of 64."""
+LEVELS = 1 << 16
+"""Values of such a draw."""
+
+
+class LoraLinear(PeftLinear):
+    """Result of the layer it stands beside plus scaling x B A x; everything else is peft's."""
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """(..., O) of x (..., I)."""
+        if self.disable_adapters or self.merged or args or kwargs or len(self.active_adapters) != 1:
+            return cast(Tensor, super().forward(x, *args, **kwargs))
+        (adapter,) = self.active_adapters
+        result = self.base_layer(x)
+        narrow = self.lora_A[adapter](x.to(self.lora_A[adapter].weight.dtype))
+        return cast(Tensor, (result + self.lora_B[adapter](narrow * self.scaling[adapter])).to(result.dtype))
+
+
+class DroppedLinear(nn.Linear):
+    """A linear layer without bias over an input of which numbers are dropped in training (Srivastava et al. 2014).
+
+    Attributes:
+        dropped: share of the numbers.
+    """
+
+    dropped: float = 0.0
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., O) of input (..., I)."""
+        if not self.training or not self.dropped:
+            return super().forward(input)
+        if torch.compiler.is_compiling() or torch.is_autocast_enabled(input.device.type):
+            # a compiler merges these by itself, and autocast chooses the precision of torch's operators alone
+            return super().forward(nn.functional.dropout(input, self.dropped))
+        return cast(Tensor, _DroppedProduct.apply(input, self.weight, self.dropped))
+
+    def extra_repr(self) -> str:
+        """Adds the share dropped."""
+        return f"{super().extra_repr()}, dropped={self.dropped}"
+
+
+def lean(layer: PeftLinear) -> None:
+    """Makes peft's layer a `LoraLinear`, in place; names of modules and parameters stay."""
+    layer.__class__ = LoraLinear
+    for adapter, first in layer.lora_A.items():
+        dropout = layer.lora_dropout[adapter]
+        first.__class__ = DroppedLinear
+        first.dropped = float(getattr(dropout, "p", 0.0))
+        layer.lora_dropout[adapter] = nn.Identity()
+
+
+def draw_kept(shape: torch.Size, dropped: float, device: torch.device) -> tuple[Tensor, float]:
+    """Which numbers stay, bool of `shape`, and the share of them that is expected to.
+
+    A CPU draws single numbers slowly, so there four share a random number of 64 bits; `dropped` is rounded to 1 / 65,536.
+    """
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=torch.bool, device=device).bernoulli_(1 - dropped), 1 - dropped
+    bound = round(dropped * LEVELS)
+    words = torch.empty(-(-shape.numel() // DRAWS_PER_WORD), dtype=torch.int64, device=device)
+    draws = words.random_(torch.iinfo(torch.int64).min, None).view(torch.int16)[: shape.numel()].view(shape)
+    return draws >= bound - LEVELS // 2, 1 - bound / LEVELS
+
+
+class _DroppedProduct(torch.autograd.Function):
+    """Product with the input that is left; backward leaves it out once more instead of keeping it."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, weight: Tensor, dropped: float) -> Tensor:
+        kept, share = draw_kept(states.shape, dropped, states.device)
+        ctx.save_for_backward(states, weight, kept)
+        ctx.scale = 1 / share
+        # not in place: selective recomputation holds the product itself
+        return (_left(states, kept) @ weight.t()) * ctx.scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        states, weight, kept = ctx.saved_tensors
+        scaled = gradients[0] * ctx.scale
+        for_states = _left(scaled @ weight, kept) if ctx.needs_input_grad[0] else None
+        for_weight = scaled.flatten(0, -2).t() @ _left(states, kept).flatten(0, -2) if ctx.needs_input_grad[1] else None
+        return for_states, for_weight, None
+
+
+def _left(values: Tensor, kept: Tensor) -> Tensor:
+    return torch.where(kept, values, values.new_zeros(()))
