@@ -101,6 +101,22 @@ def test_weights_of_another_precision_than_the_states(model: nn.Sequential) -> N
     assert result.dtype == torch.bfloat16 and layer_of(model).lora_A[ADAPTER].weight.grad is not None
 
 
+def test_other_devices_draw_by_themselves(model: nn.Sequential) -> None:
+    """The operators of a GPU, on tensors without numbers."""
+    kept, share = draw_kept(torch.Size([3, 5]), DROPPED, torch.device("meta"))
+    assert (kept.shape, kept.dtype, kept.device.type, share) == ((3, 5), torch.bool, "meta", 1 - DROPPED)
+    result = model.to("meta")(torch.empty(2, 5, 24, device="meta", requires_grad=True))
+    result.sum().backward()
+    gradient = layer_of(model).lora_A[ADAPTER].weight.grad
+    assert result.shape == (2, 5, 10) and gradient is not None and gradient.shape == (RANK, 24)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and there is none")
+def test_a_gpu_drops_as_many_as_was_asked() -> None:
+    kept, share = draw_kept(torch.Size([1000, 1000]), 0.05, torch.device("cuda"))
+    assert kept.float().mean().item() == pytest.approx(share, abs=2e-3)
+
+
 def test_the_share_is_shown() -> None:
     layer = DroppedLinear(2, 3, bias=False)
     layer.dropped = DROPPED
