@@ -43,7 +43,7 @@ class DroppedLinear(nn.Linear):
         """(..., O) of input (..., I)."""
         if not self.training or not self.dropped:
             return super().forward(input)
-        if torch.compiler.is_compiling() or torch.is_autocast_enabled(input.device.type):
+        if torch.compiler.is_compiling() or _is_autocast(input.device.type):
             # a compiler merges these by itself, and autocast chooses the precision of torch's operators alone
             return super().forward(nn.functional.dropout(input, self.dropped))
         return cast(Tensor, _DroppedProduct.apply(input, self.weight, self.dropped))
@@ -94,6 +94,10 @@ class _DroppedProduct(torch.autograd.Function):
         for_states = _left(scaled @ weight, kept) if ctx.needs_input_grad[0] else None
         for_weight = scaled.flatten(0, -2).t() @ _left(states, kept).flatten(0, -2) if ctx.needs_input_grad[1] else None
         return for_states, for_weight, None
+
+
+def _is_autocast(device_type: str) -> bool:
+    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
 
 
 def _left(values: Tensor, kept: Tensor) -> Tensor:
