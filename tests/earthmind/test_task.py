@@ -1,5 +1,6 @@
 """The task: samples weigh alike however they lie in rows and batches, losses reach the parts they judge, the loader keeps its order."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -382,6 +383,20 @@ class TestIndependentQuestions:
     def test_those_of_a_dialogue_are_not(self, task: EarthMindTask, encode: Callable[..., dict[str, Any]]) -> None:
         apart, seen = (task(task.processor.collate([encode(self.ASKED, independent)])) for independent in (True, False))
         assert abs(apart["loss_text"] - seen["loss_text"]) > 1e-3 * seen["loss_text"]
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for a CPU needs a C++ compiler")
+    def test_compiled_layers_keep_them_apart(self, make_task: Callable[..., EarthMindTask], encode: Callable[..., dict[str, Any]]) -> None:
+        torch._dynamo.reset()
+        samples = [encode(self.ASKED, True), encode(self.ASKED[:2], True)]
+        (plain, wanted), (compiled, gradients) = (
+            self.learn(make_task(losses=POINTS, compile=choice), samples) for choice in ("none", "dynamic")
+        )
+        torch.testing.assert_close(compiled["loss_text"], plain["loss_text"], rtol=1e-4, atol=0)
+        assert set(gradients) == set(wanted)
+        for name, gradient in wanted.items():
+            close = {"atol": 1e-3 * max(gradient.abs().max().item(), 0.1), "rtol": 0}
+            torch.testing.assert_close(gradients[name], gradient, **close, msg=lambda text, name=name: f"{name}: {text}")
 
     @torch.no_grad()
     def test_a_kernel_that_would_mix_them_is_refused(
