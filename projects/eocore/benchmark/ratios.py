@@ -77,7 +77,7 @@ class Effort:
     """How carefully is measured.
 
     Attributes:
-        repeats: timed calls of each side.
+        repeats: timings of each side.
         warm_up: calls of each side before them.
     """
 

@@ -67,8 +67,14 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n")
 
 
+BAR_COLOURS = {"goal reached": "#0072B2", "goal missed": "#D55E00", "no goal": "#999999"}
+"""Told apart with every kind of colour vision. Source: M. Okabe and K. Ito, Color Universal Design, 2008."""
+GOAL_MARKS = {True: (">", "goal: at least"), False: ("<", "goal: at most")}
+"""Whether a goal is to be reached or not to be passed -> its mark, pointing to where the bar should end, and what it is called."""
+
+
 def draw_ratios(path: Path, found: Mapping[str, tuple[str, Sequence[Reading]]]) -> None:
-    """PNG: reached ratios as bars on a logarithmic scale, goals as marks; what such a scale cannot show as text."""
+    """PNG: what was reached as bars on a logarithmic scale, goals as marks; what such a scale cannot show as text."""
     from matplotlib.figure import Figure
 
     rows = [(f"{name} {reading.quantity}", reading) for name, (_, readings) in found.items() for reading in readings]
@@ -76,15 +82,27 @@ def draw_ratios(path: Path, found: Mapping[str, tuple[str, Sequence[Reading]]]) 
     axis = figure.subplots()
     places = range(len(rows) - 1, -1, -1)
     placed = [(place, reading) for place, (_, reading) in zip(places, rows, strict=True)]
-    shown = [(place, reading.reached) for place, reading in placed if 0 < reading.reached < math.inf]
-    axis.barh([place for place, _ in shown], [reached for _, reached in shown], color="#0072B2", label="reached")
+    for state, colour in BAR_COLOURS.items():
+        shown = [(place, reading.reached) for place, reading in placed if _state(reading) == state and 0 < reading.reached < math.inf]
+        if shown:
+            axis.barh([place for place, _ in shown], [reached for _, reached in shown], color=colour, label=state)
     for place, reading in placed:
         if not 0 < reading.reached < math.inf:
             text = "nothing left" if reading.reached > 0 else f"{reading.reached:.4g}"
             axis.annotate(text, (0, place), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center", fontsize=8)
-    marked = [(place, reading.goal) for place, reading in placed if reading.goal and reading.goal < math.inf]
-    axis.plot([goal for _, goal in marked], [place for place, _ in marked], "|", color="#D55E00", ms=14, mew=2.5, label="goal")
+    for at_least, (mark, label) in GOAL_MARKS.items():
+        marked = [
+            (place, reading.goal) for place, reading in placed if reading.goal and reading.goal < math.inf and reading.at_least == at_least
+        ]
+        if marked:
+            axis.plot([goal for _, goal in marked], [place for place, _ in marked], mark, color="black", ms=7, label=label)
     axis.set_yticks(places, [name for name, _ in rows], fontsize=8)
-    axis.set(xscale="log", xlabel="reference / ours")
-    axis.legend(frameon=False)
+    axis.set(xscale="log", xlabel="reference / ours; shares and bytes as they are")
+    axis.legend(frameon=False, loc="upper right")
     figure.savefig(path, dpi=150)
+
+
+def _state(reading: Reading) -> str:
+    if reading.goal is None:
+        return "no goal"
+    return "goal reached" if reading.met else "goal missed"

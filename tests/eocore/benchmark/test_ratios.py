@@ -145,3 +145,19 @@ def test_a_plot_says_in_words_what_has_no_logarithm(tmp_path: Path) -> None:
     with mock.patch("matplotlib.axes.Axes.annotate", autospec=True, side_effect=lambda _, text, *rest, **named: written.append(text)):
         draw_ratios(tmp_path / "found.png", {"G0": ("one | other", readings)})
     assert written == ["nothing left", "-3"]
+
+
+def test_a_plot_tells_goals_reached_from_goals_missed(tmp_path: Path) -> None:
+    share = {"unit": "bytes", "reference": 9.0, "limit": "", "note": "", "at_least": False, "goal": 5.0}
+    readings = [
+        compare(Goal(quantity="time", goal=2.0), "s", 3.0, 1.0),
+        compare(Goal(quantity="step", goal=None), "s", 3.0, 1.0),
+        Reading(quantity="little", ours=4.0, reached=4.0, **share),
+        Reading(quantity="much", ours=6.0, reached=6.0, **share),
+    ]
+    drawn: dict[str, list[float]] = {}
+    with mock.patch(
+        "matplotlib.axes.Axes.barh", autospec=True, side_effect=lambda _, places, widths, **look: drawn.update({look["label"]: widths})
+    ):
+        draw_ratios(tmp_path / "found.png", {"G0": ("one | other", readings)})
+    assert drawn == {"goal reached": [3.0, 4.0], "goal missed": [6.0], "no goal": [3.0]}
