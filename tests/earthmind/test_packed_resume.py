@@ -8,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from eocore.config import import_systems, load_config
@@ -23,6 +24,15 @@ def kept_environment() -> Iterator[None]:
     """A training started alone sets the variables of a group of one; later tests must not inherit them."""
     with mock.patch.dict(os.environ):
         yield
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several threads of a CPU add up in another order each time: the norm of the gradient then differs in its last digit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

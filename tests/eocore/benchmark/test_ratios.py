@@ -3,7 +3,9 @@
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -53,18 +55,24 @@ def registered() -> object:
 def test_times_are_taken_in_turn_after_a_warm_up() -> None:
     order: list[str] = []
 
-    def work(name: str) -> Callable[[], None]:
-        return lambda: (order.append(name), time.sleep(1.2 * SHORTEST_S))[0]
+    def work(name: str) -> None:
+        order.append(name)
+        time.sleep(1.2 * SHORTEST_S)
 
-    times = time_in_turn({"a": work("a"), "b": work("b")}, repeats=3, warm_up=2)
+    times = time_in_turn({name: partial(work, name) for name in "ab"}, repeats=3, warm_up=2)
     assert order == ["a", "b"] * 5
     assert len(times["b"].seconds) == 3
     assert SHORTEST_S < times["b"].best <= times["b"].median
 
 
 def test_short_work_is_called_many_times_in_a_timing() -> None:
-    calls: list[None] = []
-    times = time_in_turn({"short": lambda: (calls.append(None), time.sleep(0.002))[0]}, repeats=2)
+    calls: list[float] = []
+
+    def short() -> None:
+        calls.append(0.002)
+        time.sleep(calls[-1])
+
+    times = time_in_turn({"short": short}, repeats=2)
     assert 1 + 2 * 3 <= len(calls) <= 1 + 2 * 10
     assert 0.002 <= times["short"].best < SHORTEST_S
 
@@ -148,7 +156,7 @@ def test_a_plot_says_in_words_what_has_no_logarithm(tmp_path: Path) -> None:
 
 
 def test_a_plot_tells_goals_reached_from_goals_missed(tmp_path: Path) -> None:
-    share = {"unit": "bytes", "reference": 9.0, "limit": "", "note": "", "at_least": False, "goal": 5.0}
+    share: dict[str, Any] = {"unit": "bytes", "reference": 9.0, "limit": "", "note": "", "at_least": False, "goal": 5.0}
     readings = [
         compare(Goal(quantity="time", goal=2.0), "s", 3.0, 1.0),
         compare(Goal(quantity="step", goal=None), "s", 3.0, 1.0),
