@@ -18,6 +18,17 @@ from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper, MMDeepSpeedEngin
 
 Forward = tuple[Tensor, dict[str, Tensor]]
 ZERO_3 = 3
+CALLS = "_global_step"
+"""Where mmengine 0.10 keeps how often `step` was called, from -1 on. Source: mmengine/optim/scheduler/param_scheduler.py."""
+
+
+def count_updates(optim_wrapper: DeepSpeedOptimWrapper, number: int) -> None:
+    """Tells mmengine's schedules of updates that `optim_wrapper.step` was not called for.
+
+    They count its calls, and warn of a skipped learning rate where they are asked for the second one before the first call.
+    """
+    if hasattr(optim_wrapper, CALLS):  # set by a schedule; a run without one has none
+        setattr(optim_wrapper, CALLS, getattr(optim_wrapper, CALLS) + number)
 
 
 class EngineWrapper(MMDeepSpeedEngineWrapper):
@@ -42,13 +53,13 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
         result, shortage = self._forward(data)
         HEARTBEAT.mark("waiting for the other ranks after the forward pass")
         if self.guard.agree_on_memory(shortage, can_skip=self.model.zero_optimization_stage() < ZERO_3):
-            return self._leave_out()
+            return self._leave_out(optim_wrapper)
         assert result is not None
         total, log = result
         self.guard.see_loss(total)
         self._usable_batch = data
         self._backward(total)
-        return log | self._finish()
+        return log | self._finish(optim_wrapper)
 
     def _forward(self, data: dict[str, Any]) -> tuple[Forward | None, BaseException | None]:
         """(loss and log, None), or (None, the error) where memory ran out."""
@@ -68,13 +79,14 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
         HEARTBEAT.mark("backward pass, or waiting for the other ranks in it")
         self.model.backward(total)
 
-    def _leave_out(self) -> dict[str, Tensor]:
+    def _leave_out(self, optim_wrapper: DeepSpeedOptimWrapper) -> dict[str, Tensor]:
         """Ends a batch that no rank sends back; the update it belongs to will not be made."""
         if not self.model.is_gradient_accumulation_boundary():
-            self.model.step()
+            optim_wrapper.step()
             return {}
         if self._usable_batch is None:
             self.guard.judge()
+            count_updates(optim_wrapper, 1)
             self.model.micro_steps += 1
             self.model.global_steps += 1
             return {}
@@ -83,12 +95,12 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
         if result is None:
             raise RuntimeError("out of memory for a batch that fitted before") from shortage
         self._backward(result[0])
-        return self._finish()
+        return self._finish(optim_wrapper)
 
-    def _finish(self) -> dict[str, Tensor]:
+    def _finish(self, optim_wrapper: DeepSpeedOptimWrapper) -> dict[str, Tensor]:
         """The update, if it is due and the guard lets it; gives the norm of its gradient where DeepSpeed knows it."""
         if not self.model.is_gradient_accumulation_boundary():
-            self.model.step()
+            optim_wrapper.step()
             return {}
         self._usable_batch = None
         HEARTBEAT.mark("waiting for the other ranks before the update")
@@ -96,9 +108,9 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
         HEARTBEAT.mark("update of the weights")
         if not accepted:
             with self._weights_kept():
-                self.model.step()
+                optim_wrapper.step()
             return {}
-        self.model.step()
+        optim_wrapper.step()
         if not self.model.was_step_applied():
             self.guard.note_refusal()
         norm = self.model.get_global_grad_norm()

@@ -29,7 +29,7 @@ import deepspeed  # noqa: E402  (the accelerator must be chosen before)
 from mmengine._strategy.base import BaseStrategy  # noqa: E402
 from mmengine._strategy.deepspeed import DeepSpeedStrategy  # noqa: E402
 
-from eocore.train.engine import EngineWrapper  # noqa: E402
+from eocore.train.engine import EngineWrapper, count_updates  # noqa: E402
 from eocore.train.zero_linear import use_lean_linear  # noqa: E402
 
 ZERO_FOLDER = Path(__file__).resolve().parents[3] / "configs" / "_base_" / "zero"
@@ -219,6 +219,7 @@ class ZeroStrategy(DeepSpeedStrategy):
 
     def replay_schedule(self, step: int) -> None:
         """Brings this run's schedule to `step` updates."""
+        count_updates(self.optim_wrapper, step)
         for _ in range(step):
             for scheduler in self.param_schedulers:
                 scheduler.step()
