@@ -81,7 +81,8 @@ class SegAttention:
     def _spread(self, queries: Tensor, keys: Tensor, own: Tensor, visible: Tensor | None) -> Tensor:
         """(k, L) mean over the heads, of queries (k, heads, head_dim) that stand at `own` among keys (L, key heads, head_dim)."""
         keys = keys.repeat_interleave(self._attention.num_key_value_groups, dim=1)
-        scores = torch.einsum("khd,lhd->khl", queries, keys).float() * self._attention.scaling
+        # float32 as in attention kernels: a score rounded to bfloat16 would move its weight by several percent
+        scores = torch.einsum("khd,lhd->khl", queries.float(), keys.float()) * self._attention.scaling
         hidden = torch.arange(len(keys), device=keys.device) > own[:, None] if visible is None else ~visible[own]
         return scores.masked_fill(hidden[:, None], MASKED).softmax(-1).mean(1)
 

@@ -1,6 +1,6 @@
 """EarthMind: InternVL vision tower and projector, sensor fusion, a causal language model, SAM 2 driven by [SEG] tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from transformers.models.internvl.modeling_internvl import InternVLMultiModalPro
 
 from .answering import Answer, ReadOutput, draw_answers, seg_states, size_of
 from .configuration_earthmind import EarthMindConfig
+from .exact_tables import EXACT_TABLES, keep_exact_tables
 from .pixel_scale import normalise
 from .processing_earthmind import EarthMindProcessor
 from .prompting import IMAGE_PLACEHOLDER
@@ -35,6 +36,7 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
+    _keep_in_fp32_modules_strict = EXACT_TABLES  # read by transformers and DeepSpeed
 
     def __init__(self, config: EarthMindConfig) -> None:
         super().__init__(config)
@@ -51,6 +53,11 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         super()._init_weights(module)
         if isinstance(module, SensorFusion) and module.queries is not None:
             nn.init.normal_(module.queries, std=self.config.text_config.hidden_size**-0.5)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "EarthMindForConditionalGeneration":
+        """As in torch (`to`, `cuda`, `bfloat16`, ...), but for `EXACT_TABLES`."""
+        keep_exact_tables(self, lambda: super(EarthMindForConditionalGeneration, self)._apply(fn, recurse))
+        return self
 
     def get_input_embeddings(self) -> nn.Module:
         """The language model's token embedding."""

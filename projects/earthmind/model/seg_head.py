@@ -93,7 +93,7 @@ class SegHead(nn.Module):
                     "set the processor's grounding to 'first' or the model's grounding_fusion to 'gated'."
                 )
             return features
-        score = self.gate(features[-1])
+        score = self.gate(features[-1]).float()  # a softmax, so float32 whatever the weights are in
         # the largest score of each sample's own images, so that a softmax never divides 0 by 0
         places = owner.view(-1, 1, 1, 1).expand_as(score)
         peak = score.new_full((num_samples, *score.shape[1:]), -torch.inf).scatter_reduce(0, places, score.detach(), "amax")
@@ -118,13 +118,14 @@ class SegHead(nn.Module):
         """
         batch, width = features[-1].shape[0], prompts.shape[-1]
         slots = prompts.new_zeros(batch * num_slots, width).index_copy(0, seg_sample * num_slots + seg_slot, prompts)
-        points = prompts.new_zeros(batch, num_slots, 1, 2)
+        # coordinates, which SAM 2 encodes in float32
+        points = torch.zeros(batch, num_slots, 1, 2, device=prompts.device)
         labels = torch.full((batch, num_slots, 1), NOT_A_POINT, dtype=torch.int32, device=prompts.device)
         sparse, dense = self.sam.prompt_encoder(input_points=points, input_labels=labels, input_boxes=None, input_masks=None)
         sparse = torch.cat([sparse.to(prompts.dtype), slots.view(batch, num_slots, 1, width)], dim=2)
-        # the whole of them, but for blank features
+        # the whole of them, but for blank features; made in float32 and rounded for the decoder, which adds them to its weights' precision
         height, columns = features[-1].shape[-2:]
-        positions = self.sam.get_image_wide_positional_embeddings()[..., :height, :columns].repeat(batch, 1, 1, 1)
+        positions = self.sam.get_image_wide_positional_embeddings()[..., :height, :columns].to(prompts.dtype).repeat(batch, 1, 1, 1)
         masks, scores, _, _ = self.sam.mask_decoder(
             image_embeddings=features[-1],
             image_positional_embeddings=positions,

@@ -14,9 +14,9 @@ class FusedTokens(NamedTuple):
     Attributes:
         tokens: (T, N, D) tokens after fusion, in tile order.
         before: (T, N, D) tokens before fusion.
-        others: (T, N, D) mean token of the other sensors at the same place; zero where there is none.
-        paired: (T,) 1.0 where another sensor shows the same place, else 0.0.
-        importance: (T, N) weight each token got; 1 without another sensor.
+        others: (T, N, D) float32, mean token of the other sensors at the same place; zero where there is none.
+        paired: (T,) float32, 1.0 where another sensor shows the same place, else 0.0.
+        importance: (T, N) float32, weight each token got; 1 without another sensor.
     """
 
     tokens: Tensor
@@ -47,19 +47,21 @@ class SensorFusion(nn.Module):
                 that are also of the same sensor share a number. Numbers are below T.
         """
         num_tiles = tokens.shape[0]
-        weight = torch.ones(num_tiles, dtype=tokens.dtype, device=tokens.device)
-        zeros = torch.zeros_like(tokens)
-        others = zeros.index_add(0, tile_group[0], tokens)[tile_group[0]] - zeros.index_add(0, tile_group[1], tokens)[tile_group[1]]
+        # float32: a difference of two sums, of which bfloat16 would leave little, and a sigmoid
+        exact = tokens.float()
+        weight = torch.ones(num_tiles, dtype=exact.dtype, device=tokens.device)
+        zeros = torch.zeros_like(exact)
+        others = zeros.index_add(0, tile_group[0], exact)[tile_group[0]] - zeros.index_add(0, tile_group[1], exact)[tile_group[1]]
         none = torch.zeros_like(weight)
         count = none.index_add(0, tile_group[0], weight)[tile_group[0]] - none.index_add(0, tile_group[1], weight)[tile_group[1]]
-        paired = (count > 0).to(tokens.dtype)
+        paired = (count > 0).to(exact.dtype)
         # the subtraction leaves rounding noise where no other sensor is: the mask makes it exactly zero
         others = others / count.clamp(min=1)[:, None, None] * paired[:, None, None]
-        importance = self._importance(tokens, others, paired)
-        return FusedTokens(tokens * importance[..., None], tokens, others, paired, importance)
+        importance = self._importance(exact, others, paired)
+        return FusedTokens((exact * importance[..., None]).to(tokens.dtype), tokens, others, paired, importance)
 
     def _importance(self, tokens: Tensor, others: Tensor, paired: Tensor) -> Tensor:
         if self.queries is None:
             return torch.ones_like(tokens[..., 0])
-        score = (others * tokens) @ self.queries.sum(0)
+        score = (others * tokens) @ self.queries.float().sum(0)
         return torch.sigmoid(score) * paired[:, None] + (1 - paired[:, None])

@@ -87,13 +87,13 @@ def as_fake(task: Task, mode: FakeTensorMode, dtype: torch.dtype) -> Task:
     Args:
         task: usually built on the meta device.
         mode: of the fake weights.
-        dtype: of weights and floating buffers; for the wider ones, as the engine casts them.
+        dtype: of the weights; buffers keep theirs, as in the engine.
     """
     made: dict[int, Tensor] = {}
 
     def fake(tensor: Tensor) -> Tensor:
         if id(tensor) not in made:
-            kind = dtype if tensor.is_floating_point() else tensor.dtype
+            kind = dtype if isinstance(tensor, nn.Parameter) and tensor.is_floating_point() else tensor.dtype
             made[id(tensor)] = torch.empty(tensor.shape, dtype=kind, device="cpu")
             if isinstance(tensor, nn.Parameter):
                 made[id(tensor)] = nn.Parameter(made[id(tensor)], requires_grad=tensor.requires_grad)

@@ -1,4 +1,4 @@
-"""Weights and moments of a DeepSpeed engine, whole and by name, whatever the ZeRO stage and the number of ranks."""
+"""Weights and moments of a DeepSpeed engine, whole and by name, whatever the ZeRO stage, the number of ranks and the precision."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +11,8 @@ from eocore.train.device import set_deepspeed_accelerator
 
 set_deepspeed_accelerator()
 
-from deepspeed.utils import (  # noqa: E402  (the accelerator must be chosen before)
+from deepspeed.runtime.fp16.unfused_optimizer import FP16_UnfusedOptimizer  # noqa: E402  (the accelerator must be chosen before)
+from deepspeed.utils import (  # noqa: E402
     safe_get_full_fp32_param,
     safe_get_full_optimizer_state,
     safe_set_full_fp32_param,
@@ -28,6 +29,7 @@ Read = Callable[[str], Tensor]
 def prepare_moments(engine: Any) -> None:
     """Makes the moments of all trained weights, zero, as AdamW would in its first step; so they can be set, saved and left unchanged."""
     optimizer = inner_optimizer(engine)
+    _undo_first_step(engine)
     if not isinstance(optimizer, torch.optim.AdamW):
         return
     for parameter in _optimized(engine):
@@ -38,6 +40,24 @@ def prepare_moments(engine: Any) -> None:
     if hasattr(engine.optimizer, "_lazy_init_hp_params_optimizer_state"):
         # ZeRO 1 and 2 cut the whole moments up by parameter, once, after the first step.
         engine.optimizer._lazy_init_hp_params_optimizer_state()
+
+
+def _undo_first_step(engine: Any) -> None:
+    """Takes back the step with which ZeRO 0 in bfloat16 makes its moments: it counts, and lets the weights decay.
+
+    Source: DeepSpeed 0.19, FP16_UnfusedOptimizer.initialize_optimizer_states.
+    """
+    if isinstance(engine.optimizer, FP16_UnfusedOptimizer):
+        engine.optimizer.refresh_fp32_params()
+        inner_optimizer(engine).state.clear()
+
+
+def _whole_masters(engine: Any) -> dict[Tensor, Tensor]:
+    """Trained weight -> the float32 copy that is stepped in its stead, where copies are whole: ZeRO 0 in bfloat16."""
+    if not isinstance(engine.optimizer, FP16_UnfusedOptimizer):
+        return {}
+    pairs = zip(engine.optimizer.fp16_groups, engine.optimizer.fp32_groups, strict=True)
+    return {weight: master for weights, masters in pairs for weight, master in zip(weights, masters, strict=True)}
 
 
 def inner_optimizer(engine: Any) -> torch.optim.Optimizer:
@@ -66,10 +86,11 @@ def gather_weights(engine: Any, *, keep: bool) -> dict[str, Tensor]:
         keep: False gives nothing (on the ranks that only take part).
     """
     gathered = {}
+    masters = _whole_masters(engine)
     for name, parameter in _trained(engine):
         whole = safe_get_full_fp32_param(parameter)
         if keep:
-            gathered[name] = _on_cpu(parameter if whole is None else whole, parameter)
+            gathered[name] = _on_cpu(masters.get(parameter, parameter) if whole is None else whole, parameter)
     return gathered
 
 
@@ -79,13 +100,13 @@ def gather_moments(engine: Any, *, keep: bool) -> tuple[dict[str, Tensor], int]:
     Raises:
         CheckpointError: weights were stepped unequally often; one was left out of some steps.
     """
-    state = inner_optimizer(engine).state
+    state, masters = inner_optimizer(engine).state, _whole_masters(engine)
     gathered = {}
     for name, parameter in _trained(engine):
         for kind in MOMENTS:
             whole = safe_get_full_optimizer_state(parameter, kind)
             if keep:
-                gathered[f"{kind}/{name}"] = _on_cpu(state[parameter][kind] if whole is None else whole, parameter)
+                gathered[f"{kind}/{name}"] = _on_cpu(state[masters.get(parameter, parameter)][kind] if whole is None else whole, parameter)
     steps = sorted({int(entry["step"]) for entry in state.values()})
     if len(steps) != 1:
         raise CheckpointError(
@@ -103,7 +124,7 @@ def load_state(engine: Any, weights: Read, moments: Read, *, steps: int) -> None
         moments: `exp_avg/NAME` or `exp_avg_sq/NAME` -> whole moment.
         steps: that AdamW made.
     """
-    state = inner_optimizer(engine).state
+    state, masters = inner_optimizer(engine).state, _whole_masters(engine)
     for name, parameter in _trained(engine):
         values = {kind: moments(f"{kind}/{name}") for kind in MOMENTS}
         if hasattr(parameter, "ds_id"):
@@ -115,8 +136,10 @@ def load_state(engine: Any, weights: Read, moments: Read, *, steps: int) -> None
             for kind, value in values.items():
                 safe_set_full_optimizer_state(parameter, value, kind)
         else:
+            stepped = masters.get(parameter, parameter)
+            stepped.data.copy_(weights(name))
             for kind, value in values.items():
-                state[parameter][kind].copy_(value)
+                state[stepped][kind].copy_(value)
     for entry in state.values():
         entry["step"].fill_(steps)
 

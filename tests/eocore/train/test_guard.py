@@ -35,11 +35,15 @@ def skips(work_dir: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.fault
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(("zero", "accumulation"), [(0, 1), (1, 1), (2, 1), (3, 1), (2, 2)])
-def test_a_bad_loss_or_gradient_on_one_rank_is_skipped_by_all(faulty: ModuleType, tmp_path: Path, zero: int, accumulation: int) -> None:
+def test_a_bad_loss_or_gradient_on_one_rank_is_skipped_by_all(
+    faulty: ModuleType, tmp_path: Path, zero: int, accumulation: int, precision: str
+) -> None:
     kinds = {3: "nan_loss", 5: "inf_loss", 7: "nan_gradient"}
     faults = [{"kind": kind, "rank": 1, "step": step} for step, kind in kinds.items()]
-    config = faulty.make_config({"faults": faults}, EVERY, max_iters=8, deepspeed=f"deepspeed_zero{zero}", accumulation=accumulation)
+    training = {"deepspeed": f"deepspeed_zero{zero}", "accumulation": accumulation, "precision": precision}
+    config = faulty.make_config({"faults": faults}, EVERY, max_iters=8, **training)
     ranks = faulty.run_ranks(config, tmp_path / "run", timeout_s=300)
     assert [rank.code for rank in ranks] == [0, 0], ranks[1].text[-3000:]
     assert [step for step in range(2, 9) if not changed(tmp_path / "run", step)] == [3, 5, 7], "a skipped update changes no bit"
@@ -68,11 +72,12 @@ def test_too_many_in_a_row_stop_the_run_on_all_ranks(faulty: ModuleType, tmp_pat
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("accumulation", [1, 2])
-def test_out_of_memory_on_one_rank_is_skipped_by_all(faulty: ModuleType, tmp_path: Path, accumulation: int) -> None:
-    config = faulty.make_config(
-        {"faults": [{"kind": "out_of_memory", "rank": 1, "step": 4}]}, EVERY, max_iters=6, accumulation=accumulation
-    )
+@pytest.mark.parametrize(("accumulation", "precision", "zero"), [(1, "fp32", 2), (2, "fp32", 2), (2, "bf16", 2), (2, "bf16", 0)])
+def test_out_of_memory_on_one_rank_is_skipped_by_all(
+    faulty: ModuleType, tmp_path: Path, accumulation: int, precision: str, zero: int
+) -> None:
+    training = {"deepspeed": f"deepspeed_zero{zero}", "accumulation": accumulation, "precision": precision}
+    config = faulty.make_config({"faults": [{"kind": "out_of_memory", "rank": 1, "step": 4}]}, EVERY, max_iters=6, **training)
     if accumulation == 2:  # once: in the last batch of the update, or it would be in both
         config["task"]["faults"][0]["marker"] = str(tmp_path / "struck")
     ranks = faulty.run_ranks(config, tmp_path / "run")
