@@ -1,5 +1,6 @@
-"""What all tests share: the folder of reference material, and the rule for tests that need a GPU."""
+"""What all tests share: the folder of reference material, random numbers, and the rule for tests that need a GPU."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,17 @@ def shared_dir() -> Path:
     return SHARED
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For tests that compare bits: a sum that threads share is cut where their number says, and a busy machine may lend fewer."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(autouse=True)
 def _plain_linear() -> Iterator[None]:
     """A ZeRO-3 engine replaces `torch.nn.functional.linear` for its whole process; the replacement keeps more for backward."""
@@ -31,6 +43,28 @@ def _plain_linear() -> Iterator[None]:
     linear = torch.nn.functional.linear
     yield
     torch.nn.functional.linear = linear
+
+
+def seed_all() -> None:
+    """Random numbers of a test must not depend on the tests that ran before it in its process."""
+    import numpy as np
+    import torch
+
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    """A fixture that tests share draws the same numbers, whichever test is the first to ask for it."""
+    seed_all()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """A test draws the same numbers, alone or after others."""
+    seed_all()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

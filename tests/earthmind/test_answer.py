@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tolerances import ACROSS_DECODING
 
 from earthmind.answer import RecordAnswerer
 from eocore.data.records import MaskRef, Record, Turn
@@ -47,7 +48,7 @@ def test_a_batch_answers_as_each_record_alone(tiny: Any, samples: list[Any]) -> 
     assert [answer.text for answer in together] == [answer.text for answer in alone]
     for first, second in zip(together, alone, strict=True):
         assert first.masks.shape == second.masks.shape
-        torch.testing.assert_close(first.mask_logits, second.mask_logits, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(first.mask_logits, second.mask_logits, **ACROSS_DECODING.close)
 
 
 def test_the_first_question_is_asked_with_what_is_shown_and_nothing_more(
@@ -85,4 +86,4 @@ def test_a_cache_of_fixed_size_gives_the_same_answers(tiny: Any, samples: list[A
     fixed = RecordAnswerer(tiny.model, tiny.processor, max_new_tokens=6, generation={"cache_implementation": "static"})(samples)
     assert [answer.text for answer in fixed] == [answer.text for answer in usual]
     for first, second in zip(fixed, usual, strict=True):
-        torch.testing.assert_close(first.mask_logits, second.mask_logits, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(first.mask_logits, second.mask_logits, **ACROSS_DECODING.close)

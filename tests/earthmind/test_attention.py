@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tolerances import ACROSS_LAYOUTS
 from torch import Tensor
 
 from earthmind.attention import SegAttention
@@ -13,7 +14,6 @@ from eocore.models.packed_attention import PACKED
 LANGUAGES = ("qwen2", "qwen3", "llama")
 LENGTHS = (((9, 14), (11, 5, 7)), ((23,), (23,)))
 """Samples of each packed row, the last one of a row being filling."""
-CLOSE = {"atol": 1e-5, "rtol": 0}
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
@@ -55,8 +55,8 @@ def test_rows_are_those_of_the_eager_maps(language: Any, rows: dict[str, Any], k
     with torch.no_grad():
         expected = eager_rows(language, rows, rows["embeddings"])
         found = listened_rows(language, rows, rows["embeddings"], kernel)
-    torch.testing.assert_close(found, expected, **CLOSE)
-    torch.testing.assert_close(found.sum(1), torch.ones(len(found)), **CLOSE)
+    torch.testing.assert_close(found, expected, **ACROSS_LAYOUTS.close)
+    torch.testing.assert_close(found.sum(1), torch.ones(len(found)), **ACROSS_LAYOUTS.close)
     assert (expected.max(1).values < 0.9).sum() >= 3, "attention is spread, so that there is something to compare"
 
 
@@ -78,7 +78,7 @@ def test_gradients_are_those_of_the_eager_maps(language: Any, rows: dict[str, An
         embeddings = rows["embeddings"].clone().requires_grad_()
         gradients += torch.autograd.grad((read(language, rows, embeddings) * weights).sum(), [embeddings, *parts])
     for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5 * max(1.0, theirs.abs().max().item()), rtol=0)
+        torch.testing.assert_close(ours, theirs, **ACROSS_LAYOUTS.of_size(theirs))
         assert theirs.any()
 
 

@@ -14,6 +14,7 @@ import rasterio
 import torch
 from PIL import Image
 from rasterio.transform import from_origin
+from tolerances import ACROSS_DECODING
 from transformers import LogitsProcessor
 
 from earthmind.predict import ImageFile, Prediction, load_model, predict, read_images, tell_sensor, write_prediction
@@ -21,8 +22,6 @@ from eocore.errors import BandError, CheckpointError, ConfigError, DataError
 from eocore.sensors.scene import Georeference, Scene
 
 QUESTION = "Please segment the water in this image."
-TOLERANCE = 1e-4
-"""Of mask logits: generation sums in another order than training, since it keeps a cache and pads in front."""
 GRID = (500_000.0, 6_000_000.0)
 
 
@@ -87,8 +86,8 @@ def test_masks_of_an_answer_are_those_training_draws(keen: Any, make_scenes: Cal
     answer = ask(keen, [scenes], ["Sure, [SEG] and [SEG]."])[0]
     expected = trained_on(keen, scenes, "Sure, [SEG] and [SEG].")
     assert answer.text == "Sure, [SEG] and [SEG]."
-    torch.testing.assert_close(answer.mask_logits, expected, rtol=0, atol=TOLERANCE)
-    assert (expected[0] - expected[1]).abs().max() > 50 * TOLERANCE  # each [SEG] has a mask of its own
+    torch.testing.assert_close(answer.mask_logits, expected, **ACROSS_DECODING.close)
+    assert (expected[0] - expected[1]).abs().max() > 50 * ACROSS_DECODING.atol  # each [SEG] has a mask of its own
     assert answer.masks.shape == (2, 48, 48) and answer.masks.dtype == bool
 
 
@@ -101,7 +100,7 @@ def test_batch_with_left_padding_answers_as_one_by_one(keen: Any, make_scenes: C
         alone = ask(keen, scenes[index : index + 1], answers[index : index + 1], texts=texts[index : index + 1])[0]
         assert answer.text == alone.text == answers[index]
         assert len(answer.masks) == answers[index].count("[SEG]")
-        torch.testing.assert_close(answer.mask_logits, alone.mask_logits, rtol=0, atol=TOLERANCE)
+        torch.testing.assert_close(answer.mask_logits, alone.mask_logits, **ACROSS_DECODING.close)
 
 
 def test_seg_as_the_last_token_allowed_has_its_mask(keen: Any, make_scenes: Callable[..., Any]) -> None:
@@ -109,7 +108,7 @@ def test_seg_as_the_last_token_allowed_has_its_mask(keen: Any, make_scenes: Call
     long = ask(keen, [scenes], ["[SEG][SEG] and more"], max_new_tokens=64)[0]
     cut = ask(keen, [scenes], ["[SEG][SEG] and more"], max_new_tokens=2)[0]
     assert cut.text == "[SEG][SEG]"
-    torch.testing.assert_close(cut.mask_logits, long.mask_logits, rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(cut.mask_logits, long.mask_logits, **ACROSS_DECODING.close)
 
 
 def test_seg_beyond_the_limit_has_no_mask(tiny: Any, make_scenes: Callable[..., Any]) -> None:

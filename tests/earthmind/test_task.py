@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tolerances import GRADIENTS_ACROSS_LAYOUTS, LOSSES_ACROSS_LAYOUTS
 from torch import Tensor
 
 from earthmind.task import EarthMindTask
@@ -264,10 +265,10 @@ class TestPacking:
         alone = [task.processor.collate([samples[index]], **counted) for pack in deal for index in pack]
         packed = [task.processor.collate([samples[index] for index in pack], row_length=400, **counted) for pack in deal]
         (expected, wanted), (found, gradients) = self.gradients(task, alone), self.gradients(task, packed)
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+        torch.testing.assert_close(found, expected, **LOSSES_ACROSS_LAYOUTS.close)
         assert set(gradients) == set(wanted)
         for name, gradient in wanted.items():
-            close = {"atol": 3e-5 * max(gradient.abs().max().item(), 0.1), "rtol": 0}
+            close = GRADIENTS_ACROSS_LAYOUTS.of_size(gradient, floor=0.1)
             torch.testing.assert_close(gradients[name], gradient, **close, msg=lambda text, name=name: f"{name}: {text}")
 
     @pytest.mark.parametrize("kernel", ["eager", "sdpa"])
@@ -281,9 +282,9 @@ class TestPacking:
             if chosen is not None:
                 task.model.language_model.set_attn_implementation(chosen)
             results.append(self.gradients(task, [task.processor.collate(samples, row_length=400)]))
-        torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-5, atol=0)
+        torch.testing.assert_close(results[0][0], results[1][0], **LOSSES_ACROSS_LAYOUTS.close)
         for name, gradient in results[1][1].items():
-            torch.testing.assert_close(results[0][1][name], gradient, atol=3e-5 * max(gradient.abs().max().item(), 0.1), rtol=0)
+            torch.testing.assert_close(results[0][1][name], gradient, **GRADIENTS_ACROSS_LAYOUTS.of_size(gradient, floor=0.1))
 
     def test_the_mean_over_tokens_weighs_long_answers_more(
         self, make_task: Callable[..., EarthMindTask], samples: list[dict[str, Any]]
@@ -372,12 +373,12 @@ class TestIndependentQuestions:
         single, wanted = self.learn(task, [*(encode([asked], False) for asked in self.ASKED), other])
         joined, gradients = self.learn(task, [encode(self.ASKED, True), other], **layout)
         assert joined["num_tokens"] < 0.75 * single["num_tokens"]
-        torch.testing.assert_close(joined["loss_text"], single["loss_text"], rtol=1e-5, atol=0)
+        torch.testing.assert_close(joined["loss_text"], single["loss_text"], **LOSSES_ACROSS_LAYOUTS.close)
         # the mean over the masks of a sample, then over the samples: half of 1 of 2, a quarter each of 2 of 4
         torch.testing.assert_close(joined["loss_attention"], single["loss_attention"], rtol=1e-4, atol=0)
         assert set(gradients) == set(wanted)
         for name, gradient in wanted.items():
-            close = {"atol": 3e-5 * max(gradient.abs().max().item(), 0.1), "rtol": 0}
+            close = GRADIENTS_ACROSS_LAYOUTS.of_size(gradient, floor=0.1)
             torch.testing.assert_close(gradients[name], gradient, **close, msg=lambda text, name=name: f"{name}: {text}")
 
     def test_those_of_a_dialogue_are_not(self, task: EarthMindTask, encode: Callable[..., dict[str, Any]]) -> None:

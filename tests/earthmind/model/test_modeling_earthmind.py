@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tolerances import ACROSS_DECODING, ACROSS_LAYOUTS, MASK_PIXELS
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 
 LANGUAGES = ("qwen2", "qwen3", "llama")
-CLOSE = {"atol": 1e-5, "rtol": 0}
 VISION = ("tiles", "tile_group", "placeholder_index", "vision_index")
 
 
@@ -75,7 +75,7 @@ class TestEncodeAndLook:
             ],
             1,
         )
-        torch.testing.assert_close(model.encode(tiles), model.encode_pixels(pixels), **CLOSE)
+        torch.testing.assert_close(model.encode(tiles), model.encode_pixels(pixels), **ACROSS_LAYOUTS.close)
 
     def test_a_token_sees_its_own_two_by_two_patches(self, tiny: Any) -> None:
         patches = torch.zeros(1, 64, 32)
@@ -172,7 +172,7 @@ class TestRows:
             for name in ("label_index", "seg_index"):
                 alone = [(single, read(any_tiny.model, single)) for single in (collate([sample]) for sample in samples)]
                 expected = torch.cat([hidden[single[name]] for single, hidden in alone if name in single])
-                torch.testing.assert_close(states[batch[name]], expected, **CLOSE)
+                torch.testing.assert_close(states[batch[name]], expected, **ACROSS_LAYOUTS.close)
 
     def test_padding_in_front_gives_the_logits_of_the_prompt_alone(self, any_tiny: Any, samples: list[dict[str, Any]]) -> None:
         batch = any_tiny.processor.collate(samples, left_pad=True)
@@ -180,15 +180,15 @@ class TestRows:
         together = any_tiny.model(**prompt_inputs(batch), position_ids=positions, logits_to_keep=1).logits
         for number, sample in enumerate(samples):
             alone = any_tiny.model(**prompt_inputs(any_tiny.processor.collate([sample])), logits_to_keep=1).logits
-            torch.testing.assert_close(together[number], alone[0], **CLOSE)
+            torch.testing.assert_close(together[number], alone[0], **ACROSS_LAYOUTS.close)
 
     def test_forward_gives_the_logits_and_loss_of_the_steps(self, any_tiny: Any, samples: list[dict[str, Any]]) -> None:
         batch = any_tiny.processor.collate(samples[:1])
         logits = any_tiny.model.get_output_embeddings()(read(any_tiny.model, batch))
         outputs = any_tiny.model(**prompt_inputs(batch), labels=batch["labels"])
-        torch.testing.assert_close(outputs.logits[0], logits, **CLOSE)
+        torch.testing.assert_close(outputs.logits[0], logits, **ACROSS_LAYOUTS.close)
         expected = torch.nn.functional.cross_entropy(logits[batch["label_index"]], batch["label_target"])
-        torch.testing.assert_close(outputs.loss, expected, **CLOSE)
+        torch.testing.assert_close(outputs.loss, expected, **ACROSS_LAYOUTS.close)
 
 
 class TestGeneration:
@@ -240,8 +240,8 @@ class TestGeneration:
             features = model.seg_head.encode(trained["grounding_images"])
             prompts_of_masks = model.seg_head.point(read(model, trained)[trained["seg_index"]])
             drawn = model.seg_head.draw(prompts_of_masks, features, trained["seg_sample"], trained["seg_slot"], trained["num_slots"]).chosen
-            torch.testing.assert_close(answer.mask_logits, drawn, atol=1e-4, rtol=0)
-            assert np.array_equal(answer.masks, processor.post_process_masks(drawn, (48, 48)))
+            torch.testing.assert_close(answer.mask_logits, drawn, **ACROSS_DECODING.close)
+            assert (answer.masks != processor.post_process_masks(drawn, (48, 48))).mean() <= MASK_PIXELS
 
     @pytest.mark.parametrize(("length", "count"), [(1, 1), (2, 2), (3, 2)])
     def test_a_seg_at_the_very_end_is_drawn_and_one_beyond_is_not(
@@ -284,7 +284,7 @@ class TestSavedModel:
         for name, buffer in made.model.named_buffers():
             assert torch.equal(loaded.get_buffer(name), buffer), name
         batch = made.processor.collate([made.processor.encode(make_scenes("rgb"), [("user", "<image>\nWhat?")])])
-        assert torch.equal(loaded(**prompt_inputs(batch)).logits, made.model(**prompt_inputs(batch)).logits)
+        torch.testing.assert_close(loaded(**prompt_inputs(batch)).logits, made.model(**prompt_inputs(batch)).logits, **ACROSS_LAYOUTS.close)
 
     def test_changed_queries_change_the_answer_of_a_pair_and_of_nothing_else(
         self, make_tiny: Callable[..., Any], make_scenes: Callable[..., Any]

@@ -3,11 +3,10 @@ from typing import Any
 
 import pytest
 import torch
+from tolerances import ACROSS_LAYOUTS
 from torch import Tensor
 
 from earthmind.model.seg_head import DrawnMasks, SegHead
-
-CLOSE = {"atol": 1e-5, "rtol": 0}
 
 
 @pytest.fixture
@@ -42,9 +41,9 @@ def test_prompts_drawn_together_equal_prompts_drawn_one_by_one(head: SegHead) ->
     assert together.candidates.shape == (6, 3, 16, 16)
     for number, owner in enumerate(owners):
         alone = draw(head, head.encode(pictures(3)[owner : owner + 1]), prompts[number : number + 1], [0])
-        torch.testing.assert_close(together.candidates[number], alone.candidates[0], **CLOSE)
-        torch.testing.assert_close(together.iou_scores[number], alone.iou_scores[0], **CLOSE)
-        torch.testing.assert_close(together.chosen[number], alone.chosen[0], **CLOSE)
+        torch.testing.assert_close(together.candidates[number], alone.candidates[0], **ACROSS_LAYOUTS.close)
+        torch.testing.assert_close(together.iou_scores[number], alone.iou_scores[0], **ACROSS_LAYOUTS.close)
+        torch.testing.assert_close(together.chosen[number], alone.chosen[0], **ACROSS_LAYOUTS.close)
 
 
 @torch.no_grad()
@@ -95,12 +94,12 @@ class TestGated:
     def test_one_image_a_sample_is_the_image_itself(self, gated: SegHead) -> None:
         features = gated.encode(pictures(2))
         for level, mixed in zip(features, gated.combine(features, torch.tensor([0, 1]), 2), strict=True):
-            torch.testing.assert_close(mixed, level, **CLOSE)
+            torch.testing.assert_close(mixed, level, **ACROSS_LAYOUTS.close)
 
     def test_the_same_image_twice_is_that_image(self, gated: SegHead) -> None:
         features = gated.encode(pictures(1).expand(2, -1, -1, -1))
         for level, mixed in zip(features, gated.combine(features, torch.tensor([0, 0]), 1), strict=True):
-            torch.testing.assert_close(mixed, level[:1], **CLOSE)
+            torch.testing.assert_close(mixed, level[:1], **ACROSS_LAYOUTS.close)
 
     def test_two_images_are_mixed_by_the_softmax_of_their_scores(self, gated: SegHead) -> None:
         features = gated.encode(pictures(4))
@@ -108,19 +107,19 @@ class TestGated:
         score = gated.gate(features[-1])
         for sample in range(2):
             share = torch.softmax(score[sample::2], dim=0)
-            torch.testing.assert_close(mixed[-1][sample], (share * features[-1][sample::2]).sum(0), **CLOSE)
+            torch.testing.assert_close(mixed[-1][sample], (share * features[-1][sample::2]).sum(0), **ACROSS_LAYOUTS.close)
 
     def test_samples_do_not_meet(self, gated: SegHead) -> None:
         features = gated.encode(pictures(4))
         together = gated.combine(features, torch.tensor([0, 0, 1, 1]), 2)
         alone = gated.combine([level[2:] for level in features], torch.tensor([0, 0]), 1)
-        torch.testing.assert_close(together[0][1:], alone[0], **CLOSE)
+        torch.testing.assert_close(together[0][1:], alone[0], **ACROSS_LAYOUTS.close)
 
     def test_a_sample_of_far_lower_scores_keeps_its_features(self, gated: SegHead) -> None:
         features = gated.encode(pictures(2))
         features[-1][0] += 1e4 * gated.gate.weight[0]
         for level, mixed in zip(features, gated.combine(features, torch.tensor([0, 1]), 2), strict=True):
-            torch.testing.assert_close(mixed[1], level[1], **CLOSE)
+            torch.testing.assert_close(mixed[1], level[1], **ACROSS_LAYOUTS.close)
 
     def test_the_gate_is_learnt(self, gated: SegHead) -> None:
         with torch.enable_grad():

@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tolerances import ACROSS_DECODING, MASK_PIXELS
 
 from earthmind.model.repeats import find_repeats
 from earthmind.model.shared_prefix import plan_prefixes
-
-TOLERANCE = 1e-4
-"""Of mask logits: keys of the common part and of the rest are added up in another order."""
 
 
 @pytest.fixture(
@@ -46,8 +44,8 @@ def answer(made: Any, samples: list[dict[str, Any]], *, share: bool = True) -> l
 def assert_same(ours: list[Any], theirs: list[Any]) -> None:
     assert [one.text for one in ours] == [one.text for one in theirs]
     for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one.mask_logits, other.mask_logits, rtol=1e-4, atol=TOLERANCE)
-        assert (one.masks != other.masks).sum() <= 1e-3 * one.masks.size
+        torch.testing.assert_close(one.mask_logits, other.mask_logits, **ACROSS_DECODING.close)
+        assert (one.masks != other.masks).sum() <= MASK_PIXELS * one.masks.size
 
 
 def test_questions_about_one_image_are_answered_as_alone_and_the_image_is_read_once(

@@ -93,7 +93,7 @@ class TestPoints:
         assert spread[0] > 2 * spread[1] > 4 * spread[2]
 
     def test_a_sample_draws_the_same_points_in_any_batch(self) -> None:
-        first, second = torch.randn(3, 16, 16), torch.randn(2, 16, 16)
+        first, second = (torch.randn(count, 16, 16, generator=torch.Generator().manual_seed(count)) for count in (3, 2))
         draw = {"num_points": 50, "oversample": 3.0, "importance": 0.75}
         alone = [uncertain_points(logits, seeds=[seed], counts=[len(logits)], **draw) for logits, seed in ((first, 7), (second, 8))]
         together = uncertain_points(torch.cat([first, second]), seeds=[7, 8], counts=[3, 2], **draw)

@@ -6,6 +6,7 @@ from unittest import mock
 
 import pytest
 import torch
+from tolerances import ACROSS_LAYOUTS
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
@@ -65,7 +66,7 @@ def test_states_and_gradients_do_not_depend_on_the_kernel(model: Any, told: bool
         results[kernel] = (found.detach(), *torch.autograd.grad((found * weights).sum(), [given, *model.model.layers.parameters()]))
     for kernel in ("sdpa", PACKED):
         for value, expected in zip(results[kernel], results["eager"], strict=True):
-            torch.testing.assert_close(value, expected, atol=1e-5 * max(1.0, expected.abs().max().item()), rtol=0)
+            torch.testing.assert_close(value, expected, **ACROSS_LAYOUTS.of_size(expected))
 
 
 @torch.no_grad()
@@ -82,8 +83,8 @@ def test_independent_questions_see_what_they_share_and_themselves(model: Any) ->
     for start, end in zip(starts, ends, strict=True):
         alone = torch.cat([row[:, :shared], row[:, start:end]], dim=1)
         expected = model.model(inputs_embeds=alone, use_cache=False).last_hidden_state
-        torch.testing.assert_close(joined[:, start:end], expected[:, shared:], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(joined[:, :shared], expected[:, :shared], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(joined[:, start:end], expected[:, shared:], **ACROSS_LAYOUTS.of_size(expected))
+    torch.testing.assert_close(joined[:, :shared], expected[:, :shared], **ACROSS_LAYOUTS.of_size(expected))
 
 
 def test_other_attention_refuses_independent_questions(model: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tolerances import ACROSS_LAYOUTS
 from torch import Tensor, nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -45,7 +46,7 @@ def test_the_model_is_the_same_before_training(tied: bool) -> None:
     names = add_token_rows(model, IDS)
     assert names == (["model.embed_tokens.rows"] if tied else ["model.embed_tokens.rows", "lm_head.rows"])
     assert [name for name, parameter in model.named_parameters() if parameter.requires_grad] == names
-    torch.testing.assert_close(logits_of(model), before, rtol=0, atol=1e-6)
+    torch.testing.assert_close(logits_of(model), before, **ACROSS_LAYOUTS.close)
     assert (model.lm_head.weight is model.model.embed_tokens.weight) == tied
 
 
@@ -64,7 +65,7 @@ def test_a_step_changes_those_rows_and_no_others(tied: bool) -> None:
         # of an untied embedding, only rows that the text holds have a gradient; token 23 is not in it
         expected = sorted(IDS if "lm_head" in name or tied else [21, 5]) if "embed" in name or "lm_head" in name else []
         assert changed == expected, name
-    torch.testing.assert_close(logits_of(model), trained, rtol=0, atol=1e-6)
+    torch.testing.assert_close(logits_of(model), trained, **ACROSS_LAYOUTS.close)
 
 
 @both_ties
@@ -77,7 +78,7 @@ def test_they_learn_what_they_would_learn_in_the_whole_table(tied: bool) -> None
     step(rows)
     for name, table in (("embed", rows.model.embed_tokens), ("head", rows.lm_head)):
         expected = (whole.model.embed_tokens if name == "embed" else whole.lm_head).weight[IDS]
-        torch.testing.assert_close(table.rows, expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(table.rows, expected, **ACROSS_LAYOUTS.close)
 
 
 def test_rows_get_a_gradient_where_the_text_has_none_of_the_tokens() -> None:
@@ -105,7 +106,7 @@ def test_beside_lora_and_through_saving() -> None:
     again.load_state_dict(saved, strict=False)
     merge_lora(again)
     merge_token_rows(again)
-    torch.testing.assert_close(logits_of(again), logits_of(model), rtol=0, atol=1e-5)
+    torch.testing.assert_close(logits_of(again), logits_of(model), **ACROSS_LAYOUTS.close)
 
 
 def test_without_copying_the_table() -> None:

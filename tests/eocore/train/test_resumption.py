@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tolerances import ACROSS_RANKS
 
 from eocore.errors import CheckpointError
 from eocore.train.launch import train
-
-CLOSE = 1e-6
-"""Relative, of losses on another number of ranks: sums in another order, float32."""
 
 
 def losses(work_dir: Path) -> list[tuple[float, ...]]:
@@ -78,7 +76,7 @@ def test_another_number_of_ranks_takes_the_same_samples(faulty: ModuleType, tmp_
     assert [rank.code for rank in resumed] == [0] * after, resumed[0].text[-3000:]
     assert samples(tmp_path / "parts_ids") == {step: ids for step, ids in samples(tmp_path / "straight_ids").items() if step > 5}
     for found, expected in zip(losses(tmp_path / "parts"), losses(tmp_path / "straight"), strict=True):
-        assert found[:2] == pytest.approx(expected[:2], rel=CLOSE)
+        assert found[:2] == pytest.approx(expected[:2], **ACROSS_RANKS.approx)
 
 
 @pytest.fixture(scope="module")
