@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from earthmind.generation import generation_settings
+from earthmind.generation import check_with_model, generation_settings
 from earthmind.model.modeling_earthmind import Answer, EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.prepare import named_after, read_mask
@@ -40,7 +40,7 @@ class RecordAnswerer:
         generation: options of `earthmind.generation.generation_settings`, such as {"cache_implementation": "static"} or {"compile": True}.
 
     Raises:
-        ConfigError: a generation option is unknown or does not fit the others.
+        ConfigError: a generation option, here or in the model's generation config, is unknown or does not fit the others.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class RecordAnswerer:
         self.processor = processor
         self.max_new_tokens = max_new_tokens
         self.generation = generation_settings(generation or {})
+        check_with_model(self.generation, model, max_new_tokens=max_new_tokens)
 
     def __call__(self, samples: Sequence[tuple[Record, dict[str, Scene]]]) -> list[Answer]:
         """One answer a record; masks have the size of the record's first image.

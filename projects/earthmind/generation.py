@@ -3,40 +3,35 @@
 from collections.abc import Mapping
 from typing import Any
 
-from transformers import CompileConfig, GenerationConfig
+from transformers import CompileConfig
 
+from earthmind.model.generation_options import OPTIONS, GenerationOptionError, check_answer_options, check_option
 from eocore.errors import ConfigError
 
 COMPILE, CACHE = "compile", "cache_implementation"
 STATIC = "static"
-ELSEWHERE = {
-    "max_new_tokens": "it has an option of its own",
-    "max_length": "max_new_tokens limits answers",
-    "num_beams": "masks belong to one answer a sample",
-    "num_return_sequences": "masks belong to one answer a sample",
-    "return_dict_in_generate": "what is generated becomes answers",
-}
-"""Options of `generate` that are not to be set here, and why."""
 
 
 def generation_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of the model's `answer`.
 
     Args:
-        options: fields of transformers' GenerationConfig, such as `cache_implementation="static"` (a cache of fixed size), and `compile`:
-            True or fields of transformers' CompileConfig compile the decode step, on any device, with a cache of fixed size; False leaves
-            it uncompiled; without it, transformers compiles by itself where a cache of fixed size meets a GPU.
+        options: those of `earthmind.model.generation_options.OPTIONS`, such as `cache_implementation="static"` (a cache of fixed size), and
+            `compile`: True or fields of transformers' CompileConfig compile the decode step, on any device, with a cache of fixed size;
+            False leaves it uncompiled; without it, transformers compiles by itself where a cache of fixed size meets a GPU.
 
     Raises:
-        ConfigError: an option is unknown or set elsewhere, or the decode step is to be compiled for a cache that grows.
+        ConfigError: an option is unknown, is set elsewhere, does not keep answers and masks together, or has a wrong value; or the decode
+            step is to be compiled for a cache that grows.
     """
     settings = {name: value for name, value in options.items() if name != COMPILE}
-    known = GenerationConfig()
-    for name in settings:
-        if name in ELSEWHERE:
-            raise ConfigError(f"generation option '{name}' cannot be set here: {ELSEWHERE[name]}.")
-        if name.startswith("_") or not hasattr(known, name) or callable(getattr(known, name)):
-            raise ConfigError(f"no generation option '{name}'. Options: {COMPILE}, and the fields of transformers' GenerationConfig.")
+    for name, value in settings.items():
+        try:
+            check_option(name, value)
+        except GenerationOptionError as error:
+            raise ConfigError(
+                f"{error} Beside them {COMPILE}=true compiles the decode step." if name not in OPTIONS else str(error)
+            ) from error
     wanted = options.get(COMPILE)
     if wanted is None:
         return settings
@@ -48,6 +43,20 @@ def generation_settings(options: Mapping[str, Any]) -> dict[str, Any]:
             f"Leave {CACHE} out or set it to '{STATIC}'."
         )
     return {**settings, CACHE: STATIC, "compile_config": _compile_config(wanted)}
+
+
+def check_with_model(settings: Mapping[str, Any], model: Any, *, max_new_tokens: int) -> None:
+    """Nothing; raises ConfigError where the model's own generation config, or the length, does not go with the settings.
+
+    Args:
+        settings: from `generation_settings`.
+        model: whose `generation_config` counts where the settings are silent.
+        max_new_tokens: longest answer.
+    """
+    try:
+        check_answer_options(settings, model.generation_config, max_new_tokens=max_new_tokens)
+    except GenerationOptionError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _compile_config(wanted: Any) -> CompileConfig:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from earthmind.generation import generation_settings
+from earthmind.generation import check_with_model, generation_settings
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.data.image_files import open_layers, resolve_path
 from eocore.data.readers import read_scene
@@ -149,10 +149,11 @@ def predict(
         generation: options of `earthmind.generation.generation_settings`.
 
     Raises:
-        ConfigError: a generation option is unknown or does not fit the others.
+        ConfigError: a generation option, here or in the model's generation config, is unknown or does not fit the others.
         DataError: the model cannot take these images or this text.
     """
     settings = generation_settings(generation or {})
+    check_with_model(settings, model, max_new_tokens=max_new_tokens)
     try:
         answer = model.predict(dict(scenes), text, max_new_tokens=max_new_tokens, generation=settings)
     except ValueError as error:  # what the model's own code raises for samples it cannot take

@@ -71,10 +71,15 @@ def test_compile_needs_no_more_than_its_name() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temprature": 0.5}, r"no generation option 'temprature'\. Options: compile, and the fields"),
-        ({"validate": True}, "no generation option 'validate'"),
-        ({"max_new_tokens": 5}, "generation option 'max_new_tokens' cannot be set here: it has an option of its own"),
-        ({"num_beams": 2}, "'num_beams' cannot be set here: masks belong to one answer"),
+        (
+            {"temprature": 0.5},
+            r"option temprature=0\.5: there is no such option\. Options: do_sample, .* Beside them compile=true compiles",
+        ),
+        ({"validate": True}, "option validate=True: there is no such option"),
+        ({"max_new_tokens": 5}, "option max_new_tokens=5: it has an option of its own"),
+        ({"num_beams": 2}, "option num_beams=2: masks belong to one answer"),
+        ({"prompt_lookup_num_tokens": 3}, "option prompt_lookup_num_tokens=3: answers are written token by token"),
+        ({"temperature": "hot"}, "option temperature='hot': expected a number above 0"),
         ({"compile": True, "cache_implementation": "dynamic"}, "a compiled step needs a cache of fixed size"),
         ({"compile": "yes"}, "generation option compile='yes': expected true, false or fields of CompileConfig"),
         ({"compile": {"modus": "x"}}, "expected true, false or fields of CompileConfig .*modus"),

@@ -404,7 +404,7 @@ def test_generation_options_of_the_tool_reach_the_model(
     assert run_tool(tool, monkeypatch, *request, "--generation", silent, "cache_implementation=static") == 0
     assert "[SEG]" not in capsys.readouterr().out
     assert run_tool(tool, monkeypatch, *request, "--overwrite", "--generation", "temprature=0.1") == 1
-    assert "ConfigError: no generation option 'temprature'" in capsys.readouterr().err
+    assert "ConfigError: generation option temprature=0.1: there is no such option" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

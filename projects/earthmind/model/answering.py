@@ -1,16 +1,25 @@
 """From generated tokens to answers: states of [SEG], images to draw on, masks."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import GenerationConfig
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from .generation_options import check_answer_options, merge_options, stop_texts
+from .processing_earthmind import EarthMindProcessor
 from .repeats import find_repeats
 from .seg_head import DrawnMasks, SegHead
+
+_ONE_AT_A_TIME = threading.RLock()
+ROPE_WITH_STATE = ("dynamic", "longrope")
+"""Rotary embeddings whose frequencies transformers changes in the module for each length that it reads."""
 
 DrawOn = Callable[[], Tensor]
 """Prepares the grounding images (G, C, S, S) uint8 of a sample; called for those that masks are asked of."""
@@ -32,17 +41,88 @@ class ReadOutput(CausalLMOutputWithPast):
     last_state: Tensor | None = None
 
 
-def seg_states(texts: Tensor, states: Sequence[Tensor], seg_token_id: int) -> list[list[Tensor]]:
-    """States (D,) of each row's [SEG] tokens, in order.
+@dataclass
+class Reading:
+    """What one call of `generate` reads. It travels through that call as an argument, so that calls of other threads never meet it.
+
+    Attributes:
+        states: (R, D) of each step: of the prompt's last token, then of each generated token as it was read back.
+        next_step: arguments of the step that would follow, as transformers keeps them.
+    """
+
+    states: list[Tensor] = field(default_factory=list)
+    next_step: dict[str, Any] = field(default_factory=dict)
+
+
+class FirstTokens:
+    """A streamer that hands on the prompt and the first tokens of the answer to another.
+
+    Args:
+        streamer: of transformers, or anything with `put` and `end`.
+        num_tokens: tokens of the answer that are handed on.
+    """
+
+    def __init__(self, streamer: Any, num_tokens: int) -> None:
+        self.streamer = streamer
+        self.left = num_tokens + 1  # the prompt comes first, as one piece
+
+    def put(self, value: Tensor) -> None:
+        """Takes the prompt, or the next token of each row."""
+        if self.left > 0:
+            self.left -= 1
+            self.streamer.put(value)
+
+    def end(self) -> None:
+        """Says that the answer is complete."""
+        self.streamer.end()
+
+
+def one_at_a_time(text_config: Any) -> AbstractContextManager[Any]:
+    """What threads wait for before they generate: nothing, but for language models that write to themselves as they read."""
+    rope = getattr(text_config, "rope_parameters", None) or {}
+    kinds = {rope.get("rope_type"), *(part.get("rope_type") for part in rope.values() if isinstance(part, Mapping))}
+    return _ONE_AT_A_TIME if kinds.intersection(ROPE_WITH_STATE) else nullcontext()
+
+
+def answer_settings(
+    processor: EarthMindProcessor, options: Mapping[str, Any], own: GenerationConfig, *, max_new_tokens: int
+) -> dict[str, Any]:
+    """Arguments of `generate`, but for the length.
+
+    Args:
+        processor: says what ends an answer.
+        options: of the call.
+        own: the model's generation config.
+        max_new_tokens: longest answer.
+
+    Raises:
+        GenerationOptionError: see `check_answer_options`.
+    """
+    options = merge_options(options)
+    check_answer_options(options, own, max_new_tokens=max_new_tokens)
+    ending = processor.stop_settings()
+    settings = {"do_sample": False, **ending, **options}
+    stops = stop_texts(own.stop_strings, ending.get("stop_strings"), options.get("stop_strings"))
+    if stops:
+        settings |= {"stop_strings": stops, "tokenizer": processor.tokenizer}
+    if options.get("streamer") is not None:
+        settings["streamer"] = FirstTokens(options["streamer"], max_new_tokens)
+    return settings
+
+
+def seg_states(texts: Tensor, counts: Sequence[int], states: Sequence[Tensor], seg_token_id: int) -> list[list[Tensor]]:
+    """States (D,) of the [SEG] tokens of each row's answer, in order.
 
     Args:
         texts: (R, L) generated tokens.
-        states: (R, D) of each step: of the prompt's last token, then of each generated token as it was read back; one step more than L.
+        counts: [SEG] tokens of each row's answer; the row may hold more after its end.
+        states: (R, D) of each step, see `Reading`; of all tokens of the answers.
         seg_token_id: id of [SEG].
     """
     found: list[list[Tensor]] = [[] for _ in texts]
     for row, step in (texts == seg_token_id).nonzero().tolist():
-        found[row].append(states[step + 1][row])
+        if len(found[row]) < counts[row]:
+            found[row].append(states[step + 1][row])
     return found
 
 
@@ -69,6 +149,27 @@ def draw_answers(head: SegHead, rows: Sequence[Sequence[Tensor]], draw_on: Seque
     slot = torch.cat([torch.arange(count) for count in counts]).to(device)
     drawn: DrawnMasks = head.draw(head.point(states), features, sample, slot, max(counts))
     return {row: masks for (row, _), masks in zip(wanted, drawn.chosen.split(counts), strict=True)}
+
+
+def make_answers(
+    processor: EarthMindProcessor, texts: Sequence[str], logits: Mapping[int, Tensor], sizes: Sequence[tuple[int, int]]
+) -> list[Answer]:
+    """One answer a row.
+
+    Args:
+        processor: scales masks.
+        texts: of the rows.
+        logits: (K, h, w) of each row with masks.
+        sizes: (height, width) [px] of each row's masks.
+    """
+    answers = []
+    for row, (text, size) in enumerate(zip(texts, sizes, strict=True)):
+        mask = logits.get(row)
+        if mask is None:
+            answers.append(Answer(text, np.zeros((0, *size), bool), torch.zeros(0, 1, 1)))
+        else:
+            answers.append(Answer(text, processor.post_process_masks(mask, size), mask))
+    return answers
 
 
 def size_of(image: Any) -> tuple[int, int]:

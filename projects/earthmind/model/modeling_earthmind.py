@@ -1,28 +1,29 @@
 """EarthMind: InternVL vision tower and projector, sensor fusion, a causal language model, SAM 2 driven by [SEG] tokens."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 from transformers.models.internvl.modeling_internvl import InternVLMultiModalProjector
 
-from .answering import Answer, ReadOutput, draw_answers, seg_states, size_of
+from .answering import Answer, Reading, ReadOutput, answer_settings, draw_answers, make_answers, one_at_a_time, seg_states
 from .configuration_earthmind import EarthMindConfig
 from .exact_tables import EXACT_TABLES, keep_exact_tables
+from .generation_options import check_sees_images
 from .pixel_scale import normalise
+from .predicting import PredictionMixin
 from .processing_earthmind import EarthMindProcessor
-from .prompting import IMAGE_PLACEHOLDER
 from .repeats import find_repeats
+from .row_inputs import ROW_INPUTS, from_rows
 from .seg_head import SegHead
 from .sensor_fusion import FusedTokens, SensorFusion
 from .shared_prefix import plan_prefixes, start_prompts
+from .text_splicing import TOKENIZING
 
 
-class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
+class EarthMindForConditionalGeneration(PredictionMixin, PreTrainedModel, GenerationMixin):
     """The model that trains, answers and ships.
 
     Steps: encode tiles -> fuse sensors -> splice into the text -> read (language model) -> point ([SEG] -> prompt) -> draw (SAM 2).
@@ -45,7 +46,6 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.fusion = SensorFusion(config.fusion, num_queries=config.num_fusion_queries, width=config.text_config.hidden_size)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         self.seg_head = SegHead(config)
-        self._last_states: list[Tensor] | None = None
         self.post_init()
 
     @torch.no_grad()
@@ -163,7 +163,13 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> ReadOutput:
-        """Next-token logits; the interface of transformers' generation. Training takes the single steps instead (see `EarthMindTask`)."""
+        """Next-token logits; the interface of transformers' generation. Training takes the single steps instead (see `EarthMindTask`).
+
+        Images come as `processor.collate` gives them (tiles, ...) or as `processor(...)` does (image, ...).
+        """
+        rows = self._from_rows(input_ids, None, kwargs) if inputs_embeds is None else {}
+        if rows:
+            tiles, tile_group, placeholder_index, vision_index = rows.values()
         if inputs_embeds is None:
             tokens = self.look(tiles, tile_group).tokens if tiles is not None else None
             inputs_embeds = self.splice(input_ids, tokens, placeholder_index, vision_index)
@@ -188,31 +194,43 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
             attentions=outputs.attentions,
         )
 
+    def _from_rows(self, input_ids: Tensor | None, attention_mask: Tensor | None, given: dict[str, Any]) -> dict[str, Tensor]:
+        """tiles, tile_group, placeholder_index and vision_index of images that came as `processor(...)` gives them; empty without."""
+        rows = {name: given[name] for name in ROW_INPUTS if given.get(name) is not None}
+        if not rows or input_ids is None:
+            return {}
+        sizes = {"image_token_id": self.config.image_token_id, "tokens_per_tile": self.config.tokens_per_tile}
+        return from_rows(rows, input_ids, attention_mask, **sizes)
+
     @torch.no_grad()
-    def generate(
-        self,
-        inputs: Tensor | None = None,
-        *,
-        tiles: Tensor | None = None,
-        tile_group: Tensor | None = None,
-        placeholder_index: Tensor | None = None,
-        vision_index: Tensor | None = None,
-        **kwargs: Any,
-    ) -> Any:
+    def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
         """`GenerationMixin.generate`, with the images looked at once and spliced into the prompt before it starts.
 
+        Args:
+            inputs: ids of the prompts (R, S), padded in front; also as `input_ids`.
+            **kwargs: images as `processor.collate` or `processor(...)` gives them, and what transformers takes: about text alone without
+                limits, about images but for options in which they would be lost.
+
         Raises:
-            ValueError: use_cache=False with images; without a cache later steps read the prompt's ids, which hold no image.
+            GenerationOptionError: the images would be lost, as with use_cache=False: later steps would read ids, which hold no image.
+            ValueError: prompts and images do not belong together.
         """
         prompt = inputs if inputs is not None else kwargs.pop("input_ids", None)
-        if tiles is not None:
-            if kwargs.get("use_cache") is False:
-                raise ValueError("use_cache=False: without a cache the images would be forgotten after the first token. Leave it at True.")
-            tokens = self.look(tiles, tile_group, find_repeats(tiles)).tokens
-            kwargs["inputs_embeds"] = self.splice(prompt, tokens, placeholder_index, vision_index)
-        if (kwargs.get("generation_config") or self.generation_config).stop_strings and kwargs.get("tokenizer") is None:
+        images = {name: kwargs.pop(name, None) for name in ("tiles", "tile_group", "placeholder_index", "vision_index")}
+        images |= self._from_rows(prompt, kwargs.get("attention_mask"), kwargs)
+        kwargs = {name: value for name, value in kwargs.items() if name not in ROW_INPUTS}
+        own = self.generation_config
+        if images["tiles"] is not None:
+            check_sees_images(kwargs, own)
+            tokens = self.look(images["tiles"], images["tile_group"], find_repeats(images["tiles"])).tokens
+            kwargs["inputs_embeds"] = self.splice(prompt, tokens, images["placeholder_index"], images["vision_index"])
+        elif kwargs.get("inputs_embeds") is not None:
+            check_sees_images(kwargs, own)
+        stops = kwargs.get("stop_strings") or (kwargs.get("generation_config") or own).stop_strings or own.stop_strings
+        if stops and kwargs.get("tokenizer") is None:
             kwargs["tokenizer"] = self.processor.tokenizer
-        return super().generate(prompt, **kwargs)
+        with one_at_a_time(self.config.text_config):
+            return super().generate(prompt, **kwargs)
 
     @torch.no_grad()
     def answer(
@@ -227,45 +245,45 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
     ) -> list[Answer]:
         """Answers and masks of a left-padded batch from `processor.collate(..., left_pad=True)`.
 
+        Nothing of it is kept on the model: several threads may ask at once.
+
         Args:
             sizes: (height, width) [px] each sample's masks are scaled to.
             max_new_tokens: longest answer.
             share_prefix: read once what prompts about the same images have in common.
-            **kwargs: further arguments of `generate`.
+            **kwargs: how answers are generated: `generation_options.OPTIONS`, without which the likeliest token is taken, and
+                `generation_options.OBJECTS` of transformers' `generate`.
 
         Raises:
-            ValueError: several beams or sequences are asked for; their [SEG] states could not be told apart.
+            GenerationOptionError: an option is unknown, has a wrong value, or does not keep answers and masks together, here or in the
+                model's generation config.
+            ValueError: the processor is of another model.
         """
-        for name in ("num_beams", "num_return_sequences"):
-            if kwargs.get(name, 1) != 1:
-                raise ValueError(
-                    f"{name}={kwargs[name]}: masks belong to one answer a sample. Leave it at 1, or call generate for text alone."
-                )
+        settings = answer_settings(processor, kwargs, self.generation_config, max_new_tokens=max_new_tokens)
         inputs = {key: value.to(self.device) for key, value in batch.items() if isinstance(value, Tensor)}
         if processor.seg_token_id != self.config.seg_token_id or processor.image_token_id != self.config.image_token_id:
             raise ValueError(
                 f"[SEG] and the image token are {processor.seg_token_id} and {processor.image_token_id} for the processor, but the model "
                 f"learnt {self.config.seg_token_id} and {self.config.image_token_id}: answers would mean nothing. Take the model's own."
             )
-        settings = {"do_sample": False, **processor.stop_settings(), **kwargs}
-        states: list[Tensor] = []
-        self._last_states = states
-        try:
+        reading = Reading()
+        with one_at_a_time(self.config.text_config):
             given = self._start(inputs, settings, share=share_prefix)
             # one token more than asked for, so that a [SEG] at the very end is read too and has a state
-            sequences = self.generate(**given, max_new_tokens=max_new_tokens + 1, **settings)
-        finally:
-            self._last_states = None
-        texts = sequences[:, given["input_ids"].shape[1] :][:, :max_new_tokens]
-        rows = seg_states(texts, states, processor.seg_token_id)
+            sequences = self.generate(**given, reading=reading, max_new_tokens=max_new_tokens + 1, **settings)
+            written = sequences[:, given["input_ids"].shape[1] :][:, :max_new_tokens]
+            self._read_last(sequences, written, reading, processor.seg_token_id)
+        texts, counts = zip(*map(processor.read_answer, written), strict=True)
+        rows = seg_states(written, counts, reading.states, processor.seg_token_id)
         logits = draw_answers(self.seg_head, rows, batch.get("draw_on", [None] * len(rows)))
-        empty = torch.zeros(0, 1, 1)
-        return [
-            Answer(
-                processor.decode_answer(text), processor.post_process_masks(mask, size) if len(mask) else np.zeros((0, *size), bool), mask
-            )
-            for text, mask, size in zip(texts, [logits.get(row, empty) for row in range(len(texts))], sizes, strict=True)
-        ]
+        return make_answers(processor, texts, logits, sizes)
+
+    def _read_last(self, sequences: Tensor, written: Tensor, reading: Reading, seg_token_id: int) -> None:
+        """Reads the last token where an answer stopped before its longest length with a [SEG], whose state nothing has read yet."""
+        step, reading.next_step = reading.next_step, {}
+        if len(reading.states) <= written.shape[1] and bool((written[:, -1] == seg_token_id).any()):
+            inputs = self.prepare_inputs_for_generation(sequences, next_sequence_length=1, **step)
+            reading.states.append(self(**inputs, return_dict=True).last_state)
 
     def _start(self, inputs: dict[str, Tensor], settings: dict[str, Any], *, share: bool) -> dict[str, Any]:
         """Arguments of `generate`; what several prompts have in common is read already where that pays."""
@@ -290,82 +308,23 @@ class EarthMindForConditionalGeneration(PreTrainedModel, GenerationMixin):
         kinds = getattr(self.config.text_config, "layer_types", None) or ()
         return fixed is None and settings.get("use_cache", True) and all(kind == "full_attention" for kind in kinds)
 
-    def _update_model_kwargs_for_generation(self, outputs: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As in transformers; keeps the state of the token just read, while `answer` asks for it."""
-        if self._last_states is not None:
-            self._last_states.append(outputs.last_state.clone())  # a captured graph writes the next step's over it
-        return super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
-
-    @cached_property
-    def processor(self) -> EarthMindProcessor:
-        """The processor saved beside this model.
-
-        Raises:
-            ValueError: the model was not loaded from a folder.
-        """
-        if not self.name_or_path:
-            raise ValueError("this model was not loaded from a folder, so no processor was saved beside it. Hand one in as processor=...")
-        return EarthMindProcessor.from_pretrained(self.name_or_path, config=self.config)
-
-    def predict(
-        self,
-        images: dict[str, Any],
-        text: str,
-        *,
-        processor: EarthMindProcessor | None = None,
-        max_new_tokens: int = 256,
-        generation: dict[str, Any] | None = None,
-    ) -> Answer:
-        """Answer one question about one set of images; masks come on the pixel grid of the image they are drawn on.
-
-        Args:
-            images: modality -> scene, Pillow image or uint8 array.
-            text: the question; `<image>` is put in front where it is missing.
-            processor: the processor; None takes the one saved beside the model.
-            max_new_tokens: longest answer.
-            generation: further arguments of `answer`.
-        """
-        return self.predict_batch([(images, text)], processor=processor, max_new_tokens=max_new_tokens, generation=generation)[0]
-
-    def predict_batch(
-        self,
-        questions: Sequence[tuple[dict[str, Any], str]],
-        *,
-        processor: EarthMindProcessor | None = None,
-        max_new_tokens: int = 256,
-        generation: dict[str, Any] | None = None,
-    ) -> list[Answer]:
-        """Answers to several questions, computed together; each pair holds what `predict` takes."""
-        processor = processor or self.processor
-        samples, sizes = [], []
-        for images, text in questions:
-            asked = f"{IMAGE_PLACEHOLDER}\n{text}" if images and IMAGE_PLACEHOLDER not in text else text
-            samples.append(processor.encode(images, [("user", asked)], for_generation=True))
-            sizes.append(next((size_of(images[name]) for name in processor.drawn_on(images)), (1, 1)))
-        batch = processor.collate(samples, left_pad=True)
-        return self.answer(batch, processor, sizes=sizes, max_new_tokens=max_new_tokens, **(generation or {}))
-
-    def predict_forward(self, image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """The published single-image call: {"prediction": text, "prediction_masks": [(1, H, W) bool, ...]}."""
-        return self._published({} if image is None else {"rgb": image}, text, tokenizer, kwargs)
-
-    def predict_forward_multi(
-        self, image: Any = None, rgb_image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any
+    def prepare_inputs_for_generation(
+        self, input_ids: Tensor, *, inputs_embeds: Tensor | None = None, reading: Reading | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """The published SAR + RGB call; returns what `predict_forward` returns."""
-        return self._published(
-            {name: picture for name, picture in (("rgb", rgb_image), ("sar", image)) if picture is not None}, text, tokenizer, kwargs
-        )
+        """As in transformers; `reading` goes along with the loop, not into its steps, which may be compiled."""
+        inputs: dict[str, Any] = super().prepare_inputs_for_generation(input_ids, inputs_embeds=inputs_embeds, **kwargs)
+        return inputs
 
-    def _published(self, images: dict[str, Any], text: str, tokenizer: Any, settings: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(settings) - {"max_new_tokens"})
-        if unknown:
-            raise TypeError(f"arguments {unknown} are not supported; choices: image, rgb_image, text, tokenizer, max_new_tokens.")
-        if tokenizer is not None and len(tokenizer) != len(self.processor.tokenizer):
-            raise ValueError(
-                f"the tokenizer has {len(tokenizer)} tokens, the one saved with the model {len(self.processor.tokenizer)}: "
-                "ids would mean other words. "
-                "Load it from the model's own folder."
-            )
-        answer = self.predict(images, text, **settings)
-        return {"prediction": answer.text, "prediction_masks": [mask[None] for mask in answer.masks]}
+    def _update_model_kwargs_for_generation(self, outputs: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As in transformers; `reading` keeps the state of the token just read."""
+        updated: dict[str, Any] = super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
+        reading = updated.get("reading")
+        if reading is not None:
+            reading.states.append(outputs.last_state.clone())  # a captured graph writes the next step's over it
+            reading.next_step = {name: value for name, value in updated.items() if name != "reading"}
+        return updated
+
+    def _get_stopping_criteria(self, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers, one thread at a time: texts that stop are looked up in tables that all threads share."""
+        with TOKENIZING:
+            return super()._get_stopping_criteria(*args, **kwargs)

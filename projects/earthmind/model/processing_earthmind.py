@@ -1,5 +1,6 @@
 """Images and text -> model inputs; the same object serves training, prediction and the Hugging Face pipelines."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
@@ -30,6 +31,7 @@ from .prompting import (
     render,
     render_questions,
 )
+from .row_inputs import to_rows
 from .text_splicing import TextSplicer
 from .vision_layout import SampleError, TilingRule, VisionLayout, lay_out, plan_layout
 
@@ -102,6 +104,7 @@ class EarthMindProcessor(ProcessorMixin):
         self.channel_fill, self.grounding_fill = tuple(channel_fill), tuple(grounding_fill)
         self._check_choices()
         super().__init__(tokenizer, chat_template=chat_template or jinja_template(get_template(template)))
+        tokenizer.padding_side = "left"  # where pipelines fill up prompts of unequal length: answers go on at the end
         self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
         self._splicer = TextSplicer(tokenizer, self._ids[IMAGE_TOKEN], get_template(template).control_tokens)
 
@@ -143,7 +146,7 @@ class EarthMindProcessor(ProcessorMixin):
     def stop_settings(self) -> dict[str, Any]:
         """Arguments of `generate` that end an answer: token ids, and a stop string where the end mark is several tokens."""
         ids = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
-        mark = self.tokenizer(self.end_of_turn, add_special_tokens=False).input_ids
+        mark = self._splicer.text_ids(self.end_of_turn, trusted=True).tolist()
         settings: dict[str, Any] = {"pad_token_id": self._pad_token_id()}
         if len(mark) == 1:
             ids.append(mark[0])
@@ -307,6 +310,10 @@ class EarthMindProcessor(ProcessorMixin):
             with_grounding: prepare SAM 2's images too.
             return_tensors, padding, add_special_tokens: taken for the pipelines' sake; the result is always padded torch tensors, and
                 the chat template already holds every control token.
+
+        Returns:
+            input_ids, attention_mask (R, S), padded in front, and the images as `row_inputs.to_rows` numbers them, so that the pipelines
+            of transformers may join prompts to batches.
         """
         if videos is not None or audio is not None:
             raise SampleError("videos and audio are not supported; give images.")
@@ -323,9 +330,9 @@ class EarthMindProcessor(ProcessorMixin):
             )
             samples.append(self._encode_prompt(named, whole, with_grounding))
         batch = self.collate(samples, left_pad=True)
-        keep = ("input_ids", "attention_mask", "tiles", "tile_group", "placeholder_index", "vision_index")
-        grounding = ("grounding_images", "grounding_owner") if with_grounding else ()
-        return BatchFeature({key: batch[key] for key in (*keep, *grounding) if key in batch})
+        keep = ("input_ids", "attention_mask", *(("grounding_images", "grounding_owner") if with_grounding else ()))
+        images = to_rows(samples, num_channels=self.num_channels, tile_size=self.tile_size)
+        return BatchFeature({**{key: batch[key] for key in keep if key in batch}, **images})
 
     def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **choices: Any) -> Any:
         """As in transformers, with special tokens in the messages made words (see `prompting.BREAK`); answers keep theirs."""
@@ -353,6 +360,13 @@ class EarthMindProcessor(ProcessorMixin):
             sample["grounding_images"] = self._grounding_images(scenes)
         return sample
 
+    def post_process_image_text_to_text(self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any) -> Any:
+        """As in transformers, without the padding of a batch: each text is what it would be alone."""
+        pad, rows = self._pad_token_id(), torch.as_tensor(generated_outputs)
+        ids = [_without_padding(row, pad) for row in rows.reshape(-1, rows.shape[-1]).tolist()]
+        texts = [self.tokenizer.decode(row, skip_special_tokens=skip_special_tokens, **kwargs) for row in ids]
+        return texts if rows.ndim > 1 else texts[0]
+
     def post_process_masks(self, logits: Tensor, size: tuple[int, int]) -> np.ndarray:
         """(K, H, W) bool masks at the image's own size from (K, h, w) mask logits."""
         scaled = torch.nn.functional.interpolate(logits[:, None].float(), size=size, mode="bilinear", align_corners=False)
@@ -360,13 +374,32 @@ class EarthMindProcessor(ProcessorMixin):
 
     def decode_answer(self, token_ids: Tensor) -> str:
         """The answer's text with [SEG] and phrase marks kept, without the end mark and padding."""
-        text = self.tokenizer.decode(
-            [number for number in token_ids.tolist() if number != self.tokenizer.pad_token_id], skip_special_tokens=False
-        )
+        return self.read_answer(token_ids)[0]
+
+    def read_answer(self, token_ids: Tensor) -> tuple[str, int]:
+        """The answer's text, as `decode_answer` gives it, and the number of [SEG] tokens (L,) in it.
+
+        What was written after the end mark belongs to no answer: neither its words nor its [SEG].
+        """
+        ids = token_ids.tolist()
+        text = self._decode(ids)
+        answer = self._before_end(text)
+        if answer != text and self.seg_token_id in ids:
+            # the shortest beginning in which the end is written: marks may be several tokens
+            beginnings = range(1, len(ids) + 1)
+            ids = ids[: 1 + bisect_left(beginnings, True, key=lambda length: self._has_ended(ids[:length]))]
+        return answer.strip(), ids.count(self.seg_token_id)
+
+    def _has_ended(self, ids: Sequence[int]) -> bool:
+        text = self._decode(ids)
+        return self._before_end(text) != text
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode([number for number in ids if number != self.tokenizer.pad_token_id], skip_special_tokens=False))
+
+    def _before_end(self, text: str) -> str:
         text = text.split(self.end_of_turn)[0]
-        if self.tokenizer.eos_token:
-            text = text.split(self.tokenizer.eos_token)[0]
-        return text.strip()
+        return text.split(self.tokenizer.eos_token)[0] if self.tokenizer.eos_token else text
 
     @property
     def _rule(self) -> TilingRule:
@@ -453,3 +486,9 @@ def _name_images(pictures: Sequence[Any], modalities: Sequence[str] | None) -> d
     if names is None or len(names) != len(pictures):
         raise SampleError(f"{len(pictures)} images but modalities={modalities}; name each image, choices: {', '.join(MODALITIES)}.")
     return dict(zip(names, pictures, strict=True))
+
+
+def _without_padding(ids: Sequence[int], pad: int) -> list[int]:
+    """The ids of a row between its padding in front and at the end."""
+    kept = [number for number, token in enumerate(ids) if token != pad]
+    return list(ids[kept[0] : kept[-1] + 1]) if kept else []

@@ -27,7 +27,7 @@ from .vision_layout import SampleError
 
 KNOWN_TEXTS = 4096
 """Most pieces of text whose ids are remembered: template parts and questions come back all the time."""
-_TOKENIZING = threading.Lock()
+TOKENIZING = threading.Lock()
 """A tokenizer keeps what a call chooses (`split_special_tokens`) as its own state, so that two calls at once would mix up their choices."""
 _SLOTS = re.compile(f"({re.escape(IMAGE_PLACEHOLDER)}|{re.escape(REGION_PLACEHOLDER)})")
 
@@ -156,7 +156,7 @@ class TextSplicer:
     def _ids(self, text: str, **choices: bool) -> list[int]:
         if not text:
             return []
-        with _TOKENIZING:
+        with TOKENIZING:
             return list(self.tokenizer(text, add_special_tokens=False, **choices).input_ids)
 
 

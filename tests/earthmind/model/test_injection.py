@@ -77,7 +77,7 @@ def test_placeholders_always_equal_vision_tokens(processor: EarthMindProcessor) 
     batch = processor(
         images=np.full((32, 32, 3), 1, np.uint8), text=f"<|user|>\n<image>\n{INJECTED.split('<|end|>')[0]}<|end|>\n<|assistant|>\n"
     )
-    assert (batch["input_ids"] == processor.image_token_id).sum() == len(batch["placeholder_index"]) == 16
+    assert (batch["input_ids"] == processor.image_token_id).sum() == len(batch["vision_order"]) == 16
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

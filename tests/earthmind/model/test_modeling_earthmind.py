@@ -261,10 +261,13 @@ class TestGeneration:
         with pytest.raises(ValueError, match=f"{name}=2: masks belong to one answer a sample"):
             tiny.model.answer(batch, tiny.processor, sizes=[(1, 1)], **{name: 2})
 
-    def test_after_an_answer_nothing_is_kept(self, tiny: Any) -> None:
-        batch = tiny.processor.collate([tiny.processor.encode({}, [("user", "Hello")], for_generation=True)], left_pad=True)
+    def test_after_an_answer_nothing_is_kept(self, tiny: Any, make_scenes: Callable[..., Any]) -> None:
+        before = {name: id(value) for name, value in vars(tiny.model).items()}
+        batch = tiny.processor.collate(
+            [tiny.processor.encode(make_scenes("rgb"), [("user", "<image>\nWhat?")], for_generation=True)], left_pad=True
+        )
         tiny.model.answer(batch, tiny.processor, sizes=[(1, 1)], max_new_tokens=2)
-        assert tiny.model._last_states is None
+        assert {name: id(value) for name, value in vars(tiny.model).items()} == before
 
 
 class TestSavedModel:

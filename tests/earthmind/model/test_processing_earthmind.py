@@ -276,17 +276,17 @@ class TestCall:
 
     def test_one_image_is_rgb_and_two_are_sar_and_rgb(self, processor: EarthMindProcessor) -> None:
         one = processor(images=flat(10), text="<image>\nWhat?")
-        assert one["tiles"][:, 0, 0, 0].tolist() == [10]
+        assert one["image"][:, 0, 0, 0].tolist() == [10]
         two = processor(images=[flat(20), flat(10)], text="<image>\n<image>\nWhat?")
-        assert two["tiles"][:, 0, 0, 0].tolist() == [20, 10]
-        assert two["tile_group"].tolist() == [[0, 0], [0, 1]]
+        assert two["image"][:, 0, 0, 0].tolist() == [20, 10]
+        assert two["tile_places"].tolist() == [0, 0] and two["tile_views"].tolist() == [0, 1]
         named = processor(images={"rgb": flat(10), "sar": flat(20)}, text="<image>\nWhat?")
         assert torch.equal(two["input_ids"], named["input_ids"])
-        assert torch.equal(two["tiles"], named["tiles"])
+        assert torch.equal(two["image"], named["image"])
 
     def test_images_can_be_named(self, processor: EarthMindProcessor) -> None:
         batch = processor(images=[flat(10), flat(20)], text="<image>\nWhat?", modalities=("rgb", "multispectral"))
-        assert batch["tiles"][:, 0, 0, 0].tolist() == [10, 20]
+        assert batch["image"][:, 0, 0, 0].tolist() == [10, 20]
         with pytest.raises(SampleError, match="3 images but modalities=None; name each image"):
             processor(images=[[flat(1)] * 3], text="<image>\nWhat?")
 
@@ -295,7 +295,8 @@ class TestCall:
         assert batch["input_ids"].shape[0] == 2
         assert batch["attention_mask"][0, 0] == 0
         assert batch["attention_mask"][:, -1].tolist() == [1, 1]
-        assert (batch["input_ids"].flatten()[batch["placeholder_index"]] == processor.image_token_id).all()
+        assert batch["tile_counts"].tolist() == [1, 2]
+        assert (batch["input_ids"] == processor.image_token_id).sum() == len(batch["vision_order"])
 
     def test_images_must_fit_the_prompts(self, processor: EarthMindProcessor) -> None:
         with pytest.raises(SampleError, match="3 images or lists of images for 2 prompts"):
@@ -311,7 +312,8 @@ class TestCall:
         )
 
     def test_text_alone_has_no_vision(self, processor: EarthMindProcessor) -> None:
-        assert set(processor(text="Hello")) == {"input_ids", "attention_mask"}
+        batch = processor(text="Hello")
+        assert len(batch["image"]) == len(batch["vision_order"]) == 0 and batch["tile_counts"].tolist() == [0]
 
 
 class TestChoices:
