@@ -67,5 +67,5 @@ start_processes() { # start_processes NUMBER WORD...: becomes torchrun, with NUM
         restarts=(--max-restarts "$RESTARTS")
     fi
     # Output goes to the screen; without a log folder named, torchrun would leave an empty one in /tmp at every start.
-    exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node "$processes" "${restarts[@]}" --log-dir /dev/null "$@"
+    exec "$PYTHON" -m eocore.train.torchrun "${rendezvous[@]}" --nproc-per-node "$processes" "${restarts[@]}" --log-dir /dev/null "$@"
 }

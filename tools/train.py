@@ -8,8 +8,8 @@ from mmengine.config import Config, DictAction
 
 from eocore.config import import_systems, load_config, require
 from eocore.errors import ConfigError, EOError
-from eocore.log import get_logger
 from eocore.train.device import set_deepspeed_accelerator
+from eocore.train.failure import show_failure
 
 ALLOWABLE = ("schedule", "data", "frozen")
 """As `eocore.train.resumption.ALLOWABLE`, which must not be imported before the device is chosen."""
@@ -71,7 +71,7 @@ def main() -> int:
             finished = train(config, work_dir, resume=arguments.resume, strict=arguments.strict, allow=arguments.allow)
         stop_process_group()
     except EOError as error:
-        get_logger().error("%s: %s", type(error).__name__, error)
+        show_failure(error)
         return 1
     return 0 if finished else PREEMPTED
 

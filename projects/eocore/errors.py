@@ -3,9 +3,19 @@
 Every message says what was found, what was expected, what follows and what to do; data errors name file and line.
 """
 
+import traceback
+from pathlib import Path
+
 
 class EOError(Exception):
-    """Base of all errors the framework raises on purpose."""
+    """Base of all errors the framework raises on purpose.
+
+    Attributes:
+        told_first: of a training on several ranks: True on the rank that failed first, False on one that failed after it, None where
+            ranks do not know of each other.
+    """
+
+    told_first: bool | None = None
 
 
 class ConfigError(EOError):
@@ -36,5 +46,19 @@ class LengthError(DataError):
     """A sample is longer than the configured token limit."""
 
 
+class SampleError(EOError):
+    """A sample or batch could not be prepared for a reason nobody foresaw: a fault of the program, or data of a new kind.
+
+    Its cause has the trace. It is no DataError, so no policy replaces the sample: that would hide a fault of the program.
+    """
+
+
 class CheckpointError(EOError):
     """A checkpoint is missing, broken, or does not fit the model."""
+
+
+def describe_unforeseen(error: BaseException) -> str:
+    """Class, text and place in the code of an error that was not raised on purpose, in one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno}, in {frames[-1].name})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"

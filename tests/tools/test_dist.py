@@ -37,7 +37,7 @@ def told(done: subprocess.CompletedProcess[str]) -> tuple[list[str], dict[str, s
 
 def test_one_machine_needs_no_address(place: Path) -> None:
     arguments, environment = told(call(place, "dist.sh", "train", "config.py", "2", "--seed", "3", DEEPSPEED="deepspeed_zero3"))
-    assert arguments[:5] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    assert arguments[:5] == ["-m", "eocore.train.torchrun", "--standalone", "--nproc-per-node", "2"]
     assert arguments[5:8] == ["--log-dir", "/dev/null", str(TOOLS / "train.py")]
     assert arguments[8:] == ["config.py", "--launcher", "pytorch", "--deepspeed", "deepspeed_zero3", "--seed", "3"]
     assert environment["DS_ACCELERATOR"] == "cpu"

@@ -82,7 +82,7 @@ def test_mistakes_end_in_one_line(
     lines: list[str] = []
     logger = logging.getLogger("test_train")
     monkeypatch.setattr(logger, "error", lambda text, *values: lines.append(text % values))
-    monkeypatch.setattr(module, "get_logger", lambda: logger)
+    monkeypatch.setattr("eocore.train.failure.get_logger", lambda: logger)
     monkeypatch.setattr(sys, "argv", ["train", str(config_file), *flags, "--trust-config"])
     assert module.main() == 1
     assert len(lines) == 1 and lines[0].startswith(message) and not calls

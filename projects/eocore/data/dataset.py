@@ -17,7 +17,16 @@ from eocore.data.in_flight import note_sample
 from eocore.data.readers import read_scene
 from eocore.data.records import ImageRef, Record, Window
 from eocore.data.sources import ImageSource, build_sources
-from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError, DuplicateError
+from eocore.errors import (
+    AlignmentError,
+    AnnotationError,
+    ConfigError,
+    DataError,
+    DuplicateError,
+    EOError,
+    SampleError,
+    describe_unforeseen,
+)
 from eocore.registry import DATASETS, TRANSFORMS
 from eocore.sensors.scene import Scene
 
@@ -275,6 +284,7 @@ class PreparedDataset(Dataset[Mapping[str, Any]]):
         Raises:
             DataError: of the class the fault has, naming dataset, index and sample id. Where broken samples are replaced: many
                 replacements were broken too.
+            SampleError: it failed for a reason nobody foresaw.
         """
         key = SampleKey(*key)
         if not self.faults.skips:
@@ -295,9 +305,15 @@ class PreparedDataset(Dataset[Mapping[str, Any]]):
             return self.prepare(*self.dataset.load(key, seed=self.seed))
         except DataError as error:
             raise type(error)(f"{self.dataset.describe(key)}: {error}") from error
-        except Exception as error:
-            error.add_note(f"While preparing {self.dataset.describe(key)}, epoch {key.epoch}.")
+        except EOError:
             raise
+        except Exception as error:
+            raise SampleError(
+                f"{self.dataset.describe(key)}, epoch {key.epoch}: preparing it failed with {describe_unforeseen(error)}. Expected a "
+                "sample, or an error that says what is wrong with the file: this is a fault of the program, or data of a kind it has not "
+                "met. The training cannot go on. Look at the file and the trace; leave the entry out, or mend the code, and go on with "
+                "--resume."
+            ) from error
 
 
 def check_record(record: Record) -> None:

@@ -3,7 +3,7 @@
 import atexit
 import multiprocessing
 import signal
-import time
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,14 +18,8 @@ from torch.utils.data import DataLoader
 from eocore.train.preemption import SAVE_SIGNAL, STOP_SIGNAL
 
 ORDERS = (SAVE_SIGNAL, STOP_SIGNAL)
-LOADER = "DataLoader"
-"""Stands in every message of torch's loader about its processes."""
-DEATH = "killed by signal"
-"""Stands in the message that knows why a process has ended."""
 END_PRIORITY = 10
 """Any number from 0 on comes before multiprocessing waits for processes."""
-SETTLE_S = 1.0
-"""A process that broke its connection is known to have died after this time [s]."""
 
 
 def prepare_loader(loader: DataLoader, timeout_s: float) -> None:
@@ -52,6 +46,19 @@ def _orders_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _deaths_expected() -> Iterator[None]:
+    """Inside, torch does not raise because a process has been killed: where an error holds the loader, it still watches over them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # torch raises in the main thread alone, and only that may choose what a signal does
+        return
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 class Batches:
@@ -82,8 +89,11 @@ class Batches:
         atexit.unregister(self._at_exit)
         self._at_end.cancel()
         self._iterator = None  # a loader that is let go tells its processes to end
-        for process in self._processes:
-            process.kill()  # one that is stuck in a sample does not hear that
+        with _deaths_expected():
+            for process in self._processes:
+                process.kill()  # one that is stuck in a sample does not hear that
+            for process in self._processes:
+                process.join()
         self._processes = []
 
     def __del__(self) -> None:
@@ -95,17 +105,3 @@ def _close(batches: "weakref.ref[Batches]") -> None:
     there = batches()
     if there is not None:
         there.close()
-
-
-def told_by_loader(error: Exception) -> str:
-    """What torch says of a loader process that died or is too slow; empty where none did.
-
-    A death reaches this thread as an error of its own, out of a signal handler, before, during or after the one of the broken connection.
-    """
-    errors: list[BaseException | None] = [error, error.__cause__, error.__context__]
-    try:
-        time.sleep(SETTLE_S)
-    except RuntimeError as late:
-        errors.append(late)
-    told = [str(entry) for entry in errors if isinstance(entry, RuntimeError) and LOADER in str(entry)]
-    return next((text for text in told if DEATH in text), told[0] if told else "")

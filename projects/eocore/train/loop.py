@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from eocore.data.in_flight import describe_samples, open_table
-from eocore.errors import DataError
+from eocore.errors import DataError, EOError, SampleError, describe_unforeseen
 from eocore.train.heartbeat import HEARTBEAT
-from eocore.train.loader import LOADER, Batches, told_by_loader
+from eocore.train.loader import Batches
+from eocore.train.loader_errors import LOADER, ProcessTrace, as_raised, last_error, told_by_loader, trace_of_process
 from eocore.train.ranks import share_counts
 
 
@@ -103,6 +104,24 @@ class StepLoop(BaseLoop):
             "training.loader_timeout_s."
         )
 
+    def _batch_error(self, error: Exception) -> EOError:
+        """What to say of an error that came up instead of a batch."""
+        if isinstance(error, EOError):
+            return as_raised(error)
+        trace = trace_of_process(error)
+        dead = self._loader_error(error) if trace is None and isinstance(error, RuntimeError | OSError | EOFError) else None
+        if dead is not None:
+            dead.__cause__ = error
+            return dead
+        named = SampleError(
+            f"the batch of step {self.iter + 1} on rank {self.rank} could not be prepared: "
+            f"{last_error(trace) if trace else describe_unforeseen(error)}. In preparation were: {self._in_preparation()}. "
+            "Expected a batch, or an error that says what is wrong with a file: this is a fault of the program, or data of a kind it has "
+            "not met. Look at the samples and the trace, mend them or the code, and go on with --resume."
+        )
+        named.__cause__ = ProcessTrace(trace) if trace else error
+        return named
+
     def put_back(self, batch: Any) -> None:
         """Makes `batch`, which `next_batch` gave, the next one again."""
         self._put_back.append(batch)
@@ -112,6 +131,7 @@ class StepLoop(BaseLoop):
 
         Raises:
             DataError: the loader ended before the last step, or one of its processes died or took longer than the loader's timeout.
+            EOError: of a sample, as it was raised; or SampleError, for one that nobody foresaw.
         """
         start = time.perf_counter()
         HEARTBEAT.mark("waiting for a batch", detail=self._in_preparation)
@@ -121,15 +141,13 @@ class StepLoop(BaseLoop):
             if self._loading is None:
                 self._loading = self._start_loader()
             return next(self._loading)
-        except (RuntimeError, OSError, EOFError) as error:
-            named = self._loader_error(error)
-            if named is None:
-                raise
-            raise named from error
         except StopIteration:
             raise DataError(
                 f"the training data ended at step {self.iter} of {self.max_iters}; a task's loader must go on without end, so that the "
                 "order of the data depends on the step alone. Let its sampler start the next epoch."
             ) from None
+        except Exception as error:
+            named = self._batch_error(error)
+            raise named from named.__cause__
         finally:
             self.data_seconds += time.perf_counter() - start

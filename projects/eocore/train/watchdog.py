@@ -21,6 +21,7 @@ from typing import Self
 import torch
 from torch.distributed import DistStoreError, TCPStore
 
+from eocore.errors import EOError
 from eocore.log import get_logger
 from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.ranks import num_ranks, share_from_first
@@ -32,7 +33,7 @@ GRACE_S = 3.0
 """Time the other ranks have to write their stacks, and a failing rank to end by itself [s]."""
 DUMP_SIGNAL = signal.SIGUSR2
 STDERR = 2
-FAILURE, BEAT, DONE = "failure", "beat", "stacks_written"
+FAILURE, EXPLAINED, BEAT, DONE = "failure", "explained", "beat", "stacks_written"
 
 
 class Watchdog:
@@ -63,7 +64,9 @@ class Watchdog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is not None:
-            self.fail(f"{type(error).__name__}: {error}")
+            first = self.fail(f"{type(error).__name__}: {error}", explained=isinstance(error, EOError))
+            if isinstance(error, EOError) and self._store is not None:
+                error.told_first = first
         else:
             # Rank 0 serves the store: nobody may still look there when it leaves.
             share_from_first(None)
@@ -71,21 +74,32 @@ class Watchdog:
         self._thread.join()
         faulthandler.unregister(DUMP_SIGNAL)
 
-    def fail(self, reason: str) -> None:
-        """Tells all ranks to end; comes back when they have written their stacks or had the time to."""
+    def fail(self, reason: str, *, explained: bool = False) -> bool:
+        """Tells all ranks to end; comes back when they have written their stacks or had the time to.
+
+        Args:
+            reason: for status.json and the files of stacks.
+            explained: the reason says all there is to say: no rank shows its stacks, the caller shows the reason after this.
+
+        Returns:
+            True where no other rank failed before.
+        """
         reason = f"rank {self.rank}: {reason}"
         with self._lock:
             self._ended.set()
             # The error has a traceback of its own.
-            self._tell_and_dump(reason, screen=False)
+            first = self._tell_and_dump(reason, screen=False, explained=explained)
         self._await_stacks()
+        return first
 
-    def _tell_and_dump(self, reason: str, *, screen: bool) -> None:
+    def _tell_and_dump(self, reason: str, *, screen: bool, explained: bool = False) -> bool:
         reason += self._where_all_are()
-        if self._tell(reason):
+        first = self._tell(reason, explained=explained)
+        if first:
             self.on_failure(reason)
         if screen or self._store is not None:
-            self._dump(reason, screen=screen)
+            self._dump(reason, screen=screen, quiet=explained)
+        return first
 
     def _watch(self) -> None:
         while not self._ended.wait(POLL_S):
@@ -105,10 +119,11 @@ class Watchdog:
         try:
             self._store.set(f"{BEAT}{self.rank}", json.dumps([time.time(), HEARTBEAT.describe()]))
             told = self._store.get(FAILURE).decode() if self._store.check([FAILURE]) else ""
+            explained = bool(told) and self._store.check([EXPLAINED])
         except (DistStoreError, RuntimeError, ConnectionError):
-            told = "rank 0 is gone"
+            told, explained = "rank 0 is gone", False
         if told and not self._ended.is_set():
-            self._dump(told, screen=True)
+            self._dump(told, screen=not explained, quiet=explained)
             self._confirm()
             # It may be about to end by itself, with a traceback of its own.
             self._ended.wait(GRACE_S)
@@ -119,11 +134,13 @@ class Watchdog:
         self._await_stacks()
         _end_process()
 
-    def _tell(self, reason: str) -> bool:
+    def _tell(self, reason: str, *, explained: bool) -> bool:
         """True on the first rank to fail, whose reason is the run's."""
         if self._store is None:
             return True
         try:
+            if explained and not self._store.check([FAILURE]):
+                self._store.set(EXPLAINED, "")
             return self._store.compare_set(FAILURE, "", reason).decode() == reason
         except (DistStoreError, RuntimeError, ConnectionError):
             return True
@@ -153,8 +170,9 @@ class Watchdog:
         except (DistStoreError, RuntimeError, ConnectionError):
             return []
 
-    def _dump(self, reason: str, *, screen: bool) -> None:
-        get_logger().error("rank %d ends (%s). Its own state: %s. Stacks: %s", self.rank, reason, HEARTBEAT.describe(), self._file())
+    def _dump(self, reason: str, *, screen: bool, quiet: bool = False) -> None:
+        if not quiet:
+            get_logger().error("rank %d ends (%s). Its own state: %s. Stacks: %s", self.rank, reason, HEARTBEAT.describe(), self._file())
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with self._file().open("a") as file:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from eocore.data.annotations import read_entries
 from eocore.data.dataset import PreparedDataset, RecordDataset, SampleKey, check_record, estimate_length, random_stream
 from eocore.data.records import Expression, ImageRef, MaskRef, Record, Turn
-from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError
+from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError, SampleError
 from eocore.registry import TRANSFORMS
 from eocore.sensors.scene import Scene
 
@@ -179,9 +179,13 @@ def test_faults_of_prepare_keep_their_class_and_name_the_sample(world: Path) -> 
 
     with pytest.raises(AlignmentError, match=r"dataset 'words', index 0, sample 's0' .*: 2 tiles but 3 places"):
         PreparedDataset(dataset(world), misaligned, seed=0)[SampleKey(0, 0)]
-    with pytest.raises(TypeError, match="a mistake of the program") as caught:
+    told = (
+        rf"dataset 'words', index 0, sample 's0' \({world}/words.jsonl:1\), epoch 7: preparing it failed with TypeError: a mistake of the "
+        r"program \(test_dataset.py:\d+, in broken\)\. Expected .* leave the entry out, or mend the code"
+    )
+    with pytest.raises(SampleError, match=told) as caught:
         PreparedDataset(dataset(world), broken, seed=0)[SampleKey(7, 0)]
-    assert caught.value.__notes__ == [f"While preparing dataset 'words', index 0, sample 's0' ({world}/words.jsonl:1), epoch 7."]
+    assert isinstance(caught.value.__cause__, TypeError)
 
 
 def test_what_a_transform_makes_is_checked(world: Path) -> None:

@@ -25,9 +25,10 @@ from torch.utils.data import DataLoader
 
 from eocore.data.dataset import PreparedDataset, SampleKey, SampleSource
 from eocore.data.sampler import GlobalBatchSampler
-from eocore.errors import EOError
+from eocore.errors import DataError, EOError
 from eocore.models.freeze import apply_trainable
 from eocore.registry import TASKS
+from eocore.train.failure import show_failure
 from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.launch import train
 from eocore.train.task import Task
@@ -91,6 +92,8 @@ def strike(kind: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif kind == "exit":
         os._exit(3)
+    elif kind == "data_error":
+        raise DataError("numbers.bin: holds letters; expected numbers. Fetch it again.")
     elif kind == "raise":
         raise ValueError("raised on purpose")
     elif kind == "out_of_memory":
@@ -220,7 +223,7 @@ def main(config: Mapping[str, Any], work_dir: Path, run: Any) -> int:
     try:
         finished = run(Config(dict(config)), work_dir)
     except EOError as error:
-        print(f"{type(error).__name__}: {error}", flush=True)
+        show_failure(error)
         return 1
     return 0 if finished else 75
 

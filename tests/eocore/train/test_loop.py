@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from eocore.errors import DataError
+from eocore.errors import DataError, SampleError
 from eocore.train.loop import StepLoop
 from eocore.train.preemption import Orders
 
@@ -91,7 +91,7 @@ def test_the_signal_that_ended_a_loader_process_is_told_whenever_it_comes(signal
         signal.signal(signal.SIGALRM, before)
 
 
-def test_an_error_of_a_sample_stays_what_it_is() -> None:
+def test_an_error_that_nobody_foresaw_names_step_and_place() -> None:
     class Broken(DataLoader):
         def __iter__(self) -> Any:
             raise FileNotFoundError("no image")
@@ -99,8 +99,10 @@ def test_an_error_of_a_sample_stays_what_it_is() -> None:
 
     loop, _, _ = make_loop(9, max_iters=5)
     loop.dataloader = Broken(torch.arange(9), num_workers=1)
-    with pytest.raises(FileNotFoundError, match="no image"):
+    told = r"the batch of step 1 on rank 0 could not be prepared: FileNotFoundError: no image \(test_loop.py:\d+, in __iter__\)"
+    with pytest.raises(SampleError, match=told) as caught:
         loop.next_batch()
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
 def say_killed(*_: Any) -> None:

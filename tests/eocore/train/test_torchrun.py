@@ -1,0 +1,59 @@
+"""What is on the screen after torchrun's processes: their own words, and a line on those that could not say any."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+from eocore.train.torchrun import describe_deaths
+
+PROGRAM = """
+import os, signal, sys, time
+if os.environ["RANK"] == "1":
+    print("rank 1: DataError: a.tif: no such file.", file=sys.stderr, flush=True)
+    if sys.argv[1] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    sys.exit(int(sys.argv[1]))
+time.sleep(60)
+"""
+
+
+def start(tmp_path: Path, word: str) -> tuple[int, list[str]]:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    command = [sys.executable, "-m", "eocore.train.torchrun", "--standalone", "--nproc-per-node", "2", "--log-dir", "/dev/null"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, str(program), word], capture_output=True, text=True, timeout=100, env=environment, check=False)
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+def test_the_words_of_the_rank_that_failed_are_the_last(tmp_path: Path) -> None:
+    assert start(tmp_path, "1") == (1, ["rank 1: DataError: a.tif: no such file."])
+
+
+def test_a_killed_rank_is_named(tmp_path: Path) -> None:
+    status, lines = start(tmp_path, "kill")
+    assert status == 1 and lines[-1].startswith("Ended by a signal: rank 1 (process ") and "by SIGKILL" in lines[-1]
+    assert "out of memory: see dmesg" in lines[-1] and len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        ({0: 1, 1: -15}, ""),
+        ({0: -15, 1: -11}, "rank 1 (process 11) by SIGSEGV"),
+        ({0: -9, 1: -15}, "rank 0 (process 10) by SIGKILL"),
+        ({0: 75, 1: 75}, ""),
+    ],
+)
+def test_what_torchrun_itself_ended_is_not_told(codes: dict[int, int], told: str) -> None:
+    """The first in the list failed first."""
+    failures = {}
+    for rank, code in sorted(codes.items(), key=lambda item: item[1] in (-15,)):
+        failures[rank] = ProcessFailure(local_rank=rank, pid=10 + rank, exitcode=code, error_file="<none>")
+        failures[rank].timestamp = len(failures)
+    found = describe_deaths(failures)
+    assert (told in found and found.count("process") == 1) if told else not found
