@@ -66,13 +66,15 @@ BUCKETS: dict[str, dict[str, int]] = {
 }
 
 
-def build_task(folder: Path, freedom: str) -> EarthMindTask:
-    """The same small task on every rank; no weight starts at zero or one.
+def build_task(folder: Path, freedom: str, *, dropout: float | None = None) -> EarthMindTask:
+    """The same small task on every rank; no weight starts at zero or one. `dropout`: of LoRA, instead of the freedom's.
 
     The language model has two layers: in a first one alone, whose input is normalised, the weights that fusion gives tokens cancel out.
     """
     torch.manual_seed(0)
     choices = dict(FREEDOMS[freedom])
+    if dropout is not None:
+        choices["lora"] = choices["lora"] | {"dropout": dropout}
     text = MODEL["text_config"] | choices.pop("model", {}).get("text_config", {})
     task = EarthMindTask(
         model=MODEL | {"text_config": text},

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from ..agreement import Agreement, measure_agreement
 from ..compare import Comparison, compare_predictions
 from ..tables import TextTable, to_rich
 from .command import Command
@@ -11,7 +12,8 @@ from .score import add_file_arguments, apply_benchmark, read_file, read_metric, 
 
 DESCRIPTION = """
 How much better A is than B on the same samples, with the 95 % interval of a paired bootstrap over images. Files are read as by `score`;
-what is said about fields holds for both.
+what is said about fields holds for both. With --alike, how alike the answers themselves are instead: the share of equal texts, and the IoU
+of masks drawn for the same sample.
 """
 
 
@@ -19,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of `compare`."""
     parser.add_argument("first", type=Path, metavar="A")
     parser.add_argument("second", type=Path, metavar="B")
+    parser.add_argument("--alike", action="store_true", help="compare the answers of both files with each other, not with the truth")
     add_file_arguments(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the comparison is written as JSON")
 
@@ -27,11 +30,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Compares, prints the table, writes the file."""
     apply_benchmark(arguments)
     first, second = (read_file(arguments, path)[0] for path in (arguments.first, arguments.second))
-    rows = compare_predictions(first, second, metrics=read_metric(arguments), seed=arguments.seed)
+    rows: list[Agreement] | list[Comparison]
+    if arguments.alike:
+        rows = measure_agreement(first, second)
+        table = agreement_table(rows)
+    else:
+        rows = compare_predictions(first, second, metrics=read_metric(arguments), seed=arguments.seed)
+        table = comparison_table(rows)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    wide_console().print(to_rich(comparison_table(rows)))
+    wide_console().print(to_rich(table))
     return 0
 
 
@@ -39,6 +48,23 @@ def comparison_table(rows: list[Comparison]) -> TextTable:
     """One line a figure."""
     header = ("task", "samples", "figure", "A", "B", "A - B", "95 % interval", "p", "n")
     return TextTable("A against B, paired", header, tuple(map(_cells, rows)), num_labels=3)
+
+
+def agreement_table(rows: list[Agreement]) -> TextTable:
+    """One line a task and setting."""
+    header = ("task", "setting", "samples", "equal answers [%]", "masks", "mean IoU of the masks [%]")
+    cells = [
+        (
+            row["task"],
+            row["setting"],
+            str(row["n"]),
+            f"{100 * row['equal']:.1f}",
+            str(row["masks"]),
+            "-" if row["mask_iou"] is None else f"{100 * row['mask_iou']:.2f}",
+        )
+        for row in rows
+    ]
+    return TextTable("A beside B", header, tuple(cells), num_labels=2)
 
 
 def _cells(row: Comparison) -> tuple[str, ...]:
