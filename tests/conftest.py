@@ -1,7 +1,8 @@
 """What all tests share: the folder of reference material, random numbers, and the rule for tests that need a GPU."""
 
 import random
-from collections.abc import Iterator
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def limit_file_size() -> Iterator[Callable[[int | None], None]]:
+    """Sets the size [bytes] beyond which no file of this process may grow: writing more fails as on a full disk. None lifts it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size: int | None) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before[0] if size is None else size, before[1]))
+
+    yield limit
+    limit(None)
 
 
 @pytest.fixture(autouse=True)

@@ -1,17 +1,20 @@
 """Write the synthetic world: python tools/make_synthetic.py --out data/synthetic --train 2000 --val 100 --test 200"""
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from rich.progress import Progress
 
+from eocore.command import command
 from eocore.data.land_map import QuestionOptions
 from eocore.data.synthetic import write_world
 
 
+@command
 def main() -> None:
-    """Arguments, one call."""
+    """Runs the command; gives the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("data/synthetic"), help="folder to write to")
     parser.add_argument("--train", type=int, default=2000, help="scenes to train on")
@@ -36,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -44,6 +44,7 @@ def write_import(plan: Plan, out_dir: Path, *, overwrite: bool = False, max_shar
 
     Raises:
         CheckpointError: `out_dir` is taken, a size is none, or a source changed meanwhile.
+        OutputError: the disk is full, or `out_dir` may not be written to.
     """
     _require_tied(plan)
     shipment = Shipment(
@@ -55,7 +56,8 @@ def write_import(plan: Plan, out_dir: Path, *, overwrite: bool = False, max_shar
         auto_map=AUTO_MAP,
         probe=Path(probe.__file__),
     )
-    write_checkpoint(shipment, out_dir, card=_card(plan), overwrite=overwrite, max_shard_size=max_shard_size)
+    num_bytes = sum(tensor.header.nbytes for tensor in [*plan.tensors.values(), *plan.not_used.values()])
+    write_checkpoint(shipment, out_dir, card=_card(plan), overwrite=overwrite, max_shard_size=max_shard_size, num_bytes=num_bytes)
 
 
 class _Streamed:

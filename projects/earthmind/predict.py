@@ -1,6 +1,7 @@
 """Questions about image files: read, answer with a converted model, write text, masks and pictures."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ from eocore.data.readers import read_scene
 from eocore.data.records import MODALITIES, ImageRef
 from eocore.errors import BandError, ConfigError, DataError
 from eocore.evaluate.plots import PREDICTION_COLOUR, draw_overlay
-from eocore.export.mask_files import write_mask_png, write_mask_tif
+from eocore.export.mask_files import write_mask_png, write_mask_tif, write_png
 from eocore.models import folders
+from eocore.output import write_file, writing
 from eocore.sensors.bands import get_sensor
 from eocore.sensors.display import display_image
 from eocore.sensors.place import check_same_place
@@ -28,6 +30,8 @@ OPTICAL = "optical"
 INPUTS = (OPTICAL, *MODALITIES)
 ANSWER_TEXT, ANSWER_JSON, OVERLAY = "answer.txt", "answer.json", "overlay.png"
 WRITTEN = (ANSWER_TEXT, ANSWER_JSON, OVERLAY, "mask.png", "mask.tif", "mask_*.png", "mask_*.tif")
+WRITING = ".writing"
+"""Folder in the output folder that holds a prediction until all of it is written."""
 BACKGROUNDS = ("rgb", "multispectral", "sar")
 """Which image the masks are shown on, first choice first."""
 
@@ -173,17 +177,30 @@ def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = Fal
 
     Raises:
         DataError: the folder holds an earlier prediction, whose masks could be taken for these.
+        OutputError: the disk is full, or the folder may not be written to; an earlier prediction stands.
     """
-    for path in find_earlier(out, overwrite=overwrite):
-        path.unlink()
-    out.mkdir(parents=True, exist_ok=True)
+    earlier = find_earlier(out, overwrite=overwrite)
+    aside = out / WRITING
+    with writing(out, "the prediction"):
+        try:
+            shutil.rmtree(aside, ignore_errors=True)  # of a killed command
+            aside.mkdir(parents=True)
+            made = _write_files(prediction, aside)
+            for path in earlier:
+                path.unlink()
+            return [path.rename(out / path.name) for path in made]
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_files(prediction: Prediction, out: Path) -> list[Path]:
     files = [out / ANSWER_TEXT, out / ANSWER_JSON]
-    files[0].write_text(prediction.text + "\n", encoding="utf-8")
+    write_file(files[0], prediction.text + "\n")
     masks = {f"mask_{number:02d}": mask for number, mask in enumerate(prediction.masks, start=1)}
     if masks and prediction.scenes:
         files += _write_masks({**masks, "mask": np.any(prediction.masks, axis=0)}, prediction.scenes[prediction.grid], out)
         files.append(_write_overlay(prediction, out))
-    files[1].write_text(json.dumps(_describe(prediction, masks, files), indent=1) + "\n", encoding="utf-8")
+    write_file(files[1], json.dumps(_describe(prediction, masks, files), indent=1) + "\n")
     return files
 
 
@@ -215,7 +232,7 @@ def _write_overlay(prediction: Prediction, out: Path) -> Path:
     mask: np.ndarray = np.any(prediction.masks, axis=0)
     picture = Image.fromarray(display_image(background)).resize((mask.shape[1], mask.shape[0]), Image.Resampling.BILINEAR)
     path = out / OVERLAY
-    Image.fromarray(draw_overlay(np.asarray(picture), mask, PREDICTION_COLOUR)).save(path)
+    write_png(path, draw_overlay(np.asarray(picture), mask, PREDICTION_COLOUR))
     return path
 
 

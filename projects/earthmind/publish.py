@@ -1,8 +1,6 @@
 """A model in our layout back in the published one, under the names that the published code loads, bit by bit."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from earthmind.pretrained import read_config
 from earthmind.sources import EARTHMIND, open_source
 from earthmind.vocabulary import read_tokenizer
 from eocore.errors import CheckpointError
-from eocore.export.hf import MAX_SHARD_SIZE, TEMPORARY, require_free
+from eocore.export.hf import MAX_SHARD_SIZE, folder_aside, require_free
 from eocore.export.weight_stream import write_weights
 from eocore.models.keymap import KeyMap, Mapped
 from eocore.models.weight_files import LazyTensor, Weights, open_weights
@@ -75,22 +73,14 @@ def write_export(publication: Publication, out_dir: Path, *, overwrite: bool = F
 
     Raises:
         CheckpointError: `out_dir` is taken, or a size is none.
+        OutputError: the disk is full, or `out_dir` may not be written to.
     """
     require_free(out_dir, overwrite=overwrite)
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    writing = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=out_dir.parent))
-    try:
-        folder = writing / out_dir.name
-        folder.mkdir()
+    with folder_aside(out_dir, needed=sum(tensor.header.nbytes for tensor in publication.tensors.values())) as folder:
         write_weights(folder, publication.tensors, max_shard_size=max_shard_size)
         (folder / "config.json").write_text(json.dumps(publication.config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if publication.tokenizer is not None:
             publication.tokenizer.save_pretrained(folder)
-        if out_dir.exists():
-            out_dir.rename(writing / f"old-{out_dir.name}")
-        folder.rename(out_dir)
-    finally:
-        shutil.rmtree(writing, ignore_errors=True)
 
 
 def _origin(model: Path, rest: Path | None) -> dict[str, Any]:

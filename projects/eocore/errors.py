@@ -57,6 +57,10 @@ class CheckpointError(EOError):
     """A checkpoint is missing, broken, or does not fit the model."""
 
 
+class OutputError(EOError):
+    """A result cannot be written: the disk is full, a quota is used up, or the folder may not be written to."""
+
+
 def describe_unforeseen(error: BaseException) -> str:
     """Class, text and place in the code of an error that was not raised on purpose, in one line."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,5 +1,9 @@
 """How a program ends."""
 
+import errno
+import os
+import re
+
 import pytest
 
 from eocore.command import command
@@ -23,3 +27,23 @@ def test_what_the_work_gives_is_the_status() -> None:
 def test_other_errors_are_defects_and_pass() -> None:
     with pytest.raises(ZeroDivisionError):
         command(lambda: 1 // 0)()
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, r"OutputError: /proc/a.json: the disk is full \(.* free\)\. Free space or choose a place on another disk"),
+        (errno.EACCES, r"OutputError: /proc/a.json: permission is denied\. Correct it or choose another place"),
+    ],
+)
+def test_a_disk_that_cannot_be_written_to_is_one_line_too(capsys: pytest.CaptureFixture[str], number: int, said: str) -> None:
+    def write() -> None:
+        raise OSError(number, os.strerror(number), "/proc/a.json")
+
+    assert command(write)() == 1
+    assert re.fullmatch(said + r", then run the same command again\.\n", capsys.readouterr().err)
+
+
+def test_a_file_that_is_not_there_is_a_defect_where_no_message_was_made_of_it() -> None:
+    with pytest.raises(FileNotFoundError):
+        command(lambda: open("/nowhere/a.json"))()  # type: ignore[arg-type,return-value]  # noqa: SIM115

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from PIL import Image
+from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 from eocore.errors import ConfigError
+from eocore.output import write_file, writing
 
 from .land_map import LandClass, LandMap, QuestionOptions
 from .landscape import BARE, BUILDINGS, CROPS, FOREST, GRASS, WATER, Layout, draw_clouds, draw_layout
@@ -122,15 +123,16 @@ def write_world(
 
 def write_images(folder: Path, scene: SyntheticScene, *, place: int) -> None:
     """`multispectral`, `sar`, `landcover` (.tif) and `rgb` (.png) of one scene; `place` numbers its cell on the map grid."""
-    for name in ("multispectral", "sar", "landcover", "rgb"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    with writing(folder, "the world"):
+        (folder / "rgb").mkdir(parents=True, exist_ok=True)
     file_name = f"{scene.scene_id}.tif"
     row, column = divmod(place, SCENES_PER_ROW)
     origin = (WEST_M + column * SPACING_M, NORTH_M - row * SPACING_M)
     _write_geotiff(folder / "multispectral" / file_name, digital_numbers(scene.optical), names=OPTICAL_BANDS, origin=origin)
     _write_geotiff(folder / "sar" / file_name, scene.sar, names=SAR_BANDS, origin=origin)
     _write_geotiff(folder / "landcover" / file_name, scene.layout.class_map[None], names=("class",), origin=origin)
-    Image.fromarray(true_colour(scene.optical)).save(folder / "rgb" / f"{scene.scene_id}.png", compress_level=1)
+    with writing(folder / "rgb", "the pictures"):
+        Image.fromarray(true_colour(scene.optical)).save(folder / "rgb" / f"{scene.scene_id}.png", compress_level=1)
 
 
 def _write_geotiff(path: Path, layers: np.ndarray, *, names: tuple[str, ...], origin: tuple[float, float]) -> None:
@@ -138,6 +140,8 @@ def _write_geotiff(path: Path, layers: np.ndarray, *, names: tuple[str, ...], or
     count, height, width = layers.shape
     profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": layers.dtype.name}
     profile |= {"crs": CRS, "transform": from_origin(*origin, GSD_M, GSD_M)}
-    with rasterio.open(path, "w", **profile) as file:
-        file.write(layers)
-        file.descriptions = names
+    with MemoryFile() as memory:  # GDAL itself says nothing of a full disk when it closes a file
+        with memory.open(**profile) as file:
+            file.write(layers)
+            file.descriptions = names
+        write_file(path, memory.read())

@@ -5,7 +5,6 @@ our own (referring) and Osprey JSON (regions). Each file is written through a te
 """
 
 import json
-import os
 import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 from eocore.data.masks import encode_rle, mask_to_box
 from eocore.errors import DataError
+from eocore.output import write_file
 
 from .land_map import LandClass
 from .phrases import Phrase
@@ -71,14 +71,6 @@ def write_annotations(folder: Path, notes: Iterable[SceneNotes], *, split: str, 
     write_file(folder / "referring" / REFER_FILE, pickle.dumps(refer.refs, protocol=PICKLE_PROTOCOL))
     write_file(folder / "referring" / "instances.json", json.dumps(refer.instances).encode())
     return {**{name: len(entries) for name, entries in lists.items()}, REFER_FILE: len(refer.refs)}
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """The file appears complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
 
 
 def vqa_entries(scene: SceneNotes) -> list[dict[str, Any]]:

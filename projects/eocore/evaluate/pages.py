@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from eocore.output import write_file
+
 from .plots import OverlayRow, Panel, encode_png
 from .tables import TextTable, to_html, to_markdown
 
@@ -50,15 +52,13 @@ def write_pages(out_dir: Path, title: str, parts: Sequence[Part]) -> Path:
         title: heading of the page.
         parts: in order; tables without rows are left out.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
     template = resources.files("eocore.evaluate").joinpath("report_template.html").read_text(encoding="utf-8")
     page = out_dir / "report.html"
     sections = "\n".join(_as_html(part) for part in parts)
-    page.write_text(Template(template).substitute(title=html.escape(title), sections=sections), encoding="utf-8")
+    write_file(page, Template(template).substitute(title=html.escape(title), sections=sections))
     figures = out_dir / "figures"
-    figures.mkdir(exist_ok=True)
     texts = [_as_markdown(part, place, figures) for place, part in enumerate(parts)]
-    (out_dir / "report.md").write_text("\n".join([f"# {title}", "", *texts]), encoding="utf-8")
+    write_file(out_dir / "report.md", "\n".join([f"# {title}", "", *texts]))
     return page
 
 
@@ -92,10 +92,10 @@ def _as_markdown(part: Part, place: int, figures: Path) -> str:
     if isinstance(part, TextTable):
         return to_markdown(part, level=3)
     if isinstance(part, Picture):
-        (figures / part.name).write_bytes(part.png)
+        write_file(figures / part.name, part.png)
         return f"### {part.title}\n\n![{part.title}](figures/{part.name})\n"
     names = [f"overlay{place}_{number}.png" for number in range(len(part.panels))]
     for name, panel in zip(names, part.panels, strict=True):
-        (figures / name).write_bytes(encode_png(panel.image, max_side=PANEL_SIDE))
+        write_file(figures / name, encode_png(panel.image, max_side=PANEL_SIDE))
     lines = [[panel.title for panel in part.panels], ["---"] * len(names), [f"![](figures/{name})" for name in names]]
     return f"**{part.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

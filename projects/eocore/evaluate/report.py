@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 from eocore.errors import DataError
+from eocore.output import write_file
 
 from .plots import OverlayRow, draw_curves, draw_scores, encode_png, read_scalars
 from .scores import Scores
@@ -70,9 +71,8 @@ def write_report(
     notes = _notes(scores, steps)
     tables = [score_table(scores), difference_table(scores), mask_table(scores), type_table(scores), compat_table(scores)]
     tables.append(environment_table(describe_environment() if environment is None else environment))
-    out_dir.mkdir(parents=True, exist_ok=True)
     page = out_dir / "report.html"
-    page.write_text(_html(title, tables=tables, charts=charts, overlays=overlays, notes=notes), encoding="utf-8")
+    write_file(page, _html(title, tables=tables, charts=charts, overlays=overlays, notes=notes))
     _write_markdown(out_dir, title, tables=tables, charts=charts, overlays=overlays, notes=notes)
     return page
 
@@ -127,18 +127,17 @@ def _write_markdown(
     out_dir: Path, title: str, *, tables: Sequence[TextTable], charts: Sequence[Chart], overlays: Sequence[OverlayRow], notes: Sequence[str]
 ) -> None:
     figures = out_dir / "figures"
-    figures.mkdir(exist_ok=True)
     parts = [f"# {title}", "", *(f"{note}\n" for note in notes), *(to_markdown(table) for table in tables[:2])]
     for heading, name, png in charts:
-        (figures / name).write_bytes(png)
+        write_file(figures / name, png)
         parts.append(f"## {heading}\n\n![{heading}](figures/{name})\n")
     if overlays:
         parts.append(f"## Masks on test scenes\n\n{_LEGEND}\n")
     for number, row in enumerate(overlays):
         names = [f"scene{number}_{place}.png" for place in range(len(row.panels))]
         for name, panel in zip(names, row.panels, strict=True):
-            (figures / name).write_bytes(encode_png(panel.image, max_side=_PANEL_SIDE))
+            write_file(figures / name, encode_png(panel.image, max_side=_PANEL_SIDE))
         lines = [[panel.title for panel in row.panels], ["---"] * len(names), [f"![](figures/{name})" for name in names]]
         parts.append(f"**{row.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
     parts += [to_markdown(table) for table in tables[2:]]
-    (out_dir / "report.md").write_text("\n".join(parts), encoding="utf-8")
+    write_file(out_dir / "report.md", "\n".join(parts))

@@ -76,6 +76,7 @@ def convert(config: Config, checkpoint: Path, out_dir: Path, *, choices: Choices
     Raises:
         ConfigError: the config does not build, is not the one of the training, or its system cannot be converted.
         CheckpointError: the checkpoint does not fit, `out_dir` is taken, or the result is not what it was made from.
+        OutputError: the disk is full, or `out_dir` may not be written to.
     """
     set_deepspeed_accelerator()  # transformers imports it when it saves, if it is there
     require_free(out_dir, overwrite=choices.overwrite)
@@ -109,7 +110,13 @@ def convert(config: Config, checkpoint: Path, out_dir: Path, *, choices: Choices
     check = _comparison(shipment, differences) if choices.verify else None
     _store_weights(shipment.model, DTYPES[choices.dtype])
     write_checkpoint(
-        shipment, out_dir, card=write_card(facts), overwrite=choices.overwrite, max_shard_size=choices.max_shard_size, check=check
+        shipment,
+        out_dir,
+        card=write_card(facts),
+        overwrite=choices.overwrite,
+        max_shard_size=choices.max_shard_size,
+        check=check,
+        num_bytes=sum(parameter.numel() * parameter.element_size() for parameter in shipment.model.parameters()),
     )
     files = {path.name: path.stat().st_size for path in sorted(out_dir.iterdir())}
     return Summary(checkpoint, num_parameters, num_merged, differences, files)

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from transformers import PreTrainedModel, ProcessorMixin
 
 from eocore.errors import CheckpointError
+from eocore.output import require_space, writing
 
 CODE_LIBRARIES = frozenset({"torch", "transformers", "numpy", "PIL"})
 """What shipped code may import besides the standard library and its own files."""
@@ -68,6 +70,7 @@ def write_checkpoint(
     overwrite: bool = False,
     max_shard_size: str = MAX_SHARD_SIZE,
     check: Callable[[Path], None] | None = None,
+    num_bytes: int | None = None,
 ) -> None:
     """Writes a checkpoint to `out_dir`, where it appears whole or not at all.
 
@@ -78,10 +81,12 @@ def write_checkpoint(
         overwrite: replace a checkpoint that is there.
         max_shard_size: largest weight file, as transformers writes sizes.
         check: called with the written folder before it takes its name; what it raises stops the writing.
+        num_bytes: of the weights, for a look at the free space beforehand; None = not known.
 
     Raises:
         CheckpointError: `out_dir` is taken, a size is none, the shipped code could not run elsewhere, or a file of a kind that is not
             allowed was written.
+        OutputError: the disk is full, or `out_dir` may not be written to.
     """
     require_free(out_dir, overwrite=overwrite)
     if not SIZE.fullmatch(max_shard_size):
@@ -90,11 +95,7 @@ def write_checkpoint(
         )
     files = shipped_files(shipment.model_package)
     _check_auto_map(shipment.auto_map, files)
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    writing = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=out_dir.parent))
-    try:
-        folder = writing / out_dir.name
-        folder.mkdir()
+    with folder_aside(out_dir, needed=num_bytes) as folder:
         shipment.model.save_pretrained(folder, max_shard_size=max_shard_size)
         if shipment.processor is not None:
             shipment.processor.save_pretrained(folder)
@@ -105,11 +106,43 @@ def write_checkpoint(
         _check_kinds(folder)
         if check is not None:
             check(folder)
-        if out_dir.exists():
-            out_dir.rename(writing / f"old-{out_dir.name}")
+
+
+@contextmanager
+def folder_aside(out_dir: Path, *, needed: int | None = None) -> Iterator[Path]:
+    """A new folder beside `out_dir` to write a checkpoint into, which takes its place when the block ends well; else it is removed.
+
+    Args:
+        out_dir: where the checkpoint goes; what is there is replaced at the end.
+        needed: least size of the checkpoint [bytes]; None = not known.
+
+    Raises:
+        OutputError: the disk is full, or has less than `needed` free, or the place may not be written to. What was at `out_dir` stands.
+    """
+    with writing(out_dir, "the checkpoint", follows="Nothing half-written is left, and what was there before is unchanged.", needed=needed):
+        if needed is not None:
+            require_space(out_dir, "the checkpoint", needed=needed)
+        out_dir.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=out_dir.parent))
+        try:
+            folder = aside / out_dir.name
+            folder.mkdir()
+            yield folder
+            _take_place(folder, out_dir, old=aside / f"old-{out_dir.name}")
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _take_place(folder: Path, out_dir: Path, *, old: Path) -> None:
+    replaces = out_dir.exists()
+    if replaces:
+        out_dir.rename(old)
+    try:
         folder.rename(out_dir)
-    finally:
-        shutil.rmtree(writing, ignore_errors=True)
+    except OSError:
+        if replaces:
+            old.rename(out_dir)
+        raise
 
 
 def require_free(out_dir: Path, *, overwrite: bool) -> None:

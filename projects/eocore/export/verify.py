@@ -12,7 +12,8 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor
 
-from eocore.errors import CheckpointError
+from eocore.errors import CheckpointError, OutputError
+from eocore.output import output_errno
 
 from . import reload
 from .hf import Shipment
@@ -57,6 +58,7 @@ def examine_reloaded(folder: Path, *, probe: Path, auto_class: str) -> Findings:
 
     Raises:
         CheckpointError: it does not load, or the probe fails on it.
+        OutputError: the disk of temporary files is full.
     """
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
@@ -67,6 +69,11 @@ def examine_reloaded(folder: Path, *, probe: Path, auto_class: str) -> Findings:
         done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         if done.returncode:
             reason = "\n".join(done.stderr.strip().splitlines()[-ERROR_LINES:])
+            if output_errno(RuntimeError(reason)) is not None:
+                raise OutputError(
+                    f"{scratch}: the model cannot be loaded and compared there, since the disk is full. Nothing half-written is left. Free "
+                    "space, name another folder for temporary files with TMPDIR, or leave the comparison out with --no-verify."
+                )
             raise CheckpointError(
                 f"{folder} does not load in a process of its own (exit status {done.returncode}); nobody could use it:\n{reason}"
             )

@@ -11,7 +11,7 @@ from eocore.data.phrases import Phrase, Region
 from eocore.data.plain_pickle import read_plain_pickle
 from eocore.data.questions import Choice, Question, Questions
 from eocore.data.records import MaskRef
-from eocore.data.writers import ReferTables, SceneNotes, write_annotations, write_file
+from eocore.data.writers import ReferTables, SceneNotes, write_annotations
 from eocore.errors import DataError
 
 CLASSES = {1: LandClass("water"), 2: LandClass("grass")}
@@ -119,11 +119,3 @@ def test_an_empty_mask_is_refused(scene):
     empty = Questions((Phrase("snow", np.zeros((40, 60), bool), "class", 2),), (), (), (), ())
     with pytest.raises(DataError, match="'snow' points at no pixel; an annotation needs a mask with one at least"):
         ReferTables(split="train", classes=CLASSES).add(SceneNotes("a", (40, 60), empty))
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path):
-    write_file(tmp_path / "a" / "b.json", b"new")
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]
-    with pytest.raises(TypeError):
-        write_file(tmp_path / "a" / "b.json", "text")
-    assert (tmp_path / "a" / "b.json").read_bytes() == b"new"

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from PIL import Image
+from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 from eocore.data.spectra import OPTICAL_BANDS, SAR_BANDS, digital_numbers, true_colour
 from eocore.data.synthetic import CLASSES, CRS, GSD_M, SyntheticScene, make_scene
-from eocore.data.writers import write_file
+from eocore.output import write_file, writing
 
 SAR_LOW_DB, SAR_HIGH_DB = -30.0, 0.0
 """Backscatter shown as black and as white in 8-bit SAR pictures [dB]."""
@@ -54,20 +54,22 @@ def sar_picture(scene: SyntheticScene) -> np.ndarray:
 
 def save_picture(path: Path, pixels: np.ndarray) -> None:
     """PNG, JPEG or TIFF, as the name ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
+    with writing(path, "the picture"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
 
 
 def save_layers(path: Path, layers: np.ndarray, names: Iterable[str] = (), *, step: int = 1) -> None:
     """GeoTIFF of (C, H, W) layers, every `step`-th pixel of them, with a place on the map."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = layers[:, ::step, ::step]
     count, height, width = part.shape
     profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": part.dtype.name, "crs": CRS}
-    with rasterio.open(path, "w", **profile, transform=from_origin(500_000, 5_400_000, GSD_M * step, GSD_M * step)) as file:
-        file.write(part)
-        for place, name in enumerate(names, start=1):
-            file.set_band_description(place, name)
+    with MemoryFile() as memory:  # GDAL itself says nothing of a full disk when it closes a file
+        with memory.open(**profile, transform=from_origin(500_000, 5_400_000, GSD_M * step, GSD_M * step)) as file:
+            file.write(part)
+            for place, name in enumerate(names, start=1):
+                file.set_band_description(place, name)
+        write_file(path, memory.read())
 
 
 def save_bands(folder: Path, scene: SyntheticScene, *, prefix: str) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from eocore.data.masks import encode_rle, mask_to_box
 from eocore.data.synthetic import CLASSES
-from eocore.data.writers import PICKLE_PROTOCOL, REFER_FILE, ReferTables, SceneNotes, write_file
+from eocore.data.writers import PICKLE_PROTOCOL, REFER_FILE, ReferTables, SceneNotes
+from eocore.output import write_file
 
 from .made import MadeScenes, rgb_picture, sar_picture, save_json, save_lines, save_picture
 

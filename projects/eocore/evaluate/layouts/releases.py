@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from eocore.data.synthetic import CLASSES
-from eocore.data.writers import PICKLE_PROTOCOL, REFER_FILE, ReferTables, SceneNotes, write_file
+from eocore.data.writers import PICKLE_PROTOCOL, REFER_FILE, ReferTables, SceneNotes
+from eocore.output import write_file
 
 from .made import MadeScenes, rgb_picture, save_json, save_picture
 

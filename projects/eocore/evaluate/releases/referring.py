@@ -13,9 +13,10 @@ from eocore.data.masks import encode_rle, mask_to_box
 from eocore.data.plain_pickle import read_plain_pickle
 from eocore.data.readers import image_size, read_class_map
 from eocore.data.records import ImageRef
-from eocore.data.writers import PICKLE_PROTOCOL, REFER_FILE, write_file
+from eocore.data.writers import PICKLE_PROTOCOL, REFER_FILE
 from eocore.errors import AnnotationError, DataError
 from eocore.evaluate.layouts.made import save_json
+from eocore.output import write_file
 
 SPLITS = ("train", "val", "test")
 _LINE = re.compile(r"(\S+)\s+(.*\S)\s*")

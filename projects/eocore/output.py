@@ -1,0 +1,130 @@
+"""Writing results: files that appear whole or not at all, and one readable error where the disk is full or may not be written to."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from eocore.errors import EOError, OutputError
+
+FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file would exceed the allowed size"}
+DENIED = {
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "the operation is not permitted",
+    errno.ENOTDIR: "a file is in the place of a folder",
+    errno.EEXIST: "a file is in the place of a folder",
+    errno.EISDIR: "a folder is in the place of a file",
+}
+REMEDIES = {
+    **dict.fromkeys(FULL, "Free space or choose a place on another disk, then run the same command again."),
+    **dict.fromkeys(DENIED, "Correct it or choose another place, then run the same command again."),
+}
+UNCHANGED = "What was there before is unchanged."
+TEMPORARY = ".part"
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+@contextmanager
+def writing(path: Path, what: str, *, follows: str = UNCHANGED, needed: int | None = None) -> Iterator[None]:
+    """Turns a failed write inside the block into an `OutputError`.
+
+    Args:
+        path: file or folder that is written.
+        what: is written, for the message.
+        follows: what the failure means for the user's files.
+        needed: size of what is written [bytes]; None = not known.
+
+    Raises:
+        OutputError: the disk is full, or `path` may not be written to; whichever library met it.
+    """
+    try:
+        yield
+    except EOError:
+        raise
+    except Exception as error:  # safetensors, torch, Pillow and GDAL have classes of their own for what the system refuses
+        number = output_errno(error)
+        if number is None:
+            raise
+        raise OutputError(f"{path}: {what} cannot be written: {_reason(number, path, needed)}. {follows} {REMEDIES[number]}") from error
+
+
+def output_errno(error: BaseException) -> int | None:
+    """The errno of a failed write, found in the error, in its text, or in an error it was raised from; None for any other error."""
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, OSError) and current.errno in REMEDIES:
+            return current.errno
+        for number in (*FULL, errno.EROFS):  # the texts of Rust and C libraries end with the system's own
+            if os.strerror(number).lower() in str(current).lower():
+                return number
+        current = current.__cause__
+    return None
+
+
+def describe_failure(error: OSError) -> str | None:
+    """One line for a failed write that no `writing` block met; None where `error` is something else."""
+    number = output_errno(error)
+    if number is None:
+        return None
+    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+    where = f"{path}: " if path else ""
+    return f"{where}{_reason(number, path, None)}. {REMEDIES[number]}"
+
+
+def require_space(folder: Path, what: str, *, needed: int) -> None:
+    """Raise OutputError where the disk of `folder` has less than `needed` bytes free, before anything is written."""
+    free = shutil.disk_usage(_existing(folder)).free
+    if free < needed:
+        raise OutputError(
+            f"{folder}: {what} cannot be written: {_reason(errno.ENOSPC, folder, needed)}. {UNCHANGED} {REMEDIES[errno.ENOSPC]}"
+        )
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Writes a file that is there whole or not at all, with its folder; one of the same name is replaced. Text becomes UTF-8.
+
+    Raises:
+        OutputError: it cannot be written; an earlier file stands.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    aside = path.with_name(path.name + TEMPORARY)
+    with writing(path, "the file", needed=len(data)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_bytes(data)
+            os.replace(aside, path)
+        except OSError:
+            _remove(aside)
+            raise
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _reason(number: int, path: Path | None, needed: int | None) -> str:
+    """Why, with the space there is and the space it takes, where they are known."""
+    sizes = []
+    if number == errno.ENOSPC and path is not None:
+        sizes.append(f"{_size(shutil.disk_usage(_existing(path)).free)} free")
+    if number in FULL and needed is not None:
+        sizes.append(f"{_size(needed)} needed")
+    return {**FULL, **DENIED}[number] + (f" ({', '.join(sizes)})" if sizes else "")
+
+
+def _existing(path: Path) -> Path:
+    """`path`, or the nearest folder above it that is there."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _size(count: float) -> str:
+    for unit in _UNITS:
+        if count < 1000 or unit == _UNITS[-1]:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("unreachable")
