@@ -1,9 +1,9 @@
 """Writes report.html and report.md of an evaluation: scores, training curves, the same places drawn under each sensor setting."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
+from typing import cast
 
 from mmengine.config import DictAction
 
@@ -13,6 +13,8 @@ from eocore.evaluate.gallery import overlay_rows
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.report import write_report
 from eocore.evaluate.run import build_sources, read_evaluation
+from eocore.evaluate.scores import Scores
+from eocore.evaluate.summary import read_result
 
 GALLERY_SETTING = "fused"
 NUM_ROWS = 8
@@ -40,7 +42,7 @@ def main() -> None:
     config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
     import_systems(config)
     predictions = read_predictions(arguments.evaluation / "predictions.jsonl")
-    scores = json.loads((arguments.evaluation / "scores.json").read_text(encoding="utf-8"))
+    scores = cast(Scores, read_result(arguments.evaluation))
     sources = build_sources(read_evaluation(require(config, "evaluation")))
     referring = next((source for setting, source in sources if setting == GALLERY_SETTING and source.records[0].expressions), None)
     rows = overlay_rows(predictions, referring, count=NUM_ROWS) if referring is not None else []

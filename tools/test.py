@@ -1,10 +1,10 @@
 """Evaluates a converted model as a config's `evaluation` section says: predictions, scores, a table.
 
+A run that was stopped goes on where it was. Predictions of another model, other data or other choices in --out are refused.
 Several processes: bash tools/dist.sh test CONFIG GPUS --model DIR --out DIR
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -24,6 +24,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder written by tools/convert_to_hf.py")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for predictions.jsonl and scores.json")
     parser.add_argument(
+        "--overwrite", action="store_true", help="throw away predictions and scores of another model, data or choice in --out"
+    )
+    parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key"
     )
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="accepted for the published usage")
@@ -35,9 +38,9 @@ def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
     config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
-    scores = system_module(require(config, "systems")[0], "evaluate").evaluate(config, arguments.model, arguments.out)
+    system = system_module(require(config, "systems")[0], "evaluate")
+    scores = system.evaluate(config, arguments.model, arguments.out, overwrite=arguments.overwrite)
     if scores is not None:
-        (arguments.out / "scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
         for table in (console_table(scores), difference_table(scores)):
             Console().print(to_rich(table))
 

@@ -1,12 +1,9 @@
 """Evaluation of a converted EarthMind model on the data sets of a config."""
 
-import hashlib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 
 from earthmind import task as _task  # noqa: F401  (registers what configs name)
@@ -14,19 +11,11 @@ from earthmind.answer import RecordAnswerer
 from earthmind.generation import generation_settings
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.config import require
-from eocore.evaluate.predictions import Prediction, format_prediction, read_predictions
-from eocore.evaluate.run import EvaluationOptions, build_sources, predict, read_evaluation
-from eocore.evaluate.score import score_predictions
+from eocore.evaluate.config_run import run_config
+from eocore.evaluate.run import EvaluationOptions, read_evaluation
 from eocore.evaluate.scores import Scores
-from eocore.evaluate.shards import PredictionWriter, shard_path
-from eocore.log import get_logger
 from eocore.models.folders import check_model_folder, load_model
-from eocore.progress import Progress
 from eocore.train.device import local_device
-from eocore.train.strategy import start_process_group
-
-PREDICTIONS = "predictions.jsonl"
-
 
 PLACES_BY_MASKS = True
 """The model shows places by masks: where boxes are asked for, it is asked for a mask, and the box around it counts."""
@@ -50,47 +39,20 @@ def load_answerers(model_dir: Path, *, generation: Mapping[str, Any] | None = No
     return lambda max_new_tokens: RecordAnswerer(model, processor, max_new_tokens=max_new_tokens, generation=generation)
 
 
-def evaluate(config: Config, model_dir: Path, out_dir: Path) -> Scores | None:
-    """Predicts and scores; writes predictions.jsonl. Returns the scores on the first rank, None on the others.
-
-    A run that was stopped goes on where it was, if model and config are the same.
+def evaluate(config: Config, model_dir: Path, out_dir: Path, *, overwrite: bool = False) -> Scores | None:
+    """Predicts and scores what a config says, see `eocore.evaluate.config_run.run_config`.
 
     Raises:
         CheckpointError: `model_dir` is not a converted model.
         ConfigError: section `evaluation` is wrong, or a generation option in it.
-        DataError: no sample, or a record that does not fit its images.
+        DataError: no sample, a record that does not fit its images, or `out_dir` holds answers of another model, data or choice.
+        OutputError: `out_dir` cannot be written to.
     """
     options = read_evaluation(require(config, "evaluation"))
-    rank, world_size = start_process_group() if "RANK" in os.environ else (0, 1)
-    answerer = load_answerers(model_dir, generation=options.generation)(options.max_new_tokens)
-    run_id = _run_id(config, model_dir)
-    path = shard_path(out_dir, run_id=run_id, rank=rank, world_size=world_size)
-    _predict_all(options, answerer, path, rank, world_size)
-    if world_size > 1:
-        torch.distributed.barrier()
-    return _collect(out_dir, run_id, world_size) if rank == 0 else None
+    generation_settings(options.generation)
+    check_model_folder(model_dir)
 
+    def load_answerer(options: EvaluationOptions) -> RecordAnswerer:
+        return load_answerers(model_dir, generation=options.generation)(options.max_new_tokens)
 
-def _predict_all(options: EvaluationOptions, answerer: RecordAnswerer, path: Path, rank: int, world_size: int) -> None:
-    sources = list(build_sources(options))
-    total = sum(len(range(rank, len(source), world_size)) for _, source in sources)
-    with PredictionWriter(path) as writer, Progress("predicting", total, unit="samples", visible=rank == 0) as progress:
-        for setting, source in sources:
-            predict(
-                source, answerer, writer, setting=setting, options=options, rank=rank, world_size=world_size, on_samples=progress.advance
-            )
-
-
-def _collect(out_dir: Path, run_id: str, world_size: int) -> Scores:
-    shards = [read_predictions(shard_path(out_dir, run_id=run_id, rank=rank, world_size=world_size)) for rank in range(world_size)]
-    merged: list[Prediction] = sorted((item for shard in shards for item in shard), key=lambda item: item.key)
-    (out_dir / PREDICTIONS).write_text("".join(format_prediction(item) + "\n" for item in merged), encoding="utf-8")
-    get_logger().info("%s: %d predictions", out_dir / PREDICTIONS, len(merged))
-    return score_predictions(merged)
-
-
-def _run_id(config: Config, model_dir: Path) -> str:
-    """Names model and evaluation: another model file or another config gets another id, so results are never mixed."""
-    files = sorted(model_dir.glob("*.safetensors"))
-    stamp = "".join(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files) + repr(dict(config.evaluation))
-    return hashlib.sha256(stamp.encode()).hexdigest()[:12]
+    return run_config(config, model_dir, out_dir, load_answerer=load_answerer, overwrite=overwrite)

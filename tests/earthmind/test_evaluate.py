@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,12 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
-from earthmind import evaluate as evaluation
 from earthmind.answer import RecordAnswerer
-from earthmind.evaluate import PREDICTIONS, evaluate
+from earthmind.evaluate import evaluate
 from eocore.data.synthetic import write_world
-from eocore.errors import CheckpointError, ConfigError
+from eocore.errors import CheckpointError, ConfigError, DataError
+from eocore.evaluate.inputs import PREDICTIONS, SCORES
 from eocore.evaluate.predictions import read_predictions
-from eocore.evaluate.run import read_evaluation
-from eocore.evaluate.shards import shard_path
 
 SIZE = 48
 
@@ -110,51 +109,49 @@ def test_a_stopped_run_goes_on_where_it_was(config: Config, model_dir: Path, tmp
     assert (tmp_path / "parts" / PREDICTIONS).read_bytes() == (tmp_path / "straight" / PREDICTIONS).read_bytes()
 
 
-def test_another_model_or_config_is_asked_anew(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
-    evaluate(config, model_dir, tmp_path)
-    other = config.copy()
-    other.evaluation.max_new_tokens = 5
+def test_another_model_into_the_same_folder_is_refused_by_name(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
+    evaluate(config, model_dir, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    other = tmp_path / "other"
+    shutil.copytree(model_dir, other)
+    state = load_file(other / "model.safetensors")
+    save_file({**state, "fusion.queries": state["fusion.queries"] + 1}, other / "model.safetensors", metadata={"format": "pt"})
     asked.clear()
-    evaluate(other, model_dir, tmp_path)
-    assert len(asked) == 16
-    weights = model_dir / "model.safetensors"
-    before = weights.read_bytes()
-    state = load_file(weights)
-    try:
-        save_file({**state, "fusion.queries": torch.zeros_like(state["fusion.queries"])}, weights, metadata={"format": "pt"})
-        asked.clear()
-        evaluate(config, model_dir, tmp_path)
-        assert len(asked) == 16
-    finally:
-        weights.write_bytes(before)
-    assert len(list(tmp_path.glob("predictions.*.0of1.jsonl"))) == 3
+    with pytest.raises(DataError, match=r"another run .*: model file 'model.safetensors' has another content\. .*--overwrite"):
+        evaluate(config, other, tmp_path / "out")
+    assert not asked and {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    evaluate(config, other, tmp_path / "out", overwrite=True)
+    assert len(asked) == 16 and len(list((tmp_path / "out").glob("predictions.*.0of1.jsonl"))) == 1
 
 
-def test_ranks_share_the_samples_and_merge_to_the_same_file(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
-    expected = evaluate(config, model_dir, tmp_path / "alone")
-    options = read_evaluation(config.evaluation)
-    made = evaluation.EarthMindForConditionalGeneration.from_pretrained(model_dir).eval()
-    answerer = RecordAnswerer(made, made.processor, max_new_tokens=options.max_new_tokens)
-    shares = []
-    for rank in (0, 1):
-        asked.clear()
-        path = shard_path(tmp_path / "two", run_id="run", rank=rank, world_size=2)
-        evaluation._predict_all(options, answerer, path, rank, 2)
-        shares.append(len(asked))
-    assert shares == [10, 6]
-    assert evaluation._collect(tmp_path / "two", "run", 2) == expected
-    assert (tmp_path / "two" / PREDICTIONS).read_bytes() == (tmp_path / "alone" / PREDICTIONS).read_bytes()
+def test_a_model_in_bfloat16_is_another_model(config: Config, model_dir: Path, tmp_path: Path) -> None:
+    evaluate(config, model_dir, tmp_path / "out")
+    half = tmp_path / "half"
+    shutil.copytree(model_dir, half)
+    state = load_file(half / "model.safetensors")
+    save_file({name: value.to(torch.bfloat16) for name, value in state.items()}, half / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DataError, match=r"model file 'model.safetensors' has another content"):
+        evaluate(config, half, tmp_path / "out")
 
 
-def test_only_the_first_rank_scores(
-    config: Config, model_dir: Path, tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setattr(evaluation, "start_process_group", lambda: (1, 2))
-    waited: list[bool] = []
-    monkeypatch.setattr(torch.distributed, "barrier", lambda: waited.append(True))
-    assert evaluate(config, model_dir, tmp_path) is None
-    assert waited and not (tmp_path / PREDICTIONS).exists() and len(asked) == 6
+def test_a_copy_of_the_model_elsewhere_is_the_same_model(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
+    first = evaluate(config, model_dir, tmp_path / "out")
+    shutil.copytree(model_dir, tmp_path / "copy", copy_function=shutil.copyfile)
+    asked.clear()
+    again = evaluate(config, tmp_path / "copy", tmp_path / "out")
+    assert not asked and first is not None and again is not None and again["settings"] == first["settings"]
+    assert json.loads((tmp_path / "out" / SCORES).read_text())["run"]["model"] == str(tmp_path / "copy")
+
+
+def test_other_images_shown_by_the_processor_are_another_model(config: Config, model_dir: Path, tmp_path: Path) -> None:
+    evaluate(config, model_dir, tmp_path / "out")
+    other = tmp_path / "other"
+    shutil.copytree(model_dir, other)
+    settings = json.loads((other / "processor_config.json").read_text())
+    settings["presentation"]["sar"]["stretch"]["low"] = -20.0
+    (other / "processor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(DataError, match=r"model file 'processor_config.json' has another content"):
+        evaluate(config, other, tmp_path / "out")
 
 
 def test_generation_options_of_the_config_reach_the_model(config: Config, model_dir: Path, tmp_path: Path) -> None:
@@ -169,7 +166,7 @@ class TestMistakes:
     def test_an_unknown_generation_option_is_named(self, config: Config, model_dir: Path, tmp_path: Path) -> None:
         other = copy.deepcopy(config)
         other.evaluation.generation = {"cache": "static"}
-        with pytest.raises(ConfigError, match="no generation option 'cache'"):
+        with pytest.raises(ConfigError, match=r"generation option cache='static': there is no such option"):
             evaluate(other, model_dir, tmp_path)
 
     def test_a_folder_that_is_no_model_is_named(self, config: Config, tmp_path: Path) -> None:

@@ -1,37 +1,36 @@
 """Benchmarks run on a model: each in a folder of its own, shared among ranks, resumed where it was stopped, scored at the end."""
 
 import copy
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from eocore.data.dataset import RecordDataset
 from eocore.data.transforms import ChooseModalities
-from eocore.errors import ConfigError, DataError, EOError
+from eocore.errors import ConfigError, DataError, EOError, OutputError
 from eocore.log import get_logger
+from eocore.output import write_file
 from eocore.progress import Progress
 
 from .benchmarks import GREYED, Benchmark, check_count, require_data
-from .manifest import Manifest, code_commit, model_stamp, read_manifest, stamp
-from .predictions import Prediction, PredictionKey, format_prediction, read_predictions
-from .ranks import Ranks
-from .run import Answerer, SampleShare, deal_images, key_of, predict_share, write_lost
+from .digests import model_digests, stamp
+from .inputs import REPORTS, SCORES, Inputs, claim_folder, clear_results, read_data
+from .manifest import Manifest, code_commit, read_manifest
+from .predictions import PredictionKey
+from .ranks import Ranks, together
+from .run import Answerer, SampleShare, deal_images, key_of
 from .run_options import Outcome, RunOptions, State
 from .score import score_predictions
 from .scores import Scores
-from .shards import PredictionWriter, find_shards, merge_shards, shard_path
-
-PREDICTIONS, SCORES = "predictions.jsonl", "scores.json"
+from .shards import PredictionWriter, merge_shards, shard_path, write_predictions
+from .sharing import predict_together, predicted
 
 AnswererOf = Callable[[int], Answerer]
 """max_new_tokens -> answerer."""
-
-Value = TypeVar("Value")
 
 
 def run_benchmarks(
@@ -44,8 +43,11 @@ def run_benchmarks(
         options: of the run.
         ranks: the processes that share each benchmark.
         load_model: called once, when the first benchmark has data.
+
+    Raises:
+        OutputError: results cannot be written; what was predicted is kept.
     """
-    stamp_of_model = ranks.gather(model_stamp(options.model) if ranks.is_first else "")[0]
+    digests_of_model = ranks.gather(model_digests(options.model) if ranks.is_first else {})[0]
     model: list[AnswererOf] = []
     outcomes = []
     for benchmark in benchmarks:
@@ -53,32 +55,16 @@ def run_benchmarks(
         try:
             together(ranks, partial(require_data, benchmark, options.data_root))
             state = "failed"
+            job = prepare(adapt(benchmark, options), options, ranks, digests_of_model=digests_of_model)
             model = model or [together(ranks, load_model)]
-            job = prepare(adapt(benchmark, options), options, ranks, stamp_of_model=stamp_of_model)
             outcomes.append(predict_job(job, model[0](job.benchmark.max_new_tokens), ranks))
+        except OutputError:
+            raise  # no other benchmark could be written either
         except EOError as error:
             outcomes.append(Outcome(benchmark.name, state, str(error)))
             if ranks.is_first:
                 get_logger().error("%s %s: %s", benchmark.name, state, error)
     return outcomes
-
-
-def together(ranks: Ranks, action: Callable[[], Value]) -> Value:
-    """What an action gives on this rank; raises on all of them what was raised on any, so that none waits for one that has given up.
-
-    Raises:
-        DataError: with the message of the first rank that failed.
-    """
-    given: list[Value] = []
-    problem = ""
-    try:
-        given.append(action())
-    except EOError as error:
-        problem = str(error)
-    problems = [text for text in ranks.gather(problem) if text]
-    if problems:
-        raise DataError(problems[0])
-    return given[0]
 
 
 def adapt(benchmark: Benchmark, options: RunOptions) -> Benchmark:
@@ -113,8 +99,8 @@ class Job:
         return self.options.out / self.benchmark.name
 
 
-def prepare(benchmark: Benchmark, options: RunOptions, ranks: Ranks, *, stamp_of_model: str) -> Job:
-    """Reads the annotations, checks the count, clears or keeps what is in the folder, writes run.json.
+def prepare(benchmark: Benchmark, options: RunOptions, ranks: Ranks, *, digests_of_model: Mapping[str, str]) -> Job:
+    """Reads the annotations, checks the count, digests annotations and images, clears or keeps what is in the folder, writes run.json.
 
     Raises:
         DataError: another number of samples than published, or the folder holds another run.
@@ -122,8 +108,9 @@ def prepare(benchmark: Benchmark, options: RunOptions, ranks: Ranks, *, stamp_of
     """
     source = together(ranks, lambda: _read(benchmark, options))
     sources = {setting: show_only(source, setting, modalities) for setting, modalities in benchmark.settings.items()}
-    job = Job(benchmark, options, _manifest(benchmark, options, source, stamp_of_model=stamp_of_model), sources)
-    together(ranks, lambda: _claim_folder(job) if ranks.is_first else None)
+    inputs = _inputs(benchmark, options, source, ranks, digests_of_model=digests_of_model)
+    job = Job(benchmark, options, _manifest(benchmark, options, source, inputs), sources)
+    together(ranks, lambda: _claim(job, inputs) if ranks.is_first else None)
     return job
 
 
@@ -142,8 +129,10 @@ def show_only(source: RecordDataset, setting: str, modalities: Sequence[str]) ->
     return shown
 
 
-def _manifest(benchmark: Benchmark, options: RunOptions, source: RecordDataset, *, stamp_of_model: str) -> Manifest:
-    config = {
+def _inputs(
+    benchmark: Benchmark, options: RunOptions, source: RecordDataset, ranks: Ranks, *, digests_of_model: Mapping[str, str]
+) -> Inputs:
+    choices = {
         "dataset": benchmark.config(""),
         "prompt": benchmark.prompt,
         "settings": dict(benchmark.settings),
@@ -151,7 +140,12 @@ def _manifest(benchmark: Benchmark, options: RunOptions, source: RecordDataset, 
         "limit": options.limit,
         **({"generation": dict(options.generation)} if options.generation else {}),
     }
-    hashes = {"config_sha256": stamp(config), "data_sha256": benchmark.data_hash(options.data_root), "model_stamp": stamp_of_model}
+    modalities = {name for shown in benchmark.settings.values() for name in shown}
+    data, paths = read_data(source, benchmark.config(options.data_root), modalities=sorted(modalities), ranks=ranks)
+    return Inputs(model=digests_of_model, data=data, choices=choices, paths=paths)
+
+
+def _manifest(benchmark: Benchmark, options: RunOptions, source: RecordDataset, inputs: Inputs) -> Manifest:
     wrong = check_count(benchmark, len(source))
     notes = [f"{len(source)} samples, not the {benchmark.expected} of the published test set."] if wrong else []
     if options.limit is not None:
@@ -161,7 +155,7 @@ def _manifest(benchmark: Benchmark, options: RunOptions, source: RecordDataset, 
     if options.places_by_masks and benchmark.mask_prompt:
         notes.append("Boxes are the bounds of the masks that the model draws.")
     return Manifest(
-        run_id=stamp(hashes)[:12],
+        run_id=inputs.run_id,
         benchmark=benchmark.name,
         named=benchmark.named or benchmark.name,
         title=benchmark.title,
@@ -175,16 +169,16 @@ def _manifest(benchmark: Benchmark, options: RunOptions, source: RecordDataset, 
         expected=benchmark.expected,
         commit=code_commit(),
         notes=notes,
-        **hashes,
+        model_stamp=stamp(inputs.model),
+        data_sha256=stamp(inputs.data),
+        config_sha256=stamp(inputs.choices),
+        inputs=asdict(inputs),
     )
 
 
-def _claim_folder(job: Job) -> None:
+def _claim(job: Job, inputs: Inputs) -> None:
     """Writes run.json, after clearing the folder where that is allowed. Raises DataError where another run's predictions stand in it."""
-    if job.options.overwrite:
-        for path in (*job.folder.glob("predictions.*jsonl"), job.folder / SCORES):
-            path.unlink(missing_ok=True)
-    find_shards(job.folder, run_id=job.manifest.run_id)
+    claim_folder(job.folder, inputs, overwrite=job.options.overwrite)
     job.manifest.write(job.folder)
 
 
@@ -197,18 +191,20 @@ def predict_job(job: Job, answerer: Answerer, ranks: Ranks) -> Outcome:
         DataError: on every rank, what stopped any of them; or nothing could be predicted under any setting.
     """
     began = time.monotonic()
-    done: set[PredictionKey] = set().union(*ranks.gather(together(ranks, lambda: _predicted(job))))
+    done = predicted(job.folder, job.manifest.run_id, ranks)
     if ranks.is_first and done:
         get_logger().info("%s: %d of %d samples are there already", job.benchmark.name, len(done), len(job.manifest.keys))
     shares = [_share(job, setting, done, ranks) for setting in job.benchmark.settings]
     total = sum(len(share.indices) for share in shares)
+    if any(ranks.gather(total)) and ranks.is_first:
+        clear_results(job.folder, reports=[job.options.out / name for name in REPORTS])
     failures: dict[str, str] = {}
     path = shard_path(job.folder, run_id=job.manifest.run_id, rank=ranks.rank, world_size=ranks.world_size)
     with PredictionWriter(path) as writer, Progress(job.benchmark.name, total, unit="samples", visible=ranks.is_first) as progress:
         for share in shares:
             any_done = any(key.sensor == share.setting for key in done)
             try:
-                _predict_setting(share, answerer, writer, ranks, any_done=any_done, on_samples=progress.advance)
+                predict_together(share, answerer, writer, ranks, any_done=any_done, on_samples=progress.advance)
             except DataError as error:
                 failures[share.setting] = str(error)
     if len(failures) == len(shares):
@@ -223,25 +219,6 @@ def _leave_out(job: Job, failures: Mapping[str, str]) -> None:
     settings = [name for name in job.manifest.settings if name not in failures]
     notes = [*job.manifest.notes, *(f"Not run under '{name}': {reason}" for name, reason in failures.items())]
     replace(job.manifest, settings=settings, notes=notes).write(job.folder)
-
-
-def _predict_setting(
-    share: SampleShare, answerer: Answerer, writer: PredictionWriter, ranks: Ranks, *, any_done: bool, on_samples: Callable[[int], None]
-) -> None:
-    lost = together(ranks, lambda: predict_share(share, answerer, writer, on_samples=on_samples))
-    answered = any_done or any(ranks.gather(len(share.indices) > len(lost)))
-    together(ranks, lambda: write_lost(lost, writer, anything=answered))
-
-
-def _predicted(job: Job) -> set[PredictionKey]:
-    shards = find_shards(job.folder, run_id=job.manifest.run_id)
-    return {prediction.key for path in shards for prediction in _whole_lines(path)}
-
-
-def _whole_lines(path: Path) -> list[Prediction]:
-    """The samples of a shard; a last line that was cut short is taken off first."""
-    with PredictionWriter(path):
-        return read_predictions(path)
 
 
 def _share(job: Job, setting: str, done: set[PredictionKey], ranks: Ranks) -> SampleShare:
@@ -263,15 +240,15 @@ def collect(folder: Path, *, time_s: float | None = None) -> dict[str, Any]:
     """
     manifest = read_manifest(folder)
     samples = merge_shards(folder, manifest.keys, run_id=manifest.run_id)
-    (folder / PREDICTIONS).write_text("".join(format_prediction(item) + "\n" for item in samples), encoding="utf-8")
+    predictions = write_predictions(folder, samples)
     scores: Scores = score_predictions(samples, metrics={manifest.task: manifest.metric} if manifest.metric else None)
     groups = [item["overall"] for by_task in scores["settings"].values() for item in by_task.values()]
     result = {
         **manifest.describe(),
-        "predictions": {"path": PREDICTIONS, "sha256": hashlib.sha256((folder / PREDICTIONS).read_bytes()).hexdigest()},
+        "predictions": predictions,
         **{name: sum(group[name] for group in groups) for name in ("n_missing", "n_unparsed")},
         "time_s": None if time_s is None else round(time_s, 3),
         **scores,
     }
-    (folder / SCORES).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_file(folder / SCORES, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     return result

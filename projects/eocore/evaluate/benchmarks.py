@@ -1,6 +1,5 @@
 """Benchmarks by name: where the files lie, who reads them, what is asked, under which sensors, how it is scored, how many there must be."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,6 @@ ROOT, PROMPT = "$root", "$prompt"
 
 GREYED = {"grey_sar": "sar", "grey_rgb": "rgb"}
 """Setting -> the modality whose image is replaced by an even grey."""
-
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,24 +80,6 @@ class Benchmark:
     def absent(self, data_root: str) -> list[Path]:
         """Those that are not there."""
         return [path for path in self.files(data_root) if not path.exists()]
-
-    def data_hash(self, data_root: str) -> str:
-        """sha256 of the annotation files; where annotations are a folder, of the names and sizes of what is in it."""
-        digest = hashlib.sha256()
-        folder = Path(self.config(data_root)["annotations"])
-        for path in self.files(data_root):
-            if path.is_file():
-                _add_file(digest, path)
-            elif path == folder:
-                listed = sorted((str(file.relative_to(path)), file.stat().st_size) for file in path.rglob("*") if file.is_file())
-                digest.update(repr(listed).encode())
-        return digest.hexdigest()
-
-
-def _add_file(digest: Any, path: Path) -> None:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
 
 
 def _fill(value: Any, places: Mapping[str, str]) -> Any:

@@ -1,6 +1,5 @@
 """What a run of one benchmark is: `run.json`, written before the first sample, from which shards are merged without data or model."""
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -9,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from eocore.errors import DataError
+from eocore.output import write_file
 
+from .inputs import RUN_FILE
 from .predictions import PredictionKey
-
-RUN_FILE = "run.json"
-_END_BYTES = 1 << 20
-"""Of each weight file, so much of its beginning and of its end goes into the stamp: hashing tens of gigabytes would take minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +27,14 @@ class Manifest:
         sample_ids: of every setting, in order.
         system: package that knows the model.
         model: folder as given.
-        model_stamp: of its config and weights.
+        model_stamp: of its configs, tokenizer and weights.
         config_sha256: of the benchmark's definition and the choices of the run that change answers.
-        data_sha256: of the annotation files.
+        data_sha256: of annotations and images.
         data_root: folder as given.
         expected: number of samples of the published set; None where none is published.
         commit: of this code; "" where it is not known.
         notes: what a reader of the scores must know.
+        inputs: what answers depend on, one by one (`eocore.evaluate.inputs.Inputs`); empty in files of older versions.
     """
 
     run_id: str
@@ -56,6 +54,7 @@ class Manifest:
     expected: int | None = None
     commit: str = ""
     notes: Sequence[str] = field(default_factory=tuple)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def keys(self) -> list[PredictionKey]:
@@ -64,12 +63,12 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Writes run.json."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RUN_FILE).write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_file(folder / RUN_FILE, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
     def describe(self) -> dict[str, Any]:
-        """What goes into scores.json: all but the list of samples."""
+        """What goes into scores.json: all but the lists of samples and inputs."""
         values = asdict(self)
+        values.pop("inputs")
         values["count"] = len(values.pop("sample_ids"))
         return values
 
@@ -87,24 +86,6 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise DataError(f"{path} is broken ({error}). Run the benchmark again with --overwrite.") from error
-
-
-def model_stamp(folder: Path) -> str:
-    """A name for what is in a model folder, the same on every machine that has a copy of it."""
-    digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
-        size = path.stat().st_size
-        digest.update(f"{path.name}:{size}".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(_END_BYTES))
-            file.seek(max(0, size - _END_BYTES))
-            digest.update(file.read(_END_BYTES))
-    return digest.hexdigest()
-
-
-def stamp(value: Any) -> str:
-    """sha256 of plain values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def code_commit() -> str:

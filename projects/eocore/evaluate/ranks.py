@@ -2,10 +2,15 @@
 
 import datetime
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch.distributed as dist
+
+from eocore.errors import EOError
+
+Value = TypeVar("Value")
 
 TIMEOUT = datetime.timedelta(days=2)
 """How long a rank that is done waits for the slowest one; a rank that dies is noticed by torchrun, which ends all."""
@@ -35,6 +40,24 @@ class Ranks:
         found: list[Any] = [None] * self.world_size
         dist.all_gather_object(found, value)
         return found
+
+
+def together(ranks: Ranks, action: Callable[[], Value]) -> Value:
+    """What an action gives on this rank; raises on all of them what was raised on any, so that none waits for one that has given up.
+
+    Raises:
+        EOError: that of the first rank that failed, the same on every rank, so that all go on alike.
+    """
+    given: list[Value] = []
+    problem: EOError | None = None
+    try:
+        given.append(action())
+    except EOError as error:
+        problem = error
+    problems = [error for error in ranks.gather(problem) if error is not None]
+    if problems:
+        raise problems[0]
+    return given[0]
 
 
 def join_ranks() -> Ranks:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from eocore.config import read_options
+from eocore.data import transforms as _transforms  # noqa: F401  (registers what `build_sources` names)
 from eocore.data.dataset import RecordDataset, SampleKey
 from eocore.data.masks import decode_mask, encode_rle, mask_to_box
 from eocore.data.records import ImageRef, Record
@@ -118,23 +119,6 @@ def _claim_ids(source: Any, taken: dict[tuple[str, str], RecordDataset]) -> None
                 f"evaluation.datasets: sample '{record.sample_id}' ({record.task}) is in '{owner.name}' and in '{source.name}', and only "
                 "one of them would be predicted. Give them other ids, or evaluate them one after the other."
             )
-
-
-def predict(
-    source: RecordDataset, answerer: Answerer, writer: PredictionWriter, *, setting: str, options: EvaluationOptions,
-    rank: int = 0, world_size: int = 1, on_samples: Callable[[int], None] = lambda count: None,
-) -> None:  # fmt: skip
-    """Writes this rank's predictions of one data set; samples that stand in the writer's file are not predicted again.
-
-    Raises:
-        DataError: the model can take no sample at all.
-    """
-    mine = deal_images(source.records, range(len(source)), rank=rank, world_size=world_size)
-    todo = [index for index in mine if key_of(source.records[index], setting) not in writer]
-    on_samples(len(mine) - len(todo))
-    shares = SampleShare(source, setting, todo, batch_size=options.batch_size, seed=options.seed)
-    lost = predict_share(shares, answerer, writer, on_samples=on_samples)
-    write_lost(lost, writer, anything=len(lost) < len(mine) or not all(item.refused for item in lost))
 
 
 @dataclass(frozen=True)

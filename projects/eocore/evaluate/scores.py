@@ -59,6 +59,7 @@ class Scores(TypedDict):
     """What `score_file` returns; plain JSON. `settings`: setting -> task -> scores. `unscored`: setting -> task -> number of samples."""
 
     predictions: NotRequired[dict[str, Any]]
+    run: NotRequired[dict[str, Any]]  # of which model, data and choices
     settings: dict[str, dict[str, TaskScores]]
     differences: list[Difference]
     unscored: dict[str, dict[str, int]]

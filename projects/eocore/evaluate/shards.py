@@ -1,14 +1,18 @@
 """Predicting on several ranks: one file per rank, appended and resumed, merged when all are done."""
 
+import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from eocore.errors import DataError
 from eocore.log import get_logger
+from eocore.output import write_file, writing
 
+from .inputs import PREDICTIONS
 from .predictions import Prediction, PredictionKey, format_prediction, read_predictions, some_ids
 
 
@@ -20,21 +24,27 @@ class PredictionWriter:
 
     Raises:
         DataError: what stands in the file breaks the format.
+        OutputError: the file cannot be opened for writing.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            _drop_torn_line(path)
-        self._done = {prediction.key for prediction in read_predictions(path)} if path.exists() else set()
-        self._file = path.open("a", encoding="utf-8", newline="\n")
+        with self._writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                _drop_torn_line(path)
+            self._done = {prediction.key for prediction in read_predictions(path)} if path.exists() else set()
+            self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
+        with suppress(OSError) if error is not None else self._writing():  # a failed write was told of already
+            self._file.close()
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(self._path, "predictions", follows="All samples written before are kept, and are not predicted again.")
 
     def __contains__(self, key: PredictionKey) -> bool:
         return key in self._done
@@ -44,11 +54,14 @@ class PredictionWriter:
 
         Raises:
             DataError: it is in the file already, or cannot be written as JSON.
+            OutputError: the disk is full, or the file may not be written to.
         """
         if prediction.key in self._done:
             raise DataError(f"{self._path}: sample '{prediction.sample_id}' is there already; ask `key in writer` before predicting it.")
-        self._file.write(format_prediction(prediction) + "\n")
-        self._file.flush()
+        line = format_prediction(prediction) + "\n"
+        with self._writing():
+            self._file.write(line)
+            self._file.flush()
         self._done.add(prediction.key)
 
 
@@ -124,3 +137,10 @@ def merge_shards(folder: Path, expected: Sequence[PredictionKey], *, run_id: str
             "shards were changed by hand, or belong to other data; predict anew (--overwrite)."
         )
     return [merged[key][0] for key in expected]
+
+
+def write_predictions(folder: Path, samples: Sequence[Prediction]) -> dict[str, Any]:
+    """Writes the predictions file of a run's folder; gives what scores.json says of it: `path`, `sha256` and `num_samples`."""
+    content = "".join(format_prediction(item) + "\n" for item in samples).encode("utf-8")
+    write_file(folder / PREDICTIONS, content)
+    return {"path": PREDICTIONS, "sha256": hashlib.sha256(content).hexdigest(), "num_samples": len(samples)}

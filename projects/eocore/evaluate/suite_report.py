@@ -7,10 +7,10 @@ from typing import Any, cast
 from eocore.errors import EOError
 from eocore.log import get_logger
 
-from .benchmark_run import PREDICTIONS
 from .benchmarks import choose, load_benchmarks
 from .charts import draw_confusion, draw_types
 from .extremes import DRAWN_TASKS, extreme_rows
+from .inputs import PREDICTIONS
 from .pages import Heading, Note, Part, Picture, write_pages
 from .plots import OverlayRow
 from .predictions import read_predictions

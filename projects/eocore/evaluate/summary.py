@@ -7,7 +7,7 @@ from typing import Any
 
 from eocore.errors import DataError
 
-from .benchmark_run import SCORES
+from .inputs import SCORES, require_scores_of
 from .intervals import Value
 from .predictions import SETTINGS
 from .scores import TaskScores
@@ -27,20 +27,30 @@ def read_results(folder: Path, names: Sequence[str] = ()) -> list[Result]:
     """The scores of the benchmarks under a run's folder, those of `names` in their order, or all by name.
 
     Raises:
-        DataError: there is none, or a file cannot be read.
+        DataError: there is none, a file cannot be read, or the predictions beside it are others than those it was made of.
     """
-    chosen = [folder / name / SCORES for name in names] if names else sorted(folder.glob(f"*/{SCORES}"))
-    results = []
-    for path in chosen:
-        try:
-            results.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{path} cannot be read ({error}). Run the benchmark, or merge its shards (python -m eocore.evaluate merge)."
-            ) from error
+    chosen = [folder / name for name in names] if names else sorted(path.parent for path in folder.glob(f"*/{SCORES}"))
+    results = [read_result(place) for place in chosen]
     if not results:
         raise DataError(f"{folder} holds no scores. Run a benchmark into it first, or name the --out folder of `run`.")
     return results
+
+
+def read_result(folder: Path) -> Result:
+    """The scores in a folder, made sure to be of the predictions beside them.
+
+    Raises:
+        DataError: there are none, they cannot be read, or the predictions are others than those they were made of.
+    """
+    path = folder / SCORES
+    try:
+        result: Result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}). Run the evaluation, or merge its shards (python -m eocore.evaluate merge)."
+        ) from error
+    require_scores_of(result, folder)
+    return result
 
 
 def suite_table(results: Sequence[Result], *, title: str = "Scores [%]") -> TextTable:

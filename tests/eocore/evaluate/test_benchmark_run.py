@@ -14,9 +14,10 @@ import pytest
 
 from eocore.data.masks import decode_mask
 from eocore.errors import DataError
-from eocore.evaluate.benchmark_run import PREDICTIONS, SCORES, collect, run_benchmarks
+from eocore.evaluate.benchmark_run import collect, run_benchmarks
 from eocore.evaluate.benchmarks import Benchmark, load_benchmarks
 from eocore.evaluate.families.custom import custom_benchmark
+from eocore.evaluate.inputs import PREDICTIONS, SCORES
 from eocore.evaluate.layouts.world import write_published
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.ranks import Ranks, join_ranks, leave_ranks

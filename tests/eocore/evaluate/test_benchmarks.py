@@ -74,25 +74,6 @@ def test_a_wrong_count_is_told(known: dict[str, Benchmark]) -> None:
     assert check_count(known["rsvqa_hrben"], 5) is None
 
 
-def test_the_hash_changes_with_the_annotations(known: dict[str, Benchmark], tmp_path: Path) -> None:
-    (tmp_path / "VRSBench" / "Images_val").mkdir(parents=True)
-    file = tmp_path / "VRSBench" / "VRSBench_EVAL_vqa.json"
-    hashes = set()
-    for text in ("[]", "[1]"):
-        file.write_text(text)
-        hashes.add(known["vrsbench_vqa"].data_hash(str(tmp_path)))
-    (tmp_path / "VRSBench" / "Images_val" / "new.png").touch()
-    hashes.add(known["vrsbench_vqa"].data_hash(str(tmp_path)))
-    assert len(hashes) == 2
-
-
-def test_the_hash_of_class_folders_is_that_of_their_files(known: dict[str, Benchmark], tmp_path: Path) -> None:
-    (tmp_path / "EuroSAT" / "River").mkdir(parents=True)
-    before = known["eurosat"].data_hash(str(tmp_path))
-    (tmp_path / "EuroSAT" / "River" / "1.jpg").touch()
-    assert known["eurosat"].data_hash(str(tmp_path)) != before
-
-
 def test_a_wrong_definition_is_refused() -> None:
     with pytest.raises(ConfigError, match="task 'guess'"):
         Benchmark(name="x", title="x", task="guess", settings={"optical": ["rgb"]}, dataset={})

@@ -16,7 +16,17 @@ from eocore.data.synthetic import write_world
 from eocore.data.transforms import ComposeReferring
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.predictions import read_predictions
-from eocore.evaluate.run import MOST_TOGETHER, EvaluationOptions, build_sources, deal_images, predict, read_evaluation
+from eocore.evaluate.run import (
+    MOST_TOGETHER,
+    EvaluationOptions,
+    SampleShare,
+    build_sources,
+    deal_images,
+    key_of,
+    predict_share,
+    read_evaluation,
+    write_lost,
+)
 from eocore.evaluate.score import score_predictions
 from eocore.evaluate.shards import PredictionWriter, merge_shards, shard_path
 from eocore.registry import DATASETS
@@ -136,7 +146,11 @@ def run(options: EvaluationOptions, path: Path, answerer: Callable[..., Any], *,
     done: list[int] = []
     with PredictionWriter(path) as writer:
         for setting, source in build_sources(options):
-            predict(source, answerer, writer, setting=setting, options=options, rank=rank, world_size=world_size, on_samples=done.append)
+            mine = deal_images(source.records, range(len(source)), rank=rank, world_size=world_size)
+            todo = [index for index in mine if key_of(source.records[index], setting) not in writer]
+            done.append(len(mine) - len(todo))
+            share = SampleShare(source, setting, todo, batch_size=options.batch_size)
+            write_lost(predict_share(share, answerer, writer, on_samples=done.append), writer, anything=True)
     return done
 
 
@@ -268,7 +282,8 @@ def test_what_is_prepared_ahead_is_what_is_answered(options: EvaluationOptions, 
     ((setting, source), *_) = build_sources(options)
     first = source.records[0].sample_id
     with PredictionWriter(tmp_path / "p.jsonl") as writer:
-        predict(source, cast("Any", InTwoSteps()), writer, setting=setting, options=options)
+        share = SampleShare(source, setting, range(len(source)))
+        write_lost(predict_share(share, cast("Any", InTwoSteps()), writer), writer, anything=True)
     written = {item.sample_id: item.prediction for item in read_predictions(tmp_path / "p.jsonl")}
     assert written.pop(first) is None and all(written.values()) and len(written) == len(source) - 1
 

@@ -11,11 +11,12 @@ import pytest
 from eocore.data.dataset import SampleKey
 from eocore.data.masks import encode_rle
 from eocore.errors import DataError
-from eocore.evaluate.benchmark_run import PREDICTIONS, SCORES, collect
+from eocore.evaluate.benchmark_run import collect
 from eocore.evaluate.benchmarks import load_benchmarks
 from eocore.evaluate.charts import draw_confusion, draw_types
 from eocore.evaluate.commands import merge, report
 from eocore.evaluate.extremes import extreme_rows
+from eocore.evaluate.inputs import PREDICTIONS, SCORES
 from eocore.evaluate.layouts.world import write_published
 from eocore.evaluate.manifest import Manifest, read_manifest
 from eocore.evaluate.predictions import Prediction, format_prediction, read_predictions

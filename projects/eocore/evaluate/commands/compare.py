@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from eocore.output import write_file
+
 from ..agreement import Agreement, measure_agreement
 from ..compare import Comparison, compare_predictions
 from ..tables import TextTable, to_rich
@@ -38,8 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         rows = compare_predictions(first, second, metrics=read_metric(arguments), seed=arguments.seed)
         table = comparison_table(rows)
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        write_file(arguments.out, json.dumps(rows, indent=1))
     wide_console().print(to_rich(table))
     return 0
 

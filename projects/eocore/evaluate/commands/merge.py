@@ -8,7 +8,7 @@ from rich.console import Console
 from eocore.errors import DataError
 
 from ..benchmark_run import collect
-from ..manifest import RUN_FILE
+from ..inputs import RUN_FILE
 from ..summary import read_results, suite_table
 from ..tables import to_rich
 from .command import Command

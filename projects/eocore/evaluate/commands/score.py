@@ -12,11 +12,13 @@ from typing import Any
 from rich.console import Console
 
 from eocore.errors import ConfigError, DataError
+from eocore.output import write_file
 from eocore.registry import METRICS
 
 from ..benchmarks import choose, load_benchmarks
 from ..field_names import ALIASES, NONE, parse_map
 from ..foreign import CLASS_TASKS, ForeignOptions, is_native, read_foreign
+from ..inputs import require_same_truths
 from ..judge import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, Judge, options_from_environment
 from ..judge_prompts import PROMPTS
 from ..predictions import SETTINGS, TASKS, Prediction, read_predictions
@@ -46,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file_arguments(parser)
     parser.add_argument("--predictions", type=Path, required=True, metavar="FILE", help="JSON lines or a JSON list, one entry a sample")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the scores are written as JSON")
+    parser.add_argument(
+        "--recorded-truths", action="store_true", help="score the truths the file holds even where the annotations they are of have changed"
+    )
     parser.add_argument("--judge", action="store_true", help=f"also ask a language model about open answers; {_JUDGE_HELP}")
     parser.add_argument(
         "--judge-prompt",
@@ -183,6 +188,8 @@ def read_metric(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def run(arguments: argparse.Namespace) -> int:
     """Scores, prints the tables, writes the file."""
     apply_benchmark(arguments)
+    if not arguments.recorded_truths and not arguments.annotations:
+        require_same_truths(arguments.predictions)
     samples, fields = read_file(arguments, arguments.predictions)
     metrics = read_metric(arguments)
     try:
@@ -204,8 +211,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "sample. Take another --judge-prompt, or leave --judge out."
             )
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(scores, indent=1), encoding="utf-8")
+        write_file(arguments.out, json.dumps(scores, indent=1))
     show(scores, fields, by_image=any(sample.image_ids for sample in samples))
     return 0
 
