@@ -31,7 +31,7 @@ def bash(*arguments: str | Path, **environment: str) -> subprocess.CompletedProc
     """A finished bash process, its output in `stdout` and `stderr`."""
     inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     variables = {**inherited, "REAL_PYTHON": sys.executable, **environment}
-    return subprocess.run(["bash", *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, env=variables, timeout=120)
+    return subprocess.run(["bash", *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, env=variables, timeout=3000)
 
 
 def named(paths: list[Path]) -> list[object]:
@@ -66,7 +66,7 @@ def test_script_passes_shellcheck(script: Path) -> None:
     shellcheck = str(beside_python) if beside_python.exists() else shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed (extra: dev)")
-    result = subprocess.run([shellcheck, "-x", script], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    result = subprocess.run([shellcheck, "-x", script], capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert result.returncode == 0, result.stdout
 
 
@@ -80,7 +80,7 @@ def test_command_explains_itself(script: Path) -> None:
 @pytest.mark.parametrize("program", named(PROGRAMS))
 def test_program_explains_itself(program: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "projects"), "OMP_NUM_THREADS": "1"}
-    result = subprocess.run([sys.executable, program, "--help"], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120)
+    result = subprocess.run([sys.executable, program, "--help"], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=3000)
     assert result.returncode == 0, result.stderr
     assert "usage" in result.stdout.lower()
 

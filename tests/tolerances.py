@@ -54,15 +54,15 @@ WEIGHTS_AFTER_UPDATES = Tolerance(rtol=1e-4, atol=1e-5)
 """Weights after some updates of AdamW across ranks or stages: it divides by the root of the second moment, which enlarges the difference of
 a small gradient. Found: 8.4e-7."""
 
-ACROSS_LAYOUTS = Tolerance(rtol=0.0, atol=1e-5)
+ACROSS_LAYOUTS = Tolerance(rtol=0.0, atol=3e-5)
 """Hidden states and logits near 1 of one sample in another batch, row, padding or attention kernel, or with weights at another address (as
-files are mapped). Found: 3e-6."""
+files are mapped). Found: 8.4e-6."""
 
 LOSSES_ACROSS_LAYOUTS = Tolerance(rtol=1e-5, atol=1e-6)
 """Losses of the same samples in other batches or rows, or with vision features from a cache. Found: 1e-6."""
 
-GRADIENTS_ACROSS_LAYOUTS = Tolerance(rtol=0.0, atol=3e-5)
-"""Gradients, as a share of the largest element (`of_size`): sums over all tokens of a batch. Found: 1e-5."""
+GRADIENTS_ACROSS_LAYOUTS = Tolerance(rtol=0.0, atol=1e-4)
+"""Gradients, as a share of the largest element (`of_size`): sums over all tokens of a batch. Found: 1.8e-5."""
 
 ACROSS_DECODING = Tolerance(rtol=1e-4, atol=1e-4)
 """Mask logits of answers written token by token with a cache, beside the same answers read at once or in another batch: two transformers

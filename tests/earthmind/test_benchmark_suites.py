@@ -46,7 +46,7 @@ def script(name: str, *words: object) -> subprocess.Popen[str]:
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=400)
+    output, _ = process.communicate(timeout=900)
     return process.returncode, output
 
 

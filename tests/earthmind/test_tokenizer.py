@@ -96,7 +96,7 @@ class TestTrained:
         start = multiprocessing.get_context("spawn")
         settings = {"path": str(tmp_path / "words"), "corpus": corpus, "vocab_size": 400}
         with start.Pool(2) as pool:
-            vocabularies = [result.get(timeout=120) for result in [pool.apply_async(vocabulary_of, (settings,)) for _ in range(2)]]
+            vocabularies = [result.get(timeout=600) for result in [pool.apply_async(vocabulary_of, (settings,)) for _ in range(2)]]
         assert vocabularies[0] == vocabularies[1]
         assert sorted(path.name for path in tmp_path.iterdir()) == ["referring.jsonl", "vqa.json", "words"]
 

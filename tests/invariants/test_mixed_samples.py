@@ -63,7 +63,7 @@ def alone(folder: Path) -> Callable[[str, str], dict[str, Tensor]]:
 
 @pytest.fixture(scope="module")
 def quick_run(folder: Path) -> None:
-    launch(folder, "quick", timeout_s=120)
+    launch(folder, "quick", timeout_s=900)
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def import_model(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> C
         out = tmp_path_factory.mktemp("imported") / "model"
         command = [sys.executable, str(repo_root / "tools" / "import_weights.py"), *map(str, arguments), "--out", str(out)]
         environment = {**os.environ, "PYTHONPATH": str(repo_root / "projects")}
-        subprocess.run(command, check=True, cwd=repo_root, env=environment, timeout=300)
+        subprocess.run(command, check=True, cwd=repo_root, env=environment, timeout=900)
         model, report = EarthMindForConditionalGeneration.from_pretrained(out, local_files_only=True, output_loading_info=True)
         assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
         return model.eval().requires_grad_(False)

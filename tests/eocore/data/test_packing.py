@@ -122,9 +122,12 @@ class TestOrder:
         step = len(sampler(**choices).cuts(0)) - 2
         planned = time.perf_counter() - begin
         expected = sampler(**choices).global_batch(step)
-        begin = time.perf_counter()
-        assert next(iter(sampler(start_step=step, **choices))) == expected[0]
-        assert time.perf_counter() - begin < planned / 5
+        started = []
+        for _ in range(5):  # the quickest: on a busy machine any one may wait for the processor
+            begin = time.perf_counter()
+            assert next(iter(sampler(start_step=step, **choices))) == expected[0]
+            started.append(time.perf_counter() - begin)
+        assert min(started) < planned / 5
         (kept,) = tmp_path.iterdir()
         kept.write_bytes(kept.read_bytes()[:50])
         assert sampler(**choices).global_batch(step) == expected, "a broken file is made again"

@@ -367,9 +367,9 @@ class TestWindowOfARecord:
 
     SIDE, BLOCK = 2048, 256
 
-    @pytest.fixture(scope="class")
-    def large(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        path = tmp_path_factory.mktemp("large") / "large.tif"
+    @pytest.fixture
+    def large(self, tmp_path: Path) -> Path:
+        path = tmp_path / "large.tif"
         pixels = np.random.default_rng(0).integers(0, 256, (3, self.SIDE, self.SIDE), dtype=np.uint8)
         layout = {"tiled": True, "blockxsize": self.BLOCK, "blockysize": self.BLOCK, "interleave": "pixel"}
         with rasterio.open(path, "w", driver="GTiff", width=self.SIDE, height=self.SIDE, count=3, dtype="uint8", **layout) as file:

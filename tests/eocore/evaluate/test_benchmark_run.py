@@ -156,7 +156,7 @@ def on_ranks(world_size: int, options: RunOptions, *names: str, most: int = 10**
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(timeout=300)  # a busy machine takes minutes to start them
+        worker.join(timeout=600)  # a busy machine takes minutes to start them
     codes = [worker.exitcode for worker in workers]
     for worker in workers:
         worker.kill()

@@ -81,8 +81,8 @@ def test_three_failures_are_a_failed_verdict_and_the_others_stand(judge_server):
 
 
 def test_a_slow_judge_is_given_up_on(judge_server):
-    with judge_server(3.0, GOOD) as server:
-        assert ask(server, timeout_s=0.3) == [Verdict(4, 5)]
+    with judge_server(8.0, GOOD) as server:  # the second reply has a time limit too, which a busy machine must keep
+        assert ask(server, timeout_s=3.0) == [Verdict(4, 5)]
     assert len(server.asked) == 2
 
 

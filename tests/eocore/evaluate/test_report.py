@@ -128,6 +128,6 @@ def test_page_fits_a_phone_and_shows_every_picture(report):
     frame.write_text(FRAME.replace("WIDTH", str(PHONE_WIDTH)), encoding="utf-8")
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=5000", "--dump-dom"]
     command = [CHROMIUM, *options, f"--user-data-dir={report.parent / 'profile'}", frame.as_uri()]
-    page = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    page = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
     found = json.loads(re.search(r'<p id="found">(.*?)</p>', page)[1])
     assert found == {"width": PHONE_WIDTH, "broken": 0, "images": 14, "requests": 0}

@@ -152,7 +152,7 @@ def test_several_processes_share_a_folder(tmp_path: Path, share: float) -> None:
     workers = [context.Process(target=work, args=(str(tmp_path), limit, number, results)) for number in range(3)]
     for worker in workers:
         worker.start()
-    assert [results.get(timeout=60) for _ in workers] == [0.0] * 3
+    assert [results.get(timeout=300) for _ in workers] == [0.0] * 3
     for worker in workers:
         worker.join()
     assert held(tmp_path) == limit and int((tmp_path / "ledger.bytes").read_text()) == limit

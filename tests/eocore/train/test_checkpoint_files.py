@@ -137,9 +137,11 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     save(tmp_path, 1, size=300_000)
     draws = random.Random(0)
     newest = 1
-    for _ in range(KILLS):
+    for kill in range(10 * KILLS):
+        if kill >= KILLS and newest > 1:
+            break
         child = in_child(save_for_ever)
-        time.sleep(draws.uniform(0.02, 0.3))
+        time.sleep(draws.uniform(0.02, 0.3) * (1 + kill // KILLS))  # longer where a busy machine finished no save so far
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         check_survivors(tmp_path, newest=newest)
@@ -246,18 +248,19 @@ def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_second_save_waits_for_the_first_and_so_does_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    going, order = threading.Event(), []
+    begun, going, order = threading.Event(), threading.Event(), []
 
     def slow(snapshot: Snapshot, work_dir: Path) -> Path:
         order.append(f"begin {snapshot.step}")
-        going.wait(10)
+        begun.set()
+        going.wait(60)
         order.append(f"end {snapshot.step}")
         return write(snapshot, work_dir)
 
     monkeypatch.setattr(checkpoint_writer, "write", slow)
     writer = CheckpointWriter(tmp_path, keep=5, background=True)
     writer.save(snapshot(1))
-    assert not list_checkpoints(tmp_path), "the training goes on meanwhile"
+    assert begun.wait(60) and not list_checkpoints(tmp_path), "the training goes on meanwhile"
     second = threading.Thread(target=writer.save, args=(snapshot(2),))
     second.start()
     time.sleep(0.1)

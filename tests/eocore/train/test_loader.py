@@ -53,6 +53,14 @@ def gone(process: int) -> bool:
         return True
 
 
+def all_gone(processes: list[int], within_s: float = 60) -> bool:
+    """True once all have ended, which a killed process does when it gets the processor next."""
+    deadline = time.monotonic() + within_s
+    while not all(map(gone, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return all(map(gone, processes))
+
+
 def start(pause_s: float = 0.0) -> tuple[Batches, list[int]]:
     loader = DataLoader(Numbers(pause_s), batch_size=None, num_workers=2)
     prepare_loader(loader, 30)
@@ -69,14 +77,14 @@ def test_orders_to_a_rank_leave_its_loader_at_work(order: signal.Signals) -> Non
         os.kill(process, order)
     assert len([next(batches) for _ in range(50)]) == 50
     batches.close()
-    assert all(gone(process) for process in processes) and list(batches) == []
+    assert all_gone(processes) and list(batches) == []
 
 
 def test_a_loader_that_is_forgotten_ends() -> None:
     batches, processes = start()
     next(batches)
     del batches
-    assert all(gone(process) for process in processes)
+    assert all_gone(processes)
 
 
 @pytest.mark.parametrize("state", ["at work", "stuck"])
@@ -84,14 +92,11 @@ def test_a_failing_rank_waits_for_no_process(state: str, tmp_path: Path) -> None
     """Not even one that is stuck in a sample and ignores the signal that ends processes; one at work leaves nothing behind."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, state], capture_output=True, text=True, timeout=100, env=environment, check=False
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, state], capture_output=True, text=True, timeout=600, env=environment, check=False
     )
     assert done.returncode == 1 and "on purpose" in done.stderr
-    deadline = time.monotonic() + 5
     processes = [int(number) for number in done.stdout.split()]
-    while not all(map(gone, processes)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert len(processes) == 2 and all(map(gone, processes))
+    assert len(processes) == 2 and all_gone(processes)
     assert state == "stuck" or not list(tmp_path.glob("pymp-*"))
 
 

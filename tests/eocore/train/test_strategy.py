@@ -32,7 +32,7 @@ def losses(work_dir: Path) -> list[float]:
 def launch(work_dir: Path, zero: str, *more: str, ranks: int = 2) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), SCRIPT, work_dir, zero, *more]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # where bits are compared, sums must not be shared
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, env=environment)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=900, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

@@ -8,7 +8,7 @@ import sys
 def run(repo_root, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONPATH": str(repo_root / "projects"), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, str(repo_root / "tools/prepare/landcover.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
 
 
 def test_the_command_prepares_the_tiles(repo_root, shared_dir, tmp_path):
