@@ -52,7 +52,8 @@ def main() -> int:
     out = arguments.out or Path("work_dirs") / arguments.config.stem / "data_check"
     page = write_report(found, out, title=f"Data of {arguments.config.name}")
     for row in summary_table(found).rows:
-        print(f"{row[0]} ({row[1]}): {row[2]} records, {row[3]} image files, {row[4]} broken ({row[5]}); {row[6]}; tokens {row[7]}")
+        counts = f"{row[2]} records, {row[3]} image files, {row[4]} broken ({row[5]})"
+        print(f"{row[0]} ({row[1]}): {counts}; {row[6]}; tokens {row[7]}; masks {row[8]}")
     problems = [problem for facts in found for problem in facts.problems]
     for problem in problems[:MAX_PRINTED]:
         others = f" and {len(problem.places) - 1} more" if len(problem.places) > 1 else ""

@@ -61,6 +61,7 @@ class DatasetFacts:
         tasks: task -> records.
         sizes: "modality height x width" -> images.
         mask_shares: share of its image that each mask covers [1].
+        empty_masks, full_masks: places of the records whose mask covers nothing, or the whole image; once for each such mask.
         nodata: modality -> share of pixels without data, per image [1].
     """
 
@@ -75,12 +76,22 @@ class DatasetFacts:
     tasks: Counter[str] = field(default_factory=Counter)
     sizes: Counter[str] = field(default_factory=Counter)
     mask_shares: list[float] = field(default_factory=list)
+    empty_masks: list[str] = field(default_factory=list)
+    full_masks: list[str] = field(default_factory=list)
     nodata: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def num_broken(self) -> int:
         """Records with a problem."""
         return len({place for problem in self.problems for place in problem.places})
+
+    @property
+    def masks(self) -> str:
+        """How many masks were drawn, and how many of them are empty or cover the whole image; "-" where there are none."""
+        if not self.mask_shares:
+            return "-"
+        odd = ((len(self.empty_masks), "empty"), (len(self.full_masks), "covering the whole image"))
+        return ", ".join([f"{len(self.mask_shares):,}", *(f"{count:,} {what}" for count, what in odd if count)])
 
 
 @dataclass
@@ -90,6 +101,8 @@ class _Group:
     problems: list[Problem] = field(default_factory=list)
     sizes: list[str] = field(default_factory=list)
     mask_shares: list[float] = field(default_factory=list)
+    empty_masks: list[str] = field(default_factory=list)
+    full_masks: list[str] = field(default_factory=list)
     nodata: list[tuple[str, float]] = field(default_factory=list)
 
 
@@ -172,9 +185,28 @@ def read_dataset(dataset: RecordDataset, facts: DatasetFacts, *, num_workers: in
         facts.problems += group.problems
         facts.sizes.update(group.sizes)
         facts.mask_shares += group.mask_shares
+        facts.empty_masks += group.empty_masks
+        facts.full_masks += group.full_masks
         for modality, share in group.nodata:
             facts.nodata[modality].append(share)
         on_group(len(indexes))
+    facts.problems += _masks_all_alike(facts)
+
+
+def _masks_all_alike(facts: DatasetFacts) -> list[Problem]:
+    """The problem of a data set whose masks are all empty, or, being several, all cover their whole images; no images are annotated so."""
+    count = len(facts.mask_shares)
+    if count and len(facts.empty_masks) == count:
+        found, learnt, places = "are empty", "draw nothing", facts.empty_masks
+    elif count > 1 and len(facts.full_masks) == count:
+        found, learnt, places = "cover their whole images", "fill every image", facts.full_masks
+    else:
+        return []
+    message = (
+        f"all {count} masks of the data set {found}: a model trained on them learns to {learnt}, and a score on them means nothing. Look "
+        "at the value that stands for the object, the size the masks are drawn in, and the order of their coordinates."
+    )
+    return [Problem(MASK, tuple(dict.fromkeys(places)), message)]
 
 
 class _Places(Dataset[_Group]):
@@ -222,9 +254,15 @@ def _masks(record: Record) -> list[MaskRef]:
 
 def _draw(mask: MaskRef, record: Record, size: tuple[int, int], group: _Group) -> None:
     try:
-        group.mask_shares.append(float(decode_mask(mask, size, source=record.source, root=None).mean()))
+        drawn = decode_mask(mask, size, source=record.source, root=None)
     except Exception as error:
         group.problems.append(_problem(MASK, [record], error))
+        return
+    group.mask_shares.append(float(drawn.mean()))
+    if not drawn.any():
+        group.empty_masks.append(record.source)
+    elif drawn.all():
+        group.full_masks.append(record.source)
 
 
 def _problem(kind: str, records: Sequence[Record], error: Exception) -> Problem:

@@ -15,6 +15,7 @@ from eocore.checks.datasets import DatasetFacts
 from eocore.checks.plots import draw_dataset, draw_overview
 from eocore.evaluate.tables import TextTable, to_html
 from eocore.log import plain_line
+from eocore.output import write_file
 
 PERCENTILES = (50, 90, 99, 100)
 MAX_SHOWN = 200
@@ -37,8 +38,9 @@ def summary_table(facts: Sequence[DatasetFacts]) -> TextTable:
         lengths = " / ".join(f"{value:.0f}" for value in np.percentile(fact.lengths, PERCENTILES)) if fact.lengths else "-"
         share = f"{fact.num_broken / fact.num_entries:.2%}" if fact.num_entries else "-"
         found = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none"
-        rows.append((fact.name, fact.kind, f"{fact.num_entries:,}", f"{fact.num_images:,}", f"{fact.num_broken:,}", share, found, lengths))
-    header = ("dataset", "type", "records", "image files", "broken", "share", "problems", "tokens (median / 90 % / 99 % / most)")
+        counts = (f"{fact.num_entries:,}", f"{fact.num_images:,}", f"{fact.num_broken:,}")
+        rows.append((fact.name, fact.kind, *counts, share, found, lengths, fact.masks))
+    header = ("dataset", "type", "records", "image files", "broken", "share", "problems", "tokens (median / 90 % / 99 % / most)", "masks")
     return TextTable("Datasets", header, tuple(rows))
 
 
@@ -50,19 +52,18 @@ def write_report(facts: Sequence[DatasetFacts], out_dir: Path, *, title: str) ->
         out_dir: made where absent; an earlier report in it is replaced.
         title: heading.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
     pictures = {"overview.png": draw_overview(facts)}
     pictures |= {f"{number:02d}_{_file_name(fact.name)}.png": draw_dataset(fact) for number, fact in enumerate(facts, start=1)}
     for name, png in pictures.items():
-        (out_dir / name).write_bytes(png)
-    (out_dir / "report.json").write_text(json.dumps([_as_json(fact) for fact in facts], indent=1) + "\n", encoding="utf-8")
+        write_file(out_dir / name, png)
+    write_file(out_dir / "report.json", json.dumps([_as_json(fact) for fact in facts], indent=1) + "\n")
     overview, *each = pictures.values()
     sections = [to_html(summary_table(facts)), _image(overview, "good and broken records")]
     for fact, png in zip(facts, each, strict=True):
         sections += [to_html(_problem_table(fact)) or f"<h2>{html.escape(fact.name)}: nothing broken</h2>", _image(png, fact.name)]
     page = out_dir / "report.html"
     head = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style></head>'
-    page.write_text(f"{head}<body><h1>{html.escape(title)}</h1>{''.join(sections)}</body></html>\n", encoding="utf-8")
+    write_file(page, f"{head}<body><h1>{html.escape(title)}</h1>{''.join(sections)}</body></html>\n")
     return page
 
 
@@ -94,6 +95,7 @@ def _as_json(fact: DatasetFacts) -> dict[str, Any]:
         "image_sizes": dict(fact.sizes),
         "tokens": _quantiles(fact.lengths),
         "mask_shares": _quantiles(fact.mask_shares),
+        "masks": {"drawn": len(fact.mask_shares), "empty": len(fact.empty_masks), "covering_the_whole_image": len(fact.full_masks)},
         "nodata_shares": {modality: _quantiles(shares) for modality, shares in fact.nodata.items()},
     }
 

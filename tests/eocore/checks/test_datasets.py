@@ -112,6 +112,33 @@ def test_every_broken_record_is_named_with_its_line(place: Path, num_workers: in
     assert next(problem for problem in facts.problems if problem.kind == MASK).what.startswith("polygon ring 0: coordinate 1000000000.0")
 
 
+EMPTY, FULL = {"size": [8, 10], "counts": [80]}, {"size": [8, 10], "counts": [0, 80]}
+
+
+@pytest.mark.parametrize(
+    ("mask", "said", "told"),
+    [
+        (EMPTY, "all 3 masks of the data set are empty: a model trained on them learns to draw nothing", "3, 3 empty"),
+        (FULL, "all 3 masks of the data set cover their whole images: a model trained on them", "3, 3 covering the whole image"),
+        ([[0, 0, 10, 0, 10, 8, 0, 8]], "all 3 masks of the data set cover their whole images", "3, 3 covering the whole image"),
+    ],
+    ids=["empty", "full", "polygon"],
+)
+def test_masks_that_are_all_alike_are_a_problem_of_every_record(place: Path, mask: Any, said: str, told: str) -> None:
+    facts = check(dataset(place, [line(number, image, mask=mask) for number, image in enumerate("aba")]), num_workers=1)
+    (problem,) = facts.problems
+    assert problem.kind == MASK and said in problem.message and facts.masks == told
+    assert facts.num_broken == 3 and {item.rpartition(":")[2] for item in problem.places} == {"1", "2", "3"}
+    page = write_report([facts], place / "out", title="all alike")
+    assert said in page.read_text()
+
+
+def test_single_odd_masks_are_counted_and_are_no_problem(place: Path) -> None:
+    facts = check(dataset(place, [line(0), line(1, mask=EMPTY), line(2, mask=FULL), line(3, mask=FULL)]))
+    assert not facts.problems and facts.masks == "4, 1 empty, 2 covering the whole image"
+    assert check(dataset(place, [line(0, mask=FULL)])).problems == []
+
+
 def test_a_missing_annotation_file_is_a_problem_not_a_crash(place: Path) -> None:
     config = dataset(place, [line(0)])
     (place / "set.jsonl").unlink()
