@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from eocore.data.masks import decode_mask
-from eocore.errors import DataError
+from eocore.errors import DataError, OutputError
 from eocore.evaluate.benchmark_run import collect, run_benchmarks
 from eocore.evaluate.benchmarks import Benchmark, load_benchmarks
 from eocore.evaluate.families.custom import custom_benchmark
@@ -329,3 +330,95 @@ def test_grey_settings_show_nothing_of_that_sensor(options: RunOptions, tmp_path
     assert all(rgb > 0 and sar == 0 for rgb, sar in seen["grey_sar"])
     assert all(rgb == 0 and sar > 0 for rgb, sar in seen["grey_rgb"])
     assert all(rgb > 0 and sar > 0 for rgb, sar in seen["fused"])
+
+
+@pytest.fixture
+def own_data(tmp_path: Path, data: Path) -> Path:
+    """A copy of the made-up sets that a test may change."""
+    import shutil
+
+    return Path(shutil.copytree(data, tmp_path / "own_data"))
+
+
+@pytest.fixture
+def own_model(tmp_path: Path) -> Path:
+    """A model folder whose weights reach beyond both ends that fit a megabyte."""
+    folder = tmp_path / "own_model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(bytes(3 << 20))
+    return folder
+
+
+def edit_annotations(options: RunOptions) -> RunOptions:
+    path = Path(options.data_root) / "UCM_captions" / "dataset.json"
+    path.write_text(path.read_text() + " ")
+    return options
+
+
+def edit_an_image(options: RunOptions) -> RunOptions:
+    path = min((Path(options.data_root) / "UCM_captions" / "imgs").iterdir())
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return options
+
+
+def convert_again(options: RunOptions) -> RunOptions:
+    content = bytearray((options.model / "model.safetensors").read_bytes())
+    content[len(content) // 2] ^= 1
+    (options.model / "model.safetensors").write_bytes(content)
+    return options
+
+
+def convert_in_half_precision(options: RunOptions) -> RunOptions:
+    (options.model / "config.json").write_text('{"dtype": "bfloat16"}')
+    return options
+
+
+REFUSED: list[tuple[Callable[[RunOptions], RunOptions], str]] = [
+    (edit_annotations, "data 'ucm_captions: dataset.json' has another content"),
+    (edit_an_image, "data 'ucm_captions: rgb images' has another content"),
+    (convert_again, "model file 'model.safetensors' has another content"),
+    (convert_in_half_precision, "model file 'config.json' has another content"),
+    (lambda options: replace(options, limit=2), "limit was None, now 2"),
+    (lambda options: replace(options, max_new_tokens=5), "max_new_tokens was 64, now 5"),
+    (lambda options: replace(options, generation={"top_k": 1}), "generation.top_k was not set, now 1"),
+    (lambda options: replace(options, prompts={"ucm_captions": "What is this?"}), "prompt was .*, now 'What is this"),
+]
+
+
+@pytest.mark.parametrize(("change", "named"), REFUSED, ids=[named.split(" was ")[0] for _, named in REFUSED])
+def test_what_answers_depend_on_is_refused_by_name_and_nothing_changes(
+    options: RunOptions, own_data: Path, own_model: Path, change: Callable[[RunOptions], RunOptions], named: str
+) -> None:
+    options = replace(options, data_root=str(own_data), model=own_model)
+    assert run(options, "ucm_captions")[0].state == "done"
+    folder = options.out / "ucm_captions"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    asked = RuleAnswerer()
+    (outcome,) = run(change(options), "ucm_captions", answerer=asked)
+    assert outcome.state == "failed" and not asked.asked
+    assert re.search(rf"holds predictions of another run .*{named}", outcome.reason), outcome.reason
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_scores_and_report_go_when_new_predictions_begin(options: RunOptions) -> None:
+    run(options, "ucm_captions")
+    (options.out / "report.html").write_text("of the old scores")
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(options, overwrite=True), "ucm_captions", answerer=RuleAnswerer(most=0))
+    assert not (options.out / "report.html").exists() and not (options.out / "ucm_captions" / SCORES).exists()
+
+
+def test_a_full_disk_ends_the_run_and_space_lets_it_go_on(options: RunOptions, limit_file_size: Callable[[int | None], None]) -> None:
+    whole = replace(options, out=options.out / "whole")
+    run(whole, "rsvqa_lr")
+    with pytest.raises(KeyboardInterrupt):
+        run(options, "rsvqa_lr", answerer=RuleAnswerer(most=6))
+    limit_file_size(max(path.stat().st_size for path in (options.out / "rsvqa_lr").iterdir()) + 50)
+    with pytest.raises(OutputError, match="cannot be written: the file would exceed the allowed size"):
+        run(options, "rsvqa_lr", "ucm_captions")
+    limit_file_size(None)
+    assert run(options, "rsvqa_lr")[0].state == "done"
+    assert (options.out / "rsvqa_lr" / PREDICTIONS).read_bytes() == (whole.out / "rsvqa_lr" / PREDICTIONS).read_bytes()

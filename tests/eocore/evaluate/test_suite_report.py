@@ -1,5 +1,6 @@
 """The page of a run: one table of all, then each benchmark with charts and its best and worst samples."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -168,3 +169,14 @@ def test_a_line_of_a_sample_that_was_not_asked_is_refused(out: Path, tmp_path: P
         file.write(format_prediction(replace(first, sample_id="x")) + "\n")
     with pytest.raises(DataError, match="1 samples are not among those of run"):
         collect(tmp_path / "rsvqa_lr")
+
+
+def test_scores_of_other_predictions_are_not_reported(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / PREDICTIONS).write_text("{}\n")
+    (folder / SCORES).write_text(json.dumps({"predictions": {"sha256": hashlib.sha256(b"{}\n").hexdigest()}}))
+    assert len(read_results(tmp_path)) == 1
+    (folder / PREDICTIONS).write_text("{ }\n")
+    with pytest.raises(DataError, match=r"scores.json is not of .*predictions.jsonl, which has changed since it was scored"):
+        read_results(tmp_path)

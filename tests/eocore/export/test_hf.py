@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from eocore.errors import CheckpointError
+from eocore.errors import CheckpointError, OutputError
 from eocore.export.hf import Shipment, shipped_files, write_checkpoint
 
 FILES = {
@@ -155,3 +155,36 @@ def _with_empty_configs(save: Callable[..., None]) -> Callable[..., None]:
             (Path(folder) / name).write_text("{}")
 
     return save_all
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["replaces", "new"])
+def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(
+    make_shipment: Callable[..., Shipment], tmp_path: Path, limit_file_size: Callable[[int | None], None], there: bool
+) -> None:
+    out = tmp_path / "out"
+    if there:
+        write_checkpoint(make_shipment(), out, card="old")
+    before = {path.name: path.read_bytes() for path in out.iterdir()} if there else {}
+    limit_file_size(100)
+    with pytest.raises(
+        OutputError,
+        match=r"out: the checkpoint cannot be written: the file would exceed .* Nothing half-written is left, and what was there before",
+    ):
+        write_checkpoint(make_shipment(), out, card="new", overwrite=True)
+    limit_file_size(None)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".", "out"))] == (["out"] if there else [])
+    assert not there or {path.name: path.read_bytes() for path in out.iterdir()} == before
+    write_checkpoint(make_shipment(), out, card="new", overwrite=True)
+    assert (out / "README.md").read_text() == "new"
+
+
+def test_too_little_space_is_told_before_the_first_byte(make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"out: the checkpoint cannot be written: the disk is full \(.* free, 1000.0 TB needed\)"):
+        write_checkpoint(make_shipment(), tmp_path / "out", card="", num_bytes=10**15)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_the_parent_is_told(make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match=r"file/out: the checkpoint cannot be written: a file is in the place of a folder"):
+        write_checkpoint(make_shipment(), tmp_path / "file" / "out", card="")

@@ -1,5 +1,6 @@
 """The command as a user types it; figures of EarthDial's released answers."""
 
+import hashlib
 import json
 
 import pytest
@@ -141,3 +142,22 @@ def test_a_judge_is_shown_beside_the_offline_figures(capsys, tmp_path, monkeypat
     assert "judged by some-model on 20" in " ".join(shown.split())
     assert item["judge"]["scores"]["macro"]["value"] == 4.5
     assert 0 < item["overall"]["metrics"]["rouge_l"]["value"] < 1
+
+
+def test_truths_of_annotations_that_changed_are_not_scored_unless_asked(capsys, tmp_path):
+    truths = tmp_path / "truths.json"
+    truths.write_text('[{"answer": "yes"}]')
+    line = {"sample_id": "a", "task": "vqa", "image_ids": ["i"], "sensor": "optical", "prompt": "?", "prediction": "yes"}
+    file = tmp_path / "predictions.jsonl"
+    file.write_text(json.dumps({**line, "ground_truth": "yes", "meta": {}}) + "\n")
+    digest = hashlib.sha256(truths.read_bytes()).hexdigest()
+    inputs = {"model": {}, "data": {"truths: truths.json": digest}, "choices": {}, "paths": {"truths: truths.json": str(truths)}}
+    (tmp_path / "run.json").write_text(json.dumps({"inputs": inputs}))
+    assert run(capsys, "--predictions", file)[0] == 0
+    truths.write_text('[{"answer": "no"}]')
+    status, _, told = run(capsys, "--predictions", file)
+    assert status == 1
+    assert "its truths are those of" in told and "has changed since" in told and "--recorded-truths" in told
+    assert run(capsys, "--predictions", file, "--recorded-truths")[0] == 0
+    truths.unlink()  # on another machine the data need not be there
+    assert run(capsys, "--predictions", file)[0] == 0
