@@ -4,17 +4,22 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+try:
+    from mmengine.config import Config, DictAction
 
-from eocore.config import import_systems, load_config, require
-from eocore.errors import ConfigError, EOError
-from eocore.train.device import set_deepspeed_accelerator
-from eocore.train.failure import show_failure
+    from eocore.config import import_systems, load_config, require
+    from eocore.errors import ConfigError, EOError
+    from eocore.train.device import set_deepspeed_accelerator
+    from eocore.train.failure import show_failure, show_interrupt
+    from eocore.train.preemption import ENDED_AT_ONCE
+except KeyboardInterrupt:  # these imports take seconds
+    sys.stderr.write("Ctrl-C before the training began: nothing was written.\n")
+    sys.exit(130)  # as ENDED_AT_ONCE
 
 ALLOWABLE = ("schedule", "data", "frozen")
 """As `eocore.train.resumption.ALLOWABLE`, which must not be imported before the device is chosen."""
 PREEMPTED = 75
-"""Exit status of a run that was told to stop and has saved. Source: EX_TEMPFAIL of sysexits.h, `try again later`."""
+"""Exit status of a run that was told to stop (SIGTERM, Ctrl-C) and has saved. Source: EX_TEMPFAIL of sysexits.h, `try again later`."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -73,6 +78,9 @@ def main() -> int:
     except EOError as error:
         show_failure(error)
         return 1
+    except KeyboardInterrupt:  # before the training has handlers of its own, or in a dry run
+        show_interrupt()
+        return ENDED_AT_ONCE
     return 0 if finished else PREEMPTED
 
 

@@ -29,6 +29,12 @@ def show_failure(error: EOError) -> None:
     get_logger().error("%s%s: %s", f"rank {rank}: " if several else "", type(error).__name__, error)
 
 
+def show_interrupt() -> None:
+    """Says that Ctrl-C ended a dry run, or a training that had not begun."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        get_logger().warning("Ctrl-C before the training began, or in a dry run: nothing was written.")
+
+
 def _show_trace(cause: BaseException) -> None:
     """The trace on stderr; the logger would write it as one line."""
     text = str(cause) if isinstance(cause, ProcessTrace) else "".join(traceback.format_exception(cause))

@@ -131,7 +131,8 @@ class StepGuard:
         """
         self.step += 1
         everyone = self._exchange()
-        self.orders.agree(save=bool(everyone[:, 3].any()), stop=bool(everyone[:, 4].any()))
+        stop = everyone[:, 4]
+        self.orders.agree(save=bool(everyone[:, 3].any()), stop=bool(stop.any()), interrupted=bool((stop > 1).any()))
         losses = everyone[:, 0].tolist()
         reason = self._reason(everyone)
         if not reason:
@@ -143,10 +144,14 @@ class StepGuard:
         return not reason
 
     def _exchange(self) -> Tensor:
-        """(ranks, 5) float64: loss, gradient flag, ran out of memory, wishes to save, to stop. The one wait for the GPU per update."""
+        """(ranks, 5) float64: loss, gradient flag, ran out of memory, wishes to save, to stop (2: by Ctrl-C).
+
+        The one wait for the GPU per update.
+        """
         loss = float(torch.stack(self._loss).mean()) if self._loss else math.nan
         gradient = 0.0 if self._gradient is None else float(self._gradient)
-        mine = torch.tensor([loss, gradient, self._no_memory, self.orders.save, self.orders.stop], dtype=torch.float64)
+        stop = self.orders.stop + self.orders.interrupted
+        mine = torch.tensor([loss, gradient, self._no_memory, self.orders.save, stop], dtype=torch.float64)
         if num_ranks() == 1:
             return mine[None]
         # Gathered, not summed: every rank then computes the same from the same numbers.

@@ -1,5 +1,6 @@
 """A whole training, or a trial of one step, from a config."""
 
+import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
@@ -19,6 +20,7 @@ from eocore.train.checkpoint_files import AUTO, find_checkpoint, read_state
 from eocore.train.device import make_deterministic, peak_memory_gib
 from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.loader import prepare_loader
+from eocore.train.preemption import Interrupts
 from eocore.train.ranks import share_from_first
 from eocore.train.runner import Runner, build_runner, check_config
 from eocore.train.start_from import load_from
@@ -45,13 +47,14 @@ def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: 
     training, *_ = check_config(config)
     if restart_count() > 0:
         resume = resume or AUTO
-    _, world_size = start_process_group(training.timeout_s)
     folder = WorkDir(work_dir, max_iters=training.max_iters)
-    try:
-        checkpoint = _on_first_rank(partial(_open_folder, folder, config, world_size, resume, strict))
-        return _run(config, folder, checkpoint, allow)
-    finally:
-        folder.release()
+    with Interrupts(partial(_tell_end, folder)) as interrupts:
+        _, world_size = start_process_group(training.timeout_s)
+        try:
+            checkpoint = _on_first_rank(partial(_open_folder, folder, config, world_size, resume, strict))
+            return _run(config, folder, checkpoint, allow=allow, interrupts=interrupts)
+        finally:
+            folder.release()
 
 
 def _open_folder(folder: WorkDir, config: Config, world_size: int, resume: str | None, strict: bool) -> Path | None:
@@ -84,18 +87,47 @@ def _on_first_rank(do: Callable[[], Path | None]) -> Path | None:
     return found
 
 
-def _run(config: Config, folder: WorkDir, checkpoint: Path | None, allow: Collection[str]) -> bool:
+def _run(config: Config, folder: WorkDir, checkpoint: Path | None, *, allow: Collection[str], interrupts: Interrupts) -> bool:
     training, *_ = check_config(config)
     failed = partial(_write_failure, folder)
     with Watchdog(folder.path, hang_timeout_s=training.hang_timeout_s, on_failure=failed):
         runner = _build(config, folder.path, checkpoint, allow)
+        runner.prepare()
+        begun = runner.guard.step
+        interrupts.obey(runner.orders, can_save=lambda: runner.guard.step > begun)
         with runner.orders.listening():
             runner.train()
-    finished = runner.iter == runner.max_iters
     if runner.rank == 0:
-        reason = "" if finished else "told to stop (SIGTERM)"
-        folder.write_status("finished" if finished else "preempted", step=runner.iter, reason=reason)
-    return finished
+        _record_end(folder, runner)
+    return runner.iter == runner.max_iters
+
+
+def _record_end(folder: WorkDir, runner: Runner) -> None:
+    """What status.json and the log say of a run that was not ended by an error."""
+    if runner.iter == runner.max_iters:
+        folder.write_status("finished", step=runner.iter)
+        return
+    state, order = ("interrupted", "SIGINT, Ctrl-C") if runner.orders.interrupt_agreed else ("preempted", "SIGTERM")
+    folder.write_status(state, step=runner.iter, reason=f"told to stop ({order})")
+    get_logger().info(
+        "stopped after step %d of %d and saved, as told (%s). Go on: the same command with --resume", runner.iter, runner.max_iters, order
+    )
+
+
+def _tell_end(folder: WorkDir, again: bool) -> None:
+    """What status.json and the screen say of a run that Ctrl-C ends at once; the first rank speaks for all."""
+    if int(os.environ.get("RANK", "0")) != 0:
+        return
+    newest = folder.newest_checkpoint()
+    told = (
+        "ended at once by a second Ctrl-C; updates since the newest checkpoint are lost" if again else "ended by Ctrl-C before any update"
+    )
+    todo = (
+        f"go on from {newest} with the same command and --resume" if newest else "there is no checkpoint: start again with the same command"
+    )
+    if folder.held:
+        folder.write_status("interrupted", step=max(HEARTBEAT.step - 1, 0), reason=told)
+    get_logger().warning("%s; %s", told, todo)
 
 
 def _write_failure(folder: WorkDir, reason: str) -> None:

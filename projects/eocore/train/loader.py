@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from eocore.train.preemption import SAVE_SIGNAL, STOP_SIGNAL
+from eocore.train.preemption import INTERRUPT_SIGNAL, SAVE_SIGNAL, STOP_SIGNAL
 
-ORDERS = (SAVE_SIGNAL, STOP_SIGNAL)
+ORDERS = (SAVE_SIGNAL, STOP_SIGNAL, INTERRUPT_SIGNAL)
 END_PRIORITY = 10
 """Any number from 0 on comes before multiprocessing waits for processes."""
 
@@ -30,7 +30,8 @@ def prepare_loader(loader: DataLoader, timeout_s: float) -> None:
 
 
 def _ignore_orders(own: Callable[[int], None] | None, number: int) -> None:
-    """torchrun and schedulers signal all processes of a rank. The rank alone acts on it, and still needs the batches under way."""
+    """torchrun, schedulers and terminals signal all processes of a rank. It alone acts on it, and still needs the batches under way."""
+    signal.set_wakeup_fd(-1)  # inherited from the rank, whose thread would take this process's signals for its own
     for order in ORDERS:
         signal.signal(order, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ORDERS)
@@ -51,10 +52,11 @@ def _orders_held_back() -> Iterator[None]:
 @contextmanager
 def _deaths_expected() -> Iterator[None]:
     """Inside, torch does not raise because a process has been killed: where an error holds the loader, it still watches over them."""
-    if threading.current_thread() is not threading.main_thread():
+    before = signal.getsignal(signal.SIGCHLD)
+    if before is None or threading.current_thread() is not threading.main_thread():
         yield  # torch raises in the main thread alone, and only that may choose what a signal does
         return
-    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         yield
     finally:
@@ -89,6 +91,8 @@ class Batches:
         atexit.unregister(self._at_exit)
         self._at_end.cancel()
         self._iterator = None  # a loader that is let go tells its processes to end
+        if not self._processes:
+            return
         with _deaths_expected():
             for process in self._processes:
                 process.kill()  # one that is stuck in a sample does not hear that

@@ -6,6 +6,7 @@ torch's report is a trace of the launcher and a table of exit codes, printed aft
 """
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,11 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 
 REPORTER = "torch.distributed.elastic.multiprocessing.api"
 """The logger that tells which process was sent which signal, and which one failed first."""
+AGENT = "torch.distributed.elastic.agent.server.api"
+"""The logger that warns of a signal, which is said here."""
+PATIENCE, PATIENCE_S = "TORCH_ELASTIC_SHUTDOWN_TIMEOUT", 900
+"""How long processes that were told to stop may take before they are killed [s]: a step and a save of a large model, where torch gives 30.
+"""
 SENT_BY_TORCHRUN = (signal.SIGTERM, signal.SIGKILL)
 """Signals with which torchrun ends the processes that are left when one has failed; SIGKILL where they do not heed the other."""
 
@@ -23,6 +29,8 @@ SENT_BY_TORCHRUN = (signal.SIGTERM, signal.SIGKILL)
 def main() -> int:
     """Runs torchrun; 0 where all processes ended with 0, else 1."""
     logging.getLogger(REPORTER).setLevel(logging.CRITICAL)
+    logging.getLogger(AGENT).setLevel(logging.ERROR)
+    os.environ.setdefault(PATIENCE, str(PATIENCE_S))
     try:
         run.main()
     except ChildFailedError as error:

@@ -3,7 +3,7 @@
 work_dir/.lock         held while a run goes on
 work_dir/runs.jsonl    one line for each start: time, versions, git state, ranks, checkpoint gone on from
 work_dir/config.py     config text of the first start; config.2.py, ... of later ones that differ
-work_dir/status.json   running, finished, preempted or failed; why, at which step, and the newest checkpoint
+work_dir/status.json   running, finished, preempted, interrupted or failed; why, at which step, and the newest checkpoint
 """
 
 import datetime
@@ -82,6 +82,16 @@ class WorkDir:
                 )
             time.sleep(LOCK_POLL_S)
 
+    @property
+    def held(self) -> bool:
+        """True where this process holds the folder."""
+        return self._lock is not None
+
+    def newest_checkpoint(self) -> str | None:
+        """Name of the newest checkpoint, None where there is none yet."""
+        found = list_checkpoints(self.path)
+        return found[-1].name if found else None
+
     def release(self) -> None:
         """Lets go of the folder."""
         if self._lock is not None:
@@ -129,13 +139,12 @@ class WorkDir:
 
     def write_status(self, state: str, *, step: int, reason: str = "") -> None:
         """Replaces status.json: exit codes do not tell a scheduler how a run ended (torchrun exits 1 after SIGTERM too)."""
-        found = list_checkpoints(self.path)
         content: dict[str, Any] = {
             "state": state,
             "reason": reason,
             "step": step,
             "max_iters": self.max_iters,
-            "checkpoint": found[-1].name if found else None,
+            "checkpoint": self.newest_checkpoint(),
             "process": os.getpid(),
             "host": socket.gethostname(),
             "written": _now(),

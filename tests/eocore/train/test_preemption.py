@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from eocore.train.preemption import Orders
+from eocore.train.preemption import ENDED_AT_ONCE, Orders
 from eocore.train.work_dir import read_status
 
 TASK = Path(__file__).with_name("faulty_task.py")
@@ -77,6 +77,74 @@ def test_sigterm_saves_stops_and_goes_on_exactly(faulty: ModuleType, straight: P
     again = faulty.run_ranks(faulty.make_config(None, {"interval": 100}, max_iters=12), tmp_path / "run", resume="auto")
     assert [rank.code for rank in again] == [0, 0], again[0].text[-3000:]
     assert all(torch.equal(value, weights(straight, 12)[name]) for name, value in weights(tmp_path / "run", 12).items())
+
+
+@pytest.mark.fault
+def test_ctrl_c_saves_stops_and_goes_on_exactly(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
+    """Sent to torchrun, as a terminal does; it passes it on to the ranks and their loaders' processes, which must not heed it."""
+    run = start(faulty.make_config({"sleep": 0.3, "num_workers": 1}, {"interval": 100}, max_iters=12), tmp_path / "run")
+    wait_for_step(tmp_path / "run", 3)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(60) != 0
+    status = read_status(tmp_path / "run")
+    assert (status["state"], status["reason"]) == ("interrupted", "told to stop (SIGINT, Ctrl-C)") and 3 <= status["step"] <= 6, status
+    text = (tmp_path / "run.log").read_text()
+    assert "Ctrl-C: saving after this update, then stopping" in text and "Go on: the same command with --resume" in text
+    again = faulty.run_ranks(faulty.make_config(None, {"interval": 100}, max_iters=12), tmp_path / "run", resume="auto")
+    assert [rank.code for rank in again] == [0, 0], again[0].text[-3000:]
+    assert all(torch.equal(value, weights(straight, 12)[name]) for name, value in weights(tmp_path / "run", 12).items())
+
+
+def start_alone(config: dict[str, Any], work_dir: Path) -> subprocess.Popen[str]:
+    """One process, which with those of its loader is a process group of its own, as a terminal makes it."""
+    path = work_dir.with_suffix(".json")
+    path.write_text(json.dumps(config))
+    with work_dir.with_suffix(".log").open("w") as log:
+        command = [sys.executable, str(TASK), str(path), str(work_dir)]
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+
+def wait_for_hang(work_dir: Path, timeout_s: float = 200) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not work_dir.with_suffix(".hangs").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("step", "presses", "told"),
+    [
+        (1, 1, "ended by Ctrl-C before any update; there is no checkpoint: start again with the same command"),
+        (
+            4,
+            2,
+            "ended at once by a second Ctrl-C; updates since the newest checkpoint are lost; go on from iter_000003 with the same command",
+        ),
+    ],
+)
+def test_ctrl_c_ends_at_once_before_the_first_update_and_the_second_time(
+    faulty: ModuleType, tmp_path: Path, step: int, presses: int, told: str
+) -> None:
+    """In a forward pass that does not come back."""
+    work_dir = tmp_path / "run"
+    fault = {"kind": "hang", "step": step, "marker": str(work_dir.with_suffix(".hangs"))}
+    run = start_alone(faulty.make_config({"faults": [fault], "num_workers": 1}), work_dir)
+    wait_for_hang(work_dir)
+    for _ in range(presses):
+        assert run.poll() is None, "one is not enough where there is something to save"
+        os.killpg(run.pid, signal.SIGINT)
+        time.sleep(1)
+    assert run.wait(20) == ENDED_AT_ONCE
+    text = work_dir.with_suffix(".log").read_text()
+    assert told in text.rstrip().splitlines()[-1] and "Traceback" not in text, text[-2000:]
+    assert (read_status(work_dir)["state"], read_status(work_dir)["step"]) == ("interrupted", step - 1)
+    assert not [path for path in Path("/proc").glob("[0-9]*") if str(work_dir) in command_of(path)], "processes of the loader"
+
+
+def command_of(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_text()
+    except OSError:
+        return ""
 
 
 @pytest.mark.fault
