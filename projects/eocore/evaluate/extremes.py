@@ -11,9 +11,10 @@ from eocore.data.records import MaskRef
 from eocore.sensors.display import display_image
 
 from .gallery import OPTICAL_MODALITIES
-from .metrics.boxes import Box, parse_boxes
+from .metrics.boxes import Box
 from .plots import OverlayRow, overlay_row
 from .predictions import Prediction
+from .reading.boxes import parse_boxes
 from .score import judge_samples
 
 DRAWN_TASKS = ("referring", "grounding")

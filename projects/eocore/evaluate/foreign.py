@@ -1,9 +1,11 @@
 """Predictions files of others: JSON lines or a JSON list with fields of any name -> our predictions."""
 
 import json
+import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,16 @@ from eocore.data.annotations import Entry, as_entries, read_entries, read_json, 
 from eocore.errors import AnnotationError, ConfigError, DataError
 
 from .field_names import FieldNames, find_fields
-from .foreign_shapes import flat_boxes, read_masks, stated_size
-from .metrics import classification, multilabel
+from .foreign_shapes import read_masks, stated_size
+from .metrics import classification
 from .predictions import REQUIRED_FIELDS, Prediction, some_ids
+from .reading.letters import is_letters
 
 MASK_TASKS = ("referring",)
 REFERENCE_TASKS = ("caption", "region", "open")
 CLASS_TASKS = ("classification", "multilabel")
 BOX_TASKS = ("grounding", "detection")
+SET_TASKS = ("multilabel", "mcq")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,12 +197,14 @@ class _Reader:
     def _text(self, value: Any, entry: Entry, ours: str) -> str:
         if isinstance(value, str):
             return value
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, int | float):
             return str(value)
-        if isinstance(value, list) and self._task in BOX_TASKS:
-            return json.dumps(flat_boxes(value))
-        if isinstance(value, list) and self._task == "multilabel" and all(isinstance(item, str) for item in value):
-            return "; ".join(value)
+        if isinstance(value, list | dict) and self._task in BOX_TASKS:
+            return json.dumps(value)
+        if isinstance(value, list) and self._task in SET_TASKS and value and all(isinstance(item, str | int) for item in value):
+            return "; ".join(map(str, value))
         raise AnnotationError(
             f"{entry.source}: the {ours} '{self._names.names.get(ours)}' must be a text or a number, found {shorten(value)}. "
             "Correct the line."
@@ -223,8 +229,10 @@ class _Reader:
         meta: dict[str, Any] = {}
         if (kind := self._value(entry, "type")) is not None:
             meta["type"] = str(kind)
-        if (candidates := self._value(entry, "candidates")) is not None:
+        if (candidates := self._candidates(entry)) is not None:
             meta["candidates"] = candidates
+        if self._task == "mcq" and isinstance(listed := self._value(entry, "truth"), list):
+            meta["answers"] = [str(item) for item in listed]
         if self._task in REFERENCE_TASKS:
             truth = entry.values.get(self._names.names.get("truth", ""))
             meta["references"] = (
@@ -236,6 +244,20 @@ class _Reader:
         elif isinstance(size := self._value(entry, "size"), list):
             meta["image_size"] = size
         return meta
+
+    def _candidates(self, entry: Entry) -> Any:
+        """The options or classes as a list of texts: of a list, of {"A": text, ...}, of lines, or of fields named A, B, ..."""
+        value = self._value(entry, "candidates")
+        if value is None and self._task == "mcq" and {"A", "B"} <= set(entry.values):
+            letters = takewhile(lambda name: entry.values.get(name) not in (None, ""), string.ascii_uppercase)
+            value = {name: entry.values[name] for name in letters}
+        if isinstance(value, Mapping):
+            value = [f"{name}. {text}" for name, text in value.items()]
+        if isinstance(value, str):
+            value = [line.strip() for line in value.splitlines() if line.strip()]
+        if isinstance(value, list):
+            return [f"{item:g}" if isinstance(item, float) else str(item) if type(item) is int else item for item in value]
+        return value
 
     def _masks(self, entry: Entry, ours: str) -> tuple[Mapping[str, Any], ...]:
         value = self._value(entry, ours)
@@ -257,15 +279,20 @@ def _with_candidates(samples: list[Prediction], options: ForeignOptions, *, sour
     ]
 
 
+_LETTERED = re.compile(r"^[(\[]?([A-Za-z])[)\].:]\s+\S.*$", re.DOTALL)
+"""An annotated answer "B. forest" without options: what is known of the options are the letters."""
+
+
 def _annotated_labels(samples: Sequence[Prediction], task: str, source: str) -> list[str]:
     truths = list(dict.fromkeys(sample.ground_truth.strip() for sample in samples))
-    letters = [truth.strip("().: ").upper() for truth in truths]
+    texts = [text for sample in samples for text in sample.meta.get("answers", [sample.ground_truth])]
+    letters = [letter.upper() for text in texts for letter in re.findall(r"\b[A-Za-z]\b", _LETTERED.sub(r"\1", text.strip(), count=1))]
     if task == "classification":
         forms = {classification.normalise_label(truth): truth for truth in truths}
         return sorted(forms.values())
-    if task == "multilabel" and all(multilabel.is_letters(truth) for truth in truths):
+    if task == "multilabel" and all(is_letters(truth) for truth in truths):
         return list(string.ascii_uppercase)
-    if task == "mcq" and all(len(letter) == 1 and letter in string.ascii_uppercase for letter in letters):
+    if task == "mcq" and letters and all(is_letters(_LETTERED.sub(r"\1", text.strip(), count=1)) for text in texts):
         return list(string.ascii_uppercase[: string.ascii_uppercase.index(max(letters)) + 1])
     raise ConfigError(
         f"{source}: the file does not list the {'options' if task == 'mcq' else 'classes'}, and they cannot be told from the annotated "

@@ -1,4 +1,4 @@
-"""Masks and boxes as the files of others write them."""
+"""Masks as the files of others write them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,12 +46,3 @@ def _single_masks(value: Any) -> list[Any]:
     if isinstance(value, list) and value and all(isinstance(item, list) and item and isinstance(item[0], list) for item in value):
         return value
     return [value]
-
-
-def flat_boxes(value: Any) -> Any:
-    """Lists of four x, y pairs (corners) as one list of eight numbers, however deep they lie."""
-    if not isinstance(value, list):
-        return value
-    if len(value) == 4 and all(isinstance(pair, list) and len(pair) == 2 and not isinstance(pair[0], list) for pair in value):
-        return [number for pair in value for number in pair]
-    return [flat_boxes(item) for item in value]

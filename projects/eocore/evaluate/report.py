@@ -14,7 +14,19 @@ from eocore.output import write_file
 
 from .plots import OverlayRow, draw_curves, draw_scores, encode_png, read_scalars
 from .scores import Scores
-from .tables import TextTable, compat_table, difference_table, environment_table, mask_table, score_table, to_html, to_markdown, type_table
+from .tables import (
+    TextTable,
+    compat_table,
+    difference_table,
+    environment_table,
+    mask_table,
+    reading_notes,
+    score_table,
+    to_html,
+    to_markdown,
+    type_table,
+    unread_table,
+)
 
 _PANEL_SIDE = 384
 _LEGEND = "Orange: annotated. Magenta: predicted, on the image of its input."
@@ -69,7 +81,8 @@ def write_report(
     if steps:
         charts.append(("Training", "curves.png", draw_curves(steps)))
     notes = _notes(scores, steps)
-    tables = [score_table(scores), difference_table(scores), mask_table(scores), type_table(scores), compat_table(scores)]
+    tables = [score_table(scores), difference_table(scores), mask_table(scores), type_table(scores), unread_table(scores)]
+    tables.append(compat_table(scores))
     tables.append(environment_table(describe_environment() if environment is None else environment))
     page = out_dir / "report.html"
     write_file(page, _html(title, tables=tables, charts=charts, overlays=overlays, notes=notes))
@@ -85,6 +98,7 @@ def _notes(scores: Scores, steps: Sequence[Mapping[str, float]]) -> list[str]:
     unscored = [f"{count} {task} ({setting})" for setting, counts in scores["unscored"].items() for task, count in counts.items()]
     if unscored:
         notes.append(f"Predicted, but no score is made of them: {', '.join(unscored)}.")
+    notes += reading_notes(scores)
     broken = sum(any(value != value or abs(value) == float("inf") for value in entry.values()) for entry in steps)
     if broken:
         notes.append(f"{broken} of {len(steps)} logged training steps hold values that are not finite.")

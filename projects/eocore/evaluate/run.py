@@ -15,8 +15,9 @@ from eocore.data.dataset import RecordDataset, SampleKey
 from eocore.data.masks import decode_mask, encode_rle, mask_to_box
 from eocore.data.records import ImageRef, Record
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.metrics.boxes import box_text, parse_boxes
+from eocore.evaluate.metrics.boxes import box_text
 from eocore.evaluate.predictions import SETTINGS, Prediction, PredictionKey
+from eocore.evaluate.reading.boxes import parse_boxes
 from eocore.evaluate.shards import PredictionWriter
 from eocore.log import get_logger
 from eocore.registry import DATASETS

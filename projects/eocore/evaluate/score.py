@@ -1,7 +1,7 @@
 """Scores of a predictions file: per setting, task, question type and cloud, with counts and intervals. Needs no model."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from . import scorers as _scorers  # noqa: F401  (registers them)
 from .intervals import Measure, Value, as_value, resample
 from .predictions import SETTINGS, TASKS, Prediction, complete, read_predictions
 from .scorers.base import Judged, Scorer
-from .scores import Difference, Group, Scores, Subset, TaskScores
+from .scores import Difference, Group, Scores, Subset, TaskScores, Unparsed, Unread
 
 DEFAULT_SCORERS: dict[str, Mapping[str, Any]] = {
     "vqa": {"type": "ShortAnswer"},
@@ -129,7 +129,34 @@ def score_task(judged: Judged, headline: str, *, seed: int) -> TaskScores:
         result["chance"] = judged.details["chance"]
     if "confusion" in judged.details:
         result["confusion"] = judged.details["confusion"]
+    if judged.num_unparsed.any():
+        result["unparsed"] = _unparsed(judged)
+    if judged.notes:
+        result["notes"] = list(judged.notes)
     return result
+
+
+NUM_EXAMPLES, MAX_EXAMPLE = 5, 160
+"""Predictions that cannot be read which are shown, and characters of each."""
+
+
+def _unparsed(judged: Judged) -> Unparsed:
+    """How many predictions cannot be read, by reason, and the first of each reason, then further ones."""
+    reasons = list(judged.reasons) or [""] * len(judged.samples)
+    unread = [
+        Unread(sample_id=sample.sample_id, prediction=_cut(sample.prediction or ""), ground_truth=_cut(sample.ground_truth), reason=reason)
+        for sample, reason, lost in zip(judged.samples, reasons, judged.num_unparsed, strict=True)
+        if lost
+    ]
+    first: dict[str, Unread] = {}
+    for item in unread:
+        first.setdefault(item["reason"], item)
+    examples = [*first.values(), *(item for item in unread if item is not first[item["reason"]])][:NUM_EXAMPLES]
+    return Unparsed(reasons=dict(Counter(item["reason"] or "unreadable" for item in unread).most_common()), examples=examples)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_EXAMPLE else f"{text[:MAX_EXAMPLE]} ... ({len(text)} characters)"
 
 
 def _subset(judged: Judged, rows: np.ndarray, headline: str, *, seed: int) -> Subset:

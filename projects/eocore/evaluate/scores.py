@@ -15,11 +15,28 @@ class Group(TypedDict):
     metrics: dict[str, Value]
 
 
+class Unread(TypedDict):
+    """A prediction that cannot be read; texts are cut to a length that can be shown."""
+
+    sample_id: str
+    prediction: str
+    ground_truth: str
+    reason: str
+
+
+class Unparsed(TypedDict):
+    """The predictions that cannot be read: number by reason, and some of them."""
+
+    reasons: dict[str, int]
+    examples: list[Unread]
+
+
 class TaskScores(TypedDict):
     """All scores of one task under one setting.
 
     `macro`: mean over the types of the headline metric, where there are types. `by_group`: field of meta -> value -> scores. `subsets`:
     choices of types a convention asks for, each with its own `macro`. `chance`: what guessing among the candidates gives.
+    `unparsed`: where predictions cannot be read. `notes`: how predictions were read, where that must be known beside the figures.
     `reference_compat`: figures as published evaluations compute them; never to be shown in one column with the others.
     """
 
@@ -35,6 +52,8 @@ class TaskScores(TypedDict):
     chance: NotRequired[float]
     confusion: NotRequired[dict[str, Any]]
     judge: NotRequired[dict[str, Any]]  # of `eocore.evaluate.verdicts`
+    unparsed: NotRequired[Unparsed]
+    notes: NotRequired[list[str]]
 
 
 class Subset(TypedDict):

@@ -18,7 +18,7 @@ from .report import describe_environment
 from .run_options import Outcome
 from .scores import Scores, TaskScores
 from .summary import Result, suite_table
-from .tables import METRIC_NAMES, TextTable, compat_table, difference_table, environment_table, percent
+from .tables import METRIC_NAMES, TextTable, compat_table, difference_table, environment_table, percent, reading_notes, unread_table
 
 MOST_METRICS = 9
 """Columns of the table of all metrics; the rest are in scores.json."""
@@ -60,7 +60,7 @@ def _benchmark_parts(out: Path, result: Result) -> list[Part]:
         if "confusion" in item:
             chart = draw_confusion(item["confusion"], title=f"{result['title']}, {setting}")
             parts.append(Picture(f"Confusion, {setting}", f"{name}_{setting}_confusion.png", chart))
-    return [*parts, *_extremes(out, result), compat_table(scores)]
+    return [*parts, *_extremes(out, result), unread_table(scores), compat_table(scores)]
 
 
 def _notes(result: Result) -> list[Note]:
@@ -69,7 +69,7 @@ def _notes(result: Result) -> list[Note]:
     lost = f"{result['n_missing']} missing, {result['n_unparsed']} unreadable in all settings{took}."
     made = f"Model {result['model']} ({result['model_stamp'][:12]}), code {result['commit'][:12] or 'unknown'}, "
     made += f"data {result['data_sha256'][:12]}, configuration {result['config_sha256'][:12]}."
-    return [Note(f"{asked}; {lost}"), Note(made), *(Note(text) for text in result["notes"])]
+    return [Note(f"{asked}; {lost}"), Note(made), *(Note(text) for text in (*result["notes"], *reading_notes(cast(Scores, result))))]
 
 
 def setting_table(scored: dict[str, TaskScores]) -> TextTable:

@@ -128,6 +128,8 @@ def figure_tables(scores: Scores) -> list[TextTable]:
         compat += [(task, setting, "all", name, *_digits(value)) for name, value in item["reference_compat"].items()]
     header = ("task", "input", "samples", "figure", "value", "95 % interval")
     tables = [TextTable("Scores", (*header, "n", "missing", "unparsed"), tuple(rows), num_labels=4), *_judge_tables(scores)]
+    unread = unread_table(scores)
+    tables += [unread] if unread.rows else []
     if compat:
         title = "As published evaluations compute it; not to be compared with the figures above"
         tables.append(TextTable(title, header, tuple(compat), num_labels=4))
@@ -174,6 +176,34 @@ def _digits(value: Value) -> tuple[str, str]:
     if value["low"] is None or value["high"] is None:
         return f"{value['value']:.4f}", "-"
     return f"{value['value']:.4f}", f"{value['low']:.4f} ... {value['high']:.4f}"
+
+
+def unread_table(scores: Scores) -> TextTable:
+    """Predictions that cannot be read: how many by reason, and some as they are."""
+    rows = []
+    for task, setting, item in _cells(scores):
+        unparsed = item.get("unparsed")
+        for example in unparsed["examples"] if unparsed else ():
+            reason = example["reason"] or "unreadable"
+            count = unparsed["reasons"].get(reason, 0) if unparsed else 0
+            said, truth = (" ".join(example[name].split())[:_SHOWN] for name in ("prediction", "ground_truth"))
+            rows.append((task, setting, f"{reason} ({count})", example["sample_id"], repr(said), repr(truth)))
+    header = ("task", "input", "why, and how many", "sample", "answer", "truth")
+    return TextTable("Unparsed: answers that cannot be read, which count as wrong; examples", header, tuple(rows), num_labels=6)
+
+
+_SHOWN = 60
+"""Characters of an answer in a table; scores.json holds more."""
+
+
+def reading_notes(scores: Scores) -> list[str]:
+    """How predictions were read, where it must be known beside the figures: the mode of reading choices, scales of boxes."""
+    notes = []
+    for task, setting, item in _cells(scores):
+        if "reading" in item["details"]:
+            notes.append(f"{task}, {setting}: options are read in {item['details']['reading']} mode.")
+        notes += [f"{task}, {setting}: {note}" for note in item.get("notes", ())]
+    return notes
 
 
 def environment_table(environment: Mapping[str, str]) -> TextTable:

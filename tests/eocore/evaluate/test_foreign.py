@@ -115,7 +115,7 @@ def test_a_repeated_image_is_no_repeated_sample(tmp_path):
         ('{"answer": "a", "gt": "a"}\n{"answer": ', r"p\.jsonl:2: not JSON"),
         ("[1]\n", r"p\.jsonl:1: expected an object, found list"),
         ('{"answer": ["a"], "gt": "a"}\n', r"p\.jsonl:1: the prediction 'answer' must be a text or a number, found \['a'\]"),
-        ('{"answer": true, "gt": "a"}\n', r"must be a text or a number, found True"),
+        ('{"answer": {"b": 1}, "gt": "a"}\n', r"must be a text or a number, found \{'b': 1\}"),
         ('{"answer": NaN, "gt": "a"}\n', r"p\.jsonl:1: not usable JSON"),
         ('{"answer": "a", "gt": null}\n', r"the truth 'gt' must be a text or a number, found None"),
         ('{"answer": "a", "gt": "a"}\n{"answer": "a", "gt": "a", "gt": "b"}\n', r"p\.jsonl:2: not usable JSON: .* stands twice"),

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,17 @@ from eocore.registry import METRICS
 
 from ..benchmarks import choose, load_benchmarks
 from ..field_names import ALIASES, NONE, parse_map
-from ..foreign import CLASS_TASKS, ForeignOptions, is_native, read_foreign
+from ..foreign import BOX_TASKS, CLASS_TASKS, ForeignOptions, is_native, read_foreign
 from ..inputs import require_same_truths
 from ..judge import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, Judge, options_from_environment
 from ..judge_prompts import PROMPTS
 from ..predictions import SETTINGS, TASKS, Prediction, read_predictions
+from ..reading.box_scales import PIXELS
+from ..reading.choices import MODES
 from ..score import DEFAULT_SCORERS, score_predictions
+from ..scorers.box_reader import ORDERS
 from ..scores import Scores
-from ..tables import figure_tables, to_rich
+from ..tables import figure_tables, reading_notes, to_rich
 from ..verdicts import add_verdicts
 from .command import Command
 
@@ -73,7 +76,37 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sensor", choices=SETTINGS, default="optical", help="setting the predictions of a foreign file are of")
     parser.add_argument("--metric", metavar="TYPE", help="entry of METRICS to score by, with its options as NAME=VALUE in --metric-options")
     parser.add_argument("--metric-options", nargs="+", default=[], metavar="NAME=VALUE", help="VALUE is JSON, or a plain word")
+    add_reading_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+
+
+READING_OPTIONS = {
+    "reading": ("mcq", "multilabel"),
+    "several": ("mcq",),
+    "index_base": ("mcq",),
+    "prediction_scale": BOX_TASKS,
+    "truth_scale": BOX_TASKS,
+    "order": BOX_TASKS,
+}
+"""Option of a scorer -> tasks whose default scorer has it."""
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """How answers are read."""
+    group = parser.add_argument_group("reading of answers", "docs/scoring.md has the rules")
+    strict = "choices: strict takes stated letters and option texts alone, lenient (the default) also what a sentence names"
+    group.add_argument("--reading", choices=MODES, help=strict)
+    group.add_argument("--several", action="store_true", default=None, help="choices: every question allows several options")
+    group.add_argument("--index-base", type=int, choices=(0, 1), help="choices: annotated answers are numbers; that of the first option")
+    scale = "boxes: 1, 100, 1000 (what the far edge of an image is called) or pixels; told by the range of all"
+    group.add_argument("--prediction-scale", type=_scale, metavar="SCALE", help=f"{scale} answers where not given")
+    group.add_argument("--truth-scale", type=_scale, metavar="SCALE", help=f"{scale} annotations where not given")
+    group.add_argument("--box-order", dest="order", choices=ORDERS, help="boxes: order of the four numbers of an answer")
+
+
+def _scale(text: str) -> float:
+    """A scale of the command line; raises ValueError, which argparse shows with its own words."""
+    return PIXELS if text == "pixels" else float(text)
 
 
 def apply_benchmark(arguments: argparse.Namespace) -> None:
@@ -167,8 +200,9 @@ def read_metric(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     Raises:
         ConfigError: options without a task, or no NAME=VALUE pairs.
     """
+    given = {name: value for name in READING_OPTIONS if (value := getattr(arguments, name)) is not None}
     if not arguments.metric and not arguments.metric_options:
-        return {}
+        return _with_reading(given, arguments.task)
     if not arguments.task:
         raise ConfigError(
             f"--metric needs --task, one of {', '.join(DEFAULT_SCORERS)}; entries of METRICS: {', '.join(sorted(METRICS.module_dict))}."
@@ -182,7 +216,24 @@ def read_metric(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
             config[name] = json.loads(value)
         except ValueError:
             config[name] = value
-    return {arguments.task: config}
+    return {arguments.task: {**config, **{name: value for name, value in given.items() if arguments.task in READING_OPTIONS[name]}}}
+
+
+def _with_reading(given: Mapping[str, Any], task: str | None) -> dict[str, dict[str, Any]]:
+    """Task -> its default scorer with the options of reading that it has.
+
+    Raises:
+        ConfigError: an option is given that the task does not have.
+    """
+    strange = [name for name in given if task is not None and task not in READING_OPTIONS[name]]
+    if strange:
+        option = {"order": "box-order"}.get(strange[0], strange[0].replace("_", "-"))
+        raise ConfigError(f"--{option} is of {', '.join(READING_OPTIONS[strange[0]])}, not of '{task}'. Leave it out.")
+    configs: dict[str, dict[str, Any]] = {}
+    for name, value in given.items():
+        for owner in (task,) if task else READING_OPTIONS[name]:
+            configs.setdefault(owner, dict(DEFAULT_SCORERS[owner]))[name] = value
+    return configs
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -222,6 +273,8 @@ def show(scores: Scores, fields: str, *, by_image: bool) -> None:
     console.print(f"fields: {fields}", markup=False, highlight=False)
     if not by_image:
         console.print("No field names the image: intervals take the samples as independent, and are too narrow where they share images.")
+    for note in reading_notes(scores):
+        console.print(note, markup=False, highlight=False)
     for table in figure_tables(scores):
         console.print(to_rich(table))
 

@@ -1,16 +1,11 @@
-"""Boxes in answers, level or turned, and their overlap."""
+"""Boxes, level or turned, and their overlap."""
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from shapely import MultiPoint
 from shapely.geometry.base import BaseGeometry
-
-_NUMBER = re.compile(r"(?<![\w.])-?(?:\d+\.?\d*|\.\d+)")
-_BRACKETS = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]|\([^()]*\)")
 
 
 @dataclass(frozen=True)
@@ -68,33 +63,6 @@ class Box:
     def polygon(self) -> BaseGeometry:
         """The hull of the corners, whatever their order."""
         return MultiPoint(self.corners()).convex_hull
-
-
-def parse_boxes(text: str) -> list[Box]:
-    """The boxes an answer gives, in order.
-
-    Read are groups in brackets of four numbers (x0, y0, x1, y1), five (with an angle in degrees) or eight (four corners):
-    {<12><30><40><55>}, {<12><30><40><55>|<90>}, [12, 30, 40, 55], [[12, 30, 40, 55, 90]], and pairs (12, 30), (40, 55). Where no group
-    fits, the first four numbers of the text are one box.
-    """
-    groups = [_numbers(group) for group in _BRACKETS.findall(text)]
-    boxes, pair = [], None
-    for numbers in groups:
-        if len(numbers) == 2 and pair is not None:
-            boxes.append(Box.of([*pair, *numbers]))
-        pair = numbers if len(numbers) == 2 and pair is None else None
-        if len(numbers) in (4, 5, 8):
-            boxes.append(Box.of(numbers))
-    if boxes:
-        return boxes
-    first = _numbers(text)[:4]
-    return [Box.of(first)] if len(first) == 4 else []
-
-
-def _numbers(text: str) -> list[float]:
-    """All numbers, <12><30> being two; none where one is too long to be a number."""
-    found = [float(number) for number in _NUMBER.findall(re.sub(r"[<>|,;(){}\[\]]", " ", text))]
-    return found if all(map(math.isfinite, found)) else []
 
 
 def box_text(box: Sequence[float]) -> str:

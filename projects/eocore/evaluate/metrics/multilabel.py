@@ -1,65 +1,11 @@
-"""Several classes per image: reading a set of classes out of an answer, F1 and exact match."""
+"""Several classes per image: F1, exact match, and the published recall of words."""
 
 import re
-import string
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 Reduce = Callable[[np.ndarray], np.ndarray]
-
-_LETTERS = re.compile(r"(?<![\w'-])([A-Z])(?![\w'-])")
-_ONLY_LETTERS = re.compile(r"[\s(\[]*[A-Za-z][)\].]?(?:(?:\s*[,;/&+]\s*|\s+and\s+|\s+)[(\[]?[A-Za-z][)\].]?)*[\s.]*", re.IGNORECASE)
-
-
-def parse_labels(answer: str, labels: Sequence[str]) -> frozenset[int] | None:
-    """Which classes an answer names.
-
-    An answer of nothing but letters ("A, C and F", also in lower case) names classes by their place among `labels`. Otherwise class names
-    are looked for, longest first, and what one has claimed is not read again, so that a name inside another is not found twice; names
-    with commas stay whole. Where no name is found, or all classes are called by letters alone, single capitals count ("Answer: A, C").
-
-    Args:
-        answer: the model's text.
-        labels: the classes in the order of their letters.
-
-    Returns:
-        Places in `labels`; None where the answer names none, which counts as an empty set and as not readable.
-    """
-    if not answer.strip():
-        return None
-    if is_letters(answer):
-        places = {string.ascii_uppercase.index(letter.upper()) for letter in re.findall(r"\b[A-Za-z]\b", answer)}
-        return _known(places, len(labels))
-    named = _named(answer, labels) if any(len(label.strip()) > 1 for label in labels) else set()
-    if named:
-        return frozenset(named)
-    return _known({string.ascii_uppercase.index(letter) for letter in _LETTERS.findall(answer)}, len(labels))
-
-
-def is_letters(text: str) -> bool:
-    """Whether a text is nothing but single letters: "A", "(B), C and D."."""
-    return _ONLY_LETTERS.fullmatch(text) is not None
-
-
-def _known(places: set[int], count: int) -> frozenset[int] | None:
-    return frozenset(place for place in places if place < count) or None
-
-
-def _named(answer: str, labels: Sequence[str]) -> set[int]:
-    rest = _words(answer)
-    found = set()
-    for place in sorted(range(len(labels)), key=lambda index: len(labels[index]), reverse=True):
-        form = _words(labels[place])
-        if form.strip() and form in rest:
-            found.add(place)
-            rest = rest.replace(form, "  |  ")
-    return found
-
-
-def _words(text: str) -> str:
-    """Letters and digits in lower case, one blank between words and two around all, so that a name fits whole words only."""
-    return "  " + "  ".join(re.findall(r"[^\W_]+", text.casefold())) + "  "
 
 
 def label_matrix(sets: Sequence[frozenset[int] | None], num_labels: int) -> np.ndarray:

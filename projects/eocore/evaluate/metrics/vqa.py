@@ -1,131 +1,92 @@
-"""Answers to questions: multiple choice, yes or no, a word, a number."""
+"""Short answers to questions: yes or no, a word, a number."""
 
 import re
-import string
 import unicodedata
-from collections.abc import Sequence
 
-_TO_TEN = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_TO_TWENTY = ("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty")
-NUMBER_WORDS = {word: str(number) for number, word in enumerate(_TO_TEN + _TO_TWENTY)}
+from ..reading.numbers import find_number, read_number, replace_number_words
+from ..reading.text import short_answer
+
 ARTICLES = {"a", "an", "the"}
+YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
+"""Annotation files write JSON's true and false for yes and no."""
 
-_DECORATION = " \t\r\n\"'`*.,;:!"
-_LETTER = re.compile(r"(?:[(\[]([a-z])[)\]]|([a-z])[).:,\]])(?=\s|$)|([a-z])$")
-_OPTION = re.compile(r"[(\[]?([a-z])[)\].:]\s+(?=\S)")
 # A hyphen before a digit is a sign and a dot before one a decimal point; all other punctuation parts words.
 _PUNCTUATION = re.compile(r"(?<=\w)-|-(?!\d)|\.(?!\d)|_|[^\w\s.-]")
-_WHOLE_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _BUCKETS = {10: "between 0 and 10", 100: "between 10 and 100", 1000: "between 100 and 1000", float("inf"): "more than 1000"}
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 
 
-def parse_choice(answer: str, candidates: Sequence[str]) -> int | None:
-    """Which candidate an answer means.
-
-    Tried in this order, without regard to case, surrounding blanks, quotes or a final full stop: the answer is a candidate; it begins
-    with a letter, "(B)", "B.", "b) road", or is one ("A road" is not: there the A is an article); exactly one candidate stands in it as
-    whole words, the longer one where one candidate is part of another.
-
-    Args:
-        answer: the model's text.
-        candidates: the options in order, with or without letters of their own ("A. road").
-
-    Returns:
-        Index into `candidates`; None where the answer cannot be read as one of them, which counts as wrong.
-    """
-    text, verbatim, options = _plain(answer), [_plain(candidate) for candidate in candidates], _without_letters(candidates)
-    for texts in (verbatim, options):
-        if text in texts:
-            return texts.index(text)
-    letter = _LETTER.match(text)
-    if letter:
-        index = string.ascii_lowercase.index(letter[letter.lastindex or 0])
-        if index < len(candidates):
-            return index
-    named = _named(text, options)
-    return options.index(named.pop()) if len(named) == 1 else None
-
-
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(_DECORATION)
-
-
-def _without_letters(candidates: Sequence[str]) -> list[str]:
-    texts = [_plain(candidate) for candidate in candidates]
-    marks = [_OPTION.match(text) for text in texts]
-    if [mark[1] if mark else None for mark in marks] != list(string.ascii_lowercase[: len(texts)]):
-        return texts
-    return [text[mark.end() :] for text, mark in zip(texts, marks, strict=True) if mark]
-
-
-def _named(text: str, options: Sequence[str]) -> set[str]:
-    longest_first = sorted({option for option in options if option}, key=len, reverse=True)
-    if not longest_first:
-        return set()
-    either = "|".join(re.escape(option) for option in longest_first)
-    return set(re.findall(rf"(?<![\w-])(?<!\d[.,])(?:{either})(?![\w-]|[.,]\d)", text))
-
-
 def normalise_answer(text: str) -> str:
-    """Lower case, punctuation and articles gone, number words as digits, one blank between words.
+    """Lower case, punctuation and articles gone, numbers in words as digits, one blank between words.
 
     Source: the offline rule for VRSBench answers; signs, decimal points and the digits around a thousands comma are kept.
     """
     lowered = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text).casefold())
     words = _PUNCTUATION.sub(" ", lowered).split()
-    return " ".join(NUMBER_WORDS.get(word, word) for word in ([word for word in words if word not in ARTICLES] or words))
+    return replace_number_words(" ".join([word for word in words if word not in ARTICLES] or words))
 
 
 def parse_yes_no(text: str) -> bool | None:
-    """True or False from the first word, None where that is neither yes nor no."""
-    first = normalise_answer(text).partition(" ")[0]
-    return {"yes": True, "no": False}.get(first)
+    """True or False from the first word, None where that is none of `YES_OR_NO`."""
+    return YES_OR_NO.get(normalise_answer(text).partition(" ")[0])
 
 
 def match_answer(answer: str, truth: str) -> bool | None:
-    """Whether a short answer is right: equal to the truth after `normalise_answer`; for yes and no the first word decides.
+    """Whether a short answer is right: equal to the truth after `normalise_answer`; yes and no by the first word; where the truth is a
+    number, by the number the answer states ("2", "2.0", "two", "There are 2 ships").
 
     Args:
         answer: the model's text.
         truth: the annotated answer.
 
     Returns:
-        None where the answer cannot be read (empty, or neither yes nor no where one of them is asked for), which counts as wrong.
+        None where the answer cannot be read (empty; neither yes nor no, or no single number, where one is asked for): wrong, and counted.
     """
-    expected = normalise_answer(truth)
-    if expected in ("yes", "no"):
-        said = parse_yes_no(answer)
-        return None if said is None else said == (expected == "yes")
-    given = normalise_answer(answer)
-    return given == expected if given else None
+    text = short_answer(answer)
+    decided, is_right = _by_rule(text, truth)
+    if decided:
+        return is_right
+    given = normalise_answer(text)
+    return given == normalise_answer(truth) if given else None
 
 
 def contains_answer(answer: str, truth: str) -> bool | None:
-    """Whether an answer of several words is right: yes, no and numbers by its first word, all else if the truth stands in it as whole
+    """Whether an answer of several words is right: yes, no and numbers as in `match_answer`, all else if the truth stands in it as whole
     words, both after `normalise_answer`. Source: the offline rule for VRSBench questions.
 
-    Args:
-        answer: the model's text.
-        truth: the annotated answer.
-
-    Returns:
-        None where the answer cannot be read (empty, or neither yes nor no where one of them is asked for), which counts as wrong.
+    Args and return value are those of `match_answer`.
     """
-    expected, given = normalise_answer(truth), normalise_answer(answer)
-    if expected in ("yes", "no"):
-        return match_answer(answer, truth)
-    if not given:
-        return None
-    if _WHOLE_NUMBER.fullmatch(expected):
-        return given.partition(" ")[0] == expected
-    return re.search(rf"(?<!\w){re.escape(expected)}(?!\w)", given) is not None
+    text = short_answer(answer)
+    decided, is_right = _by_rule(text, truth)
+    if decided:
+        return is_right
+    given = normalise_answer(text)
+    return re.search(rf"(?<!\w){re.escape(normalise_answer(truth))}(?!\w)", given) is not None if given else None
+
+
+def _by_rule(text: str, truth: str) -> tuple[bool, bool | None]:
+    """(whether the truth is yes, no or a number, whether the answer is right then; None where it cannot be read)."""
+    expected = YES_OR_NO.get(normalise_answer(truth))
+    if expected is not None:
+        said = parse_yes_no(text)
+        return True, None if said is None else said == expected
+    number = read_number(truth)
+    if number is None:
+        return False, None
+    stated = find_number(text)
+    return True, None if stated is None else stated.equals(number)
+
+
+def why_unread(truth: str) -> str:
+    """What an answer lacks for which the rules give None."""
+    if normalise_answer(truth) in YES_OR_NO:
+        return "neither yes nor no"
+    return "no single number" if read_number(truth) is not None else "empty"
 
 
 def is_decided(truth: str) -> bool:
     """Whether an answer to it is right or wrong by rule alone: yes, no, or a number."""
-    expected = normalise_answer(truth)
-    return expected in ("yes", "no") or _WHOLE_NUMBER.fullmatch(expected) is not None
+    return normalise_answer(truth) in YES_OR_NO or read_number(truth) is not None
 
 
 def match_as_published(answer: str, truth: str) -> bool:
@@ -139,26 +100,22 @@ def match_as_vrsbench(answer: str, truth: str) -> bool:
     return truth.strip().lower() in answer.strip().lower()
 
 
-def choice_as_published(answer: str, truth: str) -> bool:
-    """Equal to the letter, blanks and case included: the published multiple-choice rule of EarthMind-Bench."""
-    return answer == truth
-
-
 def count_bucket(text: str) -> str | None:
     """The class a number falls into in the RSVQA-LR questions ("0", "between 0 and 10" and so on), upper ends included; a text that is
     the name of a class is that class. None for any other text. Source: Lobry et al. 2020."""
-    number = normalise_answer(text)
-    if number in _BUCKETS.values():
-        return number
-    if not _WHOLE_NUMBER.fullmatch(number) or float(number) < 0:
+    name = normalise_answer(short_answer(text))
+    if name in _BUCKETS.values():
+        return name
+    number = find_number(short_answer(text))
+    if number is None or number.value < 0:
         return None
-    return next(name for end, name in _BUCKETS.items() if float(number) <= end) if float(number) else "0"
+    return next(name for end, name in _BUCKETS.items() if number.value <= end) if number.value else "0"
 
 
 def whole_number(text: str) -> int | None:
-    """The number a text is, in digits or as a word up to twenty; None where it is anything else."""
-    number = normalise_answer(text)
-    return int(number) if re.fullmatch(r"-?\d{1,15}", number) else None
+    """The whole number a text is, in digits or in words; None where it is anything else."""
+    number = read_number(text)
+    return int(number.value) if number and number.value.is_integer() else None
 
 
 def _bare(text: str) -> str:

@@ -27,6 +27,8 @@ class Judged:
         quality: (N,) how good each sample is, for picking the best and worst; NaN where it cannot be said.
         subsets: name -> (N,) bool: further choices of samples that conventions ask a score of.
         details: plain JSON that holds for all samples together.
+        reasons: (N,) why a prediction cannot be read, "" where it can or no reason is known; empty = none is known.
+        notes: sentences on how the predictions were read that must be shown with the scores.
     """
 
     samples: Sequence[Prediction]
@@ -39,6 +41,8 @@ class Judged:
     compat: Mapping[str, Measure] = field(default_factory=dict)
     subsets: Mapping[str, np.ndarray] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    reasons: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         count = len(self.samples)

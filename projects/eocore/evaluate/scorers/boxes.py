@@ -1,22 +1,17 @@
 """Boxes: for phrases, and all of one kind."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from eocore.data.masks import decode_mask, mask_to_box
-from eocore.data.records import MaskRef
-from eocore.errors import AnnotationError, ConfigError
+from eocore.errors import ConfigError
 from eocore.registry import METRICS
 
 from ..intervals import Measure, mean_of, ratio_or_one
 from ..metrics import boxes
 from ..predictions import Prediction
 from .base import Judged, missing
-
-DEFAULT_SCALE = 100
-"""What the far edge of an image is called where the annotation does not say. Source: GeoChat, VRSBench."""
+from .box_reader import ORDERS, BoxReader
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """IoU from which a box counts as found (>=). Source: VRSBench reports 0.5 and 0.7, RSVG and DIOR-RSVG 0.5 ... 0.9."""
@@ -33,25 +28,27 @@ class Grounding:
     True boxes are the `boxes` of meta, on the scale of `box_scale`, else those read from the annotated text.
 
     Args:
-        prediction_scale: what the far edge of an image is called in answers (100, 1000, 1; 0 = pixels); None = as in the annotation.
+        prediction_scale: what the far edge of an image is called in answers (100, 1000, 1; 0 or "pixels" = pixels); None = told by the
+            range of all answers (`reading.box_scales`), and said in the notes of the scores.
+        truth_scale: the same of annotations; None = what `box_scale` of meta says, else told by the range of all annotations.
+        order: of the four numbers of an answer's box, one of `ORDERS`.
     """
 
     headline = "acc@0.5"
 
-    def __init__(self, *, prediction_scale: float | None = None) -> None:
-        if prediction_scale is not None and prediction_scale < 0:
-            raise ConfigError(f"Grounding: prediction_scale must be 0 (pixels) or above, found {prediction_scale}.")
-        self._scale = prediction_scale
+    def __init__(
+        self, *, prediction_scale: float | str | None = None, truth_scale: float | str | None = None, order: str = ORDERS[0]
+    ) -> None:
+        self._reader = BoxReader("Grounding", prediction_scale, truth_scale, order=order)
 
     def judge(self, samples: Sequence[Prediction]) -> Judged:
         """See `Scorer`."""
-        truths = [_annotated(sample) for sample in samples]
-        given = [_given(sample, scale=self._scale) for sample in samples]
+        read = self._reader.read(samples, need_area=True)
+        truths, given = read.truths, read.given
         pairs = [_pair(said[: len(asked)], asked) for said, asked in zip(given, truths, strict=True)]
         ious = [[0.0 if said is None else boxes.box_iou(said, asked) for said, asked in group] for group in pairs]
         counts = np.array([len(group) for group in truths])
         lost = missing(samples)
-        drawn = sum(bool(sample.prediction_masks) and not boxes.parse_boxes(sample.prediction or "") for sample in samples)
         return Judged(
             samples=samples,
             measures=_grounding_measures(ious, counts) | {"cum_iou": _cumulated(pairs)},
@@ -61,71 +58,10 @@ class Grounding:
             num_extra=np.array([max(0, len(said) - len(asked)) for said, asked in zip(given, truths, strict=True)]),
             quality=np.array([float(np.mean(group)) for group in ious]),
             compat=_plus_one(pairs, counts),
-            details={"boxes_from_masks": drawn} if drawn else {},
+            details=read.details,
+            reasons=read.reasons,
+            notes=read.notes,
         )
-
-
-def _annotated(sample: Prediction) -> list[boxes.Box]:
-    found = [box for box in _boxes_of(sample) if box.area > 0]
-    if not found:
-        raise AnnotationError(
-            f"sample '{sample.sample_id}': the annotation {sample.ground_truth!r:.80} holds no box with an area (x0 < x1, y0 < y1); no "
-            "answer could be right. Correct it."
-        )
-    return found
-
-
-def _boxes_of(sample: Prediction) -> list[boxes.Box]:
-    """The true boxes, on the annotation's own scale."""
-    listed = sample.meta.get("boxes")
-    if listed is None:
-        return boxes.parse_boxes(sample.ground_truth)
-    if not isinstance(listed, list | tuple) or not all(isinstance(box, list | tuple) and len(box) in (4, 5, 8) for box in listed):
-        raise AnnotationError(
-            f"sample '{sample.sample_id}': 'boxes' in its meta must be lists of 4, 5 or 8 numbers, found {listed!r:.80}. Correct "
-            "the annotation."
-        )
-    try:
-        return [boxes.Box.of([float(number) for number in box]) for box in listed]
-    except (TypeError, ValueError) as error:
-        raise AnnotationError(f"sample '{sample.sample_id}': 'boxes' in its meta: {error}. Correct the annotation.") from error
-
-
-def _given(sample: Prediction, *, scale: float | None) -> list[boxes.Box]:
-    """The predicted boxes, on the annotation's scale."""
-    own = float(sample.meta.get("box_scale", DEFAULT_SCALE))
-    found = boxes.parse_boxes(sample.prediction or "")
-    if found:
-        return found if scale is None or scale == own else [_rescaled(box, sample, old=scale, new=own) for box in found]
-    if sample.prediction is None:
-        return []
-    bounds = [_mask_bounds(rle, sample) for rle in sample.prediction_masks]
-    return [
-        _rescaled(box, sample, old=0.0, new=own, size=rle["size"]) for box, rle in zip(bounds, sample.prediction_masks, strict=True) if box
-    ]
-
-
-def _mask_bounds(rle: Mapping[str, Any], sample: Prediction) -> boxes.Box | None:
-    height, width = rle["size"]
-    mask = decode_mask(MaskRef("rle", dict(rle)), (height, width), source=f"sample '{sample.sample_id}', predicted mask")
-    bounds = mask_to_box(mask)
-    return boxes.Box.of(bounds) if bounds else None
-
-
-def _rescaled(box: boxes.Box, sample: Prediction, *, old: float, new: float, size: Sequence[int] | None = None) -> boxes.Box:
-    """From one scale to another; 0 is pixels, for which the size of the image (height, width) must be known."""
-    if old == new:
-        return box
-    if old and new:
-        return box.scaled(new / old, new / old)
-    sides = size or sample.meta.get("image_size")
-    if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise AnnotationError(
-            f"sample '{sample.sample_id}': boxes in pixels meet boxes on a scale of {old or new:g}, and 'image_size' ([height, width]) in "
-            f"its meta is {sides!r:.40}. Give it, or state the scale."
-        )
-    height, width = sides
-    return box.scaled(new / width, new / height) if not old else box.scaled(width / old, height / old)
 
 
 Pair = tuple[boxes.Box | None, boxes.Box]
@@ -160,23 +96,34 @@ def _plus_one(pairs: Sequence[Sequence[Pair]], counts: np.ndarray) -> dict[str, 
 
 @METRICS.register_module()
 class Detection:
-    """All boxes of one kind in an image (SAR ships): `f1@X`, `precision@X` and `recall@X` at IoU >= X, matched one to one; boxes of
-    answers and annotations are in one unit. `precision_many_to_one@X` is what EarthDial prints as accuracy.
+    """All boxes of one kind in an image (SAR ships): `f1@X`, `precision@X` and `recall@X` at IoU >= X, matched one to one; scales are
+    told as in `Grounding`. `precision_many_to_one@X` is what EarthDial prints as accuracy.
 
     Args:
         threshold: IoU from which a box counts as found.
+        prediction_scale: see `Grounding`.
+        truth_scale: see `Grounding`.
+        order: see `Grounding`.
     """
 
-    def __init__(self, *, threshold: float = 0.5) -> None:
+    def __init__(
+        self,
+        *,
+        threshold: float = 0.5,
+        prediction_scale: float | str | None = None,
+        truth_scale: float | str | None = None,
+        order: str = ORDERS[0],
+    ) -> None:
         if not 0 < threshold <= 1:
             raise ConfigError(f"Detection: threshold must be above 0 and at most 1, found {threshold}.")
         self._threshold = threshold
+        self._reader = BoxReader("Detection", prediction_scale, truth_scale, order=order)
         self.headline = f"f1@{threshold}"
 
     def judge(self, samples: Sequence[Prediction]) -> Judged:
         """See `Scorer`."""
-        truths = [[box for box in _boxes_of(sample) if box.area > 0] for sample in samples]
-        given = [_given(sample, scale=None) for sample in samples]
+        read = self._reader.read(samples, need_area=False)
+        given, truths = read.given, read.truths
         pairs = list(zip(given, truths, strict=True))
         found = np.array([boxes.count_matches(*pair, threshold=self._threshold) for pair in pairs], dtype=np.float64)
         hits = np.array([boxes.count_hits(*pair, threshold=self._threshold) for pair in pairs], dtype=np.float64)
@@ -194,4 +141,7 @@ class Detection:
             num_extra=np.maximum(0, num_given - num_true).astype(np.int64),
             quality=ratio_or_one(f1.statistics),
             compat={f"precision_many_to_one@{self._threshold}": mean_of(hits, num_given)},
+            details=read.details,
+            reasons=read.reasons,
+            notes=read.notes,
         )

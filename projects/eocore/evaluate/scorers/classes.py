@@ -1,6 +1,7 @@
 """Scene classes: one per image, or several."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,8 @@ from eocore.registry import METRICS
 from ..intervals import Measure, mean_of
 from ..metrics import classification, multilabel, vqa
 from ..predictions import Prediction
+from ..reading.choices import MODES, Mode, ReadChoice, read_choice
+from ..reading.text import final_answer
 from .base import Judged, candidates_of, missing
 
 MAX_CLASSES = 500
@@ -44,8 +47,9 @@ class SceneClass:
             )
         forms = {classification.normalise_label(label): label for label in labels}
         truths = [forms.get(classification.normalise_label(sample.ground_truth), sample.ground_truth) for sample in samples]
-        named = [classification.parse_label(sample.prediction or "", labels) for sample in samples]
-        exact = [classification.parse_label(sample.prediction or "", labels, contained=False) for sample in samples]
+        said = [final_answer(sample.prediction or "") for sample in samples]
+        named = [classification.parse_label(text, labels) for text in said]
+        exact = [classification.parse_label(text, labels, contained=False) for text in said]
         counts = classification.confusion_matrix(truths, named, labels=labels)
         right, contained = _equal(exact, truths), _equal(named, truths)
         published = [vqa.match_as_published(sample.prediction or "", sample.ground_truth) for sample in samples]
@@ -86,9 +90,18 @@ def _mean_recall(sums: np.ndarray, *, num_classes: int) -> np.ndarray:
 @METRICS.register_module()
 class SceneClasses:
     """Several classes per image (BigEarthNet): `f1_sample` (mean over images), `f1_micro`, `f1_macro` (classes that are annotated), and
-    `exact_match`. Answers and annotations may give letters or names; `candidates` lists the classes in the order of their letters."""
+    `exact_match`. Answers and annotations may give letters or names; `candidates` lists the classes in the order of their letters.
+
+    Args:
+        reading: one of `reading.choices.MODES`.
+    """
 
     headline = "f1_sample"
+
+    def __init__(self, *, reading: Mode = "lenient") -> None:
+        if reading not in MODES:
+            raise ConfigError(f"SceneClasses: reading must be one of {', '.join(MODES)}, found {reading!r}.")
+        self._mode = reading
 
     def judge(self, samples: Sequence[Prediction]) -> Judged:
         """See `Scorer`."""
@@ -99,9 +112,12 @@ class SceneClasses:
                     f"sample '{sample.sample_id}' is asked with other classes than '{samples[0].sample_id}'; F1 per class would mix them. "
                     "Score the sets apart."
                 )
-        named = [self._read(sample.prediction, names, labels[0]) for sample, names in zip(samples, labels, strict=True)]
-        truths = [self._truth(sample, names, labels[0]) for sample, names in zip(samples, labels, strict=True)]
-        return self._measure(samples, named, truths, labels[0])
+        pairs = list(zip(samples, labels, strict=True))
+        said = [read_choice(sample.prediction or "", names, mode=self._mode, several=True) for sample, names in pairs]
+        named = [self._ordered(read, names, labels[0]) for read, names in zip(said, labels, strict=True)]
+        truths = [self._truth(sample, names, labels[0]) for sample, names in pairs]
+        judged = self._measure(samples, named, truths, labels[0])
+        return replace(judged, reasons=[read.reason if not read.places else "" for read in said])
 
     def _measure(
         self, samples: Sequence[Prediction], named: Sequence[frozenset[int] | None], truths: Sequence[frozenset[int]], labels: Sequence[str]
@@ -123,16 +139,21 @@ class SceneClasses:
             num_unparsed=np.array([names is None for names in named], dtype=np.int64) - lost,
             quality=f1,
             compat={"token_recall": mean_of(recall)},
-            details={"class_counts": {"labels": list(labels), "tp_fp_fn": counts.sum(axis=0).astype(int).tolist()}},
+            details={
+                "class_counts": {"labels": list(labels), "tp_fp_fn": counts.sum(axis=0).astype(int).tolist()},
+                "reading": self._mode,
+            },
         )
 
-    def _read(self, text: str | None, labels: Sequence[str], order: Sequence[str]) -> frozenset[int] | None:
-        """Places in `order` of the classes named, whose letters go by `labels`."""
-        places = multilabel.parse_labels(text or "", labels)
-        return None if places is None else frozenset(order.index(labels[place]) for place in places)
+    def _ordered(self, read: ReadChoice, labels: Sequence[str], order: Sequence[str]) -> frozenset[int] | None:
+        """Places in `order` of the classes named, whose letters go by `labels`; None where none is."""
+        return frozenset(order.index(labels[place]) for place in read.places) or None
 
     def _truth(self, sample: Prediction, labels: Sequence[str], order: Sequence[str]) -> frozenset[int]:
-        places = self._listed(sample, order) if "labels" in sample.meta else self._read(sample.ground_truth, labels, order)
+        if "labels" in sample.meta:
+            places = self._listed(sample, order)
+        else:
+            places = self._ordered(read_choice(sample.ground_truth, labels, several=True), labels, order)
         if places is None:
             raise AnnotationError(
                 f"sample '{sample.sample_id}': the annotated answer {sample.ground_truth!r:.80} names none of the {len(labels)} classes. "

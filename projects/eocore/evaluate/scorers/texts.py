@@ -11,6 +11,7 @@ from eocore.registry import METRICS
 from ..intervals import Measure, mean_of
 from ..metrics import captions, java_captions, published_captions
 from ..predictions import Prediction
+from ..reading.text import said
 from .base import Judged, missing, references_of
 
 
@@ -35,7 +36,7 @@ class Caption:
     def judge(self, samples: Sequence[Prediction]) -> Judged:
         """See `Scorer`."""
         references = [[captions.tokenise(text) for text in references_of(sample)] for sample in samples]
-        given = [captions.tokenise(sample.prediction or "") for sample in samples]
+        given = [captions.tokenise(said(sample.prediction or "")) for sample in samples]
         counts = np.stack([captions.bleu_statistics(text, truths) for text, truths in zip(given, references, strict=True)])
         cider = captions.cider_d(given, references)
         measures = {f"bleu{order}": Measure(counts, partial(captions.bleu, order=order)) for order in range(1, captions.MAX_ORDER + 1)}

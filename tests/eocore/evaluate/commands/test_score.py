@@ -161,3 +161,80 @@ def test_truths_of_annotations_that_changed_are_not_scored_unless_asked(capsys, 
     assert run(capsys, "--predictions", file, "--recorded-truths")[0] == 0
     truths.unlink()  # on another machine the data need not be there
     assert run(capsys, "--predictions", file)[0] == 0
+
+
+COVER = ["water", "forest", "road", "grass"]
+
+
+def test_options_of_reading_are_stated_in_table_and_scores(capsys, tmp_path):
+    answers = ["I would choose B", "B", "A, B"]
+    path = write(tmp_path / "p.jsonl", *[{"id": n, "pred": said, "gt": "B", "options": COVER} for n, said in enumerate(answers)])
+    out = tmp_path / "s.json"
+    for words, mode, figure in (([], "lenient", 2 / 3), (["--reading", "strict"], "strict", 1 / 3)):
+        status, shown, _ = run(capsys, "--predictions", path, "--task", "mcq", "--out", out, *words)
+        item = json.loads(out.read_text())["settings"]["optical"]["mcq"]
+        assert (status, item["details"]["reading"]) == (0, mode)
+        assert item["overall"]["metrics"]["accuracy"]["value"] == pytest.approx(figure)
+        assert f"options are read in {mode} mode" in shown
+        assert "Unparsed: answers that cannot be read" in shown
+        assert "'A, B'" in shown
+        assert "several options are named (1)" in shown
+
+
+def test_options_in_other_forms(capsys, tmp_path):
+    forms = [{"options": {"A": "water", "B": "forest"}}, {"options": "water\nforest"}, {"A": "water", "B": "forest", "C": None}]
+    for number, form in enumerate(forms):
+        path = write(tmp_path / f"{number}.jsonl", {"pred": "Forest.", "gt": "B", **form})
+        assert "accuracy 1.0000" in " ".join(run(capsys, "--predictions", path, "--task", "mcq")[1].split())
+    path = write(
+        tmp_path / "n.jsonl", {"pred": "three", "gt": 3, "options": [1, 2.0, 3]}, {"pred": "no", "gt": False, "options": ["yes", "no"]}
+    )
+    assert "accuracy 1.0000" in " ".join(run(capsys, "--predictions", path, "--task", "mcq")[1].split())
+    path = write(
+        tmp_path / "l.jsonl", {"pred": "A, C", "gt": ["A", "C"], "options": COVER}, {"pred": ["C"], "gt": ["road"], "options": COVER}
+    )
+    assert "accuracy 1.0000" in " ".join(run(capsys, "--predictions", path, "--task", "mcq")[1].split())
+
+
+def test_annotated_options_of_which_only_letters_are_known(capsys, tmp_path):
+    path = write(tmp_path / "p.jsonl", {"pred": "(B)", "gt": "B. forest"}, {"pred": "The answer is C", "gt": "C. road"})
+    assert "accuracy 1.0000" in " ".join(run(capsys, "--predictions", path, "--task", "mcq")[1].split())
+
+
+def test_truths_that_count_options(capsys, tmp_path):
+    path = write(tmp_path / "p.jsonl", {"pred": "forest", "gt": 1, "options": COVER})
+    assert "--index-base 0 or 1" in run(capsys, "--predictions", path, "--task", "mcq")[2]
+    for base, figure in ((0, "1.0000"), (1, "0.0000")):
+        assert f"accuracy {figure}" in " ".join(run(capsys, "--predictions", path, "--task", "mcq", "--index-base", base)[1].split())
+
+
+def test_scales_are_said_and_may_be_stated(capsys, tmp_path):
+    boxes = [[10, 20, 30, 40], [50, 60, 70, 90]]
+    said = [{"bbox_2d": [10 * v for v in box], "label": "ship 1"} for box in boxes]
+    path = write(
+        tmp_path / "p.jsonl", *[{"id": n, "pred": [item], "gt": box} for n, (item, box) in enumerate(zip(said, boxes, strict=True))]
+    )
+    shown = run(capsys, "--predictions", path, "--task", "grounding")[1]
+    assert "scale of boxes: answers 0 to 1000 (told by their range), annotations 0 to 100" in " ".join(shown.split())
+    assert "mean_iou 1.0000" in " ".join(shown.split())
+    shown = " ".join(run(capsys, "--predictions", path, "--task", "grounding", "--prediction-scale", 100)[1].split())
+    assert "answers 0 to 100 (stated)" in shown
+    assert "mean_iou 0.00" in shown
+
+
+def test_an_option_of_reading_of_another_task_is_refused(capsys, tmp_path):
+    path = write(tmp_path / "p.jsonl", {"pred": "a", "gt": "a"})
+    for words, message in (
+        (("--reading", "strict"), "--reading is of mcq, multilabel, not of 'vqa'"),
+        (("--box-order", "xywh"), "--box-order is of grounding, detection, not of 'vqa'"),
+    ):
+        status, _, error = run(capsys, "--predictions", path, "--task", "vqa", *words)
+        assert status == 1
+        assert message in error
+
+
+def test_options_of_reading_hold_for_our_own_file(capsys, tmp_path, predicted):
+    path, out = tmp_path / "p.jsonl", tmp_path / "s.json"
+    path.write_text("".join(format_prediction(sample) + "\n" for sample in predicted))
+    assert run(capsys, "--predictions", path, "--reading", "strict", "--out", out)[0] == 0
+    assert json.loads(out.read_text())["settings"]["optical"]["mcq"]["details"]["reading"] == "strict"

@@ -4,7 +4,8 @@ import pytest
 
 from eocore.errors import AnnotationError
 from eocore.evaluate.families.boxes import corners, read_boxes
-from eocore.evaluate.metrics.boxes import Box, box_iou, box_text, parse_boxes
+from eocore.evaluate.metrics.boxes import Box, box_iou, box_text
+from eocore.evaluate.reading.boxes import parse_boxes
 
 
 @pytest.mark.parametrize(

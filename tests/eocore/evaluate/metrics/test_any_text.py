@@ -8,22 +8,45 @@ from hypothesis import strategies as st
 
 from eocore.evaluate.judge_prompts import parse_match, parse_verdict
 from eocore.evaluate.metrics import boxes, captions, classification, multilabel, vqa
+from eocore.evaluate.reading.boxes import parse_boxes
+from eocore.evaluate.reading.choices import read_choice
+from eocore.evaluate.reading.numbers import find_number, replace_number_words
+from eocore.evaluate.reading.text import final_answer
 
 LABELS = ["Urban fabric", "Beaches, dunes, sands", "A"]
 READERS = {
     "tokenise": captions.tokenise,
-    "boxes": boxes.parse_boxes,
-    "choice": lambda text: vqa.parse_choice(text, ["A. road", "B. a (x", "C. "]),
+    "boxes": parse_boxes,
+    "choice": lambda text: read_choice(text, ["A. road", "B. a (x", "C. "]),
+    "choice of numbers": lambda text: read_choice(text, ["1", "a", "3 km"], several=True),
+    "number": find_number,
+    "number words": replace_number_words,
+    "final answer": final_answer,
     "equal": lambda text: vqa.match_answer(text, "no"),
     "contained": lambda text: vqa.contains_answer(text, "a (b"),
     "bucket": vqa.count_bucket,
     "label": lambda text: classification.parse_label(text, LABELS),
-    "labels": lambda text: multilabel.parse_labels(text, LABELS),
+    "labels": lambda text: read_choice(text, LABELS, several=True),
     "recall": lambda text: multilabel.token_recall(text, text),
     "verdict": parse_verdict,
     "match": parse_match,
 }
 PIECES = ["a", "1", "1,", "(", "[1,", "{", "<a", "n't", " ", "A, ", "A. ", "...", "?!", "'s", "a.", '{"accuracy": ', "accuracy: ", "\u0663"]
+PIECES += [
+    "<think>",
+    "</think>",
+    "\\boxed{",
+    "<answer>",
+    "A or ",
+    "answer is A",
+    "not ",
+    "road, ",
+    "[[1,2,3,4],",
+    '{"bbox": [',
+    "<1>",
+    "(1, 2), ",
+    "one hundred and ",
+]
 MOST_S = 2.0
 
 

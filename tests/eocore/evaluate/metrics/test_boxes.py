@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from eocore.evaluate.metrics.boxes import Box, box_iou, box_iou_plus_one, box_overlap, count_hits, count_matches, parse_boxes
+from eocore.evaluate.metrics.boxes import Box, box_iou, box_iou_plus_one, box_overlap, count_hits, count_matches
 
 
 def test_iou_has_no_extra_pixel():
@@ -39,33 +39,6 @@ def test_turned_boxes_are_scaled_with_their_corners():
     box = Box(10, 20, 30, 24, 30).scaled(2.0, 0.5)
     assert box.area == pytest.approx(80.0)
     assert Box(1, 2, 3, 4).scaled(2.0, 10.0) == Box(2, 20, 6, 40)
-
-
-@pytest.mark.parametrize(
-    ("text", "numbers"),
-    [
-        ("{<12><30><40><55>}", [(12, 30, 40, 55, 0)]),
-        ("the ship {<12><30><40><55>|<90>}.", [(12, 30, 40, 55, 90)]),
-        ("[12, 30, 40, 55]", [(12, 30, 40, 55, 0)]),
-        ("<box>[[12, 30, 40, 55, 90], [1, 2, 3, 4, 0]]</box>", [(12, 30, 40, 55, 90), (1, 2, 3, 4, 0)]),
-        ("(12, 30), (40, 55)", [(12, 30, 40, 55, 0)]),
-        ("<p>2 ships</p> at [0.1, 0.25, .5, 1.0]", [(0.1, 0.25, 0.5, 1.0, 0)]),
-        ("12 30 40 55 is where", [(12, 30, 40, 55, 0)]),
-        ("[-3, 0, 5.5, 9]", [(-3, 0, 5.5, 9, 0)]),
-        ("I cannot find it.", []),
-        ("[1, 2, 3]", []),
-        ("", []),
-        ("[" + "9" * 400 + ", 1, 2, 3]", []),
-    ],
-)
-def test_boxes_in_answers(text, numbers):
-    assert [(box.x0, box.y0, box.x1, box.y1, box.degrees) for box in parse_boxes(text)] == numbers
-
-
-def test_eight_numbers_are_corners():
-    (box,) = parse_boxes("[[0, 0, 10, 0, 10, 5, 0, 5]]")
-    assert not box.is_level
-    assert box.area == 50.0
 
 
 def test_box_without_area_scores_nothing():

@@ -2,30 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from eocore.evaluate.metrics.multilabel import class_counts, label_matrix, macro_f1, micro_f1, parse_labels, sample_f1, token_recall
+from eocore.evaluate.metrics.multilabel import class_counts, label_matrix, macro_f1, micro_f1, sample_f1, token_recall
 
 LABELS = ["Urban fabric", "Arable land", "Moors, heathland and sclerophyllous vegetation", "Mixed forest", "Forest", "Inland waters"]
-
-
-@pytest.mark.parametrize(
-    ("answer", "places"),
-    [
-        ("A, C and F", {0, 2, 5}),
-        ("b d", {1, 3}),
-        ("(A), (B).", {0, 1}),
-        ("Urban fabric, Moors, heathland and sclerophyllous vegetation", {0, 2}),
-        ("There is mixed forest.", {3}),
-        ("mixed forest and forest", {3, 4}),
-        ("Answer: A, C", {0, 2}),
-        ("deforestation", None),
-        ("Z", None),
-        ("I cannot tell.", None),
-        ("", None),
-    ],
-)
-def test_classes_in_answers(answer, places):
-    found = parse_labels(answer, LABELS)
-    assert found == (None if places is None else frozenset(places))
 
 
 def test_f1_equals_scikit_learn():

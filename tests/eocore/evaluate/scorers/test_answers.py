@@ -1,6 +1,6 @@
 import pytest
 
-from eocore.errors import ConfigError
+from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.score import score_predictions
 
@@ -87,3 +87,76 @@ def test_mean_over_tasks_is_the_average_of_earthmind_bench():
 def test_options_that_are_no_numbers_have_no_tolerance():
     meta = {"candidates": ["road", "river"]}
     assert "within_one" not in scores(Prediction("a", "mcq", ("a",), "optical", "", "road", "road", meta))["overall"]["metrics"]
+
+
+def asked(said: str | None, truth: str, **meta) -> Prediction:
+    number = asked.count = getattr(asked, "count", 0) + 1
+    meta = {"candidates": ["water", "forest", "road", "grass"], **meta}
+    return Prediction(str(number), "mcq", (str(number),), "optical", "", said, truth, meta)
+
+
+def accuracy(*samples: Prediction, **options) -> float:
+    return value(scores(*samples, metrics={"mcq": {"type": "Choice", **options}})["overall"])
+
+
+def test_what_cannot_be_read_is_counted_by_reason_and_shown():
+    item = scores(
+        asked("A, B", "A"), asked("B. water", "B"), asked("E", "A"), asked("A or C", "A"), asked(None, "A"), asked("x" * 300, "A")
+    )
+    assert value(item["overall"]) == 0.0
+    assert (item["overall"]["n_unparsed"], item["overall"]["n_missing"]) == (5, 1)
+    reasons = item["unparsed"]["reasons"]
+    assert reasons["several options are named"] == 2
+    assert reasons["letter and text are of different options"] == reasons["the letter is none of the options'"] == 1
+    examples = item["unparsed"]["examples"]
+    assert [example["prediction"][:8] for example in examples[:4]] == ["A, B", "B. water", "E", "x" * 8]
+    assert examples[3]["prediction"].endswith("... (300 characters)")
+    assert item["details"]["reading"] == "lenient"
+
+
+def test_scores_without_unread_answers_say_nothing_of_them():
+    assert "unparsed" not in scores(asked("A", "A"))
+
+
+def test_strict_mode_reads_stated_choices_alone():
+    samples = [asked("I would choose B", "B"), asked("there is a forest", "B"), asked("B", "B"), asked("Answer: forest", "B")]
+    assert accuracy(*samples) == 1.0
+    assert accuracy(*samples, reading="strict") == 0.5
+    with pytest.raises(ConfigError, match=r"Choice: reading must be one of strict, lenient, found 'lax'"):
+        accuracy(*samples, reading="lax")
+
+
+def test_questions_with_several_right_options_are_compared_as_sets():
+    samples = [asked("C and A", "A, C"), asked("water; road", "A, C"), asked("A", "A, C"), asked("A, B, C", "A, C")]
+    assert accuracy(*samples) == 0.5
+    assert accuracy(asked("A, C", "A", answers=["A", "road"])) == 1.0
+    item = scores(asked("A, B", "A", several=True), asked("A", "A", several=True))
+    assert (value(item["overall"]), item["overall"]["n_unparsed"]) == (0.5, 0)
+    assert scores(asked("A, B", "A"), metrics={"mcq": {"type": "Choice", "several": True}})["overall"]["n_unparsed"] == 0
+
+
+def test_truths_of_every_form():
+    forms = ["B", "b.", "(B)", "forest", "Forest", "B. forest", "B: forest"]
+    assert accuracy(*(asked("forest", truth) for truth in forms)) == 1.0
+
+
+def test_the_first_of_numbered_options_is_never_guessed():
+    with pytest.raises(AnnotationError, match=r"the annotated answer '1' is none of the candidates .* --index-base 0 or 1"):
+        accuracy(asked("forest", "1"))
+    assert accuracy(asked("forest", "1"), asked("1", "1"), asked("D", "3"), index_base=0) == 1.0
+    assert accuracy(asked("forest", "2"), asked("D", "4"), index_base=1) == 1.0
+    with pytest.raises(AnnotationError, match=r"'4' is none of the candidates .* \(the number is none of an option\)"):
+        accuracy(asked("forest", "4"), index_base=0)
+    with pytest.raises(ConfigError, match=r"index_base must be 0 or 1, the number of the first option; found 2"):
+        accuracy(asked("forest", "4"), index_base=2)
+    with pytest.raises(AnnotationError, match=r"'B. water' is none of the candidates .* \(letter and text are of different options\)"):
+        accuracy(asked("forest", "B. water"))
+
+
+def test_counts_are_compared_as_numbers_and_what_is_none_is_shown():
+    said = [("2", "2.0"), ("two buildings", "2"), ("There are 1,200 of them", "1200"), ("many", "3"), ("2 or 3", "3")]
+    item = scores(*(short(str(number), *pair, "count") for number, pair in enumerate(said)))
+    assert value(item["overall"]) == 0.6
+    assert item["overall"]["n_unparsed"] == 2
+    assert item["unparsed"]["reasons"] == {"no single number": 2}
+    assert [example["prediction"] for example in item["unparsed"]["examples"]] == ["many", "2 or 3"]

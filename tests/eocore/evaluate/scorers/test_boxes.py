@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from eocore.data.masks import encode_rle
-from eocore.errors import AnnotationError
+from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.score import score_predictions
 
@@ -110,3 +110,65 @@ def test_detection_gives_precision_recall_f1_and_the_published_figure_apart():
 
 def test_no_ship_and_no_box_is_right():
     assert values(scores(ref("a", "There is none.", "", task="detection")))["f1@0.5"] == 1.0
+
+
+TRUE = [[10, 20, 30, 40], [50, 60, 70, 90], [5, 5, 95, 60], [40, 40, 60, 60]]
+
+
+@pytest.mark.parametrize("factor", [0.01, 10, 1])
+@pytest.mark.parametrize("task", ["grounding", "detection"])
+def test_the_scale_of_a_file_is_told_and_said(factor, task):
+    samples = [ref(str(n), str([v * factor for v in box]), str(box), task=task) for n, box in enumerate(TRUE)]
+    item = scores(*samples)
+    assert values(item)["f1@0.5" if task == "detection" else "mean_iou"] == 1.0
+    name = {0.01: "0 to 1", 10: "0 to 1000", 1: "0 to 100"}[factor]
+    assert item["details"]["box_scales"] == {"answers": name, "annotations": "0 to 100", "how": "told by their range", "order": "xyxy"}
+    assert f"scale of boxes: answers {name} (told by their range), annotations 0 to 100." in item["notes"][0]
+
+
+def test_scales_may_be_stated():
+    samples = [ref(str(n), str([v * 10 for v in box]), str(box)) for n, box in enumerate(TRUE)]
+    assert values(scores(*samples, prediction_scale=100))["mean_iou"] < 0.01
+    assert values(scores(*samples, prediction_scale=1000, truth_scale=100))["mean_iou"] == 1.0
+    sized = [ref(str(n), str([v * 5 for v in box]), str(box), image_size=[500, 500]) for n, box in enumerate(TRUE)]
+    assert values(scores(*sized, prediction_scale="pixels"))["mean_iou"] == 1.0
+    assert "(stated)" in scores(*samples, prediction_scale=1000)["notes"][0]
+
+
+def test_other_orders_of_the_numbers():
+    for order, places in (("yxyx", (1, 0, 3, 2)), ("xyxy", (0, 1, 2, 3))):
+        samples = [ref(str(n), str([box[place] for place in places]), str(box)) for n, box in enumerate(TRUE)]
+        assert values(scores(*samples, order=order))["mean_iou"] == 1.0
+    sizes = [ref(str(n), str([x0, y0, x1 - x0, y1 - y0]), str([x0, y0, x1, y1])) for n, (x0, y0, x1, y1) in enumerate(TRUE)]
+    assert values(scores(*sizes, order="xywh"))["mean_iou"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"prediction_scale": -1}, "Grounding: prediction_scale must be 0 or 'pixels', or a number above 0"),
+        ({"truth_scale": "percent"}, "truth_scale must be 0 or 'pixels'"),
+        ({"order": "xy"}, "order must be one of xyxy, yxyx, xywh, found 'xy'"),
+    ],
+)
+def test_wrong_options(option, message):
+    with pytest.raises(ConfigError, match=message):
+        scores(ref("a", "[1, 2, 3, 4]", "[1, 2, 3, 4]"), **option)
+
+
+def test_answers_that_were_cut_off_are_counted_and_shown():
+    cut = '[{"bbox_2d": [10, 20, 30, 40], "label": "ship 1"}, {"bbox_2d": [50, 6'
+    item = scores(
+        ref("a", cut, "[10, 20, 30, 40]"), ref("b", '[{"bbox_2d": [10, 2', "[10, 20, 30, 40]"), ref("c", "there", "[10, 20, 30, 40]")
+    )
+    assert item["details"]["malformed_json"] == 2
+    assert item["unparsed"]["reasons"] == {"JSON that is cut off or malformed": 1, "no box": 1}
+    assert "2 answers hold JSON that cannot be decoded" in item["notes"][1]
+
+
+def test_annotations_on_several_scales_are_said():
+    samples = [
+        ref("a", "[10, 20, 30, 40]", "", boxes=[[10, 20, 30, 40]], box_scale=100),
+        ref("b", "[0.1, 0.2, 0.3, 0.4]", "", boxes=[[1, 2, 3, 4]], box_scale=10),
+    ]
+    assert "annotations are on 2 scales" in " ".join(scores(*samples)["notes"])

@@ -1,0 +1,195 @@
+"""Numbers in answers and annotations: digits, words, thousands marks, signs, powers of ten, units."""
+
+import math
+import re
+import unicodedata
+from dataclasses import dataclass
+
+_SMALL = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen",
+    "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_VALUES = {word: place for place, word in enumerate(_SMALL)} | {word: 10 * place for place, word in enumerate(_TENS, start=2)}
+_SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 1_000_000}
+_WORD = "|".join(sorted((*_VALUES, *_SCALES), key=len, reverse=True))
+_A = rf"(?:an?\s+(?=(?:{'|'.join(_SCALES)})\b))?"
+_IN_WORDS = re.compile(rf"(?<![\w-])(?:half\s+)?{_A}(?:{_WORD})(?:(?:\s+and\s+|[\s-]+)(?:{_WORD}))*(?![\w-])")
+
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d{1,3}(?:'\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?! ?\d)|\d+)"
+_NUMBER = re.compile(
+    r"(?<![\w.^/\u2044])(?<![a-z]-)(?<!\d:)(?:(?<![\w)\]}])[-+])?"
+    rf"(?:{_DIGITS}(?:\.\d+)?|\.\d+)(?:e[-+]?\d{{1,3}})?(?!\d)(?!\.\d)(?!:\d)"
+)
+UNITS = {
+    "%": "%", "percent": "%", "per cent": "%", "m": "m", "meter": "m", "meters": "m", "metre": "m", "metres": "m",
+    "km": "km", "kilometers": "km", "kilometres": "km", "cm": "cm", "m2": "m2", "sqm": "m2", "square meters": "m2", "square metres": "m2",
+    "km2": "km2", "square kilometers": "km2", "square kilometres": "km2", "ha": "ha", "hectare": "ha", "hectares": "ha",
+    "px": "px", "pixel": "px", "pixels": "px",
+}  # fmt: skip
+_UNIT = re.compile(rf"\s*({'|'.join(sorted(map(re.escape, UNITS), key=len, reverse=True))})(?!\w)")
+_NEARLY = r"(?:about |around |approximately |exactly |only |a total of )?"
+_ABOUT = re.compile(
+    r"^(?:(?:about|around|approximately|approx|roughly|nearly|almost|circa|ca|exactly|only|~|=|there (?:are|is)|number|answer|count)\b"
+    r"[:.\s]*|[~=:\s]+)+"
+)
+_CUE = re.compile(rf"\b(?:answer|total|count|number)(?:\s+(?:number|count|of\s+[\w ]{{1,40}}?)){{0,2}}\s*(?:is|are|:|=|of)+[\s:]*{_NEARLY}")
+_THERE = re.compile(
+    r"^(?:yes,?\s+)?(?:there (?:are|is|were|appear to be)|i (?:can )?(?:see|count)|the image (?:shows|contains|has))\s+" + _NEARLY
+)
+_LIST_GOES_ON = re.compile(
+    r"\s*(?:(?:-|\u2013|\u2014|/|to\b|or\b)\s*[-+]?\d|(?:or|to|and)\s+(?:maybe |perhaps )?[\w-]+\s*(?:$|[.,])"
+    r"|,?\s*(?:maybe|perhaps|possibly|or)\b|,\s*\d+\s*(?:$|[.,]|or\b|and\b))"
+)
+_NONE = re.compile(r"(?:none|nil|no (?!way|idea|answer|doubt|information|number)[\w-]+(?: [\w-]+){0,3})")
+_THERE_IS_NONE = re.compile(r"\bthere (?:are|is|were) (?:no|not any) (?!way|idea|answer|doubt|information|number|more|less|fewer)\w+")
+_SUPERSCRIPT = re.compile(r"(?<=\d)[\u00b2\u00b3\u00b9\u2070-\u2079]+")
+_FAR = 1e15
+"""Beyond it whole numbers are not exact as float; an answer of that size is no count."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number read: `value` in `unit` (one of the values of `UNITS`, "" where none is written)."""
+
+    value: float
+    unit: str = ""
+
+    def equals(self, other: "Number") -> bool:
+        """Equal values (to float precision), and units that are equal or not both stated."""
+        alike = math.isclose(self.value, other.value, rel_tol=1e-9, abs_tol=1e-12)
+        return alike and (self.unit == other.unit or not self.unit or not other.unit)
+
+
+@dataclass(frozen=True)
+class _Found:
+    number: Number
+    start: int
+    end: int
+    is_one: bool = False
+
+
+def read_number(text: str) -> Number | None:
+    """The number that a text is, nothing beside it but a unit, "about" and punctuation: "2", "2.0", "1,200", "twenty-one", "3.5 km\u00b2".
+
+    A blank or an apostrophe before groups of three digits parts thousands like a comma; a point is the decimal point. Ranges, fractions,
+    ordinals and "1,5" are no number.
+    """
+    lowered = _lowered(text).strip(" \t\n\"'`*").rstrip(" .!?;:\"'`*")
+    rest = _ABOUT.sub("", lowered)
+    found = _all_numbers(rest)
+    if len(found) != 1 or rest[: found[0].start].strip() or rest[found[0].end :].strip(" .!?)"):
+        return None
+    return found[0].number
+
+
+def find_number(text: str) -> Number | None:
+    """The number that an answer states in a sentence: the only one in it, or the one after "the answer is", after "there are" at its
+    beginning, or at its very beginning ("10 ships, 3 of them large"). "None" and "there are no ships" are 0.
+
+    Returns:
+        None where there is no number, or several of which none stands at such a place ("2 or 3", "10-20").
+    """
+    whole = read_number(text)
+    if whole is not None:
+        return whole
+    lowered = _lowered(text).strip()
+    found = _all_numbers(lowered)
+    if not found:
+        bare = lowered.strip(" .!\"'`*")
+        return Number(0.0) if _NONE.fullmatch(bare) or _THERE_IS_NONE.search(lowered) else None
+    digits = [item for item in found if not item.is_one] or found
+    values = {(item.number.value, item.number.unit) for item in digits}
+    if len(values) == 1 and not _is_range(lowered, digits[0]):
+        return digits[0].number
+    return _at_a_cue(lowered, found)
+
+
+def _at_a_cue(lowered: str, found: list[_Found]) -> Number | None:
+    """The number directly behind a phrase that announces it, or at the beginning; None where that is a list or a range."""
+    by_start = {item.start: item for item in found}
+    cues = [match.end() for match in _CUE.finditer(lowered)]
+    begin = _THERE.match(lowered)
+    for places in (cues, [begin.end()] if begin else [], [0]):
+        items = [by_start[place] for place in places if place in by_start]
+        if len({item.number.value for item in items}) == 1:
+            return None if _is_range(lowered, items[0]) else items[0].number
+    return None
+
+
+def _is_range(lowered: str, item: _Found) -> bool:
+    return _LIST_GOES_ON.match(lowered, item.end) is not None
+
+
+def replace_number_words(text: str) -> str:
+    """The text, in lower case, with numbers in words as digits: "twenty-one ships" -> "21 ships"."""
+
+    def digits(match: re.Match[str]) -> str:
+        value = _of_words(match[0])
+        return match[0] if value is None else f"{value:g}" if value < 1e6 else str(int(value))
+
+    return _IN_WORDS.sub(digits, text.casefold())
+
+
+def _lowered(text: str) -> str:
+    spelt = _SUPERSCRIPT.sub(lambda match: f"^{match[0]}", text.replace("\u2212", "-").replace("\u2019", "'"))
+    return unicodedata.normalize("NFKC", spelt).casefold()
+
+
+def _all_numbers(lowered: str) -> list[_Found]:
+    """Every number, in order; one directly followed by letters that are no unit ("2nd", "3d") or part of a power or fraction is none."""
+    found = []
+    for match in _NUMBER.finditer(lowered):
+        unit = _UNIT.match(lowered, match.end())
+        if not unit and re.match(r"[a-z_^]|\s*[/\u2044]\s*\d", lowered[match.end() : match.end() + 4]):
+            continue
+        value = float(re.sub(r"[,' ]", "", match[0]))
+        if math.isfinite(value) and abs(value) < _FAR:
+            number = Number(value, UNITS[unit[1]] if unit else "")
+            found.append(_Found(number, match.start(), unit.end() if unit else match.end()))
+    for match in _IN_WORDS.finditer(lowered):
+        value_of_words = _of_words(match[0])
+        if value_of_words is not None:
+            found.append(_with_unit(lowered, match, value_of_words))
+    return sorted(found, key=lambda item: item.start)
+
+
+def _with_unit(lowered: str, match: re.Match[str], value: float) -> _Found:
+    unit = _UNIT.match(lowered, match.end())
+    number = Number(value, UNITS[unit[1]] if unit else "")
+    return _Found(number, match.start(), unit.end() if unit else match.end(), is_one=match[0] == "one")
+
+
+def _of_words(text: str) -> float | None:
+    """The value of a run of number words; None where they are no one number ("two three", "one and two")."""
+    words = text.replace("-", " ").split()
+    factor = 0.5 if words[0] == "half" else 1.0
+    words = [word for word in words if word != "half"]
+    total, group, previous = 0, 0, ""
+    for word in words:
+        if word in ("a", "an"):
+            group = 1
+        elif word == "and":
+            if previous not in _SCALES:
+                return None
+        elif word in _SCALES:
+            if previous == "" or previous in ("a", "an"):
+                group = 1
+            group *= _SCALES[word]
+            if _SCALES[word] >= 1000:
+                total, group = total + group, 0
+        elif _cannot_follow(word, previous):
+            return None
+        else:
+            group += _VALUES[word]
+        if total + group > _FAR:
+            return None
+        previous = word
+    return factor * (total + group)
+
+
+def _cannot_follow(word: str, previous: str) -> bool:
+    """Whether two words of values name two numbers: only a ten goes on with a unit ("twenty one")."""
+    if previous in _VALUES:
+        return not (previous in _TENS and word in _SMALL[1:10])
+    return False
