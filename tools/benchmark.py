@@ -26,6 +26,7 @@ from eocore.benchmark.tables import Row, draw_rows, row_table
 from eocore.command import command
 from eocore.config import load_config
 from eocore.errors import ConfigError
+from eocore.overrides import OverrideAction
 from eocore.progress import Progress
 from eocore.train.device import local_device
 
@@ -49,7 +50,7 @@ def parse_arguments() -> argparse.Namespace:
             "--config", type=Path, required=one is not of_config[-1], help="config file; weights are random, its data are not read"
         )
         one.add_argument("--samples", type=names, default=names(SIX_KINDS), metavar="KIND,KIND", help=f"default: {SIX_KINDS}; also mix")
-        one.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
+        one.add_argument("--cfg-options", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
         one.add_argument("--precision", choices=DTYPES, help="of the weights (default: fp32 on a CPU, bf16 on a GPU)")
     train, step, _, gpu, scaling, infer = of_config
     train.add_argument("--together", type=int, default=1, metavar="N", help="samples in a batch (default: 1)")

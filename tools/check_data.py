@@ -8,13 +8,12 @@ import os
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from eocore.checks.datasets import DatasetFacts, find_datasets, open_dataset, read_dataset
 from eocore.checks.report import summary_table, write_report
 from eocore.command import command
 from eocore.config import import_systems, load_config
 from eocore.log import plain_line
+from eocore.overrides import OverrideAction
 from eocore.progress import Progress
 
 MAX_PRINTED = 20
@@ -26,7 +25,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("config", type=Path, help="config file")
     parser.add_argument("--out", type=Path, help="folder for the report (default: work_dirs/<config name>/data_check)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that read (default: one a core)")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
+    parser.add_argument("--cfg-options", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
     parser.add_argument("--trust-config", action="store_true", help="run a Python config from outside the project's configs folder")
     return parser.parse_args()
 

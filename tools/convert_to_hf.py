@@ -4,12 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from eocore.command import command
 from eocore.config import load_config
 from eocore.export.convert import DTYPES, Choices, Summary, convert
 from eocore.export.hf import MAX_SHARD_SIZE
+from eocore.overrides import OverrideAction
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -26,7 +25,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--save-path", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key"
+        "--cfg-options", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is in DIR")
     parser.add_argument("--dtype", choices=tuple(DTYPES), default="float32", help="of the written weights (default: float32)")

@@ -4,10 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from eocore.command import command
 from eocore.config import load_config
+from eocore.overrides import OverrideAction
 from eocore.train.device import set_deepspeed_accelerator
 
 NOTE = """Not in it: the CUDA context (about 0.5 GiB), workspaces of kernels and what the allocator leaves unused; leave a tenth free."""
@@ -25,7 +26,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--masks", type=int, default=5, help="masks of each sample (default: 5)")
     parser.add_argument("--supervised", type=int, default=64, help="learnt tokens of each sample (default: 64)")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="of the training (default: bf16)")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
+    parser.add_argument("--cfg-options", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
     return parser.parse_args()
 
 

@@ -6,10 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from eocore.command import command
 from eocore.config import import_systems, load_config, require, system_module
+from eocore.overrides import OverrideAction
 from eocore.train.device import set_deepspeed_accelerator
 
 
@@ -23,7 +22,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that measure samples (default: one a core)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw lengths, packs and balance here (PNG)")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
+    parser.add_argument("--cfg-options", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
     parser.add_argument("--trust-config", action="store_true", help="run a Python config from outside the project's configs folder")
     return parser.parse_args()
 

@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 from typing import cast
 
-from mmengine.config import DictAction
-
 from eocore.command import command
 from eocore.config import import_systems, load_config, require
 from eocore.evaluate.gallery import overlay_rows
@@ -15,6 +13,7 @@ from eocore.evaluate.report import write_report
 from eocore.evaluate.run import build_sources, read_evaluation
 from eocore.evaluate.scores import Scores
 from eocore.evaluate.summary import read_result
+from eocore.overrides import OverrideAction
 
 GALLERY_SETTING = "fused"
 NUM_ROWS = 8
@@ -30,7 +29,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--title", default="EarthMind evaluation")
     parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key"
+        "--cfg-options", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key"
     )
     return parser.parse_args()
 

@@ -8,12 +8,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 
 from eocore.command import command
 from eocore.config import load_config, require, system_module
 from eocore.evaluate.tables import console_table, difference_table, to_rich
+from eocore.overrides import OverrideAction
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -27,7 +27,7 @@ def parse_arguments() -> argparse.Namespace:
         "--overwrite", action="store_true", help="throw away predictions and scores of another model, data or choice in --out"
     )
     parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key"
+        "--cfg-options", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help="overrides; +KEY=VALUE adds a key"
     )
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="accepted for the published usage")
     return parser.parse_args()

@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 try:
-    from mmengine.config import Config, DictAction
+    from mmengine.config import Config
 
     from eocore.config import import_systems, load_config, require
     from eocore.errors import ConfigError, EOError
+    from eocore.overrides import OverrideAction
     from eocore.train.device import set_deepspeed_accelerator
     from eocore.train.failure import show_failure, show_interrupt
     from eocore.train.preemption import ENDED_AT_ONCE
@@ -30,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--work-dir", type=Path, help="where checkpoints, logs and curves go (default: work_dirs/<config name>)")
     parser.add_argument("--deepspeed", metavar="NAME", help="a file of configs/_base_/zero without its ending, or a JSON file")
     parser.add_argument("--zero", type=int, choices=range(4), metavar="N", help="short for --deepspeed deepspeed_zeroN")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
+    parser.add_argument("--cfg-options", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
     parser.add_argument("--seed", type=int, help="overrides the config's seed")
     parser.add_argument(
         "--resume", nargs="?", const="auto", metavar="PATH", help="go on from PATH (default: the newest checkpoint there is)"
