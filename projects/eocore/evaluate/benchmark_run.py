@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eocore.data.dataset import RecordDataset
+from eocore.data.file_digests import stamp
 from eocore.data.transforms import ChooseModalities
 from eocore.errors import ConfigError, DataError, EOError, OutputError
 from eocore.log import get_logger
@@ -17,7 +18,7 @@ from eocore.output import write_file
 from eocore.progress import Progress
 
 from .benchmarks import GREYED, Benchmark, check_count, require_data
-from .digests import model_digests, stamp
+from .digests import model_digests
 from .inputs import REPORTS, SCORES, Inputs, claim_folder, clear_results, read_data
 from .manifest import Manifest, code_commit, read_manifest
 from .predictions import PredictionKey

@@ -12,11 +12,12 @@ from mmengine.config import Config
 
 from eocore.config import require
 from eocore.data.dataset import RecordDataset
+from eocore.data.file_digests import stamp
 from eocore.log import get_logger
 from eocore.output import write_file
 from eocore.progress import Progress
 
-from .digests import model_digests, stamp
+from .digests import model_digests
 from .inputs import PREDICTIONS, RUN_FILE, SCORES, Inputs, claim_folder, clear_results, read_data
 from .manifest import code_commit
 from .predictions import PredictionKey

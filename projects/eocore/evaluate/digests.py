@@ -3,45 +3,22 @@
 Names, places and times of files do not count: a copy is the same data, and a file changed in its place is other data.
 """
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from eocore.data.dataset import RecordDataset
+from eocore.data.file_digests import file_digest, stamp
 from eocore.data.records import MaskRef, Record
-from eocore.data.sources import IMAGE_SUFFIXES
 
 from .ranks import Ranks
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
 """What loading a model reads. Its Python files are not among them: models are built by the classes of this code."""
-ABSENT = "absent"
 NUM_READERS = 4
 IMAGES = "images"
 """Key of a data set's config under which image folders stand."""
-
-
-def stamp(value: Any) -> str:
-    """sha256 of plain values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file's content; of a folder, of the names and contents of its files; ABSENT where there is neither.
-
-    Of images in a folder of annotations only the size counts here: those that are shown have digests of their own.
-    """
-    if path.is_dir():
-        files = sorted(item for item in path.rglob("*") if item.is_file())
-        return stamp([(str(item.relative_to(path)), item.stat().st_size if _is_image(item) else file_digest(item)) for item in files])
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:  # a sample whose image cannot be read counts as missing; once it can be, the data is other data
-        return ABSENT
 
 
 def model_digests(folder: Path) -> dict[str, str]:
@@ -65,10 +42,6 @@ def image_digests(source: RecordDataset, modalities: Collection[str], ranks: Ran
     for part in ranks.gather(dict(zip(mine, _digests([Path(path) for path in mine]), strict=True))):
         found.update(part)
     return {name: stamp(sorted(("/".join(Path(path).parts[-2:]), found[path]) for path in paths)) for name, paths in groups.items()}
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.suffix.lower() != ".json"
 
 
 def _image_files(records: Iterable[Record], modalities: Collection[str]) -> dict[str, set[str]]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from eocore.data.dataset import RecordDataset
+from eocore.data.file_digests import ABSENT, file_digest, stamp
 from eocore.errors import DataError
 
-from .digests import ABSENT, annotation_files, file_digest, image_digests, stamp
+from .digests import annotation_files, image_digests
 from .ranks import Ranks
 
 PREDICTIONS, SCORES, RUN_FILE = "predictions.jsonl", "scores.json", "run.json"
