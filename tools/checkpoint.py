@@ -1,7 +1,8 @@
-"""Training checkpoints: lists those of a run, verifies them by their manifests, shows what one holds, takes its weights out."""
+"""Training checkpoints: lists and verifies those of a run, shows what one holds, compares two, takes the weights out."""
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ def parse_arguments() -> argparse.Namespace:
     showing = commands.add_parser("show", help="step, schedule, data position, versions; --config: the config text")
     showing.add_argument("checkpoint", type=Path, help="iter_* folder")
     showing.add_argument("--config", action="store_true", help="print the config text and nothing else")
+    showing.add_argument("--options", action="store_true", help="print every option and annotation file that --resume compares")
+    comparing = commands.add_parser("compare", help="what --resume of one with the options and data of the other would refuse")
+    comparing.add_argument("checkpoint", type=Path, help="iter_* folder")
+    comparing.add_argument("other", type=Path, help="iter_* folder")
     converting = commands.add_parser("convert", help="write the trained weights alone, as .safetensors or .pth")
     converting.add_argument("checkpoint", type=Path, help="iter_* folder, .safetensors or .pth file")
     converting.add_argument("out", type=Path, help="file to write; its ending decides")
@@ -61,17 +66,51 @@ def verify_all(path: Path) -> int:
     return 1 if damaged else 0
 
 
-def show(folder: Path, *, config: bool) -> int:
+def show(folder: Path, *, config: bool = False, options: bool = False) -> int:
     """Prints what trainer.json says; gives the exit status."""
     state = read_state(folder)
     if config:
         print(state["config"])
         return 0
+    if options:
+        for name, value in _flat({"seed": state.get("seed"), **(state.get("options") or {}), "content": state.get("content")}):
+            print(f"{name}: {_short(value)}")
+        return 0
     for name in SHOWN:
         print(f"{name:16} {_short(state.get(name, 'not told'))}")
     guard = state.get("guard", {})
     print(f"{'skipped updates':16} {guard.get('skipped') or 'none'}")
+    for entry in state.get("allowed", []):
+        for kind, lines in entry["differences"].items():
+            print(f"{'allowed':16} going on from {entry['checkpoint']}, {kind}: {_short('; '.join(lines))}")
+        if "not_compared" in entry:
+            print(f"{'not compared':16} going on from {entry['checkpoint']}: {entry['not_compared']}")
     return 0
+
+
+def compare(first: Path, second: Path) -> int:
+    """Prints what differs between the options and data of two checkpoints; gives the exit status, 1 where something does."""
+    from eocore.train.resumption import find_differences, not_recorded
+
+    then, now = read_state(first), read_state(second)
+    found = find_differences(then, now)
+    for kind, lines in found.items():
+        print("".join(f"--allow {kind}  {line}\n" for line in lines), end="")
+    for folder, state in ((first, then), (second, now)):
+        if not_recorded(state):
+            print(f"not compared, since {folder} does not record it: {not_recorded(state)}")
+    if not found:
+        print("no difference")
+    return 1 if found else 0
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if any(isinstance(part, dict | list) for _, part in entries) or (isinstance(value, dict) and value):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _flat(part, f"{path}.{name}" if path else str(name))
+    else:
+        yield path, value
 
 
 def _short(value: Any) -> str:
@@ -108,7 +147,9 @@ def main() -> int:
     if arguments.command == "verify":
         return verify_all(arguments.path)
     if arguments.command == "show":
-        return show(arguments.checkpoint, config=arguments.config)
+        return show(arguments.checkpoint, config=arguments.config, options=arguments.options)
+    if arguments.command == "compare":
+        return compare(arguments.checkpoint, arguments.other)
     return convert(arguments.checkpoint, arguments.out)
 
 

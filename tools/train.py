@@ -10,6 +10,7 @@ try:
     from eocore.config import import_systems, load_config, require
     from eocore.errors import ConfigError, EOError
     from eocore.overrides import OverrideAction
+    from eocore.train.allowable import ALLOWABLE
     from eocore.train.device import set_deepspeed_accelerator
     from eocore.train.failure import show_failure, show_interrupt
     from eocore.train.preemption import ENDED_AT_ONCE
@@ -17,8 +18,6 @@ except KeyboardInterrupt:  # these imports take seconds
     sys.stderr.write("Ctrl-C before the training began: nothing was written.\n")
     sys.exit(130)  # as ENDED_AT_ONCE
 
-ALLOWABLE = ("schedule", "data", "frozen")
-"""As `eocore.train.resumption.ALLOWABLE`, which must not be imported before the device is chosen."""
 PREEMPTED = 75
 """Exit status of a run that was told to stop (SIGTERM, Ctrl-C) and has saved. Source: EX_TEMPFAIL of sysexits.h, `try again later`."""
 
@@ -38,7 +37,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--strict", action="store_true", help="refuse to resume where the newest checkpoint is damaged")
     parser.add_argument(
-        "--allow", action="append", default=[], choices=ALLOWABLE, help="resume although this differs from the checkpoint (may be repeated)"
+        "--allow",
+        action="append",
+        default=[],
+        choices=list(ALLOWABLE),
+        help="resume although this differs from the checkpoint (may be repeated)",
     )
     parser.add_argument("--dry-run", action="store_true", help="make one step, report parameters, shapes, memory; keep nothing")
     launchers = ("none", "pytorch", "slurm")
@@ -70,10 +73,10 @@ def main() -> int:
         from eocore.train.strategy import stop_process_group
 
         finished = True
+        work_dir = arguments.work_dir or Path("work_dirs") / arguments.config.stem
         if arguments.dry_run:
-            print(dry_run(config), end="")
+            print(dry_run(config, work_dir, resume=arguments.resume, allow=arguments.allow), end="")
         else:
-            work_dir = arguments.work_dir or Path("work_dirs") / arguments.config.stem
             finished = train(config, work_dir, resume=arguments.resume, strict=arguments.strict, allow=arguments.allow)
         stop_process_group()
     except EOError as error:

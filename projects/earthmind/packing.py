@@ -4,16 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from earthmind.sizes import CODE, SampleMeasurer, size_settings
 from eocore.data.dataset import SampleSource
 from eocore.data.faults import FaultOptions
 from eocore.data.packing import PackingOptions
 from eocore.data.sample_sizes import SampleSizes
-from eocore.errors import EOError
 from eocore.train.heartbeat import HEARTBEAT
-from eocore.train.ranks import num_ranks, share_from_first
+from eocore.train.ranks import find_on_first, num_ranks
 
 
 def build_sizes(
@@ -52,19 +49,5 @@ def build_sizes(
         on_progress=lambda: HEARTBEAT.mark("measuring samples"),
     )
     if num_ranks() > 1:
-        sizes.put(0, _from_first_rank(sizes))
+        sizes.put(0, find_on_first(lambda: sizes(0)))
     return sizes
-
-
-def _from_first_rank(sizes: SampleSizes) -> Any:
-    found: Any = None
-    problem: EOError | None = None
-    if torch.distributed.get_rank() == 0:
-        try:
-            found = sizes(0)
-        except EOError as error:
-            problem = error
-    found, problem = share_from_first((found, problem))
-    if problem is not None:
-        raise problem
-    return found

@@ -1,6 +1,5 @@
 """Sizes of samples before any image is read, by the rules of the processor that will prepare them."""
 
-import hashlib
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from earthmind.model import processing_earthmind
 from earthmind.model.presentation import SceneShape
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.prepare import named_after
+from earthmind.tokenizer import tokenizer_digest
 from eocore.data.masks import decode_mask
 from eocore.data.readers import SceneHeader
 from eocore.data.records import Record
@@ -58,9 +58,11 @@ class SampleMeasurer:
 
 def size_settings(processor: EarthMindProcessor) -> dict[str, Any]:
     """All of a processor and its tokenizer that sizes depend on, fit for JSON."""
-    fields = [name for name in inspect.signature(EarthMindProcessor.__init__).parameters if hasattr(processor, name)]
-    kept = {name: getattr(processor, name) for name in fields if name not in ("self", "tokenizer", "chat_template")}
-    words = processor.tokenizer
-    fast = getattr(words, "backend_tokenizer", None)
-    spelled = fast.to_str() if fast is not None else repr(sorted(words.get_vocab().items()))
-    return {**kept, "tokenizer": hashlib.sha256(spelled.encode()).hexdigest()}
+    kept = {name: value for name, value in processor_fields(processor).items() if name != "chat_template"}
+    return {**kept, "tokenizer": tokenizer_digest(processor.tokenizer)}
+
+
+def processor_fields(processor: EarthMindProcessor) -> dict[str, Any]:
+    """Argument -> value that the processor took for it, but for the tokenizer."""
+    names = [name for name in inspect.signature(EarthMindProcessor.__init__).parameters if hasattr(processor, name)]
+    return {name: getattr(processor, name) for name in names if name not in ("self", "tokenizer")}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,12 +15,13 @@ from earthmind.build import build_model, build_processor
 from earthmind.cost import sample_cost
 from earthmind.datasets import mcq, multispectral, paired, referring, region, vqa  # noqa: F401  (registers the datasets)
 from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_weights, weighted
+from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.sensor_fusion import FusedTokens
 from earthmind.packing import build_sizes
 from earthmind.prepare import SamplePreparer
 from earthmind.pretrained import check_new_parts
-from earthmind.sizes import SampleMeasurer
-from earthmind.tokenizer import token_ids
+from earthmind.sizes import SampleMeasurer, processor_fields
+from earthmind.tokenizer import token_ids, tokenizer_digest
 from earthmind.vision_cache import TILE_KEYS, VisionCache, WithTileKeys
 from eocore.config import read_options
 from eocore.data import conversation as _conversation  # noqa: F401  (registers ImageConversations)
@@ -33,12 +34,14 @@ from eocore.errors import ConfigError
 from eocore.losses.mask import mask_losses, uncertain_points
 from eocore.losses.text import token_cross_entropy
 from eocore.models.compilation import compile_layers
+from eocore.models.config_record import describe_config
 from eocore.models.feature_cache import FeatureCacheOptions
 from eocore.models.freeze import apply_trainable, trainable_names
 from eocore.models.packed_attention import border_arguments, known_masks, question_arguments, use_packed_attention
 from eocore.models.recompute import checkpointing_kind, recompute_activations
 from eocore.models.token_rows import add_token_rows
 from eocore.registry import TASKS, TOKENIZERS
+from eocore.resolve import Resolved, resolve, resolve_instance
 from eocore.train.ranks import MEAN_COUNTS
 from eocore.train.task import Mode, Task
 
@@ -73,6 +76,18 @@ class EarthMindTask(Task):
             disk and read from there the next time; None = computed every time.
         prefetch: batches that each loader process prepares ahead.
     """
+
+    uncompared: ClassVar[Mapping[str, str]] = {
+        **Task.uncompared,
+        "gradient_checkpointing": "what is computed again comes out the same",
+        "vision_cache": "states are kept as they are computed",
+    }
+    option_kinds: ClassVar[Mapping[str, str]] = {
+        **Task.option_kinds,
+        **dict.fromkeys(("packing", "length_window", "max_length", "row_length", "data_faults"), "data"),
+        "trainable_tokens": "model",
+        "attention": "precision",
+    }
 
     def __init__(
         self,
@@ -114,7 +129,7 @@ class EarthMindTask(Task):
         self.vision_cache = (
             None if vision_cache is None else VisionCache(self.model, read_options(FeatureCacheOptions, vision_cache, "vision_cache"))
         )
-        self.prefetch = _check_prefetch(prefetch)
+        self.prefetch, self.lora = _check_prefetch(prefetch), lora
         self.data_config = data
         self.batch_size, self.num_workers = batch_size, num_workers
         self.packing = None if packing is None else read_options(PackingOptions, packing, "packing")
@@ -140,6 +155,28 @@ class EarthMindTask(Task):
     def identity(self) -> dict[str, str]:
         """The vocabulary; see `Task.identity`."""
         return {"vocabulary": str(self.model.config.vocabulary)}
+
+    def resolved(self) -> dict[str, Resolved]:
+        """What the model, its processor and the sections of options came to; see `Task.resolved`."""
+        config = self.model.config
+        parts = {"language_model": config.text_config, "vision_tower": config.vision_config}
+        return {
+            "model": describe_config(config, leave_out=("vocabulary",)),
+            "attention": resolve({name: part._attn_implementation for name, part in parts.items()}),
+            "tokenizer": resolve({"sha256": tokenizer_digest(self.processor.tokenizer)}),
+            "processor": resolve(processor_fields(self.processor), EarthMindProcessor),
+            "losses": resolve_instance(self.settings),
+            "data_faults": resolve_instance(self.faults),
+            "packing": Resolved(None) if self.packing is None else resolve_instance(self.packing),
+            "lora": self._resolved_lora(),
+        }
+
+    def _resolved_lora(self) -> Resolved:
+        if self.lora is None:
+            return Resolved(None)
+        from eocore.models.lora import add_lora
+
+        return resolve(self.lora, add_lora)
 
     def build_dataset(self) -> SampleSource:
         """The datasets of the config."""

@@ -50,6 +50,16 @@ def describe_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int | None = N
     return f"{size}:{hashlib.sha256(json.dumps(known).encode()).hexdigest()}"
 
 
+def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
+    """sha256 of all that decides which ids a text becomes: vocabulary, merges, normalisation, special tokens."""
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    spelled = sorted(tokenizer.get_vocab().items()) if fast is None else json.loads(fast.to_str())
+    if isinstance(spelled, dict):  # what the last call asked for is no part of the tokenizer
+        spelled = {name: value for name, value in spelled.items() if name not in ("truncation", "padding")}
+    named = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    return hashlib.sha256(json.dumps([spelled, named], sort_keys=True).encode()).hexdigest()
+
+
 def same_vocabulary(tokenizer: PreTrainedTokenizerBase, described: str) -> bool:
     """True where the tokenizer gives the tokens of `described` the same ids; it may know more tokens after them."""
     return describe_vocabulary(tokenizer, int(described.partition(":")[0])) == described

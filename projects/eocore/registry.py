@@ -67,8 +67,19 @@ def _nearest(word: str, choices: list[str]) -> str:
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
+def find_factory(name: Any) -> Callable[..., Any] | None:
+    """What is registered under `name` in any of the registries; None where nothing is."""
+    found = (registry.module_dict.get(name) for registry in _registries) if isinstance(name, str) else ()
+    return next((factory for factory in found if factory is not None), None)
+
+
+_registries: list[Registry] = []
+
+
 def _registry(name: str, *locations: str) -> Registry:
-    return Registry(name, build_func=build_from_config, scope=SCOPE, locations=list(locations))
+    registry = Registry(name, build_func=build_from_config, scope=SCOPE, locations=list(locations))
+    _registries.append(registry)
+    return registry
 
 
 DATASETS = _registry("dataset")

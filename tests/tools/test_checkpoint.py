@@ -81,3 +81,61 @@ def test_an_unknown_ending_is_refused(
 ) -> None:
     assert call(tool, monkeypatch, "convert", run / "iter_000002", tmp_path / "weights.bin") == 1
     assert "expected .safetensors or .pth" in capsys.readouterr().err
+
+
+def recorded(run: Path, step: int, **entries: object) -> Path:
+    settings = {"max_iters": 3, "optimizer": {"lr": 0.1}, "schedule": {}}
+    data = {"batches": step, "accumulation": 1, "global_batch": 2, "by_length": False, "plan": None}
+    state = {
+        "step": step,
+        "world_size": 1,
+        "zero_stage": 2,
+        "config": "",
+        "settings": settings,
+        "data": data,
+        "frozen_hash": "f",
+        "seed": 1,
+    }
+    weights, moments = {"head": torch.zeros(4)}, {f"{kind}/head": torch.zeros(4) for kind in ("exp_avg", "exp_avg_sq")}
+    return write(Snapshot(step=step, weights=weights, moments=moments, state=state | entries, random=[{}]), run)
+
+
+def test_what_two_checkpoints_differ_in_is_told(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"precision": "fp32", "task": {"lora": {"alpha": 8}, "data": {"parts": [{"weight": 1.0}]}}}
+    content = {"samples": 4, "datasets": []}
+    first = recorded(tmp_path / "a", 1, options=options, content=content)
+    changed = {"precision": "bf16", "task": {"lora": {"alpha": 80}, "data": {"parts": [{"weight": 2.0}]}}}
+    second = recorded(tmp_path / "b", 2, options=changed, content=content | {"samples": 6}, seed=2)
+    assert call(tool, monkeypatch, "compare", first, first) == 0
+    assert capsys.readouterr().out == "no difference\n"
+    assert call(tool, monkeypatch, "compare", first, second) == 1
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        "--allow data  samples of an epoch: 4 then, 6 now",
+        "--allow data  task.data.parts.0.weight: 1.0 then, 2.0 now",
+        "--allow model  task.lora.alpha: 8 then, 80 now",
+        "--allow precision  precision: fp32 then, bf16 now",
+        "--allow seed  seed: 1 then, 2 now",
+    ]
+    assert call(tool, monkeypatch, "show", second, "--options") == 0
+    assert "task.data.parts.0.weight: 2.0" in capsys.readouterr().out.splitlines()
+
+
+def test_a_checkpoint_that_records_less_is_compared_in_what_it_tells(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = recorded(tmp_path / "a", 1), recorded(tmp_path / "b", 2, options={"precision": "fp32"}, content=None)
+    assert call(tool, monkeypatch, "compare", old, new) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"not compared, since {old} does not record it: options of task, ") and lines[1:] == ["no difference"]
+
+
+def test_what_was_allowed_to_differ_is_shown(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = {"step": 1, "checkpoint": "iter_000001", "differences": {"seed": ["seed: 1 then, 2 now"]}, "not_compared": "annotation files"}
+    assert call(tool, monkeypatch, "show", recorded(tmp_path / "a", 2, allowed=[entry])) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "allowed          going on from iter_000001, seed: seed: 1 then, 2 now" in lines
+    assert "not compared     going on from iter_000001: annotation files" in lines

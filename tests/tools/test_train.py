@@ -11,6 +11,7 @@ import pytest
 from mmengine.config import Config
 
 from eocore.train import launch
+from eocore.train.allowable import ALLOWABLE
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
@@ -35,7 +36,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What the command would start."""
     seen: list[tuple[Any, ...]] = []
     monkeypatch.setattr(launch, "train", lambda config, work_dir, *, resume, **_: seen.append((config, work_dir, resume)) or True)
-    monkeypatch.setattr(launch, "dry_run", lambda config: seen.append((config,)) or "told\n")
+    monkeypatch.setattr(launch, "dry_run", lambda config, *_, resume, allow: seen.append((config, resume, allow)) or "told\n")
     monkeypatch.setattr("eocore.train.strategy.stop_process_group", lambda: None)
     return seen
 
@@ -63,8 +64,19 @@ def test_a_dry_run_tells_and_does_not_train(
     monkeypatch: pytest.MonkeyPatch, config_file: Path, calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "train", config_file, "--dry-run") == 0
-    assert len(calls) == 1 and isinstance(calls[0][0], Config)
-    assert capsys.readouterr().out == "told\n"
+    assert run(monkeypatch, "train", config_file, "--dry-run", "--resume", "--allow", "seed", "--allow", "losses") == 0
+    assert len(calls) == 2 and isinstance(calls[0][0], Config)
+    assert [call[1:] for call in calls] == [(None, []), ("auto", ["seed", "losses"])]
+    assert capsys.readouterr().out == "told\ntold\n"
+
+
+def test_an_unknown_kind_of_difference_is_answered_with_the_choices(
+    monkeypatch: pytest.MonkeyPatch, config_file: Path, calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "train", config_file, "--resume", "--allow", "everything")
+    told = capsys.readouterr().err
+    assert "invalid choice: 'everything'" in told and all(kind in told for kind in ALLOWABLE) and not calls
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Questions about multispectral images whose annotation names a folder of composites or of bands."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from eocore.data.annotations import Entry
 from eocore.data.records import Turn
@@ -45,6 +45,11 @@ class MultispectralFolderDataset(LlavaDataset):
         ConfigError: unknown layout.
         DataError: a folder without such files.
     """
+
+    uncompared: ClassVar[Mapping[str, str]] = {
+        **LlavaDataset.uncompared,
+        "root": "names below it and sizes of image files are compared, not where they lie",
+    }
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 from eocore.data.annotations import Entry
 from eocore.registry import DATASETS
@@ -30,6 +30,11 @@ class PairedDataset(LlavaDataset):
         id_field: field that names the sample; None = file stem and number of the entry.
         remove_duplicates: as LlavaDataset.
     """
+
+    uncompared: ClassVar[Mapping[str, str]] = {
+        **LlavaDataset.uncompared,
+        "root": "names below it and sizes of image files are compared, not where they lie",
+    }
 
     def __init__(
         self,

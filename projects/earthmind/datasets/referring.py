@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -47,6 +47,11 @@ class ReferDataset(RecordDataset):
         ConfigError: unknown group or text field.
         AnnotationError: the files break the form or refer to what is not there.
     """
+
+    uncompared: ClassVar[Mapping[str, str]] = {
+        **RecordDataset.uncompared,
+        "instances": "the content of the file is compared, not where it lies",
+    }
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -72,8 +72,11 @@ class SampleSource(ABC):
 
     Attributes:
         name: for messages.
+        uncompared, sections: what a resumed training need not find unchanged; see `eocore.resolve`.
     """
 
+    uncompared: ClassVar[Mapping[str, str]] = {"name": "stands in messages only"}
+    sections: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     name: str
 
     @abstractmethod
@@ -144,6 +147,12 @@ class RecordDataset(SampleSource):
         records: of the file's good entries.
         entry_faults: what is wrong with the others, where faults are collected; else the first one is raised.
     """
+
+    uncompared: ClassVar[Mapping[str, str]] = {
+        **SampleSource.uncompared,
+        "annotations": "the content of the files is compared, not where they lie",
+    }
+    sections: ClassVar[Mapping[str, Callable[..., Any]]] = {"images.*": ImageSource}
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ samples stay where they are, and any number of ranks or loader processes sees th
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch.utils.data import DataLoader
 
@@ -33,6 +33,7 @@ class FaultOptions:
         max_share: with "skip", largest share of a dataset's samples [1] that may be broken before the run stops.
     """
 
+    uncompared: ClassVar[Mapping[str, str]] = {"max_share": "ends a run, changes none"}
     policy: str = "stop"
     max_share: float = 0.01
 

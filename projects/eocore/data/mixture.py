@@ -1,8 +1,9 @@
 """A mixture: several datasets drawn from by weight, in an order that depends on (seed, epoch) alone."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +14,22 @@ from eocore.data.sources import ImageSource
 from eocore.errors import ConfigError
 from eocore.registry import DATASETS
 from eocore.sensors.scene import Scene
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartOptions:
+    """An entry of `Mixture.parts`.
+
+    Attributes:
+        data: config of a dataset.
+        weight: how often its samples are drawn in an epoch; a number above 0.
+        name: for messages; "" = the dataset's.
+    """
+
+    uncompared: ClassVar[Mapping[str, str]] = {"name": "stands in messages only"}
+    data: Mapping[str, Any]
+    weight: float = 1.0
+    name: str = ""
 
 
 class _Part:
@@ -42,13 +59,15 @@ class Mixture(SampleSource):
     other half. Only the draws are arranged here (part after part); a sampler shuffles them.
 
     Args:
-        parts: each a mapping of `data` (config of a dataset), `weight` (a number above 0, default 1) and `name` (default: the dataset's).
+        parts: each with the fields of `PartOptions`.
         seed: of the laps' order.
         name: for messages.
 
     Raises:
         ConfigError: no part, an unknown key, a weight that is no positive number or gives no draw, or one name twice.
     """
+
+    sections: ClassVar[Mapping[str, Callable[..., Any]]] = {"parts.*": PartOptions}
 
     def __init__(self, *, parts: Sequence[Mapping[str, Any]], seed: int = 0, name: str = "mixture") -> None:
         self.name = name
@@ -121,8 +140,9 @@ def _build_part(config: Mapping[str, Any], number: int) -> _Part:
     if wrong or "data" not in config:
         found = f"has no key {', '.join(wrong)}" if wrong else "needs data"
         raise ConfigError(f"mixture part {number} {found}. Keys: data, weight, name.")
-    dataset = DATASETS.build(config["data"])
-    name, weight = config.get("name") or dataset.name, config.get("weight", 1.0)
+    options = PartOptions(**config)
+    dataset = DATASETS.build(options.data)
+    name, weight = options.name or dataset.name, options.weight
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
         raise ConfigError(f"mixture part '{name}': weight must be a number above 0, found {weight!r}. Remove the part to leave it out.")
     part = _Part(dataset, name, float(weight), number)

@@ -7,11 +7,12 @@ what a step holds depends on nothing but the sizes, the seed and its number.
 
 import hashlib
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -44,6 +45,10 @@ class PackingOptions:
         folder: where sizes and plans are kept; None = nowhere.
     """
 
+    uncompared: ClassVar[Mapping[str, str]] = {
+        "folder": "a cache",
+        "together": "the plan is compared, which holds the number it comes to",
+    }
     max_tokens: int
     max_tiles: int | None = None
     max_mask_images: int | None = None

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from eocore.data.records import MODALITIES, ImageRef
 from eocore.errors import AnnotationError, ConfigError, DataError
@@ -31,6 +31,8 @@ class ImageSource:
         bands: names of the layers (or of the files) in order, where they deviate from the sensor's own; empty = the sensor's.
         optional: an image that is not there leaves the modality out of the record, instead of failing when it is read.
     """
+
+    uncompared: ClassVar[Mapping[str, str]] = {"root": "names below it and sizes of image files are compared, not where they lie"}
 
     root: str
     sensor: str

@@ -21,6 +21,7 @@ class CheckpointHook(Hook):
     """Saves every `interval` updates, every `minutes`, when the run is told to save or to stop, and after the last update."""
 
     priority = "VERY_LOW"
+    observes_only = True
 
     def __init__(
         self, *, interval: int = 500, minutes: float | None = None, keep: int = 2, background: bool = False, on_error: str = "stop"

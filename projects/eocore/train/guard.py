@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,7 @@ class GuardOptions:
             backward pass, the other ranks wait for it already), or `stop`. Skipping costs one exchange over the network per batch.
     """
 
+    uncompared: ClassVar[Mapping[str, str]] = {"max_in_a_row": "ends a run, changes none"}
     max_in_a_row: int = 5
     spike_sigmas: float = 6.0
     spike_window: int = 128

@@ -32,6 +32,8 @@ class MetricsHook(Hook):
     where the task counts them, `data_share` (share of the time spent waiting for data), `eta_s`, and peak memory [GiB].
     """
 
+    observes_only = True
+
     def __init__(self, *, interval: int = 10) -> None:
         """
         Args:
@@ -137,6 +139,7 @@ class LossCurveHook(Hook):
     """Draws loss_curve.png from scalars.jsonl after the last step."""
 
     priority = "LOWEST"
+    observes_only = True
 
     def after_train(self, runner: Any) -> None:
         """Draws on the first rank."""

@@ -22,6 +22,7 @@ from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.loader import prepare_loader
 from eocore.train.preemption import Interrupts
 from eocore.train.ranks import share_from_first
+from eocore.train.resumption import check_allowable
 from eocore.train.runner import Runner, build_runner, check_config
 from eocore.train.start_from import load_from
 from eocore.train.strategy import restart_count, start_process_group
@@ -45,6 +46,7 @@ def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: 
         EOError: the config, the folder or the checkpoint cannot be used, or the training cannot go on; status.json has the reason too.
     """
     training, *_ = check_config(config)
+    check_allowable(allow)
     if restart_count() > 0:
         resume = resume or AUTO
     folder = WorkDir(work_dir, max_iters=training.max_iters)
@@ -134,15 +136,24 @@ def _write_failure(folder: WorkDir, reason: str) -> None:
     folder.write_status("failed", step=max(HEARTBEAT.step - 1, 0), reason=reason)
 
 
-def dry_run(config: Config) -> str:
+def dry_run(config: Config, work_dir: Path | None = None, *, resume: str | None = None, allow: Collection[str] = ()) -> str:
     """Builds everything, makes one real step on one batch, and tells parameter counts, shapes, losses and memory.
 
     Nothing is kept: logs go to a temporary folder, no hook runs. Only the first rank tells; the text of the others is empty.
+
+    Args:
+        config: as `load_config` gives it, its systems imported.
+        work_dir: of the run that `resume` means by `auto`.
+        resume, allow: as `train`; the step is then the one that would come next.
+
+    Raises:
+        EOError: as `train`.
     """
+    checkpoint = find_checkpoint(work_dir or Path(), resume) if resume else None
     with tempfile.TemporaryDirectory() as folder:
         config = config.copy()
         config.hooks, config.tracking = {}, []
-        runner = _build(config, Path(folder), None, ())
+        runner = _build(config, Path(folder), checkpoint, allow)
         parts = runner.model.parameter_table()
         with closing(runner.prepare()) as loop:
             batch = loop.next_batch()

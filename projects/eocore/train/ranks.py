@@ -1,10 +1,12 @@
 """What ranks tell each other besides gradients: objects from the first to all, small numbers from all to all."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import torch
 from torch.distributed import ProcessGroup
+
+from eocore.errors import EOError
 
 Shared = TypeVar("Shared")
 
@@ -40,6 +42,25 @@ def share_from_first(value: Shared) -> Shared:
     box = [value]
     torch.distributed.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def find_on_first(find: Callable[[], Shared]) -> Shared:
+    """What `find` gives on the first rank, on every rank. All ranks call it.
+
+    Raises:
+        EOError: `find` raised it; on all ranks, so that none waits for the others.
+    """
+    found: Shared | None = None
+    problem: EOError | None = None
+    if num_ranks() == 1 or torch.distributed.get_rank() == 0:
+        try:
+            found = find()
+        except EOError as error:
+            problem = error
+    found, problem = share_from_first((found, problem))
+    if problem is not None:
+        raise problem
+    return cast(Shared, found)
 
 
 def gather_to_all(value: Any) -> list[Any]:

@@ -2,10 +2,10 @@
 
 import difflib
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.config import Config
@@ -31,10 +31,11 @@ from eocore.train.guard import GuardOptions, StepGuard
 from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.loop import StepLoop
 from eocore.train.preemption import Orders
-from eocore.train.resumption import check_fits, data_position
+from eocore.train.resumption import check_fits, data_position, history, tell_differences
+from eocore.train.run_record import RunRecord, record_run
 from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
 from eocore.train.start_from import LoadFrom
-from eocore.train.strategy import DEFAULT_TIMEOUT_S, ZeroStrategy, load_zero_config, start_process_group
+from eocore.train.strategy import DEFAULT_TIMEOUT_S, ZeroStrategy, arithmetic_of, load_zero_config, start_process_group
 from eocore.train.task import Task
 
 SECTIONS = ("systems", "task", "seed", "training", "guard", "optimizer", "schedule", "hooks", "tracking")
@@ -60,6 +61,16 @@ class TrainingOptions:
         deterministic: only operations that give the same result every time, where there is a choice; slower.
     """
 
+    uncompared: ClassVar[Mapping[str, str]] = {
+        "max_iters": "compared with the schedule",
+        "accumulation": "samples per update are compared",
+        "precision": "what it comes to is compared",
+        "deepspeed": "layouts of memory may differ; what else the file says is compared",
+        "timeout_s": "ends a run, changes none",
+        "load_from": "the weights of the checkpoint take its place",
+        "loader_timeout_s": "ends a run, changes none",
+        "hang_timeout_s": "ends a run, changes none",
+    }
     max_iters: int
     accumulation: int = 1
     clip_norm: float = 1.0
@@ -99,8 +110,11 @@ class Runner(FlexibleRunner):
     orders: Orders
     guard: StepGuard
     settings: dict[str, Any]
+    options: dict[str, Any]
+    record: RunRecord
     resume_path: Path | None = None
     allow: Collection[str] = ()
+    allowed: Sequence[Mapping[str, Any]] = ()
 
     def prepare(self) -> StepLoop:
         """The loop, ready to run: engine built, schedule set, checkpoint restored."""
@@ -110,8 +124,9 @@ class Runner(FlexibleRunner):
         self._train_loop = loop
         HEARTBEAT.mark("building the engine")
         self.frozen_hash = frozen_hash(self.model)
+        self.record = record_run(self.cfg, self.model, self._train_dataloader, sections=self.options)
         if self.resume_path is not None:
-            check_fits(read_state(self.resume_path), self.trainer_state(), self.resume_path, allow=self.allow)
+            self.allowed = self._check_checkpoint(self.resume_path)
             load_trainable(self.model, self.resume_path)
         self.guard.watch(self.model)
         self.strategy.prepare(
@@ -129,11 +144,23 @@ class Runner(FlexibleRunner):
             self.guard.restore(loop.iter, read_state(self.resume_path)["guard"])
         return loop
 
+    def _check_checkpoint(self, folder: Path) -> list[dict[str, Any]]:
+        """What was allowed to differ so far, from the checkpoint in `folder` too; raises CheckpointError where that does not fit."""
+        then = read_state(folder)
+        found = check_fits(then, self.trainer_state(), folder, allow=self.allow, record=self.record)
+        if self.rank == 0:
+            tell_differences(then, found, folder)
+        return history(then, found, folder)
+
     def trainer_state(self) -> dict[str, Any]:
         """What a checkpoint's trainer.json holds of this run, beside what the engine knows."""
         return {
             "settings": self.settings,
+            "seed": self.strategy.randomness["seed"],
             "frozen_hash": self.frozen_hash,
+            "allowed": list(self.allowed),
+            "options": self.record.options,
+            "content": self.record.content,
             "data": data_position(self._train_dataloader, self._train_loop),
             "guard": self.guard.state(),
         }
@@ -218,6 +245,15 @@ def build_runner(
     runner.orders = Orders()
     runner.guard = StepGuard(read_options(GuardOptions, config.get("guard", {}), "guard"), runner.orders, work_dir)
     runner.settings = {"max_iters": training.max_iters, "optimizer": asdict(optimizer), "schedule": asdict(schedule)}
+    runner.options = {
+        "precision": precision,
+        "max_iters": training.max_iters,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "training": training,
+        "deepspeed": arithmetic_of(load_zero_config(training.deepspeed)),
+        "guard": runner.guard.options,
+    }
     return runner
 
 

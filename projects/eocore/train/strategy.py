@@ -7,6 +7,7 @@ import math
 import os
 import socket
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ BUCKETS = ("reduce_bucket_size", "allgather_bucket_size", "stage3_prefetch_bucke
 # DeepSpeed wants an even number of elements; a round one also suits the transport.
 BUCKET_ALIGNMENT = 1024
 DEFAULT_TIMEOUT_S = 1800
+ONLY_LAYOUT = ("zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer")
+"""Entries of a DeepSpeed configuration that decide where tensors lie, not what is computed."""
+QUANTIZED = "zero_quantized_"
+"""Beginning of the entries of `zero_optimization` that round what is sent. Source: DeepSpeed, ZeRO++."""
 SHARED_MEMORY_OP = "deepspeed_shm_comm"
 
 
@@ -128,6 +133,12 @@ def load_zero_config(name: str) -> dict[str, Any]:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}:{error.lineno}: not JSON ({error.msg}), so DeepSpeed cannot be configured. Correct it.") from error
+
+
+def arithmetic_of(zero_config: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a DeepSpeed configuration that change what is computed; none in the files of configs/_base_/zero."""
+    rounded = {name: value for name, value in zero_config.get("zero_optimization", {}).items() if name.startswith(QUANTIZED)}
+    return {name: value for name, value in zero_config.items() if name not in ONLY_LAYOUT} | rounded
 
 
 class ZeroStrategy(DeepSpeedStrategy):

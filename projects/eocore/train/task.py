@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from mmengine.model import BaseModel
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from eocore.errors import EOError
+from eocore.resolve import Resolved
 
 LOSS_PREFIX = "loss_"
 COUNT_PREFIX = "num_"
@@ -32,7 +33,27 @@ class Task(BaseModel):
     A subclass registers itself in `eocore.registry.TASKS`, builds its model and datasets from keyword arguments and freezes what is not
     trained (`eocore.models.freeze`). Batches reach `forward` on the right device, floats still in the precision of the data: the
     model casts them where they enter.
+
+    Attributes:
+        uncompared: options that a resumed training need not find unchanged, and why; see `eocore.resolve`. All others count.
+        option_kinds: option -> key of `eocore.train.allowable.ALLOWABLE` under which a user may let it differ; `task` for all others.
     """
+
+    uncompared: ClassVar[Mapping[str, str]] = {
+        "num_workers": "the order of the data depends on the step alone",
+        "prefetch": "the order of the data depends on the step alone",
+        "batch_size": "samples per update are compared, whatever the number of ranks",
+        "trainable": "the names of the trained weights are compared",
+    }
+    option_kinds: ClassVar[Mapping[str, str]] = {
+        "model": "model",
+        "lora": "model",
+        "losses": "losses",
+        "processor": "processor",
+        "tokenizer": "processor",
+        "data": "data",
+        "compile": "precision",
+    }
 
     def __init__(self) -> None:
         super().__init__(data_preprocessor=None, init_cfg=None)
@@ -64,6 +85,13 @@ class Task(BaseModel):
         """What must be the same for trained weights to mean the same, by name: a digest of the vocabulary and the like.
 
         It is written into checkpoints and compared when one is loaded.
+        """
+        return {}
+
+    def resolved(self) -> dict[str, Resolved]:
+        """Options that came to something the config does not show, by name: sizes from a model folder, the content of a tokenizer.
+
+        They stand in the checkpoint instead of the config's entries of these names.
         """
         return {}
 

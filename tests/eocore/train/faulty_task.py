@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -104,6 +104,8 @@ def strike(kind: str) -> None:
 
 @TASKS.register_module(force=True)
 class FaultyTask(Task):
+    uncompared: ClassVar[Mapping[str, str]] = {**Task.uncompared, **dict.fromkeys(("faults", "id_folder", "sleep"), "of the tests")}
+
     def __init__(
         self,
         *,

@@ -175,7 +175,7 @@ def test_another_accumulation_cannot_go_on(run: Path, tiny: ModuleType, tmp_path
 
 def test_another_choice_of_what_is_trained_cannot_go_on(run: Path, tiny: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"Missing: none\. Unexpected: model\.encoder\.bias; model\.encoder\.weight"):
-        config = tiny.tiny_config({"trainable": ["head", "norm", "extra"]})
+        config = tiny.tiny_config({"dropout": 0.3, "trainable": ["head", "norm", "extra"]})
         train(config, tmp_path, resume=str(run / "iter_000003"), allow=["frozen"])
 
 

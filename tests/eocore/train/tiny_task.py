@@ -4,7 +4,7 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.config import Config
@@ -52,6 +52,8 @@ class TinyModel(nn.Module):
 
 @TASKS.register_module(force=True)
 class TinyTask(Task):
+    uncompared: ClassVar[Mapping[str, str]] = {**Task.uncompared, "poison_step": "of the tests"}
+
     def __init__(self, *, trainable: list[str], dropout: float = 0.0, poison_step: int = -1, split: int = 1) -> None:
         super().__init__()
         self.model = TinyModel(dropout)
