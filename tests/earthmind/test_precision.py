@@ -10,6 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from earthmind.evaluate import load_answerers
+from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from earthmind.predict import load_model
 from earthmind.task import EarthMindTask
 from earthmind.vision_cache import WithTileKeys
 
@@ -152,3 +155,56 @@ def test_nothing_asks_for_autocast(repo_root: Path) -> None:
     sources = [path for path in (repo_root / "projects").rglob("*.py") if "autocast(" in path.read_text(encoding="utf-8")]
     allowed = {"lora_layer.py"}  # steps aside where a caller uses it
     assert {path.name for path in sources} <= allowed
+
+
+class TestAnswers:
+    """A folder in bfloat16 answers by every call, and draws what float32 draws."""
+
+    SEGMENT, MORE = "Please segment it.", "What is the area used for?"
+
+    @pytest.fixture(scope="class")
+    def models(self, make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+        """The same weights in both precisions, as loaded; every answer is [SEG]s."""
+        made, folder = make_tiny(), tmp_path_factory.mktemp("rounded")
+        with torch.no_grad():
+            for parameter in made.model.parameters():
+                parameter.mul_(0.5)
+        made.model.bfloat16().save_pretrained(folder)
+        made.processor.save_pretrained(folder)
+        models = {}
+        for name, dtype in {"exact": torch.float32, "rounded": "auto"}.items():
+            models[name] = EarthMindForConditionalGeneration.from_pretrained(folder, dtype=dtype).eval()
+            models[name].generation_config.sequence_bias = [[[models[name].config.seg_token_id], 1e4]]
+        assert (models["exact"].dtype, models["rounded"].dtype) == (torch.float32, torch.bfloat16)
+        return models
+
+    @pytest.fixture
+    def picture(self) -> np.ndarray:
+        return np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+
+    @pytest.mark.parametrize("settings", [{}, {"share_prefix": False}, {"cache_implementation": "static"}], ids=str)
+    def test_a_batch(self, models: dict[str, Any], picture: np.ndarray, settings: dict[str, Any]) -> None:
+        questions = [({"rgb": picture}, text) for text in (self.SEGMENT, self.MORE)] + [({}, self.MORE)]
+        found = {
+            name: model.predict_batch(questions, max_new_tokens=2, generation={"disable_compile": True} | settings)
+            for name, model in models.items()
+        }
+        for exact, rounded in zip(found["exact"], found["rounded"], strict=True):
+            assert exact.text == rounded.text == "[SEG][SEG]" and exact.masks.shape == rounded.masks.shape
+            assert rounded.mask_logits.dtype == torch.float32
+        first, second = (torch.stack([answer.mask_logits for answer in found[name][:2]]).flatten() for name in ("exact", "rounded"))
+        assert torch.corrcoef(torch.stack([first, second]))[0, 1] > ALIKE
+
+    def test_the_published_calls(self, models: dict[str, Any], picture: np.ndarray) -> None:
+        model = models["rounded"]
+        for answer in (
+            model.predict_forward(image=picture, text=self.SEGMENT, max_new_tokens=2),
+            model.predict_forward_multi(image=picture, rgb_image=picture, text=self.SEGMENT, max_new_tokens=2),
+        ):
+            assert answer["prediction"] == "[SEG][SEG]"
+            assert [(mask.shape, mask.dtype) for mask in answer["prediction_masks"]] == [((1, 50, 70), np.dtype(bool))] * 2
+
+    def test_evaluation_computes_as_saved_and_prediction_on_a_cpu_in_float32(self, models: dict[str, Any]) -> None:
+        folder = Path(models["rounded"].name_or_path)
+        assert load_answerers(folder)(8).model.dtype == torch.bfloat16
+        assert load_model(folder, device="cpu").dtype == torch.float32

@@ -127,7 +127,7 @@ def seg_states(texts: Tensor, counts: Sequence[int], states: Sequence[Tensor], s
 
 
 def draw_answers(head: SegHead, rows: Sequence[Sequence[Tensor]], draw_on: Sequence[DrawOn | None]) -> dict[int, Tensor]:
-    """Mask logits (K, h, w) of each row with [SEG] and something to draw on; each different image is encoded once, for them alone.
+    """Mask logits (K, h, w), float32, of each row with [SEG] and something to draw on; each different image is encoded once.
 
     Args:
         head: of the model.
@@ -148,7 +148,7 @@ def draw_answers(head: SegHead, rows: Sequence[Sequence[Tensor]], draw_on: Seque
     sample = torch.repeat_interleave(torch.arange(len(wanted)), torch.tensor(counts)).to(device)
     slot = torch.cat([torch.arange(count) for count in counts]).to(device)
     drawn: DrawnMasks = head.draw(head.point(states), features, sample, slot, max(counts))
-    return {row: masks for (row, _), masks in zip(wanted, drawn.chosen.split(counts), strict=True)}
+    return {row: masks for (row, _), masks in zip(wanted, drawn.chosen.float().split(counts), strict=True)}
 
 
 def make_answers(
