@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tolerances import ACROSS_ZERO_STAGES
+from tolerances import ACROSS_ZERO_STAGES, IN_BF16
 
 from eocore.errors import CheckpointError
 from eocore.models.freeze import trainable_names
@@ -166,6 +166,16 @@ def test_another_zero_stage_goes_on_alike(stage: int, run: Path, tiny: ModuleTyp
     assert [(line["step"], line["lr"]) for line in found] == [(line["step"], line["lr"]) for line in expected]
     for name in ("loss", "grad_norm") if stage else ("loss",):  # stage 0 tells no norm of float32 gradients
         assert [line[name] for line in found] == pytest.approx([line[name] for line in expected], **ACROSS_ZERO_STAGES.approx), name
+
+
+def test_another_zero_stage_goes_on_alike_in_bf16(tiny: ModuleType, tmp_path: Path) -> None:
+    """ZeRO-2 keeps pieces of flat float32 weights, ZeRO 0 whole ones, ZeRO-3 pieces of each: all are read from whole ones by name."""
+    for stage in (2, 0, 3):
+        config = tiny.tiny_config(deepspeed=f"deepspeed_zero{stage}", precision="bf16")
+        train(config, tmp_path / str(stage), resume=None if stage == 2 else str(tmp_path / "2" / "iter_000003"))
+    expected = [line["loss"] for line in lines(tmp_path / "2")[3:]]
+    for stage in (0, 3):
+        assert [line["loss"] for line in lines(tmp_path / str(stage))] == pytest.approx(expected, **IN_BF16.approx)
 
 
 def test_another_accumulation_cannot_go_on(run: Path, tiny: ModuleType, tmp_path: Path) -> None:
