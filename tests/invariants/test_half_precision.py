@@ -12,8 +12,8 @@ from tolerances import IN_BF16
 
 PROGRAM = Path(__file__).with_name("half_precision.py")
 TOLERANCE_OF_MASKS = 0.1
-"""Relative, of the loss, where nothing but masks is drawn: of SAM 2's candidates the one with the highest predicted IoU is trained, and rounding can make
-another one the highest. Found: 0.077."""
+"""Relative, of the loss, where nothing but masks is drawn: of SAM 2's candidates the one with the highest predicted IoU is trained, and
+rounding can make another one the highest. Found: 0.077."""
 KINDS = ("vqa", "seg", "pair", "region", "several questions", "text", "mixed")
 STAGES = ("0", "1", "2", "3")
 OFFLOADED = [("mixed", "2_offload"), ("mixed", "3_offload")]
