@@ -1,6 +1,7 @@
 """The best and the worst masks and boxes of a benchmark, drawn on their images."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from eocore.sensors.display import display_image
 from .gallery import OPTICAL_MODALITIES
 from .metrics.boxes import Box
 from .plots import OverlayRow, overlay_row
-from .predictions import Prediction
-from .reading.boxes import parse_boxes
+from .predictions import Prediction, PredictionKey
+from .reading.box_scales import PIXELS
 from .score import judge_samples
+from .scorers.box_reader import ORDERS, BoxReader
 
 DRAWN_TASKS = ("referring", "grounding")
 NUM_EACH = 3
@@ -36,12 +38,13 @@ def extreme_rows(
     for item in samples:
         by_sample.setdefault(item.sample_id, {})[item.sensor] = item
     order = _ranked(samples, metrics)
+    drawn = _boxes(samples, metrics) if samples[0].task == "grounding" else {}
     worst = _one_an_image(order, by_sample, count)
     best = _one_an_image(order[::-1], by_sample, count)
     index = {record.sample_id: place for place, record in enumerate(source.records)}
     return (
-        [_row(source, index[name], by_sample[name]) for name in best],
-        [_row(source, index[name], by_sample[name]) for name in worst if name not in best],
+        [_row(source, index[name], by_sample[name], drawn) for name in best],
+        [_row(source, index[name], by_sample[name], drawn) for name in worst if name not in best],
     )
 
 
@@ -57,6 +60,27 @@ def _ranked(samples: Sequence[Prediction], metrics: Mapping[str, Any] | None) ->
     return sorted(quality, key=lambda name: (float(np.mean(quality[name])), name))
 
 
+@dataclass(frozen=True)
+class _Boxes:
+    """Boxes of one line of predictions, on one scale."""
+
+    annotated: list[Box]
+    predicted: list[Box]
+    scale: float
+
+
+def _boxes(samples: Sequence[Prediction], metrics: Mapping[str, Any] | None) -> dict[PredictionKey, _Boxes]:
+    """The boxes as the scorer reads them, by line; each setting is read by itself, as it is scored."""
+    found: dict[PredictionKey, _Boxes] = {}
+    chosen = {name: (metrics or {}).get(name) for name in ("prediction_scale", "truth_scale")}
+    for setting in {sample.sensor for sample in samples}:
+        group = [sample for sample in samples if sample.sensor == setting]
+        read = BoxReader("Grounding", *chosen.values(), order=(metrics or {}).get("order", ORDERS[0])).read(group, need_area=False)
+        parts = zip(read.truths, read.given, read.scales, strict=True)
+        found |= {sample.key: _Boxes(*part) for sample, part in zip(group, parts, strict=True)}
+    return found
+
+
 def _one_an_image(order: Sequence[str], by_sample: Mapping[str, Mapping[str, Prediction]], count: int) -> list[str]:
     seen: set[str] = set()
     chosen: list[str] = []
@@ -69,37 +93,39 @@ def _one_an_image(order: Sequence[str], by_sample: Mapping[str, Mapping[str, Pre
     return chosen
 
 
-def _row(source: RecordDataset, index: int, items: Mapping[str, Prediction]) -> OverlayRow:
+def _row(source: RecordDataset, index: int, items: Mapping[str, Prediction], drawn: Mapping[PredictionKey, _Boxes]) -> OverlayRow:
     _, scenes, _ = source.load(SampleKey(0, index))
     images: dict[str, np.ndarray] = {}
     for modality, scene in scenes.items():
         images.setdefault("optical" if modality in OPTICAL_MODALITIES else modality, display_image(scene))
     size = next(iter(scenes.values())).size
     first = next(iter(items.values()))
-    truth = _drawn(first, size, annotated=True)
-    predictions = {setting: _drawn(item, size, annotated=False) for setting, item in items.items()}
+    truth = _drawn(first, size, drawn, annotated=True)
+    predictions = {setting: _drawn(item, size, drawn, annotated=False) for setting, item in items.items()}
     empty = np.zeros(size, dtype=bool)
     phrase = first.prompt.replace("<image>", "").strip()
     return overlay_row(title=phrase, images=images, truth=empty if truth is None else truth, predictions=predictions)
 
 
-def _drawn(item: Prediction, size: tuple[int, int], *, annotated: bool) -> np.ndarray | None:
+def _drawn(item: Prediction, size: tuple[int, int], drawn: Mapping[PredictionKey, _Boxes], *, annotated: bool) -> np.ndarray | None:
     """(H, W) bool of all masks or boxes of a line, None where it has none."""
     if item.task == "referring":
         rles = item.ground_truth_masks if annotated else item.prediction_masks
         masks = [decode_mask(MaskRef("rle", dict(rle)), size, source=item.sample_id) for rle in rles]
     else:
-        text = item.ground_truth if annotated else item.prediction or ""
-        masks = [mask for box in parse_boxes(text) if (mask := _filled(box, size)) is not None]
+        boxes = drawn[item.key]
+        shown = boxes.annotated if annotated else boxes.predicted
+        masks = [mask for box in shown if (mask := _filled(box, size, boxes.scale)) is not None]
     return np.any(masks, axis=0) if masks else None
 
 
-def _filled(box: Box, size: tuple[int, int]) -> np.ndarray | None:
-    """The pixels of a box on a scale of 0 to 100; None where it covers none of the image."""
+def _filled(box: Box, size: tuple[int, int], scale: float) -> np.ndarray | None:
+    """The pixels of a box; None where it covers none of the image."""
     height, width = size
     if box.area <= 0:
         return None
-    ring = (box.corners() * np.array([width, height]) / 100).clip(0, [width, height])
+    factor = np.array([width, height]) / scale if scale != PIXELS else np.ones(2)
+    ring = (box.corners() * factor).clip(0, [width, height])
     if np.ptp(ring[:, 0]) <= 0 or np.ptp(ring[:, 1]) <= 0:
         return None
     return decode_mask(MaskRef("polygon", [ring.flatten().tolist()]), size, source="box")

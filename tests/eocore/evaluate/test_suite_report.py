@@ -21,6 +21,7 @@ from eocore.evaluate.inputs import PREDICTIONS, SCORES
 from eocore.evaluate.layouts.world import write_published
 from eocore.evaluate.manifest import Manifest, read_manifest
 from eocore.evaluate.predictions import Prediction, format_prediction, read_predictions
+from eocore.evaluate.reading.boxes import read_boxes
 from eocore.evaluate.run import describe
 from eocore.evaluate.run_options import Outcome
 from eocore.evaluate.shards import PredictionWriter, shard_path
@@ -118,6 +119,17 @@ def test_best_and_worst_are_the_best_and_the_worst(out: Path, data: Path) -> Non
     assert len(best) == 2 and len(worst) == 2
     assert all("IoU 1.00" in row.panels[-1].title for row in best)
     assert all(float(row.panels[-1].title.split()[-1]) < 0.5 for row in worst)
+
+
+def test_boxes_are_drawn_on_the_scale_they_are_scored_on(out: Path, data: Path) -> None:
+    source = load_benchmarks(["earthmind"])["vrsbench_grounding"](data_root=str(data))
+    samples = read_predictions(out / "vrsbench_grounding" / PREDICTIONS)
+    tenfold = [
+        replace(item, prediction=str([[10 * number for number in box] for box in read_boxes(item.prediction or "").numbers]))
+        for item in samples
+    ]
+    best, _ = extreme_rows(tenfold, source, metrics=None, count=2)
+    assert all("IoU 1.00" in row.panels[-1].title for row in best)
 
 
 def test_a_report_without_the_images_says_so(out: Path, tmp_path: Path, data: Path) -> None:

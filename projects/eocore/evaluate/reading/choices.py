@@ -94,7 +94,11 @@ _IS_RIGHT = re.compile(
 _IS_WRONG = re.compile(
     r"\s*(?:(?:is|are|was|were|can|could|does|do|has|would|seems?|appears?)\s+(?:clearly |also |both |to be |be )*"
     r"(?:not|wrong|incorrect|excluded|ruled out|unlikely|eliminated|false)\b|(?:cannot|can't|isn't|aren't|doesn't)\b"
-    r"|(?:no|wrong|incorrect|false)\s*(?:[.,;\n]|$))"
+    r"|\??\s*(?:no|wrong|incorrect|false)\s*(?:[.,;\n]|$))"
+)
+_TEXT_IS_WRONG = re.compile(
+    r"\s*(?:is|are|was|were|can|could|seems?|appears?)\s+(?:clearly |also |both |to be |be )*"
+    r"(?:not (?:the |a )?(?:correct|right|answer|visible|present|best)|wrong|incorrect|excluded|ruled out|unlikely|eliminated|false)\b"
 )
 _BUT = re.compile(rf",?\s*(?:but|rather)(?: rather)? {_BEFORE}")
 _SINGLE_MARKED = re.compile(r"(?<!\w)[(\[]([a-z])[)\]]")
@@ -209,7 +213,7 @@ class _Reader:
 
     def _from_letters(self, names: Sequence[str], end: int, *, start: int) -> ReadChoice | None:
         labels = self._options.labels
-        if not names or _IS_WRONG.match(self.lowered, end):
+        if not names or self._is_called_wrong(end, start=start):
             return None
         if any(name not in labels for name in names):
             plainly = len(names) > 1 or self.text[start:end].strip(" ") != self.text[start] or CLOSED.match(self.text, end)
@@ -217,6 +221,11 @@ class _Reader:
         if len(names) == 1 and self._names_another(labels[names[0]], end):
             return ReadChoice(reason=CONTRADICTION)
         return _of(labels[name] for name in names)
+
+    def _is_called_wrong(self, end: int, *, start: int) -> bool:
+        """Whether what stands behind letters denies them; behind a text ("C. road is not paved") a "not" may be of its explanation."""
+        has_text = re.search(r"[^\W\d_]{3}", self.text[start:end]) is not None
+        return (_TEXT_IS_WRONG if has_text else _IS_WRONG).match(self.lowered, end) is not None
 
     def _names_another(self, place: int, end: int) -> bool:
         """Whether the text that goes with a letter is that of another option: "B. water" where B is forest."""

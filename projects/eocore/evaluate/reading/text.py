@@ -9,6 +9,8 @@ _THINKING = re.compile(
     r"<(think|thinking|thought|reasoning|reflection|analysis)>.*?(?:</\1>|\Z)|\u25c1think\u25b7.*?(?:\u25c1/think\u25b7|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
+_UNSEEN = re.compile(r"[\u200b-\u200f\u2060\ufeff]")
+"""Blanks without width, marks of direction, and the byte order mark."""
 _END_OF_THINKING = re.compile(r"</(?:think|thinking|thought|reasoning|reflection|analysis)>|\u25c1/think\u25b7", re.IGNORECASE)
 """Chat templates that open the block themselves leave its end alone in the answer."""
 _CHAT_TOKEN = re.compile(
@@ -29,7 +31,7 @@ def said(answer: str) -> str:
 
     A block that was never closed ends with the text: a model that was cut off while it reasoned has not answered.
     """
-    text = _THINKING.sub(" ", answer)
+    text = _THINKING.sub(" ", _UNSEEN.sub("", answer))
     ends = [match.end() for match in _END_OF_THINKING.finditer(text)]
     return _CHAT_TOKEN.sub(" ", text[ends[-1] :] if ends else text)
 

@@ -24,8 +24,9 @@ ORDERS = ("xyxy", "yxyx", "xywh")
 
 @dataclass(frozen=True)
 class BoxesRead:
-    """The boxes of all samples, on the annotation's scale, and how they were read."""
+    """The boxes of all samples, on the annotation's scale (`scales`, of each), and how they were read."""
 
+    scales: list[float]
     truths: list[list[boxes.Box]]
     given: list[list[boxes.Box]]
     reasons: list[str]
@@ -61,7 +62,7 @@ class BoxReader:
         own = self._annotation_scales(samples, annotated)
         told = self._prediction_scale([SizedBoxes(*pair) for pair in zip(written, sizes, strict=True)], annotated, own)
         given = [_given(*item, scale=told.scale) for item in zip(samples, written, own, strict=True)]
-        return BoxesRead(truths, given, _reasons(said), *self._report(said, given, own, told))
+        return BoxesRead(own, truths, given, _reasons(said), *self._report(said, given, own, told))
 
     def _annotation_scales(self, samples: Sequence[Prediction], annotated: Sequence[SizedBoxes]) -> list[float]:
         """Of each sample."""

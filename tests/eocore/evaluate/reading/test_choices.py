@@ -18,7 +18,8 @@ STATED = {
         "<answer>\nB. forest\n</answer>", "<|begin_of_box|>B<|end_of_box|>", "B<|im_end|>", "B</s>", '{"answer": "B"}',
         '```json\n{"answer": "B", "reason": "there is no A"}\n```', "B) forest", "B: forest", "B. forest", "B.forest", "B - forest",
         "B (forest)",
-        "(B) forest", "forest (B)", "forest", "Forest.", "FOREST!", "the forest", "a forest", "Answer: B", "answer: b.", "Answer:B",
+        "(B) forest", "\ufeffB", "B\u200b",
+        "forest (B)", "forest", "Forest.", "FOREST!", "the forest", "a forest", "Answer: B", "answer: b.", "Answer:B",
         "ANSWER: B", "**Answer:** B", "### Answer\nB", "Answer: (B) forest", "Answer: B) forest.", "answer = B", "The answer is B",
         "The answer is: B",
         "The answer is\nB", "The answer is option B.", "The correct answer is (B).", "The correct option is: B. forest", "Option B",
@@ -36,12 +37,14 @@ STATED = {
     ],
     3: ["D - not forest", "D: no water or forest visible", "D. There is no forest", "D\tgrass", "Answer: D) grass."],
     0: ["A", "a", "a.", "A.", "A water", "A. A large forest is visible", "The answer is A"],
-    2: ["A road", "C road", "\\boxed{C. road}", "It could be A or B.\nAnswer: C"],
+    2: ["C. road is not paved", "C: Road isn't blocked", "A road", "C road", "\\boxed{C. road}", "It could be A or B.\nAnswer: C"],
 }  # fmt: skip
 IN_A_SENTENCE = {
     1: [
         "It is B.", "I would choose B", "I'd say B", "I think it's B", "I believe the image shows dense trees (B).", "This is option B.",
-        "Option A is wrong; option B is correct", "Options A and C are incorrect, therefore B.", "It is not A but B", "not A, but B",
+        "Option A is wrong; option B is correct", "Option A (water) is incorrect, option B fits best", "A? No. Probably B",
+        "A. water is not visible. B. forest is correct.", "Options A and C are incorrect, therefore B.", "It is not A but B",
+        "not A, but B",
         "Among the options, B fits best", "There is a forest here.", "The image primarily shows forests",
         "This is not water; it is a forest",
         "There is no water but a forest", "It isn't a road, it is forest", "forest rather than water", "rather than water, it is forest",
