@@ -123,6 +123,7 @@ def narrow(choices: dict[str, Any]) -> dict[str, Any]:
     return {name: BANDS[name] | {"views": view} for name, view in views.items()}
 
 
+@pytest.mark.usefixtures("one_thread")  # bits of two runs that do the same after the tower
 def test_features_on_disk_are_those_of_the_tower_in_bf16(
     make_task: Callable[..., EarthMindTask], samples: Callable[..., list[dict[str, Any]]], tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ def launch(folder: Path, cases: str, *, timeout_s: int) -> Results:
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return launch(tmp_path_factory.mktemp("quick"), "quick", timeout_s=300)
+    return launch(tmp_path_factory.mktemp("quick"), "quick", timeout_s=900)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from ports import free_port
 
 STEPS = 3
 ADDRESSES = ("10.213.77.1", "10.213.77.2")
@@ -124,7 +125,12 @@ def test_slurm_trains_one_rank_for_each_task(small: ModuleType, world: Path, tmp
     here = small.train(world, tmp_path / "here", deepspeed="deepspeed_zero2", ranks=2, steps=STEPS)
     work_dir = tmp_path / "slurm"
     command = ["bash", small.ROOT / "tools" / "slurm.sh", "gpu", "train", small.write_config(work_dir, ranks=2, steps=STEPS), "2"]
-    settings = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "NOTES": str(tmp_path / "notes"), "PORT": "29512", "GPUS_PER_NODE": "1"}
+    settings = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "NOTES": str(tmp_path / "notes"),
+        "PORT": str(free_port()),
+        "GPUS_PER_NODE": "1",
+    }
     log = work_dir / "launcher.log"
     small.finish(small.start(command, world, log, DEEPSPEED="deepspeed_zero2", **settings), log)
     assert small.largest_deviation(small.scalars(work_dir), here) == 0.0

@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import re
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ports import free_port
 
 from eocore.data.masks import decode_mask
 from eocore.errors import DataError, OutputError
@@ -147,9 +147,7 @@ def _importable(monkeypatch: pytest.MonkeyPatch, repo_root: Path) -> None:
 
 def on_ranks(world_size: int, options: RunOptions, *names: str, most: int = 10**9) -> list[int]:
     """Exit codes of so many processes that run the benchmarks together."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # ranks come of a server that starts fresh: a process forked from here would inherit the threads of earlier process groups
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", "eocore.evaluate.ranks"])

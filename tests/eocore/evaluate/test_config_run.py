@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from ports import free_port
 from safetensors.torch import save_file
 
 from eocore.data.dataset import RecordDataset
@@ -261,17 +261,18 @@ def _rank(rank: int, world_size: int, port: int, data: Path, model: Path, out: P
 
 def on_ranks(world_size: int, *arguments: Any) -> list[int | None]:
     """Exit codes of so many processes that run together."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", "eocore.evaluate.config_run"])
     workers = [context.Process(target=_rank, args=(rank, world_size, port, *arguments)) for rank in range(world_size)]
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(timeout=300)
-    return [worker.exitcode for worker in workers]
+        worker.join(timeout=600)  # a busy machine takes minutes to start them
+    codes = [worker.exitcode for worker in workers]
+    for worker in workers:
+        worker.kill()
+    return codes
 
 
 def test_a_run_killed_on_one_process_goes_on_on_two(

@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -188,9 +187,9 @@ def run_ranks(
     config: Mapping[str, Any], work_dir: Path, *, ranks: int = 2, resume: str | None = None, timeout_s: float = 240, **options: Any
 ) -> list[Rank]:
     """Trains on `ranks` processes without torchrun; None as exit code of one that had to be killed after `timeout_s`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    from ports import free_port  # not where this file runs as a script, without pytest's path
+
+    port = free_port()
     # Forked from a process that has imported everything: a start takes a second instead of ten.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "eocore.train.launch"])

@@ -26,7 +26,7 @@ def start(tmp_path: Path, word: str) -> tuple[int, list[str]]:
     program.write_text(PROGRAM)
     command = [sys.executable, "-m", "eocore.train.torchrun", "--standalone", "--nproc-per-node", "2", "--log-dir", "/dev/null"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, str(program), word], capture_output=True, text=True, timeout=100, env=environment, check=False)
+    done = subprocess.run([*command, str(program), word], capture_output=True, text=True, timeout=600, env=environment, check=False)
     return done.returncode, (done.stdout + done.stderr).splitlines()
 
 
