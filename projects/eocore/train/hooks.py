@@ -13,6 +13,7 @@ from torch import Tensor
 
 from eocore.data.faults import NUM_REPLACED
 from eocore.registry import HOOKS
+from eocore.train import tracking as _tracking  # noqa: F401  (registers the back end that configs name)
 from eocore.train.checkpoint_files import TEMPORARY
 from eocore.train.checkpoint_hook import check_interval
 from eocore.train.curves import draw_curves

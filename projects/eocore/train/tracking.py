@@ -1,0 +1,47 @@
+"""Weights & Biases with the training's own steps: mmengine's back end leaves the step out, so its curves count records from 0."""
+
+import importlib.util
+from typing import Any
+
+from mmengine.registry import VISBACKENDS
+from mmengine.visualization.vis_backend import WandbVisBackend, force_init_env
+
+from eocore.errors import ConfigError
+
+PACKAGE = "wandb"
+
+
+@VISBACKENDS.register_module(name="WandbVisBackend", force=True)
+class SteppedWandb(WandbVisBackend):
+    """mmengine's back end of that name and with its arguments, which also hands the step on; a resumed run goes on at its step."""
+
+    def __init__(self, save_dir: str, **arguments: Any) -> None:
+        """
+        Args:
+            save_dir: where W&B keeps its files.
+            arguments: as mmengine's: init_kwargs, define_metric_cfg, commit, ...
+
+        Raises:
+            ConfigError: the package is not installed.
+        """
+        if importlib.util.find_spec(PACKAGE) is None:
+            raise ConfigError(
+                "tracking names WandbVisBackend, but the package wandb is not installed, so nothing could be logged there. Install it "
+                "(pip install wandb), or take the entry out of `tracking`."
+            )
+        super().__init__(save_dir, **arguments)
+
+    @force_init_env
+    def add_scalar(self, name: str, value: Any, step: int = 0, **_: Any) -> None:
+        """Logs one value at `step` updates."""
+        self._wandb.log({name: value}, step=step, commit=self._commit)
+
+    @force_init_env
+    def add_scalars(self, scalar_dict: dict[str, Any], step: int = 0, file_path: str | None = None, **_: Any) -> None:
+        """Logs the values of one record at `step` updates."""
+        self._wandb.log(scalar_dict, step=step, commit=self._commit)
+
+    def close(self) -> None:
+        """Ends W&B's run, if one was begun: what was logged is sent or kept."""
+        if hasattr(self, "_wandb"):
+            self._wandb.finish()

@@ -1,0 +1,63 @@
+"""W&B gets the training's steps, also those of a resumed run. The package is a stand-in at its boundary."""
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from eocore.errors import ConfigError
+from eocore.train.launch import train
+
+
+class Recording(ModuleType):
+    """The calls of `wandb` that the back end makes."""
+
+    def __init__(self) -> None:
+        super().__init__("wandb")
+        self.calls: list[tuple[str, Any, Any]] = []
+        self.config = SimpleNamespace(update=lambda values, allow_val_change: None)
+        self.run = SimpleNamespace(log_code=lambda name: None)
+
+    def init(self, **options: Any) -> None:
+        self.calls.append(("init", options, None))
+
+    def log(self, values: dict[str, Any], *, step: int, commit: bool) -> None:
+        self.calls.append(("log", values, step))
+
+    def finish(self) -> None:
+        self.calls.append(("finish", None, None))
+
+
+@pytest.fixture
+def wandb(monkeypatch: pytest.MonkeyPatch) -> Recording:
+    module = Recording()
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    return module
+
+
+def test_steps_are_those_of_the_training_and_go_on_after_a_resume(tiny: ModuleType, tmp_path: Path, wandb: Recording) -> None:
+    config = tiny.tiny_config(max_iters=6)
+    config.tracking = [{"type": "WandbVisBackend", "init_kwargs": {"project": "eo"}}]
+    config.hooks.metrics.interval = 2
+    train(config, tmp_path / "run")
+    logged = [(step, sorted(values)) for name, values, step in wandb.calls if name == "log"]
+    assert [step for step, _ in logged] == [2, 4, 6]
+    assert "loss" in logged[0][1] and "lr" in logged[0][1] and "step" not in logged[0][1]
+    assert wandb.calls[0][0] == "init" and wandb.calls[-1][0] == "finish"
+    (tmp_path / "run" / "iter_000006").rename(tmp_path / "last")
+    wandb.calls.clear()
+    train(config, tmp_path / "run", resume="auto")
+    again = [(step, sorted(values)) for name, values, step in wandb.calls if name == "log"]
+    assert [step for step, _ in again] == [4, 6], "from the checkpoint after update 3 on"
+    assert again[0][1] == logged[0][1], "the same names"
+
+
+def test_a_missing_package_is_told_before_anything_is_built(tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    config = tiny.tiny_config()
+    config.tracking = [{"type": "WandbVisBackend"}]
+    with pytest.raises(ConfigError, match=r"wandb is not installed, so nothing could be logged there\. Install it"):
+        train(config, tmp_path / "run")
