@@ -138,7 +138,7 @@ def merge_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a call, with those of a `generation_config` among them taken out of it; what is given by name counts first."""
     given = options.get("generation_config")
     fields = {} if given is None else {name: value for name, value in _fields(given).items() if name not in TOKEN_IDS}
-    return {**fields, **{name: value for name, value in options.items() if name != "generation_config"}}
+    return {**fields, **{name: value for name, value in options.items() if name != "generation_config" and value is not None}}
 
 
 def stop_texts(*sources: str | Sequence[str] | None) -> list[str]:
