@@ -105,8 +105,13 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _scale(text: str) -> float:
-    """A scale of the command line; raises ValueError, which argparse shows with its own words."""
-    return PIXELS if text == "pixels" else float(text)
+    """A scale of the command line."""
+    if text == "pixels":
+        return PIXELS
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected 1, 100, 1000, another number, or pixels; found {text!r}") from None
 
 
 def apply_benchmark(arguments: argparse.Namespace) -> None:

@@ -220,6 +220,9 @@ def test_scales_are_said_and_may_be_stated(capsys, tmp_path):
     shown = " ".join(run(capsys, "--predictions", path, "--task", "grounding", "--prediction-scale", 100)[1].split())
     assert "answers 0 to 100 (stated)" in shown
     assert "mean_iou 0.00" in shown
+    with pytest.raises(SystemExit):
+        run(capsys, "--predictions", path, "--task", "grounding", "--prediction-scale", "per cent")
+    assert "expected 1, 100, 1000, another number, or pixels; found 'per cent'" in capsys.readouterr().err
 
 
 def test_an_option_of_reading_of_another_task_is_refused(capsys, tmp_path):
