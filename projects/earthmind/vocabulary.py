@@ -8,11 +8,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
-from transformers.utils import logging as notices
 
 from earthmind.model.prompting import IMAGE_TOKEN, SEG_TOKEN
 from earthmind.tokenizer import add_special_tokens
 from eocore.errors import CheckpointError
+from eocore.models.folders import tokenizer_config
 from eocore.models.weight_files import LazyTensor
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model")
@@ -53,17 +53,14 @@ def read_tokenizer(folders: Sequence[Path]) -> PreTrainedTokenizerBase | None:
     """
     for folder in folders:
         if any((folder / name).is_file() for name in TOKENIZER_FILES):
-            told = notices.get_verbosity()
-            notices.set_verbosity_error()  # that config.json beside it is of a kind that transformers does not know is no news
             try:
-                return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+                choices = {"config": tokenizer_config(folder), "local_files_only": True, "trust_remote_code": False}
+                return AutoTokenizer.from_pretrained(str(folder), **choices)
             except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
                 reason = next(iter(str(error).splitlines()), type(error).__name__)
                 raise CheckpointError(
                     f"the tokenizer in {folder} cannot be read: {reason[:300]} Fetch its files again, or give another with --tokenizer."
                 ) from error
-            finally:
-                notices.set_verbosity(told)
     return None
 
 

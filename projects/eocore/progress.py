@@ -8,10 +8,17 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from transformers.utils.logging import disable_progress_bar
 
 from eocore.log import get_logger
 
 LINE_INTERVAL_S = 10.0
+
+
+def keep_bars_out_of_logs() -> None:
+    """Switches the progress bars of transformers off where stderr is no terminal: a log shows each of their states, on one line."""
+    if not sys.stderr.isatty():
+        disable_progress_bar()
 
 
 class Progress:

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from eocore.errors import CheckpointError
 from eocore.output import require_space, writing
+from eocore.progress import keep_bars_out_of_logs
 
 CODE_LIBRARIES = frozenset({"torch", "transformers", "numpy", "PIL"})
 """What shipped code may import besides the standard library and its own files."""
@@ -95,6 +96,7 @@ def write_checkpoint(
         )
     files = shipped_files(shipment.model_package)
     _check_auto_map(shipment.auto_map, files)
+    keep_bars_out_of_logs()
     with folder_aside(out_dir, needed=num_bytes) as folder:
         shipment.model.save_pretrained(folder, max_shard_size=max_shard_size)
         if shipment.processor is not None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import CONFIG_MAPPING, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from eocore.errors import CheckpointError
+from eocore.progress import keep_bars_out_of_logs
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -38,6 +39,7 @@ def load_model(model_class: type[PreTrainedModel], folder: Path, **choices: Any)
     expected = model_class.config_class.model_type if model_class.config_class else kind
     if kind != expected:
         raise CheckpointError(f"{folder} holds a model of type {str(kind)[:60]!r}, expected {expected!r}. Name the folder of such a model.")
+    keep_bars_out_of_logs()
     try:
         return model_class.from_pretrained(str(folder), local_files_only=True, use_safetensors=True, **choices)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
@@ -55,10 +57,24 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise CheckpointError(f"tokenizer folder {folder} does not exist; nothing is downloaded. Fetch the model (pretrained/README.md).")
     _check_json_files(folder)
     try:
-        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(str(folder), config=tokenizer_config(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the Rust library raises plain Exception for a damaged file
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{folder}: its tokenizer cannot be loaded ({type(error).__name__}: {reason}). Fetch it again.") from error
+
+
+def tokenizer_config(folder: Path) -> PretrainedConfig | None:
+    """What `AutoTokenizer` takes as the config of a folder whose kind of model transformers does not know; None = it may read it itself.
+
+    Left to itself it reads such a config as one of a model without a type, and warns that this may go wrong. For a tokenizer it cannot: its
+    class stands in tokenizer_config.json.
+    """
+    if not (folder / CONFIG).is_file():
+        return None
+    values = read_json(folder / CONFIG)
+    if values.pop("model_type", None) in CONFIG_MAPPING:
+        return None
+    return PretrainedConfig(**{name: values[name] for name in ("tokenizer_class",) if name in values})
 
 
 def check_model_folder(folder: Path) -> None:

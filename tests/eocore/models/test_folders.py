@@ -1,6 +1,7 @@
 """Model folders from untrusted hands: nothing in them runs, nothing is fetched, nothing is unpickled."""
 
 import json
+import logging
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 from tokenizers import Tokenizer, models
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers.utils.logging import enable_progress_bar
 
 from eocore.errors import CheckpointError
 from eocore.models.folders import INDEX, load_model, load_tokenizer
@@ -146,6 +148,28 @@ def test_a_name_on_the_hub_is_no_folder() -> None:
         load_model(Qwen2ForCausalLM, Path("Qwen/Qwen2-0.5B"))
     with pytest.raises(CheckpointError, match="nothing is downloaded"):
         load_tokenizer(Path("Qwen/Qwen2-0.5B"))
+
+
+def test_a_tokenizer_beside_a_model_of_our_own_kind_is_read_without_a_warning(folder: Path) -> None:
+    change = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**change, "model_type": "earthmind"}))
+    told: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("transformers").addHandler(handler)
+    try:
+        assert load_tokenizer(folder).encode("") == []
+        assert not told
+        AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        assert "model of type" in told[0], "what transformers itself says of such a folder"
+    finally:
+        logging.getLogger("transformers").removeHandler(handler)
+
+
+def test_bars_of_a_library_stay_out_of_logs(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    enable_progress_bar()
+    load_model(Qwen2ForCausalLM, folder)
+    assert "Loading weights" not in capfd.readouterr().err
 
 
 def test_a_damaged_tokenizer_is_named(folder: Path) -> None:
