@@ -1,5 +1,6 @@
 """What an EarthMind training records for a resumption: whatever changes its result shows under its kind, the rest does not."""
 
+import inspect
 import json
 import os
 import shutil
@@ -9,12 +10,19 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from mmengine.config import Config
 
 from eocore.config import import_systems, load_config
+from eocore.data.faults import FaultOptions
+from eocore.data.mixture import PartOptions
+from eocore.data.packing import PackingOptions
+from eocore.data.sources import ImageSource
 from eocore.data.synthetic import write_world
-from eocore.registry import TASKS
+from eocore.registry import DATASETS, TASKS
+from eocore.train.guard import GuardOptions
 from eocore.train.resumption import find_differences
 from eocore.train.run_record import RunRecord, record_run
+from eocore.train.runner import TrainingOptions
 
 SMALL = {
     "task.model.vision_config.num_hidden_layers": 1,
@@ -172,6 +180,16 @@ def test_another_tokenizer_shows(copy: Path, base: RunRecord) -> None:
     content["normalizer"] = None
     path.write_text(json.dumps(content))
     assert differences(base, record(copy, {}))["processor"][0].startswith("task.tokenizer.sha256: ")
+
+
+def test_exceptions_name_options_that_exist() -> None:
+    import_systems(Config({"systems": ["earthmind"]}))
+    factories = [*DATASETS.module_dict.values(), *TASKS.module_dict.values(), TrainingOptions, GuardOptions, FaultOptions, PackingOptions]
+    checked = [factory for factory in [*factories, ImageSource, PartOptions] if factory.__module__.startswith(("eocore", "earthmind"))]
+    assert len(checked) > 12
+    for factory in checked:
+        unknown = set(getattr(factory, "uncompared", {})) - set(inspect.signature(factory).parameters)
+        assert not unknown, f"{factory.__name__}.uncompared names {unknown}"
 
 
 def test_all_of_it_is_json(base: RunRecord) -> None:
