@@ -124,7 +124,7 @@ def read_options(options: type[Options], section: Mapping[str, Any], name: str) 
         name: of the section, for messages.
 
     Raises:
-        ConfigError: a key is unknown or missing.
+        ConfigError: a key is unknown or missing, or a number is something else.
     """
     fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
     for key in section:
@@ -135,6 +135,9 @@ def read_options(options: type[Options], section: Mapping[str, Any], name: str) 
     missing = [key for key, field in fields.items() if key not in section and _has_no_default(field)]
     if missing:
         raise ConfigError(f"config section '{name}' needs {', '.join(missing)}. Options: {', '.join(fields)}.")
+    for key, value in section.items():
+        if fields[key].type in (float, "float") and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ConfigError(f"{name}.{key} is {value!r} ({type(value).__name__}); expected a number, such as 1e-4. Correct it.")
     return options(**section)
 
 

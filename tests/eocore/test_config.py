@@ -115,3 +115,12 @@ def test_a_system_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest
         import_systems(Config({"systems": ["nosystem"]}))
     with pytest.raises(ModuleNotFoundError, match="no_such_library"):
         import_systems(Config({"systems": ["halfsystem"]}))
+
+
+@pytest.mark.parametrize("value", ["abc", None, [1e-4], True])
+def test_a_number_that_is_none_is_named(value: object) -> None:
+    from eocore.train.schedule import OptimizerOptions
+
+    with pytest.raises(ConfigError, match=r"optimizer\.lr is .*; expected a number, such as 1e-4"):
+        read_options(OptimizerOptions, {"lr": value}, "optimizer")
+    assert read_options(OptimizerOptions, {"lr": 1}, "optimizer").lr == 1
