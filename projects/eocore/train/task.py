@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from mmengine.model import BaseModel
+from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -56,7 +56,8 @@ class Task(BaseModel):
     }
 
     def __init__(self) -> None:
-        super().__init__(data_preprocessor=None, init_cfg=None)
+        # pinned batches go to a GPU in passing; the host need not wait for them
+        super().__init__(data_preprocessor=BaseDataPreprocessor(non_blocking=True), init_cfg=None)
 
     @abstractmethod
     def forward(self, batch: Mapping[str, Any], mode: Mode = "loss") -> Any:
