@@ -60,7 +60,7 @@ def choose_precision(name: str) -> Precision:
         raise ConfigError(f"training.precision is {name!r}; expected one of {', '.join(PRECISIONS)}.")
     if name == "bf16":
         return "bf16"
-    return "bf16" if name == "auto" and has_gpu() and torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if name == "auto" and has_gpu() and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
 
 
 def peak_memory_gib() -> dict[str, float]:

@@ -23,12 +23,19 @@ def test_a_machine_without_gpu_uses_gloo_fp32_and_the_cpu(no_gpu: None, monkeypa
 
 def test_a_gpu_that_computes_in_bf16_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "has_gpu", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert device.choose_precision("auto") == "bf16"
     assert device.choose_precision("fp32") == "fp32"
     assert device.process_group_backend() == "nccl"
     assert device.local_device() == torch.device("cuda", 3)
+
+
+def test_a_gpu_that_only_emulates_bf16_trains_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "has_gpu", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert device.choose_precision("auto") == "fp32"
+    assert device.choose_precision("bf16") == "bf16"
 
 
 def test_bf16_can_be_asked_for_on_a_cpu(no_gpu: None) -> None:
