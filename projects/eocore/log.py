@@ -1,9 +1,12 @@
-"""One logger for all packages; what data files put into it cannot fake lines or steer a terminal."""
+"""One logger for all packages, on stderr; what data files put into it cannot fake lines or steer a terminal."""
 
 import logging
 import os
+import sys
+from typing import TextIO
 
 from mmengine.logging import MMLogger
+from mmengine.logging.logger import MMFormatter
 
 
 class PlainLines(logging.Filter):
@@ -14,6 +17,36 @@ class PlainLines(logging.Filter):
         if isinstance(record.args, tuple):
             record.args = tuple(value if isinstance(value, int | float) else plain_line(str(value)) for value in record.args)
         return True
+
+
+class ScreenFormat(MMFormatter):
+    """mmengine's lines, coloured on a terminal; an error's too tells no place in the code, which is not where its cause lies."""
+
+    def __init__(self) -> None:
+        super().__init__(color=sys.stderr.isatty(), datefmt="%m/%d %H:%M:%S")
+        self.err_format = self.err_format.replace("%(pathname)s - %(funcName)s - %(lineno)d - ", "")
+
+
+class ScreenHandler(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at the time of each line: a progress bar replaces it while it is shown, so that lines go above it.
+
+    mmengine's handler writes to stdout, where programs put their results.
+    """
+
+    def __init__(self, like: logging.Handler) -> None:
+        """
+        Args:
+            like: gives level and filters.
+        """
+        super().__init__(sys.stderr)
+        self.setLevel(like.level)
+        self.filters = list(like.filters)
+        self.setFormatter(ScreenFormat())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one record."""
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def plain_line(text: str) -> str:
@@ -27,6 +60,8 @@ def get_logger() -> logging.Logger:
         logger = MMLogger.get_instance("eocore")
     else:
         logger = MMLogger.get_instance("eocore", log_level=os.environ.get("EOCORE_LOG_LEVEL", "INFO"))
+    if type(logger.handlers[0]) is logging.StreamHandler:
+        logger.handlers[0] = ScreenHandler(logger.handlers[0])
     if not any(isinstance(present, PlainLines) for present in logger.filters):
         logger.addFilter(PlainLines())
     return logger

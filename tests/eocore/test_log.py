@@ -1,6 +1,8 @@
 """The log shows what data files hold, but is not steered by it."""
 
+import io
 import logging
+import sys
 
 import pytest
 
@@ -31,3 +33,18 @@ def test_arguments_are_one_plain_line(text: str, shown: str) -> None:
 
 def test_the_filter_is_added_once() -> None:
     assert len(get_logger().filters) == len(get_logger().filters) == len({type(found) for found in get_logger().filters})
+
+
+def test_lines_go_to_stderr_so_that_stdout_holds_results_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    get_logger().error("the disk is full")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.endswith(" - mmengine - ERROR - the disk is full\n") and __file__ not in shown.err
+
+
+def test_lines_follow_a_stderr_that_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    get_logger().info("before")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", io.StringIO())
+        get_logger().info("above the bar")
+        assert "above the bar" in sys.stderr.getvalue()  # type: ignore[attr-defined]
