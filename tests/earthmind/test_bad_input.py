@@ -115,7 +115,10 @@ class TestImages:
 
     def test_unknown_band_in_the_presentation(self, place: Place) -> None:
         rule = {"views": [["B04", "B99", "B02"]], "stretch": {"method": "range", "low": 0, "high": 1}}
-        with pytest.raises(BandError, match=r"sample 'q0'.*band B99 is missing: the scene has B01, .*change the presentation's views"):
+        with pytest.raises(
+            BandError,
+            match=r"sample 'q0'.*band B99 is missing: the scene has B01, .*a\.tif\)\. Give a file with it or change the presentation's views",
+        ):
             place.first_batch(place.vqa(shown="multispectral"), processor={"presentation": {"multispectral": rule}})
 
     def test_more_channels_than_the_model_takes(self, place: Place) -> None:

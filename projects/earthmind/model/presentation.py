@@ -210,8 +210,10 @@ def _layer(entry: str, scene: SceneLike) -> np.ndarray:
 
 def _band(name: str, scene: SceneLike) -> np.ndarray:
     if name not in scene.bands:
+        path = getattr(scene, "path", "")
         raise ValueError(
-            f"band {name} is missing: the scene has {', '.join(scene.bands)}. Give a file with it or change the presentation's views."
+            f"band {name} is missing: the scene has {', '.join(scene.bands)}{f' ({path})' if path else ''}. Give a file with it or change "
+            "the presentation's views."
         )
     return scene.pixels[list(scene.bands).index(name)]
 

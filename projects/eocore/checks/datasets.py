@@ -18,6 +18,8 @@ from eocore.data.readers import read_scene
 from eocore.data.records import MaskRef, Record
 from eocore.errors import ConfigError, DataError, DuplicateError, EOError
 from eocore.registry import DATASETS
+from eocore.sensors.place import check_same_place
+from eocore.sensors.scene import Scene
 
 ANNOTATION, DUPLICATE, IMAGE, MASK, UNFORESEEN = "annotation", "duplicate id", "image", "mask", "unforeseen"
 NOT_CHECKED = ("transforms", "limit", "group")
@@ -233,19 +235,21 @@ class _Places(Dataset[_Group]):
 
     def _read_images(self, records: Sequence[Record], group: _Group) -> tuple[int, int] | None:
         """(height, width) of the first image, on which masks lie; None where an image cannot be read."""
-        size: tuple[int, int] | None = None
-        broken = False
+        scenes: dict[str, Scene] = {}
         for modality, ref in records[0].images.items():
             try:
                 scene = read_scene(ref, root=Path(self.dataset.sources[modality].root))
             except Exception as error:  # the check goes on whatever one file does
                 group.problems.append(_problem(IMAGE, records, error))
-                broken = True
                 continue
-            size = size or scene.size
+            scenes[modality] = scene
             group.sizes.append(f"{modality} {scene.size[0]} x {scene.size[1]}")
             group.nodata.append((modality, float(np.isnan(scene.pixels).mean())))
-        return None if broken else size
+        try:
+            check_same_place(scenes)
+        except DataError as error:
+            group.problems.append(_problem(IMAGE, records, error))
+        return next(iter(scenes.values())).size if len(scenes) == len(records[0].images) > 0 else None
 
 
 def _masks(record: Record) -> list[MaskRef]:

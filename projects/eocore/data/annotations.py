@@ -110,7 +110,10 @@ class Entry:
 
     def _get(self, key: str) -> Any:
         if key not in self.values:
-            raise AnnotationError(f"{self.source}: no field '{key}'; found {', '.join(map(str, self.values)) or 'nothing'}.")
+            raise AnnotationError(
+                f"{self.source}: no field '{key}'; found {', '.join(map(str, self.values)) or 'nothing'}. Correct the entry, or "
+                "the type of the data set in the config."
+            )
         return self.values[key]
 
     def _refuse(self, key: str, expected: str, value: Any) -> NoReturn:
@@ -211,6 +214,8 @@ def _parse(text: str, path: str, *, line: int | None = None) -> Any:
     try:
         return json.loads(text, parse_constant=_no_number, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
+        if not text.strip():
+            raise AnnotationError(f"{path}: the file is empty; expected JSON. Export or fetch it again.") from error
         place = f"{path}:{line or error.lineno}"
         raise AnnotationError(f"{place}: not JSON: {error.msg} (column {error.colno}). Correct or export the file again.") from error
     except (ValueError, RecursionError) as error:
@@ -250,13 +255,23 @@ def _read_text(path: str | Path) -> str:
 def read_bytes(path: str | Path, *, limit: int, kind: str = "JSON") -> bytes:
     """What an annotation file holds. Raises DataError where it is missing, cannot be read, or is larger than `limit` [bytes]."""
     file = Path(path)
-    if not file.is_file():
-        raise DataError(f"{path}: no such annotation file. Correct `annotations` in the config, or fetch the dataset (data/README.md).")
-    size = file.stat().st_size
-    if size > limit:
-        remedy = "Split the file." if kind == "JSON" else "Export the file as JSON lines."
-        raise DataError(f"{path}: {size} bytes, at most {limit} are read as {kind}. {remedy}")
     try:
+        if not file.exists():
+            raise DataError(f"{path}: no such annotation file. Correct `annotations` in the config, or fetch the dataset (data/README.md).")
+        if not file.is_file():
+            raise DataError(f"{path}: no file but a folder or a device; expected an annotation file. Correct `annotations` in the config.")
+        size = file.stat().st_size
+        if size > limit:
+            remedy = "Split the file." if kind == "JSON" else "Export the file as JSON lines."
+            raise DataError(f"{path}: {size} bytes, at most {limit} are read as {kind}. {remedy}")
         return file.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error}.") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: str | Path, error: OSError) -> DataError:
+    """The error for a file that the system does not hand out: no permission, a disk that fails, a share that is gone."""
+    return DataError(
+        f"{path}: cannot be read ({error.strerror or error}); expected a file that this user may read. Correct its permissions, or those "
+        "of its folders, or copy it again."
+    )

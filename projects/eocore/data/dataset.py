@@ -28,6 +28,7 @@ from eocore.errors import (
     describe_unforeseen,
 )
 from eocore.registry import DATASETS, TRANSFORMS
+from eocore.sensors.place import check_same_crs
 from eocore.sensors.scene import Scene
 
 IMAGE_PLACE, REGION_PLACE, SEGMENT_PLACE = "<image>", "<region>", "[SEG]"
@@ -249,9 +250,10 @@ def read_images(record: Record, sources: Mapping[str, ImageSource]) -> dict[str,
 
     Raises:
         AlignmentError: a window of sensors whose pixels differ in size.
-        DataError, BandError: as `read_scene`.
+        DataError, BandError: as `read_scene`; or the images are in different coordinate systems.
     """
     scenes = {modality: read_scene(ref, root=Path(sources[modality].root)) for modality, ref in record.images.items()}
+    check_same_crs(scenes)
     sizes = {modality: scenes[modality].gsd_m for modality, ref in record.images.items() if ref.window and scenes[modality].gsd_m > 0}
     if sizes and max(sizes.values()) > SAME_SIZE * min(sizes.values()):
         found = ", ".join(f"{modality} {size:g} m" for modality, size in sizes.items())

@@ -16,6 +16,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
+from eocore.data.annotations import unreadable
 from eocore.data.array_files import ArrayFile
 from eocore.data.layer_file import Grid, LayerFile, broken
 from eocore.errors import DataError
@@ -58,6 +59,8 @@ def resolve_path(path: str, *, root: Path | None = None) -> Path:
         raise DataError(f"{path[:200]!r}: not a usable path ({error.__class__.__name__}). Correct the annotation or the folder.") from error
     if root and not resolved.is_relative_to(root.resolve()):
         raise DataError(f"{path}: leads out of its folder {root} (to {resolved}). Put the file inside, or name the folder it lies in.")
+    if resolved.is_dir():
+        raise DataError(f"{path}: a folder, expected an image file (looked at {resolved}). Correct the path in the annotation.")
     if not is_file:
         raise DataError(f"{path}: no such file (looked at {resolved}). Correct the path, or the root folder in the config.")
     return resolved
@@ -73,8 +76,13 @@ def open_layers(path: Path, *, indexed: bool = False) -> LayerFile:
     Raises:
         DataError: the format is unknown, disagrees with the file's ending, or the header cannot be read.
     """
-    with path.open("rb") as stream:
-        head = stream.read(32)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(32)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not head:
+        raise DataError(f"{path}: the file is empty; expected an image. Copy or fetch it again.")
     kind = next((kind for kind, (magics, _) in _FORMATS.items() if head.startswith(magics)), None)
     if kind is None:
         raise DataError(f"{path}: not a GeoTIFF, PNG, JPEG, NPY or NPZ file (begins with {head[:8]!r}). Convert it, or fetch it again.")

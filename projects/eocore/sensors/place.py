@@ -34,7 +34,16 @@ def check_same_place(scenes: Mapping[str, Scene]) -> None:
             )
 
 
-def _check_crs(first: Georeference, second: Georeference, where: str) -> None:
+def check_same_crs(scenes: Mapping[str, Scene]) -> None:
+    """Nothing, if all scenes that say where they lie say it in one coordinate system; as `check_same_place` otherwise."""
+    placed = {name: scene for name, scene in scenes.items() if scene.georeference}
+    for (name, scene), (other_name, other) in pairwise(placed.items()):
+        _check_crs(scene.georeference, other.georeference, f"{scene.path or name} and {other.path or other_name}")
+
+
+def _check_crs(first: Georeference | None, second: Georeference | None, where: str) -> None:
+    if first is None or second is None or first.crs == second.crs:
+        return
     systems = [CRS.from_wkt(place.crs) for place in (first, second)]
     if systems[0] != systems[1]:
         names = ", ".join(system.to_string()[:60] for system in systems)

@@ -146,6 +146,14 @@ def test_a_missing_annotation_file_is_a_problem_not_a_crash(place: Path) -> None
     assert [problem.kind for problem in facts.problems] == [ANNOTATION] and facts.num_entries == 0
 
 
+def test_images_that_show_different_places_are_a_problem(place: Path) -> None:
+    Image.fromarray(np.full((10, 8), 9, np.uint8)).save(place / "a_grey.png")
+    config = dataset(place, [line(0)])
+    config["images"]["sar"] = {"root": str(place), "pattern": "{stem}_grey.png", "sensor": "grey_uint8"}
+    (problem,) = check(config).problems
+    assert problem.kind == IMAGE and "shapes that cannot show the same place" in problem.message
+
+
 def test_an_error_that_is_none_of_ours_is_told_apart(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eocore.checks.datasets.decode_mask", lambda *arguments, **choices: 1 / 0)
     facts = check(dataset(place, [line(0)]))

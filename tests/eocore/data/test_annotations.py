@@ -40,6 +40,7 @@ def test_unicode_line_separators_do_not_split_a_line(tmp_path: Path) -> None:
         ("x.json", '[{"a": 1}, 5]', r"x\.json#1: expected an object, found int: 5"),
         ("x.json", "\ufeff[]", r"x\.json:1: not JSON: Unexpected UTF-8 BOM"),
         ("x.json", "[" * 100_000, r"x\.json: not usable JSON: RecursionError"),
+        ("x.json", " \n", r"x\.json: the file is empty; expected JSON\. Export or fetch it again"),
         ("x.jsonl", '{"a": ' + "9" * 5000 + "}", r"x\.jsonl:1: not usable JSON: ValueError"),
     ],
 )
@@ -57,6 +58,18 @@ def test_text_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
 def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.json: no such annotation file\. Correct `annotations`"):
         read_entries(tmp_path / "none.json")
+    with pytest.raises(DataError, match=r"no file but a folder or a device; expected an annotation file\. Correct `annotations`"):
+        read_entries(tmp_path)
+
+
+UNREADABLE = Path("/proc/self/mem")
+"""A regular file whose first bytes nobody may read, not even root, who may read everything else."""
+
+
+@pytest.mark.skipif(not UNREADABLE.is_file(), reason="needs Linux's /proc")
+def test_a_file_that_cannot_be_read_says_why_and_what_to_do() -> None:
+    with pytest.raises(DataError, match=r"mem: cannot be read \(Input/output error\); expected a file .* Correct its permissions"):
+        read_json(UNREADABLE)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
+from rasterio.transform import from_origin
 from torch.utils.data import DataLoader
 
 from eocore.data.annotations import read_entries
@@ -162,6 +164,19 @@ def test_a_missing_image_names_dataset_sample_and_file(world: Path) -> None:
     assert data[SampleKey(0, 0)]["id"] == "s0"
     with pytest.raises(DataError, match=r"dataset 'words', index 2, sample 's2' \(.*words\.jsonl:3\): .*ms2\.npy"):
         data[SampleKey(0, 2)]
+
+
+def test_images_of_two_coordinate_systems_are_refused(world: Path) -> None:
+    for name, count, epsg in (("sar0", 2, 32632), ("ms0", 12, 32633)):
+        profile = {"driver": "GTiff", "count": count, "height": 4, "width": 4, "dtype": "float32" if count == 2 else "uint16"}
+        with rasterio.open(world / f"{name}.tif", "w", crs=f"EPSG:{epsg}", transform=from_origin(0, 0, 10, 10), **profile) as target:
+            target.write(np.full((count, 4, 4), 1000 if count == 12 else -10, profile["dtype"]))
+    tiffs = {name: source | {"pattern": source["pattern"].replace("npy", "tif")} for name, source in images(world).items()}
+    lines = (world / "words.jsonl").read_text().splitlines()
+    (world / "words.jsonl").write_text(lines[0])
+    data = PreparedDataset(dataset(world, images=tiffs), texts, seed=0)
+    with pytest.raises(DataError, match=r"sample 's0' .*ms0\.tif and .*sar0\.tif are in different coordinate systems"):
+        data[SampleKey(0, 0)]
 
 
 def test_a_fault_in_a_worker_keeps_its_class_and_place(world: Path) -> None:

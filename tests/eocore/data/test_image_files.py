@@ -79,7 +79,7 @@ def test_missing_files_folders_and_endless_names(tmp_path: Path) -> None:
         DataError, match=r"b\.png: no such file \(looked at .*b\.png\)\. Correct the path, or the root folder in the config"
     ):
         resolve_path("b.png", root=tmp_path)
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match=r"a folder, expected an image file"):
         resolve_path(".", root=tmp_path)
     with pytest.raises(DataError, match="no such file"):
         resolve_path(f"GTIFF_DIR:1:{save_tiff(tmp_path / 'a.tif')}")
@@ -138,11 +138,20 @@ def test_png_and_jpeg_may_bear_each_others_ending(tmp_path: Path) -> None:
     assert read(save_png(tmp_path / "a.jpg")).shape == (3, 6, 8)
 
 
-@pytest.mark.parametrize("content", [b"", b"II*", b"hello world, this is text"])
+@pytest.mark.parametrize("content", [b"II*", b"hello world, this is text"])
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tif").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.tif: not a GeoTIFF, PNG, JPEG, NPY or NPZ file"):
         read(tmp_path / "a.tif")
+
+
+def test_empty_and_unreadable_files_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"")
+    with pytest.raises(DataError, match=r"a\.tif: the file is empty; expected an image\. Copy or fetch it again"):
+        read(tmp_path / "a.tif")
+    if Path("/proc/self/mem").is_file():  # of which nobody may read the first bytes, not even root
+        with pytest.raises(DataError, match=r"mem: cannot be read \(Input/output error\).* Correct its permissions"):
+            open_layers(Path("/proc/self/mem"))
 
 
 @pytest.mark.parametrize("sidecar", [".msk", ".ovr", ".aux.xml"])

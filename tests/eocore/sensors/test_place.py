@@ -5,7 +5,7 @@ import pytest
 from rasterio.crs import CRS
 
 from eocore.errors import DataError
-from eocore.sensors.place import check_same_place
+from eocore.sensors.place import check_same_crs, check_same_place
 from eocore.sensors.scene import Georeference, Scene
 
 
@@ -41,6 +41,14 @@ def test_a_third_scene_is_compared_too() -> None:
 def test_other_coordinate_systems_are_refused() -> None:
     with pytest.raises(DataError, match=r"different coordinate systems \(EPSG:32632, EPSG:32633\).*Warp one"):
         check_same_place({"sar": scene("a", (40, 60)), "rgb": scene("b", (40, 60), epsg=32633)})
+
+
+def test_the_coordinate_systems_alone_can_be_compared() -> None:
+    check_same_crs({"sar": scene("a", (40, 60)), "rgb": scene("b", (60, 40), corner=None), "multispectral": scene("c", (9, 9))})
+    with pytest.raises(DataError, match=r"a.tif and c.tif are in different coordinate systems"):
+        check_same_crs(
+            {"sar": scene("a", (40, 60)), "rgb": scene("b", (60, 40), corner=None), "multispectral": scene("c", (9, 9), epsg=4326)}
+        )
 
 
 def test_scenes_without_a_place_are_compared_by_shape() -> None:
