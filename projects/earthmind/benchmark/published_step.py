@@ -10,7 +10,7 @@ pixels normalised to float32 in the batch. What cannot be seen from there is lef
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,8 +23,7 @@ from earthmind.model.pixel_scale import normalise
 from earthmind.model.seg_head import NOT_A_POINT
 from earthmind.task import EarthMindTask
 from eocore.losses.mask import mask_losses
-from eocore.models.lora import ADAPTER
-from eocore.models.lora_layer import LoraLinear
+from eocore.models.lora_layer import LoraLinear, PeftLinear
 
 IGNORE = -100
 OBJECTS = 5
@@ -54,7 +53,7 @@ class PublishedStep:
             layer.gradient_checkpointing, layer._gradient_checkpointing_func = True, partial(checkpoint, use_reentrant=False)
         adapted: list[Any] = [layer for layer in self.model.modules() if isinstance(layer, LoraLinear)]
         for layer in adapted:
-            layer.forward = partial(_adapt, layer)
+            layer.forward = partial(PeftLinear.forward, layer)
         try:
             yield
         finally:
@@ -136,14 +135,6 @@ class PublishedStep:
         # nothing reads them
         functional.interpolate(masks[:, 0].float(), size=images.shape[-2:], mode="bilinear", align_corners=False)
         return masks[torch.arange(count, device=masks.device), 0, scores[:, 0].argmax(-1)]
-
-
-def _adapt(layer: LoraLinear, states: Tensor) -> Tensor:
-    """What peft computes: numbers dropped in a copy of the input, the update scaled at the width of the output."""
-    first, second = layer.lora_A[ADAPTER], layer.lora_B[ADAPTER]
-    dropped = functional.dropout(states, first.dropped, training=layer.training)
-    update = second(functional.linear(dropped, first.weight)) * layer.scaling[ADAPTER]
-    return cast(Tensor, layer.base_layer(states) + update)
 
 
 def _is_pair(batch: Mapping[str, Any]) -> bool:

@@ -18,8 +18,11 @@ MOST_SHOWN = 20
 """Lines of a failed process's messages that are told."""
 RANK_MARK = re.compile(r"^\[rank\d+\]: ?", re.MULTILINE)
 """What torch puts before each line of a rank's exceptions."""
-AFTER_MESSAGE = re.compile(r"Traceback |During handling |The above exception |[EWIF]\d{4} ")
-"""How a line begins that no longer belongs to an exception's message: another exception, or the log of torch's launcher."""
+TRACEBACK = "Traceback (most recent call last)"
+LED_TO = ("During handling of the above exception", "The above exception was the direct cause")
+"""How Python goes from an exception to one that it led to."""
+AFTER_MESSAGE = re.compile("|".join([*map(re.escape, (TRACEBACK, *LED_TO)), r"[EWIF]\d{4} "]))
+"""How a line begins that no longer belongs to an exception's message; the last is the log of torch's launcher."""
 
 
 def measure_sides(system: str, config: Mapping[str, Any]) -> dict[str, PeakMemory]:
@@ -62,15 +65,20 @@ def run_module(
 
 
 def first_failure(messages: str) -> str:
-    """The message of the first exception in what a process, or a launcher of processes, wrote; its last lines where there is none."""
+    """The message of the first process that failed, of what it or a launcher wrote; the last lines where there is no exception.
+
+    Of exceptions that led to one another the last is told: it knows what the work was about.
+    """
     lines = RANK_MARK.sub("", messages).splitlines()
-    traceback = next((number for number, line in enumerate(lines) if "Traceback (most recent call last)" in line), None)
-    if traceback is None:
-        return "\n".join(lines[-MOST_SHOWN:])
-    after = lines[traceback + 1 :]
-    first = next((number for number, line in enumerate(after) if not line.startswith(" ")), len(after))
-    end = next((number for number, line in enumerate(after) if number > first and AFTER_MESSAGE.match(line)), len(after))
-    return "\n".join(after[first:end][:MOST_SHOWN]).strip()
+    place = next((number for number, line in enumerate(lines) if line.startswith(TRACEBACK)), None)
+    message = lines[-MOST_SHOWN:]
+    while place is not None:
+        start = next((number for number in range(place + 1, len(lines)) if not lines[number].startswith(" ")), len(lines))
+        end = next((number for number in range(start + 1, len(lines)) if AFTER_MESSAGE.match(lines[number])), len(lines))
+        message = lines[start:end][:MOST_SHOWN]
+        led_on = end < len(lines) and lines[end].startswith(LED_TO)
+        place = next((number for number in range(end, len(lines)) if lines[number].startswith(TRACEBACK)), None) if led_on else None
+    return "\n".join(message).strip()
 
 
 def _measure_apart(order: Mapping[str, Any]) -> PeakMemory:

@@ -25,42 +25,30 @@ class LoraLinear(PeftLinear):
         if self.disable_adapters or self.merged or args or kwargs or len(self.active_adapters) != 1:
             return cast(Tensor, super().forward(x, *args, **kwargs))
         (adapter,) = self.active_adapters
+        first, dropout = self.lora_A[adapter], self.lora_dropout[adapter]
         result = self.base_layer(x)
-        narrow = self.lora_A[adapter](x.to(self.lora_A[adapter].weight.dtype))
+        narrow = first(x.to(first.weight.dtype), dropped=dropout.p if isinstance(dropout, nn.Dropout) and self.training else 0.0)
         return cast(Tensor, (result + self.lora_B[adapter](narrow * self.scaling[adapter])).to(result.dtype))
 
 
 class DroppedLinear(nn.Linear):
-    """A linear layer without bias over an input of which numbers are dropped in training (Srivastava et al. 2014).
+    """A linear layer without bias that can leave out a share of the numbers of its input at random (Srivastava et al. 2014)."""
 
-    Attributes:
-        dropped: share of the numbers.
-    """
-
-    dropped: float = 0.0
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(..., O) of input (..., I)."""
-        if not self.training or not self.dropped:
+    def forward(self, input: Tensor, dropped: float = 0.0) -> Tensor:
+        """(..., O) of input (..., I), of which a share `dropped` is left out and the rest scaled up."""
+        if not dropped:
             return super().forward(input)
         if torch.compiler.is_compiling() or _is_autocast(input.device.type):
             # a compiler merges these by itself, and autocast chooses the precision of torch's operators alone
-            return super().forward(nn.functional.dropout(input, self.dropped))
-        return cast(Tensor, _DroppedProduct.apply(input, self.weight, self.dropped))
-
-    def extra_repr(self) -> str:
-        """Adds the share dropped."""
-        return f"{super().extra_repr()}, dropped={self.dropped}"
+            return super().forward(nn.functional.dropout(input, dropped))
+        return cast(Tensor, _DroppedProduct.apply(input, self.weight, dropped))
 
 
 def lean(layer: PeftLinear) -> None:
-    """Makes peft's layer a `LoraLinear`, in place; names of modules and parameters stay."""
+    """Makes peft's layer a `LoraLinear`, in place; names of modules and parameters stay, and peft's own forward goes on working."""
     layer.__class__ = LoraLinear
-    for adapter, first in layer.lora_A.items():
-        dropout = layer.lora_dropout[adapter]
+    for first in layer.lora_A.values():
         first.__class__ = DroppedLinear
-        first.dropped = float(getattr(dropout, "p", 0.0))
-        layer.lora_dropout[adapter] = nn.Identity()
 
 
 def draw_kept(shape: torch.Size, dropped: float, device: torch.device) -> tuple[Tensor, float]:

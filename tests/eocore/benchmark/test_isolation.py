@@ -2,7 +2,7 @@
 
 import pytest
 
-from eocore.benchmark.isolation import MOST_SHOWN, first_failure, run_module
+from eocore.benchmark.isolation import LED_TO, MOST_SHOWN, TRACEBACK, first_failure, run_module
 from eocore.errors import EOError
 
 LAUNCHED = """W1121 12:00:00 launcher: set OMP_NUM_THREADS
@@ -28,9 +28,11 @@ def test_a_rank_s_mark_before_each_line_is_no_hindrance() -> None:
     assert first_failure(marked) == "ValueError: of the rank"
 
 
-def test_a_cause_comes_before_what_it_led_to() -> None:
-    chained = "Traceback (most recent call last):\n  in a\nKeyError: 'a'\n\nDuring handling of it\n\nTraceback (most recent call last):\n"
-    assert first_failure(chained + "  in b\nValueError: b") == "KeyError: 'a'"
+@pytest.mark.parametrize("link", LED_TO)
+def test_of_a_chain_the_last_is_told(link: str) -> None:
+    chain = f"{TRACEBACK}:\n  in a\nKeyError: 'a'\n\n{link}, ...\n\n{TRACEBACK}:\n  in b\nConfigError: no setting 'a'.\n"
+    later = f"{TRACEBACK}:\n  in run\nChildFailedError: worker failed\n"
+    assert first_failure(chain + later) == "ConfigError: no setting 'a'."
 
 
 def test_without_an_exception_the_last_lines_are_told() -> None:
@@ -38,7 +40,7 @@ def test_without_an_exception_the_last_lines_are_told() -> None:
     assert first_failure("\n".join(lines)).splitlines() == lines[-MOST_SHOWN:]
 
 
-def test_a_module_runs_with_input_arguments_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_runs_with_input_and_arguments() -> None:
     assert run_module("json.tool", ["--compact"], what="formatting", given='{"a": 1}').strip() == '{"a":1}'
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from eocore.models.lora import ADAPTER, add_lora, merge_lora
-from eocore.models.lora_layer import DroppedLinear, LoraLinear, draw_kept
+from eocore.models.lora_layer import LoraLinear, PeftLinear, draw_kept
 
 DROPPED, RANK, SCALE = 0.3, 4, 2.0
 CPU = torch.device("cpu")
@@ -101,6 +101,18 @@ def test_weights_of_another_precision_than_the_states(model: nn.Sequential) -> N
     assert result.dtype == torch.bfloat16 and layer_of(model).lora_A[ADAPTER].weight.grad is not None
 
 
+def test_peft_s_own_forward_goes_on_working(model: nn.Sequential) -> None:
+    """The benchmark measures it, and peft takes it for several adapters; in use both give the same."""
+    layer, states = layer_of(model), torch.randn(5, 24)
+    torch.manual_seed(1)
+    dropped = functional.dropout(states, DROPPED)
+    update = functional.linear(functional.linear(dropped, layer.lora_A[ADAPTER].weight), layer.lora_B[ADAPTER].weight)
+    torch.manual_seed(1)
+    torch.testing.assert_close(PeftLinear.forward(layer, states), layer.base_layer(states) + SCALE * update)
+    model.eval()
+    torch.testing.assert_close(PeftLinear.forward(layer, states), model(states))
+
+
 def test_other_devices_draw_by_themselves(model: nn.Sequential) -> None:
     """The operators of a GPU, on tensors without numbers."""
     kept, share = draw_kept(torch.Size([3, 5]), DROPPED, torch.device("meta"))
@@ -115,9 +127,3 @@ def test_other_devices_draw_by_themselves(model: nn.Sequential) -> None:
 def test_a_gpu_drops_as_many_as_was_asked() -> None:
     kept, share = draw_kept(torch.Size([1000, 1000]), 0.05, torch.device("cuda"))
     assert kept.float().mean().item() == pytest.approx(share, abs=2e-3)
-
-
-def test_the_share_is_shown() -> None:
-    layer = DroppedLinear(2, 3, bias=False)
-    layer.dropped = DROPPED
-    assert "dropped=0.3" in repr(layer)
