@@ -83,7 +83,7 @@ def _without_asking(sample: Prediction, judge: Judge) -> Verdict | None:
         return Verdict(lowest, lowest)
     if sample.task != "vqa":
         return None
-    if vqa.contains_answer(sample.prediction or "", sample.ground_truth):
+    if vqa.contains_answer(sample.prediction or "", sample.ground_truth, question=sample.prompt):
         return Verdict(highest, highest)
     return Verdict(lowest, lowest) if vqa.is_decided(sample.ground_truth) else None
 

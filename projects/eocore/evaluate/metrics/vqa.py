@@ -31,40 +31,41 @@ def parse_yes_no(text: str) -> bool | None:
     return YES_OR_NO.get(normalise_answer(text).partition(" ")[0])
 
 
-def match_answer(answer: str, truth: str) -> bool | None:
+def match_answer(answer: str, truth: str, *, question: str = "") -> bool | None:
     """Whether a short answer is right: equal to the truth after `normalise_answer`; yes and no by the first word; where the truth is a
     number, by the number the answer states ("2", "2.0", "two", "There are 2 ships").
 
     Args:
         answer: the model's text.
         truth: the annotated answer.
+        question: where it is known; it tells which of several numbers of an answer is meant.
 
     Returns:
         None where the answer cannot be read (empty; neither yes nor no, or no single number, where one is asked for): wrong, and counted.
     """
     text = short_answer(answer)
-    decided, is_right = _by_rule(text, truth)
+    decided, is_right = _by_rule(text, truth, question=question)
     if decided:
         return is_right
     given = normalise_answer(text)
     return given == normalise_answer(truth) if given else None
 
 
-def contains_answer(answer: str, truth: str) -> bool | None:
+def contains_answer(answer: str, truth: str, *, question: str = "") -> bool | None:
     """Whether an answer of several words is right: yes, no and numbers as in `match_answer`, all else if the truth stands in it as whole
     words, both after `normalise_answer`. Source: the offline rule for VRSBench questions.
 
     Args and return value are those of `match_answer`.
     """
     text = short_answer(answer)
-    decided, is_right = _by_rule(text, truth)
+    decided, is_right = _by_rule(text, truth, question=question)
     if decided:
         return is_right
     given = normalise_answer(text)
     return re.search(rf"(?<!\w){re.escape(normalise_answer(truth))}(?!\w)", given) is not None if given else None
 
 
-def _by_rule(text: str, truth: str) -> tuple[bool, bool | None]:
+def _by_rule(text: str, truth: str, *, question: str) -> tuple[bool, bool | None]:
     """(whether the truth is yes, no or a number, whether the answer is right then; None where it cannot be read)."""
     expected = YES_OR_NO.get(normalise_answer(truth))
     if expected is not None:
@@ -73,7 +74,7 @@ def _by_rule(text: str, truth: str) -> tuple[bool, bool | None]:
     number = read_number(truth)
     if number is None:
         return False, None
-    stated = find_number(text)
+    stated = find_number(text, question)
     return True, None if stated is None else stated.equals(number)
 
 
@@ -100,13 +101,13 @@ def match_as_vrsbench(answer: str, truth: str) -> bool:
     return truth.strip().lower() in answer.strip().lower()
 
 
-def count_bucket(text: str) -> str | None:
+def count_bucket(text: str, question: str = "") -> str | None:
     """The class a number falls into in the RSVQA-LR questions ("0", "between 0 and 10" and so on), upper ends included; a text that is
     the name of a class is that class. None for any other text. Source: Lobry et al. 2020."""
     name = normalise_answer(short_answer(text))
     if name in _BUCKETS.values():
         return name
-    number = find_number(short_answer(text))
+    number = find_number(short_answer(text), question)
     if number is None or number.value < 0:
         return None
     return next(name for end, name in _BUCKETS.items() if number.value <= end) if number.value else "0"

@@ -38,12 +38,44 @@ _THERE = re.compile(
     r"^(?:yes,?\s+)?(?:there (?:are|is|were|appear to be)|i (?:can )?(?:see|count)|the image (?:shows|contains|has))\s+" + _NEARLY
 )
 _LIST_GOES_ON = re.compile(
-    r"\s*(?:(?:-|\u2013|\u2014|/|to\b|or\b)\s*[-+]?\d|(?:or|to|and)\s+(?:maybe |perhaps )?[\w-]+\s*(?:$|[.,])"
+    r"(?!\s*or so\b)\s*(?:(?:-|\u2013|\u2014|/|~|to\b|or\b|\u5230|\u81f3|\u6216)\s*[-+]?\d"
+    r"|(?:or|to|and)\s+(?:maybe |perhaps )?[\w-]+\s*(?:$|[.,])"
     r"|,?\s*(?:maybe|perhaps|possibly|or)\b|,\s*\d+\s*(?:$|[.,]|or\b|and\b))"
+    rf"|(?:\s+(?!of\b)[a-z-]+){{1,3}},?\s+and\s+(?:\d+|(?:{_WORD})\b)(?!\s+of\b)"
 )
+"""A range, another guess, or the count of something else ("2 ships and 3 planes") that stands beside a number as its equal."""
+_BOUND_BEFORE = re.compile(
+    r"(?:\b(?:(?:more|fewer|less|greater|larger|higher|lower|smaller) than(?: or equal to)?|at (?:least|most)|over|under|above|below|beyond"
+    r"|exceed(?:s|ing)?|up to|upwards of|minus|negative|not|(?:minimum|maximum) of)|[<>\u00b1\u2264\u2265]=?"
+    r"|\u8d85\u8fc7|\u81f3\u5c11|\u6700\u591a|\u5927\u4e8e|\u5c0f\u4e8e|\u4e0d\u5230)\s*(?:(?:about|around|approximately)\s+)?$"
+)
+_BOUND_BEHIND = re.compile(
+    r"\s*(?:\+/-|\+(?!\s*\d)|\u00b1|-?ish\b|plus\b|(?:[a-z]+\s+)?(?:or|and) (?:more|fewer|less|above|over|below|under)\b)"
+)
+"""Beside a number they make it a bound ("more than 10", "10+", ">10"), or another number: none is stated."""
+_TOTAL_BEHIND = re.compile(r"(?:\s+[a-z-]+){0,2}\s+(?:in total|total|altogether|overall|in all)\b")
+_TOTAL_CUE = re.compile(
+    rf"(?:=|\b(?:so|thus|hence|therefore|in total|altogether|overall|total(?:s|ing)?(?: of)?)\b[,:]?)\s*(?:there (?:are|is)\s+)?{_NEARLY}"
+)
+_SAID_ANYWHERE = re.compile(rf"\bthere (?:are|is|were)\s+{_NEARLY}")
+_LIST_MARK = re.compile(r"^[ \t]*(\d{1,2})[.)][ \t]+(?=[^\W\d_])", re.MULTILINE)
+_ASKED = re.compile(
+    r"\b(?:how many|number of|count(?: of)?|amount of)\s+(?:the |all |all the )?((?:[\w-]+\s+){0,3}?[\w-]+)"
+    r"(?=\s*(?:[?.,;:\n]|$|\b(?:are|is|were|can|do|does|did|in|on|at|within|that|which|there|visible|present|shown|you)\b))"
+)
+_BEHIND_NUMBER = re.compile(r"(?:\s+(?!and\b|or\b|but\b)[a-z-]+){0,4}")
 _NONE = re.compile(r"(?:none|nil|no (?!way|idea|answer|doubt|information|number)[\w-]+(?: [\w-]+){0,3})")
-_THERE_IS_NONE = re.compile(r"\bthere (?:are|is|were) (?:no|not any) (?!way|idea|answer|doubt|information|number|more|less|fewer)\w+")
+_THERE_IS_NONE = re.compile(
+    r"\b(?:there (?:are|is|were) (?:no|not any)|there (?:are|is|were)n't any"
+    r"|(?:do not|don't|cannot|can't|can not|could not|couldn't) (?:see|find|detect|identify|observe|spot) any"
+    r"|(?:contains?|shows?|has|have|see|count|detect|find) no|(?:\band|\bbut|,|^) ?no)"
+    r" (?!way|idea|answer|doubt|information|number|more|less|fewer|of\b)((?:[a-z-]+ ){0,3}?[a-z-]+)"
+    r"(?= (?:in|on|at|is|are|was|were|visible|present|here"
+    r"|but|and|that)\b|\s*[.,;:!?\n]|$)"
+)
 _SUPERSCRIPT = re.compile(r"(?<=\d)[\u00b2\u00b3\u00b9\u2070-\u2079]+")
+_SCRIPT_CHANGES = re.compile(r"(?<=[\u3040-\u9fff])(?=\d)|(?<=\d)(?=[\u3040-\u9fff])")
+_SCALE_BEHIND = re.compile(rf"\s*({'|'.join(_SCALES)})\b")
 _FAR = 1e15
 """Beyond it whole numbers are not exact as float; an answer of that size is no count."""
 
@@ -83,42 +115,89 @@ def read_number(text: str) -> Number | None:
     return found[0].number
 
 
-def find_number(text: str) -> Number | None:
-    """The number that an answer states in a sentence: the only one in it, or the one after "the answer is", after "there are" at its
-    beginning, or at its very beginning ("10 ships, 3 of them large"). "None" and "there are no ships" are 0.
+def find_number(text: str, question: str = "") -> Number | None:
+    """The number that an answer states in a sentence: the only one in it, the one of what is counted in the question, or the one after "the
+    answer is", "total", "there are", or at its very beginning ("10 ships, 3 of them large"). "None" and "there are no ships" are 0.
+
+    Args:
+        text: the answer.
+        question: where it is known; "How many planes are there?" tells which number of "2 ships and 3 planes" is meant.
 
     Returns:
-        None where there is no number, or several of which none stands at such a place ("2 or 3", "10-20").
+        None where there is no number, several of which none stands at such a place ("2 or 3", "10-20", "2 ships and 3 planes"), or a
+        bound ("more than 10", "at least 3", "10+").
     """
     whole = read_number(text)
     if whole is not None:
         return whole
-    lowered = _lowered(text).strip()
-    found = _all_numbers(lowered)
+    lowered = _without_list_marks(_lowered(text).strip())
+    found, denied = _all_numbers(lowered), _THERE_IS_NONE.search(lowered)
     if not found:
         bare = lowered.strip(" .!\"'`*")
-        return Number(0.0) if _NONE.fullmatch(bare) or _THERE_IS_NONE.search(lowered) else None
+        return Number(0.0) if _NONE.fullmatch(bare) or denied else None
+    if denied and denied.start() > found[0].start:
+        denied = None
     digits = [item for item in found if not item.is_one] or found
     values = {(item.number.value, item.number.unit) for item in digits}
-    if len(values) == 1 and not _is_range(lowered, digits[0]):
-        return digits[0].number
-    return _at_a_cue(lowered, found)
+    if len(values) == 1 and (denied is None or values == {(0.0, "")}):
+        return None if _is_unsure(lowered, digits[0]) else digits[0].number
+    return _of_what_is_asked(lowered, found, _lowered(question)) or _at_a_cue(lowered, found, is_denied=denied is not None)
 
 
-def _at_a_cue(lowered: str, found: list[_Found]) -> Number | None:
-    """The number directly behind a phrase that announces it, or at the beginning; None where that is a list or a range."""
+def _without_list_marks(lowered: str) -> str:
+    """The text without the marks "1.", "2." of a list, which count its lines."""
+    marks = [int(match[1]) for match in _LIST_MARK.finditer(lowered)]
+    return _LIST_MARK.sub("", lowered) if len(marks) > 1 and marks == list(range(1, len(marks) + 1)) else lowered
+
+
+def _of_what_is_asked(lowered: str, found: list[_Found], question: str) -> Number | None:
+    """The number before what the question counts ("3 planes" of "2 ships and 3 planes"); None where there is none, or several."""
+    asked = _ASKED.search(question)
+    if asked is None:
+        return None
+    noun = _stem(asked[1].split()[-1])
+    counts = {item.number for item in found if noun in _words(_BEHIND_NUMBER.match(lowered, item.end)) and not _is_bound(lowered, item)}
+    counts |= {Number(0.0) for match in _THERE_IS_NONE.finditer(lowered) if noun in map(_stem, match[1].split())}
+    return next(iter(counts)) if len(counts) == 1 else None
+
+
+def _words(match: re.Match[str] | None) -> set[str]:
+    return {_stem(word) for word in match[0].split()} if match else set()
+
+
+def _stem(word: str) -> str:
+    """A noun without the ending of its plural."""
+    return re.sub(r"(?:(?<=s|x|z)es|(?<=ch|sh)es|s)$", "", word) if len(word) > 3 else word
+
+
+def _at_a_cue(lowered: str, found: list[_Found], *, is_denied: bool) -> Number | None:
+    """The number directly behind a phrase that announces it, or at the beginning; None where that is a list, a range or a bound.
+
+    Args:
+        lowered: the answer.
+        found: its numbers.
+        is_denied: it also says that there is none of something, so a number at its beginning may be of anything.
+    """
     by_start = {item.start: item for item in found}
-    cues = [match.end() for match in _CUE.finditer(lowered)]
+    totals = [item.start for item in found if _TOTAL_BEHIND.match(lowered, item.end)]
+    cued = [[match.end() for match in cue.finditer(lowered)] for cue in (_CUE, _TOTAL_CUE)]
     begin = _THERE.match(lowered)
-    for places in (cues, [begin.end()] if begin else [], [0]):
+    said = [match.end() for match in _SAID_ANYWHERE.finditer(lowered)]
+    first = [] if is_denied else [[begin.end()] if begin else [], [0]]
+    for places in (cued[0], [*totals, *cued[1]], *first, said):
         items = [by_start[place] for place in places if place in by_start]
         if len({item.number.value for item in items}) == 1:
-            return None if _is_range(lowered, items[0]) else items[0].number
+            return None if _is_unsure(lowered, items[0]) else items[0].number
     return None
 
 
-def _is_range(lowered: str, item: _Found) -> bool:
-    return _LIST_GOES_ON.match(lowered, item.end) is not None
+def _is_unsure(lowered: str, item: _Found) -> bool:
+    return _LIST_GOES_ON.match(lowered, item.end) is not None or _is_bound(lowered, item)
+
+
+def _is_bound(lowered: str, item: _Found) -> bool:
+    before = lowered[max(0, item.start - 60) : item.start]
+    return _BOUND_BEFORE.search(before) is not None or _BOUND_BEHIND.match(lowered, item.end) is not None
 
 
 def replace_number_words(text: str) -> str:
@@ -133,23 +212,26 @@ def replace_number_words(text: str) -> str:
 
 def _lowered(text: str) -> str:
     spelt = _SUPERSCRIPT.sub(lambda match: f"^{match[0]}", text.replace("\u2212", "-").replace("\u2019", "'"))
-    return unicodedata.normalize("NFKC", spelt).casefold()
+    return _SCRIPT_CHANGES.sub(" ", unicodedata.normalize("NFKC", spelt).casefold())
 
 
 def _all_numbers(lowered: str) -> list[_Found]:
     """Every number, in order; one directly followed by letters that are no unit ("2nd", "3d") or part of a power or fraction is none."""
     found = []
     for match in _NUMBER.finditer(lowered):
-        unit = _UNIT.match(lowered, match.end())
-        if not unit and re.match(r"[a-z_^]|\s*[/\u2044]\s*\d", lowered[match.end() : match.end() + 4]):
+        scale = _SCALE_BEHIND.match(lowered, match.end())
+        end = scale.end() if scale else match.end()
+        unit = _UNIT.match(lowered, end)
+        if not unit and re.match(r"[a-z_^]|\s*[/\u2044]\s*\d", lowered[end : end + 4]):
             continue
-        value = float(re.sub(r"[,' ]", "", match[0]))
+        value = float(re.sub(r"[,' ]", "", match[0])) * (_SCALES[scale[1]] if scale else 1)
         if math.isfinite(value) and abs(value) < _FAR:
             number = Number(value, UNITS[unit[1]] if unit else "")
-            found.append(_Found(number, match.start(), unit.end() if unit else match.end()))
+            found.append(_Found(number, match.start(), unit.end() if unit else end))
+    taken = [item.end for item in found]
     for match in _IN_WORDS.finditer(lowered):
         value_of_words = _of_words(match[0])
-        if value_of_words is not None:
+        if value_of_words is not None and match.end() not in taken:
             found.append(_with_unit(lowered, match, value_of_words))
     return sorted(found, key=lambda item: item.start)
 

@@ -14,7 +14,7 @@ from ..reading.choices import MODES, Mode, ReadChoice, read_choice
 from ..reading.options import options_of
 from .base import Judged, candidates_of, missing
 
-MATCHES: dict[str, Callable[[str, str], bool | None]] = {"equal": vqa.match_answer, "contained": vqa.contains_answer}
+MATCHES: dict[str, Callable[..., bool | None]] = {"equal": vqa.match_answer, "contained": vqa.contains_answer}
 PUBLISHED: dict[str, tuple[str, Callable[[str, str], bool]]] = {
     "equal": ("accuracy_bare_equality", vqa.match_as_published),
     "contained": ("accuracy_substring", vqa.match_as_vrsbench),
@@ -67,13 +67,14 @@ class ShortAnswer:
             raise AnnotationError(
                 f"sample '{sample.sample_id}': the annotated answer is empty; no answer could be right. Correct the annotation."
             )
-        return None if sample.prediction is None else self._match(sample.prediction, sample.ground_truth)
+        return None if sample.prediction is None else self._match(sample.prediction, sample.ground_truth, question=sample.prompt)
 
 
 def _bucket_measure(samples: Sequence[Prediction], is_count: np.ndarray) -> Measure:
     truths = [vqa.count_bucket(sample.ground_truth) if counted else None for sample, counted in zip(samples, is_count, strict=True)]
     right = [
-        truth is not None and vqa.count_bucket(sample.prediction or "") == truth for sample, truth in zip(samples, truths, strict=True)
+        truth is not None and vqa.count_bucket(sample.prediction or "", sample.prompt) == truth
+        for sample, truth in zip(samples, truths, strict=True)
     ]
     return mean_of(np.array(right, dtype=np.float64), np.array([truth is not None for truth in truths], dtype=np.float64))
 

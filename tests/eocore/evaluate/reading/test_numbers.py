@@ -87,6 +87,53 @@ def test_numbers_in_sentences(text, value):
     assert (found and found.value) == value if value is not None else found is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "more than 10", "There are at least 3 ships", "over 100", "fewer than five", "up to 7", "10+", ">10", "\u22655",
+        "5\u00b11", "20-ish",
+        "10 or more", "10 ships or more", "no more than two", "The answer is more than 5", "not 3", "minus three", "\u8d85\u8fc710\u8258",
+        "4\u52305\u8258", "4~5", "2 ships and 3 planes", "There are 2 large and 1 small ship", "1. Ship at the top\n2. Ship at the bottom",
+        "There is no ship, but 2 planes.",
+    ],
+)  # fmt: skip
+def test_bounds_ranges_and_counts_of_several_things_are_no_number(text):
+    assert find_number(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2 large and 1 small, so 3 in total", 3), ("2 on the left and 1 on the right. Total: 3", 3), ("2 + 1 = 3", 3),
+        ("2.5 million", 2.5e6),
+        ("3 hundred", 300), ("2 dozen houses", 24), ("There aren't any ships.", 0), ("I don't see any ships in this image.", 0),
+        ("\u56fe\u4e2d\u67094\u8258\u8239\u3002", 4), ("4 or so", 4), ("In 2019, there were 3 ships", 3),
+        ("Based on the 10 m resolution image, there are 4 ships.", 4), ("There is no cloud. There are 3 ships.", 3),
+        ("1. Ship at the top\n2. Ship at the bottom\n\nTotal: 2", 2), ("There are 2 ships, 1 of which is large.", 2),
+    ],
+)  # fmt: skip
+def test_totals_scales_and_denials(text, value):
+    assert find_number(text) == Number(value)
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [
+        ("How many ships are there?", 2), ("How many planes are in the image?", 3), ("Count the planes.", 3),
+        ("What is the number of visible buses?", 4), ("How many churches can you see?", 0), ("How many cars are there?", None), ("", None),
+    ],
+)  # fmt: skip
+def test_the_question_tells_which_number_is_meant(question, value):
+    found = find_number("There are 2 ships and 3 large planes, 4 buses, but no churches.", question)
+    assert (found and found.value) == value if value is not None else found is None
+
+
+def test_a_denial_of_what_is_asked_is_zero():
+    assert find_number("There is no ship, but 2 planes.", "How many ships are there?") == Number(0)
+    assert find_number("There is no ship, but 2 planes.", "How many planes are there?") == Number(2)
+    assert find_number("There are more than 2 ships and 3 planes.", "How many ships are there?") is None
+
+
 def test_words_become_digits():
     assert replace_number_words("Twenty-one ships, two hundred and three cars, one-way road") == "21 ships, 203 cars, one-way road"
     assert replace_number_words("two three") == "two three"
