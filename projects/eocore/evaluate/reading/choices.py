@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from . import phrases
+from .enumerations import enumeration_of
 from .letters import CLOSED, Letters, behind_marks, tidy
 from .numbers import find_number, read_number
 from .options import Options, is_denied, options_of
@@ -52,69 +54,49 @@ def read_choice(answer: str, candidates: Sequence[str], *, mode: Mode = "lenient
     whole = _whole(text, options)
     if whole is not None:
         return _of([whole])
-    reader = _Reader(tidy(text), options)
+    bare = tidy(text)
+    found = _of_enumeration(bare, options, mode=mode, several=several) or _read(bare, options, mode=mode, several=several)
+    unasked = phrases.QUESTION.sub("", bare).strip()
+    if found.reason == SEVERAL and not several and unasked != bare:
+        return _read(unasked, options, mode=mode, several=several)
+    return found
+
+
+def _read(text: str, options: Options, *, mode: Mode, several: bool) -> ReadChoice:
+    reader = _Reader(text, options)
     found = reader.stated()
     if found is None and mode == "lenient":
         found = reader.in_a_sentence(several=several)
-    return found or ReadChoice(reason=REFUSAL if _DECLINES.search(reader.lowered) else NOTHING)
+    return found or ReadChoice(reason=REFUSAL if phrases.DECLINES.search(reader.lowered) else NOTHING)
+
+
+def _of_enumeration(text: str, options: Options, *, mode: Mode, several: bool) -> ReadChoice | None:
+    """What is stated behind lines that go through all options, else (lenient) the one that these call right; None where there
+    are no such lines, or where they may be the options chosen."""
+    listed = enumeration_of(text, options)
+    if listed is None:
+        return None
+    stated = _read(listed.rest, options, mode=mode, several=False) if listed.rest else ReadChoice()
+    if stated.only is not None:
+        return stated
+    place = listed.judged_right() if mode == "lenient" and not stated.places else None
+    if place is not None:
+        return _of([place])
+    return None if several else ReadChoice(reason=stated.reason or SEVERAL)
 
 
 def _whole(text: str, options: Options) -> int | None:
+    """The option that all of the text is: its text, its number, or both parted by a hyphen ("B-forest")."""
     place = options.equal_to(text)
+    if place is None and (hyphened := phrases.HYPHENED.fullmatch(text.strip())):
+        own = options.equal_to(hyphened[2])
+        return own if own is not None and own == options.labels.get(hyphened[1].lower()) else None
     return options.of_number(read_number(text)) if place is None else place
 
 
 def _of(places: Iterable[int]) -> ReadChoice:
     distinct = frozenset(places)
     return ReadChoice(distinct, SEVERAL if len(distinct) > 1 else "")
-
-
-_NOUN = r"(?:answer|option|choice|response|ans\b\.?|opt\b\.?|letter|label|classe?|categor(?:y|ie)|assistant)"
-_FILLER = r"(?:(?:most )?likely |probably |clearly |definitely |therefore |thus |that |indeed |still |simply )*"
-_BEFORE = rf"(?:the )?(?:(?:correct|right|best) )?(?:{_NOUN}s?\b[ :]*)?"
-_NOT_THAT = rf"(?P<not>not {_BEFORE})?"
-_IS = r"(?:is|are|was|would be|should be|must be|will be|has to be)\b\s*:?|[:=\u662f\u4e3a]|->|=>|\u2192|\n"
-_STATES = re.compile(
-    rf"(?P<final>final )?\b(?:{_NOUN}|\u7b54\u6848|\u9009\u9879)s?(?: {_NOUN})?(?: to (?:the|this) question| here"
-    rf"| for this (?:question|image)| letter)?\s*(?:{_IS})\s*{_FILLER}{_BEFORE}{_NOT_THAT}"
-)
-"""Behind it an answer is stated: "the correct answer is", "Answer:", "final answer: option"."""
-_OPENS = re.compile(rf"(?:both |either |only )?(?:{_NOUN}s?\b[ :]*)?")
-_I_WOULD = (
-    r"i(?:'d|'ll| would| will| am going to| can)?(?: have to)? (?:choose|pick|select|go(?:ing)? with|opt for|say|answer|guess|think|believe"
-    r"|conclude|suggest)(?: that)?(?: (?:it is|it's|the answer is))?"
-)
-_IT_IS = r"(?:it|this|that)(?:'s| is| must be| would be| should be| has to be| seems to be| appears to be| looks like)"
-_HENCE = r"therefore|thus|hence|so|chosen?|choose|select(?:ed)?|pick(?:ed)?|corresponds? to|match(?:es)?(?: with)?|points? to|go with"
-_SENTENCE = re.compile(rf"\b(?:{_I_WOULD}|{_IT_IS}|{_HENCE}|{_NOUN})\b[,:]?\s*{_FILLER}{_BEFORE}{_NOT_THAT}")
-_IS_RIGHT = re.compile(
-    r"\s*(?:is|seems|appears|would be|looks)(?: to be)?(?: the)?(?: most| clearly)? (?:correct|right|best|true|answer|accurate|likely"
-    r"|appropriate)\b|\s+(?:fits|matches|describes|corresponds)\b"
-)
-_IS_WRONG = re.compile(
-    r"\s*(?:(?:is|are|was|were|can|could|does|do|has|would|seems?|appears?)\s+(?:clearly |also |both |to be |be )*"
-    r"(?:not|wrong|incorrect|excluded|ruled out|unlikely|eliminated|false)\b|(?:cannot|can't|isn't|aren't|doesn't)\b"
-    r"|\??\s*(?:no|wrong|incorrect|false)\s*(?:[.,;\n]|$))"
-)
-_TEXT_IS_WRONG = re.compile(
-    r"\s*(?:is|are|was|were|can|could|seems?|appears?)\s+(?:clearly |also |both |to be |be )*"
-    r"(?:not (?:the |a )?(?:correct|right|answer|visible|present|best)|wrong|incorrect|excluded|ruled out|unlikely|eliminated|false)\b"
-)
-_BUT = re.compile(rf",?\s*(?:but|rather)(?: rather)? {_BEFORE}")
-_SINGLE_MARKED = re.compile(r"(?<!\w)[(\[]([a-z])[)\]]")
-_LAST_LETTER = re.compile(r"(?:[\s:,](?:is )?)([A-Z])[.!]?$")
-_TEXT_ENDS = re.compile(
-    r"\s*(?:$|[.;:!?\n(\u2013\u2014]|-\s|,)|\s+(?:because|since|as|is (?:the )?(?:correct|right|visible|present|shown|best))\b"
-)
-_FIRST_WORD = re.compile(r"(?:answer\s*[:=]\s*|the answer is:?\s*)?([a-z]+)(?!\s*(?:or|and|/)\s*(?:yes|no|true|false)\b)")
-_LETTER_BEHIND = re.compile(r"\s*[(\[](?:option )?([a-z])[)\]]|\s*[-\u2013\u2014]\s*([a-z])\s*$")
-_GLUE = re.compile(r"\s*[,;/&\n.]\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+")
-_CLAUSE_ENDS = re.compile(r"\)?\s*(?:$|[.;,\n!])")
-_DECLINES = re.compile(
-    r"\b(?:i (?:do not|don't) know|(?:i )?(?:cannot|can't|could not|couldn't|unable to) (?:\w+ )?(?:tell|determine|say|answer|see|identify"
-    r"|provide|choose)|not sure|uncertain|unclear|none of (?:the|these|them)\b|neither of|sorry|not enough information|insufficient"
-    r"|impossible to (?:tell|say))"
-)
 
 
 class _Reader:
@@ -130,13 +112,16 @@ class _Reader:
         """What is stated, the final answer before all others; None where nothing is."""
         if self._options.are_yes_and_no:
             return self._yes_or_no()
-        cues = [match for match in _STATES.finditer(self.lowered) if match.end() > match.start()]
+        if self._options.numbers is not None and not self._options.by_number and phrases.COUNTED_OPTION.search(self.lowered):
+            return ReadChoice(reason=NOTHING)
+        cues = self._cues(phrases.STATES)
         final = [read for match in cues if match["final"] and (read := self._behind(match))]
         if final:
             return _together(final)
         behind = [read for match in cues if (read := self._behind(match))]
         begins = self._first()
         if behind:
+            behind = [read for read in behind if len(read.places) < len(self._options.texts)] or behind
             alone = [begins] if begins is not None and begins.only is not None else []
             return _together([*behind, *alone])
         if begins is not None and begins.only is None:
@@ -144,16 +129,21 @@ class _Reader:
         ends = self._last_line()
         return _together([read for read in (begins, ends) if read]) if begins or ends else None
 
+    def _cues(self, pattern: re.Pattern[str]) -> list[re.Match[str]]:
+        """Where a statement is announced, "the wrong option is" left out."""
+        found = (match for match in pattern.finditer(self.lowered) if match.end() > match.start())
+        return [match for match in found if not phrases.CALLED_WRONG.search(self.lowered[max(0, match.start() - 40) : match.start()])]
+
     def _yes_or_no(self) -> ReadChoice | None:
-        first = _FIRST_WORD.match(self.lowered)
+        first = phrases.FIRST_WORD.match(self.lowered)
         place = self._options.equal_to(first[1]) if first else None
         if place is not None:
-            return _of([place])
+            return _together([_of([place]), *(read for cue in self._cues(phrases.STATES) if (read := self._behind(cue)) and read.places)])
         letters = self._from_letters(*self._letters.list_at(0, self._options), start=0)
         return letters
 
     def _first(self) -> ReadChoice | None:
-        opens = _OPENS.match(self.lowered)
+        opens = phrases.OPENS.match(self.lowered)
         start = opens.end() if opens else 0
         if re.fullmatch(r"[A-Z]{2,}\W*", self.text):
             return self._run_together()
@@ -180,7 +170,7 @@ class _Reader:
         if cue["not"]:
             letters, end = self._letters.list_at(cue.end(), self._options)
             named = None if letters else self._options.named_at(self.lowered, cue.end())
-            but = _BUT.match(self.lowered, named[1] if named else end)
+            but = phrases.BUT.match(self.lowered, named[1] if named else end)
             return self._at(but.end()) if but else None
         return self._at(cue.end())
 
@@ -192,20 +182,20 @@ class _Reader:
         named = self._options.named_at(self.lowered, start)
         if named is None:
             return None
-        behind = _LETTER_BEHIND.match(self.lowered, named[1])
+        behind = phrases.LETTER_BEHIND.match(self.lowered, named[1])
         name = behind[behind.lastindex or 0] if behind else ""
         if name in self._options.labels:
             own = self._options.texts[self._options.labels[name]] == self._options.texts[named[0]]
             return _of([named[0]]) if own else ReadChoice(reason=CONTRADICTION)
-        return self._text_list(named) if _TEXT_ENDS.match(self.lowered, named[1]) else None
+        return self._text_list(named) if phrases.TEXT_ENDS.match(self.lowered, named[1]) else None
 
     def _text_list(self, named: tuple[int, int]) -> ReadChoice | None:
         """One option text, or several of which each follows the other by a comma."""
         places = [named[0]]
         while len(places) <= len(self._options.texts):
-            glue = _GLUE.match(self.lowered, named[1])
+            glue = phrases.GLUE.match(self.lowered, named[1])
             following = self._options.named_at(self.lowered, glue.end()) if glue else None
-            if following is None or not _TEXT_ENDS.match(self.lowered, following[1]):
+            if following is None or not phrases.TEXT_ENDS.match(self.lowered, following[1]):
                 break
             named = following
             places.append(named[0])
@@ -224,26 +214,28 @@ class _Reader:
 
     def _is_called_wrong(self, end: int, *, start: int) -> bool:
         """Whether what stands behind letters denies them; behind a text ("C. road is not paved") a "not" may be of its explanation."""
+        if self._options.are_yes_and_no and self._options.named_at(self.lowered, behind_marks(self.lowered, end)):
+            return False
         has_text = re.search(r"[^\W\d_]{3}", self.text[start:end]) is not None
-        return (_TEXT_IS_WRONG if has_text else _IS_WRONG).match(self.lowered, end) is not None
+        return (phrases.TEXT_IS_WRONG if has_text else phrases.IS_WRONG).match(self.lowered, end) is not None
 
     def _names_another(self, place: int, end: int) -> bool:
         """Whether the text that goes with a letter is that of another option: "B. water" where B is forest."""
         line_ends = self.lowered[end:].startswith("\n")
         named = None if line_ends else self._options.named_at(self.lowered, behind_marks(self.lowered, end))
-        if named is None or not _CLAUSE_ENDS.match(self.lowered, named[1]):
+        if named is None or not phrases.CLAUSE_ENDS.match(self.lowered, named[1]):
             return False
         return self._options.texts[named[0]] != self._options.texts[place]
 
     def in_a_sentence(self, *, several: bool) -> ReadChoice | None:
         """What a sentence says: letters behind "I would choose" and the like, then option texts that are named and not denied."""
-        reads = [read for cue in _SENTENCE.finditer(self.lowered) if (read := self._letters_behind(cue))]
+        reads = [read for cue in self._cues(phrases.SENTENCE) if (read := self._letters_behind(cue))]
         reads += self._called_right()
         if not reads:
             reads = self._lone_letters()
         if reads:
             return _together(reads)
-        if _DECLINES.search(self.lowered) and not several:
+        if phrases.DECLINES.search(self.lowered) and not several:
             return ReadChoice(reason=REFUSAL)
         if self._options.numbers is not None:
             place = self._options.of_number(find_number(self.text))
@@ -257,7 +249,9 @@ class _Reader:
         """Single capitals that are letters, wherever they stand."""
         starts = [match.start() for match in re.finditer(r"(?<![\w'-])[A-Z](?![\w'-])", self.text)]
         letters = [self._letters.at(start) for start in starts]
-        return [letter.name for letter in letters if letter and not is_denied(self.lowered, letter.end - 1, letter.end)]
+        denied = (letter is None or is_denied(self.lowered, letter.end - 1, letter.end) for letter in letters)
+        kept = (letter for letter, is_out in zip(letters, denied, strict=True) if letter and not is_out)
+        return [letter.name for letter in kept if not phrases.IS_WRONG.match(self.lowered, letter.end)]
 
     def _letters_behind(self, cue: re.Match[str]) -> ReadChoice | None:
         if cue["not"]:
@@ -270,19 +264,21 @@ class _Reader:
         found = []
         for match in re.finditer(r"(?<![\w'])[(\[]?[A-Za-z][)\]]?(?![\w'])", self.text):
             letter = self._letters.at(match.start())
-            if letter and letter.name in self._options.labels and _IS_RIGHT.match(self.lowered, letter.end):
+            if letter and letter.name in self._options.labels and phrases.IS_RIGHT.match(self.lowered, letter.end):
                 found.append(_of([self._options.labels[letter.name]]))
         return found
 
     def _lone_letters(self) -> list[ReadChoice]:
         """Marked letters, "(B)", anywhere; without any the letter a text ends with."""
-        marked = [match for match in _SINGLE_MARKED.finditer(self.lowered) if match[1] in self._options.labels]
-        last, level = _LAST_LETTER.search(self.text), re.sub(r"[()\[\]]", " ", self.lowered)
-        lone = marked or ([last] if last and not re.search(r"\b(?:or|and|nor)$", self.lowered[: last.start()]) else [])
+        marked = [match for match in phrases.SINGLE_MARKED.finditer(self.lowered) if match[1] in self._options.labels]
+        last, level = phrases.LAST_LETTER.search(self.text), re.sub(r"[()\[\]]", " ", self.lowered)
+        is_only = last and set(self._capitals()) & set(self._options.labels) <= {last[1].lower()}
+        is_only = is_only and last is not None and not phrases.WRONG_IS.search(self.lowered[: last.start(1)])
+        lone = marked or ([last] if last and is_only else [])
         kept = [
             match[1].lower()
             for match in lone
-            if not is_denied(level, match.start(1), match.end(1)) and not _IS_WRONG.match(self.lowered, match.end())
+            if not is_denied(level, match.start(1), match.end(1)) and not phrases.IS_WRONG.match(self.lowered, match.end())
         ]
         return [_of([self._options.labels[name]]) for name in kept if name in self._options.labels]
 

@@ -30,10 +30,13 @@ _BINDS = (
     r"|the|fits?|matches|describes|corresponds)"
 )
 _ARTICLE_LIKE = re.compile(rf"[ ](?!{_BINDS}\b)[^\W\d_]{{2}}")
+_PRONOUN_LIKE = re.compile(r"[ ](?:would (?!be (?:the )?(?:correct|right|best|my))|(?:appears|seems|looks) to me\b)")
 """What follows "A" and "I" where they are the English words and no letters of options."""
-_SEPARATOR = re.compile(r"\s*(?:[,;/&+|]\s*)?(?:(?:and|or|as well as)\b(?!-)\s*)?(?:(?:options?|choices?)\s+)?")
-_CONJUNCTION = re.compile(r"[,;/&+|]|and|or|as well as")
-CLOSED = re.compile(r"\s*(?:$|[,;/&+|\n.!?]|(?:and|or)\b)|\s+[A-Za-z](?![\w'])")
+_SEPARATOR = re.compile(
+    r"\s*(?:[,;/&+|]\s*)?(?:(?:(?:and|or|as well as)\b(?!-)|[\u548c\u6216\u53ca\u4e0e\u3001])\s*)?(?:(?:options?|choices?)\s+)?"
+)
+_CONJUNCTION = re.compile(r"[,;/&+|\u548c\u6216\u53ca\u4e0e\u3001]|and|or|as well as")
+CLOSED = re.compile(r"\s*(?:$|[,;/&+|\n.!?\u548c\u6216\u53ca\u4e0e\u3001]|(?:and|or)\b)|\s+[A-Za-z](?![\w'])")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Letters:
             return Letter(match[match.lastindex or 0].lower(), match.end(), True)
         match = self._bare.match(self._text, start)
         if match is None or (match[1] in "aAiI" and _ARTICLE_LIKE.match(self._text, match.end())):
+            return None
+        if match[1] in "iI" and _PRONOUN_LIKE.match(self._text, match.end()):
             return None
         return Letter(match[1].lower(), match.end(), False)
 

@@ -205,6 +205,41 @@ def test_a_choice_in_any_form_is_read_back(options, data, form, before, after):
         assert read_choice(text, options, mode=mode) == ReadChoice(frozenset([place])), text
 
 
+TEN = ("airport", "beach", "bridge", "church", "desert", "farmland", "forest", "harbor", "industrial area", "meadow")
+NUMBERS = ("A. 2", "B. 3", "C. 4", "D. 5")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "place"),
+    [
+        ("A or B? B.", COVER, 1), ("Not A. B.", COVER, 1), ("Neither A nor B, so C", COVER, 2),
+        ("I was torn between A and B, but B is better.", COVER, 1),
+        ("B-forest", COVER, 1), ("Die richtige Antwort ist B.", COVER, 1), ("La r\u00e9ponse est B.", COVER, 1),
+        ("\u7b54\u6848\u9009B\uff0c\u56e0\u4e3aA\u4e0d\u5bf9", COVER, 1), ("\u4e0d\u662fA\uff0c\u662fB", COVER, 1),
+        ("I would eliminate A and C. Of the remaining, B.", COVER, 1), ("I would choose B", TEN, 1),
+        ("I would be inclined to pick B.", TEN, 1),
+        ("I", TEN, 8), ("The answer is I.", TEN, 8), ("Yes or no? No.", ("Yes", "No"), 1),
+        ("2 large and 1 small, so 3 in total", NUMBERS, 1), ("There are 3 ships, so the answer is B.", NUMBERS, 1),
+    ],
+)  # fmt: skip
+def test_what_a_careful_reader_takes_for_the_choice(text, options, place):
+    assert read_choice(text, options).only == place
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("The only wrong option is A.", COVER), ("The incorrect answer is: A", COVER), ("The least likely option is D", COVER),
+        ("Rule out A, C, D.", COVER), ("Probably B, maybe C.", COVER), ("Plan B", COVER), ("It lies in area C", COVER),
+        ("A\u548cB", COVER), ("A\u6216B", COVER), ("Option 3", NUMBERS), ("A. No", ("A. Yes", "B. No")),
+        ("No, the answer is Yes", ("Yes", "No")),
+        ("More than 3", NUMBERS), ("2 ships and 3 planes", NUMBERS),
+    ],
+)  # fmt: skip
+def test_what_a_careful_reader_leaves_open(text, options):
+    assert read_choice(text, options).only is None
+
+
 @given(options_drawn, st.data())
 @settings(max_examples=200, deadline=None)
 def test_several_letters_are_never_one(options, data):
