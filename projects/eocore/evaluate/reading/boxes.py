@@ -17,7 +17,9 @@ _LOCATED = re.compile(r"(?:<loc_?\d+>[\s,]*){4,8}")
 _GROUP = re.compile(rf"([\[({{])\s*({_N}(?:{_APART}{_N})*)\s*[,;]?\s*(?:\|\s*({_N})\s*)?[\])}}]")
 _TAGGED = re.compile(rf"<(?:box|bbox|\|box_start\|)>\s*({_N}(?:{_APART}{_N}){{3,7}})\s*</?(?:box|bbox|\|box_end\|)>", re.IGNORECASE)
 _BARE = re.compile(rf"(?<![\w.,:-])({_N}(?:\s*[,;]\s*{_N}|\s+{_N})*)(?![\w%]|\.\d)")
-_NAMED = re.compile(rf"(?<![a-z])(?:[xy](?:[_ ]?(?:min|max|[012]))?|left|top|right|bottom)\W{{0,3}}[:=]\s*({_N})", re.IGNORECASE)
+_NAMED = re.compile(
+    rf"(?<![a-z])([xy](?:[_ ]?(?:min|max|[012]))?|left|top|right|bottom|width|height|w|h)\W{{0,3}}[:=]\W{{0,3}}?({_N})", re.IGNORECASE
+)
 _BETWEEN_CORNERS = re.compile(
     r"\s*(?:,|;|-|\u2013|to|and|x)?\s*"
     r"|\s*(?:,|;)?\s*(?:and |to )?(?:the |its )?(?:bottom|lower)[\s-]*right(?: corner)?(?: (?:is|at|is at|of))?\s*[:=]?\s*",
@@ -32,6 +34,7 @@ _CORNER_KEYS = (
     ("left", "top", "right", "bottom"),
 )  # fmt: skip
 _SIZE_KEYS = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+_PAIR_KEYS = (("top_left", "bottom_right"), ("topleft", "bottomright"), ("upper_left", "lower_right"), ("min", "max"))
 _ANGLE_KEYS = ("angle", "theta", "rotation", "degrees")
 _TEXT_KEYS = ("answer", "response", "result", "prediction", "output", "text", "content")
 _OTHER_KEYS = re.compile(
@@ -41,10 +44,11 @@ _OTHER_KEYS = re.compile(
 _KEYED_START = re.compile(rf"[\"'](?:{'|'.join(_BOX_KEYS)})[\"']\s*:\s*(?=[\[{{\"'])", re.IGNORECASE)
 _JSON_LIKE = re.compile(r"```|[\[{]\s*[{\"']|[\"']\s*:\s*\[")
 _TRAILING_COMMA = re.compile(r",\s*([\]}])")
-_PER_CENT = re.compile(r"(?<=\d)\s?%")
+_UNIT = re.compile(r"(?<=\d)\s?(?:%|(?:px|pixels?)\b)", re.IGNORECASE)
 _JSON_START = re.compile(r"[\[{]\s*(?=[\[{\"']|[-+.\d])")
 MAX_NUMBER = 1e7
 """No coordinate of an image is beyond it."""
+_LONGEST_NUMBER = 40
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def read_boxes(text: str) -> ReadBoxes:
     brackets, corners named x1, y1, x2, y2, and a run of four (or eight) numbers without words in between. A box has four numbers
     (x0, y0, x1, y1), five with an angle in degrees, or eight (four corners). Numbers in labels, scores and sentences are none of it.
     """
-    bare = _PER_CENT.sub("", said(text))
+    bare = _UNIT.sub("", said(text))
     found = _angled(bare) or _tagged(bare)
     if found:
         return _as_read(found, malformed=False)
@@ -125,7 +129,7 @@ def _walk(value: Any, *, keyed: bool, angle: float | None = None) -> Iterator[Nu
 
 
 def _of_mapping(entry: Mapping[str, Any]) -> Iterator[Numbers]:
-    angle = next((float(entry[key]) for key in _ANGLE_KEYS if _is_number(entry.get(key))), None)
+    angle = next((value for key in _ANGLE_KEYS if (value := _as_number(entry.get(key))) is not None), None)
     named = _of_named_corners(entry)
     if named is not None:
         yield from _box(named if angle is None else [*named, angle])
@@ -137,26 +141,46 @@ def _of_mapping(entry: Mapping[str, Any]) -> Iterator[Numbers]:
 
 
 def _of_named_corners(entry: Mapping[str, Any]) -> list[float] | None:
-    for keys in _CORNER_KEYS:
-        if all(_is_number(entry.get(key)) for key in keys):
-            return [float(entry[key]) for key in keys]
-    for x, y, width, height in _SIZE_KEYS:
-        if all(_is_number(entry.get(key)) for key in (x, y, width, height)):
-            left, top = float(entry[x]), float(entry[y])
-            return [left, top, left + float(entry[width]), top + float(entry[height])]
-    return None
+    """x0, y0, x1, y1 of an object whose keys are those of corners, or of a corner and the size, in any order."""
+    for keys in (*_CORNER_KEYS, *_SIZE_KEYS):
+        numbers = [value for key in keys if (value := _as_number(entry.get(key))) is not None]
+        if len(numbers) == 4:
+            is_size = keys in _SIZE_KEYS
+            return [*numbers[:2], numbers[0] + numbers[2], numbers[1] + numbers[3]] if is_size else numbers
+    named = {key.replace("-", "_").replace(" ", "_"): value for key, value in entry.items()}
+    corners = ([_point(named.get(key)) for key in keys] for keys in _PAIR_KEYS)
+    return next(([*near, *far] for near, far in corners if near and far), None)
+
+
+def _point(value: Any) -> list[float] | None:
+    """x and y of [x, y] or {"x": x, "y": y}."""
+    pair = [value.get("x"), value.get("y")] if isinstance(value, Mapping) else value
+    numbers = [_as_number(item) for item in pair] if isinstance(pair, list | tuple) and len(pair) == 2 else []
+    found = [number for number in numbers if number is not None]
+    return found if len(found) == 2 else None
 
 
 def _flat_corners(value: Sequence[Any]) -> list[float] | None:
     """The numbers of a list of 4, 5 or 8, or of one of two or four pairs; None for any other list."""
-    if len(value) in (4, 5, 8) and all(map(_is_number, value)):
-        return [float(number) for number in value]
-    pairs = len(value) in (2, 4) and all(isinstance(item, list | tuple) and len(item) == 2 and all(map(_is_number, item)) for item in value)
-    return [float(number) for item in value for number in item] if pairs else None
+    numbers = [number for item in value if (number := _as_number(item)) is not None]
+    if len(numbers) == len(value) and len(value) in (4, 5, 8):
+        return _without_score(numbers)
+    pairs = [_point(item) for item in value if isinstance(item, list | tuple)]
+    found = [pair for pair in pairs if pair is not None]
+    return [number for pair in found for number in pair] if len(found) == len(value) and len(value) in (2, 4) else None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
+def _without_score(numbers: list[float]) -> list[float]:
+    """Of five numbers the last is a score where it lies between 0 and 1, else an angle in degrees."""
+    return numbers[:4] if len(numbers) == 5 and 0 < numbers[4] < 1 else numbers
+
+
+def _as_number(value: Any) -> float | None:
+    """A number, also one written as text ("10"); None for anything else."""
+    if isinstance(value, str) and len(value) < _LONGEST_NUMBER and re.fullmatch(_N, value.strip()):
+        value = float(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
+    return float(value) if is_number else None
 
 
 def _box(numbers: Sequence[float]) -> list[Numbers]:
@@ -240,20 +264,32 @@ def _grouped(text: str) -> list[Numbers]:
         pair = None
         if len(numbers) == 4 and group[3]:
             numbers.append(float(group[3]))
-        found += _box(numbers)
+        found += _box(numbers if group[3] else _without_score(numbers))
     return found
 
 
 def _named(text: str) -> list[Numbers]:
-    """x1=10, y1=20, x2=30, y2=40 and the like, four at a time."""
-    numbers = [float(match[1]) for match in _NAMED.finditer(text)]
-    return [box for place in range(0, len(numbers) - 3, 4) for box in _box(numbers[place : place + 4])]
+    """x1=10, y1=20, x2=30, y2=40 and the like, four at a time, in the order that the names say."""
+    named = [(re.sub(r"[_ ]", "", match[1].casefold()), float(match[2])) for match in _NAMED.finditer(text)]
+    found: list[Numbers] = []
+    place = 0
+    while place + 4 <= len(named):
+        four = named[place : place + 4]
+        numbers = _of_named_corners(dict(four)) or ([number for _, number in four] if "".join(name for name, _ in four) == "xyxy" else None)
+        found += _box(numbers) if numbers else []
+        place += 4 if numbers else 1
+    return found
 
 
 def _runs(text: str) -> list[Numbers]:
-    """The first run of exactly four or eight numbers with nothing but commas and blanks between them."""
+    """A run of exactly four or eight numbers with nothing but commas and blanks between them: the first of every line, else of the text."""
     if _JSON_LIKE.search(text):
         return []
+    by_line = [box for line in text.splitlines() for box in _first_run(line)]
+    return by_line or _first_run(text)
+
+
+def _first_run(text: str) -> list[Numbers]:
     runs = (_numbers(match[1]) for match in _BARE.finditer(text))
     return next((_box(numbers) for numbers in runs if len(numbers) in (4, 8)), [])
 

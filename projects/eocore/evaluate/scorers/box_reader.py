@@ -22,6 +22,10 @@ ORDERS = ("xyxy", "yxyx", "xywh")
 """Orders of a box's numbers: two corners; two corners with y first (Gemini); a corner and the size (COCO)."""
 
 
+LIKELIER = 0.2
+"""By how much the mean overlap in another order must be larger before that is said."""
+
+
 @dataclass(frozen=True)
 class BoxesRead:
     """The boxes of all samples, on the annotation's scale (`scales`, of each), and how they were read."""
@@ -62,7 +66,10 @@ class BoxReader:
         own = self._annotation_scales(samples, annotated)
         told = self._prediction_scale([SizedBoxes(*pair) for pair in zip(written, sizes, strict=True)], annotated, own)
         given = [_given(*item, scale=told.scale) for item in zip(samples, written, own, strict=True)]
-        return BoxesRead(own, truths, given, _reasons(said), *self._report(said, given, own, told))
+        notes, details = self._report(said, given, own, told)
+        by_order = {name: _in_order(samples, said, name, scales=(told.scale, own)) for name in ORDERS}
+        notes = (*notes, *_doubt_of_order(by_order, truths, self._order), *_without_area(given))
+        return BoxesRead(own, truths, given, _reasons(said), notes, details)
 
     def _annotation_scales(self, samples: Sequence[Prediction], annotated: Sequence[SizedBoxes]) -> list[float]:
         """Of each sample."""
@@ -116,6 +123,47 @@ def _ordered(box: boxes.Box, order: str) -> boxes.Box:
     if order == "yxyx":
         return replace(box, x0=box.y0, y0=box.x0, x1=box.y1, y1=box.x1)
     return replace(box, x1=box.x0 + box.x1, y1=box.y0 + box.y1)
+
+
+def _in_order(
+    samples: Sequence[Prediction], said: Sequence[ReadBoxes], order: str, *, scales: tuple[float, Sequence[float]]
+) -> list[list[boxes.Box]]:
+    """The boxes written in answers, read in an order of their numbers, brought from the answers' scale to the annotations' (`scales`)."""
+    return [
+        [_rescaled(_ordered(box, order), sample, old=scales[0], new=own) for box in read.boxes]
+        for sample, read, own in zip(samples, said, scales[1], strict=True)
+    ]
+
+
+def _doubt_of_order(
+    by_order: Mapping[str, Sequence[Sequence[boxes.Box]]], truths: Sequence[Sequence[boxes.Box]], order: str
+) -> Sequence[str]:
+    """Said where boxes overlap the annotated ones far better in another order of their numbers."""
+    overlaps = {name: _mean_best_iou(given, truths) for name, given in by_order.items()}
+    best = max(overlaps, key=lambda name: overlaps[name])
+    if overlaps[best] < overlaps[order] + LIKELIER:
+        return ()
+    return (
+        f"read as {order}, answers' boxes overlap the annotated ones by {overlaps[order]:.0%} in the mean, read as {best} by "
+        f"{overlaps[best]:.0%}: another order is likely. Where it is so, state it: --box-order {best}.",
+    )
+
+
+def _mean_best_iou(given: Sequence[Sequence[boxes.Box]], truths: Sequence[Sequence[boxes.Box]]) -> float:
+    """Of the first box of every answer, with the annotated box that it overlaps best."""
+    both = [(said[0], asked) for said, asked in zip(given, truths, strict=True) if said and asked]
+    best = [max(boxes.box_iou(box, truth) for truth in asked) for box, asked in both]
+    return sum(best) / len(best) if best else 0.0
+
+
+def _without_area(given: Sequence[Sequence[boxes.Box]]) -> Sequence[str]:
+    found = [box for group in given for box in group]
+    empty = sum(not box.area for box in found)
+    return (
+        (f"{empty} of {len(found)} boxes of answers have no area, or their far corner before the near one: they overlap nothing.",)
+        if empty
+        else ()
+    )
 
 
 def _size_of(sample: Prediction) -> tuple[int, int] | None:

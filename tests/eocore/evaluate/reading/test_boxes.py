@@ -152,3 +152,31 @@ def test_any_text_gives_boxes_of_finite_numbers(text):
         assert len(box) in (4, 5, 8)
         assert all(abs(number) < 1e7 for number in box)
         assert read_boxes(box_text(box)).numbers == (pytest.approx(box, rel=1e-5, abs=1e-9),)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("y_min: 20, x_min: 10, y_max: 40, x_max: 30", [[10, 20, 30, 40]]), ("ymin=20, xmin=10, ymax=40, xmax=30", [[10, 20, 30, 40]]),
+        ("x: 10, y: 20, width: 20, height: 20", [[10, 20, 30, 40]]), ("x=10, y=20, x=30, y=40", [[10, 20, 30, 40]]),
+        ("Image width: 512, height: 512. Box: x1=10, y1=20, x2=30, y2=40", [[10, 20, 30, 40]]),
+        ('{"top_left": [10, 20], "bottom_right": [30, 40]}', [[10, 20, 30, 40]]),
+        ('{"top-left": {"x": 10, "y": 20}, "bottom-right": {"x": 30, "y": 40}}', [[10, 20, 30, 40]]),
+        ('{"bbox_2d": ["10", "20", "30", "40"]}', [[10, 20, 30, 40]]), ('["10", "20", "30.5", "40"]', [[10, 20, 30.5, 40]]),
+        ("[10px, 20px, 30 px, 40 pixels]", [[10, 20, 30, 40]]), ("10, 20, 30, 40\n50, 60, 70, 80", [[10, 20, 30, 40], [50, 60, 70, 80]]),
+        ("ship 10 20 30 40\nship 50 60 70 80", [[10, 20, 30, 40], [50, 60, 70, 80]]),
+    ],
+)  # fmt: skip
+def test_names_lines_and_texts_of_numbers(text, expected):
+    assert [list(numbers) for numbers in read_boxes(text).numbers] == expected
+
+
+def test_a_fifth_number_below_one_is_a_score_and_no_angle():
+    assert read_boxes("[10, 20, 30, 40, 0.95]").numbers == ((10, 20, 30, 40),)
+    assert read_boxes('{"bbox": [10, 20, 30, 40, 0.5]}').numbers == ((10, 20, 30, 40),)
+    assert read_boxes("[10, 20, 30, 40, 90]").numbers == ((10, 20, 30, 40, 90),)
+
+
+@pytest.mark.parametrize("text", ['["10", "20", "ship", "40"]', "width: 20, height: 20", "x1=10, y1=20, x2=30", '{"top_left": [10, 20]}'])
+def test_halves_of_a_box_are_none(text):
+    assert not read_boxes(text).numbers

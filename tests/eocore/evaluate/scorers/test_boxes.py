@@ -172,3 +172,18 @@ def test_annotations_on_several_scales_are_said():
         ref("b", "[0.1, 0.2, 0.3, 0.4]", "", boxes=[[1, 2, 3, 4]], box_scale=10),
     ]
     assert "annotations are on 2 scales" in " ".join(scores(*samples)["notes"])
+
+
+@pytest.mark.parametrize("task", ["grounding", "detection"])
+def test_another_order_of_the_numbers_is_said_where_boxes_fit_far_better(task):
+    samples = [ref(str(n), str([box[place] for place in (1, 0, 3, 2)]), str(box), task=task) for n, box in enumerate(TRUE)]
+    assert "another order is likely. Where it is so, state it: --box-order yxyx." in " ".join(scores(*samples)["notes"])
+    assert "--box-order" not in " ".join(scores(*samples, order="yxyx")["notes"])
+    sizes = [ref(str(n), str([x0, y0, x1 - x0, y1 - y0]), str([x0, y0, x1, y1]), task=task) for n, (x0, y0, x1, y1) in enumerate(TRUE)]
+    assert "--box-order xywh" in " ".join(scores(*sizes, truth_scale=100, prediction_scale=100)["notes"])
+
+
+def test_boxes_of_no_area_are_counted_and_said():
+    samples = [ref("a", "[30, 40, 10, 20]", "[10, 20, 30, 40]"), ref("b", "[10, 20, 30, 40]", "[10, 20, 30, 40]")]
+    assert "1 of 2 boxes of answers have no area, or their far corner before the near one" in " ".join(scores(*samples)["notes"])
+    assert "no area" not in " ".join(scores(samples[1])["notes"])
