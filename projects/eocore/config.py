@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from mmengine.config import Config
 
-from eocore.config_files import check_types, read_config
+from eocore.config_files import CONFIGS, check_types, read_config
 from eocore.dependencies import check_dependencies
 from eocore.errors import ConfigError
 
@@ -37,6 +37,9 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None, *, t
         ConfigError: the file or a base of it is missing or broken, or an override names a key that does not exist.
     """
     path = Path(path)
+    if path.is_dir():
+        inside = sorted(file.name for file in path.glob("*.py"))
+        raise ConfigError(f"config {path} is a folder; expected a file. Configs in it: {', '.join(inside[:MAX_CHOICES]) or 'none'}.")
     if not path.is_file():
         raise ConfigError(f"config {path} does not exist.{_nearest_file(path)} Give the path of a .py, .json or .yaml file.")
     try:
@@ -98,10 +101,17 @@ def _names(node: Any) -> list[str]:
 
 
 def _nearest_file(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f" There is no folder {path.parent} either."
-    near = difflib.get_close_matches(path.name, [file.name for file in path.parent.iterdir()], n=1)
-    return f" Did you mean {path.parent / near[0]}?" if near else ""
+    """A hint at a file of nearly that name, in its folder or among the project's configs; or that the folder is missing."""
+    beside = [file for file in path.parent.glob("*") if file.is_file()]
+    for files in (beside, sorted(CONFIGS.rglob("*.py"))):
+        near = difflib.get_close_matches(path.name, [file.name for file in files], n=1)
+        if near:
+            return f" Did you mean {_shown(next(file for file in files if file.name == near[0]))}?"
+    return "" if path.parent.is_dir() else f" There is no folder {path.parent} either."
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def require(config: Config, key: str) -> Any:

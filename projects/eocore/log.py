@@ -24,7 +24,7 @@ class ScreenFormat(MMFormatter):
 
     def __init__(self) -> None:
         super().__init__(color=sys.stderr.isatty(), datefmt="%m/%d %H:%M:%S")
-        self.err_format = self.err_format.replace("%(pathname)s - %(funcName)s - %(lineno)d - ", "")
+        self.err_format: str = str(self.err_format).replace("%(pathname)s - %(funcName)s - %(lineno)d - ", "")
 
 
 class ScreenHandler(logging.StreamHandler[TextIO]):
@@ -47,6 +47,16 @@ class ScreenHandler(logging.StreamHandler[TextIO]):
         """Writes one record."""
         self.stream = sys.stderr
         super().emit(record)
+
+
+class LogFile(logging.FileHandler):
+    """A log file that says once that it cannot be written, where `logging` shows a trace for every line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Closes the file after the first failed write."""
+        error = sys.exc_info()[1]
+        self.setLevel(logging.CRITICAL + 1)
+        sys.stderr.write(f"{self.baseFilename}: the log cannot be written any more ({error}); its lines are shown here only.\n")
 
 
 def plain_line(text: str) -> str:

@@ -64,6 +64,31 @@ def output_errno(error: BaseException) -> int | None:
     return None
 
 
+@contextmanager
+def keeping(folder: Path, what: str, *, follows: str) -> Iterator[None]:
+    """As `writing`, for a long block that also reads: only a full disk counts, and what is refused inside `folder`."""
+    try:
+        yield
+    except EOError:
+        raise
+    except Exception as error:
+        number = output_errno(error)
+        if number is None or (number not in FULL and not _lies_in(error, folder)):
+            raise
+        raise OutputError(f"{folder}: {what} cannot be written: {_reason(number, folder, None)}. {follows} {REMEDIES[number]}") from error
+
+
+def _lies_in(error: Exception, folder: Path) -> bool:
+    name = getattr(error, "filename", None)
+    return isinstance(name, str) and Path(name).absolute().is_relative_to(folder.absolute())
+
+
+def refusal(error: OSError, path: Path) -> str:
+    """Why `path` cannot be written, as a part of a message."""
+    number = output_errno(error)
+    return _reason(number, path, None) if number is not None else str(error.strerror or error)
+
+
 def describe_failure(error: OSError) -> str | None:
     """One line for a failed write that no `writing` block met; None where `error` is something else."""
     number = output_errno(error)

@@ -50,6 +50,13 @@ def test_a_missing_file_names_the_nearest(folder: Path) -> None:
         load_config(folder / "mime.py")
     with pytest.raises(ConfigError, match=r"There is no folder .*nowhere either"):
         load_config(folder / "nowhere" / "mine.py")
+    with pytest.raises(ConfigError, match=r"Did you mean .*configs/earthmind/earthmind_tiny_synthetic\.py\?"):
+        load_config(folder / "nowhere" / "earthmind_tiny_synthetc.py")
+
+
+def test_a_folder_in_place_of_a_config_shows_its_configs(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder; expected a file\. Configs in it: .*mine\.py"):
+        load_config(folder)
 
 
 def test_a_missing_base_is_named(folder: Path) -> None:

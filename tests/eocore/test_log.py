@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from eocore.log import get_logger, plain_line
+from eocore.log import LogFile, get_logger, plain_line
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,13 @@ def test_lines_follow_a_stderr_that_is_replaced(monkeypatch: pytest.MonkeyPatch)
         patch.setattr(sys, "stderr", io.StringIO())
         get_logger().info("above the bar")
         assert "above the bar" in sys.stderr.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_log_file_on_a_full_disk_says_so_once(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = LogFile("/dev/full")
+    logger = logging.Logger("full")
+    logger.addHandler(handler)
+    for number in range(3):
+        logger.error("line %d", number)
+    shown = capsys.readouterr().err
+    assert shown.count("the log cannot be written any more ([Errno 28] No space left on device)") == 1 and "Traceback" not in shown

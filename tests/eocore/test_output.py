@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from eocore.errors import DataError, OutputError
 from eocore.export.mask_files import write_mask_tif
-from eocore.output import output_errno, require_space, write_file, writing
+from eocore.output import keeping, output_errno, require_space, write_file, writing
 from eocore.sensors.scene import Georeference
 
 
@@ -78,6 +78,19 @@ def test_other_errors_pass_unchanged(tmp_path: Path) -> None:
         assert output_errno(error) is None
         with pytest.raises(type(error)), writing(tmp_path, "results"):
             raise error
+
+
+def test_a_long_block_knows_a_full_disk_and_its_own_folder(tmp_path: Path) -> None:
+    full = r"a file of the run cannot be written: the disk is full .*Go on with --resume\."
+    with pytest.raises(OutputError, match=full), keeping(tmp_path, "a file of the run", follows="Go on with --resume."):
+        Path("/dev/full").write_text("scalars")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="a file is in the place of a folder"), keeping(tmp_path, "a file of the run", follows=""):
+        (tmp_path / "file" / "inner").write_text("scalars")
+    with pytest.raises(NotADirectoryError), keeping(tmp_path / "run", "a file of the run", follows=""):
+        (tmp_path / "file" / "inner").read_text()  # of the data, which the run reads
+    with pytest.raises(DataError), keeping(tmp_path, "a file of the run", follows=""):
+        raise DataError("a.tif: No space left on device")
 
 
 def test_too_little_space_is_said_before_anything_is_written(tmp_path: Path) -> None:

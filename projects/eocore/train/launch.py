@@ -15,6 +15,7 @@ from mmengine.runner import set_random_seed
 from eocore.config import require
 from eocore.errors import ConfigError, EOError
 from eocore.log import get_logger
+from eocore.output import keeping
 from eocore.registry import TASKS
 from eocore.train.checkpoint_files import AUTO, find_checkpoint, read_state
 from eocore.train.device import make_deterministic, peak_memory_gib
@@ -92,7 +93,8 @@ def _on_first_rank(do: Callable[[], Path | None]) -> Path | None:
 def _run(config: Config, folder: WorkDir, checkpoint: Path | None, *, allow: Collection[str], interrupts: Interrupts) -> bool:
     training, *_ = check_config(config)
     failed = partial(_write_failure, folder)
-    with Watchdog(folder.path, hang_timeout_s=training.hang_timeout_s, on_failure=failed):
+    watchdog = Watchdog(folder.path, hang_timeout_s=training.hang_timeout_s, on_failure=failed)
+    with watchdog, keeping(folder.path, "a file of the run", follows="Its checkpoints stand; go on from them with --resume."):
         runner = _build(config, folder.path, checkpoint, allow)
         runner.prepare()
         begun = runner.guard.step

@@ -1,11 +1,11 @@
 """How far a training is: a bar on a terminal, plain lines elsewhere."""
 
-import logging
 import sys
 from collections.abc import Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column
 
 from eocore.log import get_logger
 
@@ -33,6 +33,16 @@ def describe(record: Mapping[str, float]) -> str:
     return "  ".join([*parts, f"left {format_duration(record['eta_s'])}"])
 
 
+def describe_briefly(record: Mapping[str, float]) -> str:
+    """As `describe`, with what is wanted most first: a terminal shows what fits its width."""
+    first = [f"loss {record['loss']:.4g}"] if "loss" in record else []
+    first.append(f"left {format_duration(record['eta_s'])}")
+    first += [f"{record[name]:.4g} {name.removesuffix('_per_s')}/s" for name in SPEEDS if name in record]
+    first.append(f"lr {record['lr']:.2e}")
+    rest = [f"{name} {value:.4g}" for name, value in record.items() if name not in (*HIDDEN, "loss") and not name.endswith("_per_s")]
+    return "  ".join([*first, *rest])
+
+
 class ProgressLines:
     """One log line per record."""
 
@@ -54,7 +64,7 @@ class ProgressLines:
 
 
 class ProgressBar:
-    """A bar that stays at the foot of the terminal."""
+    """A bar that stays at the foot of the terminal, on one line; rich puts what is written to stderr meanwhile above it."""
 
     def __init__(self, *, start: int, total: int) -> None:
         """
@@ -62,21 +72,16 @@ class ProgressBar:
             start: updates made before.
             total: updates in all.
         """
-        columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
-        self.bar = Progress(*columns, console=Console(stderr=True))
-        self.line = self.bar.add_task("", total=total, completed=start)
+        text = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
+        count = MofNCompleteColumn(table_column=Column(no_wrap=True))
+        self.bar = Progress(BarColumn(bar_width=16), count, text, console=Console(stderr=True), expand=True)
+        self.line = self.bar.add_task("waiting for the first update", total=total, completed=start)
         self.bar.start()
-        # rich puts what is written to sys.stdout above the bar; the log's handlers hold the stream that was there before.
-        plain = [handler for handler in get_logger().handlers if type(handler) is logging.StreamHandler]
-        self.redirected = [(handler, handler.setStream(sys.stdout)) for handler in plain]
 
     def show(self, record: Mapping[str, float]) -> None:
         """Moves the bar to the step of `record`."""
-        self.bar.update(self.line, completed=record["step"], description=describe(record))
+        self.bar.update(self.line, completed=record["step"], description=describe_briefly(record))
 
     def close(self) -> None:
         """Leaves the last state of the bar on the screen."""
-        for handler, stream in self.redirected:
-            if stream is not None:
-                handler.setStream(stream)
         self.bar.stop()

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
-from torch.distributed import PrefixStore, TCPStore
+from torch.distributed import DistError, PrefixStore, TCPStore
 
 from eocore.errors import ConfigError
-from eocore.log import get_logger
+from eocore.log import LogFile, get_logger
 from eocore.train import zero_state
 from eocore.train.device import Precision, local_device, process_group_backend, set_deepspeed_accelerator
 from eocore.train.guard import GuardOptions, StepGuard
@@ -65,16 +65,33 @@ def start_process_group(timeout_s: int = DEFAULT_TIMEOUT_S) -> tuple[int, int]:
         deepspeed.ops.__compatible_ops__[SHARED_MEMORY_OP] = False
         choose_interface()
         timeout = datetime.timedelta(seconds=timeout_s)
-        if restart_count() > 0:
-            _join_anew(device, timeout)
-        # Takes a group that stands already as it is.
-        deepspeed.init_distributed(dist_backend=process_group_backend(), auto_mpi_discovery=False, verbose=False, timeout=timeout)
+        try:
+            if restart_count() > 0:
+                _join_anew(device, timeout)
+            # Takes a group that stands already as it is.
+            deepspeed.init_distributed(dist_backend=process_group_backend(), auto_mpi_discovery=False, verbose=False, timeout=timeout)
+        except DistError as error:
+            raise _not_joined(error) from error
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 def restart_count() -> int:
     """How often torchrun has started this process's group again after a failure."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+def _not_joined(error: DistError) -> ConfigError:
+    """The error of a rank that did not find the others, or may not wait for them."""
+    where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']} (MASTER_ADDR, MASTER_PORT)"
+    reason = str(error).splitlines()[0]
+    if "EADDRINUSE" in reason:
+        todo = "Another program listens at this port, perhaps another training: choose another port (PORT=29501 bash tools/dist.sh ...)."
+    else:
+        todo = "Is the first rank running, is its address right, and do firewalls let it through?"
+    return ConfigError(
+        f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} cannot meet the others at {where}: {reason} Expected an address at "
+        f"which the first rank listens, so that no training began. {todo}"
+    )
 
 
 def _join_anew(device: torch.device, timeout: datetime.timedelta) -> None:
@@ -178,7 +195,7 @@ class ZeroStrategy(DeepSpeedStrategy):
         """The framework's logger; on the first rank it also writes to a file in the run's log folder."""
         logger = get_logger()
         if self.rank == 0:
-            handler = logging.FileHandler(Path(self.log_dir) / "train.log")
+            handler = LogFile(Path(self.log_dir) / "train.log")
             handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
             logger.addHandler(handler)
         return logger

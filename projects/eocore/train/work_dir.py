@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from eocore.errors import CheckpointError, ConfigError
 from eocore.log import get_logger
+from eocore.output import keeping, refusal, write_file
 from eocore.train.checkpoint import versions
 from eocore.train.checkpoint_files import LATEST, TEMPORARY, list_checkpoints, remove_unfinished, write_json
 
@@ -55,7 +56,8 @@ class WorkDir:
             self._lock = (self.path / LOCK).open("a+")
         except OSError as error:
             raise ConfigError(
-                f"{self.path} cannot be written ({error}), so nothing of the run could be kept. Choose another --work-dir."
+                f"{self.path} cannot be written ({refusal(error, self.path)}), so nothing of the run could be kept. Choose another "
+                "--work-dir."
             ) from error
         self._wait_for_lock(self._lock, wait_s)
         self._lock.truncate(0)
@@ -123,7 +125,7 @@ class WorkDir:
             "git": git_state(),
             "versions": versions(),
         }
-        with (self.path / RUNS).open("a") as file:
+        with keeping(self.path, "the record of the run", follows="The training has not begun."), (self.path / RUNS).open("a") as file:
             file.write(json.dumps(record) + "\n")
         self.write_status("running", step=_step_of(checkpoint))
 
@@ -132,7 +134,7 @@ class WorkDir:
         while True:
             path = self.path / ("config.py" if number == 1 else f"config.{number}.py")
             if not path.exists():
-                path.write_text(text)
+                write_file(path, text)
             if path.read_text() == text:
                 return path.name
             number += 1

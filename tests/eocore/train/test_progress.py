@@ -2,10 +2,12 @@
 
 import io
 import logging
+import re
 
 import pytest
 from rich.console import Console
 
+from eocore.log import get_logger
 from eocore.train import progress
 from eocore.train.progress import ProgressBar, ProgressLines, describe, format_duration
 
@@ -50,16 +52,25 @@ def test_the_bar_stands_at_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "3/6" in stream.getvalue() and "loss_mask 0.5" in stream.getvalue()
 
 
-def test_log_lines_do_not_break_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream, before = io.StringIO(), io.StringIO()
-    handler = logging.StreamHandler(before)
-    logger = logging.getLogger("test_progress_bar")
-    logger.setLevel("INFO")
-    logger.addHandler(handler)
-    monkeypatch.setattr(progress, "get_logger", lambda: logger)
+def test_the_bar_takes_one_line_and_shows_what_is_wanted_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda stderr: Console(file=stream, force_terminal=True, width=80))
+    bar = ProgressBar(start=2, total=6)
+    bar.show(RECORD | {f"loss_{name}": 0.1 for name in ("text", "dice", "attention", "alignment")})
+    bar.close()
+    plain = re.sub(r"\x1b\[[0-9?;]*[A-Za-z]", "", stream.getvalue())
+    lines = [line.strip() for line in re.split(r"[\r\n]+", plain) if line.strip()]
+    assert all("/6" in line and len(line) <= 80 for line in lines)
+    assert "3/6" in lines[-1] and "loss 1.235  left 1:02:03" in lines[-1] and "\u2026" in lines[-1]
+
+
+def test_log_lines_go_above_the_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
     monkeypatch.setattr(progress, "Console", lambda stderr: Console(file=stream, force_terminal=True, width=160))
     bar = ProgressBar(start=0, total=6)
-    logger.info("saved something")
+    get_logger().info("saved something")
     bar.close()
-    logger.info("after")
-    assert "saved something\n" in stream.getvalue() and before.getvalue() == "after\n"
+    get_logger().info("after")
+    assert "saved something\n" in stream.getvalue() and "after" not in stream.getvalue()
+    shown = capsys.readouterr().err
+    assert "after\n" in shown and "saved something" not in shown

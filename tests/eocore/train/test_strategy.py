@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,18 @@ def test_buckets_are_no_larger_than_what_is_trained(tiny: ModuleType) -> None:
     made._cap_buckets(task)
     assert made.config["zero_optimization"]["reduce_bucket_size"] == 1024, "nine elements, aligned"
     assert made.config["zero_optimization"]["stage"] == 3
+
+
+def test_a_port_in_use_is_named_with_what_to_do() -> None:
+    program = "from eocore.train.strategy import start_process_group; start_process_group(20)"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        place = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        environment = os.environ | place | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=120, check=False)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and "ConfigError: rank 0 of 1 cannot meet the others at 127.0.0.1" in last
+    assert port in last and "Another program listens at this port" in last and "choose another port" in last
 
 
 def test_a_group_that_stands_finds_its_variables_again(monkeypatch: pytest.MonkeyPatch) -> None:
