@@ -9,8 +9,8 @@ from eocore.errors import EOError, SampleError
 from eocore.log import get_logger
 from eocore.train.loader_errors import ProcessTrace
 
-LAUNCHER_NOTICES_S = 3.0
-"""torchrun looks at its processes ten times a second, and ends those that are left when one has failed."""
+LAUNCHER_NOTICES_S = 15.0
+"""torchrun ends the processes that are left once one has ended, which takes seconds from its last words on a busy machine."""
 
 
 def show_failure(error: EOError) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization.vis_backend import WandbVisBackend, force_init_env
 
@@ -13,7 +14,10 @@ PACKAGE = "wandb"
 
 @VISBACKENDS.register_module(name="WandbVisBackend", force=True)
 class SteppedWandb(WandbVisBackend):
-    """mmengine's back end of that name and with its arguments, which also hands the step on; a resumed run goes on at its step."""
+    """mmengine's back end of that name and with its arguments, which also hands the step on; a resumed run goes on at its step.
+
+    No source file is uploaded unless `log_code_name` names an artifact for them.
+    """
 
     def __init__(self, save_dir: str, **arguments: Any) -> None:
         """
@@ -30,6 +34,15 @@ class SteppedWandb(WandbVisBackend):
                 "(pip install wandb), or take the entry out of `tracking`."
             )
         super().__init__(save_dir, **arguments)
+
+    @force_init_env
+    def add_config(self, config: Config, **_: Any) -> None:
+        """Hands the config on. mmengine's would upload the source files of the working directory too: here only where
+        `log_code_name` asks for it. A resumed run of the same id may have other values."""
+        if self._log_code_name is not None:
+            super().add_config(config)
+            return
+        self._wandb.config.update(config.to_dict(), allow_val_change=self._init_kwargs.get("allow_val_change", True))
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **_: Any) -> None:

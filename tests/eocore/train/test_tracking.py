@@ -6,9 +6,11 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from mmengine.config import Config
 
 from eocore.errors import ConfigError
 from eocore.train.launch import train
+from eocore.train.tracking import SteppedWandb
 
 
 class Recording(ModuleType):
@@ -17,8 +19,8 @@ class Recording(ModuleType):
     def __init__(self) -> None:
         super().__init__("wandb")
         self.calls: list[tuple[str, Any, Any]] = []
-        self.config = SimpleNamespace(update=lambda values, allow_val_change: None)
-        self.run = SimpleNamespace(log_code=lambda name: None)
+        self.config = SimpleNamespace(update=lambda values, allow_val_change: self.calls.append(("config", values, allow_val_change)))
+        self.run = SimpleNamespace(log_code=lambda name: self.calls.append(("log_code", name, None)))
 
     def init(self, **options: Any) -> None:
         self.calls.append(("init", options, None))
@@ -53,6 +55,14 @@ def test_steps_are_those_of_the_training_and_go_on_after_a_resume(tiny: ModuleTy
     again = [(step, sorted(values)) for name, values, step in wandb.calls if name == "log"]
     assert [step for step, _ in again] == [4, 6], "from the checkpoint after update 3 on"
     assert again[0][1] == logged[0][1], "the same names"
+
+
+@pytest.mark.parametrize("name", [None, "mine"])
+def test_source_files_are_uploaded_only_when_asked_for(tmp_path: Path, wandb: Recording, name: str | None) -> None:
+    back_end = SteppedWandb(str(tmp_path), init_kwargs={"project": "eo"}, log_code_name=name)
+    back_end.add_config(Config({"seed": 1}))
+    assert [call for call in wandb.calls if call[0] == "config"] == [("config", {"seed": 1}, name is None)]
+    assert [call[1] for call in wandb.calls if call[0] == "log_code"] == ([name] if name else [])
 
 
 def test_a_missing_package_is_told_before_anything_is_built(tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
