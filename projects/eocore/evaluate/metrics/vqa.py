@@ -12,6 +12,8 @@ YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 
 # A hyphen before a digit is a sign and a dot before one a decimal point; all other punctuation parts words.
 _PUNCTUATION = re.compile(r"(?<=\w)-|-(?!\d)|\.(?!\d)|_|[^\w\s.-]")
+_NO_DOUBT = re.compile(r"\b(?:there is )?no (?:doubt|question)\b[,:]?")
+_ALONE = re.compile(r"(?:[,.;:\n]|\b(?:so|but|and|is|say|think|hence|thus)\b)[\s*]{0,4}(yes|no|true|false)[\s*]{0,4}(?=$|[,.;!\n])")
 _BUCKETS = {10: "between 0 and 10", 100: "between 10 and 100", 1000: "between 100 and 1000", float("inf"): "more than 1000"}
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 
@@ -27,13 +29,19 @@ def normalise_answer(text: str) -> str:
 
 
 def parse_yes_no(text: str) -> bool | None:
-    """True or False from the first word, None where that is none of `YES_OR_NO`."""
-    return YES_OR_NO.get(normalise_answer(text).partition(" ")[0])
+    """True or False from the first word; where that is none of `YES_OR_NO` from the only one that is a clause of its own ("Based on the
+    image, no.", "No doubt, yes"). None without any, and where several differ."""
+    words = _NO_DOUBT.sub(" ", unicodedata.normalize("NFKC", text).casefold())
+    first = YES_OR_NO.get(normalise_answer(words).partition(" ")[0])
+    if first is not None:
+        return first
+    alone = {YES_OR_NO[match[1]] for match in _ALONE.finditer(words)}
+    return alone.pop() if len(alone) == 1 else None
 
 
 def match_answer(answer: str, truth: str, *, question: str = "") -> bool | None:
-    """Whether a short answer is right: equal to the truth after `normalise_answer`; yes and no by the first word; where the truth is a
-    number, by the number the answer states ("2", "2.0", "two", "There are 2 ships").
+    """Whether a short answer is right: equal to the truth after `normalise_answer`; yes and no as `parse_yes_no` reads
+    them; where the truth is a number, by the number the answer states ("2", "2.0", "two", "There are 2 ships").
 
     Args:
         answer: the model's text.

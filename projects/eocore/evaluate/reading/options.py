@@ -102,13 +102,16 @@ class Options:
 
 
 def _labelled(texts: Sequence[str]) -> tuple[dict[str, int], list[str], bool]:
-    """Label -> place, texts without the labels, whether they are numbers. Labels count where every option has one of its own."""
+    """Label -> place, texts without the labels, whether they are numbers. Labels count where every option has one of its own, or is
+    nothing else ("B", "D": they are not the first and the second)."""
     for pattern, is_number in ((_OWN_LETTER, False), (_OWN_NUMBER, True)):
         marks = [pattern.match(text) for text in texts]
         names = [mark[mark.lastindex or 0] for mark in marks if mark]
         if texts and len(names) == len(texts) and len(set(names)) == len(names) and (len(names) > 1 or names[0] in ("a", "1")):
             rests = [text[mark.end() :] for text, mark in zip(texts, marks, strict=True) if mark]
             return {name: place for place, name in enumerate(names)}, rests, is_number
+    if len(texts) > 1 and len(set(texts)) == len(texts) and all(text in string.ascii_lowercase and len(text) == 1 for text in texts):
+        return {text: place for place, text in enumerate(texts)}, list(texts), False
     return {letter: place for place, letter in enumerate(string.ascii_lowercase[: len(texts)])}, list(texts), False
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-QUESTION = re.compile(r"[^.?!\n]*\?(?=\s*\S)")
+QUESTION = re.compile(r"(?<![^.?!\n])[^.?!\n]*\?(?=\s*\S)")
 HYPHENED = re.compile(r"\W*([A-Za-z])-(.+)", re.DOTALL)
 _WRONG_ONE = r"(?:\b(?:wrong|incorrect|false|worst|excluded|eliminated|impossible|unlikely|invalid)|\bleast \w+)"
 CALLED_WRONG = re.compile(_WRONG_ONE + r"\s+$")

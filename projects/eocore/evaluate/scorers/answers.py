@@ -31,7 +31,7 @@ class ShortAnswer:
     the right class of the set's own five.
 
     Args:
-        match: "equal" (RSVQA: equal after normalisation, yes and no by the first word) or "contained" (VRSBench).
+        match: "equal" (RSVQA: equal after normalisation, yes and no as `parse_yes_no` reads them) or "contained" (VRSBench).
     """
 
     headline = "accuracy"

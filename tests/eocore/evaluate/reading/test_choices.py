@@ -240,6 +240,13 @@ def test_what_a_careful_reader_leaves_open(text, options):
     assert read_choice(text, options).only is None
 
 
+@pytest.mark.parametrize("text", ["B", "b.", "(B)", "The answer is B", "Option B", "\\boxed{B}"])
+def test_options_that_are_letters_are_called_by_these(text):
+    assert read_choice(text, ("B", "D")).only == 0
+    assert read_choice(text, ("D", "C", "B")).only == 2
+    assert read_choice(text, ("A", "C")).only is None
+
+
 @given(options_drawn, st.data())
 @settings(max_examples=200, deadline=None)
 def test_several_letters_are_never_one(options, data):
