@@ -8,11 +8,12 @@ from typing import Any
 
 from eocore.command import command
 from eocore.errors import CheckpointError
-from eocore.train.checkpoint_files import MANIFEST, STATE, list_checkpoints, read_state, verify
+from eocore.train.checkpoint_files import MANIFEST, STATE, list_checkpoints, read_state, resolve_checkpoint, verify
 from eocore.train.work_dir import STATUS, read_status
 
 SHOWN = ("step", "world_size", "zero_stage", "accumulation", "seed", "optimizer_steps", "lr", "settings", "data", "frozen_hash", "versions")
 LONGEST_VALUE = 400
+ONE_OF = "iter_* folder, or a run's folder or its `latest` file for the newest"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -24,14 +25,14 @@ def parse_arguments() -> argparse.Namespace:
     verifying = commands.add_parser("verify", help="read every file and compare it with the manifest")
     verifying.add_argument("path", type=Path, help="iter_* folder, or the run's folder for all of them")
     showing = commands.add_parser("show", help="step, schedule, data position, versions; --config: the config text")
-    showing.add_argument("checkpoint", type=Path, help="iter_* folder")
+    showing.add_argument("checkpoint", type=Path, help=ONE_OF)
     showing.add_argument("--config", action="store_true", help="print the config text and nothing else")
     showing.add_argument("--options", action="store_true", help="print every option and annotation file that --resume compares")
     comparing = commands.add_parser("compare", help="what --resume of one with the options and data of the other would refuse")
-    comparing.add_argument("checkpoint", type=Path, help="iter_* folder")
-    comparing.add_argument("other", type=Path, help="iter_* folder")
+    comparing.add_argument("checkpoint", type=Path, help=ONE_OF)
+    comparing.add_argument("other", type=Path, help=ONE_OF)
     converting = commands.add_parser("convert", help="write the trained weights alone, as .safetensors or .pth")
-    converting.add_argument("checkpoint", type=Path, help="iter_* folder, .safetensors or .pth file")
+    converting.add_argument("checkpoint", type=Path, help=f"{ONE_OF}, .safetensors or .pth file")
     converting.add_argument("out", type=Path, help="file to write; its ending decides")
     return parser.parse_args()
 
@@ -147,10 +148,10 @@ def main() -> int:
     if arguments.command == "verify":
         return verify_all(arguments.path)
     if arguments.command == "show":
-        return show(arguments.checkpoint, config=arguments.config, options=arguments.options)
+        return show(resolve_checkpoint(arguments.checkpoint), config=arguments.config, options=arguments.options)
     if arguments.command == "compare":
-        return compare(arguments.checkpoint, arguments.other)
-    return convert(arguments.checkpoint, arguments.out)
+        return compare(resolve_checkpoint(arguments.checkpoint), resolve_checkpoint(arguments.other))
+    return convert(resolve_checkpoint(arguments.checkpoint), arguments.out)
 
 
 if __name__ == "__main__":

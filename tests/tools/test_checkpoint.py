@@ -45,6 +45,17 @@ def test_the_checkpoints_of_a_run_are_listed(
     assert call(tool, monkeypatch, "list", run.parent) == 1
 
 
+@pytest.mark.parametrize("name", ["iter_000002", "latest", ""])
+def test_the_newest_is_named_by_its_folder_the_run_or_latest(
+    tool: ModuleType, run: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(tool, monkeypatch, "show", run / name) == 0
+    assert "step             2" in capsys.readouterr().out
+    out = run.parent / "weights.safetensors"
+    assert call(tool, monkeypatch, "convert", run / name, out) == 0
+    assert load_file(out)["head"].tolist() == [2.0] * 4
+
+
 def test_a_damaged_one_is_named_and_gives_an_exit_status(
     tool: ModuleType, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,12 +10,12 @@ from mmengine.config import Config
 from torch import nn
 
 from eocore.config import import_systems, require, system_module
-from eocore.errors import CheckpointError, ConfigError
+from eocore.errors import ConfigError
 from eocore.models.lora import merge_lora
 from eocore.models.token_rows import merge_token_rows
 from eocore.registry import TASKS
 from eocore.train.checkpoint import load_trainable
-from eocore.train.checkpoint_files import LATEST, PATTERN, STATE, list_checkpoints, read_state
+from eocore.train.checkpoint_files import STATE, read_state, resolve_checkpoint
 from eocore.train.device import set_deepspeed_accelerator
 
 from .hf import MAX_SHARD_SIZE, Shipment, require_free, write_checkpoint
@@ -132,21 +132,6 @@ def _pack(task: nn.Module) -> Shipment:
     module = system_module(type(task).__module__.split(".")[0], "export")
     shipment: Shipment = module.pack(task)
     return shipment
-
-
-def resolve_checkpoint(path: Path) -> Path:
-    """The checkpoint that `path` means: itself, the one a `latest` file names, or the newest of a run's folder.
-
-    Raises:
-        CheckpointError: the file names none, or the folder holds none.
-    """
-    if path.is_file() and path.name == LATEST:
-        name = path.read_text(encoding="utf-8").strip()
-        if PATTERN.fullmatch(name) is None or not (path.parent / name).is_dir():
-            raise CheckpointError(f"{path} names '{name}', which is no folder beside it. Name an iter_* folder.")
-        return path.parent / name
-    newest = list_checkpoints(path) if path.is_dir() else []
-    return newest[-1] if newest else path
 
 
 def round_weights(model: nn.Module, dtype: torch.dtype) -> None:

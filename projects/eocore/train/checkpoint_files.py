@@ -48,6 +48,21 @@ def list_checkpoints(work_dir: Path) -> list[Path]:
     return sorted(folders, key=lambda path: int(path.name.removeprefix("iter_")))
 
 
+def resolve_checkpoint(path: Path) -> Path:
+    """The checkpoint that `path` means: itself, the one a `latest` file names, or the newest of a run's folder.
+
+    Raises:
+        CheckpointError: the file names none, or the folder holds none.
+    """
+    if path.is_file() and path.name == LATEST:
+        name = path.read_text(encoding="utf-8").strip()
+        if PATTERN.fullmatch(name) is None or not (path.parent / name).is_dir():
+            raise CheckpointError(f"{path} names '{name}', which is no folder beside it. Name an iter_* folder.")
+        return path.parent / name
+    newest = list_checkpoints(path) if path.is_dir() else []
+    return newest[-1] if newest else path
+
+
 def publish(work_dir: Path, step: int, fill: Callable[[Path], None]) -> Path:
     """The new checkpoint folder, with what `fill` wrote into the folder it was handed; `latest` names it.
 

@@ -13,7 +13,7 @@ from torch import nn
 from eocore import config
 from eocore.errors import CheckpointError, ConfigError
 from eocore.export import convert as conversion
-from eocore.export.convert import Choices, convert, resolve_checkpoint, round_weights
+from eocore.export.convert import Choices, convert, round_weights
 
 
 def make_run(folder: Path, *steps: int) -> Path:
@@ -22,22 +22,6 @@ def make_run(folder: Path, *steps: int) -> Path:
         (folder / f"iter_{step:06d}" / "trainer.json").write_text("{}")
     (folder / "latest").write_text(f"iter_{steps[-1]:06d}\n")
     return folder
-
-
-def test_checkpoint_may_be_given_in_every_form(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", 500, 1000)
-    assert resolve_checkpoint(run) == run / "iter_001000"
-    assert resolve_checkpoint(run / "latest") == run / "iter_001000"
-    assert resolve_checkpoint(run / "iter_000500") == run / "iter_000500"
-    assert resolve_checkpoint(tmp_path / "old.pth") == tmp_path / "old.pth"
-
-
-def test_pointer_to_nothing_is_told(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", 500)
-    for content in ("iter_000900", "../run/iter_000500", "", "/etc"):
-        (run / "latest").write_text(content)
-        with pytest.raises(CheckpointError, match=r"latest names '.*', which is no folder beside it. Name an iter_\* folder"):
-            resolve_checkpoint(run / "latest")
 
 
 def test_rounded_weights_are_held_in_full_and_tied_ones_stay_tied() -> None:

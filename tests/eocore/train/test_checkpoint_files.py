@@ -24,6 +24,7 @@ from eocore.train.checkpoint_files import (
     prune,
     publish,
     remove_unfinished,
+    resolve_checkpoint,
     verify,
 )
 from eocore.train.checkpoint_writer import CheckpointWriter
@@ -290,3 +291,22 @@ def test_what_a_killed_run_left_is_removed(pair: Path) -> None:
     (pair / ".tmp-latest").write_text("iter_")
     assert remove_unfinished(pair) == [".tmp-iter_000003-0a1b2c3d", ".tmp-latest"]
     assert sorted(path.name for path in pair.iterdir()) == ["iter_000001", "iter_000002", "latest"]
+
+
+def test_checkpoint_may_be_given_in_every_form(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for step in (500, 1000):
+        save(run, step)
+    assert resolve_checkpoint(run) == run / "iter_001000"
+    assert resolve_checkpoint(run / "latest") == run / "iter_001000"
+    assert resolve_checkpoint(run / "iter_000500") == run / "iter_000500"
+    assert resolve_checkpoint(tmp_path / "old.pth") == tmp_path / "old.pth"
+
+
+def test_pointer_to_nothing_is_told(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    save(run, 500)
+    for content in ("iter_000900", "../run/iter_000500", "", "/etc"):
+        (run / "latest").write_text(content)
+        with pytest.raises(CheckpointError, match=r"latest names '.*', which is no folder beside it. Name an iter_\* folder"):
+            resolve_checkpoint(run / "latest")
