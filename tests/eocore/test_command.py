@@ -3,6 +3,9 @@
 import errno
 import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +45,28 @@ def test_a_disk_that_cannot_be_written_to_is_one_line_too(capsys: pytest.Capture
 
     assert command(write)() == 1
     assert re.fullmatch(said + r", then run the same command again\.\n", capsys.readouterr().err)
+
+
+FAILING = """
+import os, sys
+from eocore.command import command
+from eocore.errors import OutputError
+
+@command
+def main():
+    raise OutputError("out: the disk is full.")
+
+sys.exit(main())
+"""
+
+
+def test_of_several_ranks_the_first_speaks_alone(tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    words = [sys.executable, "-m", "eocore.train.torchrun", "--standalone", "--nproc-per-node", "2", "--log-dir", "/dev/null"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command_line = [*words, str(tmp_path / "failing.py")]
+    done = subprocess.run(command_line, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (1, "OutputError: out: the disk is full.\n")
 
 
 def test_a_file_that_is_not_there_is_a_defect_where_no_message_was_made_of_it() -> None:

@@ -2,15 +2,12 @@
 
 import os
 import sys
-import time
 import traceback
 
+from eocore.command import let_first_rank_speak
 from eocore.errors import EOError, SampleError
 from eocore.log import get_logger
 from eocore.train.loader_errors import ProcessTrace
-
-LAUNCHER_NOTICES_S = 15.0
-"""torchrun ends the processes that are left once one has ended, which takes seconds from its last words on a busy machine."""
 
 
 def show_failure(error: EOError) -> None:
@@ -22,8 +19,8 @@ def show_failure(error: EOError) -> None:
     if error.told_first is False:
         return
     rank, several = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if several and rank > 0 and error.told_first is None:
-        time.sleep(LAUNCHER_NOTICES_S)
+    if error.told_first is None:
+        let_first_rank_speak()
     if isinstance(error, SampleError) and error.__cause__ is not None:
         _show_trace(error.__cause__)
     get_logger().error("%s%s: %s", f"rank {rank}: " if several else "", type(error).__name__, error)
