@@ -88,12 +88,14 @@ def exit_status(outcomes: Sequence[Outcome]) -> int:
 
 
 def outcome_table(outcomes: Sequence[Outcome], *, title: str) -> Table:
-    """One row for each check, with the path of its log."""
-    table = Table("check", "result", "s", "reason", "log", title=title)
+    """One row for each check, with the name of its log, whose folder stands below: a path in a narrow column would be cut off."""
+    folders = dict.fromkeys(str(outcome.log.parent) for outcome in outcomes if outcome.log)
+    caption = f"logs: {', '.join(folders)}".replace("[", r"\[") if folders else None
+    table = Table("check", "result", "s", "reason", "log", title=title, caption=caption)
     for outcome in outcomes:
         style = {PASSED: "green", FAILED: "bold red", SKIPPED: "yellow"}[outcome.result]
         reason = outcome.reason.replace("[", r"\[")
-        row = (outcome.name, f"[{style}]{outcome.result}[/]", f"{outcome.seconds:.0f}", reason, str(outcome.log or ""))
+        row = (outcome.name, f"[{style}]{outcome.result}[/]", f"{outcome.seconds:.0f}", reason, outcome.log.name if outcome.log else "")
         table.add_row(*row)
     return table
 

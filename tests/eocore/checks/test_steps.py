@@ -98,4 +98,11 @@ def test_the_table_names_reason_and_log() -> None:
     output = StringIO()
     Console(file=output, width=150).print(outcome_table(outcomes, title="H100"))
     text = output.getvalue()
-    assert "[SEG] is no token" in text and "/logs/01_train.log" in text and "12" in text and "no GPU" in text and "H100" in text
+    assert (
+        "[SEG] is no token" in text
+        and "01_train.log" in text
+        and "logs: /logs" in text
+        and "12" in text
+        and "no GPU" in text
+        and "H100" in text
+    )
