@@ -41,12 +41,15 @@ _LIST_GOES_ON = re.compile(
     r"(?!\s*or so\b)\s*(?:(?:-|\u2013|\u2014|/|~|to\b|or\b|\u5230|\u81f3|\u6216)\s*[-+]?\d"
     r"|(?:or|to|and)\s+(?:maybe |perhaps )?[\w-]+\s*(?:$|[.,])"
     r"|,?\s*(?:maybe|perhaps|possibly|or)\b|,\s*\d+\s*(?:$|[.,]|or\b|and\b))"
-    rf"|(?:\s+(?!of\b)[a-z-]+){{1,3}},?\s+and\s+(?:\d+|(?:{_WORD})\b)(?!\s+of\b)"
 )
-"""A range, another guess, or the count of something else ("2 ships and 3 planes") that stands beside a number as its equal."""
+"""A range or another guess beside a number."""
+_AND_OTHERS = re.compile(rf"(?:\s+(?!of\b)[a-z-]+){{1,3}},?\s+and\s+(?:\d+|(?:{_WORD})\b)(?!\s+of\b)")
+"""The count of something else that stands beside a number as its equal: "2 ships and 3 planes"."""
+_OTHER_GUESS = re.compile(rf"(?:\s+[a-z-]+){{0,3}},?\s*\(?(?:or|maybe|perhaps|possibly)\s+(?:maybe |perhaps |even )?(?:\d|(?:{_WORD})\b)")
 _BOUND_BEFORE = re.compile(
     r"(?:\b(?:(?:more|fewer|less|greater|larger|higher|lower|smaller) than(?: or equal to)?|at (?:least|most)|over|under|above|below|beyond"
     r"|exceed(?:s|ing)?|up to|upwards of|minus|negative|not|(?:minimum|maximum) of)|[<>\u00b1\u2264\u2265]=?"
+    rf"|(?:\d|\b(?:{_WORD}))\s*(?:\bor|\bto|/|~|\u2013|-)(?: maybe| perhaps)?"
     r"|\u8d85\u8fc7|\u81f3\u5c11|\u6700\u591a|\u5927\u4e8e|\u5c0f\u4e8e|\u4e0d\u5230)\s*(?:(?:about|around|approximately)\s+)?$"
 )
 _BOUND_BEHIND = re.compile(
@@ -139,8 +142,8 @@ def find_number(text: str, question: str = "") -> Number | None:
         denied = None
     digits = [item for item in found if not item.is_one] or found
     values = {(item.number.value, item.number.unit) for item in digits}
-    if len(values) == 1 and (denied is None or values == {(0.0, "")}):
-        return None if _is_unsure(lowered, digits[0]) else digits[0].number
+    if len(values) == 1 and (denied is None or values == {(0.0, "")}) and not _is_unsure(lowered, digits[0]):
+        return digits[0].number
     return _of_what_is_asked(lowered, found, _lowered(question)) or _at_a_cue(lowered, found, is_denied=denied is not None)
 
 
@@ -156,7 +159,7 @@ def _of_what_is_asked(lowered: str, found: list[_Found], question: str) -> Numbe
     if asked is None:
         return None
     noun = _stem(asked[1].split()[-1])
-    counts = {item.number for item in found if noun in _words(_BEHIND_NUMBER.match(lowered, item.end)) and not _is_bound(lowered, item)}
+    counts = {item.number for item in found if noun in _words(_BEHIND_NUMBER.match(lowered, item.end)) and not _is_open(lowered, item)}
     counts |= {Number(0.0) for match in _THERE_IS_NONE.finditer(lowered) if noun in map(_stem, match[1].split())}
     return next(iter(counts)) if len(counts) == 1 else None
 
@@ -192,12 +195,14 @@ def _at_a_cue(lowered: str, found: list[_Found], *, is_denied: bool) -> Number |
 
 
 def _is_unsure(lowered: str, item: _Found) -> bool:
-    return _LIST_GOES_ON.match(lowered, item.end) is not None or _is_bound(lowered, item)
+    return _AND_OTHERS.match(lowered, item.end) is not None or _is_open(lowered, item)
 
 
-def _is_bound(lowered: str, item: _Found) -> bool:
+def _is_open(lowered: str, item: _Found) -> bool:
+    """Whether a number is one of a range, one guess of several, or a bound."""
     before = lowered[max(0, item.start - 60) : item.start]
-    return _BOUND_BEFORE.search(before) is not None or _BOUND_BEHIND.match(lowered, item.end) is not None
+    behind = (pattern.match(lowered, item.end) for pattern in (_LIST_GOES_ON, _OTHER_GUESS, _BOUND_BEHIND))
+    return _BOUND_BEFORE.search(before) is not None or any(behind)
 
 
 def replace_number_words(text: str) -> str:
