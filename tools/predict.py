@@ -78,7 +78,7 @@ def main() -> None:
     choices = {"max_new_tokens": arguments.max_new_tokens, "generation": arguments.generation}
     prediction = predict(load_model(arguments.model, device=arguments.device), scenes, arguments.text, **choices)
     files = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
-    print(prediction.text)
+    print(prediction.text or "(the model's answer is empty)")
     for file in files:
         print(f"  {file}")
 

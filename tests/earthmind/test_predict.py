@@ -1,5 +1,6 @@
 """Answers and masks: of one question, of several in a batch, of the published calls, and of files."""
 
+import dataclasses
 import importlib.util
 import json
 import sys
@@ -393,6 +394,17 @@ def test_tool_prints_the_answer_and_its_files(
     assert json.loads((out / "answer.json").read_text())["images"]["sar"]["sensor"] == "sentinel1_rtc"
     assert run_tool(tool, monkeypatch, *request) == 1
     assert "DataError" in (shown := capsys.readouterr().err) and "--overwrite" in shown
+
+
+def test_tool_says_that_an_answer_is_empty(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optical = write_tif(tmp_path / "s2.tif", numbers(12, "uint16"))
+    monkeypatch.setattr(tool, "load_model", lambda *_, **__: None)
+    monkeypatch.setattr(tool, "predict", lambda *_, **__: dataclasses.replace(make_prediction(num_masks=0), text=""))
+    assert run_tool(tool, monkeypatch, "MODEL", "--optical", optical, "--text", QUESTION, "--out", tmp_path / "out") == 0
+    assert capsys.readouterr().out.splitlines()[0] == "(the model's answer is empty)"
+    assert (tmp_path / "out" / "answer.txt").read_text().strip() == ""
 
 
 def test_generation_options_of_the_tool_reach_the_model(
