@@ -172,7 +172,8 @@ class TestModels:
     """On the meta device: sizes, and what trains."""
 
     @pytest.fixture(scope="class")
-    def tasks(self) -> dict[str, Task]:
+    @classmethod
+    def tasks(cls) -> dict[str, Task]:
         names = ("4b_sft", "4b_full", "1b_sft")
         return {name: outline(read(ROOT / "configs" / "earthmind" / f"earthmind_{name}.py").task) for name in names}
 

@@ -163,7 +163,8 @@ class TestAnswers:
     SEGMENT, MORE = "Please segment it.", "What is the area used for?"
 
     @pytest.fixture(scope="class")
-    def models(self, make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    @classmethod
+    def models(cls, make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         """The same weights in both precisions, as loaded; every answer is [SEG]s."""
         made, folder = make_tiny(), tmp_path_factory.mktemp("rounded")
         with torch.no_grad():

@@ -179,7 +179,8 @@ class TestPipelines:
     ]
 
     @pytest.fixture(scope="class")
-    def pipe(self, folder: Path) -> Any:
+    @classmethod
+    def pipe(cls, folder: Path) -> Any:
         return pipeline("image-text-to-text", model=str(folder), trust_remote_code=True)
 
     def texts(self, pipe: Any, chats: Any, **settings: Any) -> list[Any]:

@@ -62,6 +62,7 @@ def learning_rates(options: ScheduleOptions, steps: int, lr: float = 1.0) -> lis
     rates = []
     for _ in range(steps):
         rates.append(wrapper.optimizer.param_groups[0]["lr"])
+        wrapper.step()
         for scheduler in schedulers:
             scheduler.step()
     return rates
