@@ -15,7 +15,8 @@ _OWN_NUMBER = re.compile(r"[(\[]?(\d{1,2})[)\].:]\s+(?=\S)")
 ARTICLE = re.compile(r"(?:a|an|the|some)\s+")
 _NOT = re.compile(
     r"\b(?:no|not|non|never|neither|nor|none|cannot|without|unlike|hardly|rather than|instead of|other than|absence of|lack of|lacks"
-    r"|except|excluding|exclude[sd]?|rul(?:es?|ed|ing) out|eliminat(?:es?|ed|ing)|discard(?:s|ed|ing)?|different from)\b|n't\b"
+    r"|except|excluding|exclude[sd]?|rul(?:es?|ed|ing) out|eliminat(?:es?|ed|ing)|discard(?:s|ed|ing)?|different from"
+    r"|doubt(?:s|ed)?)\b|n't\b"
 )
 _NO_NEGATION = re.compile(r"\b(?:no doubt|without (?:a |any )?doubt|not only|no question|cannot be anything but)\b")
 _NOT_AFTER = re.compile(

@@ -5,8 +5,10 @@ import re
 QUESTION = re.compile(r"(?<![^.?!\n])[^.?!\n]*\?(?=\s*\S)")
 HYPHENED = re.compile(r"\W*([A-Za-z])-(.+)", re.DOTALL)
 _WRONG_ONE = r"(?:\b(?:wrong|incorrect|false|worst|excluded|eliminated|impossible|unlikely|invalid)|\bleast \w+)"
-CALLED_WRONG = re.compile(_WRONG_ONE + r"\s+$")
-WRONG_IS = re.compile(_WRONG_ONE + r"\s+(?:\w+\s+)?(?:(?:is|are|would be)\s*:?|:)\s*$")
+CALLED_WRONG = re.compile(
+    rf"(?:{_WRONG_ONE}|(?:\b(?:not|never|cannot)|n't)(?: (?:think|believe|say|choose))?(?: that)?|\bdoubt(?: that)?)\s+$"
+)
+WRONG_IS = re.compile(_WRONG_ONE + r"\s+(?:\w+\s+)?(?:(?:is|are|would be)\s*:?|:)\s*$|\b(?:(?:any|every)thing|all) (?:but|except)\s+$")
 COUNTED_OPTION = re.compile(r"\b(?:option|choice|letter)s?\s*(?:no\.?|number|#)?\s*\d")
 """A number behind it counts the options or is one of them: nobody can tell where the options are numbers."""
 _NOUN = r"(?:answer|option|choice|response|ans\b\.?|opt\b\.?|letter|label|classe?|categor(?:y|ie)|assistant)"

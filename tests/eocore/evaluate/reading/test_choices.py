@@ -230,7 +230,8 @@ def test_what_a_careful_reader_takes_for_the_choice(text, options, place):
     ("text", "options"),
     [
         ("The only wrong option is A.", COVER), ("The incorrect answer is: A", COVER), ("The least likely option is D", COVER),
-        ("Rule out A, C, D.", COVER), ("Probably B, maybe C.", COVER), ("Plan B", COVER), ("It lies in area C", COVER),
+        ("Rule out A, C, D.", COVER), ("Probably B, maybe C.", COVER), ("Plan B", COVER), ("I doubt it's B.", COVER),
+        ("Anything but B", COVER), ("I don't think it is B.", COVER), ("I wouldn't choose B", COVER), ("It lies in area C", COVER),
         ("A\u548cB", COVER), ("A\u6216B", COVER), ("Option 3", NUMBERS), ("A. No", ("A. Yes", "B. No")),
         ("No, the answer is Yes", ("Yes", "No")),
         ("More than 3", NUMBERS), ("2 ships and 3 planes", NUMBERS),
