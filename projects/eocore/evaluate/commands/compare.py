@@ -46,9 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def comparison_table(rows: list[Comparison]) -> TextTable:
-    """One line a figure."""
-    header = ("task", "samples", "figure", "A", "B", "A - B", "95 % interval", "p", "n")
-    return TextTable("A against B, paired", header, tuple(map(_cells, rows)), num_labels=3)
+    """One line a task, setting and figure."""
+    header = ("task", "setting", "samples", "figure", "A", "B", "A - B", "95 % interval", "p", "n")
+    return TextTable("A against B, paired", header, tuple(map(_cells, rows)), num_labels=4)
 
 
 def agreement_table(rows: list[Agreement]) -> TextTable:
@@ -72,8 +72,10 @@ def _cells(row: Comparison) -> tuple[str, ...]:
     difference = row["difference"]
     interval = "-" if difference["low"] is None else f"{difference['low']:+.4f} ... {difference['high']:+.4f}"
     p = "-" if row["p"] is None else f"{row['p']:.3f}"
+    first, second = row["first_setting"], row["second_setting"]
     return (
         row["task"],
+        first if first == second else f"{first} - {second}",
         row["samples"],
         row["metric"],
         f"{row['first']:.4f}",
