@@ -101,7 +101,8 @@ def answer_settings(
     options = merge_options(options)
     check_answer_options(options, own, max_new_tokens=max_new_tokens)
     ending = processor.stop_settings()
-    settings = {"do_sample": False, **ending, **options}
+    # the model's own min_length would lengthen answers
+    settings = {"do_sample": False, "min_length": 0, **ending, **options}
     stops = stop_texts(own.stop_strings, ending.get("stop_strings"), options.get("stop_strings"))
     if stops:
         settings |= {"stop_strings": stops, "tokenizer": processor.tokenizer}

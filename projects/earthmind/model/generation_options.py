@@ -141,6 +141,23 @@ def merge_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**fields, **{name: value for name, value in options.items() if name != "generation_config" and value is not None}}
 
 
+def require_options(given: Any) -> dict[str, Any]:
+    """The options that a call names for `answer`, empty for None.
+
+    Raises:
+        GenerationOptionError: they are no mapping, or hold what the call has an argument of its own for.
+    """
+    if not isinstance(given or {}, Mapping):
+        raise GenerationOptionError(f"generation={_short(given)}: expected a mapping of options, such as {{'do_sample': True}}.")
+    options = dict(given or {})
+    own = sorted({"batch", "processor", "sizes", "max_new_tokens"} & set(options))
+    if own:
+        raise GenerationOptionError(
+            f"generation holds {', '.join(own)}, which the call gives itself. max_new_tokens is an argument beside generation."
+        )
+    return options
+
+
 def stop_texts(*sources: str | Sequence[str] | None) -> list[str]:
     """All texts that end an answer, each once."""
     texts = [text for source in sources for text in ([source] if isinstance(source, str) else source or ())]
@@ -163,10 +180,12 @@ def check_answer_options(options: Mapping[str, Any], own: GenerationConfig, *, m
     for name, value in _fields(own).items():
         if name not in (*TOKEN_IDS, *LENGTHS) and options.get(name) is None:
             check_option(name, value, place=" in the generation config")
-    least = options.get("min_new_tokens") or 0
+    named = options.get("min_new_tokens")
+    least = (own.min_new_tokens if named is None else named) or 0
     if least > max_new_tokens:
+        place = "" if named is not None else " in the generation config"
         raise GenerationOptionError(
-            f"min_new_tokens={least} is more than max_new_tokens={max_new_tokens}: lower the one or raise the other."
+            f"min_new_tokens={least}{place} is more than max_new_tokens={max_new_tokens}: lower the one or raise the other."
         )
 
 
@@ -219,7 +238,13 @@ def _is_off(name: str, value: Any) -> bool:
 
 
 def _fields(config: GenerationConfig) -> dict[str, Any]:
-    """What a generation config sets of transformers' fields; what others left in it, transformers does not read."""
+    """What a generation config sets of transformers' fields; what others left in it, transformers does not read.
+
+    Raises:
+        GenerationOptionError: it is none.
+    """
+    if not isinstance(config, GenerationConfig):
+        raise GenerationOptionError(f"generation_config={_short(config)}: expected a GenerationConfig of transformers.")
     known = GenerationConfig()
     return {
         name: getattr(config, name)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .answering import Answer, size_of
+from .generation_options import require_options
 from .processing_earthmind import EarthMindProcessor
 from .prompting import IMAGE_PLACEHOLDER
 
@@ -64,6 +65,7 @@ class PredictionMixin:
         generation: dict[str, Any] | None = None,
     ) -> list[Answer]:
         """Answers to several questions, computed together; each pair holds what `predict` takes."""
+        options = require_options(generation)
         processor = processor or self.processor
         samples, sizes = [], []
         for images, text in questions:
@@ -71,7 +73,7 @@ class PredictionMixin:
             samples.append(processor.encode(images, [("user", asked)], for_generation=True))
             sizes.append(next((size_of(images[name]) for name in processor.drawn_on(images)), (1, 1)))
         batch = processor.collate(samples, left_pad=True)
-        answers: list[Answer] = self.answer(batch, processor, sizes=sizes, max_new_tokens=max_new_tokens, **(generation or {}))
+        answers: list[Answer] = self.answer(batch, processor, sizes=sizes, max_new_tokens=max_new_tokens, **options)
         return answers
 
     def predict_forward(self, image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any) -> dict[str, Any]:

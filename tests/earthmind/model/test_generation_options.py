@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria, TextIteratorStreamer
 
 from earthmind.answer import RecordAnswerer
-from earthmind.model.generation_options import OPTIONS, REASONS, GenerationOptionError, check_option
+from earthmind.model.generation_options import OPTIONS, REASONS, GenerationOptionError, check_option, require_options
 from earthmind.model.repeats import find_repeats
 from earthmind.model.shared_prefix import plan_prefixes
 from earthmind.predict import predict
@@ -354,6 +354,37 @@ class TestRefusals:
     def test_a_given_generation_config_counts_too(self, keen: Any, batch: dict[str, Any]) -> None:
         with pytest.raises(GenerationOptionError, match="num_beams=2: masks belong to one answer"):
             ask(keen, batch, generation_config=GenerationConfig(num_beams=2))
+
+    def test_a_generation_config_that_is_none_is_said(self, keen: Any, batch: dict[str, Any]) -> None:
+        with pytest.raises(GenerationOptionError, match=r"generation_config=\{'num_beams': 2\}: expected a GenerationConfig"):
+            ask(keen, batch, generation_config={"num_beams": 2})
+
+    def test_lengths_of_the_models_own_config_do_not_lengthen_answers(
+        self, keen: Any, batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ends = [[[number], 1000.0] for number in keen.processor.stop_settings()["eos_token_id"]]
+        monkeypatch.setattr(keen.model.generation_config, "min_length", 1000)
+        assert [answer.text for answer in ask(keen, batch, sequence_bias=ends)] == ["", "", ""]
+
+    def test_a_shortest_length_of_the_models_own_config_above_the_longest_is_said(
+        self, keen: Any, batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(keen.model.generation_config, "min_new_tokens", 9)
+        with pytest.raises(GenerationOptionError, match="min_new_tokens=9 in the generation config is more than max_new_tokens=8"):
+            ask(keen, batch)
+
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            ("greedy", "generation='greedy': expected a mapping of options"),
+            ([("top_k", 3)], "generation=.*: expected a mapping of options"),
+            ({"max_new_tokens": 3}, "generation holds max_new_tokens, which the call gives itself"),
+            ({"sizes": [(1, 1)]}, "generation holds sizes"),
+        ],
+    )
+    def test_what_is_no_mapping_of_options_is_said(self, given: Any, told: str) -> None:
+        with pytest.raises(GenerationOptionError, match=told):
+            require_options(given)
 
     def test_fields_that_transformers_does_not_read_are_no_matter(
         self, keen: Any, batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
