@@ -18,6 +18,7 @@ from eocore.data.synthetic import write_world
 from eocore.errors import CheckpointError, ConfigError, DataError
 from eocore.evaluate.inputs import PREDICTIONS, SCORES
 from eocore.evaluate.predictions import read_predictions
+from eocore.folder_lock import LOCK
 
 SIZE = 48
 
@@ -111,7 +112,7 @@ def test_a_stopped_run_goes_on_where_it_was(config: Config, model_dir: Path, tmp
 
 def test_another_model_into_the_same_folder_is_refused_by_name(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
     evaluate(config, model_dir, tmp_path / "out")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.name != LOCK}
     other = tmp_path / "other"
     shutil.copytree(model_dir, other)
     state = load_file(other / "model.safetensors")
@@ -119,7 +120,7 @@ def test_another_model_into_the_same_folder_is_refused_by_name(config: Config, m
     asked.clear()
     with pytest.raises(DataError, match=r"another run .*: model file 'model.safetensors' has another content\. .*--overwrite"):
         evaluate(config, other, tmp_path / "out")
-    assert not asked and {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert not asked and {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.name != LOCK} == before
     evaluate(config, other, tmp_path / "out", overwrite=True)
     assert len(asked) == 16 and len(list((tmp_path / "out").glob("predictions.*.0of1.jsonl"))) == 1
 

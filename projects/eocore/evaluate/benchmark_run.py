@@ -28,7 +28,7 @@ from .run_options import Outcome, RunOptions, State
 from .score import score_predictions
 from .scores import Scores
 from .shards import PredictionWriter, merge_shards, shard_path, write_predictions
-from .sharing import predict_together, predicted
+from .sharing import held, predict_together, predicted
 
 AnswererOf = Callable[[int], Answerer]
 """max_new_tokens -> answerer."""
@@ -56,9 +56,10 @@ def run_benchmarks(
         try:
             together(ranks, partial(require_data, benchmark, options.data_root))
             state = "failed"
-            job = prepare(adapt(benchmark, options), options, ranks, digests_of_model=digests_of_model)
-            model = model or [together(ranks, load_model)]
-            outcomes.append(predict_job(job, model[0](job.benchmark.max_new_tokens), ranks))
+            with held(options.out / benchmark.name, ranks):
+                job = prepare(adapt(benchmark, options), options, ranks, digests_of_model=digests_of_model)
+                model = model or [together(ranks, load_model)]
+                outcomes.append(predict_job(job, model[0](job.benchmark.max_new_tokens), ranks))
         except OutputError:
             raise  # no other benchmark could be written either
         except EOError as error:

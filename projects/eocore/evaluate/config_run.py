@@ -26,7 +26,7 @@ from .run import Answerer, EvaluationOptions, SampleShare, build_sources, deal_i
 from .score import score_predictions
 from .scores import Scores
 from .shards import PredictionWriter, merge_shards, shard_path, write_predictions
-from .sharing import predict_together, predicted
+from .sharing import held, predict_together, predicted
 
 LoadAnswerer = Callable[[EvaluationOptions], Answerer]
 """Loads the model and makes what answers; called when there is something to predict."""
@@ -74,15 +74,17 @@ def run_config(config: Config, model: Path, out: Path, *, load_answerer: LoadAns
 
     Raises:
         ConfigError: section `evaluation` is wrong.
-        DataError: no sample, a record that does not fit its images, or `out` holds answers of another model, other data or other choices.
+        DataError: no sample, a record that does not fit its images, `out` holds answers of another model, other data or other choices,
+            or another run is going on in it.
         OutputError: `out` cannot be written to.
     """
     options = read_evaluation(require(config, "evaluation"))
     ranks = join_ranks()
     run = _prepare(config, options, ranks, model=model, out=out)
-    together(ranks, lambda: _claim(run, overwrite=overwrite) if ranks.is_first else None)
-    _predict(run, load_answerer, ranks)
-    scores = together(ranks, lambda: _collect(run) if ranks.is_first else None)
+    with held(out, ranks):
+        together(ranks, lambda: _claim(run, overwrite=overwrite) if ranks.is_first else None)
+        _predict(run, load_answerer, ranks)
+        scores = together(ranks, lambda: _collect(run) if ranks.is_first else None)
     leave_ranks()
     return scores
 

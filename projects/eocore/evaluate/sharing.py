@@ -1,12 +1,48 @@
 """One run shared among ranks: what all of them have predicted already, and predicting what is left."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from eocore.errors import DataError
+from eocore.folder_lock import WAIT_S, FolderLock
+from eocore.output import writing
 
 from .predictions import Prediction, PredictionKey, read_predictions
 from .ranks import Ranks, together
 from .run import Answerer, SampleShare, predict_share, write_lost
 from .shards import PredictionWriter, find_shards
+
+
+@contextmanager
+def held(folder: Path, ranks: Ranks, *, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Keeps other runs out of a folder of results inside the block.
+
+    Args:
+        folder: of the results, made where absent.
+        ranks: of this run; the first one holds it for all.
+        wait_s: how long another run may take to end [s].
+
+    Raises:
+        DataError: on every rank, another run holds it.
+        OutputError: on every rank, it cannot be written.
+    """
+    lock = FolderLock(folder)
+    together(ranks, lambda: _take(lock, wait_s) if ranks.is_first else None)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _take(lock: FolderLock, wait_s: float) -> None:
+    with writing(lock.folder, "results"):
+        holder = lock.take(wait_s=wait_s)
+    if holder is not None:
+        raise DataError(
+            f"{lock.folder} is in use by {holder}; two runs in one folder would each predict every sample and mix their lines. Wait for "
+            "it, stop it, or give another folder with --out."
+        )
 
 
 def predicted(folder: Path, run_id: str, ranks: Ranks) -> set[PredictionKey]:

@@ -7,28 +7,23 @@ work_dir/status.json   running, finished, preempted, interrupted or failed; why,
 """
 
 import datetime
-import fcntl
 import json
 import os
 import socket
 import subprocess
-import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from eocore.errors import CheckpointError, ConfigError
+from eocore.folder_lock import WAIT_S, FolderLock
 from eocore.log import get_logger
 from eocore.output import keeping, refusal, write_file
 from eocore.train.checkpoint import versions
 from eocore.train.checkpoint_files import LATEST, TEMPORARY, list_checkpoints, remove_unfinished, write_json
 
-LOCK = ".lock"
 RUNS = "runs.jsonl"
 STATUS = "status.json"
 OUTPUTS = (STATUS, RUNS, LATEST, "scalars.jsonl")
-LOCK_WAIT_S = 20.0
-"""A run that was killed needs moments to let go."""
-LOCK_POLL_S = 0.5
 
 
 class WorkDir:
@@ -40,9 +35,9 @@ class WorkDir:
 
     def __init__(self, path: Path, *, max_iters: int) -> None:
         self.path, self.max_iters = path, max_iters
-        self._lock: TextIO | None = None
+        self._lock = FolderLock(path)
 
-    def acquire(self, *, wait_s: float = LOCK_WAIT_S) -> None:
+    def acquire(self, *, wait_s: float = WAIT_S) -> None:
         """Makes the folder, takes its lock and clears away what a killed run left half written.
 
         Args:
@@ -52,42 +47,25 @@ class WorkDir:
             ConfigError: the folder cannot be written, or another run holds it.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / LOCK).open("a+")
+            holder = self._lock.take(wait_s=wait_s)
         except OSError as error:
             raise ConfigError(
                 f"{self.path} cannot be written ({refusal(error, self.path)}), so nothing of the run could be kept. Choose another "
                 "--work-dir."
             ) from error
-        self._wait_for_lock(self._lock, wait_s)
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {socket.gethostname()} since {_now()}\n")
-        self._lock.flush()
+        if holder is not None:
+            raise ConfigError(
+                f"{self.path} is in use by {holder}; two runs in one folder would destroy each other's checkpoints. Wait for it, stop "
+                "it, or choose another --work-dir."
+            )
         left = remove_unfinished(self.path)
         if left:
             get_logger().warning("%s: removed what a killed run left unfinished: %s", self.path, ", ".join(left))
 
-    def _wait_for_lock(self, lock: TextIO, wait_s: float) -> None:
-        deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                lock.seek(0)
-                holder = lock.read().strip() or "another run"
-            if time.monotonic() > deadline:
-                lock.close()
-                raise ConfigError(
-                    f"{self.path} is in use by {holder}; two runs in one folder would destroy each other's checkpoints. Wait for it, stop "
-                    "it, or choose another --work-dir."
-                )
-            time.sleep(LOCK_POLL_S)
-
     @property
     def held(self) -> bool:
         """True where this process holds the folder."""
-        return self._lock is not None
+        return self._lock.held
 
     def newest_checkpoint(self) -> str | None:
         """Name of the newest checkpoint, None where there is none yet."""
@@ -96,9 +74,7 @@ class WorkDir:
 
     def release(self) -> None:
         """Lets go of the folder."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.release()
 
     def require_unused(self) -> None:
         """Nothing, if no run has written here.

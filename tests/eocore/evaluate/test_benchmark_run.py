@@ -23,6 +23,7 @@ from eocore.evaluate.layouts.world import write_published
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.ranks import Ranks, join_ranks, leave_ranks
 from eocore.evaluate.run_options import Outcome, RunOptions
+from eocore.folder_lock import LOCK
 
 NAMES = ("rsvqa_lr", "ucm_captions", "vrsbench_grounding", "bigearthnet")
 
@@ -393,12 +394,12 @@ def test_what_answers_depend_on_is_refused_by_name_and_nothing_changes(
     options = replace(options, data_root=str(own_data), model=own_model)
     assert run(options, "ucm_captions")[0].state == "done"
     folder = options.out / "ucm_captions"
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != LOCK}
     asked = RuleAnswerer()
     (outcome,) = run(change(options), "ucm_captions", answerer=asked)
     assert outcome.state == "failed" and not asked.asked
     assert re.search(rf"holds predictions of another run .*{named}", outcome.reason), outcome.reason
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != LOCK} == before
 
 
 def test_scores_and_report_go_when_new_predictions_begin(options: RunOptions) -> None:

@@ -23,6 +23,7 @@ from eocore.errors import DataError, OutputError
 from eocore.evaluate.config_run import run_config
 from eocore.evaluate.inputs import PREDICTIONS, SCORES
 from eocore.evaluate.predictions import read_predictions
+from eocore.folder_lock import LOCK, FolderLock
 from eocore.registry import DATASETS
 
 NUM_SCENES = 4
@@ -103,8 +104,12 @@ def run(config: Config, model: Path, out: Path, answerer: Answerer | None = None
     return run_config(config, model, out, load_answerer=lambda options: answerer or Answerer(), overwrite=overwrite)
 
 
+def results(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name != LOCK]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in results(folder)}
 
 
 def change_answers(world: Path, config: Config) -> None:
@@ -197,7 +202,7 @@ def test_what_is_overwritten_is_of_the_new_data_alone(
     answerer = Answerer(most=3)
     with pytest.raises(KeyboardInterrupt):
         run(config, model, out, answerer, overwrite=True)
-    assert sorted(path.suffix for path in out.iterdir()) == [".json", ".jsonl"]  # run.json and the shard: no old scores, no old report
+    assert sorted(path.suffix for path in results(out)) == [".json", ".jsonl"]  # run.json and the shard: no old scores, no old report
     run(config, model, out)
     assert {item.ground_truth for item in read_predictions(out / PREDICTIONS)} == {"water", "desert"}
 
@@ -245,6 +250,20 @@ def test_a_broken_record_of_a_run_is_named(world: Path, model: Path, tmp_path: P
     (tmp_path / "out" / "run.json").write_text('{"run_')
     with pytest.raises(DataError, match=r"run.json is broken .*--overwrite"):
         run(make_config(world), model, tmp_path / "out")
+
+
+def test_a_run_holds_its_folder_while_it_predicts_and_no_longer(world: Path, model: Path, tmp_path: Path) -> None:
+    holders = []
+
+    def load(options: Any) -> Answerer:
+        holders.append(FolderLock(tmp_path / "out").take(wait_s=0))
+        return Answerer()
+
+    run_config(make_config(world), model, tmp_path / "out", load_answerer=load)
+    assert str(holders[0]).startswith(f"process {os.getpid()} on ")
+    lock = FolderLock(tmp_path / "out")
+    assert lock.take(wait_s=0) is None
+    lock.release()
 
 
 def test_scores_say_what_they_are_of(world: Path, model: Path, tmp_path: Path) -> None:
