@@ -1,5 +1,6 @@
 """Whether a run may go on from a checkpoint: what must be the same, and what a user may allow to differ."""
 
+import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from eocore.train.loop import StepLoop
 from eocore.train.run_record import RunRecord
 
 FROZEN = "frozen weights (sha256)"
+NOTHING_FROZEN = hashlib.sha256().hexdigest()
+"""`frozen_hash` of a model all of whose weights train."""
 OPTIONS, CONTENT, SEED, ALLOWED = "options", "content", "seed", "allowed"
 """Entries of trainer.json: `RunRecord.options`, `RunRecord.content`, the seed, and the list of what was allowed to differ so far."""
 MAX_LISTED = 16
@@ -95,7 +98,7 @@ def find_differences(then: Mapping[str, Any], now: Mapping[str, Any], *, record:
     if then.get(CONTENT) and now.get(CONTENT):
         found["data"] += content_differences(then[CONTENT], now[CONTENT])
     if then["frozen_hash"] != now["frozen_hash"]:
-        found["frozen"].append(f"{FROZEN}: {then['frozen_hash']} then, {now['frozen_hash']} now")
+        found["frozen"].append(f"{FROZEN}: {_frozen(then)} then, {_frozen(now)} now")
     return {kind: lines for kind, lines in found.items() if lines}
 
 
@@ -124,6 +127,11 @@ def not_recorded(then: Mapping[str, Any]) -> str:
     """What of a run a checkpoint of an older version does not tell, in words; empty where it tells all."""
     missing = [] if OPTIONS in then else ["options of task, model, losses, processor and training", "precision"]
     return ", ".join(missing + ([] if CONTENT in then else ["annotation files"]))
+
+
+def _frozen(part: Mapping[str, Any]) -> str:
+    digest: str = part["frozen_hash"]
+    return "none are frozen" if digest == NOTHING_FROZEN else digest[:12]
 
 
 def _kind_of(path: str, kinds: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """Going on equals never having stopped (R1), on other numbers of ranks too (R2), and only where it fits (R14)."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -21,6 +22,7 @@ from eocore.registry import HOOKS
 from eocore.train import checkpoint_files
 from eocore.train.checkpoint_files import read_state
 from eocore.train.launch import dry_run, train
+from eocore.train.resumption import find_differences
 
 
 def losses(work_dir: Path) -> list[tuple[float, ...]]:
@@ -250,6 +252,12 @@ def test_a_hook_that_acts_on_the_training_counts_and_one_that_looks_on_does_not(
 
     with pytest.raises(CheckpointError, match=r"hooks: 0 entries then, 1 now.*--allow training"):
         resume(faulty, run, tmp_path, {"hooks.acting": {"type": "ActingHook"}})
+
+
+def test_that_nothing_was_frozen_is_told_in_words() -> None:
+    same = {"options": {}, "data": {"global_batch": None, "accumulation": 1}}
+    then, now = {**same, "frozen_hash": hashlib.sha256().hexdigest()}, {**same, "frozen_hash": "ab" * 32}
+    assert find_differences(then, now) == {"frozen": ["frozen weights (sha256): none are frozen then, abababababab now"]}
 
 
 def test_other_shapes_are_refused_whatever_is_allowed(faulty: ModuleType, run: Path, tmp_path: Path) -> None:
