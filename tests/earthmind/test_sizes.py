@@ -9,6 +9,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from earthmind.packing import build_sizes
@@ -131,6 +132,16 @@ def test_processes_find_the_same(make_task: Callable[..., EarthMindTask], datase
     task = make_task()
     with mock.patch.object(sample_sizes, "CHUNK", 3):
         np.testing.assert_array_equal(make_sizes(task, dataset, data)(1), make_sizes(task, dataset, data, num_workers=2)(1))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_draws_of_the_training_do_not_depend_on_when_they_are_found(
+    make_task: Callable[..., EarthMindTask], dataset: SampleSource, data: dict[str, Any], num_workers: int
+) -> None:
+    sizes = make_sizes(make_task(), dataset, data, num_workers=num_workers)
+    before = torch.get_rng_state()
+    sizes(4)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_sample_that_is_too_long_is_named_or_left_out(

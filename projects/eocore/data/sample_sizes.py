@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 import eocore.data
@@ -106,7 +107,8 @@ class SampleSizes:
     def _measure(self, epoch: int) -> np.ndarray:
         self.chunks.epoch = epoch
         parts = []
-        loader = DataLoader(self.chunks, batch_size=None, num_workers=self.num_workers)
+        # A loader draws a seed when it starts. A resumed run measures an epoch at another step, so not from the training's own generator.
+        loader = DataLoader(self.chunks, batch_size=None, num_workers=self.num_workers, generator=torch.Generator())
         with Progress(f"measuring samples of epoch {epoch}", total=len(self.chunks.dataset), unit="samples") as progress:
             for part in loader:
                 parts.append(np.asarray(part))
