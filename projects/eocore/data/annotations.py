@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from eocore.data.records import MaskRef, Window
 from eocore.errors import AnnotationError, DataError
+from eocore.log import get_logger
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -21,6 +22,9 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60
 
 MAX_JSON_BYTES = 4 * 2**30
 """Larger JSON files are refused: what they become in memory takes some ten times their size."""
+
+LARGE_BYTES = 50 * 10**6
+"""Reading and checking a larger file takes so long that the log says what is going on."""
 
 MAX_LINE_CHARACTERS = 64 * 2**20
 """Longer lines of a .jsonl file are refused: one annotation with the RLE of the largest image takes some MB."""
@@ -264,6 +268,8 @@ def read_bytes(path: str | Path, *, limit: int, kind: str = "JSON") -> bytes:
         if size > limit:
             remedy = "Split the file." if kind == "JSON" else "Export the file as JSON lines."
             raise DataError(f"{path}: {size} bytes, at most {limit} are read as {kind}. {remedy}")
+        if size > LARGE_BYTES:
+            get_logger().info("reading %s (%d MB)", path, size // 10**6)
         return file.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from error

@@ -62,6 +62,15 @@ def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
         read_entries(tmp_path)
 
 
+def test_a_large_file_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "x.json", '[{"a": "' + "b" * 2_000_000 + '"}]')
+    read_json(path)
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(annotations, "LARGE_BYTES", 1_000_000)
+    read_json(path)
+    assert f"reading {path} (2 MB)" in capsys.readouterr().err
+
+
 UNREADABLE = Path("/proc/self/mem")
 """A regular file whose first bytes nobody may read, not even root, who may read everything else."""
 
