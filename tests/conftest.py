@@ -1,7 +1,9 @@
 """What all tests share: the folder of reference material, random numbers, and the rule for tests that need a GPU."""
 
+import os
 import random
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+PROCESS_GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +81,19 @@ def pytest_fixture_setup() -> None:
 def pytest_runtest_call() -> None:
     """A test draws the same numbers, alone or after others."""
     seed_all()
+
+
+@pytest.fixture(autouse=True)
+def _no_training_of_another_test() -> Iterator[None]:
+    """A training inside a test leaves its log file open, which a small disk would not hold, and the variables of its process group.
+
+    Processes that a later test starts would take these for their own, and meet at a port that is in use.
+    """
+    yield
+    for name in PROCESS_GROUP:
+        os.environ.pop(name, None)
+    if "eocore.log" in sys.modules:
+        sys.modules["eocore.log"].close_log_files()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -59,6 +59,14 @@ class LogFile(logging.FileHandler):
         sys.stderr.write(f"{self.baseFilename}: the log cannot be written any more ({error}); its lines are shown here only.\n")
 
 
+def close_log_files() -> None:
+    """Ends the log files of runs of this process, so that a later run does not write into them too; the screen stays."""
+    logger = get_logger()
+    for handler in [present for present in logger.handlers if isinstance(present, LogFile)]:
+        logger.removeHandler(handler)
+        handler.close()
+
+
 def plain_line(text: str) -> str:
     """`text` with every character that is not printable as an escape."""
     return text if text.isprintable() else "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

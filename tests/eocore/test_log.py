@@ -3,10 +3,11 @@
 import io
 import logging
 import sys
+from pathlib import Path
 
 import pytest
 
-from eocore.log import LogFile, get_logger, plain_line
+from eocore.log import LogFile, close_log_files, get_logger, plain_line
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,12 @@ def test_a_log_file_on_a_full_disk_says_so_once(capsys: pytest.CaptureFixture[st
         logger.error("line %d", number)
     shown = capsys.readouterr().err
     assert shown.count("the log cannot be written any more ([Errno 28] No space left on device)") == 1 and "Traceback" not in shown
+
+
+def test_the_log_file_of_an_earlier_run_is_closed(tmp_path: Path) -> None:
+    earlier = LogFile(tmp_path / "train.log")
+    get_logger().addHandler(earlier)
+    get_logger().error("of the first run")
+    close_log_files()
+    get_logger().error("of the second run")
+    assert earlier not in get_logger().handlers and (tmp_path / "train.log").read_text() == "of the first run\n"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.distributed import DistError, PrefixStore, TCPStore
 
 from eocore.errors import ConfigError
-from eocore.log import LogFile, get_logger
+from eocore.log import LogFile, close_log_files, get_logger
 from eocore.train import zero_state
 from eocore.train.device import Precision, local_device, process_group_backend, set_deepspeed_accelerator
 from eocore.train.guard import GuardOptions, StepGuard
@@ -193,6 +193,7 @@ class ZeroStrategy(DeepSpeedStrategy):
 
     def build_logger(self, **_: Any) -> MMLogger:
         """The framework's logger; on the first rank it also writes to a file in the run's log folder."""
+        close_log_files()
         logger = get_logger()
         if self.rank == 0:
             handler = LogFile(Path(self.log_dir) / "train.log")
