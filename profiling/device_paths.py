@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earthmind.benchmark.inference import Answers, Questions
-from earthmind.benchmark.samples import KINDS, encode_question, encode_sample, make_batch, make_scenes
-from earthmind.benchmark.setting import build_setting
 from earthmind.model.presentation import SceneArray
-from earthmind.probe import probe
+from earthmind.parity_check import probe
 from earthmind.task import EarthMindTask
 from earthmind.vision_cache import WithTileKeys
 from eocore.export.reload import digest_weights
-from eocore.train.checkpoint import frozen_hash
-from eocore.train.guard import GuardOptions, StepGuard
-from eocore.train.preemption import Orders
+from eocore.train.checkpoint.snapshot import frozen_hash
+from eocore.train.resilience.guard import GuardOptions, StepGuard
+from eocore.train.resilience.preemption import Orders
+from profiling.earthmind.inference import Answers, Questions
+from profiling.earthmind.samples import KINDS, encode_question, encode_sample, make_batch, make_scenes
+from profiling.earthmind.setting import build_setting
 
 Change = Mapping[str, Any]
 MakeBatch = Callable[[EarthMindTask], dict[str, Any]]
@@ -38,7 +38,7 @@ TRAINED = (
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.0}
 DROPPED = {**LORA, "dropout": 0.1}
 BANDS = ("B04", "B03", "B02", "B08", "B11")
-NATIVE_BANDS = {
+NATIVE_BANDS: dict[str, Any] = {
     "channels": {"vision_config": {"num_channels": 7}},
     "presentation": {
         "rgb": {"views": [["red", "green", "blue"] + ["none"] * 4], "stretch": {"method": "range", "low": 0, "high": 255}},
@@ -66,7 +66,7 @@ class TrainingPath:
 
     name: str
     kinds: tuple[str, ...] = ("seg",)
-    changes: Change | None = None
+    changes: Mapping[str, Any] | None = None
     model: Change | None = None
     layout: Change | None = None
     make: MakeBatch | None = None
@@ -101,13 +101,13 @@ def fields_of_task(changes: Change | None, model: Change | None) -> dict[str, An
     width = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
     text = {"model_type": "qwen2", **width, "num_key_value_heads": 2, "vocab_size": 320, "tie_word_embeddings": False}
     vision = {**width, "image_size": TILE, "patch_size": 4, "attention_bias": True}
-    fields = {"vision_config": vision, "text_config": text, "sam_config": sam}
+    fields: dict[str, Any] = {"vision_config": vision, "text_config": text, "sam_config": sam}
     for part, values in (model or {}).items():
         fields[part] = {**fields[part], **values} if isinstance(values, Mapping) else values
     return {
         "model": fields,
         "tokenizer": {},
-        "processor": {"max_tiles": 12, "template": "phi3_chat", **(changes or {}).get("processor", {})},
+        "processor": {"max_tiles": 12, "template": "phi3_chat", **dict((changes or {}).get("processor", {}))},
         "trainable": TRAINED,
         "losses": {"num_points": 64},
         **{key: value for key, value in (changes or {}).items() if key != "processor"},

@@ -1,7 +1,7 @@
 """Runs what a run does on a second device that has no kernels of its own, so that tensors of devices that mix raise, without a GPU.
 
-python profiling/fake_cuda.py                     device "other": forward, backward, update; any torch, as the project installs it
-python profiling/fake_cuda.py --device cuda       device "cuda": forward, the branches that ask for CUDA; a torch linked with CUDA
+python -m profiling.fake_cuda                     device "other": forward, backward, update; any torch, as the project installs it
+python -m profiling.fake_cuda --device cuda       device "cuda": forward, the branches that ask for CUDA; a torch linked with CUDA
 
 A torch linked with CUDA belongs into a throwaway environment (about 5 GB; no GPU, no driver is needed), which takes all other packages from
 the project's own:
@@ -9,7 +9,7 @@ the project's own:
     python3 -m venv /tmp/cudaenv                                  (the Python version of the project's environment)
     PIP_CONFIG_FILE=/dev/null /tmp/cudaenv/bin/pip install torch==2.12.1
     echo "$PWD/.venv/lib/python3.11/site-packages" > /tmp/cudaenv/lib/python3.11/site-packages/zz_shared.pth
-    PYTHONPATH=projects /tmp/cudaenv/bin/python profiling/fake_cuda.py --device cuda
+    PYTHONPATH=projects /tmp/cudaenv/bin/python -m profiling.fake_cuda --device cuda
 
 The file's name comes late in the alphabet, so that its own torch is found first. What neither device shows: kernels of a GPU (the packed
 kernel gives zeros), DeepSpeed's engine and NCCL, compiled layers and CUDA graphs, pinned memory, speed. `bash tools/gpu_check.sh` on a GPU
@@ -29,12 +29,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from device_paths import TrainingPath, answering_paths, train, training_paths
 from rich.console import Console
 from rich.table import Table
 
 from eocore.checks.second_device import NAMES, second_device
 from eocore.progress import Progress
+from profiling.device_paths import TrainingPath, answering_paths, train, training_paths
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TOLERANCE = {"fp32": 1e-4, "bf16": 5e-2}

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from eocore.config import import_systems, load_config
-from eocore.data.landcover import TileSet, prepare_landcover
-from eocore.data.synthetic import write_world
-from eocore.evaluate.run import build_sources, read_evaluation
+from eocore.data.converters.landcover import TileSet, prepare_landcover
+from eocore.evaluate.engine.predicting import build_sources, read_evaluation
+from eocore.synthetic.world import write_world
 from eocore.train.device import set_deepspeed_accelerator
 
 ROOT = Path(__file__).resolve().parent.parent

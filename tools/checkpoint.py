@@ -8,7 +8,7 @@ from typing import Any
 
 from eocore.command import command
 from eocore.errors import CheckpointError
-from eocore.train.checkpoint_files import MANIFEST, STATE, list_checkpoints, read_state, resolve_checkpoint, verify
+from eocore.train.checkpoint.files import MANIFEST, STATE, list_checkpoints, read_state, resolve_checkpoint, verify
 from eocore.train.work_dir import STATUS, read_status
 
 SHOWN = ("step", "world_size", "zero_stage", "accumulation", "seed", "optimizer_steps", "lr", "settings", "data", "frozen_hash", "versions")
@@ -91,7 +91,7 @@ def show(folder: Path, *, config: bool = False, options: bool = False) -> int:
 
 def compare(first: Path, second: Path) -> int:
     """Prints what differs between the options and data of two checkpoints; gives the exit status, 1 where something does."""
-    from eocore.train.resumption import find_differences, not_recorded
+    from eocore.train.checkpoint.resumption import find_differences, not_recorded
 
     then, now = read_state(first), read_state(second)
     found = find_differences(then, now)
@@ -124,7 +124,7 @@ def convert(source: Path, out: Path) -> int:
     import torch
     from safetensors.torch import save_file
 
-    from eocore.train.checkpoint import read_weights
+    from eocore.train.checkpoint.snapshot import read_weights
 
     if out.exists():
         raise CheckpointError(f"{out} exists and is left alone. Name another file.")

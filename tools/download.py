@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from earthmind.published import WEIGHTS
+from earthmind.checkpoints.downloads import WEIGHTS
 from eocore.command import command
 from eocore.hub import download
 

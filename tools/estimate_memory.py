@@ -41,8 +41,8 @@ def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
     set_deepspeed_accelerator()
-    from eocore.train.estimate import StepShape, describe, estimate
     from eocore.train.launch import describe_parts
+    from eocore.train.planning.estimate import StepShape, describe, estimate
 
     config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
     lengths = arguments.tokens or row_lengths(config)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from earthmind.publish import LAYOUTS, plan_export, write_export
+from earthmind.checkpoints.export_upstream import LAYOUTS, plan_export, write_export
 from eocore.command import command
 from eocore.export.hf import MAX_SHARD_SIZE
 

@@ -16,10 +16,10 @@ from PIL import Image
 
 from earthmind.datasets import mcq, referring, region, vqa
 from eocore.config import load_config
-from eocore.data.annotations import read_entries
-from eocore.data.masks import decode_mask, encode_rle
-from eocore.data.plain_pickle import read_plain_pickle
-from eocore.data.readers import read_class_map, read_scene
+from eocore.data.formats.entries import read_entries
+from eocore.data.io.masks import decode_mask, encode_rle
+from eocore.data.io.readers import read_class_map, read_scene
+from eocore.data.io.safe_pickle import read_plain_pickle
 from eocore.data.records import ImageRef, MaskRef
 
 SIZES = ((1, 1), (7, 9), (64, 48))

@@ -7,9 +7,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from earthmind.imported import write_import
-from earthmind.key_maps.training_pth import LoraScale
-from earthmind.weights import Plan, Request, plan_import
+from earthmind.checkpoints.import_plan import Plan, Request, plan_import
+from earthmind.checkpoints.import_writer import write_import
+from earthmind.checkpoints.key_maps.training_pth import LoraScale
 from eocore.command import command
 from eocore.export.hf import MAX_SHARD_SIZE
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from eocore.evaluate.layouts.world import write_published
+from eocore.synthetic.test_sets.catalogue import write_published
 
 
 def main() -> None:

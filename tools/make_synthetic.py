@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.progress import Progress
 
 from eocore.command import command
-from eocore.data.land_map import QuestionOptions
-from eocore.data.synthetic import write_world
+from eocore.synthetic.land_map import QuestionOptions
+from eocore.synthetic.world import write_world
 
 
 @command

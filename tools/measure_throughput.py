@@ -8,10 +8,10 @@ from rich.progress import Progress
 
 from eocore.config import system_module
 from eocore.errors import EOError
-from eocore.evaluate.benchmark_run import show_only
-from eocore.evaluate.benchmarks import choose, load_benchmarks
+from eocore.evaluate.benchmarks.catalogue import choose, load_benchmarks
 from eocore.evaluate.commands.run import system_of
-from eocore.evaluate.throughput import Throughput, measure_throughput
+from eocore.evaluate.engine.benchmark_run import show_only
+from eocore.evaluate.harnesses.throughput import Throughput, measure_throughput
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -34,7 +34,7 @@ def main() -> None:
     set_deepspeed_accelerator()
     config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
     import_systems(config)
-    from eocore.train.plan import PEAK_TFLOPS, as_json, describe, draw, plan_run
+    from eocore.train.planning.plan import PEAK_TFLOPS, as_json, describe, draw, plan_run
 
     planner = system_module(config.systems[0], "plan")
     sampler, useful = planner.plan_packs(config, num_gpus=arguments.gpus, num_workers=arguments.workers)

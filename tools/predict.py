@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from earthmind.predict import INPUTS, ImageFile, find_earlier, load_model, predict, read_images, write_prediction
+from earthmind.predictor import INPUTS, ImageFile, find_earlier, load_model, predict, read_images, write_prediction
 from eocore.command import command
 from eocore.errors import ConfigError
 

@@ -7,12 +7,12 @@ from typing import cast
 
 from eocore.command import command
 from eocore.config import import_systems, load_config, require
-from eocore.evaluate.gallery import overlay_rows
+from eocore.evaluate.engine.predicting import build_sources, read_evaluation
 from eocore.evaluate.predictions import read_predictions
-from eocore.evaluate.report import write_report
-from eocore.evaluate.run import build_sources, read_evaluation
-from eocore.evaluate.scores import Scores
-from eocore.evaluate.summary import read_result
+from eocore.evaluate.reporting.gallery import overlay_rows
+from eocore.evaluate.reporting.report import write_report
+from eocore.evaluate.reporting.summary import read_result
+from eocore.evaluate.scoring.scores import Scores
 from eocore.overrides import OverrideAction
 
 GALLERY_SETTING = "fused"

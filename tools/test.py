@@ -12,7 +12,7 @@ from rich.console import Console
 
 from eocore.command import command
 from eocore.config import load_config, require, system_module
-from eocore.evaluate.tables import console_table, difference_table, to_rich
+from eocore.evaluate.reporting.tables import console_table, difference_table, to_rich
 from eocore.overrides import OverrideAction
 
 

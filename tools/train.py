@@ -10,10 +10,10 @@ try:
     from eocore.config import import_systems, load_config, require
     from eocore.errors import ConfigError, EOError
     from eocore.overrides import OverrideAction
-    from eocore.train.allowable import ALLOWABLE
+    from eocore.train.checkpoint.allowable import ALLOWABLE
     from eocore.train.device import set_deepspeed_accelerator
-    from eocore.train.failure import show_failure, show_interrupt
-    from eocore.train.preemption import ENDED_AT_ONCE
+    from eocore.train.resilience.failure import show_failure, show_interrupt
+    from eocore.train.resilience.preemption import ENDED_AT_ONCE
 except KeyboardInterrupt:  # these imports take seconds
     sys.stderr.write("Ctrl-C before the training began: nothing was written.\n")
     sys.exit(130)  # as ENDED_AT_ONCE

@@ -5,9 +5,9 @@ from typing import Any
 from earthmind.datasets import bench, mcq, multispectral, paired, referring, region, vqa  # noqa: F401  (registers the datasets)
 from earthmind.datasets.paired import pair_images
 from eocore.data import transforms as _transforms  # noqa: F401  (registers ComposeReferring)
-from eocore.evaluate.benchmarks import Benchmark, register
-from eocore.evaluate.families.multispectral import BIGEARTHNET_19
-from eocore.evaluate.families.questions import RGB, pictures
+from eocore.evaluate.benchmarks.catalogue import Benchmark, register
+from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19
+from eocore.evaluate.benchmarks.questions import RGB, pictures
 
 SEGMENT = "Please segment {phrase} in this image."
 """Source: EarthMind v1, refrs_eval.py."""

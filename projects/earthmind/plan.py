@@ -3,10 +3,10 @@
 from mmengine.config import Config
 
 from earthmind.build import build_processor
-from earthmind.cost import sample_cost
-from earthmind.outline import outline
+from earthmind.cost_model import sample_cost
+from earthmind.meta_task import outline
 from eocore.config import require
-from eocore.data.packing import Cost, PackSampler
+from eocore.data.loading.packing import Cost, PackSampler
 from eocore.errors import ConfigError
 from eocore.registry import TOKENIZERS
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from earthmind.model.processing_earthmind import EarthMindProcessor, SampleError, SampleTooLongError
-from eocore.data.masks import decode_mask
+from eocore.data.io.masks import decode_mask
 from eocore.data.records import MaskRef, Record
 from eocore.errors import AlignmentError, BandError, LengthError
 from eocore.sensors.scene import Scene

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-from earthmind.channels import check_new_channels, widen_channels, without_channels
+from earthmind.checkpoints.channels import check_new_channels, widen_channels, without_channels
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.errors import CheckpointError, ConfigError

@@ -10,8 +10,8 @@ from earthmind.model.presentation import SceneShape
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.prepare import named_after
 from earthmind.tokenizer import tokenizer_digest
-from eocore.data.masks import decode_mask
-from eocore.data.readers import SceneHeader
+from eocore.data.io.masks import decode_mask
+from eocore.data.io.readers import SceneHeader
 from eocore.data.records import Record
 from eocore.errors import LengthError
 
@@ -31,7 +31,7 @@ class SampleMeasurer:
         self.processor, self.max_length = processor, max_length
 
     def __call__(self, record: Record, headers: Mapping[str, SceneHeader]) -> dict[str, int]:
-        """The `eocore.data.sample_sizes.FIELDS`.
+        """The `eocore.data.loading.sample_stats.FIELDS`.
 
         Raises:
             AlignmentError, BandError: as `SamplePreparer`, as far as no pixel is needed to see it.

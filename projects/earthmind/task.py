@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from earthmind.attention import SegAttention
-from earthmind.blanks import blank_masks, blank_tiles
 from earthmind.build import build_model, build_processor
-from earthmind.cost import sample_cost
+from earthmind.cost_model import sample_cost
 from earthmind.datasets import mcq, multispectral, paired, referring, region, vqa  # noqa: F401  (registers the datasets)
+from earthmind.dummy_inputs import blank_masks, blank_tiles
 from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_weights, weighted
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.sensor_fusion import FusedTokens
-from earthmind.packing import build_sizes
+from earthmind.packed_sizes import build_sizes
 from earthmind.prepare import SamplePreparer
 from earthmind.pretrained import check_new_parts
+from earthmind.seg_attention import SegAttention
 from earthmind.sizes import SampleMeasurer, processor_fields
 from earthmind.tokenizer import token_ids, tokenizer_digest
 from earthmind.vision_cache import TILE_KEYS, VisionCache, WithTileKeys
@@ -27,9 +27,9 @@ from eocore.config import read_options
 from eocore.data import conversation as _conversation  # noqa: F401  (registers ImageConversations)
 from eocore.data import mixture as _mixture  # noqa: F401  (registers Mixture and the transforms)
 from eocore.data.dataset import PreparedDataset, SampleKey, SampleSource, build_dataset
-from eocore.data.faults import NUM_REPLACED, FaultOptions, make_loader
-from eocore.data.packing import PackingOptions, PackSampler
-from eocore.data.sampler import GlobalBatchSampler
+from eocore.data.loading.error_policy import NUM_REPLACED, FaultOptions, make_loader
+from eocore.data.loading.packing import PackingOptions, PackSampler
+from eocore.data.loading.sampler import GlobalBatchSampler
 from eocore.errors import ConfigError
 from eocore.losses.mask import mask_losses, uncertain_points
 from eocore.losses.text import token_cross_entropy
@@ -58,7 +58,7 @@ class EarthMindTask(Task):
         batch_size: samples of one rank in one micro-step; with `packing`, as many as the budgets have room for.
         max_length: most tokens of a sample.
         row_length: tokens of a packed row, and so of the longest sample too; None = one sample a row.
-        packing: fields of `eocore.data.packing.PackingOptions`: a rank's samples of a micro-step fill one row up to budgets, ranks carry
+        packing: fields of `PackingOptions` : a rank's samples of a micro-step fill one row up to budgets, ranks carry
             like costs, and losses are means over the whole update. Instead of batch_size, row_length and length_window.
         length_window: steps within which samples are moved so that batches hold samples of like length; None = purely random batches.
         num_workers: loader processes of a rank.
@@ -67,7 +67,7 @@ class EarthMindTask(Task):
             whole, name them in `trainable` instead.
         lora: fields of `eocore.models.lora.add_lora` but the module; None = no LoRA.
         losses: fields of `LossSettings`.
-        data_faults: fields of `eocore.data.faults.FaultOptions`: what becomes of broken samples.
+        data_faults: fields of `eocore.data.loading.error_policy.FaultOptions`: what becomes of broken samples.
         gradient_checkpointing: "none", "selective", "attention" or "full" (False and True: the first and the last): what the language
             model, and the towers that train, compute again in backward instead of keeping it; see `eocore.models.recompute`.
         compile: "none", "static" (rows should be of one length) or "dynamic": whether torch.compile makes graphs of the layers of the

@@ -11,7 +11,7 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.errors import ConfigError
 from eocore.models.feature_cache import FeatureCache, FeatureCacheOptions, content_keys
 from eocore.models.freeze import trainable_names
-from eocore.train.checkpoint import frozen_hash
+from eocore.train.checkpoint.snapshot import frozen_hash
 
 TILE_KEYS = "tile_keys"
 DROPOUTS = ("hidden_dropout_prob", "attention_dropout", "projection_dropout")

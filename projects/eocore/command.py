@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 
 from eocore.errors import EOError, OutputError
-from eocore.output import describe_failure
+from eocore.files import describe_failure
 
 LAUNCHER_NOTICES_S = 15.0
 """torchrun ends the processes that are left once one has ended, which takes seconds from its last words on a busy machine."""

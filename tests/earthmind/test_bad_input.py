@@ -16,7 +16,7 @@ import rasterio
 from PIL import Image
 
 from earthmind.task import EarthMindTask
-from eocore.data.masks import encode_rle
+from eocore.data.io.masks import encode_rle
 from eocore.errors import AlignmentError, AnnotationError, BandError, ConfigError, DataError, EOError, LengthError
 from eocore.log import get_logger
 
@@ -287,7 +287,7 @@ class TestCommand:
         option: str,
         message: str,
     ) -> None:
-        from eocore.data.synthetic import write_world
+        from eocore.synthetic.world import write_world
         from eocore.train.device import set_deepspeed_accelerator
 
         set_deepspeed_accelerator()

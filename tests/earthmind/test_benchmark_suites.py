@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from eocore.evaluate.__main__ import main
-from eocore.evaluate.benchmarks import load_benchmarks
-from eocore.evaluate.layouts.world import write_published
+from eocore.evaluate.benchmarks.catalogue import load_benchmarks
+from eocore.synthetic.test_sets.catalogue import write_published
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE, SCRIPT = "pixel", "pixel_task_eval.sh"

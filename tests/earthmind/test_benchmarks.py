@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from eocore.data.dataset import SampleKey
-from eocore.evaluate.benchmarks import Benchmark, load_benchmarks
-from eocore.evaluate.layouts.world import write_published
-from eocore.evaluate.run import describe
+from eocore.evaluate.benchmarks.catalogue import Benchmark, load_benchmarks
+from eocore.evaluate.engine.predicting import describe
+from eocore.synthetic.test_sets.catalogue import write_published
 
 OWN = (
     "rsvg_region",

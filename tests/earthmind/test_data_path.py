@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader
 
 from earthmind.prepare import SamplePreparer
 from earthmind.task import EarthMindTask
-from eocore.data import readers
 from eocore.data.dataset import PreparedDataset, SampleKey, SampleSource
-from eocore.data.synthetic import write_world
+from eocore.data.io import readers
 from eocore.errors import ConfigError
 from eocore.registry import DATASETS
+from eocore.synthetic.world import write_world
 
 SIDE = 48
 PHRASES = {"type": "ComposeReferring", "num_expressions": 3}

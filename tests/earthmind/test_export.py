@@ -15,7 +15,7 @@ from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
 from earthmind.export import AUTO_MAP, pack
-from earthmind.probe import probe
+from earthmind.parity_check import probe
 from eocore.errors import CheckpointError
 from eocore.export.convert import Choices, convert
 from eocore.export.verify import compare, examine

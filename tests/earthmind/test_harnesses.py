@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from earthmind.predict import load_model
+from earthmind.predictor import load_model
 from eocore.errors import ConfigError, DataError
 
 PACKAGE = "eocore.evaluate.adapters"
@@ -153,7 +153,7 @@ def test_the_entry_point_is_a_manifest_of_that_class(repo_root: Path, monkeypatc
 def test_the_real_registry_builds_the_model(our_folder: Path, fresh: None) -> None:
     from lmms_eval.models.registry_v2 import ModelRegistryV2
 
-    from eocore.evaluate.adapters.lmms_manifest import manifest
+    from eocore.evaluate.harnesses.lmms_manifest import manifest
 
     registry = ModelRegistryV2()
     registry.register_manifest(manifest())

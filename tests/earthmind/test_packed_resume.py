@@ -12,8 +12,8 @@ import torch
 from mmengine.config import Config
 
 from eocore.config import import_systems, load_config
-from eocore.data.synthetic import write_world
 from eocore.errors import CheckpointError
+from eocore.synthetic.world import write_world
 from eocore.train.launch import train
 
 STEPS = 4

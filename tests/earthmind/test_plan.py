@@ -9,9 +9,9 @@ from mmengine.config import Config
 
 from earthmind.plan import plan_packs
 from eocore.config import import_systems, load_config
-from eocore.data.synthetic import write_world
 from eocore.errors import ConfigError
 from eocore.registry import TASKS
+from eocore.synthetic.world import write_world
 
 
 @pytest.fixture

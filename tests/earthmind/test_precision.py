@@ -11,9 +11,9 @@ import torch
 from tolerances import IN_BF16
 from torch import Tensor
 
-from earthmind.evaluate import load_answerers
+from earthmind.evaluation import load_answerers
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
-from earthmind.predict import load_model
+from earthmind.predictor import load_model
 from earthmind.task import EarthMindTask
 from earthmind.vision_cache import WithTileKeys
 

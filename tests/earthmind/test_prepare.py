@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from earthmind.prepare import SamplePreparer, named_after, read_mask
-from eocore.data.masks import encode_rle
+from eocore.data.io.masks import encode_rle
 from eocore.data.records import MaskRef, Record, Turn
 from eocore.errors import AlignmentError, AnnotationError, BandError, LengthError
 from eocore.sensors.scene import Scene

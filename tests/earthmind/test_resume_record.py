@@ -13,15 +13,15 @@ import pytest
 from mmengine.config import Config
 
 from eocore.config import import_systems, load_config
-from eocore.data.faults import FaultOptions
+from eocore.data.image_sources import ImageSource
+from eocore.data.loading.error_policy import FaultOptions
+from eocore.data.loading.packing import PackingOptions
 from eocore.data.mixture import PartOptions
-from eocore.data.packing import PackingOptions
-from eocore.data.sources import ImageSource
-from eocore.data.synthetic import write_world
 from eocore.registry import DATASETS, TASKS
-from eocore.train.guard import GuardOptions
-from eocore.train.resumption import find_differences
-from eocore.train.run_record import RunRecord, record_run
+from eocore.synthetic.world import write_world
+from eocore.train.checkpoint.resumption import find_differences
+from eocore.train.checkpoint.run_record import RunRecord, record_run
+from eocore.train.resilience.guard import GuardOptions
 from eocore.train.runner import TrainingOptions
 
 SMALL = {

@@ -12,19 +12,19 @@ import pytest
 import torch
 from PIL import Image
 
-from earthmind.packing import build_sizes
+from earthmind.packed_sizes import build_sizes
 from earthmind.prepare import SamplePreparer
 from earthmind.sizes import SampleMeasurer, size_settings
 from earthmind.task import EarthMindTask
 from eocore.config import import_systems, load_config
-from eocore.data import sample_sizes
 from eocore.data.dataset import SampleKey, SampleSource
-from eocore.data.faults import FaultOptions
-from eocore.data.packing import PackingOptions
-from eocore.data.sample_sizes import FIELDS, SampleSizes
-from eocore.data.synthetic import write_world
+from eocore.data.loading import sample_stats as sample_sizes
+from eocore.data.loading.error_policy import FaultOptions
+from eocore.data.loading.packing import PackingOptions
+from eocore.data.loading.sample_stats import FIELDS, SampleSizes
 from eocore.errors import LengthError
 from eocore.registry import DATASETS
+from eocore.synthetic.world import write_world
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +122,8 @@ def test_no_pixel_is_read(make_task: Callable[..., EarthMindTask], dataset: Samp
     task = make_task()
     refused = AssertionError("pixels were read")
     with (
-        mock.patch("eocore.data.image_files.Picture.read", side_effect=refused),
-        mock.patch("eocore.data.image_files.GeoTiff.read", side_effect=refused),
+        mock.patch("eocore.data.io.image_files.Picture.read", side_effect=refused),
+        mock.patch("eocore.data.io.image_files.GeoTiff.read", side_effect=refused),
     ):
         assert len(make_sizes(task, dataset, data)(0)) == len(dataset)
 

@@ -12,11 +12,11 @@ from tolerances import GRADIENTS_ACROSS_LAYOUTS, LOSSES_ACROSS_LAYOUTS
 from torch import Tensor
 
 from earthmind.task import EarthMindTask
-from eocore.data.synthetic import write_world
 from eocore.errors import ConfigError
 from eocore.models.packed_attention import PACKED
 from eocore.models.recompute import KINDS
 from eocore.registry import TASKS
+from eocore.synthetic.world import write_world
 from eocore.train.ranks import share_counts
 
 LOSSES = ("loss_text", "loss_mask", "loss_dice", "loss_attention", "loss_alignment")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tolerances import GRADIENTS_ACROSS_LAYOUTS, LOSSES_ACROSS_LAYOUTS
 
-from earthmind.outline import outline
+from earthmind.meta_task import outline
 from earthmind.task import EarthMindTask
 from earthmind.vision_cache import TILE_KEYS, VisionCache, WithTileKeys
 from eocore.errors import ConfigError

@@ -5,17 +5,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from earthmind_models import make_config, make_fields, make_tiny, make_tokenizer  # noqa: F401  (fixtures)
 
-from eocore.data.synthetic import write_world
-
-_PATH = Path(__file__).resolve().parent.parent / "earthmind" / "conftest.py"
-_SPEC = importlib.util.spec_from_file_location("earthmind_builders", _PATH)
-assert _SPEC and _SPEC.loader
-_BUILDERS = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_BUILDERS)
-
-make_tokenizer, make_tiny = _BUILDERS.make_tokenizer, _BUILDERS.make_tiny
-make_fields, make_config = _BUILDERS.make_fields, _BUILDERS.make_config
+from eocore.synthetic.world import write_world
 
 
 @pytest.fixture(scope="session")

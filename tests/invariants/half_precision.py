@@ -14,7 +14,7 @@ from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper
 from torch import Tensor
 
 from earthmind.task import EarthMindTask
-from eocore.train.checkpoint import load_trainable, restore, take_snapshot, write
+from eocore.train.checkpoint.snapshot import load_trainable, restore, take_snapshot, write
 from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
 from eocore.train.strategy import ZeroStrategy, load_zero_config, start_process_group, stop_process_group
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from earthmind.meta_task import outline
 from earthmind.model.presentation import SceneArray
-from earthmind.outline import outline
 from earthmind.task import EarthMindTask
 from eocore.config import import_systems, load_config
-from eocore.train.memory import as_fake, measure_step
+from eocore.train.planning.memory import as_fake, measure_step
 
 SIDE = 896
 """Of the image [px]: two by two tiles and a thumbnail."""

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from transformers import Sam2Config, Sam2Model
 
-from earthmind.key_maps.sam2 import meta_map
-from earthmind.key_maps.sam2_sizes import sam2_config, sam2_version
-from eocore.models.keymap import our_headers
-from eocore.models.weight_files import Header, LazyTensor
+from eocore.checkpoints.key_map import our_headers
+from eocore.checkpoints.key_maps.sam2 import meta_map
+from eocore.checkpoints.key_maps.sam2_sizes import sam2_config, sam2_version
+from eocore.checkpoints.weight_files import Header, LazyTensor
 
 if any(find_spec(name) is None for name in ("sam2", "hydra", "iopath")):
     pytest.skip("needs Meta's sam2: bash tools/setup_env.sh --extras train,eval,sam2,dev (CONTRIBUTING.md)", allow_module_level=True)

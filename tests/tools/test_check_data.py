@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eocore.data.synthetic import write_world
+from eocore.synthetic.world import write_world
 
 ROOT = Path(__file__).resolve().parents[2]
 

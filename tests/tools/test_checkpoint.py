@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from eocore.train.checkpoint import Snapshot, write
+from eocore.train.checkpoint.snapshot import Snapshot, write
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from mmengine.config import Config
 
 from eocore.train import launch
-from eocore.train.allowable import ALLOWABLE
+from eocore.train.checkpoint.allowable import ALLOWABLE
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
@@ -94,7 +94,7 @@ def test_mistakes_end_in_one_line(
     lines: list[str] = []
     logger = logging.getLogger("test_train")
     monkeypatch.setattr(logger, "error", lambda text, *values: lines.append(text % values))
-    monkeypatch.setattr("eocore.train.failure.get_logger", lambda: logger)
+    monkeypatch.setattr("eocore.train.resilience.failure.get_logger", lambda: logger)
     monkeypatch.setattr(sys, "argv", ["train", str(config_file), *flags, "--trust-config"])
     assert module.main() == 1
     assert len(lines) == 1 and lines[0].startswith(message) and not calls

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from eocore.command import command
-from eocore.evaluate.releases.command import release_parser, show_counts
-from eocore.evaluate.releases.referring import prepare_rrsisd
+from eocore.data.converters.command import release_parser, show_counts
+from eocore.data.converters.referring import prepare_rrsisd
 
 
 @command

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from eocore.command import command
-from eocore.evaluate.releases.command import release_parser, show_counts
-from eocore.evaluate.releases.questions import prepare_rsvqa
+from eocore.data.converters.command import release_parser, show_counts
+from eocore.data.converters.questions import prepare_rsvqa
 
 
 @command

@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from earthmind.datasets.mcq import EarthMindBenchDataset
+from earthmind.datasets.multispectral import MultispectralFolderDataset
 from eocore.data.records import Record
 from eocore.errors import AnnotationError, DataError
 from eocore.registry import DATASETS
-
-from .mcq import EarthMindBenchDataset
-from .multispectral import MultispectralFolderDataset
 
 
 @DATASETS.register_module()

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eocore.data.annotations import Entry, each, read_entries, shorten
+from earthmind.datasets.vqa import place_image
 from eocore.data.dataset import IMAGE_PLACE, RecordDataset
+from eocore.data.formats.entries import Entry, each, read_entries, shorten
+from eocore.data.image_sources import stem_of
 from eocore.data.records import Record, Turn
-from eocore.data.sources import stem_of
 from eocore.errors import AnnotationError
 from eocore.registry import DATASETS
-
-from .vqa import place_image
 
 
 @DATASETS.register_module()

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from eocore.data.annotations import Entry
+from earthmind.datasets.vqa import LlavaDataset, place_image
+from eocore.data.formats.entries import Entry
 from eocore.data.records import Turn
 from eocore.errors import ConfigError
 from eocore.registry import DATASETS
 from eocore.sensors.bands import SENTINEL2_L2A_BANDS, Sensor, register_sensor
-
-from .vqa import LlavaDataset, place_image
 
 COMPOSITE_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 """Bands of rgb_1.png to rgb_4.png, three each, in the first published grouping. Source: EarthMind v1, bigearthnet.py, which takes the

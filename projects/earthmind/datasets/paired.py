@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from eocore.data.annotations import Entry
+from earthmind.datasets.vqa import LlavaDataset
+from eocore.data.formats.entries import Entry
 from eocore.registry import DATASETS
-
-from .vqa import LlavaDataset
 
 RGB_PATTERNS = ("rgb/img/{name}", "rgb/img/{stem}.png", "rgb/img/{stem}.jpg")
 SAR_PATTERNS = ("sar/img/{name}", "sar/img/{stem}.png", "sar/img/{stem}.jpg")

@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from eocore.data.annotations import Entry, as_entries, each, read_entries, read_json, segmentation_mask, shorten
 from eocore.data.dataset import RecordDataset
-from eocore.data.masks import decode_mask, encode_rle
-from eocore.data.plain_pickle import read_plain_pickle
+from eocore.data.formats.entries import Entry, as_entries, each, read_entries, read_json, segmentation_mask, shorten
+from eocore.data.image_sources import file_inside
+from eocore.data.io.masks import decode_mask, encode_rle
+from eocore.data.io.safe_pickle import read_plain_pickle
 from eocore.data.records import Expression, MaskRef, Record
-from eocore.data.sources import file_inside
 from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.registry import DATASETS
 

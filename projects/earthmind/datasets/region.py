@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from eocore.data.annotations import Entry, as_entries, each, read_entries, read_json, segmentation_mask, shorten
 from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, RecordDataset
+from eocore.data.formats.entries import Entry, as_entries, each, read_entries, read_json, segmentation_mask, shorten
 from eocore.data.records import MaskRef, Record, Turn
 from eocore.errors import AnnotationError, ConfigError
 from eocore.registry import DATASETS

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eocore.data.annotations import Entry, each, read_entries
 from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, RecordDataset
+from eocore.data.formats.entries import Entry, each, read_entries
 from eocore.data.records import ImageRef, Record, Turn
 from eocore.errors import AnnotationError, ConfigError
 from eocore.log import get_logger

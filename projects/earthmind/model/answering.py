@@ -12,10 +12,10 @@ from torch import Tensor
 from transformers import GenerationConfig
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from .duplicates import find_repeats
 from .generation_options import check_answer_options, merge_options, stop_texts
+from .mask_head import DrawnMasks, SegHead
 from .processing_earthmind import EarthMindProcessor
-from .repeats import find_repeats
-from .seg_head import DrawnMasks, SegHead
 
 _ONE_AT_A_TIME = threading.RLock()
 ROPE_WITH_STATE = ("dynamic", "longrope")

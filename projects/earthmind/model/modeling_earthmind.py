@@ -10,14 +10,14 @@ from transformers.models.internvl.modeling_internvl import InternVLMultiModalPro
 
 from .answering import Answer, Reading, ReadOutput, answer_settings, draw_answers, make_answers, one_at_a_time, seg_states
 from .configuration_earthmind import EarthMindConfig
+from .duplicates import find_repeats
 from .exact_tables import EXACT_TABLES, keep_exact_tables
 from .generation_options import check_sees_images
+from .mask_head import SegHead
 from .pixel_scale import normalise
 from .predicting import PredictionMixin
 from .processing_earthmind import EarthMindProcessor
-from .repeats import find_repeats
 from .row_inputs import ROW_INPUTS, from_rows
-from .seg_head import SegHead
 from .sensor_fusion import FusedTokens, SensorFusion
 from .shared_prefix import plan_prefixes, start_prompts
 from .text_splicing import TOKENIZING

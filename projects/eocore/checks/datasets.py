@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from eocore.data.annotations import collecting_faults
 from eocore.data.dataset import RecordDataset
-from eocore.data.masks import decode_mask
-from eocore.data.readers import read_scene
+from eocore.data.formats.entries import collecting_faults
+from eocore.data.io.masks import decode_mask
+from eocore.data.io.readers import read_scene
 from eocore.data.records import MaskRef, Record
 from eocore.errors import ConfigError, DataError, DuplicateError, EOError
 from eocore.registry import DATASETS

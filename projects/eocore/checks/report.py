@@ -13,9 +13,9 @@ import numpy as np
 
 from eocore.checks.datasets import DatasetFacts
 from eocore.checks.plots import draw_dataset, draw_overview
-from eocore.evaluate.tables import TextTable, to_html
+from eocore.evaluate.reporting.tables import TextTable, to_html
+from eocore.files import write_file
 from eocore.log import plain_line
-from eocore.output import write_file
 
 PERCENTILES = (50, 90, 99, 100)
 MAX_SHOWN = 200

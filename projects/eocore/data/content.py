@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eocore.data.dataset import RecordDataset, SampleSource
-from eocore.data.file_digests import ABSENT, file_digest
+from eocore.data.io.file_digests import ABSENT, file_digest
 from eocore.data.records import Record
 from eocore.errors import DataError
 

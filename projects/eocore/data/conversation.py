@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from eocore.data.dataset import IMAGE_PLACE, RecordDataset, SampleKey, SampleSource, Transform, check_record
+from eocore.data.image_sources import ImageSource
 from eocore.data.records import Record, Turn
-from eocore.data.sources import ImageSource
 from eocore.errors import AnnotationError, ConfigError
 from eocore.registry import DATASETS, TRANSFORMS
 

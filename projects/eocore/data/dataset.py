@@ -10,13 +10,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
-from eocore.data.annotations import collected_faults, collecting_faults, each
-from eocore.data.faults import KEY as FAULTS
-from eocore.data.faults import MAX_ATTEMPTS, Fault, FaultOptions, Origin, report_entries
-from eocore.data.in_flight import note_sample
-from eocore.data.readers import read_scene
+from eocore.data.formats.entries import collected_faults, collecting_faults, each
+from eocore.data.image_sources import ImageSource, build_sources
+from eocore.data.io.readers import read_scene
+from eocore.data.loading.error_policy import KEY as FAULTS
+from eocore.data.loading.error_policy import MAX_ATTEMPTS, Fault, FaultOptions, Origin, report_entries
+from eocore.data.loading.worker_status import note_sample
 from eocore.data.records import ImageRef, Record, Window
-from eocore.data.sources import ImageSource, build_sources
 from eocore.errors import (
     AlignmentError,
     AnnotationError,
@@ -131,7 +131,7 @@ class RecordDataset(SampleSource):
 
     Args:
         annotations: the annotation file.
-        images: modality -> fields of `eocore.data.sources.ImageSource`.
+        images: modality -> fields of `eocore.data.image_sources.ImageSource`.
         transforms: configs of the registry TRANSFORMS, applied in turn to each record on each draw.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, random_stream
-from eocore.data.faults import Origin
+from eocore.data.image_sources import ImageSource
+from eocore.data.loading.error_policy import Origin
 from eocore.data.records import Record
-from eocore.data.sources import ImageSource
 from eocore.errors import ConfigError
 from eocore.registry import DATASETS
 from eocore.sensors.scene import Scene

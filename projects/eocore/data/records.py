@@ -31,7 +31,7 @@ class ImageRef:
 
 @dataclass(frozen=True)
 class MaskRef:
-    """A mask as an annotation gives it; `eocore.data.masks.decode_mask` turns it into (H, W) bool.
+    """A mask as an annotation gives it; `eocore.data.io.masks.decode_mask` turns it into (H, W) bool.
 
     Attributes:
         kind: "polygon" (list of [x0, y0, x1, y1, ...] rings, OR-ed), "rle" (COCO {size, counts}),

@@ -5,9 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from eocore.command import command
-
-from .commands import compare, merge, report, run, score
-from .commands.command import Command
+from eocore.evaluate.commands import compare, merge, report, run, score
+from eocore.evaluate.commands.command import Command
 
 COMMANDS: tuple[Command, ...] = (run.COMMAND, merge.COMMAND, score.COMMAND, compare.COMMAND, report.COMMAND)
 """One per file of eocore/evaluate/commands."""

@@ -11,17 +11,16 @@ from torch import nn
 
 from eocore.config import import_systems, require, system_module
 from eocore.errors import ConfigError
+from eocore.export.hf import MAX_SHARD_SIZE, Shipment, require_free, write_checkpoint
+from eocore.export.model_card import CardFacts, read_scores, write_card
+from eocore.export.same_config import require_same_task
+from eocore.export.verify import examine, verify_checkpoint
 from eocore.models.lora import merge_lora
 from eocore.models.token_rows import merge_token_rows
 from eocore.registry import TASKS
-from eocore.train.checkpoint import load_trainable
-from eocore.train.checkpoint_files import STATE, read_state, resolve_checkpoint
+from eocore.train.checkpoint.files import STATE, read_state, resolve_checkpoint
+from eocore.train.checkpoint.snapshot import load_trainable
 from eocore.train.device import set_deepspeed_accelerator
-
-from .hf import MAX_SHARD_SIZE, Shipment, require_free, write_checkpoint
-from .model_card import CardFacts, read_scores, write_card
-from .same_config import require_same_task
-from .verify import examine, verify_checkpoint
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -15,7 +15,7 @@ from typing import Any
 from transformers import PreTrainedModel, ProcessorMixin
 
 from eocore.errors import CheckpointError
-from eocore.output import require_space, writing
+from eocore.files import require_space, writing
 from eocore.progress import keep_bars_out_of_logs
 
 CODE_LIBRARIES = frozenset({"torch", "transformers", "numpy", "PIL"})

@@ -8,7 +8,7 @@ from affine import Affine
 from PIL import Image
 from rasterio.io import MemoryFile
 
-from eocore.output import write_file
+from eocore.files import write_file
 from eocore.sensors.scene import Georeference
 
 PNG_SET = 255

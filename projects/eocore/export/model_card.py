@@ -9,8 +9,8 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.scores import Scores
-from eocore.evaluate.tables import mask_table, score_table, to_markdown, type_table
+from eocore.evaluate.reporting.tables import mask_table, score_table, to_markdown, type_table
+from eocore.evaluate.scoring.scores import Scores
 
 PIPELINE = "image-text-to-text"
 TAGS = ["remote-sensing", "earth-observation", "custom_code"]

@@ -13,10 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from eocore.errors import CheckpointError, OutputError
-from eocore.output import output_errno
-
-from . import reload
-from .hf import Shipment
+from eocore.export import reload
+from eocore.export.hf import Shipment
+from eocore.files import output_errno
 
 TOLERANCE = 1e-4
 """Largest difference of any number the probe gives, both models computing in float32: rounding of a different order of sums, no more."""

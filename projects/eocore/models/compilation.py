@@ -32,7 +32,7 @@ def compile_layers(model: nn.Module, choice: str) -> int:
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         raise ConfigError(f"compile is {choice!r}, but there is no C++ compiler ({compiler}). Install one, name it in CXX, or set 'none'.")
-    # torch takes hooks for what never changes, and would let a layer that is listened to (earthmind.attention) share a graph without hook
+    # torch takes hooks for what never changes, and would let a layer with a hook share a graph without its hook
     torch._dynamo.config.skip_nnmodule_hook_guards = False
     layers = [layer for layer in model.modules() if isinstance(layer, GradientCheckpointingLayer)]
     for layer in layers:

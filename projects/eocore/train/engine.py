@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from eocore.train.device import set_deepspeed_accelerator
-from eocore.train.guard import StepGuard
-from eocore.train.heartbeat import HEARTBEAT
-from eocore.train.zero_state import inner_optimizer
+from eocore.train.resilience.guard import StepGuard
+from eocore.train.resilience.heartbeat import HEARTBEAT
+from eocore.train.zero.state import inner_optimizer
 
 set_deepspeed_accelerator()
 

@@ -11,11 +11,11 @@ import torch
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from eocore.data.faults import NUM_REPLACED
+from eocore.data.loading.error_policy import NUM_REPLACED
 from eocore.registry import HOOKS
 from eocore.train import tracking as _tracking  # noqa: F401  (registers the back end that configs name)
-from eocore.train.checkpoint_files import TEMPORARY
-from eocore.train.checkpoint_hook import check_interval
+from eocore.train.checkpoint.files import TEMPORARY
+from eocore.train.checkpoint.hook import check_interval
 from eocore.train.curves import draw_curves
 from eocore.train.device import peak_memory_gib
 from eocore.train.progress import ProgressBar, ProgressLines, on_terminal

@@ -14,21 +14,21 @@ from mmengine.runner import set_random_seed
 
 from eocore.config import require
 from eocore.errors import ConfigError, EOError
+from eocore.files import keeping
 from eocore.log import get_logger
-from eocore.output import keeping
 from eocore.registry import TASKS
-from eocore.train.checkpoint_files import AUTO, find_checkpoint, read_state
+from eocore.train.checkpoint.files import AUTO, find_checkpoint, read_state
+from eocore.train.checkpoint.resumption import check_allowable
+from eocore.train.checkpoint.start_from import load_from
 from eocore.train.device import make_deterministic, peak_memory_gib
-from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.loader import prepare_loader
-from eocore.train.preemption import Interrupts
 from eocore.train.ranks import share_from_first
-from eocore.train.resumption import check_allowable
+from eocore.train.resilience.heartbeat import HEARTBEAT
+from eocore.train.resilience.preemption import Interrupts
+from eocore.train.resilience.watchdog import Watchdog
 from eocore.train.runner import Runner, build_runner, check_config
-from eocore.train.start_from import load_from
 from eocore.train.strategy import restart_count, start_process_group
 from eocore.train.task import PartCount, Task
-from eocore.train.watchdog import Watchdog
 from eocore.train.work_dir import WorkDir
 
 
@@ -41,7 +41,7 @@ def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: 
         resume: a checkpoint folder, or `auto` for the newest one of `work_dir` if there is one. A process that torchrun starts again goes
             on in any case.
         strict: a damaged newest checkpoint is an error.
-        allow: differences from the checkpoint that are accepted (`eocore.train.resumption.ALLOWABLE`).
+        allow: differences from the checkpoint that are accepted (`eocore.train.checkpoint.resumption.ALLOWABLE`).
 
     Raises:
         EOError: the config, the folder or the checkpoint cannot be used, or the training cannot go on; status.json has the reason too.

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from eocore.train.preemption import INTERRUPT_SIGNAL, SAVE_SIGNAL, STOP_SIGNAL
+from eocore.train.resilience.preemption import INTERRUPT_SIGNAL, SAVE_SIGNAL, STOP_SIGNAL
 
 ORDERS = (SAVE_SIGNAL, STOP_SIGNAL, INTERRUPT_SIGNAL)
 END_PRIORITY = 10

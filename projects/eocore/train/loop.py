@@ -7,12 +7,12 @@ from mmengine.runner import BaseLoop, FlexibleRunner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from eocore.data.in_flight import describe_samples, open_table
+from eocore.data.loading.worker_status import describe_samples, open_table
 from eocore.errors import DataError, EOError, SampleError, describe_unforeseen
-from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.loader import Batches
-from eocore.train.loader_errors import LOADER, ProcessTrace, as_raised, last_error, told_by_loader, trace_of_process
 from eocore.train.ranks import share_counts
+from eocore.train.resilience.heartbeat import HEARTBEAT
+from eocore.train.resilience.loader_errors import LOADER, ProcessTrace, as_raised, last_error, told_by_loader, trace_of_process
 
 
 class StepLoop(BaseLoop):

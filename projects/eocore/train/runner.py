@@ -17,24 +17,24 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from eocore.config import read_options, require
-from eocore.data.faults import ReportingLoader
+from eocore.data.loading.error_policy import ReportingLoader
 from eocore.errors import ConfigError
 from eocore.registry import HOOKS
-from eocore.train import checkpoint_hook as _checkpoint_hook  # noqa: F401  (registers the hook that configs name)
 from eocore.train import hooks as _hooks  # noqa: F401  (registers the hooks that configs name)
-from eocore.train.checkpoint import frozen_hash, load_trainable, restore
-from eocore.train.checkpoint_files import read_state
-from eocore.train.data_faults import DataFaultHook
+from eocore.train.checkpoint import hook as _checkpoint_hook  # noqa: F401  (registers the hook that configs name)
+from eocore.train.checkpoint.files import read_state
+from eocore.train.checkpoint.resumption import check_fits, data_position, history, tell_differences
+from eocore.train.checkpoint.run_record import RunRecord, record_run
+from eocore.train.checkpoint.snapshot import frozen_hash, load_trainable, restore
+from eocore.train.checkpoint.start_from import LoadFrom
 from eocore.train.device import choose_precision
 from eocore.train.engine import DeepSpeedOptimWrapper
-from eocore.train.guard import GuardOptions, StepGuard
-from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.loop import StepLoop
-from eocore.train.preemption import Orders
-from eocore.train.resumption import check_fits, data_position, history, tell_differences
-from eocore.train.run_record import RunRecord, record_run
+from eocore.train.resilience.data_errors import DataFaultHook
+from eocore.train.resilience.guard import GuardOptions, StepGuard
+from eocore.train.resilience.heartbeat import HEARTBEAT
+from eocore.train.resilience.preemption import Orders
 from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
-from eocore.train.start_from import LoadFrom
 from eocore.train.strategy import DEFAULT_TIMEOUT_S, ZeroStrategy, arithmetic_of, load_zero_config, start_process_group
 from eocore.train.task import Task
 
@@ -54,7 +54,7 @@ class TrainingOptions:
         precision: auto, bf16 or fp32.
         deepspeed: a file of configs/_base_/zero, or the path of a JSON file.
         timeout_s: how long a rank waits for the others [s].
-        load_from: weights to begin with, see `eocore.train.start_from.LoadFrom`; a run that resumes has its own.
+        load_from: weights to begin with, see `eocore.train.checkpoint.start_from.LoadFrom`; a run that resumes has its own.
         loader_timeout_s: how long a rank waits for a batch of its loader's processes [s]; 0: for ever.
         hang_timeout_s: time without a sign of life after which all ranks show where they are and end [s]; 0: never. Longer than the
             longest step and the longest saving.
@@ -206,7 +206,7 @@ def build_runner(
         train_loader: this rank's batches, begun at the step of `resume`.
         work_dir: checkpoints, logs and curves go here.
         resume: a checkpoint folder to go on from, verified.
-        allow: differences from it that are accepted (`eocore.train.resumption.ALLOWABLE`).
+        allow: differences from it that are accepted (`eocore.train.checkpoint.resumption.ALLOWABLE`).
 
     Raises:
         ConfigError: a section is missing or wrong.

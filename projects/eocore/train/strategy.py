@@ -18,11 +18,11 @@ from torch.distributed import DistError, PrefixStore, TCPStore
 
 from eocore.errors import ConfigError
 from eocore.log import LogFile, close_log_files, get_logger
-from eocore.train import zero_state
 from eocore.train.device import Precision, local_device, process_group_backend, set_deepspeed_accelerator
-from eocore.train.guard import GuardOptions, StepGuard
 from eocore.train.network import choose_interface
-from eocore.train.preemption import Orders
+from eocore.train.resilience.guard import GuardOptions, StepGuard
+from eocore.train.resilience.preemption import Orders
+from eocore.train.zero import state as zero_state
 
 set_deepspeed_accelerator()
 
@@ -31,7 +31,7 @@ from mmengine._strategy.base import BaseStrategy  # noqa: E402
 from mmengine._strategy.deepspeed import DeepSpeedStrategy  # noqa: E402
 
 from eocore.train.engine import EngineWrapper, count_updates  # noqa: E402
-from eocore.train.zero_linear import use_lean_linear  # noqa: E402
+from eocore.train.zero.linear import use_lean_linear  # noqa: E402
 
 ZERO_FOLDER = Path(__file__).resolve().parents[3] / "configs" / "_base_" / "zero"
 BUCKETS = ("reduce_bucket_size", "allgather_bucket_size", "stage3_prefetch_bucket_size")

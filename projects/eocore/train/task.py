@@ -36,7 +36,8 @@ class Task(BaseModel):
 
     Attributes:
         uncompared: options that a resumed training need not find unchanged, and why; see `eocore.resolve`. All others count.
-        option_kinds: option -> key of `eocore.train.allowable.ALLOWABLE` under which a user may let it differ; `task` for all others.
+        option_kinds: option -> key of `ALLOWABLE` (eocore.train.checkpoint.allowable) under which a user may let it differ; `task` for all
+            others.
     """
 
     uncompared: ClassVar[Mapping[str, str]] = {

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from eocore.errors import CheckpointError, ConfigError
+from eocore.files import keeping, refusal, write_file
 from eocore.folder_lock import WAIT_S, FolderLock
 from eocore.log import get_logger
-from eocore.output import keeping, refusal, write_file
-from eocore.train.checkpoint import versions
-from eocore.train.checkpoint_files import LATEST, TEMPORARY, list_checkpoints, remove_unfinished, write_json
+from eocore.train.checkpoint.files import LATEST, TEMPORARY, list_checkpoints, remove_unfinished, write_json
+from eocore.train.checkpoint.snapshot import versions
 
 RUNS = "runs.jsonl"
 STATUS = "status.json"

@@ -10,7 +10,7 @@ import pytest
 
 from earthmind.datasets.referring import ReferDataset, ReferringJsonlDataset
 from eocore.data.dataset import SampleKey, check_record
-from eocore.data.masks import decode_mask, encode_rle
+from eocore.data.io.masks import decode_mask, encode_rle
 from eocore.data.records import Record
 from eocore.data.transforms import ChooseModalities, ComposeReferring
 from eocore.errors import AnnotationError, ConfigError, DataError

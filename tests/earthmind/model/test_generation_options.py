@@ -10,10 +10,10 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria, TextIteratorStreamer
 
 from earthmind.answer import RecordAnswerer
+from earthmind.model.duplicates import find_repeats
 from earthmind.model.generation_options import OPTIONS, REASONS, GenerationOptionError, check_option, require_options
-from earthmind.model.repeats import find_repeats
 from earthmind.model.shared_prefix import plan_prefixes
-from earthmind.predict import predict
+from earthmind.predictor import predict
 from eocore.errors import ConfigError
 
 NEW_TOKENS = 8

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tolerances import ACROSS_DECODING, MASK_PIXELS
 
-from earthmind.model.repeats import find_repeats
+from earthmind.model.duplicates import find_repeats
 from earthmind.model.shared_prefix import plan_prefixes
 
 

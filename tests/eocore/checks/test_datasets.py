@@ -11,8 +11,8 @@ from PIL import Image
 
 from eocore.checks.datasets import ANNOTATION, DUPLICATE, IMAGE, MASK, UNFORESEEN, DatasetFacts, find_datasets, open_dataset, read_dataset
 from eocore.checks.report import write_report
-from eocore.data.annotations import Entry, each, read_entries, segmentation_mask
 from eocore.data.dataset import RecordDataset
+from eocore.data.formats.entries import Entry, each, read_entries, segmentation_mask
 from eocore.data.records import Expression, Record
 from eocore.errors import ConfigError
 from eocore.registry import DATASETS

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from eocore.data.annotations import each, read_entries
 from eocore.data.content import NUM_IMAGES, describe_content, describe_dataset
 from eocore.data.dataset import RecordDataset
-from eocore.data.file_digests import file_digest
+from eocore.data.formats.entries import each, read_entries
+from eocore.data.io.file_digests import file_digest
 from eocore.data.mixture import Mixture
 from eocore.data.records import Record, Turn
 from eocore.errors import DataError

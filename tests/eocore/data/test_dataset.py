@@ -11,8 +11,8 @@ import rasterio
 from rasterio.transform import from_origin
 from torch.utils.data import DataLoader
 
-from eocore.data.annotations import read_entries
 from eocore.data.dataset import PreparedDataset, RecordDataset, SampleKey, check_record, estimate_length, random_stream
+from eocore.data.formats.entries import read_entries
 from eocore.data.records import Expression, ImageRef, MaskRef, Record, Turn
 from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError, SampleError
 from eocore.registry import TRANSFORMS

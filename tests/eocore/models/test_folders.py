@@ -14,9 +14,9 @@ from tokenizers import Tokenizer, models
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.utils.logging import enable_progress_bar
 
+from eocore.checkpoints.weight_files import open_weights
 from eocore.errors import CheckpointError
 from eocore.models.folders import INDEX, load_model, load_tokenizer
-from eocore.models.weight_files import open_weights
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from transformers import Qwen2Config, Qwen2Model
 from eocore.errors import ConfigError
 from eocore.models.lora import add_lora
 from eocore.models.recompute import KINDS, checkpointing_kind, recompute_activations
-from eocore.train.memory import LiveMemory
+from eocore.train.planning.memory import LiveMemory
 
 WIDTH, DEEP, TOKENS = 32, 96, 48
 SIZES = {"vocab_size": 32, "hidden_size": WIDTH, "intermediate_size": DEEP, "num_attention_heads": 2, "num_key_value_heads": 1}

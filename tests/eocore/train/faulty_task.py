@@ -23,13 +23,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from eocore.data.dataset import PreparedDataset, SampleKey, SampleSource
-from eocore.data.sampler import GlobalBatchSampler
+from eocore.data.loading.sampler import GlobalBatchSampler
 from eocore.errors import DataError, EOError
 from eocore.models.freeze import apply_trainable
 from eocore.registry import TASKS
-from eocore.train.failure import show_failure
-from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.launch import train
+from eocore.train.resilience.failure import show_failure
+from eocore.train.resilience.heartbeat import HEARTBEAT
 from eocore.train.task import Task
 
 WIDTH = 6

@@ -13,8 +13,8 @@ import torch
 from mmengine.config import Config
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from eocore.train.heartbeat import HEARTBEAT
 from eocore.train.launch import train
+from eocore.train.resilience.heartbeat import HEARTBEAT
 
 LR, WARMUP, STEPS = 0.05, 2, 6
 """As `tiny_config` has them: 0.34 of six updates warm up."""

@@ -9,7 +9,8 @@ import torch
 
 from eocore.errors import ConfigError, EOError
 from eocore.registry import HOOKS
-from eocore.train import checkpoint_writer, hooks
+from eocore.train import hooks
+from eocore.train.checkpoint import writer as checkpoint_writer
 from eocore.train.launch import train
 
 

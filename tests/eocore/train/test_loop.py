@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from eocore.errors import DataError, SampleError
 from eocore.train.loop import StepLoop
-from eocore.train.preemption import Orders
+from eocore.train.resilience.preemption import Orders
 
 
 class Model:

@@ -133,7 +133,7 @@ def test_a_full_disk_stops_or_not_as_chosen(
     tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str, ends: bool
 ) -> None:
     """The disk is full at step 3 and has room again at step 6."""
-    from eocore.train import checkpoint
+    from eocore.train.checkpoint import snapshot as checkpoint
 
     save_file, calls = checkpoint.save_file, []
 

@@ -8,11 +8,11 @@ from types import ModuleType
 
 import pytest
 
-from eocore.evaluate.layouts.made import MadeScenes, make_scenes
-from eocore.evaluate.layouts.pictures import write_rsvqa
-from eocore.evaluate.layouts.places import write_voc
-from eocore.evaluate.layouts.releases import write_refsegrs, write_risbench, write_rrsisd
-from eocore.evaluate.layouts.sensors import write_bigearthnet_folders
+from eocore.synthetic.test_sets.grounding import write_voc
+from eocore.synthetic.test_sets.images import MadeScenes, make_scenes
+from eocore.synthetic.test_sets.pictures import write_rsvqa
+from eocore.synthetic.test_sets.releases import write_refsegrs, write_risbench, write_rrsisd
+from eocore.synthetic.test_sets.sensors import write_bigearthnet_folders
 
 TOOLS = Path(__file__).resolve().parents[3] / "tools" / "prepare"
 

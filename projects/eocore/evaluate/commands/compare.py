@@ -4,13 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
-from eocore.output import write_file
-
-from ..agreement import Agreement, measure_agreement
-from ..compare import Comparison, compare_predictions
-from ..tables import TextTable, to_rich
-from .command import Command
-from .score import add_file_arguments, apply_benchmark, read_file, read_metric, wide_console
+from eocore.evaluate.commands.command import Command
+from eocore.evaluate.commands.score import add_file_arguments, apply_benchmark, read_file, read_metric, wide_console
+from eocore.evaluate.comparison.agreement import Agreement, measure_agreement
+from eocore.evaluate.comparison.paired import Comparison, compare_predictions
+from eocore.evaluate.reporting.tables import TextTable, to_rich
+from eocore.files import write_file
 
 DESCRIPTION = """
 How much better A is than B on the same samples, with the 95 % interval of a paired bootstrap over images. Files are read as by `score`;

@@ -6,12 +6,11 @@ from pathlib import Path
 from rich.console import Console
 
 from eocore.errors import DataError
-
-from ..benchmark_run import collect
-from ..inputs import RUN_FILE
-from ..summary import read_results, suite_table
-from ..tables import to_rich
-from .command import Command
+from eocore.evaluate.commands.command import Command
+from eocore.evaluate.engine.benchmark_run import collect
+from eocore.evaluate.engine.inputs import RUN_FILE
+from eocore.evaluate.reporting.summary import read_results, suite_table
+from eocore.evaluate.reporting.tables import to_rich
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

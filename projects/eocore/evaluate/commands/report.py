@@ -5,10 +5,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..suite_report import write_suite_report
-from ..summary import read_results, suite_table
-from ..tables import to_rich
-from .command import Command
+from eocore.evaluate.commands.command import Command
+from eocore.evaluate.reporting.suite_report import write_suite_report
+from eocore.evaluate.reporting.summary import read_results, suite_table
+from eocore.evaluate.reporting.tables import to_rich
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,17 +10,16 @@ from mmengine.config import DictAction
 from rich.console import Console
 
 from eocore.config import SYSTEMS, system_module
+from eocore.distributed import join_ranks, leave_ranks
 from eocore.errors import ConfigError
-
-from ..benchmark_run import run_benchmarks
-from ..benchmarks import SUITES, choose, load_benchmarks
-from ..predictions import SETTINGS
-from ..ranks import join_ranks, leave_ranks
-from ..run_options import Outcome, RunOptions
-from ..suite_report import write_suite_report
-from ..summary import read_results, suite_table
-from ..tables import to_rich
-from .command import Command
+from eocore.evaluate.benchmarks.catalogue import SUITES, choose, load_benchmarks
+from eocore.evaluate.commands.command import Command
+from eocore.evaluate.engine.benchmark_run import run_benchmarks
+from eocore.evaluate.engine.run_options import Outcome, RunOptions
+from eocore.evaluate.predictions import SETTINGS
+from eocore.evaluate.reporting.suite_report import write_suite_report
+from eocore.evaluate.reporting.summary import read_results, suite_table
+from eocore.evaluate.reporting.tables import to_rich
 
 DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run again, it goes on where it was stopped. On several
 processes: python -m torch.distributed.run --nproc-per-node N -m eocore.evaluate run ... (or the scripts of scripts_eval/)."""

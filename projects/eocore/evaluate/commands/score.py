@@ -12,24 +12,23 @@ from typing import Any
 from rich.console import Console
 
 from eocore.errors import ConfigError, DataError
-from eocore.output import write_file
+from eocore.evaluate.benchmarks.catalogue import choose, load_benchmarks
+from eocore.evaluate.commands.command import Command
+from eocore.evaluate.engine.inputs import require_same_truths
+from eocore.evaluate.external.field_names import ALIASES, NONE, parse_map
+from eocore.evaluate.external.files import BOX_TASKS, CLASS_TASKS, ForeignOptions, is_native, read_foreign
+from eocore.evaluate.judge.judge import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, Judge, options_from_environment
+from eocore.evaluate.judge.prompts import PROMPTS
+from eocore.evaluate.judge.scores import add_verdicts
+from eocore.evaluate.predictions import SETTINGS, TASKS, Prediction, read_predictions
+from eocore.evaluate.reporting.tables import figure_tables, reading_notes, to_rich
+from eocore.evaluate.scoring.parsing.box_scales import PIXELS
+from eocore.evaluate.scoring.parsing.choices import MODES
+from eocore.evaluate.scoring.score import DEFAULT_SCORERS, score_predictions
+from eocore.evaluate.scoring.scorers.box_reader import ORDERS
+from eocore.evaluate.scoring.scores import Scores
+from eocore.files import write_file
 from eocore.registry import METRICS
-
-from ..benchmarks import choose, load_benchmarks
-from ..field_names import ALIASES, NONE, parse_map
-from ..foreign import BOX_TASKS, CLASS_TASKS, ForeignOptions, is_native, read_foreign
-from ..inputs import require_same_truths
-from ..judge import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, Judge, options_from_environment
-from ..judge_prompts import PROMPTS
-from ..predictions import SETTINGS, TASKS, Prediction, read_predictions
-from ..reading.box_scales import PIXELS
-from ..reading.choices import MODES
-from ..score import DEFAULT_SCORERS, score_predictions
-from ..scorers.box_reader import ORDERS
-from ..scores import Scores
-from ..tables import figure_tables, reading_notes, to_rich
-from ..verdicts import add_verdicts
-from .command import Command
 
 CONSOLE_WIDTH = 120
 """Where the output is no terminal."""

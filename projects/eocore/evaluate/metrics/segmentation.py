@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from eocore.data.masks import decode_mask, resize_mask
+from eocore.data.io.masks import decode_mask, resize_mask
 from eocore.data.records import MaskRef
 from eocore.errors import DataError
 

@@ -3,8 +3,8 @@
 import re
 import unicodedata
 
-from ..reading.numbers import find_number, read_number, replace_number_words
-from ..reading.text import short_answer
+from eocore.evaluate.scoring.parsing.numbers import find_number, read_number, replace_number_words
+from eocore.evaluate.scoring.parsing.text import short_answer
 
 ARTICLES = {"a", "an", "the"}
 YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}

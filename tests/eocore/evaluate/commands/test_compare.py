@@ -2,7 +2,7 @@ import json
 
 from eocore.evaluate.__main__ import main
 from eocore.evaluate.commands.compare import comparison_table
-from eocore.evaluate.compare import Comparison
+from eocore.evaluate.comparison.paired import Comparison
 
 
 def test_the_command_on_two_foreign_files(capsys, tmp_path):

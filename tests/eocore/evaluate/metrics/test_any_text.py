@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eocore.evaluate.judge_prompts import parse_match, parse_verdict
+from eocore.evaluate.judge.prompts import parse_match, parse_verdict
 from eocore.evaluate.metrics import boxes, captions, classification, multilabel, vqa
-from eocore.evaluate.reading.boxes import parse_boxes
-from eocore.evaluate.reading.choices import read_choice
-from eocore.evaluate.reading.numbers import find_number, replace_number_words
-from eocore.evaluate.reading.text import final_answer
+from eocore.evaluate.scoring.parsing.boxes import parse_boxes
+from eocore.evaluate.scoring.parsing.choices import read_choice
+from eocore.evaluate.scoring.parsing.numbers import find_number, replace_number_words
+from eocore.evaluate.scoring.parsing.text import final_answer
 
 LABELS = ["Urban fabric", "Beaches, dunes, sands", "A"]
 READERS = {

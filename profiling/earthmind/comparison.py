@@ -1,0 +1,72 @@
+"""Our forward and backward beside the published step's structure, kind by kind, in one run: a ratio free of the machine's load."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from earthmind.task import EarthMindTask
+from profiling.earthmind.steps import STEP_SIDES, forward_backward, measure_step_memory
+from profiling.measures.isolation import run_module
+from profiling.measures.memory import GIB, PeakMemory
+from profiling.measures.timing import time_in_turn
+
+SPEED_GOALS = {"vqa": 3.0, "seg": 1.15, "pair": 2.3, "region": 3.0, "vqa5": 2.0, "seg10": 2.0}
+"""Published seconds / ours, at least, for configs/benchmark/bench_mid.py on two CPU cores."""
+MEMORY_GOALS = {"vqa5": 0.6, "seg10": 0.6}
+"""Our peak / published peak, at most."""
+
+
+def compare_step(task: EarthMindTask, name: str, *, repeats: int, with_published: bool = True) -> dict[str, float]:
+    """Seconds of one forward and backward of a sample kind, the fastest of `repeats`, both sides in turn; and of SAM 2's encoder alone."""
+    device = next(task.parameters()).device
+    sides = STEP_SIDES if with_published else STEP_SIDES[:1]
+    works: dict[str, Any] = {side: forward_backward(task, name, side, device=device) for side in sides}
+    size = task.model.config.sam_config.prompt_encoder_config.image_size
+    blank = torch.zeros(1, task.model.config.grounding_channels, size, size, dtype=torch.uint8, device=device)
+    works["SAM 2 encoder"] = lambda: task.model.seg_head.encode(blank)
+    times = time_in_turn(works, repeats=repeats)
+    return {side: found.best for side, found in times.items()}
+
+
+def compare_memory(config: Mapping[str, Any], name: str, *, changes: Mapping[str, Any]) -> dict[str, PeakMemory]:
+    """Peak of each side, each in a fresh process.
+
+    Raises:
+        EOError: a process failed.
+    """
+    found = {}
+    for side in STEP_SIDES:
+        order = json.dumps({"config": dict(config), "name": name, "side": side, "changes": dict(changes)})
+        output = run_module("profiling.earthmind.comparison", what=f"the {side} step of {name}", given=order)
+        found[side] = PeakMemory(**json.loads(output.splitlines()[-1]))
+    return found
+
+
+def comparison_row(name: str, seconds: Mapping[str, float], peaks: Mapping[str, PeakMemory] | None) -> dict[str, float | str]:
+    """Column -> value."""
+    ratio = seconds.get("published", float("nan")) / seconds["ours"]
+    row: dict[str, float | str] = {
+        "kind": name,
+        "published s": seconds.get("published", float("nan")),
+        "ours s": seconds["ours"],
+        "faster x": ratio,
+        "goal x": SPEED_GOALS.get(name, float("nan")),
+        "SAM 2 encoder s": seconds["SAM 2 encoder"],
+    }
+    if peaks is not None:
+        published, ours = (peaks[side].peak / GIB for side in ("published", "ours"))
+        row |= {"published GiB": published, "ours GiB": ours, "share": ours / published, "goal share": MEMORY_GOALS.get(name, float("nan"))}
+    return row
+
+
+def _main(order: Mapping[str, Any]) -> None:
+    peak = measure_step_memory(order["config"], order["name"], order["side"], changes=order["changes"])
+    sys.stdout.write(json.dumps(asdict(peak)) + "\n")
+
+
+if __name__ == "__main__":
+    _main(json.load(sys.stdin))

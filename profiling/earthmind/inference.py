@@ -1,0 +1,225 @@
+"""Answers to questions of stated kinds through the model's own `answer`: speed, memory, and where the time goes; the words are dictated."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor
+
+from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from earthmind.model.processing_earthmind import EarthMindProcessor
+from earthmind.predictor import load_model
+from eocore.errors import ConfigError
+from profiling.earthmind.parts import PartTimes
+from profiling.earthmind.samples import KINDS, SampleKind, encode_question, filler_of, kinds_of, make_scenes
+from profiling.earthmind.setting import build_setting
+from profiling.measures.memory import GIB, measure_peak
+from profiling.measures.operators import count_operators
+
+PARTS = ("vision", "prefill", "decode", "SAM 2 encoder", "SAM 2 decoder", "rest")
+"""Rest: moving the batch, preparing SAM 2's pictures, text from tokens, and masks at the size of the images."""
+
+
+class Dictation(LogitsProcessor):
+    """Makes generation write given tokens, row by row, whatever the model would have said; the model computes all the same.
+
+    Args:
+        tokens: (R, N) of each row; generation reads one more, which repeats the last.
+    """
+
+    def __init__(self, tokens: Tensor) -> None:
+        self.tokens, self.step = tokens, 0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        place = min(self.step, self.tokens.shape[1] - 1)
+        self.step += 1
+        return torch.full_like(scores, -torch.inf).scatter_(1, self.tokens[:, place, None], 0.0)
+
+
+@dataclass(frozen=True)
+class Questions:
+    """A batch of questions and what is to be answered.
+
+    Attributes:
+        samples: encoded, without an answer.
+        sizes: (height, width) [px] of each one's images.
+        answers: (R, N) tokens.
+    """
+
+    samples: list[dict[str, Any]]
+    sizes: list[tuple[int, int]]
+    answers: Tensor
+
+
+class AnswerTimes(PartTimes):
+    """Seconds of `PARTS`, summed over batches."""
+
+    def __init__(self) -> None:
+        super().__init__(PARTS)
+
+    @contextmanager
+    def within(self, model: Any) -> Iterator[None]:
+        """Within it, the model's calls tell its parts apart; what begins before the first token is prefill, what follows decode."""
+        head = model.seg_head
+        parts = (
+            (model, "look", "vision"),
+            (head, "encode", "SAM 2 encoder"),
+            (head, "point", "SAM 2 decoder"),
+            (head, "draw", "SAM 2 decoder"),
+        )
+        with ExitStack() as stack:
+            for owner, name, part in parts:
+                stack.enter_context(mock.patch.object(owner, name, self.timed(getattr(owner, name), part)))
+            stack.enter_context(mock.patch.object(model, "_start", self._start(model._start)))
+            stack.enter_context(mock.patch.object(model, "generate", self._generate(model, model.generate)))
+            yield
+
+    def _start(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any, **named: Any) -> Any:
+            with self.rest("prefill"):
+                return work(*arguments, **named)
+
+        return timed
+
+    def _generate(self, model: Any, work: Callable[..., Any]) -> Callable[..., Any]:
+        """Of `generate`: the time until the model has read the prompt goes to prefill, the rest to decode."""
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            read = model._update_model_kwargs_for_generation
+            with self.rest("decode"), ExitStack() as prefill:
+                prefill.enter_context(self.part("prefill"))
+
+                def note(*outputs: Any, **more: Any) -> Any:
+                    prefill.close()  # does something after the prompt alone
+                    return read(*outputs, **more)
+
+                with mock.patch.object(model, "_update_model_kwargs_for_generation", note):
+                    return work(*arguments, **named)
+
+        return timed
+
+
+class Answers:
+    """A model that answers questions of sample kinds.
+
+    Args:
+        model: on its device.
+        processor: its own.
+        generation: from `earthmind.generation.generation_settings`.
+    """
+
+    def __init__(self, model: EarthMindForConditionalGeneration, processor: EarthMindProcessor, *, generation: Mapping[str, Any]) -> None:
+        self.model, self.processor, self.generation = model.eval(), processor, dict(generation)
+
+    def ask(self, questions: Sequence[Questions], times: AnswerTimes | None = None) -> None:
+        """Answers batch by batch."""
+        times = times or AnswerTimes()
+        for batch in questions:
+            collated = self.processor.collate(batch.samples, left_pad=True)
+            with times.within(self.model), times.rest("rest"):
+                self._answer(collated, batch)
+
+    def _answer(self, collated: dict[str, Any], batch: Questions) -> None:
+        self.model.answer(
+            collated,
+            self.processor,
+            sizes=batch.sizes,
+            max_new_tokens=batch.answers.shape[1],
+            logits_processor=[Dictation(batch.answers.to(self.model.device))],
+            **self.generation,
+        )
+
+    def questions(self, name: str, *, together: int, new_tokens: int | None) -> list[Questions]:
+        """The batches of a sample kind, `together` questions in each, every one about images of its own.
+
+        Raises:
+            ConfigError: unknown kind, or fewer new tokens than it has masks.
+        """
+        kinds = kinds_of(name)
+        kinds = kinds if len(kinds) > 1 else kinds * together
+        groups = [kinds[first : first + together] for first in range(0, len(kinds), together)]
+        return [self._batch(group, new_tokens, seed=number) for number, group in enumerate(groups)]
+
+    def _batch(self, names: Sequence[str], new_tokens: int | None, *, seed: int) -> Questions:
+        rng = np.random.default_rng(seed)
+        kinds = [KINDS[name] for name in names]
+        length = new_tokens or max(kind.supervised for kind in kinds)
+        samples, sizes, rows = [], [], []
+        for name, kind in zip(names, kinds, strict=True):
+            scenes = make_scenes(kind, tile_size=self.processor.tile_size, rng=rng)
+            samples.append(encode_question(self.processor, kind, scenes, name=name))
+            sizes.append(next(iter(scenes.values())).pixels.shape[-2:])
+            rows.append(self._dictated(name, kind, length))
+        return Questions(samples, sizes, torch.tensor(rows))
+
+    def _dictated(self, name: str, kind: SampleKind, length: int) -> list[int]:
+        if length < kind.masks:
+            raise ConfigError(f"sample kind {name} has {kind.masks} masks, each a token of the answer; --new-tokens is {length}.")
+        filler = self.processor.tokenizer(filler_of(self.processor), add_special_tokens=False).input_ids
+        return [self.processor.seg_token_id] * kind.masks + filler * (length - kind.masks)
+
+
+def build_answers(
+    task: Mapping[str, Any] | None, folder: Path | None, *, device: torch.device, dtype: torch.dtype, generation: Mapping[str, Any]
+) -> Answers:
+    """The model of a folder, or one with a config's sizes and random weights.
+
+    Args:
+        task: of the config; None with a folder.
+        folder: of a converted model, None for random weights.
+        device, dtype: of the weights.
+        generation: from `earthmind.generation.generation_settings`.
+
+    Raises:
+        ConfigError: neither is given.
+        CheckpointError: the folder holds no converted model.
+    """
+    if folder is not None:
+        model = load_model(folder, device=str(device)).to(dtype)
+        return Answers(model, model.processor, generation=generation)
+    if task is None:
+        raise ConfigError("nothing says which model: give --config for its sizes, or --model for the folder of a converted one.")
+    built = build_setting(task, device=device, dtype=dtype, changes={"lora": None, "gradient_checkpointing": "none"})
+    return Answers(built.model, built.processor, generation=generation)
+
+
+def measure_answers(
+    answers: Answers, name: str, *, together: int = 1, new_tokens: int | None = None, repeats: int = 3
+) -> dict[str, float | str]:
+    """A row of figures of a sample kind.
+
+    Args:
+        answers: whose model is asked.
+        name: of the kind, or "mix".
+        together: questions in a batch.
+        new_tokens: of each answer; None = as many as the kind learns in training.
+        repeats: timed calls after two that warm up and show the peak of memory; the fastest counts.
+    """
+    questions = answers.questions(name, together=together, new_tokens=new_tokens)
+    answers.ask(questions)  # compiles, where that is wanted
+    peak = measure_peak(lambda: answers.ask(questions))
+    best = (float("inf"), AnswerTimes())
+    for _ in range(repeats):
+        times = AnswerTimes()
+        answers.ask(questions, times)
+        best = min(best, (sum(times.seconds.values()), times), key=lambda found: found[0])
+    count = count_operators(lambda: answers.ask(questions))
+    seconds, samples = best[0], sum(len(batch.samples) for batch in questions)
+    return {
+        "what": f"{name}, batch {together}",
+        "samples/s": samples / seconds,
+        "new tokens/s": sum(batch.answers.numel() for batch in questions) / seconds,
+        "prompt tokens": sum(len(sample["input_ids"]) for batch in questions for sample in batch.samples) / samples,
+        "new tokens": sum(batch.answers.numel() for batch in questions) / samples,
+        "peak GiB": peak.peak / GIB,
+        "rise GiB": peak.rise / GIB,
+        **{f"{part} s": value for part, value in best[1].seconds.items()},
+        "operators": count.total,
+        "waits": sum(count.waits.values()),
+    }

@@ -1,0 +1,135 @@
+"""A model in our layout back in the published one, under the names that the published code loads, bit by bit."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from earthmind.checkpoints.import_writer import NOT_USED, ORIGIN
+from earthmind.checkpoints.key_maps.upstream import ONLY_IN_2_1, SAM, published_name, published_rules
+from earthmind.checkpoints.layouts import EARTHMIND, open_source
+from earthmind.checkpoints.upstream_config import published_config
+from earthmind.checkpoints.vocabulary import read_tokenizer
+from earthmind.model.configuration_earthmind import EarthMindConfig
+from earthmind.pretrained import read_config
+from eocore.checkpoints.key_map import KeyMap, Mapped
+from eocore.checkpoints.key_maps.language import EMBEDDING, HEAD, PREFIX, TIED_HEAD
+from eocore.checkpoints.weight_files import LazyTensor, Weights, open_weights
+from eocore.checkpoints.weight_stream import write_weights
+from eocore.errors import CheckpointError
+from eocore.export.hf import MAX_SHARD_SIZE, folder_aside, require_free
+
+LAYOUTS = ("earthmind-hf",)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What an export will write.
+
+    Attributes:
+        tensors: published name -> tensor.
+        config: content of config.json.
+        tokenizer: None where the model has none.
+        num_restored: tensors that our model does not use, put back.
+    """
+
+    tensors: Mapping[str, LazyTensor]
+    config: Mapping[str, Any]
+    tokenizer: PreTrainedTokenizerBase | None
+    num_restored: int
+
+
+def plan_export(model: Path, *, rest: Path | None = None, without_video: bool = False) -> Publication:
+    """What an export of a folder of our layout will write.
+
+    Args:
+        model: folder written by tools/import_weights.py or tools/convert_to_hf.py.
+        rest: what holds the parts of SAM 2 for video, which our model does not use but the published code loads: an import's folder, a
+            published folder, or Meta's SAM 2 file. None: the model's own folder.
+        without_video: leave these parts out.
+
+    Raises:
+        CheckpointError: the model cannot be said in the published layout, or the parts for video are not found.
+        ConfigError: there is no model.
+    """
+    config, weights, origin = read_config(model), open_weights(model), _origin(model, rest)
+    published = published_config(config, origin.get("config", {}) if origin.get("layout") == EARTHMIND.name else {})
+    rules = published_rules(published, config.sam_config.mask_decoder_config.iou_head_depth)
+    key_map = KeyMap("published EarthMind", rules)
+    mapped = key_map.reversed().apply(weights)
+    _require_sayable(mapped, weights, config)
+    tensors = dict(mapped.tensors)
+    if origin.get("tied_head"):
+        tensors[PREFIX + HEAD] = tensors[PREFIX + EMBEDDING]
+    restored = {} if without_video else _not_used(rest or model, model, key_map)
+    return Publication({**tensors, **restored}, published, read_tokenizer([model]), len(restored))
+
+
+def write_export(publication: Publication, out_dir: Path, *, overwrite: bool = False, max_shard_size: str = MAX_SHARD_SIZE) -> None:
+    """Writes the folder, whole or not at all.
+
+    Raises:
+        CheckpointError: `out_dir` is taken, or a size is none.
+        OutputError: the disk is full, or `out_dir` may not be written to.
+    """
+    require_free(out_dir, overwrite=overwrite)
+    with folder_aside(out_dir, needed=sum(tensor.header.nbytes for tensor in publication.tensors.values())) as folder:
+        write_weights(folder, publication.tensors, max_shard_size=max_shard_size)
+        (folder / "config.json").write_text(json.dumps(publication.config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if publication.tokenizer is not None:
+            publication.tokenizer.save_pretrained(folder)
+
+
+def _origin(model: Path, rest: Path | None) -> dict[str, Any]:
+    """What an import noted of its source, in the model's folder or in that of the rest."""
+    for folder in (model, rest):
+        if folder is not None and (folder / ORIGIN).is_file():
+            return dict(json.loads((folder / ORIGIN).read_text(encoding="utf-8")))
+    return {}
+
+
+def _require_sayable(mapped: Mapped, weights: Weights, config: EarthMindConfig) -> None:
+    """Nothing, if every tensor has a published name. Of copies the one that draws masks counts; see the rules of SAM 2."""
+    if mapped.unexpected:
+        names = ", ".join(list(mapped.unexpected)[:8])
+        raise CheckpointError(
+            f"{weights.path} has {len(mapped.unexpected)} tensors that the published layout has no place for: {names}. The published code "
+            "would compute something else. Go on with the converted model itself."
+        )
+    if config.vision_config.num_channels != 3 or config.grounding_channels != 3:
+        raise CheckpointError(
+            f"the model reads {config.vision_config.num_channels} channels and draws on {config.grounding_channels}; the published code "
+            "knows 3 and 3. Go on with the converted model itself."
+        )
+
+
+def _not_used(place: Path, model: Path, key_map: KeyMap) -> dict[str, LazyTensor]:
+    """The tensors at `place` that our model has no use for, by their published names."""
+    named = _published_tensors(place, model)
+    unused = key_map.apply_tensors(named, origin=str(place)).unused
+    found = {name: named[name] for part, headers in unused.items() if part != TIED_HEAD for name in headers}
+    video = [rule for rule in key_map.rules if rule.kind == "unused" and rule.source[0].startswith(SAM)]
+    starts = [rule.source[0].split("{")[0] for rule in video if not rule.source[0].removeprefix(SAM).startswith(ONLY_IN_2_1)]
+    missing = [start.removeprefix(SAM) for start in starts if not any(name.startswith(start) for name in found)]
+    if missing:
+        raise CheckpointError(
+            f"{place} does not hold {', '.join(missing)}, parts of SAM 2 for video, which the published code loads though it does not use "
+            "them on images. Name what does with --rest (the folder of the import, the published model, or sam2_hiera_large.pt), or leave "
+            "them out with --without-video."
+        )
+    return found
+
+
+def _published_tensors(place: Path, model: Path) -> dict[str, LazyTensor]:
+    """Everything at `place` that has a name in the published layout."""
+    if (place / NOT_USED).is_file():
+        weights = open_weights(place / NOT_USED)
+        return {name: weights.lazy(name) for name in weights.headers}
+    if place == model:
+        return {}
+    source = open_source(place)
+    names = {name: published_name(source.layout.name, name) for name in source.weights.headers}
+    return {published: source.weights.lazy(name) for name, published in names.items() if published is not None}

@@ -1,0 +1,115 @@
+"""What a sample costs to train on, in floating-point operations, from its sizes and the model's."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from eocore.data.loading.sample_stats import FIELDS
+
+MULTIPLY_ADD = 2
+"""Operations of a multiplication and the addition that follows it."""
+FROZEN_PASSES, TRAINED_PASSES = 2, 3
+"""Forward, gradient of the input, and, where the weight trains, gradient of the weight: each costs as much as the first."""
+CAUSAL = 0.5
+"""Share of the scores that a causal kernel computes."""
+MASK_FLOPS, MASK_PLACES, MASK_WIDTH = 3.7e9, 64**2, 256
+"""SAM 2's mask decoder for one object on an image of 1024 px: counted with torch's FlopCounterMode on meta tensors."""
+BLOCK_WIDTHS = 12
+"""Weights of a transformer block in squares of its width: 4 of attention, 8 of an MLP four times as wide."""
+STRIDE = 4
+"""Of Hiera's patch embedding [px]; each stage after the first halves height and width."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleCost:
+    """Operations of a forward and backward pass: for each token, squared length, label, tile, mask image and mask."""
+
+    token: float
+    square: float
+    scored: float
+    tile: float
+    mask_image: float
+    mask: float
+
+    def __call__(self, sizes: np.ndarray) -> np.ndarray:
+        """(N,) operations of samples of (N, len(FIELDS)) sizes."""
+        column = dict(zip(FIELDS, sizes.astype(np.float64).T, strict=True))
+        return (
+            self.token * column["tokens"]
+            + self.square * column["tokens"] ** 2
+            + self.scored * column["scored"]
+            + self.tile * column["tiles"]
+            + self.mask_image * column["mask_images"]
+            + self.mask * column["masks"]
+        )
+
+
+def sample_cost(model: EarthMindForConditionalGeneration, *, recomputed: bool = False) -> SampleCost:
+    """The cost of samples for a model as it trains: frozen parts that no gradient passes through run forward alone.
+
+    What is not counted makes no difference between samples, or none worth counting: norms, activations, embeddings, the optimiser.
+
+    Args:
+        model: weights are counted, not read; it may lie on the meta device.
+        recomputed: the language model runs forward twice.
+    """
+    config, layers = model.config, model.language_model.get_decoder().layers
+    text, again = config.text_config, int(recomputed)
+    heads = text.num_attention_heads * (getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
+    adapters = _weights(layers, adapters=True)
+    base_passes = (TRAINED_PASSES if _trains(layers, adapters=False) else FROZEN_PASSES) + again
+    adapter_passes = TRAINED_PASSES + again
+    return SampleCost(
+        token=MULTIPLY_ADD * (_weights(layers) * base_passes + adapters * adapter_passes),
+        square=2 * MULTIPLY_ADD * heads * len(layers) * CAUSAL * (TRAINED_PASSES + again),
+        scored=MULTIPLY_ADD * text.hidden_size * text.vocab_size * TRAINED_PASSES,
+        tile=_tile(model),
+        mask_image=_mask_image(model),
+        mask=MASK_FLOPS * TRAINED_PASSES * _mask_scale(model),
+    )
+
+
+def _weights(module: nn.Module, *, adapters: bool = False) -> int:
+    """Elements of the matrices in `module`: those of LoRA, or all others."""
+    return sum(value.numel() for name, value in module.named_parameters() if value.ndim == 2 and (".lora_" in name) == adapters)
+
+
+def _trains(module: nn.Module, *, adapters: bool = True) -> bool:
+    return any(value.requires_grad for name, value in module.named_parameters() if adapters or ".lora_" not in name)
+
+
+def _tile(model: EarthMindForConditionalGeneration) -> float:
+    vision, config = model.config.vision_config, model.config
+    (height, width), (rows, columns) = vision.image_size, vision.patch_size
+    patches = (height // rows) * (width // columns)
+    tokens = patches + 1  # the class token
+    embedding = MULTIPLY_ADD * patches * rows * columns * vision.num_channels * vision.hidden_size
+    blocks = MULTIPLY_ADD * tokens * _weights(model.vision_tower.encoder)
+    scores = 2 * MULTIPLY_ADD * tokens**2 * vision.hidden_size * vision.num_hidden_layers
+    projector = MULTIPLY_ADD * config.tokens_per_tile * _weights(model.projector)
+    tower_passes = TRAINED_PASSES if _trains(model.vision_tower) else 1
+    return (embedding + blocks + scores) * tower_passes + projector * (TRAINED_PASSES if _trains(model.projector) else 1)
+
+
+def _mask_image(model: EarthMindForConditionalGeneration) -> float:
+    """Hiera: blocks of four stages, attention inside windows but for some global blocks. Source of the shapes: Hiera, arXiv 2306.00989."""
+    backbone = model.config.sam_config.vision_config.backbone_config
+    side = backbone.image_size[0] if isinstance(backbone.image_size, list | tuple) else backbone.image_size
+    total, first = 0.0, 0
+    stages = zip(backbone.blocks_per_stage, backbone.embed_dim_per_stage, backbone.window_size_per_stage, strict=True)
+    for number, (blocks, width, window) in enumerate(stages):
+        places = (side // (STRIDE * 2**number)) ** 2
+        whole = sum(first <= block < first + blocks for block in backbone.global_attention_blocks)
+        total += MULTIPLY_ADD * places * BLOCK_WIDTHS * width**2 * blocks
+        total += 2 * MULTIPLY_ADD * places * width * ((blocks - whole) * window**2 + whole * places)
+        first += blocks
+    return total * (TRAINED_PASSES if _trains(model.seg_head.sam.vision_encoder) else 1)
+
+
+def _mask_scale(model: EarthMindForConditionalGeneration) -> float:
+    """Of another image size and width than those of `MASK_FLOPS`."""
+    sam = model.config.sam_config
+    places = (sam.prompt_encoder_config.image_size // sam.prompt_encoder_config.patch_size) ** 2
+    return places / MASK_PLACES * (sam.mask_decoder_config.hidden_size / MASK_WIDTH) ** 2

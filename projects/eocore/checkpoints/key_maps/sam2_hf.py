@@ -1,0 +1,55 @@
+"""SAM 2 as transformers saves it (`Sam2Model`, `Sam2VideoModel`: `vision_encoder.backbone.*`, `mask_decoder.*`, ...).
+
+The names of the parts that see a single image are those of `Sam2Model`, which is the model here; the folders of facebook/sam2.1-hiera-*
+hold the video model, whose further parts are listed and left out. Names: transformers, models/sam2 and models/sam2_video.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from transformers import Sam2Config
+
+from eocore.checkpoints.key_map import KeyMap, Rule, rename, unused
+from eocore.checkpoints.key_maps.sam2 import under
+from eocore.errors import CheckpointError
+
+MODEL_TYPES = ("sam2", "sam2_video")
+PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+
+
+def _rules() -> Iterator[Rule]:
+    for part in ("vision_encoder", "prompt_encoder", "mask_decoder"):
+        yield rename(f"{part}.{{rest}}", f"{part}.{{rest}}")
+    for name in ("no_memory_embedding", "shared_image_embedding.positional_embedding"):
+        yield rename(name, name)
+    yield unused("memory_attention.{rest}", "SAM 2 video: memory attention")
+    yield unused("memory_encoder.{rest}", "SAM 2 video: memory encoder")
+    for name in ("memory_temporal_positional_encoding", "no_memory_positional_encoding", "occlusion_spatial_embedding_parameter"):
+        yield unused(name, "SAM 2 video: memory embeddings")
+    yield unused("mask_downsample.{leaf}", "SAM 2 video: masks as input")
+    for name in ("no_object_pointer", "object_pointer_proj.{rest}", "temporal_positional_encoding_projection_layer.{leaf}"):
+        yield unused(name, "SAM 2 video: object pointers")
+
+
+SAM2_HF = KeyMap("SAM 2 of transformers", under(list(_rules()), ""))
+
+
+def sam2_hf_config(published: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `Sam2Config` from the config.json of a folder of either model.
+
+    Raises:
+        CheckpointError: the folder is of another model, or its config.json leaves out one of the three parts.
+    """
+    kind = published.get("model_type")
+    if kind not in MODEL_TYPES:
+        raise CheckpointError(
+            f"config.json says model_type '{kind}'; SAM 2 folders say {' or '.join(MODEL_TYPES)}. Give the folder of SAM 2."
+        )
+    missing = [part for part in PARTS if not isinstance(published.get(part), Mapping)]
+    if missing:
+        raise CheckpointError(f"config.json does not state {', '.join(missing)}, so sizes would be guessed. Take the file of the release.")
+    parts = {part: dict(published[part]) for part in PARTS}
+    for part in PARTS[1:]:  # the video model has classes of its own for these two, with the same fields and defaults
+        known = getattr(Sam2Config(), part).to_dict().keys() - {"model_type"}
+        parts[part] = {field: value for field, value in parts[part].items() if field in known}
+    return parts

@@ -1,0 +1,198 @@
+"""Annotations in the published formats from folders of co-registered GeoTIFFs with a land-cover map.
+
+The images stay as they are; the questions come from the map alone (`questions.py`).
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rasterio.crs import CRS
+from scipy.ndimage import label
+
+from eocore.data.io.image_files import Grid, LayerFile, open_layers, resolve_path
+from eocore.data.io.readers import SAME_GRID_PX, read_class_map
+from eocore.data.records import MODALITIES
+from eocore.errors import ConfigError, DataError
+from eocore.synthetic.annotation_files import SceneNotes, write_annotations
+from eocore.synthetic.land_map import LandClass, LandMap, QuestionOptions
+from eocore.synthetic.questions import describe_landscape
+
+CLASSES = {
+    1: LandClass("water", "water area", "water areas"),
+    2: LandClass("forest", "forest", "forests"),
+    3: LandClass("wetland", "wetland", "wetlands"),
+    4: LandClass("cropland", "cropland area", "cropland areas"),
+    5: LandClass("built area", "built area", "built areas"),
+    6: LandClass("bare ground", "bare area", "bare areas"),
+    7: LandClass("snow", "snow area", "snow areas"),
+    9: LandClass("rangeland", "rangeland area", "rangeland areas"),
+}
+"""Esri / Impact Observatory 10 m land cover in plain words. 0 (no data) and 8 (clouds) are unknown ground and never asked for."""
+
+OPTIONS = QuestionOptions(min_area=0.01, max_area=1.0)
+"""Classes below 1 % of the tile are not asked for: specks are often errors of the map (85 % overall accuracy, Karra et al. 2021)."""
+
+NEARLY = 0.3
+"""A patch between this share of `min_area` and the whole might count or not; then its class is not counted at all."""
+
+NEIGHBOURS_8 = np.ones((3, 3), bool)
+SUFFIX = ".tif"
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """Where the tiles lie.
+
+    Attributes:
+        labels: the land-cover maps.
+        images: folder of each modality; equal file names show the same place.
+        classes: how the classes of the maps are spoken of, by number; numbers without an entry are unknown ground.
+    """
+
+    labels: Path
+    images: Mapping[str, Path]
+    classes: Mapping[int, LandClass] = field(default_factory=lambda: CLASSES)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.images) - set(MODALITIES))
+        if unknown or not self.images:
+            raise ConfigError(f"land-cover tiles: folders for {unknown or 'no modality'}; give one or more of {', '.join(MODALITIES)}.")
+
+
+def prepare_landcover(
+    tiles: TileSet,
+    out: Path,
+    *,
+    split: str = "train",
+    options: QuestionOptions = OPTIONS,
+    seed: int = 0,
+    copy: bool = False,
+    on_tile: Callable[[str], None] | None = None,
+) -> dict[str, int]:
+    """Number of entries by annotation file, written to `out`/`split`.
+
+    Args:
+        tiles: where the tiles lie.
+        out: root of the prepared set.
+        split: name of the subfolder, and of the split in the REFER file.
+        options: what is asked.
+        seed: of the choice of questions; each tile is drawn for by itself, in the order of the names.
+        copy: copy the images to `out`/`split`/<modality>; else the annotations refer to them where they are, by name.
+        on_tile: called with the tile's name after each tile, for a progress display.
+
+    Raises:
+        DataError: no tiles, a missing or broken file, or files of a tile that do not lie on one grid.
+    """
+
+    def prepared_tiles() -> Iterator[SceneNotes]:
+        for number, name in enumerate(tile_names(tiles)):
+            paths = {modality: folder / name for modality, folder in tiles.images.items()}
+            check_registration([tiles.labels / name, *paths.values()])
+            land = make_land_map(read_class_map(str(tiles.labels / name)), tiles.classes, min_area=options.min_area)
+            questions = describe_landscape(land, np.random.default_rng([seed, number]), options=options)
+            height, width = land.class_map.shape
+            if copy:
+                _copy(paths, out / split)
+            yield SceneNotes(Path(name).stem, (height, width), questions, suffix=SUFFIX)
+            if on_tile is not None:
+                on_tile(name)
+
+    return write_annotations(out / split, prepared_tiles(), split=split, classes=tiles.classes)
+
+
+def tile_names(tiles: TileSet) -> list[str]:
+    """File names of the land-cover maps, sorted; every one must be in every image folder, too.
+
+    Raises:
+        DataError: there is no map, or a map without its image.
+    """
+    names = sorted(path.name for path in tiles.labels.glob(f"*{SUFFIX}"))
+    if not names:
+        raise DataError(f"{tiles.labels}: no {SUFFIX} files, so there is nothing to prepare. Name the folder of the land-cover maps.")
+    for modality, folder in tiles.images.items():
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
+            shown = f"{missing[0]} (and {len(missing) - 1} more)" if len(missing) > 1 else missing[0]
+            raise DataError(
+                f"{folder}: no {shown}, although {tiles.labels} has it; its questions would have no {modality} image. "
+                f"Add the file, or take the map away."
+            )
+    return names
+
+
+def check_registration(paths: list[Path]) -> None:
+    """Nothing; raises DataError, naming both files, unless all lie on the grid of the first (size, CRS, transform).
+
+    Transforms may differ by rounding: their corners by up to `SAME_GRID_PX` pixels.
+    """
+    first, *others = paths
+    reference = _header(first)
+    for path in others:
+        difference = _difference(reference, _header(path))
+        if difference:
+            raise DataError(
+                f"{path} and {first} are not co-registered: {difference}. Masks would lie beside what they name. "
+                f"Resample the two to one grid (e.g. with rio warp --like)."
+            )
+
+
+@dataclass(frozen=True)
+class _Header:
+    size: tuple[int, int]
+    grid: Grid | None
+
+
+def _header(path: Path) -> _Header:
+    file: LayerFile = open_layers(resolve_path(str(path)))
+    try:
+        return _Header(file.size, file.grid)
+    finally:
+        file.close()
+
+
+def _difference(one: _Header, other: _Header) -> str:
+    """What keeps two files from lying on one grid, empty where nothing does."""
+    if one.size != other.size:
+        return f"{other.size[0]} x {other.size[1]} px against {one.size[0]} x {one.size[1]} px"
+    if one.grid is None or other.grid is None:
+        return "" if one.grid is other.grid else "only one of them says where it lies"
+    if one.grid.crs != other.grid.crs and CRS.from_wkt(one.grid.crs or "") != CRS.from_wkt(other.grid.crs or ""):
+        return f"CRS {_crs_name(other.grid)} against {_crs_name(one.grid)}"
+    height, width = one.size
+    corners = [(0, 0), (width, 0), (0, height), (width, height)]
+    shifts = [np.subtract(~one.grid.transform * (other.grid.transform * corner), corner) for corner in corners]
+    apart_px = float(np.abs(shifts).max())
+    return f"their corners lie {apart_px:.2f} px apart" if apart_px > SAME_GRID_PX else ""
+
+
+def _crs_name(grid: Grid) -> str:
+    return CRS.from_wkt(grid.crs).to_string()[:60] if grid.crs else "unknown"
+
+
+def make_land_map(class_map: np.ndarray, classes: Mapping[int, LandClass], *, min_area: float) -> LandMap:
+    """The map with its connected patches (8 neighbours) of `min_area` or more as objects.
+
+    A class is countable where it has objects and no patch so near below `min_area` that it could be counted as well as not.
+    """
+    objects = np.zeros(class_map.shape, np.int32)
+    countable = set()
+    total = 0
+    for class_id in classes:
+        patches, _ = label(class_map == class_id, NEIGHBOURS_8)
+        areas = np.bincount(patches.ravel())[1:] / class_map.size
+        large = np.flatnonzero(areas >= min_area) + 1
+        for patch in large:
+            total += 1
+            objects[patches == patch] = total
+        if len(large) and not ((areas >= NEARLY * min_area) & (areas < min_area)).any():
+            countable.add(class_id)
+    return LandMap(class_map, classes, objects, countable=frozenset(countable))
+
+
+def _copy(paths: Mapping[str, Path], folder: Path) -> None:
+    for modality, path in paths.items():
+        (folder / modality).mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, folder / modality / path.name)

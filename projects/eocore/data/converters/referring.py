@@ -1,0 +1,187 @@
+"""Referring sets as released -> the REFER form that is read: refs(unc).p, instances.json, images/."""
+
+import os
+import pickle
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from eocore.data.formats.entries import as_entries, read_json
+from eocore.data.io.masks import encode_rle, mask_to_box
+from eocore.data.io.readers import image_size, read_class_map
+from eocore.data.io.safe_pickle import read_plain_pickle
+from eocore.data.records import ImageRef
+from eocore.errors import AnnotationError, DataError
+from eocore.files import write_file
+from eocore.synthetic.annotation_files import PICKLE_PROTOCOL, REFER_FILE
+from eocore.synthetic.test_sets.images import save_json
+
+SPLITS = ("train", "val", "test")
+_LINE = re.compile(r"(\S+)\s+(.*\S)\s*")
+_SHOWN = 5
+
+OnDone = Callable[[], None]
+
+
+def prepare_rrsisd(source: Path, out: Path, *, copy: bool = False) -> dict[str, int]:
+    """RRSIS-D: the two annotation files beside its images, which are linked (or copied). Gives the number of refs by split.
+
+    Args:
+        source: folder with rrsisd/{refs(unc).p,instances.json} and images/rrsisd/JPEGImages.
+        out: folder to write to.
+        copy: copy the images instead of linking their folder.
+
+    Raises:
+        DataError: a file of the release is missing, or an image that a ref names.
+        AnnotationError: the annotations break their form.
+    """
+    annotations, images = source / "rrsisd", source / "images" / "rrsisd" / "JPEGImages"
+    if not images.is_dir():
+        raise DataError(f"{images}: no such folder. Expected the release: rrsisd/ and images/rrsisd/JPEGImages/ under {source}.")
+    refs = as_entries(read_plain_pickle(annotations / REFER_FILE), str(annotations / REFER_FILE))
+    listed = as_entries(read_json(annotations / "instances.json").get("images"), "instances.json images")
+    absent = [entry.text("file_name") for entry in listed if not (images / entry.text("file_name")).is_file()]
+    if absent:
+        raise DataError(f"{images}: {len(absent)} of {len(listed)} images are missing ({', '.join(absent[:_SHOWN])}). Fetch them again.")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (REFER_FILE, "instances.json"):
+        shutil.copyfile(annotations / name, out / name)
+    link_folder(images, out / "images", copy=copy)
+    return {split: sum(ref.text("split") == split for ref in refs) for split in sorted({ref.text("split") for ref in refs})}
+
+
+def prepare_phrases(
+    source: Path,
+    out: Path,
+    *,
+    images: str,
+    masks: str,
+    splits: Sequence[str] = SPLITS,
+    copy: bool = False,
+    on_phrase: OnDone = lambda: None,
+) -> dict[str, int]:
+    """RefSegRS and RISBench: `output_phrase_<split>.txt` with lines "<id> <expression>", an image and a mask (> 0) for each id.
+
+    Args:
+        source: folder of the release.
+        out: folder to write to.
+        images: folder of the images in it.
+        masks: folder of the masks in it.
+        splits: to take.
+        copy: copy the images instead of linking their folder.
+        on_phrase: called after each line.
+
+    Returns:
+        Number of phrases by split.
+
+    Raises:
+        DataError: a file is missing, or a mask has another size than its image.
+        AnnotationError: a line has another form, or no pixel to point at.
+    """
+    names = {"images": _by_stem(source / images), "masks": _by_stem(source / masks)}
+    table: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "object"}]}
+    refs: list[dict[str, Any]] = []
+    image_ids: dict[str, int] = {}
+    counts = dict.fromkeys(splits, 0)
+    for split in splits:
+        for where, key, text in _phrases(source / f"output_phrase_{split}.txt"):
+            image, mask = (_file_of(key, names[kind], where, source / folder) for kind, folder in (("images", images), ("masks", masks)))
+            if image.name not in image_ids:
+                image_ids[image.name] = len(image_ids) + 1
+                height, width = image_size(ImageRef((str(image),), "rgb_uint8"))
+                table["images"].append({"id": image_ids[image.name], "file_name": image.name, "height": height, "width": width})
+            number, image_id = len(refs) + 1, image_ids[image.name]
+            table["annotations"].append(_annotation(mask, number, table["images"][image_id - 1], where))
+            refs.append(_ref(number, image_id, image.name, split, text))
+            counts[split] += 1
+            on_phrase()
+    write_file(out / REFER_FILE, pickle.dumps(refs, protocol=PICKLE_PROTOCOL))
+    save_json(out / "instances.json", table)
+    link_folder(source / images, out / "images", copy=copy)
+    return counts
+
+
+def count_phrases(source: Path, splits: Sequence[str] = SPLITS) -> int:
+    """Lines that `prepare_phrases` will read; for a progress display."""
+    return sum(len(list(_phrases(source / f"output_phrase_{split}.txt"))) for split in splits)
+
+
+def link_folder(folder: Path, place: Path, *, copy: bool) -> None:
+    """`place` shows what is in `folder`: a link, or a copy.
+
+    Raises:
+        DataError: something else is there.
+    """
+    if copy:
+        shutil.copytree(folder, place, dirs_exist_ok=True)
+        return
+    if place.is_symlink() and place.resolve() == folder.resolve():
+        return
+    if place.exists() or place.is_symlink():
+        raise DataError(f"{place} is there already and is no link to {folder}. Remove it, or write to another folder.")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    os.symlink(folder.resolve(), place)
+
+
+def link_files(folder: Path, place: Path, *, copy: bool) -> None:
+    """`place` gets every file of `folder`: a hard link, which takes no room, or a copy where that is asked for or a link cannot be made.
+
+    Files of one's own must lie inside the folder of their JSON lines, which a link to another folder would lead out of.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.iterdir()):
+        target = place / path.name
+        if not path.is_file() or target.exists():
+            continue
+        try:
+            if copy:
+                raise OSError("asked to copy")
+            os.link(path, target)
+        except OSError:
+            shutil.copyfile(path, target)
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; the release has it. Name the folder the release was unpacked to.")
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def _phrases(path: Path) -> Iterator[tuple[str, str, str]]:
+    """(file:line, id, expression) of every line that is not empty."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; the release has one for each split. Name the folder the release was unpacked to.")
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise AnnotationError(f"{path}:{number}: {line!r:.60}; expected '<id> <expression>'. Correct the line.")
+        yield f"{path}:{number}", found[1], found[2]
+
+
+def _file_of(key: str, files: dict[str, Path], where: str, folder: Path) -> Path:
+    stem = Path(key).stem if key not in files else key
+    if stem not in files:
+        raise DataError(f"{where}: {folder} has no file called {key}. Fetch the release again, or correct the line.")
+    return files[stem]
+
+
+def _annotation(path: Path, number: int, image: dict[str, Any], where: str) -> dict[str, Any]:
+    mask = read_class_map(str(path)) > 0
+    if mask.shape != (image["height"], image["width"]):
+        raise DataError(f"{where}: mask {path.name} is {mask.shape} px, its image {image['height'], image['width']}. Fetch the two again.")
+    box = mask_to_box(mask)
+    if box is None:
+        raise AnnotationError(f"{where}: mask {path.name} is empty, the phrase points at nothing. Correct the mask or leave the line out.")
+    left, top, right, bottom = box
+    values = {"segmentation": encode_rle(mask), "bbox": [left, top, right - left, bottom - top], "area": int(mask.sum())}
+    return {"id": number, "image_id": image["id"], "category_id": 1, "iscrowd": 0, **values}
+
+
+def _ref(number: int, image_id: int, file_name: str, split: str, text: str) -> dict[str, Any]:
+    sentence = {"sent_id": number, "sent": text, "raw": text, "tokens": text.split()}
+    keys = {"ref_id": number, "ann_id": number, "image_id": image_id, "category_id": 1, "split": split, "file_name": file_name}
+    return {**keys, "sent_ids": [number], "sentences": [sentence]}

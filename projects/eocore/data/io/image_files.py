@@ -1,0 +1,226 @@
+"""The image formats behind `readers`: GeoTIFF, PNG / JPEG, NPY / NPZ, each as layers that are sized up before a pixel is read.
+
+Files are untrusted. A path is refused before any library sees it if it is not a plain local file; the format is told by the first bytes and
+the decoder is pinned to it, so that no file can make GDAL open another one; sizes come from the header alone.
+"""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from PIL import Image
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.windows import Window
+
+from eocore.data.formats.entries import unreadable
+from eocore.data.io.array_files import ArrayFile
+from eocore.data.io.layer_file import Grid, LayerFile, broken
+from eocore.errors import DataError
+
+MAX_PICTURE_PIXELS = 64_000_000
+"""Largest PNG or JPEG [px]: a file of a few KB can claim as much as its header likes, and must be decoded whole."""
+
+GDAL_OPTIONS = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "none", "GDAL_HTTP_MAX_RETRY": 0, "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"}
+"""Keeps GDAL off the network, besides the pinned driver (GDAL manual, security considerations), and from listing the whole folder of each
+file it opens, which costs the more the larger the set is. Files beside the image are still found by their names."""
+
+_VIRTUAL_PATH = re.compile(r"^/vsi|://|[<\0]|^[A-Za-z][A-Za-z0-9+.]+:")
+_FORMATS = {
+    "GeoTIFF": ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), (".tif", ".tiff", ".gtif")),
+    "PNG": ((b"\x89PNG\r\n\x1a\n",), (".png", ".jpg", ".jpeg")),
+    "JPEG": ((b"\xff\xd8\xff",), (".jpg", ".jpeg", ".png")),
+    "NPY": ((b"\x93NUMPY",), (".npy",)),
+    "NPZ": ((b"PK\x03\x04",), (".npz",)),
+}
+_COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+_PICTURE_LAYERS = {"1": 1, "L": 1, "LA": 1, "I;16": 1, "I": 1, "P": 3, "RGB": 3, "RGBA": 3}
+
+
+def resolve_path(path: str, *, root: Path | None = None) -> Path:
+    """The plain local file `path`, links followed.
+
+    Args:
+        path: relative to `root`, or to the working directory without one.
+        root: the folder the file must lie in, also after following links.
+
+    Raises:
+        DataError: the path is remote or virtual, leads out of `root`, or is no file.
+    """
+    if _VIRTUAL_PATH.search(path):
+        raise DataError(f"{path[:200]!r}: not a plain local path. Remote and virtual files are never opened; copy the file here first.")
+    try:
+        resolved = (root / path if root else Path(path)).resolve()
+        is_file = resolved.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: characters that no file name can hold
+        raise DataError(f"{path[:200]!r}: not a usable path ({error.__class__.__name__}). Correct the annotation or the folder.") from error
+    if root and not resolved.is_relative_to(root.resolve()):
+        raise DataError(f"{path}: leads out of its folder {root} (to {resolved}). Put the file inside, or name the folder it lies in.")
+    if resolved.is_dir():
+        raise DataError(f"{path}: a folder, expected an image file (looked at {resolved}). Correct the path in the annotation.")
+    if not is_file:
+        raise DataError(f"{path}: no such file (looked at {resolved}). Correct the path, or the root folder in the config.")
+    return resolved
+
+
+def open_layers(path: Path, *, indexed: bool = False) -> LayerFile:
+    """The file, opened by the one decoder its first bytes call for.
+
+    Args:
+        path: from `resolve_path`.
+        indexed: give the indexes of a palette picture (class maps), not its colours.
+
+    Raises:
+        DataError: the format is unknown, disagrees with the file's ending, or the header cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(32)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not head:
+        raise DataError(f"{path}: the file is empty; expected an image. Copy or fetch it again.")
+    kind = next((kind for kind, (magics, _) in _FORMATS.items() if head.startswith(magics)), None)
+    if kind is None:
+        raise DataError(f"{path}: not a GeoTIFF, PNG, JPEG, NPY or NPZ file (begins with {head[:8]!r}). Convert it, or fetch it again.")
+    ours = {ending for _, endings in _FORMATS.values() for ending in endings}
+    if path.suffix.lower() in ours - set(_FORMATS[kind][1]):
+        raise DataError(f"{path}: holds {kind} but ends in {path.suffix}. Rename it after checking where it came from.")
+    if kind == "GeoTIFF":
+        return GeoTiff(path)
+    if kind in ("PNG", "JPEG"):
+        return Picture(path, kind, indexed=indexed)
+    return ArrayFile(path, kind)
+
+
+class GeoTiff:
+    """A GeoTIFF through rasterio, driver pinned."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with rasterio.Env(**GDAL_OPTIONS), warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                self._dataset = rasterio.open(path, driver="GTiff", sharing=False)
+                self._read_header()
+        except DataError:
+            raise
+        except Exception as error:  # rasterio and what it calls raise many kinds for damaged files, some only when a field is asked for
+            raise broken(path, "GeoTIFF", error=error) from error
+
+    def _read_header(self) -> None:
+        if not self._dataset.count or self._dataset.subdatasets:
+            pages = len(self._dataset.subdatasets)
+            raise DataError(
+                f"{self.path}: holds {pages} pages; expected one image, of which bands are layers. Split it, or stack the pages."
+            )
+        self.size: tuple[int, int] = (self._dataset.height, self._dataset.width)
+        self.dtype: np.dtype = np.dtype(self._dataset.dtypes[0])
+        colours, texts, flags = self._dataset.colorinterp, self._dataset.descriptions, self._dataset.mask_flag_enums
+        is_picture = self.dtype == np.uint8
+        kept = [i for i, colour in enumerate(colours) if not (is_picture and colour == ColorInterp.alpha)]
+        self.names: tuple[str | None, ...] = tuple(
+            texts[i] or (colours[i].name if is_picture and colours[i] in _COLOURS else None) for i in kept
+        )
+        self._indexes = [i + 1 for i in kept]
+        self._all_valid = all(flags[i] == [MaskFlags.all_valid] for i in kept)
+        self.grid = self._read_grid()
+        together = self._dataset.count if self._dataset.interleaving is not None and self._dataset.interleaving.value == "PIXEL" else 1
+        self.unit_bytes = max(h * w for h, w in self._dataset.block_shapes) * self.dtype.itemsize * together
+
+    def read(self, window: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+        """See `LayerFile.read`. Alpha of uint8 pictures, nodata values and internal masks tell what is valid."""
+        row, col, height, width = window
+        place = Window(col, row, width, height)
+        try:
+            with rasterio.Env(**GDAL_OPTIONS):
+                pixels = self._dataset.read(self._indexes, window=place)
+                if self._all_valid:
+                    return pixels, None
+                if self.dtype == np.uint8:  # a picture is blank where all its colours are: black alone is a colour
+                    return pixels, self._dataset.dataset_mask(window=place)[None] > 0
+                return pixels, self._dataset.read_masks(self._indexes, window=place) > 0
+        except Exception as error:
+            raise broken(self.path, "GeoTIFF", error=error) from error
+
+    def close(self) -> None:
+        """Gives the file back."""
+        self._dataset.close()
+
+    def _read_grid(self) -> Grid | None:
+        crs, transform = self._dataset.crs, self._dataset.transform
+        if transform.is_identity:
+            return None
+        if not np.isfinite(transform[:6]).all() or not transform.determinant:
+            raise DataError(
+                f"{self.path}: its transform {tuple(transform[:6])} puts all pixels on one line or nowhere. Georeference it again."
+            )
+        try:
+            text = crs.to_wkt() if crs else ""
+            if text:
+                CRS.from_wkt(text)
+        except Exception as error:
+            raise broken(self.path, "GeoTIFF", error=error) from error
+        return Grid(text, transform)
+
+
+class Picture:
+    """A PNG or JPEG through Pillow, pixels as stored (an EXIF rotation is not applied, since annotations count stored pixels)."""
+
+    grid: Grid | None = None
+
+    def __init__(self, path: Path, kind: str, *, indexed: bool = False) -> None:
+        self.path, self._kind, self._indexed = path, kind, indexed
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                self._image = Image.open(path, formats=(kind,))
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+            raise self._too_large(str(error)) from error
+        except Exception as error:  # Pillow's decoders raise many kinds for damaged files
+            raise broken(path, kind, error=error) from error
+        self.size = (self._image.height, self._image.width)
+        if self.size[0] * self.size[1] > MAX_PICTURE_PIXELS:
+            raise self._too_large(f"{self.size[0]} x {self.size[1]} px")
+        layers = 1 if indexed and self._image.mode == "P" else _PICTURE_LAYERS.get(self._image.mode)
+        if layers is None:
+            raise DataError(f"{path}: colour mode {self._image.mode}; expected grey, RGB or RGBA. Convert it to RGB.")
+        self._check_depth(layers)
+        self.names: tuple[str | None, ...] = ("red", "green", "blue") if layers == 3 else (None,)
+        self.dtype = np.dtype({"I;16": np.uint16, "I": np.int32}.get(self._image.mode, np.uint8))
+        self.unit_bytes = self.size[0] * self.size[1] * self.dtype.itemsize * (layers + 1)
+
+    def read(self, window: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+        """See `LayerFile.read`. Fully transparent pixels are not valid."""
+        row, col, height, width = window
+        try:
+            image: Image.Image = self._image
+            if "transparency" in image.info and not self._indexed:
+                image = image.convert("RGBA" if len(self.names) == 3 else "LA")
+            elif image.mode == "P" and not self._indexed:
+                image = image.convert("RGB")
+            pixels = np.asarray(image.crop((col, row, col + width, row + height)))
+        except Exception as error:
+            raise broken(self.path, self._kind, error=error) from error
+        if pixels.dtype == bool:
+            pixels = pixels.astype(np.uint8)
+        layers = np.moveaxis(pixels[:, :, None] if pixels.ndim == 2 else pixels, -1, 0)
+        if layers.shape[0] == len(self.names):
+            return layers, None
+        return layers[:-1], layers[-1:] > 0
+
+    def close(self) -> None:
+        """Gives the file back."""
+        self._image.close()
+
+    def _too_large(self, found: str) -> DataError:
+        return DataError(f"{self.path}: {found}; at most {MAX_PICTURE_PIXELS} px of a {self._kind} are decoded. Cut it up, or use GeoTIFF.")
+
+    def _check_depth(self, layers: int) -> None:
+        with self.path.open("rb") as stream:
+            depth = stream.read(25)[24]  # IHDR: signature 8, chunk head 8, width 4, height 4, then bits per channel
+        if self._kind == "PNG" and depth == 16 and (layers == 3 or self._image.mode == "LA"):
+            raise DataError(f"{self.path}: 16-bit PNG of several channels, of which 8 bits would be lost. Save it as GeoTIFF or NPY.")

@@ -1,0 +1,314 @@
+"""Image files -> `Scene`: layers named by the sensor's bands, put on one pixel grid, in the sensor's unit.
+
+With `image_files`, the only place where images are opened.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from affine import Affine
+from rasterio.crs import CRS
+from rasterio.errors import CRSError, RasterioError
+from rasterio.warp import Resampling, reproject
+
+from eocore.data.io.image_files import Grid, LayerFile, open_layers, resolve_path
+from eocore.data.records import ImageRef, Window
+from eocore.errors import BandError, DataError
+from eocore.sensors.bands import Sensor, get_sensor
+from eocore.sensors.scaling import to_canonical
+from eocore.sensors.scene import Georeference, Scene
+
+MAX_BYTES = 512_000_000
+"""Largest image read at once [bytes], pixels as stored and as float32 together."""
+
+METRES_PER_DEGREE = 111_195.0
+"""Of latitude, on the sphere of 6371.0 km mean radius (IUGG)."""
+
+SAME_GRID_PX = 0.01
+"""Corners nearer than this lie on the same grid; files write their transforms with rounding errors of 1e-9."""
+
+
+def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None = None, max_bytes: int = MAX_BYTES) -> Scene:
+    """The image of `ref`, in canonical units.
+
+    Bands are named by, in this order: `ref.bands`; the names in the files; the names at the end of the file names, where there are several
+    files; the sensor's own order, where the count agrees. Files of coarser pixels are resampled (bilinear) to the finest grid.
+
+    Args:
+        ref: one file with all bands, or several files in the order of their bands.
+        root: folder the paths are relative to and must not leave.
+        window: part to read, on the finest grid; None = the part that `ref` names, or all.
+        max_bytes: refuse to read more than this.
+
+    Raises:
+        DataError: a file is missing, broken, too large, of another place than its fellows, or holds other numbers than its sensor.
+        BandError: the sensor is unknown or the layers do not name its bands.
+    """
+    sensor = get_sensor(ref.sensor)
+    with _opened(ref, root) as files:
+        bands = _name_bands(ref, sensor, files=files)
+        finest = _finest(files)
+        _check_extents(files, finest)
+        window = _check_window(window or ref.window, finest)
+        _check_bytes(files, window, max_bytes=max_bytes)
+        layers = [_read_on_grid(file, finest, window=window, sensor=sensor) for file in files]
+        pixels = layers[0] if len(layers) == 1 else np.concatenate(layers)
+        georeference, gsd_m = _place(finest.grid, window)
+        return Scene(pixels, bands, sensor.name, sensor.unit, gsd_m, georeference, str(finest.path))
+
+
+@dataclass(frozen=True)
+class SceneHeader:
+    """What a scene is, without its pixels: height and width [px] of the part that is read, on its finest grid; band names, unit."""
+
+    height: int
+    width: int
+    bands: tuple[str, ...]
+    unit: str
+
+
+def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
+    """What `read_scene` would give but the pixels, from the headers of the files alone.
+
+    Raises:
+        DataError: a file is missing, its header cannot be read, or the part that `ref` names leaves it.
+        BandError: the sensor is unknown or the layers do not name its bands.
+    """
+    sensor = get_sensor(ref.sensor)
+    with _opened(ref, root) as files:
+        _, _, height, width = _check_window(ref.window, _finest(files))
+        return SceneHeader(height, width, _name_bands(ref, sensor, files=files), sensor.unit)
+
+
+def image_size(ref: ImageRef, *, root: Path | None = None) -> tuple[int, int]:
+    """(height, width) [px] of the image of `ref` on its finest grid, from the headers alone.
+
+    Raises:
+        DataError: a file is missing, its header cannot be read, or the part that `ref` names leaves it.
+    """
+    with _opened(ref, root) as files:
+        _, _, height, width = _check_window(ref.window, _finest(files))
+        return height, width
+
+
+def read_class_map(path: str, *, root: Path | None = None, max_bytes: int = MAX_BYTES) -> np.ndarray:
+    """The (H, W) numbers of a class map or mask, as stored (of a palette picture, the indexes).
+
+    Args:
+        path: a file of one layer; several are taken where they are all equal (a grey picture saved as RGB).
+        root: folder the path is relative to and must not leave.
+        max_bytes: refuse to read more than this.
+
+    Raises:
+        DataError: the file is missing, broken, too large, or holds colours.
+    """
+    file = open_layers(resolve_path(path, root=root), indexed=True)
+    try:
+        window = (0, 0, *file.size)
+        _check_bytes([file], window, max_bytes=max_bytes)
+        pixels, _ = file.read(window)
+    finally:
+        file.close()
+    if (pixels != pixels[:1]).any():
+        raise DataError(f"{path}: {pixels.shape[0]} layers that differ; a class map has one. Convert its colours to class numbers first.")
+    return np.ascontiguousarray(pixels[0])
+
+
+@contextmanager
+def _opened(ref: ImageRef, root: Path | None) -> Iterator[list[LayerFile]]:
+    if not ref.paths:
+        raise DataError(f"an image of sensor {ref.sensor} names no file. Give it one path, or one a band.")
+    files: list[LayerFile] = []
+    try:
+        for path in ref.paths:
+            files.append(open_layers(resolve_path(path, root=root)))
+        yield files
+    finally:
+        for file in files:
+            file.close()
+
+
+def _name_bands(ref: ImageRef, sensor: Sensor, *, files: Sequence[LayerFile]) -> tuple[str, ...]:
+    in_files = [name for file in files for name in file.names]
+    if ref.bands:
+        return _explicit_names(ref, sensor, num_layers=len(in_files))
+    for origin, names in (("layers", in_files), ("file names", _names_of_paths(sensor, files))):
+        known = tuple(sensor.canonical_name(name) if name else None for name in names)
+        if not any(known):
+            continue
+        if None in known or len(set(known)) < len(known):
+            raise BandError(
+                f"{ref.paths[0]}: the {origin} are called {', '.join(map(str, names))}, of which {sensor.name} knows, once each, only some "
+                f"(its bands: {', '.join(sensor.band_names)}). Give the names in `bands`, or correct the sensor."
+            )
+        return tuple(name for name in known if name)
+    if len(in_files) != len(sensor.bands):
+        raise BandError(
+            f"{ref.paths[0]}: {len(in_files)} unnamed layers, but {sensor.name} has {len(sensor.bands)} bands "
+            f"({', '.join(sensor.band_names)}). Give the names of the layers in `bands`, or name the sensor they come from."
+        )
+    return sensor.band_names
+
+
+def _explicit_names(ref: ImageRef, sensor: Sensor, *, num_layers: int) -> tuple[str, ...]:
+    names = tuple(sensor.band(name).name for name in ref.bands)
+    if len(names) != num_layers or len(set(names)) < len(names):
+        raise BandError(
+            f"{ref.paths[0]}: {num_layers} layers, but `bands` gives {len(names)} names ({', '.join(names)}). Give each layer one name."
+        )
+    return names
+
+
+def _names_of_paths(sensor: Sensor, files: Sequence[LayerFile]) -> list[str | None]:
+    """The band each file is called after (`scene_B02.tif`, `T32_..._B02_10m.tif`), where there are several of one layer each."""
+    if len(files) == 1 or any(len(file.names) != 1 for file in files):
+        return []
+    names: list[str | None] = []
+    for file in files:
+        parts = file.path.stem.replace("-", "_").replace(".", "_").split("_")[-2:]
+        names.append(next((part for part in reversed(parts) if sensor.canonical_name(part)), None))
+    return names
+
+
+def _finest(files: Sequence[LayerFile]) -> LayerFile:
+    return max(files, key=lambda file: file.size[0] * file.size[1])
+
+
+def _corners(file: LayerFile) -> np.ndarray:
+    """(4, 2) corners in the CRS of the file's grid."""
+    pixels = _corner_pixels(*file.size)
+    return _apply(file.grid.transform, pixels) if file.grid else pixels
+
+
+def _corner_pixels(height: int, width: int) -> np.ndarray:
+    return np.array([(0, 0), (width, 0), (0, height), (width, height)], np.float64)
+
+
+def _apply(transform: Affine, points: np.ndarray) -> np.ndarray:
+    """(P, 2) points x, y behind the transform."""
+    a, b, c, d, e, f = transform[:6]
+    return points @ np.array([[a, d], [b, e]]) + (c, f)
+
+
+def _pixel_edge(file: LayerFile) -> float:
+    """Length of a pixel's edge, in units of the CRS."""
+    return float(np.sqrt(abs(file.grid.transform.determinant))) if file.grid else 1.0
+
+
+def _check_extents(files: Sequence[LayerFile], finest: LayerFile) -> None:
+    """Half a pixel of the coarser file is allowed: grids of one product may be laid on pixel centres (Landsat's panchromatic band)."""
+    for file in files:
+        same_crs = (file.grid is None) == (finest.grid is None)
+        if file.grid and finest.grid and file.grid.crs != finest.grid.crs:
+            same_crs = bool(file.grid.crs and finest.grid.crs) and CRS.from_wkt(file.grid.crs) == CRS.from_wkt(finest.grid.crs)
+        if not same_crs or np.abs(_corners(file) - _corners(finest)).max() > 0.5 * _pixel_edge(file):
+            raise DataError(
+                f"{file.path} {_describe(file)} and {finest.path} {_describe(finest)} do not cover the same ground; their pixels would be "
+                "laid over each other wrongly. Give files of one place, cut to one extent, in one CRS."
+            )
+
+
+def _describe(file: LayerFile) -> str:
+    size = f"({file.size[0]} x {file.size[1]} px"
+    if file.grid is None:
+        return f"{size}, no georeference)"
+    left, top = file.grid.transform.c, file.grid.transform.f
+    crs = CRS.from_wkt(file.grid.crs).to_string() if file.grid.crs else "no CRS"
+    return f"{size} of {_pixel_edge(file):g} from {left:g}, {top:g}, {crs[:60]})"
+
+
+def _check_window(window: Window | None, finest: LayerFile) -> Window:
+    height, width = finest.size
+    if window is None:
+        return (0, 0, height, width)
+    row, col, rows, cols = window
+    if min(row, col) < 0 or min(rows, cols) < 1 or row + rows > height or col + cols > width:
+        raise DataError(f"{finest.path}: window (row, col, height, width) = {window} leaves the {height} x {width} px. Move it inside.")
+    return window
+
+
+def _check_bytes(files: Sequence[LayerFile], window: Window, *, max_bytes: int) -> None:
+    num_pixels = window[2] * window[3]
+    stored = max(max(file.unit_bytes, len(file.names) * num_pixels * file.dtype.itemsize) for file in files)
+    need = stored + sum(len(file.names) for file in files) * num_pixels * np.dtype(np.float32).itemsize
+    if need > max_bytes:
+        raise DataError(
+            f"{files[0].path}: reading {window[2]} x {window[3]} px would take {need / 1e6:,.0f} MB of memory, allowed are "
+            f"{max_bytes / 1e6:,.0f} MB. Read a part of it (window=...) or raise max_bytes; a tiled file takes less for a part."
+        )
+
+
+def _read_on_grid(file: LayerFile, finest: LayerFile, *, window: Window, sensor: Sensor) -> np.ndarray:
+    """(C, h, w) float32 in the sensor's unit, on the finest grid's `window`."""
+    same_size = file.size == finest.size
+    if file.grid is None or finest.grid is None or (same_size and _apart(file, finest) < SAME_GRID_PX):
+        return _read_canonical(file, window, sensor=sensor)
+    return _resample(file, file.grid, finest.grid, window=window, sensor=sensor)
+
+
+def _apart(file: LayerFile, finest: LayerFile) -> float:
+    return float(np.abs(_corners(file) - _corners(finest)).max()) / _pixel_edge(finest)
+
+
+def _read_canonical(file: LayerFile, window: Window, *, sensor: Sensor) -> np.ndarray:
+    digital, valid = file.read(window)
+    pixels = to_canonical(digital, sensor, source=str(file.path))
+    if valid is not None:
+        pixels[~np.broadcast_to(valid, pixels.shape)] = np.nan
+    return pixels
+
+
+def _resample(file: LayerFile, grid: Grid, finest: Grid, *, window: Window, sensor: Sensor) -> np.ndarray:
+    """Bilinear, in the sensor's unit and blind to pixels without data; equal for a window and for the same part of the whole."""
+    _, _, height, width = window
+    target = _window_transform(finest, window)
+    corners = _apply(~grid.transform, _apply(target, _corner_pixels(height, width)))
+    far = np.array([file.size[1], file.size[0]])
+    left, top = np.clip(np.floor(corners.min(0)).astype(int) - 1, 0, far - 1)  # a pixel more each side: bilinear looks at neighbours
+    right, bottom = np.clip(np.ceil(corners.max(0)).astype(int) + 1, (left + 1, top + 1), far)
+    part = (int(top), int(left), int(bottom - top), int(right - left))
+    pixels = _read_canonical(file, part, sensor=sensor)
+    resampled = np.full((pixels.shape[0], height, width), np.nan, np.float32)
+    crs = CRS.from_wkt(finest.crs) if finest.crs else CRS.from_epsg(3857)  # one CRS on both sides cancels out, but GDAL wants one
+    settings = {"src_crs": crs, "dst_crs": crs, "src_nodata": np.nan, "dst_nodata": np.nan, "resampling": Resampling.bilinear}
+    try:
+        for source, destination in zip(pixels, resampled, strict=True):
+            reproject(source, destination, src_transform=_window_transform(grid, part), dst_transform=target, **settings)
+    except RasterioError as error:
+        raise DataError(f"{file.path}: cannot be laid on the grid of its fellows ({error}). Check its transform and CRS.") from error
+    return resampled
+
+
+def _window_transform(grid: Grid, window: Window) -> Affine:
+    """From pixels of the window to the CRS."""
+    a, b, _, d, e, _ = grid.transform[:6]
+    corner = _apply(grid.transform, np.array([[window[1], window[0]]], np.float64))[0]
+    return Affine(a, b, float(corner[0]), d, e, float(corner[1]))
+
+
+def _place(grid: Grid | None, window: Window) -> tuple[Georeference | None, float]:
+    """Georeference and ground sampling distance [m] of the window; (None, NaN) where the file lies nowhere."""
+    if grid is None or not grid.crs:
+        return None, float("nan")
+    transform = _window_transform(grid, window)
+    crs = CRS.from_wkt(grid.crs)
+    edge = float(np.sqrt(abs(transform.determinant)))
+    if crs.is_geographic:
+        latitude = _apply(transform, _corner_pixels(*window[2:]))[:, 1].mean()
+        gsd_m = edge * METRES_PER_DEGREE * float(np.sqrt(np.cos(np.deg2rad(latitude))))
+    else:
+        gsd_m = edge * _metres_per_unit(crs)
+    a, b, c, d, e, f = transform[:6]
+    return Georeference(grid.crs, (a, b, c, d, e, f)), gsd_m
+
+
+def _metres_per_unit(crs: CRS) -> float:
+    try:
+        return float(crs.linear_units_factor[1])
+    except CRSError as error:
+        raise DataError(
+            f"CRS {crs.to_string()[:60]} has no unit of length ({error}); ground sizes would be wrong. Reproject it."
+        ) from error

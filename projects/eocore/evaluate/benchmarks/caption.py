@@ -1,0 +1,167 @@
+"""Image captions: the Karpathy form (UCM, Sydney, RSICD, RSITMD), NWPU-Captions, and VRSBench."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eocore.data.formats.entries import Entry, as_entries, read_json
+from eocore.data.records import Record
+from eocore.errors import AnnotationError, DataError
+from eocore.evaluate.benchmarks.catalogue import Benchmark, register
+from eocore.evaluate.benchmarks.questions import RGB, QuestionDataset, pictures
+from eocore.registry import DATASETS
+
+DESCRIBE = "Provide a one-sentence caption for this image."
+RAW_FIELDS = ("raw", "raw_1", "raw_2", "raw_3", "raw_4")
+"""The five captions of an entry of NWPU-Captions."""
+
+
+class _CaptionDataset(QuestionDataset):
+    """Captions of one split; see the subclasses."""
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        images: Mapping[str, Mapping[str, Any]],
+        split: str = "test",
+        prompt: str = DESCRIBE,
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+    ) -> None:
+        self.split = split
+        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+
+    def parse(self, path: Path) -> list[Record]:
+        entries = self.entries(path)
+        chosen = [item for item in entries if item[0].text("split") == self.split]
+        if entries and not chosen:
+            found = sorted({entry.text("split") for entry, _, _ in entries})
+            raise DataError(f"{path}: no image of split '{self.split}'; it has {', '.join(found)}. Correct `split`.")
+        return [self._record(entry, image, texts) for entry, image, texts in chosen]
+
+    def entries(self, path: Path) -> list[tuple[Entry, str, list[str]]]:
+        """(entry, image file, captions) of every image of the file."""
+        raise NotImplementedError
+
+    def _record(self, entry: Entry, image: str, texts: list[str]) -> Record:
+        meta = {"references": texts}
+        return self.ask(image, image, task="caption", question="", answer=texts[0], source=entry.source, meta=meta)
+
+
+@DATASETS.register_module()
+class KarpathyCaptionDataset(_CaptionDataset):
+    """{images: [{filename, imgid, split, sentences: [{raw, tokens}]}]}.
+
+    Args:
+        annotations: dataset.json or dataset_rsicd.json.
+        images: modality -> image source; `{name}` is the file name.
+        split: the split to take.
+        prompt: what is asked.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+
+    Raises:
+        DataError: no image of the split.
+        AnnotationError: an entry breaks the form.
+    """
+
+    def entries(self, path: Path) -> list[tuple[Entry, str, list[str]]]:
+        content = read_json(path)
+        if not isinstance(content, Mapping):
+            raise AnnotationError(f"{path}: expected an object with 'images', found {type(content).__name__}. Fetch the file again.")
+        listed = as_entries(content.get("images"), f"{path} images")
+        return [(entry, entry.text("filename"), [part.text("raw") for part in entry.entries("sentences")]) for entry in listed]
+
+
+@DATASETS.register_module()
+class NwpuCaptionDataset(_CaptionDataset):
+    """{class: [{filename, imgid, split, raw, raw_1, raw_2, raw_3, raw_4}]}; the images lie in folders called after the classes.
+
+    Args:
+        annotations: dataset_nwpu.json.
+        images: modality -> image source; `{name}` is "<class>/<file name>".
+        split: the split to take.
+        prompt: what is asked.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+
+    Raises:
+        DataError: no image of the split.
+        AnnotationError: an entry breaks the form.
+    """
+
+    def entries(self, path: Path) -> list[tuple[Entry, str, list[str]]]:
+        content = read_json(path)
+        if not isinstance(content, Mapping):
+            raise AnnotationError(f"{path}: expected an object of lists by class, found {type(content).__name__}. Fetch the file again.")
+        listed = [(label, entry) for label, entries in content.items() for entry in as_entries(entries, f"{path} {label}")]
+        return [(entry, f"{label}/{entry.text('filename')}", _captions(entry)) for label, entry in listed]
+
+
+def _captions(entry: Entry) -> list[str]:
+    return [entry.text(key) for key in RAW_FIELDS if key == "raw" or entry.values.get(key)]
+
+
+def _captions_of(name: str, title: str, file: str, folder: str, *, expected: int, source: str, kind: str) -> Benchmark:
+    return Benchmark(
+        name=name,
+        title=title,
+        suite="image",
+        task="caption",
+        prompt=DESCRIBE,
+        settings=RGB,
+        expected=expected,
+        source=source,
+        dataset={
+            "type": kind,
+            "annotations": f"$root/{file}",
+            "images": pictures(f"$root/{folder}"),
+            "prompt": "$prompt",
+        },
+    )
+
+
+register(
+    _captions_of(
+        "nwpu_captions", "NWPU-Captions test", "NWPU-Captions/dataset_nwpu.json", "NWPU-RESISC45", expected=3150, kind="NwpuCaptionDataset",
+        source="github.com/HaiyanHuang98/NWPU-Captions: dataset_nwpu.json into NWPU-Captions/, images of NWPU-RESISC45.",
+    ),
+    _captions_of(
+        "ucm_captions", "UCM-Captions test", "UCM_captions/dataset.json", "UCM_captions/imgs", expected=210, kind="KarpathyCaptionDataset",
+        source="github.com/201528014227051/RSICD_optimal: UCM_captions.zip, dataset.json and imgs/ into UCM_captions/.",
+    ),
+    _captions_of(
+        "sydney_captions", "Sydney-Captions test", "Sydney_captions/dataset.json", "Sydney_captions/imgs", expected=58,
+        kind="KarpathyCaptionDataset",
+        source="github.com/201528014227051/RSICD_optimal: Sydney_captions.zip, dataset.json and imgs/ into Sydney_captions/.",
+    ),
+    _captions_of(
+        "rsicd", "RSICD test", "RSICD/dataset_rsicd.json", "RSICD/RSICD_images", expected=1093, kind="KarpathyCaptionDataset",
+        source="github.com/201528014227051/RSICD_optimal: dataset_rsicd.json and RSICD_images/ into RSICD/.",
+    ),
+    _captions_of(
+        "rsitmd", "RSITMD test", "RSITMD/dataset_RSITMD.json", "RSITMD/images", expected=452, kind="KarpathyCaptionDataset",
+        source="github.com/xiaoyuan1996/AMFMN: dataset_RSITMD.json and images/ into RSITMD/.",
+    ),
+    Benchmark(
+        name="vrsbench_caption",
+        title="VRSBench captions",
+        suite="image",
+        task="caption",
+        settings=RGB,
+        expected=9350,
+        max_new_tokens=256,
+        source="VRSBench (Hugging Face xiang709/VRSBench): VRSBench_EVAL_Cap.json and Images_val/ into VRSBench/.",
+        dataset={
+            "type": "VrsbenchDataset",
+            "task": "caption",
+            "annotations": "$root/VRSBench/VRSBench_EVAL_Cap.json",
+            "images": pictures("$root/VRSBench/Images_val"),
+            "prompt": "$prompt",
+        },
+    ),
+)  # fmt: skip

@@ -1,0 +1,224 @@
+"""A user's own test data: one JSON lines file for each task, named on the command line as `custom:TASK:FILE.jsonl`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, SEGMENT_PLACE, RecordDataset, SampleKey
+from eocore.data.formats.entries import Entry, read_entries, segmentation_mask, shorten
+from eocore.data.image_sources import file_inside
+from eocore.data.io.readers import read_scene
+from eocore.data.records import MODALITIES, ImageRef, MaskRef, Record, Turn
+from eocore.errors import AnnotationError, ConfigError
+from eocore.evaluate.benchmarks.boxes import SCALE, read_boxes
+from eocore.evaluate.benchmarks.caption import DESCRIBE
+from eocore.evaluate.benchmarks.catalogue import Benchmark
+from eocore.evaluate.benchmarks.grounding import REFER, SEGMENT
+from eocore.evaluate.benchmarks.multispectral import ALL_THAT_APPLY, lettered
+from eocore.evaluate.benchmarks.questions import SINGLE_WORD
+from eocore.evaluate.benchmarks.region import SHOW_REGION
+from eocore.evaluate.benchmarks.scene import CLASSIFY
+from eocore.evaluate.metrics.boxes import box_text
+from eocore.evaluate.predictions import TASKS
+from eocore.registry import DATASETS
+from eocore.sensors.scene import Scene
+
+CUSTOM = "custom:"
+
+PROMPTS = {
+    "vqa": f"{{question}}\n{SINGLE_WORD}",
+    "mcq": "{question}\n{candidates}\nonly output the correct option.",
+    "classification": CLASSIFY,
+    "multilabel": ALL_THAT_APPLY,
+    "caption": DESCRIBE,
+    "region": SHOW_REGION,
+    "grounding": REFER,
+    "detection": "{question}",
+    "referring": SEGMENT,
+}
+"""What is asked where an entry has no `question` of its own."""
+
+_OWN = ("sample_id", "image", "images", "question", "answer", "candidates", "label", "labels", "references", "reference", "phrase")
+
+
+@DATASETS.register_module()
+class CustomDataset(RecordDataset):
+    """JSON lines of {sample_id, image or images, ...}; docs/evaluation.md says what each task adds.
+
+    `image` is a colour picture; `images` maps rgb, multispectral, sar to {"path", "sensor", "bands"} (a text stands for a colour or grey
+    picture). Paths are relative to the file's folder and do not leave it.
+
+    Args:
+        annotations: the file.
+        task: one of `predictions.TASKS` but "chat".
+        prompt: asked where an entry has no question; places as in PROMPTS.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+
+    Raises:
+        AnnotationError: an entry breaks the form of its task.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        task: str,
+        prompt: str = "",
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+    ) -> None:
+        self.task, self.prompt, self.folder = task, prompt or PROMPTS[task], Path(annotations).parent
+        super().__init__(annotations=annotations, images={}, transforms=transforms, limit=limit, name=name)
+
+    def parse(self, path: Path) -> list[Record]:
+        return [self._record(entry) for entry in read_entries(path)]
+
+    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
+        record = self.transform(self.records[key.index], rng)
+        return record, {modality: read_scene(ref, root=self.folder) for modality, ref in record.images.items()}
+
+    def _record(self, entry: Entry) -> Record:
+        answer, meta = _truth(entry, self.task)
+        masks = _masks(entry, self.folder) if self.task in ("referring", "region") else ()
+        if self.task == "region" and not masks:
+            raise AnnotationError(f"{entry.source}: a region needs a 'mask' or a 'box'. Add one.")
+        if self.task == "referring":
+            answer = SEGMENT_PLACE if masks else "It is not in this image."
+        question = self._question(entry, meta)
+        return Record(
+            sample_id=entry.identifier("sample_id"),
+            images=image_refs(entry, self.folder),
+            turns=(Turn("user", f"{IMAGE_PLACE}\n{question}"), Turn("assistant", answer)),
+            masks=masks if self.task == "referring" else (),
+            regions=masks if self.task == "region" else (),
+            task=self.task,
+            source=entry.source,
+            meta={**entry.extras(*_OWN), **meta, "answer": "" if self.task == "referring" else answer},
+        )
+
+    def _question(self, entry: Entry, meta: Mapping[str, Any]) -> str:
+        places = {
+            "question": entry.text("question") if "question" in entry.values else "",
+            "phrase": entry.text("phrase") if "phrase" in entry.values else "",
+            "candidates": "\n".join(meta.get("candidates", ())),
+            "classes": lettered(meta.get("candidates", ())) if self.task == "multilabel" else ", ".join(meta.get("candidates", ())),
+        }
+        own = places["question"] if self.task not in ("vqa", "mcq") else ""
+        text = own or self.prompt
+        for place, value in places.items():
+            if "{" + place + "}" in text and not value:
+                raise AnnotationError(f"{entry.source}: a {self.task} entry needs a '{place}'. Add it.")
+            text = text.replace("{" + place + "}", value)
+        if self.task == "region" and REGION_PLACE not in text:
+            text = f"region1{REGION_PLACE}. {text}"
+        return text
+
+
+def image_refs(entry: Entry, folder: Path) -> dict[str, ImageRef]:
+    """The images of an entry by modality, in token order.
+
+    Raises:
+        AnnotationError: none is named, a modality is unknown, or a path leaves the folder.
+    """
+    named = entry.values.get("images") or {"rgb": entry.text("image")}
+    if not isinstance(named, Mapping) or not set(named) <= set(MODALITIES):
+        raise AnnotationError(f"{entry.source}: images {shorten(named)}; expected an object with some of {', '.join(MODALITIES)}.")
+    return {modality: _image_ref(named[modality], modality, entry, folder) for modality in MODALITIES if modality in named}
+
+
+def _image_ref(value: Any, modality: str, entry: Entry, folder: Path) -> ImageRef:
+    plain = {"rgb": "rgb_uint8", "sar": "grey_uint8"}
+    if isinstance(value, str) and modality in plain:
+        value = {"path": value, "sensor": plain[modality]}
+    if not isinstance(value, Mapping) or not isinstance(value.get("sensor"), str) or "path" not in value:
+        raise AnnotationError(
+            f"{entry.source}: images.{modality} is {shorten(value)}; expected {{'path': file or list of files, 'sensor': name, 'bands': "
+            "[names] where they deviate}}. A file alone does not tell its sensor."
+        )
+    paths = [value["path"]] if isinstance(value["path"], str) else list(value["path"])
+    return ImageRef(tuple(file_inside(folder, path, entry.source) for path in paths), value["sensor"], tuple(value.get("bands", ())))
+
+
+def _truth(entry: Entry, task: str) -> tuple[str, dict[str, Any]]:
+    """The true answer as text, and what the task is scored by."""
+    if task == "vqa":
+        return entry.identifier("answer"), {}
+    if task == "mcq":
+        return entry.text("answer"), {"candidates": _texts(entry, "candidates")}
+    if task == "classification":
+        return entry.text("label"), {"candidates": _texts(entry, "candidates"), "type": entry.text("label")}
+    if task == "multilabel":
+        labels = _texts(entry, "labels")
+        return "; ".join(labels), {"candidates": _texts(entry, "candidates"), "labels": labels}
+    if task in ("caption", "region"):
+        references = _texts(entry, "references")
+        return references[0], {"references": references}
+    if task in ("grounding", "detection"):
+        boxes = read_boxes(entry.values.get("boxes"), entry.source)
+        return "".join(map(box_text, boxes)), {"boxes": boxes, "box_scale": entry.values.get("box_scale", SCALE)}
+    return "", {}
+
+
+def _texts(entry: Entry, key: str) -> list[str]:
+    values = entry.items(key)
+    if not all(isinstance(value, str) and value.strip() for value in values):
+        raise AnnotationError(f"{entry.source}: field '{key}' must be a list of texts, found {shorten(values)}.")
+    return values
+
+
+def _masks(entry: Entry, folder: Path) -> tuple[MaskRef, ...]:
+    """The mask under `mask` (RLE, rings, {"path"}, null) or `box` [px]."""
+    if "box" in entry.values:
+        return (MaskRef("box", entry.values["box"]),)
+    if "mask" not in entry.values:
+        raise AnnotationError(f"{entry.source}: no field 'mask' or 'box'; write \"mask\": null for a phrase without a target.")
+    mask = entry.values["mask"]
+    if mask is None:
+        return ()
+    if isinstance(mask, Mapping) and isinstance(mask.get("path"), str):
+        return (MaskRef("file", {"path": file_inside(folder, mask["path"], entry.source), "value": mask.get("value")}),)
+    return (segmentation_mask(mask, entry.source),)
+
+
+def custom_benchmark(name: str) -> Benchmark:
+    """The benchmark of `custom:TASK:FILE.jsonl`; its settings are what all entries have images for.
+
+    Raises:
+        ConfigError: another form, or an unknown task.
+        DataError: the file is missing.
+        AnnotationError: an entry breaks the form.
+    """
+    _, _, rest = name.partition(":")
+    task, colon, file = rest.partition(":")
+    if not colon or task not in PROMPTS or not file.endswith((".jsonl", ".json")):
+        raise ConfigError(
+            f"'{name}': expected custom:TASK:FILE.jsonl, with TASK one of {', '.join(item for item in TASKS if item in PROMPTS)}."
+        )
+    path = Path(file).resolve()
+    entries = read_entries(path)
+    present = [set(image_refs(entry, path.parent)) for entry in entries]
+    common = set.intersection(*present) if present else set()
+    return Benchmark(
+        name=f"custom_{task}_{path.stem}",
+        named=f"{CUSTOM}{task}:{path}",
+        title=f"{path.name} ({task})",
+        task=task,
+        prompt=PROMPTS[task],
+        settings=settings_of(common),
+        dataset={"type": "CustomDataset", "annotations": str(path), "task": task, "prompt": "$prompt"},
+    )
+
+
+def settings_of(modalities: set[str]) -> dict[str, list[str]]:
+    """The settings that records with these modalities can be shown under."""
+    single = {"optical": "rgb", "multispectral": "multispectral", "sar": "sar"}
+    settings = {name: [modality] for name, modality in single.items() if modality in modalities}
+    optical = [name for name in ("multispectral", "rgb") if name in modalities][:1]
+    if optical and "sar" in modalities:
+        settings["fused"] = [*optical, "sar"]
+    return settings or {"optical": ["rgb"]}

@@ -1,0 +1,226 @@
+"""Scene classification: a folder a class, and the question files of GeoChat-Bench."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eocore.data.formats.entries import Entry, read_entries
+from eocore.data.image_sources import IMAGE_SUFFIXES
+from eocore.data.records import Record
+from eocore.errors import AnnotationError, DataError
+from eocore.evaluate.benchmarks.catalogue import Benchmark, register
+from eocore.evaluate.benchmarks.questions import RGB, QuestionDataset, pictures
+from eocore.evaluate.metrics.classification import normalise_label
+from eocore.registry import DATASETS
+
+CLASSIFY = "Classes: {classes}.\nClassify the image from the following classes. Answer in one word or a short phrase."
+"""Source: the text of GeoChat-Bench's aid.jsonl."""
+
+AID = (  # noqa: SIM905
+    "Airport BareLand BaseballField Beach Bridge Center Church Commercial DenseResidential Desert Farmland Forest "
+    "Industrial Meadow MediumResidential Mountain Park Parking Playground Pond Port RailwayStation Resort River School "
+    "SparseResidential Square Stadium StorageTanks Viaduct"
+).split()
+UCM = (  # noqa: SIM905
+    "agricultural airplane baseballdiamond beach buildings chaparral denseresidential forest freeway golfcourse harbor "
+    "intersection mediumresidential mobilehomepark overpass parkinglot river runway sparseresidential storagetanks "
+    "tenniscourt"
+).split()
+WHU_RS19 = (  # noqa: SIM905
+    "Airport Beach Bridge Commercial Desert Farmland footballField Forest Industrial Meadow Mountain Park Parking Pond "
+    "Port railwayStation Residential River Viaduct"
+).split()
+EUROSAT = "AnnualCrop Forest HerbaceousVegetation Highway Industrial Pasture PermanentCrop Residential River SeaLake".split()  # noqa: SIM905
+EUROSAT_BANDS = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A"]
+"""Order of the layers in EuroSAT's 13-band files, B8A last. Source: Helber et al. 2019, arXiv 1709.00029; torchgeo reads them so."""
+
+_JUNK_LENGTH = 2
+"""Characters after the class in the ground truth of the released aid.jsonl."""
+
+
+def display_name(label: str) -> str:
+    """ "BareLand" and "bare_land" -> "bare land"."""
+    return " ".join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", label).replace("_", " ").replace("-", " ").lower().split())
+
+
+@DATASETS.register_module()
+class SceneFolderDataset(QuestionDataset):
+    """Pictures in one folder a class: AID, WHU-RS19, EuroSAT, NWPU-RESISC45 and UC Merced as released.
+
+    Args:
+        annotations: the folder of the class folders.
+        images: modality -> image source; `{name}` is "<class>/<file>".
+        classes: names of the class folders; () = all folders.
+        prompt: `{classes}` stands for the classes.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages.
+
+    Raises:
+        DataError: a class has no folder, or there is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        images: Mapping[str, Mapping[str, Any]],
+        classes: Sequence[str] = (),
+        prompt: str = CLASSIFY,
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+    ) -> None:
+        self.classes = list(classes)
+        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+
+    def parse(self, path: Path) -> list[Record]:
+        if not path.is_dir():
+            raise DataError(f"{path}: no such folder of class folders. Fetch the data set, or correct the data root.")
+        folders = {folder.name: folder for folder in path.iterdir() if folder.is_dir()}
+        self.classes = self.classes or sorted(folders)
+        absent = [label for label in self.classes if label not in folders]
+        if absent:
+            raise DataError(f"{path}: no folder for {', '.join(absent)}; found {', '.join(sorted(folders)) or 'none'}. Fetch them all.")
+        self.prompt = self.prompt.replace("{classes}", ", ".join(map(display_name, self.classes)))
+        records = []
+        for label in self.classes:
+            files = sorted(file.name for file in folders[label].iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+            records += [self._record(f"{label}/{file}", label, path) for file in files]
+        return records
+
+    def _record(self, image: str, label: str, path: Path) -> Record:
+        meta = {"candidates": self.classes, "type": label}
+        return self.ask(image, image, task="classification", question="", answer=label, source=f"{path}/{image}", meta=meta)
+
+
+@DATASETS.register_module()
+class SceneQuestionDataset(QuestionDataset):
+    """GeoChat-Bench: JSON lines of {image: "<Class>/<file>", question_id, text, ground_truth}; the text names the classes.
+
+    Args:
+        annotations: aid.jsonl or UCmerced.jsonl.
+        images: modality -> image source; `{name}` is the image field.
+        classes: all classes of the set.
+        prompt: `{question}` stands for the text.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+
+    Raises:
+        AnnotationError: the ground truth is no class, or another one than the image's folder says.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        images: Mapping[str, Mapping[str, Any]],
+        classes: Sequence[str],
+        prompt: str = "{question}",
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+    ) -> None:
+        self.classes = list(classes)
+        self.forms = {normalise_label(label): label for label in classes}
+        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+
+    def parse(self, path: Path) -> list[Record]:
+        return [self._record(entry) for entry in read_entries(path)]
+
+    def _record(self, entry: Entry) -> Record:
+        image, label = entry.text("image"), self._label(entry)
+        meta = {"candidates": self.classes, "type": label, "question_id": entry.identifier("question_id")}
+        return self.ask(image, image, task="classification", question=entry.text("text"), answer=label, source=entry.source, meta=meta)
+
+    def _label(self, entry: Entry) -> str:
+        folder = self.forms.get(normalise_label(Path(entry.text("image")).parent.name))
+        truth = entry.text("ground_truth") if "ground_truth" in entry.values else ""
+        label = self.forms.get(normalise_label(truth)) or self.forms.get(normalise_label(truth[:-_JUNK_LENGTH]))
+        if truth and (label is None or folder not in (None, label)):
+            raise AnnotationError(
+                f"{entry.source}: ground_truth {truth!r} and image '{entry.text('image')}' name no one class of {', '.join(self.classes)}. "
+                "Correct the entry, or fetch the file again."
+            )
+        if label is None and folder is None:
+            raise AnnotationError(f"{entry.source}: neither a ground_truth nor a class folder in '{entry.text('image')}'. Correct it.")
+        return label or str(folder)
+
+
+def _folder(name: str, title: str, folder: str, *, expected: int, source: str, classes: Sequence[str] = ()) -> Benchmark:
+    return Benchmark(
+        name=name,
+        title=title,
+        suite="image",
+        task="classification",
+        prompt=CLASSIFY,
+        settings=RGB,
+        expected=expected,
+        source=source,
+        max_new_tokens=16,
+        dataset={
+            "type": "SceneFolderDataset",
+            "annotations": f"$root/{folder}",
+            "images": pictures(f"$root/{folder}"),
+            "classes": list(classes),
+            "prompt": "$prompt",
+        },
+    )
+
+
+def _questions(name: str, title: str, file: str, folder: str, *, expected: int, source: str, classes: Sequence[str]) -> Benchmark:
+    return Benchmark(
+        name=name,
+        title=title,
+        suite="image",
+        task="classification",
+        settings=RGB,
+        expected=expected,
+        source=source,
+        max_new_tokens=16,
+        dataset={
+            "type": "SceneQuestionDataset",
+            "annotations": f"$root/{file}",
+            "images": pictures(f"$root/{folder}"),
+            "classes": list(classes),
+            "prompt": "$prompt",
+        },
+    )
+
+
+_GEOCHAT = "Question files: GeoChat-Bench (github.com/mbzuai-oryx/GeoChat) into GeoChat-Bench/."
+_EUROSAT_MS = {"multispectral": {"root": "$root/EuroSATallBands", "pattern": "{name}", "sensor": "sentinel2_l1c", "bands": EUROSAT_BANDS}}
+
+register(
+    _questions(
+        "aid", "AID (GeoChat-Bench)", "GeoChat-Bench/aid.jsonl", "aid_test_image", expected=2000, classes=AID,
+        source=f"{_GEOCHAT} Images: captain-whu.github.io/AID into aid_test_image/<Class>/.",
+    ),
+    _questions(
+        "ucmerced", "UC Merced (GeoChat-Bench)", "GeoChat-Bench/UCmerced.jsonl", "UCMerced_LandUse/Images", expected=2100, classes=UCM,
+        source=f"{_GEOCHAT} Images: weegee.vision.ucmerced.edu/datasets/landuse.html into UCMerced_LandUse/Images/<class>/.",
+    ),
+    _folder(
+        "whu_rs19", "WHU-RS19", "WHU-RS19", expected=1005, classes=WHU_RS19,
+        source="Images: captain-whu.github.io/BED4RS (WHU-RS19) into WHU-RS19/<Class>/.",
+    ),
+    _folder(
+        "eurosat", "EuroSAT (RGB)", "EuroSAT", expected=27000, classes=EUROSAT,
+        source="Images: github.com/phelber/EuroSAT (RGB) into EuroSAT/<Class>/.",
+    ),
+    Benchmark(
+        name="eurosat_ms", title="EuroSAT (13 bands)", suite="multispectral", task="classification", prompt=CLASSIFY,
+        settings={"multispectral": ["multispectral"]}, expected=27000, max_new_tokens=16,
+        source="Images: github.com/phelber/EuroSAT (multispectral) into EuroSATallBands/<Class>/.",
+        dataset={
+            "type": "SceneFolderDataset", "annotations": "$root/EuroSATallBands", "images": _EUROSAT_MS, "classes": EUROSAT,
+            "prompt": "$prompt",
+        },
+    ),
+    _folder(
+        "resisc45", "NWPU-RESISC45", "NWPU-RESISC45", expected=31500,
+        source="Images: NWPU-RESISC45 (Cheng et al. 2017) into NWPU-RESISC45/<class>/.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,262 @@
+"""Visual question answering: RSVQA (LR, HR) as released and as GeoChat-Bench asks it, and VRSBench."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eocore.data.formats.entries import Entry, as_entries, read_entries, read_json
+from eocore.data.records import Record
+from eocore.errors import AnnotationError
+from eocore.evaluate.benchmarks.catalogue import Benchmark, register
+from eocore.evaluate.benchmarks.questions import RGB, SINGLE_WORD, QuestionDataset, pictures
+from eocore.registry import DATASETS
+
+TYPES = {"image": "scene", "rural or urban": "scene", "scene type": "scene", "existence": "presence"}
+"""Types of VRSBench that its authors report under another name. Source: VRSBench, evaluation notebook."""
+
+
+@DATASETS.register_module()
+class RsvqaDataset(QuestionDataset):
+    """RSVQA as released: {questions: [{id, img_id, type, question, answers_ids, active}]} with the file of answers beside it.
+
+    Args:
+        annotations: ..._questions.json; the answers are looked for in ..._answers.json of the same folder.
+        images: modality -> image source; `{name}` is the image's number.
+        types: question types to take; () = all.
+        prompt: `{question}` stands for the question.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+
+    Raises:
+        AnnotationError: the files break the form, or an active question has no active answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        images: Mapping[str, Mapping[str, Any]],
+        types: Sequence[str] = (),
+        prompt: str = "{question}",
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+    ) -> None:
+        self.types = tuple(types)
+        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+
+    def parse(self, path: Path) -> list[Record]:
+        answers = read_answers(path.with_name(path.name.replace("questions", "answers")))
+        questions = [entry for entry in _listed(path, "questions") if entry.values.get("active", True)]
+        chosen = [entry for entry in questions if not self.types or entry.text("type") in self.types]
+        return [self._record(entry, answers) for entry in chosen]
+
+    def _record(self, entry: Entry, answers: Mapping[str, str]) -> Record:
+        number = entry.identifier("id")
+        meta = {"type": entry.text("type")}
+        answer = answer_of(number, answers, entry.source)
+        return self.ask(
+            number, entry.identifier("img_id"), task="vqa", question=entry.text("question"), answer=answer, source=entry.source, meta=meta
+        )
+
+
+@DATASETS.register_module()
+class RsvqaQuestionDataset(QuestionDataset):
+    """GeoChat-Bench hrben.jsonl: lines of {image, question_id, category, text}, answered in RSVQA's own file of answers.
+
+    Args:
+        annotations: the JSON lines.
+        answers: USGS_split_test_phili_answers.json.
+        images: modality -> image source; `{name}` is the image field.
+        prompt: `{question}` stands for the text, which ends with the request for a short answer.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+
+    Raises:
+        AnnotationError: the files break the form, or a question has no answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        answers: str,
+        images: Mapping[str, Mapping[str, Any]],
+        prompt: str = "{question}",
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+    ) -> None:
+        self.answers = answers
+        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+
+    def parse(self, path: Path) -> list[Record]:
+        answers = read_answers(Path(self.answers))
+        return [self._record(entry, answers) for entry in read_entries(path)]
+
+    def _record(self, entry: Entry, answers: Mapping[str, str]) -> Record:
+        number = entry.identifier("question_id")
+        answer = answer_of(number, answers, entry.source)
+        meta = {"type": entry.text("category")}
+        return self.ask(number, entry.text("image"), task="vqa", question=entry.text("text"), answer=answer, source=entry.source, meta=meta)
+
+
+@DATASETS.register_module()
+class VrsbenchDataset(QuestionDataset):
+    """VRSBench_EVAL_vqa.json and VRSBench_EVAL_Cap.json: a list of {image_id, question, ground_truth, question_id, type}.
+
+    The sample id is the entry's number and question id, since a question id alone is not promised to be unique.
+
+    Args:
+        annotations: the JSON file.
+        images: modality -> image source; `{name}` is the image id, a file name.
+        task: "vqa" or "caption".
+        prompt: `{question}` stands for the question.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+
+    Raises:
+        AnnotationError: an entry breaks the form.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotations: str,
+        images: Mapping[str, Mapping[str, Any]],
+        task: str = "vqa",
+        prompt: str = "{question}",
+        transforms: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        name: str = "",
+    ) -> None:
+        self.task = task
+        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+
+    def parse(self, path: Path) -> list[Record]:
+        return [self._record(number, entry) for number, entry in enumerate(read_entries(path))]
+
+    def _record(self, number: int, entry: Entry) -> Record:
+        answer = entry.identifier("ground_truth")
+        meta: dict[str, Any] = {"question_id": entry.identifier("question_id")}
+        if self.task == "vqa":
+            kind = entry.text("type").strip().lower().removeprefix("object ")
+            meta["type"] = TYPES.get(kind, kind)
+        else:
+            meta["references"] = [answer]
+        return self.ask(
+            f"{number}-{meta['question_id']}",
+            entry.text("image_id"),
+            task=self.task,
+            question=entry.text("question"),
+            answer=answer,
+            source=entry.source,
+            meta=meta,
+        )
+
+
+def read_answers(path: Path) -> dict[str, str]:
+    """Question id -> answer, of the active answers of an RSVQA file.
+
+    Raises:
+        AnnotationError: the file breaks the form, or one question has two different answers.
+    """
+    found: dict[str, str] = {}
+    for entry in _listed(path, "answers"):
+        if not entry.values.get("active", True):
+            continue
+        number, answer = entry.identifier("question_id"), entry.identifier("answer")
+        if found.setdefault(number, answer) != answer:
+            raise AnnotationError(f"{entry.source}: question {number} has the answers '{found[number]}' and '{answer}'. Keep one of them.")
+    return found
+
+
+def answer_of(number: str, answers: Mapping[str, str], source: str) -> str:
+    """The answer to a question. Raises AnnotationError where there is none."""
+    if number not in answers:
+        raise AnnotationError(f"{source}: question {number} has no answer in the file of answers. The files are of different releases.")
+    return answers[number]
+
+
+def _listed(path: Path, key: str) -> list[Entry]:
+    content = read_json(path)
+    if not isinstance(content, Mapping):
+        raise AnnotationError(f"{path}: expected an object with '{key}', found {type(content).__name__}. Fetch the file again.")
+    return as_entries(content.get(key), f"{path} {key}")
+
+
+_SHORT_ANSWER = f"{{question}}\n{SINGLE_WORD}"
+
+register(
+    Benchmark(
+        name="rsvqa_lr",
+        title="RSVQA-LR test",
+        suite="image",
+        task="vqa",
+        prompt=_SHORT_ANSWER,
+        settings=RGB,
+        expected=10004,
+        max_new_tokens=16,
+        source="Zenodo record 6344334: LR_split_test_{questions,answers,images}.json and Images_LR/ into RSVQA_LR/.",
+        dataset={
+            "type": "RsvqaDataset",
+            "annotations": "$root/RSVQA_LR/LR_split_test_questions.json",
+            "images": pictures("$root/RSVQA_LR/Images_LR", "{name}.tif"),
+            "prompt": "$prompt",
+        },
+    ),
+    Benchmark(
+        name="rsvqa_hrben",
+        title="RSVQA-HRBEN (GeoChat-Bench)",
+        suite="image",
+        task="vqa",
+        settings=RGB,
+        max_new_tokens=16,
+        source="GeoChat-Bench/hrben.jsonl; Zenodo 6344367: USGS_split_test_phili_answers.json into HRBEN_questions/, images into HRBEN/.",
+        dataset={
+            "type": "RsvqaQuestionDataset",
+            "annotations": "$root/GeoChat-Bench/hrben.jsonl",
+            "answers": "$root/HRBEN_questions/USGS_split_test_phili_answers.json",
+            "images": pictures("$root/HRBEN", ["{name}", "{stem}.tif", "{stem}.png"]),
+            "prompt": "$prompt",
+        },
+    ),
+    Benchmark(
+        name="rsvqa_hr_phili",
+        title="RSVQA-HR Philadelphia (presence, comp)",
+        task="vqa",
+        prompt=_SHORT_ANSWER,
+        settings=RGB,
+        expected=62554,
+        max_new_tokens=16,
+        source="Zenodo record 6344367: USGS_split_test_phili_{questions,answers}.json into HRBEN_questions/, images into HRBEN/.",
+        dataset={
+            "type": "RsvqaDataset",
+            "annotations": "$root/HRBEN_questions/USGS_split_test_phili_questions.json",
+            "images": pictures("$root/HRBEN", ["{name}.tif", "{name}.png"]),
+            "types": ["presence", "comp"],
+            "prompt": "$prompt",
+        },
+    ),
+    Benchmark(
+        name="vrsbench_vqa",
+        title="VRSBench VQA",
+        suite="image",
+        task="vqa",
+        metric={"type": "ShortAnswer", "match": "contained"},
+        prompt=_SHORT_ANSWER,
+        settings=RGB,
+        expected=37409,
+        max_new_tokens=32,
+        source="VRSBench (Hugging Face xiang709/VRSBench): VRSBench_EVAL_vqa.json and Images_val/ into VRSBench/.",
+        dataset={
+            "type": "VrsbenchDataset",
+            "annotations": "$root/VRSBench/VRSBench_EVAL_vqa.json",
+            "images": pictures("$root/VRSBench/Images_val"),
+            "prompt": "$prompt",
+        },
+    ),
+)

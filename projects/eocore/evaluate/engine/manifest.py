@@ -1,0 +1,99 @@
+"""What a run of one benchmark is: `run.json`, written before the first sample, from which shards are merged without data or model."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eocore.errors import DataError
+from eocore.evaluate.engine.inputs import RUN_FILE
+from eocore.evaluate.predictions import PredictionKey
+from eocore.files import write_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """One benchmark, one model, one set of choices.
+
+    Attributes:
+        run_id: names all of it; goes into the names of the shards.
+        benchmark, title, task: of the benchmark.
+        named: what it was called on the command line (a user's own file is not in the registry).
+        metric: entry of METRICS; empty = the task's own.
+        settings: sensor settings, in order.
+        sample_ids: of every setting, in order.
+        system: package that knows the model.
+        model: folder as given.
+        model_stamp: of its configs, tokenizer and weights.
+        config_sha256: of the benchmark's definition and the choices of the run that change answers.
+        data_sha256: of annotations and images.
+        data_root: folder as given.
+        expected: number of samples of the published set; None where none is published.
+        commit: of this code; "" where it is not known.
+        notes: what a reader of the scores must know.
+        inputs: what answers depend on, one by one (`eocore.evaluate.engine.inputs.Inputs`); empty in files of older versions.
+    """
+
+    run_id: str
+    benchmark: str
+    named: str
+    title: str
+    task: str
+    metric: Mapping[str, Any]
+    settings: Sequence[str]
+    sample_ids: Sequence[str]
+    system: str
+    model: str
+    model_stamp: str
+    config_sha256: str
+    data_sha256: str
+    data_root: str
+    expected: int | None = None
+    commit: str = ""
+    notes: Sequence[str] = field(default_factory=tuple)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> list[PredictionKey]:
+        """Every line a complete predictions file has, in order."""
+        return [PredictionKey(self.task, setting, sample) for setting in self.settings for sample in self.sample_ids]
+
+    def write(self, folder: Path) -> None:
+        """Writes run.json."""
+        write_file(folder / RUN_FILE, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+
+    def describe(self) -> dict[str, Any]:
+        """What goes into scores.json: all but the lists of samples and inputs."""
+        values = asdict(self)
+        values.pop("inputs")
+        values["count"] = len(values.pop("sample_ids"))
+        return values
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a benchmark's folder.
+
+    Raises:
+        DataError: there is none, or it cannot be read.
+    """
+    path = folder / RUN_FILE
+    if not path.is_file():
+        raise DataError(f"{folder} has no {RUN_FILE}: it is no folder of a benchmark's run. Name the --out folder of `run`, or one inside.")
+    try:
+        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is broken ({error}). Run the benchmark again with --overwrite.") from error
+
+
+def code_commit() -> str:
+    """The commit this code is at, with "+changes" where files differ from it; "" outside of a repository."""
+    folder = Path(__file__).resolve().parent
+    found = [
+        subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
+        for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no", "--", "."])
+    ]
+    if any(result.returncode for result in found):
+        return ""
+    return found[0].stdout.strip() + ("+changes" if found[1].stdout.strip() else "")

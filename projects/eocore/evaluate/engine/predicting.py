@@ -1,0 +1,316 @@
+"""Predicting a data set under each sensor setting: batched, shared among ranks, resumed where it was stopped."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from eocore.config import read_options
+from eocore.data import transforms as _transforms  # noqa: F401  (registers what `build_sources` names)
+from eocore.data.dataset import RecordDataset, SampleKey
+from eocore.data.io.masks import decode_mask, encode_rle, mask_to_box
+from eocore.data.records import ImageRef, Record
+from eocore.errors import ConfigError, DataError
+from eocore.evaluate.engine.shards import PredictionWriter
+from eocore.evaluate.metrics.boxes import box_text
+from eocore.evaluate.predictions import SETTINGS, Prediction, PredictionKey
+from eocore.evaluate.scoring.parsing.boxes import parse_boxes
+from eocore.log import get_logger
+from eocore.registry import DATASETS
+from eocore.sensors.scene import Scene
+
+NUM_READERS = 4
+"""Threads that read images; decoding and resampling leave the interpreter free."""
+
+MOST_TOGETHER = 32
+"""Questions about one image that one rank answers in a row: several batches, yet no rank is left without work by a set of few images."""
+
+MID_GREY = 128.0
+"""Of 8-bit pictures."""
+
+Sample = tuple[Record, dict[str, Scene]]
+
+
+class AnswerLike(Protocol):
+    """What an answerer gives: text and masks (K, H, W) bool."""
+
+    text: str
+    masks: np.ndarray
+
+
+Answerer = Callable[[Sequence[Sample]], Sequence[AnswerLike]]
+"""What may also be a `PreparingAnswerer`."""
+
+
+@runtime_checkable
+class PreparingAnswerer(Protocol):
+    """An answerer of two steps: the first runs in the threads that read, while the second answers an earlier batch."""
+
+    def prepare(self, sample: Sample) -> Any:
+        """What `answer` takes for this sample."""
+
+    def answer(self, prepared: Sequence[Any]) -> Sequence[AnswerLike]:
+        """One answer a sample."""
+
+
+Answered = tuple[Prediction, AnswerLike]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """Config section `evaluation`.
+
+    Attributes:
+        datasets: configs of the registry DATASETS, one question a record.
+        settings: name (optical, sar, multispectral, fused) -> modalities fed.
+        batch_size: samples answered together.
+        max_new_tokens: longest answer.
+        seed: of transforms that draw.
+        generation: how the model generates, in its system's options.
+    """
+
+    datasets: Sequence[Mapping[str, Any]]
+    settings: Mapping[str, Sequence[str]]
+    batch_size: int = 8
+    max_new_tokens: int = 256
+    seed: int = 0
+    generation: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.settings) - set(SETTINGS))
+        if unknown or not self.settings:
+            raise ConfigError(f"evaluation.settings names {unknown or 'nothing'}; choices: {', '.join(SETTINGS)}.")
+        for name in ("batch_size", "max_new_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"evaluation.{name} is {getattr(self, name)}; expected at least 1.")
+
+
+def read_evaluation(section: Mapping[str, Any]) -> EvaluationOptions:
+    """The options of a config's `evaluation` section."""
+    return read_options(EvaluationOptions, section, "evaluation")
+
+
+def build_sources(options: EvaluationOptions) -> Iterator[tuple[str, RecordDataset]]:
+    """(setting, data set) for every setting and data set; the same records under each setting.
+
+    Raises:
+        ConfigError: a data set without records of its own (a mixture), or two in which samples of one task share an id.
+    """
+    for setting, modalities in options.settings.items():
+        choose = {"type": "ChooseModalities", "settings": {setting: list(modalities)}}
+        taken: dict[tuple[str, str], RecordDataset] = {}
+        for config in options.datasets:
+            source = DATASETS.build({**config, "transforms": [*config.get("transforms", ()), choose]})
+            _claim_ids(source, taken)
+            yield setting, source
+
+
+def _claim_ids(source: Any, taken: dict[tuple[str, str], RecordDataset]) -> None:
+    """Notes whose the ids are: predictions are told apart by task and id, so the second of a pair would never be predicted."""
+    if not isinstance(source, RecordDataset):
+        raise ConfigError(f"evaluation.datasets holds a {type(source).__name__}, which has no records of its own. Name its parts.")
+    for record in source.records:
+        owner = taken.setdefault((record.task, record.sample_id), source)
+        if owner is not source:
+            raise ConfigError(
+                f"evaluation.datasets: sample '{record.sample_id}' ({record.task}) is in '{owner.name}' and in '{source.name}', and only "
+                "one of them would be predicted. Give them other ids, or evaluate them one after the other."
+            )
+
+
+@dataclass(frozen=True)
+class SampleShare:
+    """What one rank predicts of a data set.
+
+    Attributes:
+        source: the data set.
+        setting: one of SETTINGS.
+        indices: of the records to predict.
+        batch_size: samples answered together.
+        seed: of transforms that draw.
+        greyed: modality whose image is replaced by an even grey, "" = none.
+    """
+
+    source: RecordDataset
+    setting: str
+    indices: Sequence[int]
+    batch_size: int = 8
+    seed: int = 0
+    greyed: str = ""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A sample that gave no answer, and why; `refused`: the model could not take it, though it could be read."""
+
+    blank: Prediction
+    reason: str
+    refused: bool = False
+
+
+def key_of(record: Record, setting: str) -> PredictionKey:
+    """What the record's line is known by."""
+    return PredictionKey(record.task, setting, record.sample_id)
+
+
+def predict_share(
+    share: SampleShare, answerer: Answerer, writer: PredictionWriter, *, on_samples: Callable[[int], None] = lambda count: None
+) -> list[Lost]:
+    """Writes the answers as they come; gives the samples that have none, for `write_lost`."""
+    lost: list[Lost] = []
+    for answers in answer_share(share, answerer):
+        for item in answers:
+            if isinstance(item, Lost):
+                lost.append(item)
+            else:
+                blank, answer = item
+                masks = tuple(encode_rle(mask) for mask in answer.masks)
+                writer.write(replace(blank, prediction=_text(blank, answer), prediction_masks=masks))
+        on_samples(len(answers))
+    return lost
+
+
+def answer_share(share: SampleShare, answerer: Answerer) -> Iterator[Sequence[Answered | Lost]]:
+    """Batches of answers, in the share's order; while one is answered, the next is read, and prepared where the answerer can do so."""
+    prepare: Callable[[Sample], Any] = answerer.prepare if isinstance(answerer, PreparingAnswerer) else lambda sample: sample
+    answer: Callable[[Sequence[Any]], Sequence[AnswerLike]] = answerer.answer if isinstance(answerer, PreparingAnswerer) else answerer
+    batch: list[tuple[Prediction, Any]] = []
+    for found in _read_ahead(share, prepare):
+        if isinstance(found, Lost):
+            yield [found]
+            continue
+        batch.append(found)
+        if len(batch) == share.batch_size:
+            yield _answer(batch, answer)
+            batch = []
+    if batch:
+        yield _answer(batch, answer)
+
+
+def deal_images(records: Sequence[Record], indices: Iterable[int], *, rank: int, world_size: int) -> list[int]:
+    """Those of `indices` that are this rank's: questions about one image stand together, up to `MOST_TOGETHER` of them on one rank, since
+    what they have in common is read once; each group goes to the rank that has the fewest samples.
+
+    Every rank deals the same way, so that together they have each index once.
+    """
+    indices = list(indices)
+    most = min(MOST_TOGETHER, max(1, len(indices) // (2 * world_size)))  # so that small sets are shared evenly too
+    groups: dict[Any, list[list[int]]] = {}
+    for index in indices:
+        parts = groups.setdefault(image_key(records[index]) or index, [[]])
+        if len(parts[-1]) == most:
+            parts.append([])
+        parts[-1].append(index)
+    dealt: list[list[int]] = [[] for _ in range(world_size)]
+    for part in (part for parts in groups.values() for part in parts):
+        min(dealt, key=len).extend(part)
+    return dealt[rank]
+
+
+def image_key(record: Record) -> tuple[Any, ...]:
+    """What is equal for records about the same image files."""
+    return tuple((name, ref.paths) for name, ref in sorted(record.images.items()))
+
+
+def write_lost(lost: Sequence[Lost], writer: PredictionWriter, *, anything: bool) -> None:
+    """Writes samples without an answer with `prediction` null: they count as missing and never drop out.
+
+    Args:
+        lost: from `predict_share`.
+        writer: of the same file.
+        anything: whether any sample of the setting, on any rank, has an answer.
+
+    Raises:
+        DataError: none has: then it is the data or the model, not a sample.
+    """
+    if lost and not anything:
+        raise DataError(f"none of the samples under '{lost[0].blank.sensor}' could be predicted. The first one: {lost[0].reason}")
+    for item in lost:
+        get_logger().warning("sample '%s' (%s) counts as missing: %s", item.blank.sample_id, item.blank.sensor, item.reason)
+        writer.write(item.blank)
+
+
+def _read_ahead(share: SampleShare, prepare: Callable[[Sample], Any]) -> Iterator[tuple[Prediction, Any] | Lost]:
+    """The samples in order; while a batch is answered, the next is made ready."""
+    waiting: deque[Future[tuple[Prediction, Any] | Lost]] = deque()
+    with ThreadPoolExecutor(NUM_READERS) as readers:
+        for index in share.indices:
+            waiting.append(readers.submit(_load, share, index, prepare))
+            if len(waiting) > 2 * share.batch_size:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _load(share: SampleShare, index: int, prepare: Callable[[Sample], Any]) -> tuple[Prediction, Any] | Lost:
+    key = SampleKey(0, index)
+    try:
+        record, scenes, _ = share.source.load(key, seed=share.seed)
+        if share.greyed:
+            scenes = {name: grey(scene) if name == share.greyed else scene for name, scene in scenes.items()}
+        blank = describe(record, scenes, share.setting)
+    except DataError as error:
+        return Lost(describe_unread(share.source, key, share.setting), f"{share.source.describe(key)} cannot be read: {error}")
+    try:
+        return blank, prepare((record, scenes))
+    except DataError as error:
+        return Lost(blank, str(error), refused=True)
+
+
+def _answer(batch: Sequence[tuple[Prediction, Any]], answer: Callable[[Sequence[Any]], Sequence[AnswerLike]]) -> Sequence[Answered | Lost]:
+    """Answers a batch; where the model refuses it, each sample by itself, so that one costs no other its answer."""
+    try:
+        answers = answer([sample for _, sample in batch])
+    except DataError as error:
+        if len(batch) == 1:
+            return [Lost(batch[0][0], str(error), refused=True)]
+        return [item for one in batch for item in _answer([one], answer)]
+    return [(blank, given) for (blank, _), given in zip(batch, answers, strict=True)]
+
+
+def _text(blank: Prediction, answer: AnswerLike) -> str:
+    """The answer's text; to one that should give a box and draws masks instead, the box around them is added, 0 to 100."""
+    if blank.task != "grounding" or not answer.masks.any() or parse_boxes(answer.text):
+        return answer.text
+    height, width = answer.masks.shape[1:]
+    left, top, right, bottom = mask_to_box(np.logical_or.reduce(answer.masks)) or (0, 0, 0, 0)
+    return f"{answer.text} {box_text([100 * left / width, 100 * top / height, 100 * right / width, 100 * bottom / height])}"
+
+
+def grey(scene: Scene) -> Scene:
+    """The scene without anything to see: a picture half bright, any other each band at its own mean."""
+    if scene.unit == "uint8":
+        return replace(scene, pixels=np.full_like(scene.pixels, MID_GREY))
+    means = np.nan_to_num(np.nanmean(scene.pixels, axis=(1, 2), keepdims=True))
+    return replace(scene, pixels=np.broadcast_to(means, scene.pixels.shape).astype(np.float32))
+
+
+def describe(record: Record, scenes: Mapping[str, Scene], setting: str) -> Prediction:
+    """The line of a record before it is predicted: what is asked, and the truth."""
+    masks: tuple[Mapping[str, Any], ...] = ()
+    if record.masks:
+        size = next(iter(scenes.values())).size
+        masks = tuple(encode_rle(decode_mask(mask, size, source=record.source, root=None)) for mask in record.masks)
+    answer = record.meta.get("answer") or next((turn.text for turn in record.turns if turn.role == "assistant"), "")
+    meta = {name: value for name, value in record.meta.items() if name != "answer"}
+    images = tuple(_image_id(ref) for ref in record.images.values())
+    return Prediction(record.sample_id, record.task, images, setting, record.turns[0].text, None, str(answer), meta, (), masks)
+
+
+def describe_unread(source: RecordDataset, key: SampleKey, setting: str) -> Prediction:
+    """The line of a record whose images cannot be read; without them its masks have no size and stay out."""
+    record = source.records[key.index]
+    images = tuple(_image_id(ref) for ref in record.images.values()) or (record.sample_id,)
+    return Prediction(
+        record.sample_id, record.task, images, setting, "", None, str(record.meta.get("answer", "")), dict(record.meta), (), ()
+    )
+
+
+def _image_id(ref: ImageRef) -> str:
+    """The file's name; of an image of several files, that of their folder."""
+    path = Path(ref.paths[0])
+    return path.stem if len(ref.paths) == 1 else path.parent.name

@@ -1,0 +1,198 @@
+"""A language model as judge of open answers, through any OpenAI-compatible endpoint; the offline score stands beside it, always."""
+
+import hashlib
+import http.client
+import json
+import os
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eocore.errors import ConfigError, DataError
+from eocore.evaluate.judge.prompts import PROMPTS, Verdict
+from eocore.log import get_logger
+from eocore.progress import Progress
+
+URL_VARIABLE, MODEL_VARIABLE, KEY_VARIABLE = "EOCORE_JUDGE_URL", "EOCORE_JUDGE_MODEL", "EOCORE_JUDGE_KEY"
+
+
+_SHOWN_CHARACTERS = 120
+_MAX_REPLY_BYTES = 1 << 20
+_RETRY_STATUS = frozenset((408, 409, 429, 500, 502, 503, 504))
+
+
+@dataclass(frozen=True)
+class Question:
+    """One answer to be judged."""
+
+    question: str
+    reference: str
+    prediction: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeOptions:
+    """Who judges and how patiently.
+
+    Attributes:
+        url: base of the endpoint; "/chat/completions" is added.
+        model: name the endpoint knows.
+        key: sent as bearer token; empty = none. Never written anywhere.
+        prompt: one of PROMPTS.
+        attempts: tries per answer, for a failing endpoint and an unreadable reply alike.
+        timeout_s: of one try [s].
+        pause_s: before the second try; doubles with each further one.
+        workers: requests under way at once.
+        cache: folder of verdicts, one file each, named by the hash of model, prompt and texts; None = no cache.
+    """
+
+    url: str
+    model: str
+    key: str = field(default="", repr=False)
+    prompt: str = "quality"
+    attempts: int = 3
+    timeout_s: float = 60.0
+    pause_s: float = 1.0
+    workers: int = 4
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.prompt not in PROMPTS:
+            raise ConfigError(f"judge: prompt must be one of {', '.join(PROMPTS)}, found {self.prompt!r}.")
+        if not self.url.startswith(("http://", "https://")) or not self.model:
+            raise ConfigError(f"judge: expected an OpenAI-compatible endpoint and a model, found {self.url!r} and {self.model!r}.")
+        if self.attempts < 1 or self.workers < 1 or self.timeout_s <= 0:
+            raise ConfigError("judge: attempts and workers must be 1 or more, and timeout_s above 0.")
+
+
+def options_from_environment(environment: Mapping[str, str] = os.environ, **others: Any) -> JudgeOptions:
+    """Options whose URL, model and key come from EOCORE_JUDGE_URL, EOCORE_JUDGE_MODEL and EOCORE_JUDGE_KEY.
+
+    Raises:
+        ConfigError: URL or model is not set.
+    """
+    absent = [name for name in (URL_VARIABLE, MODEL_VARIABLE) if not environment.get(name)]
+    if absent:
+        raise ConfigError(
+            f"judge: {' and '.join(absent)} not set in the environment. Set {URL_VARIABLE} (base of an OpenAI-compatible endpoint, such as "
+            f"http://localhost:8000/v1), {MODEL_VARIABLE} and, where the endpoint asks for one, {KEY_VARIABLE}; or score offline only."
+        )
+    return JudgeOptions(url=environment[URL_VARIABLE], model=environment[MODEL_VARIABLE], key=environment.get(KEY_VARIABLE, ""), **others)
+
+
+class Judge:
+    """Asks the endpoint for verdicts, and remembers them.
+
+    Args:
+        options: see `JudgeOptions`.
+        sleep: waits so many seconds; for tests.
+    """
+
+    def __init__(self, options: JudgeOptions, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.options, self.prompt = options, PROMPTS[options.prompt]
+        self._sleep = sleep
+        self._warned, self._refused = threading.Event(), threading.Event()
+
+    def judge(self, questions: Sequence[Question]) -> list[Verdict | None]:
+        """A verdict for each, in order; None where the judge failed `attempts` times."""
+        with (
+            ThreadPoolExecutor(self.options.workers) as pool,
+            Progress("judging", len(questions), unit="answers", visible=len(questions) > 1) as progress,
+        ):
+            verdicts = []
+            for verdict in pool.map(self._judge_one, questions):
+                verdicts.append(verdict)
+                progress.advance(1)
+        return verdicts
+
+    def _judge_one(self, question: Question) -> Verdict | None:
+        text = self.prompt.template.format(question=question.question, reference=question.reference, prediction=question.prediction)
+        known = self._remembered(text)
+        if known is not None or self._refused.is_set():
+            return known
+        for attempt in range(self.options.attempts):
+            if attempt:
+                self._sleep(self.options.pause_s * 2 ** (attempt - 1))
+            try:
+                reply = self._ask(text)
+            except DataError as error:
+                self._warn(str(error))
+                continue
+            verdict = self.prompt.parse(reply)
+            if verdict is not None:
+                self._remember(text, verdict)
+                return verdict
+            self._warn(f"judge '{self.options.model}': reply {reply[:_SHOWN_CHARACTERS]!r} holds no verdict.")
+        return None
+
+    def _ask(self, text: str) -> str:
+        """The reply. Raises DataError for what another try may mend, ConfigError for what it cannot."""
+        body = {"model": self.options.model, "temperature": 0, "messages": [{"role": "user", "content": text}]}
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.options.key}"} if self.options.key else {})
+        url = self.options.url.rstrip("/") + "/chat/completions"
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=self.options.timeout_s) as response:
+                content = json.loads(self._read(response))
+            reply = content["choices"][0]["message"]["content"]
+        except urllib.error.HTTPError as error:
+            if error.code not in _RETRY_STATUS:
+                self._refused.set()
+                raise ConfigError(
+                    f"judge {url}: HTTP {error.code} ({error.reason}); asking again will not help. Check {URL_VARIABLE}, {MODEL_VARIABLE} "
+                    f"and {KEY_VARIABLE}."
+                ) from error
+            raise DataError(f"judge {url}: HTTP {error.code} ({error.reason}).") from error
+        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise DataError(f"judge {url}: {type(error).__name__}: {error}") from error
+        if not isinstance(reply, str):
+            raise DataError(f"judge {url}: the reply holds {type(reply).__name__} where a text was expected.")
+        return reply
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        """The body; the time limit holds for all of it, not for each part of a reply that drips."""
+        end, content = time.monotonic() + self.options.timeout_s, b""
+        while part := response.read1(_MAX_REPLY_BYTES):
+            content += part
+            if time.monotonic() > end or len(content) > _MAX_REPLY_BYTES:
+                raise TimeoutError(f"no whole reply of at most {_MAX_REPLY_BYTES} bytes within {self.options.timeout_s:g} s")
+        return content
+
+    def _warn(self, message: str) -> None:
+        """At full voice once; a judge that is down would fill the log otherwise."""
+        level = "debug" if self._warned.is_set() else "warning"
+        self._warned.set()
+        getattr(get_logger(), level)("%s Further failures are only counted.", message)
+
+    def _path(self, text: str) -> Path | None:
+        if self.options.cache is None:
+            return None
+        digest = hashlib.sha256(f"{self.options.model}\0{text}".encode()).hexdigest()
+        return self.options.cache / digest[:2] / f"{digest}.json"
+
+    def _remembered(self, text: str) -> Verdict | None:
+        path = self._path(text)
+        if path is None or not path.is_file():
+            return None
+        try:
+            entry = json.loads(path.read_text(encoding="utf-8"))
+            values = int(entry["accuracy"]), int(entry["relevance"])
+        except (ValueError, LookupError, TypeError, OSError):
+            return None
+        return Verdict(*values) if all(self.prompt.lowest <= value <= self.prompt.highest for value in values) else None
+
+    def _remember(self, text: str, verdict: Verdict) -> None:
+        path = self._path(text)
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{threading.get_ident()}.part")
+        entry = {"accuracy": verdict.accuracy, "relevance": verdict.relevance, "model": self.options.model}
+        part.write_text(json.dumps(entry), encoding="utf-8")
+        part.replace(path)

@@ -1,0 +1,252 @@
+"""Pictures of results: masks over images, training curves, scores with their intervals."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from eocore.errors import ConfigError, DataError
+from eocore.evaluate.predictions import TASKS
+from eocore.evaluate.reporting.tables import METRIC_NAMES
+from eocore.evaluate.scoring.intervals import Value
+from eocore.evaluate.scoring.scores import Scores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Colour = tuple[int, int, int]
+
+TRUTH_COLOUR: Colour = (255, 140, 0)
+PREDICTION_COLOUR: Colour = (204, 0, 153)
+SETTING_COLOURS = {
+    "optical": "#0072B2",
+    "sar": "#D55E00",
+    "multispectral": "#CC79A7",
+    "fused": "#009E73",
+    "grey_sar": "#56B4E9",
+    "grey_rgb": "#E69F00",
+}
+"""Told apart by colour-blind readers too. Source: Okabe and Ito, Color Universal Design (2008)."""
+
+_OPACITY = 0.45
+_SMOOTHING = 0.8
+_DPI = 150
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a row: `image` is (H, W, 3) uint8."""
+
+    title: str
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
+class OverlayRow:
+    """One test scene: what was shown, what was asked for, what was drawn under each setting."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+def draw_overlay(image: np.ndarray, mask: np.ndarray, colour: Colour) -> np.ndarray:
+    """(H, W, 3) uint8: the image with the mask tinted, and its inner border in full colour.
+
+    Args:
+        image: (H, W, 3) uint8.
+        mask: (H, W) bool.
+        colour: red, green, blue [0..255].
+
+    Raises:
+        DataError: the image is not (H, W, 3) uint8, or the mask not bool of its size.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise DataError(f"an overlay is drawn on (H, W, 3) uint8, found {image.shape} {image.dtype}. Render the scene for display first.")
+    if mask.shape != image.shape[:2] or mask.dtype != np.bool_:
+        raise DataError(
+            f"the mask must be bool and {image.shape[:2]} like the image, found {mask.shape} {mask.dtype}. Resize or threshold it."
+        )
+    tint = np.array(colour, dtype=np.float64)
+    drawn = image.copy()
+    drawn[mask] = np.rint((1.0 - _OPACITY) * image[mask] + _OPACITY * tint).astype(np.uint8)
+    padded = np.pad(mask, 1)
+    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    drawn[mask & ~inside] = colour
+    return drawn
+
+
+def overlay_row(
+    *, title: str, images: Mapping[str, np.ndarray], truth: np.ndarray, predictions: Mapping[str, np.ndarray | None]
+) -> OverlayRow:
+    """The row of one scene and phrase: each image, the truth, and each setting's mask with its IoU.
+
+    Args:
+        title: the phrase.
+        images: display images by setting, (H, W, 3) uint8: "optical", "sar", or both. A setting without an image of its own is drawn on
+            the first.
+        truth: (H, W) bool.
+        predictions: setting -> (H, W) bool, None where nothing was drawn.
+
+    Raises:
+        DataError: sizes differ.
+    """
+    first = next(iter(images.values()))
+    panels = [Panel(setting, image) for setting, image in images.items()]
+    panels.append(Panel("truth", draw_overlay(first, truth, TRUTH_COLOUR)))
+    for setting, mask in predictions.items():
+        background = images.get(setting, first)
+        if mask is None:
+            panels.append(Panel(f"{setting}: no mask", background))
+            continue
+        drawn = draw_overlay(background, mask, PREDICTION_COLOUR)
+        union = int((mask | truth).sum())
+        iou = int((mask & truth).sum()) / union if union else 1.0
+        panels.append(Panel(f"{setting}: IoU {iou:.2f}", drawn))
+    return OverlayRow(title, tuple(panels))
+
+
+def encode_png(image: np.ndarray, *, max_side: int) -> bytes:
+    """PNG file content.
+
+    Args:
+        image: (H, W, 3) uint8.
+        max_side: a larger image is made smaller until neither side exceeds this [px].
+    """
+    buffer = io.BytesIO()
+    picture = Image.fromarray(image)
+    picture.thumbnail((max_side, max_side))
+    picture.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def read_scalars(path: Path) -> list[dict[str, float]]:
+    """The logged steps of a training run, in order.
+
+    Args:
+        path: JSONL, one object per logged step: `step`, `loss`, its parts `loss_*`, `lr`, ...; values that are not numbers are left out.
+
+    Raises:
+        DataError: the file is missing or empty, or a line is no object with a `step`.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file, so there are no training curves. Give the scalars.jsonl of a training run.")
+    steps = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}:{number}: no JSON ({error.msg}); the curves would have a gap. Remove the line.") from error
+        if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
+            raise DataError(f"{path}:{number}: a logged step is an object with an integer 'step', found {line!r:.80}. Remove the line.")
+        steps.append({name: float(value) for name, value in entry.items() if isinstance(value, int | float)})
+    if not steps:
+        raise DataError(f"{path}: no logged steps, so there are no training curves. Let the run log at least one.")
+    return steps
+
+
+def draw_curves(scalars: Sequence[Mapping[str, float]]) -> bytes:
+    """PNG: the loss and its parts over the steps (faint as logged, strong smoothed), and the learning rate.
+
+    Args:
+        scalars: logged steps, as `read_scalars` returns them.
+    """
+    losses = sorted({name for entry in scalars for name in entry if name.startswith("loss")})
+    has_rate = any("lr" in entry for entry in scalars)
+    figure = make_figure(width=5.6, height=4.6 if has_rate else 3.4)
+    shares = {"height_ratios": [3, 1]} if has_rate else None
+    axes = list(figure.subplots(1 + has_rate, 1, sharex=True, squeeze=False, gridspec_kw=shares)[:, 0])
+    for place, name in enumerate(losses):
+        logged = [(entry["step"], entry[name]) for entry in scalars if name in entry]
+        steps, values = np.array(logged).T
+        axes[0].plot(steps, values, color=f"C{place}", alpha=0.25, linewidth=0.8)
+        axes[0].plot(steps, _smoothed(values), color=f"C{place}", linewidth=1.8 if name == "loss" else 1.2, label=name)
+    if losses:
+        axes[0].set_yscale("log")
+        axes[0].legend(fontsize=8, ncols=2)
+    axes[0].set_ylabel("loss (log scale)")
+    if has_rate:
+        axes[1].plot(*np.array([(entry["step"], entry["lr"]) for entry in scalars if "lr" in entry]).T, color="0.3")
+        axes[1].set_ylabel("learning rate")
+    axes[-1].set_xlabel("step")
+    for axis in axes:
+        axis.grid(alpha=0.3)
+    return to_png(figure)
+
+
+def _smoothed(values: np.ndarray) -> np.ndarray:
+    """Exponential mean with its start corrected; steps that are not finite are passed over."""
+    smoothed, total, weight = np.empty(len(values)), 0.0, 0.0
+    for place, value in enumerate(values):
+        if np.isfinite(value):
+            total, weight = _SMOOTHING * total + (1.0 - _SMOOTHING) * value, _SMOOTHING * weight + (1.0 - _SMOOTHING)
+        smoothed[place] = total / weight if weight else np.nan
+    return smoothed
+
+
+def draw_scores(scores: Scores) -> bytes:
+    """PNG: one chart per task; groups of bars for all, clear and cloudy samples, one bar per setting, with 95 % intervals.
+
+    Args:
+        scores: with at least one scored task.
+    """
+    tasks = [task for task in TASKS if any(task in by_task for by_task in scores["settings"].values())]
+    figure = make_figure(width=5.6, height=2.3 * len(tasks))
+    for axis, task in zip(figure.subplots(len(tasks), 1, squeeze=False)[:, 0], tasks, strict=True):
+        _draw_task(axis, scores, task=task)
+    return to_png(figure)
+
+
+def _draw_task(axis: "Axes", scores: Scores, *, task: str) -> None:
+    present = {setting: by_task[task] for setting, by_task in scores["settings"].items() if task in by_task}
+    headline = next(iter(present.values()))["headline"]
+    groups = ["all", *sorted({group for item in present.values() for group in item["by_cloud"]})]
+    width = 0.8 / len(present)
+    for place, (setting, item) in enumerate(present.items()):
+        cells = {"all": item["overall"], **item["by_cloud"]}
+        values = {at: cells[group]["metrics"][headline] for at, group in enumerate(groups) if group in cells}
+        centres = np.array(list(values)) + (place - (len(present) - 1) / 2) * width
+        heights = [100 * value["value"] for value in values.values()]
+        axis.bar(centres, heights, width * 0.92, color=SETTING_COLOURS[setting], label=setting, zorder=2)
+        axis.errorbar(centres, heights, yerr=_reach(list(values.values())), fmt="none", ecolor="0.2", capsize=3, linewidth=1, zorder=3)
+        for centre, height in zip(centres, heights, strict=True):
+            axis.text(centre, 3, f"{height:.0f}", color="white", fontweight="bold", ha="center", zorder=4)
+    chance = next(iter(present.values())).get("chance")
+    if chance is not None:
+        axis.axhline(100 * chance, color="0.3", linestyle="--", linewidth=1, label="chance")
+    axis.set_xticks(range(len(groups)), groups)
+    axis.set(title=f"{task}: {METRIC_NAMES.get(headline, headline)} [%]", ylim=(0, max(105.0, 1.05 * axis.get_ylim()[1])))
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handlelength=1.0)
+
+
+def _reach(values: Sequence[Value]) -> np.ndarray:
+    """(2, N) lengths of the error bars [%], 0 where there is no interval."""
+    low = [value["value"] - value["low"] if value["low"] is not None else 0.0 for value in values]
+    high = [value["high"] - value["value"] if value["high"] is not None else 0.0 for value in values]
+    return 100 * np.clip([low, high], 0.0, None)
+
+
+def make_figure(*, width: float, height: float) -> "Figure":
+    """An empty figure [inches].
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError("charts need matplotlib, which is not installed. Install the extra: pip install -e '.[eval]'.") from error
+    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+
+
+def to_png(figure: "Figure") -> bytes:
+    """The figure as the content of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -1,0 +1,93 @@
+"""The one table a run of benchmarks ends with."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eocore.errors import DataError
+from eocore.evaluate.engine.inputs import SCORES, require_scores_of
+from eocore.evaluate.predictions import SETTINGS
+from eocore.evaluate.reporting.tables import METRIC_NAMES, TextTable, percent
+from eocore.evaluate.scoring.intervals import Value
+from eocore.evaluate.scoring.scores import TaskScores
+
+TYPED_TASKS = ("vqa", "mcq", "open")
+"""Tasks whose question types get rows of their own; classes of pictures are too many, and have charts."""
+
+INDENT = "\u2003"
+"""Before the rows of a benchmark's question types; an em space, which HTML and Markdown keep."""
+
+Result = Mapping[str, Any]
+"""The content of a scores.json."""
+
+
+def read_results(folder: Path, names: Sequence[str] = ()) -> list[Result]:
+    """The scores of the benchmarks under a run's folder, those of `names` in their order, or all by name.
+
+    Raises:
+        DataError: there is none, a file cannot be read, or the predictions beside it are others than those it was made of.
+    """
+    chosen = [folder / name for name in names] if names else sorted(path.parent for path in folder.glob(f"*/{SCORES}"))
+    results = [read_result(place) for place in chosen]
+    if not results:
+        raise DataError(f"{folder} holds no scores. Run a benchmark into it first, or name the --out folder of `run`.")
+    return results
+
+
+def read_result(folder: Path) -> Result:
+    """The scores in a folder, made sure to be of the predictions beside them.
+
+    Raises:
+        DataError: there are none, they cannot be read, or the predictions are others than those they were made of.
+    """
+    path = folder / SCORES
+    try:
+        result: Result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}). Run the evaluation, or merge its shards (python -m eocore.evaluate merge)."
+        ) from error
+    require_scores_of(result, folder)
+    return result
+
+
+def suite_table(results: Sequence[Result], *, title: str = "Scores [%]") -> TextTable:
+    """A row a benchmark and each question type, a column a sensor setting; `lost`: missing and unreadable answers of all settings."""
+    settings = [name for name in SETTINGS if any(name in result["settings"] for result in results)]
+    rows = [row for result in results for row in _rows(result, settings)]
+    return TextTable(title, ("benchmark", "metric", *settings, "n", "lost"), tuple(rows))
+
+
+def _rows(result: Result, settings: Sequence[str]) -> list[tuple[str, ...]]:
+    scored: dict[str, TaskScores] = {name: by_task[result["task"]] for name, by_task in result["settings"].items()}
+    first = next(iter(scored.values()))
+    headline = first["headline"]
+    lost = sum(item["overall"]["n_missing"] + item["overall"]["n_unparsed"] for item in scored.values())
+    whole = {name: item["overall"]["metrics"].get(headline) for name, item in scored.items()}
+    rows = [_row(result["title"], METRIC_NAMES.get(headline, headline), whole, settings, first["overall"]["n"], str(lost))]
+    if result["task"] not in TYPED_TASKS:
+        return rows
+    for kind, group in first["by_type"].items():
+        values = {name: item["by_type"][kind]["metrics"].get(headline) for name, item in scored.items() if kind in item["by_type"]}
+        rows.append(_row(f"{INDENT}{kind}", "", values, settings, group["n"], ""))
+    for name, macro in _macros(scored).items():
+        rows.append(_row(f"{INDENT}{name}", "", macro, settings, 0, ""))
+    return rows
+
+
+def _macros(scored: Mapping[str, TaskScores]) -> dict[str, dict[str, Value | None]]:
+    """Means over types, and those over the choices of types that a convention asks for."""
+    found: dict[str, dict[str, Value | None]] = {}
+    for name, item in scored.items():
+        if "macro" in item:
+            found.setdefault(f"mean of {len(item['by_type'])} types", {})[name] = item["macro"]
+        for choice, subset in item["subsets"].items():
+            if "macro" in subset:
+                found.setdefault(f"mean of types {choice}", {})[name] = subset["macro"]
+    return found
+
+
+def _row(title: str, metric: str, values: Mapping[str, Value | None], settings: Sequence[str], count: int, lost: str) -> tuple[str, ...]:
+    cells = [values.get(name) for name in settings]
+    return (title, metric, *("-" if value is None else percent(value) for value in cells), str(count) if count else "", lost)

@@ -1,0 +1,182 @@
+"""Short answers and multiple choice."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from eocore.errors import AnnotationError, ConfigError
+from eocore.evaluate.metrics import vqa
+from eocore.evaluate.predictions import Prediction
+from eocore.evaluate.scoring.intervals import Measure, mean_of
+from eocore.evaluate.scoring.parsing.choices import MODES, Mode, ReadChoice, read_choice
+from eocore.evaluate.scoring.parsing.options import options_of
+from eocore.evaluate.scoring.scorers.base import Judged, candidates_of, missing
+from eocore.registry import METRICS
+
+MATCHES: dict[str, Callable[..., bool | None]] = {"equal": vqa.match_answer, "contained": vqa.contains_answer}
+PUBLISHED: dict[str, tuple[str, Callable[[str, str], bool]]] = {
+    "equal": ("accuracy_bare_equality", vqa.match_as_published),
+    "contained": ("accuracy_substring", vqa.match_as_vrsbench),
+}
+COUNT_TYPE = "count"
+
+
+@METRICS.register_module()
+class ShortAnswer:
+    """Share of answers that are right.
+
+    `accuracy` over all samples is the micro average; the mean over the question types is reported as `macro`. Where one of the types is
+    "count", both are given again without it (RSVQA-LR: the convention for language models), and `count_bucket` is the share of counts in
+    the right class of the set's own five.
+
+    Args:
+        match: "equal" (RSVQA: equal after normalisation, yes and no as `parse_yes_no` reads them) or "contained" (VRSBench).
+    """
+
+    headline = "accuracy"
+
+    def __init__(self, *, match: str = "equal") -> None:
+        if match not in MATCHES:
+            raise ConfigError(f"ShortAnswer: match must be one of {', '.join(MATCHES)}, found {match!r}.")
+        self._match, self._published = MATCHES[match], PUBLISHED[match]
+
+    def judge(self, samples: Sequence[Prediction]) -> Judged:
+        """See `Scorer`."""
+        said = [self._judge_one(sample) for sample in samples]
+        right, lost = np.array([bool(item) for item in said], dtype=np.float64), missing(samples)
+        name, rule = self._published
+        published = [sample.prediction is not None and rule(sample.prediction, sample.ground_truth) for sample in samples]
+        is_count = np.array([sample.meta.get("type") == COUNT_TYPE for sample in samples])
+        measures = {"accuracy": mean_of(right)}
+        if is_count.any():
+            measures["count_bucket"] = _bucket_measure(samples, is_count)
+        return Judged(
+            samples=samples,
+            measures=measures,
+            num_missing=lost,
+            num_unparsed=np.array([item is None for item in said], dtype=np.int64) - lost,
+            quality=right,
+            compat={name: mean_of(np.array(published, dtype=np.float64))},
+            subsets={f"without {COUNT_TYPE}": ~is_count} if is_count.any() and not is_count.all() else {},
+            reasons=[vqa.why_unread(sample.ground_truth) if item is None else "" for sample, item in zip(samples, said, strict=True)],
+        )
+
+    def _judge_one(self, sample: Prediction) -> bool | None:
+        if not vqa.normalise_answer(sample.ground_truth):
+            raise AnnotationError(
+                f"sample '{sample.sample_id}': the annotated answer is empty; no answer could be right. Correct the annotation."
+            )
+        return None if sample.prediction is None else self._match(sample.prediction, sample.ground_truth, question=sample.prompt)
+
+
+def _bucket_measure(samples: Sequence[Prediction], is_count: np.ndarray) -> Measure:
+    truths = [vqa.count_bucket(sample.ground_truth) if counted else None for sample, counted in zip(samples, is_count, strict=True)]
+    right = [
+        truth is not None and vqa.count_bucket(sample.prediction or "", sample.prompt) == truth
+        for sample, truth in zip(samples, truths, strict=True)
+    ]
+    return mean_of(np.array(right, dtype=np.float64), np.array([truth is not None for truth in truths], dtype=np.float64))
+
+
+@METRICS.register_module()
+class Choice:
+    """Share of questions whose right option was chosen; `within_one`: of the questions with a number as answer, those missed by one at
+    most, the annotators' tolerance. The mean over task types (`macro`) is the average EarthMind-Bench states.
+
+    An answer that names several options is none, unless the question allows several: its annotated answer has several, `several` of its
+    meta is true, or this scorer's is. Then it is right where the set of options is the annotated one.
+
+    Args:
+        reading: one of `reading.choices.MODES`.
+        several: every question allows several options.
+        index_base: where annotated answers are numbers that count options: the number of the first, 0 or 1. It is never guessed.
+    """
+
+    headline = "accuracy"
+
+    def __init__(self, *, reading: Mode = "lenient", several: bool = False, index_base: int | None = None) -> None:
+        if reading not in MODES:
+            raise ConfigError(f"Choice: reading must be one of {', '.join(MODES)}, found {reading!r}.")
+        if index_base not in (None, 0, 1):
+            raise ConfigError(f"Choice: index_base must be 0 or 1, the number of the first option; found {index_base!r}.")
+        self._mode, self._several, self._base = reading, several, index_base
+
+    def judge(self, samples: Sequence[Prediction]) -> Judged:
+        """See `Scorer`."""
+        options = [candidates_of(sample) for sample in samples]
+        truths = [self._truth(sample, texts) for sample, texts in zip(samples, options, strict=True)]
+        chosen = [self._read(*item) for item in zip(samples, options, truths, strict=True)]
+        triples = list(zip(chosen, truths, options, strict=True))
+        right = np.array(
+            [bool(read.places) and _texts(read.places, texts) == _texts(truth, texts) for read, truth, texts in triples], dtype=np.float64
+        )
+        lost = missing(samples)
+        published = [sample.prediction == sample.ground_truth for sample in samples]
+        return Judged(
+            samples=samples,
+            measures={"accuracy": mean_of(right), **_within_one(triples)},
+            num_missing=lost,
+            num_unparsed=np.array([not read.places for read in chosen], dtype=np.int64) * (1 - lost),
+            quality=right,
+            compat={"accuracy_verbatim": mean_of(np.array(published, dtype=np.float64))},
+            details={"chance": float(np.mean([_chance(*item) for item in zip(truths, options, strict=True)])), "reading": self._mode},
+            reasons=[read.reason for read in chosen],
+        )
+
+    def _read(self, sample: Prediction, candidates: Sequence[str], truth: frozenset[int]) -> ReadChoice:
+        allowed = self._several or len(truth) > 1 or sample.meta.get("several") is True
+        place = self._index(sample.prediction or "", candidates)
+        if place is not None:
+            return ReadChoice(frozenset([place]))
+        read = read_choice(sample.prediction or "", candidates, mode=self._mode, several=allowed)
+        return read if allowed or len(read.places) < 2 else ReadChoice(reason=read.reason)
+
+    def _index(self, text: str, candidates: Sequence[str]) -> int | None:
+        number = vqa.whole_number(text)
+        if self._base is None or number is None or not 0 <= number - self._base < len(candidates):
+            return None
+        return number - self._base
+
+    def _truth(self, sample: Prediction, candidates: Sequence[str]) -> frozenset[int]:
+        """The right options; as a rule one."""
+        listed = sample.meta.get("answers")
+        texts = [str(text) for text in listed] if isinstance(listed, list | tuple) and listed else [sample.ground_truth]
+        return frozenset(place for text in texts for place in self._true_places(text, sample, candidates))
+
+    def _true_places(self, text: str, sample: Prediction, candidates: Sequence[str]) -> frozenset[int]:
+        if self._base is not None and vqa.whole_number(text) is not None:
+            place = self._index(text, candidates)
+            read = ReadChoice(frozenset() if place is None else frozenset([place]), "the number is none of an option")
+        else:
+            read = read_choice(text, candidates, several=True)
+        if not read.places:
+            counted = vqa.whole_number(text) is not None and self._base is None
+            raise AnnotationError(
+                f"sample '{sample.sample_id}': the annotated answer {text!r} is none of the candidates {candidates} ({read.reason}); no "
+                "answer could be right. "
+                + ("If the number counts options, say which is the first: --index-base 0 or 1." if counted else "Correct the annotation.")
+            )
+        return read.places
+
+
+def _texts(places: frozenset[int], candidates: Sequence[str]) -> set[str]:
+    return {candidates[place] for place in places}
+
+
+def _chance(truth: frozenset[int], candidates: Sequence[str]) -> float:
+    """Of one option guessed, or, where several are right, of one set of options."""
+    return 1.0 / len(candidates) if len(truth) == 1 else 1.0 / (2 ** len(candidates) - 1)
+
+
+def _within_one(triples: Sequence[tuple[ReadChoice, frozenset[int], Sequence[str]]]) -> dict[str, Measure]:
+    asked = [_number(truth, texts) for _, truth, texts in triples]
+    said = [_number(read.places, texts) for read, _, texts in triples]
+    if all(number is None for number in asked):
+        return {}
+    near = [truth is not None and pick is not None and abs(truth - pick) <= 1 for truth, pick in zip(asked, said, strict=True)]
+    return {"within_one": mean_of(np.array(near, dtype=np.float64), np.array([number is not None for number in asked], dtype=np.float64))}
+
+
+def _number(places: frozenset[int], candidates: Sequence[str]) -> int | None:
+    texts = options_of(tuple(candidates)).texts
+    return vqa.whole_number(texts[next(iter(places))]) if len(places) == 1 else None

@@ -1,0 +1,102 @@
+"""All test sets the registry reads, written in their published layouts under one data folder."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19, LCZ_17, SO2SAT_BANDS
+from eocore.evaluate.benchmarks.scene import AID, EUROSAT, EUROSAT_BANDS, UCM, WHU_RS19
+from eocore.synthetic.test_sets import grounding as places
+from eocore.synthetic.test_sets import pictures, sensors
+from eocore.synthetic.test_sets.images import MadeScenes, make_scenes
+
+RESISC_SOME = ("airplane", "airport", "bridge", "lake", "sea_ice")
+"""Some of the 45 class folders of NWPU-RESISC45."""
+AID_JUNK = "\r "
+"""Stands for the two characters after the class in the released aid.jsonl."""
+
+Writer = Callable[[MadeScenes], None]
+
+
+def write_published(root: Path, *, num_scenes: int = 4, size: int = 96, seed: int = 0, on_set: Callable[[str], None] | None = None) -> None:
+    """Writes every set.
+
+    Args:
+        root: the data folder; files of the same names are replaced.
+        num_scenes: scenes the sets are made of, in turn.
+        size: side of a scene [px].
+        seed: of the scenes.
+        on_set: called with the name of each set once it is written.
+    """
+    scenes = make_scenes(num_scenes, size=size, seed=seed)
+    for name, write in _writers(root).items():
+        write(scenes)
+        if on_set is not None:
+            on_set(name)
+
+
+def _writers(root: Path) -> dict[str, Writer]:
+    return {**_scene_sets(root), **_question_sets(root), **_caption_sets(root), **_place_sets(root), **_sensor_sets(root)}
+
+
+def _scene_sets(root: Path) -> dict[str, Writer]:
+    folders: Mapping[str, Any] = {"WHU-RS19": WHU_RS19, "EuroSAT": EUROSAT, "NWPU-RESISC45": RESISC_SOME}
+    ask = partial(partial, pictures.write_scene_questions)
+    bench, ucm = root / "GeoChat-Bench", root / "UCMerced_LandUse/Images"
+    return {
+        "AID": ask(bench / "aid.jsonl", root / "aid_test_image", classes=AID, suffix=".jpg", junk=AID_JUNK),
+        "UC Merced": ask(bench / "UCmerced.jsonl", ucm, classes=UCM, suffix=".tif", junk=""),
+        **{name: partial(pictures.write_class_folders, root / name, classes=classes) for name, classes in folders.items()},
+    }
+
+
+def _question_sets(root: Path) -> dict[str, Writer]:
+    low, high, prefix = root / "RSVQA_LR", root / "HRBEN_questions", "USGS_split_test_phili"
+    return {
+        "RSVQA-LR": partial(pictures.write_rsvqa, low, low / "Images_LR", prefix="LR_split_test"),
+        "RSVQA-HR": partial(pictures.write_rsvqa, high, root / "HRBEN", prefix=prefix),
+        "RSVQA-HRBEN": lambda _: pictures.write_hrben(root / "GeoChat-Bench/hrben.jsonl", high / f"{prefix}_questions.json"),
+        "VRSBench": partial(pictures.write_vrsbench, root / "VRSBench"),
+    }
+
+
+def _caption_sets(root: Path) -> dict[str, Writer]:
+    karpathy = {
+        "UCM-Captions": ("UCM_captions/dataset.json", "UCM_captions/imgs", ".tif"),
+        "Sydney-Captions": ("Sydney_captions/dataset.json", "Sydney_captions/imgs", ".tif"),
+        "RSICD": ("RSICD/dataset_rsicd.json", "RSICD/RSICD_images", ".jpg"),
+        "RSITMD": ("RSITMD/dataset_RSITMD.json", "RSITMD/images", ".tif"),
+    }
+    write = pictures.write_karpathy
+    return {
+        "NWPU-Captions": partial(pictures.write_nwpu_captions, root / "NWPU-Captions/dataset_nwpu.json", root / "NWPU-RESISC45"),
+        **{name: partial(write, root / file, root / images, suffix=suffix) for name, (file, images, suffix) in karpathy.items()},
+    }
+
+
+def _place_sets(root: Path) -> dict[str, Writer]:
+    bench, images, refer = root / "GeoChat-Bench", root / "GeoChat_finetuning/final_images_llava", root / "Refer_Segm"
+    regions = root / "region_caption"
+    return {
+        "GeoChat regions": partial(places.write_geochat_regions, bench / "region_captioning.jsonl", images),
+        "GeoChat referring": partial(places.write_geochat_referring, bench / "referring.jsonl", images),
+        "VRSBench referring": partial(places.write_vrsbench_referring, root / "VRSBench"),
+        "DIOR-RSVG": partial(places.write_voc, root / "DIOR_RSVG", split_by="object"),
+        "RSVG": partial(places.write_voc, root / "RSVG", split_by="file"),
+        "RSVG regions": partial(places.write_coco_regions, regions / "rsvg_test.json", regions / "rsvg/images"),
+        **{name: partial(places.write_refer, refer / name) for name in ("rrsisd", "refsegrs", "risbench")},
+        "SAR referring": partial(places.write_refer, refer / "sarnew", images="rgb", sar=True),
+        "SAR ships": partial(places.write_ships, root / "sar_ship"),
+    }
+
+
+def _sensor_sets(root: Path) -> dict[str, Writer]:
+    zones = partial(sensors.write_patches, classes=LCZ_17, num_labels=1, reflectance=SO2SAT_BANDS)
+    return {
+        "EuroSAT, 13 bands": partial(sensors.write_eurosat_bands, root / "EuroSATallBands", classes=EUROSAT, bands=EUROSAT_BANDS),
+        "BigEarthNet": partial(sensors.write_patches, root / "bigearthnet", classes=BIGEARTHNET_19, num_labels=2),
+        "BigEarthNet composites": partial(sensors.write_composites, root / "multi-spectrum", classes=BIGEARTHNET_19),
+        "So2Sat": partial(zones, root / "so2sat"),
+        "EarthMind-Bench": partial(sensors.write_earthmind_bench, root / "EarthMind-Bench"),
+    }

@@ -1,0 +1,154 @@
+"""From the image field of an annotation to files."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eocore.data.image_sources import ImageSource, build_sources, check_relative, file_inside, stem_of
+from eocore.errors import AnnotationError, BandError, ConfigError, DataError
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("a.png", "a"),
+        ("d/a.TIF", "d/a"),
+        ("a.json", "a"),
+        ("282D.485L_3_3", "282D.485L_3_3"),
+        ("v1.2/patch", "v1.2/patch"),
+        ("a.b.jpg", "a.b"),
+    ],
+)
+def test_only_image_suffixes_are_taken_off(name: str, stem: str) -> None:
+    assert stem_of(name) == stem
+
+
+def test_pattern_fields(tmp_path: Path) -> None:
+    stem = ImageSource(root=str(tmp_path), sensor="sentinel2_l2a", bands=("B02",)).locate("d/a.png", "f#0")
+    name = ImageSource(root=str(tmp_path), sensor="rgb_uint8", pattern="x/{name}").locate("d/a.png", "f#0")
+    assert stem is not None and name is not None
+    assert (stem.paths, stem.sensor, stem.bands) == ((f"{tmp_path}/d/a.tif",), "sentinel2_l2a", ("B02",))
+    assert name.paths == (f"{tmp_path}/x/d/a.png",)
+
+
+def test_paths_are_absolute_whatever_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ref = ImageSource(root="data", sensor="rgb_uint8").locate("a.png", "f#0")
+    assert ref is not None and ref.paths == (f"{tmp_path}/data/a.tif",)
+
+
+def test_band_pattern_names_one_file_for_each_band(tmp_path: Path) -> None:
+    chosen = ImageSource(root=str(tmp_path), sensor="sentinel2_l2a", pattern="{stem}/{stem}_{band}.tif", bands=("B04", "B8A"))
+    ref = chosen.locate("p.png", "f#0")
+    assert ref is not None
+    assert (ref.paths, ref.bands) == ((f"{tmp_path}/p/p_B04.tif", f"{tmp_path}/p/p_B8A.tif"), ("B04", "B8A"))
+    all_bands = ImageSource(root=str(tmp_path), sensor="sentinel1_grd", pattern="{stem}_{band}.tif").locate("p", "f#0")
+    assert all_bands is not None and all_bands.bands == ("VV", "VH")
+
+
+def test_star_takes_all_files_in_order_and_nothing_of_the_name_is_a_pattern(tmp_path: Path) -> None:
+    touch(tmp_path, "p[1]/rgb_2.png", "p[1]/rgb_1.png", "p[1]/other.txt", "p1/rgb_1.png")
+    ref = ImageSource(root=str(tmp_path), sensor="rgb_uint8", pattern="{stem}/rgb_*.png").locate("p[1].png", "f#0")
+    assert ref is not None
+    assert ref.paths == (f"{tmp_path}/p[1]/rgb_1.png", f"{tmp_path}/p[1]/rgb_2.png")
+
+
+def test_star_without_files_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"f#0: no image 'p\.png': no file fits .*rgb_\*\.png\. Fetch it"):
+        ImageSource(root=str(tmp_path), sensor="rgb_uint8", pattern="{stem}/rgb_*.png").locate("p.png", "f#0")
+
+
+def test_first_alternative_that_exists_counts(tmp_path: Path) -> None:
+    source = ImageSource(root=str(tmp_path), sensor="rgb_uint8", pattern=("{stem}.png", "{stem}.jpg"))
+    touch(tmp_path, "a.jpg", "b.jpg", "b.png")
+    found = [source.locate(name, "f#0") for name in ("a.tif", "b.tif")]
+    assert [ref.paths[0] for ref in found if ref] == [f"{tmp_path}/a.jpg", f"{tmp_path}/b.png"]
+    with pytest.raises(DataError, match=r"no image 'c\.tif': no file fits .*\.png, .*\.jpg"):
+        source.locate("c.tif", "f#0")
+
+
+def test_optional_image_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif")
+    source = ImageSource(root=str(tmp_path), sensor="rgb_uint8", optional=True)
+    assert source.locate("a.png", "f#0") is not None
+    assert source.locate("b.png", "f#0") is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../a.png",
+        "a/../../b",
+        "/etc/passwd",
+        "~/a",
+        "",
+        "  ",
+        "a\0b",
+        "http://x/a.png",
+        "vsizip://a",
+        "WMS:a",
+        "C:\\a",
+        "..\\a",
+        "\\\\host\\a",
+    ],
+)
+def test_paths_that_leave_the_root_are_refused(path: str) -> None:
+    with pytest.raises(AnnotationError, match=r"f#0: .* is no relative path inside the image folder"):
+        check_relative(path, "f#0")
+
+
+def test_dots_and_colons_inside_names_are_no_trick() -> None:
+    check_relative("a..b/c.d:e.png", "f#0")
+
+
+def test_mask_files_stay_inside_also_through_links(tmp_path: Path) -> None:
+    touch(tmp_path, "in/mask.png", "out/secret.png")
+    (tmp_path / "in" / "link.png").symlink_to(tmp_path / "out" / "secret.png")
+    assert file_inside(tmp_path / "in", "mask.png", "f#0") == f"{tmp_path}/in/mask.png"
+    with pytest.raises(AnnotationError, match=r"f#0: 'link\.png' leads out of .* by a link"):
+        file_inside(tmp_path / "in", "link.png", "f#0")
+
+
+def test_sources_come_in_token_order() -> None:
+    images: dict[str, dict[str, Any]] = {
+        "sar": {"root": "s", "sensor": "sentinel1_grd"},
+        "rgb": {"root": "r", "sensor": "rgb_uint8", "pattern": ["{stem}.png", "{stem}.jpg"]},
+    }
+    sources = build_sources(images, "d")
+    assert list(sources) == ["rgb", "sar"]
+    assert sources["rgb"].patterns == ("{stem}.png", "{stem}.jpg")
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ({"radar": {}}, r"d: images names radar; modalities are rgb, multispectral, sar"),
+        (
+            {"sar": {"root": "x", "sensor": "sentinel1_grd", "patern": "y"}},
+            r"d: images\['sar'\] has no key patern\. Keys: root, sensor, pattern",
+        ),
+        ({"sar": {"pattern": "y"}}, r"d: images\['sar'\] needs root, sensor"),
+        (
+            {"sar": {"root": "x", "sensor": "sentinel1_grd", "pattern": "{stm}.tif"}},
+            r"pattern '\{stm\}\.tif' may use \{stem\}, \{name\} and",
+        ),
+        ({"sar": {"root": "x", "sensor": "sentinel1_grd", "pattern": "{stem.tif"}}, r"may use \{stem\}, \{name\} and \{band\} only"),
+        ({"sar": {"root": "x", "sensor": "sentinel1_grd", "pattern": []}}, r"pattern must be a text or a list of texts, found \(\)"),
+    ],
+)
+def test_wrong_configs_are_named(images: dict[str, dict[str, Any]], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_sources(images, "d")
+
+
+def test_unknown_sensor_is_named_at_once() -> None:
+    with pytest.raises(BandError, match="sentinel9"):
+        build_sources({"sar": {"root": "x", "sensor": "sentinel9"}}, "d")

@@ -1,0 +1,34 @@
+"""All published layouts, written once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eocore.data.dataset import RecordDataset, SampleKey
+from eocore.data.records import Record
+from eocore.evaluate.benchmarks.catalogue import load_benchmarks
+from eocore.sensors.scene import Scene
+from eocore.synthetic.test_sets.catalogue import write_published
+
+NUM_SCENES = 4
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with every set. Leave it as it is."""
+    root = tmp_path_factory.mktemp("published")
+    write_published(root, num_scenes=NUM_SCENES, size=64)
+    return root
+
+
+@pytest.fixture
+def load(published: Path) -> Callable[[str], RecordDataset]:
+    """The samples of a benchmark by name."""
+    return lambda name: load_benchmarks()[name](data_root=str(published))
+
+
+@pytest.fixture
+def first() -> Callable[[RecordDataset], tuple[Record, dict[str, Scene]]]:
+    """The first sample of a data set with its scenes."""
+    return lambda source: source.load(SampleKey(0, 0))[:2]

@@ -1,0 +1,208 @@
+"""Checkpoints: whole or absent, loaded only where they fit, exact to go on from."""
+
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tolerances import ACROSS_ZERO_STAGES, IN_BF16
+
+from eocore.errors import CheckpointError
+from eocore.models.freeze import trainable_names
+from eocore.train.checkpoint import files as checkpoint_files
+from eocore.train.checkpoint import snapshot as checkpoint
+from eocore.train.launch import train
+from eocore.train.task import Task
+
+
+@pytest.fixture(scope="module")
+def run(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with dropout: checkpoints after 3 and 6 updates."""
+    work_dir = tmp_path_factory.mktemp("run")
+    train(tiny.tiny_config({"dropout": 0.3}), work_dir)
+    return work_dir
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    shutil.copytree(run, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.fixture
+def task(tiny: ModuleType) -> Task:
+    torch.manual_seed(99)
+    return tiny.TinyTask(trainable=["encoder", "norm", "head", "extra"])
+
+
+def lines(work_dir: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (work_dir / "scalars.jsonl").read_text().splitlines()]
+
+
+def test_a_checkpoint_holds_what_is_trained(run: Path, task: Task) -> None:
+    weights = load_file(run / "iter_000006" / "trainable.safetensors")
+    assert sorted(weights) == sorted(trainable_names(task))
+    assert {name: value.shape for name, value in weights.items()} == {name: value.shape for name, value in task.named_parameters()}
+    state = checkpoint_files.read_state(run / "iter_000006")
+    assert (state["step"], state["world_size"], state["zero_stage"], state["seed"]) == (6, 1, 2, 1)
+    assert "TinyTask" in state["config"]
+    assert (run / "latest").read_text() == "iter_000006\n"
+
+
+def test_frozen_weights_are_not_saved(tiny: ModuleType, tmp_path: Path) -> None:
+    train(tiny.tiny_config({"trainable": ["head"]}, max_iters=1), tmp_path)
+    assert sorted(load_file(tmp_path / "iter_000001" / "trainable.safetensors")) == ["model.head.bias", "model.head.weight"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.usefixtures("one_thread")  # then every sum is the same, term by term, and bits can be compared
+@pytest.mark.parametrize("stage", ["0", "1", "2", "3", "1_offload", "2_offload", "3_offload"])
+def test_going_on_equals_never_having_stopped(stage: str, precision: str, tiny: ModuleType, tmp_path: Path) -> None:
+    config = tiny.tiny_config({"dropout": 0.3}, deepspeed=f"deepspeed_zero{stage}", precision=precision)
+    train(config, tmp_path)
+    straight, weights = lines(tmp_path), load_file(tmp_path / "iter_000006" / "trainable.safetensors")
+    shutil.rmtree(tmp_path / "iter_000006")
+    train(config, tmp_path, resume="auto")
+    resumed = lines(tmp_path)
+    assert [(line["step"], line["loss"], line["lr"]) for line in resumed] == [(line["step"], line["loss"], line["lr"]) for line in straight]
+    for name, value in load_file(tmp_path / "iter_000006" / "trainable.safetensors").items():
+        assert torch.equal(value, weights[name]), name
+        # a bfloat16 number has its last 16 bits at zero: what is saved are the float32 weights, not their rounded copies
+        assert value.view(torch.int32).bitwise_and(0xFFFF).any() or not value.any(), name
+
+
+def test_loading_brings_the_trained_weights(run: Path, task: Task) -> None:
+    checkpoint.load_trainable(task, run / "iter_000006")
+    for name, value in load_file(run / "iter_000006" / "trainable.safetensors").items():
+        assert torch.equal(task.get_parameter(name), value), name
+
+
+def test_a_pth_file_of_mmengine_can_be_loaded(run: Path, task: Task, tmp_path: Path) -> None:
+    weights = load_file(run / "iter_000006" / "trainable.safetensors")
+    task.model.extra.requires_grad_(False)
+    torch.save({"meta": {"iter": 6}, "state_dict": weights}, tmp_path / "model.pth")
+    before = task.model.extra.clone()
+    checkpoint.load_trainable(task, tmp_path / "model.pth")
+    assert torch.equal(task.model.head.weight, weights["model.head.weight"])
+    assert torch.equal(task.model.extra, before), "frozen weights in the file are ignored"
+
+
+def test_names_that_differ_are_listed_and_nothing_is_loaded(run: Path, task: Task, tmp_path: Path) -> None:
+    weights = load_file(run / "iter_000006" / "trainable.safetensors")
+    weights["model.tail.weight"] = weights.pop("model.head.weight")
+    save_file(weights, tmp_path / "other.safetensors")
+    before = task.model.head.bias.clone()
+    with pytest.raises(CheckpointError, match=r"Missing: model\.head\.weight\. Unexpected: model\.tail\.weight\."):
+        checkpoint.load_trainable(task, tmp_path / "other.safetensors")
+    assert torch.equal(task.model.head.bias, before)
+
+
+def test_a_shape_that_differs_is_named(run: Path, task: Task, tmp_path: Path) -> None:
+    weights = load_file(run / "iter_000006" / "trainable.safetensors")
+    weights["model.extra"] = torch.zeros(4)
+    save_file(weights, tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match=r"model\.extra: \(4,\) in the file, \(3,\) in the model"):
+        checkpoint.load_trainable(task, tmp_path / "other.safetensors")
+
+
+def test_a_missing_file_is_named(task: Task, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"none\.pth does not exist"):
+        checkpoint.load_trainable(task, tmp_path / "none.pth")
+
+
+@pytest.mark.parametrize("name", ["cut.safetensors", "cut.pth"])
+def test_a_cut_file_is_refused(run: Path, task: Task, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes((run / "iter_000006" / "trainable.safetensors").read_bytes()[:200])
+    with pytest.raises(CheckpointError, match=rf"{name} cannot be read .* it is damaged"):
+        checkpoint.load_trainable(task, tmp_path / name)
+
+
+def test_a_pth_file_that_would_run_code_is_refused(task: Task, tmp_path: Path) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple:
+            return Path.touch, (tmp_path / "ran",)
+
+    torch.save({"state_dict": {"model.head.weight": Payload()}}, tmp_path / "bad.pth")
+    with pytest.raises(CheckpointError, match=r"bad\.pth cannot be read"):
+        checkpoint.load_trainable(task, tmp_path / "bad.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_without_a_table_of_weights_is_refused(task: Task, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"step": 3}}, tmp_path / "odd.pth")
+    with pytest.raises(CheckpointError, match=r"odd\.pth holds no name -> tensor table"):
+        checkpoint.load_trainable(task, tmp_path / "odd.pth")
+
+
+def test_the_newest_complete_checkpoint_is_found(copy: Path) -> None:
+    shutil.copytree(copy / "iter_000006", copy / f"{checkpoint_files.TEMPORARY}iter_000012")
+    assert checkpoint_files.find_checkpoint(copy, "auto") == copy / "iter_000006"
+    assert checkpoint_files.find_checkpoint(copy / "empty", "auto") is None
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(copy: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"it has no trainer.json. Checkpoints inside it: iter_000003, iter_000006"):
+        checkpoint_files.find_checkpoint(copy, str(copy))
+
+
+def test_a_broken_state_file_is_named(copy: Path) -> None:
+    (copy / "iter_000006" / "trainer.json").write_text('{"step": 6,\n')
+    with pytest.raises(CheckpointError, match=r"trainer.json:\d+: not JSON"):
+        checkpoint_files.read_state(copy / "iter_000006")
+
+
+def test_pruning_keeps_the_newest(copy: Path) -> None:
+    checkpoint_files.prune(copy, 1)
+    assert [path.name for path in copy.glob("*iter_*")] == ["iter_000006"]
+
+
+@pytest.mark.parametrize("stage", [0, 1, 3])
+def test_another_zero_stage_goes_on_alike(stage: int, run: Path, tiny: ModuleType, tmp_path: Path) -> None:
+    config = tiny.tiny_config({"dropout": 0.3}, deepspeed=f"deepspeed_zero{stage}")
+    train(config, tmp_path, resume=str(run / "iter_000003"))
+    found, expected = lines(tmp_path), lines(run)[3:]
+    assert [(line["step"], line["lr"]) for line in found] == [(line["step"], line["lr"]) for line in expected]
+    for name in ("loss", "grad_norm") if stage else ("loss",):  # stage 0 tells no norm of float32 gradients
+        assert [line[name] for line in found] == pytest.approx([line[name] for line in expected], **ACROSS_ZERO_STAGES.approx), name
+
+
+def test_another_zero_stage_goes_on_alike_in_bf16(tiny: ModuleType, tmp_path: Path) -> None:
+    """ZeRO-2 keeps pieces of flat float32 weights, ZeRO 0 whole ones, ZeRO-3 pieces of each: all are read from whole ones by name."""
+    for stage in (2, 0, 3):
+        config = tiny.tiny_config(deepspeed=f"deepspeed_zero{stage}", precision="bf16")
+        train(config, tmp_path / str(stage), resume=None if stage == 2 else str(tmp_path / "2" / "iter_000003"))
+    expected = [line["loss"] for line in lines(tmp_path / "2")[3:]]
+    for stage in (0, 3):
+        assert [line["loss"] for line in lines(tmp_path / str(stage))] == pytest.approx(expected, **IN_BF16.approx)
+
+
+def test_another_accumulation_cannot_go_on(run: Path, tiny: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"accumulation: 1 then, 2 now.*accept it by: --allow data"):
+        train(tiny.tiny_config(accumulation=2), tmp_path, resume=str(run / "iter_000003"))
+
+
+def test_another_choice_of_what_is_trained_cannot_go_on(run: Path, tiny: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"Missing: none\. Unexpected: model\.encoder\.bias; model\.encoder\.weight"):
+        config = tiny.tiny_config({"dropout": 0.3, "trainable": ["head", "norm", "extra"]})
+        train(config, tmp_path, resume=str(run / "iter_000003"), allow=["frozen"])
+
+
+def test_damaged_weights_stop_a_resumption(copy: Path, tiny: ModuleType) -> None:
+    file = copy / "iter_000006" / "trainable.safetensors"
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(CheckpointError, match=r"trainable.safetensors has 50 bytes, \d+ were written; it is damaged"):
+        train(tiny.tiny_config({"dropout": 0.3}), copy, resume="auto", strict=True)
+
+
+def test_a_crash_while_writing_leaves_the_older_checkpoint(copy: Path, tiny: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(checkpoint, "save_file", fail)
+    with pytest.raises(CheckpointError, match=r"after step 7 could not be written \(disk full\). Older checkpoints stand"):
+        train(tiny.tiny_config({"dropout": 0.3}, max_iters=7), copy, resume="auto", allow=["schedule"])
+    assert [path.name for path in checkpoint_files.list_checkpoints(copy)] == ["iter_000003", "iter_000006"]
+    assert (copy / "latest").read_text() == "iter_000006\n"

@@ -1,0 +1,197 @@
+"""A run that is told to save or to stop (R6), and one that torchrun starts again (R7): the real command, two gloo ranks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from eocore.train.resilience.preemption import ENDED_AT_ONCE, Orders
+from eocore.train.work_dir import read_status
+
+TASK = Path(__file__).with_name("faulty_task.py")
+
+
+def start(config: dict[str, Any], work_dir: Path, *rest: str, restarts: int = 0) -> subprocess.Popen[str]:
+    path = work_dir.with_suffix(".json")
+    path.write_text(json.dumps(config))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    with work_dir.with_suffix(".log").open("a") as log:
+        return subprocess.Popen(
+            [*launcher, str(TASK), str(path), str(work_dir), *rest], stdout=log, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+
+
+def wait_for_step(work_dir: Path, step: int, timeout_s: float = 300) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        path = work_dir / "scalars.jsonl"
+        if path.exists() and len(path.read_text().splitlines()) >= step:
+            return
+        time.sleep(0.05)
+    raise TimeoutError(work_dir.with_suffix(".log").read_text()[-3000:])
+
+
+def alive(process: int) -> bool:
+    """False for one that has ended, even if nobody has asked for its exit code yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def weights(work_dir: Path, step: int) -> dict[str, torch.Tensor]:
+    return load_file(work_dir / f"iter_{step:06d}" / "trainable.safetensors")
+
+
+@pytest.fixture(scope="module")
+def straight(faulty: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of twelve updates that nothing disturbs."""
+    work_dir = tmp_path_factory.mktemp("straight") / "run"
+    assert [rank.code for rank in faulty.run_ranks(faulty.make_config(max_iters=12), work_dir)] == [0, 0]
+    return work_dir
+
+
+@pytest.mark.fault
+def test_sigterm_saves_stops_and_goes_on_exactly(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
+    """Sent to torchrun, twice, while steps take 0.5 s; torchrun passes it on to the loader's processes as well, which must not heed it."""
+    config = faulty.make_config({"sleep": 0.5, "num_workers": 1}, {"interval": 100}, max_iters=12)
+    run = start(config, tmp_path / "run")
+    wait_for_step(tmp_path / "run", 3)
+    run.send_signal(signal.SIGTERM)
+    time.sleep(0.05)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(300) != 0
+    status = read_status(tmp_path / "run")
+    assert status["state"] == "preempted" and 3 <= status["step"] < 12, status
+    assert status["checkpoint"] == f"iter_{status['step']:06d}"
+    again = faulty.run_ranks(faulty.make_config(None, {"interval": 100}, max_iters=12), tmp_path / "run", resume="auto")
+    assert [rank.code for rank in again] == [0, 0], again[0].text[-3000:]
+    assert all(torch.equal(value, weights(straight, 12)[name]) for name, value in weights(tmp_path / "run", 12).items())
+
+
+@pytest.mark.fault
+def test_ctrl_c_saves_stops_and_goes_on_exactly(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
+    """Sent to torchrun, as a terminal does; it passes it on to the ranks and their loaders' processes, which must not heed it."""
+    run = start(faulty.make_config({"sleep": 0.3, "num_workers": 1}, {"interval": 100}, max_iters=12), tmp_path / "run")
+    wait_for_step(tmp_path / "run", 3)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(300) != 0
+    status = read_status(tmp_path / "run")
+    assert (status["state"], status["reason"]) == ("interrupted", "told to stop (SIGINT, Ctrl-C)") and 3 <= status["step"] < 12, status
+    text = (tmp_path / "run.log").read_text()
+    assert "Ctrl-C: saving after this update, then stopping" in text and "Go on: the same command with --resume" in text
+    again = faulty.run_ranks(faulty.make_config(None, {"interval": 100}, max_iters=12), tmp_path / "run", resume="auto")
+    assert [rank.code for rank in again] == [0, 0], again[0].text[-3000:]
+    assert all(torch.equal(value, weights(straight, 12)[name]) for name, value in weights(tmp_path / "run", 12).items())
+
+
+def start_alone(config: dict[str, Any], work_dir: Path) -> subprocess.Popen[str]:
+    """One process, which with those of its loader is a process group of its own, as a terminal makes it."""
+    path = work_dir.with_suffix(".json")
+    path.write_text(json.dumps(config))
+    with work_dir.with_suffix(".log").open("w") as log:
+        command = [sys.executable, str(TASK), str(path), str(work_dir)]
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+
+def wait_for_hang(work_dir: Path, timeout_s: float = 200) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not work_dir.with_suffix(".hangs").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("step", "presses", "told"),
+    [
+        (1, 1, "ended by Ctrl-C before any update; there is no checkpoint: start again with the same command"),
+        (
+            4,
+            2,
+            "ended at once by a second Ctrl-C; updates since the newest checkpoint are lost; go on from iter_000003 with the same command",
+        ),
+    ],
+)
+def test_ctrl_c_ends_at_once_before_the_first_update_and_the_second_time(
+    faulty: ModuleType, tmp_path: Path, step: int, presses: int, told: str
+) -> None:
+    """In a forward pass that does not come back."""
+    work_dir = tmp_path / "run"
+    fault = {"kind": "hang", "step": step, "marker": str(work_dir.with_suffix(".hangs"))}
+    run = start_alone(faulty.make_config({"faults": [fault], "num_workers": 1}), work_dir)
+    wait_for_hang(work_dir)
+    for _ in range(presses):
+        assert run.poll() is None, "one is not enough where there is something to save"
+        os.killpg(run.pid, signal.SIGINT)
+        time.sleep(1)
+    assert run.wait(120) == ENDED_AT_ONCE
+    text = work_dir.with_suffix(".log").read_text()
+    assert told in text.rstrip().splitlines()[-1] and "Traceback" not in text, text[-2000:]
+    assert (read_status(work_dir)["state"], read_status(work_dir)["step"]) == ("interrupted", step - 1)
+    assert not [path for path in Path("/proc").glob("[0-9]*") if str(work_dir) in command_of(path)], "processes of the loader"
+
+
+def command_of(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_text()
+    except OSError:
+        return ""
+
+
+@pytest.mark.fault
+def test_a_signal_to_one_rank_acts_on_all(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
+    """SIGUSR1 saves and goes on, SIGTERM saves and stops; both reach rank 1 alone, in the middle of a step."""
+    faults = [{"kind": "SIGUSR1", "rank": 1, "step": 2}, {"kind": "SIGTERM", "rank": 1, "step": 5}]
+    ranks = faulty.run_ranks(faulty.make_config({"faults": faults}, {"interval": 100}, max_iters=12), tmp_path / "run")
+    assert [rank.code for rank in ranks] == [75, 75], ranks[1].text[-3000:]
+    assert [path.name for path in sorted((tmp_path / "run").glob("iter_*"))] == ["iter_000002", "iter_000005"]
+    assert read_status(tmp_path / "run")["state"] == "preempted"
+    again = faulty.run_ranks(faulty.make_config(None, {"interval": 100}, max_iters=12), tmp_path / "run", resume="auto")
+    assert [rank.code for rank in again] == [0, 0], again[0].text[-3000:]
+    assert all(torch.equal(value, weights(straight, 12)[name]) for name, value in weights(tmp_path / "run", 12).items())
+
+
+@pytest.mark.fault
+def test_torchrun_starts_a_killed_rank_again_and_the_run_goes_on(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
+    faults = [{"kind": "kill", "rank": 1, "step": 8, "marker": str(tmp_path / "struck")}]
+    run = start(faulty.make_config({"faults": faults}, max_iters=12), tmp_path / "run", restarts=1)
+    assert run.wait(600) == 0, (tmp_path / "run.log").read_text()[-3000:]
+    starts = [json.loads(line)["resumed_from"] for line in (tmp_path / "run" / "runs.jsonl").read_text().splitlines()]
+    assert starts == [None, "iter_000006"] and read_status(tmp_path / "run")["state"] == "finished"
+    assert all(torch.equal(value, weights(straight, 12)[name]) for name, value in weights(tmp_path / "run", 12).items())
+
+
+@pytest.mark.fault
+def test_ranks_end_when_torchrun_is_killed(faulty: ModuleType, tmp_path: Path) -> None:
+    run = start(faulty.make_config({"sleep": 0.3}, max_iters=500), tmp_path / "run")
+    wait_for_step(tmp_path / "run", 2)
+    children = [int(child) for child in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()]
+    assert len(children) == 2
+    run.kill()
+    run.wait()
+    deadline = time.monotonic() + 120
+    while any(alive(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(alive(child) for child in children), "orphans"
+    assert "the launcher (torchrun) is gone" in read_status(tmp_path / "run")["reason"]
+
+
+def test_signals_are_noted_and_handlers_given_back() -> None:
+    orders, before = Orders(), signal.getsignal(signal.SIGTERM)
+    with orders.listening():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert (orders.save, orders.stop) == (True, False)
+        orders.agree(save=True, stop=False)
+        assert (orders.save, orders.save_agreed, orders.stop_agreed) == (False, True, False)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert orders.stop and not orders.stop_agreed, "this rank alone decides nothing"
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -1,0 +1,55 @@
+"""Whole weights and moments of an engine: what it was given, what it computes with, what it is set to."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper
+from torch import Tensor
+
+from eocore.train.device import Precision
+from eocore.train.strategy import ZeroStrategy, load_zero_config
+from eocore.train.zero.state import MOMENTS
+
+
+def prepare(tiny: ModuleType, work_dir: Path, stage: int, precision: Precision) -> tuple[ZeroStrategy, dict[str, Tensor]]:
+    """An engine on one rank, and the weights it was made of."""
+    torch.manual_seed(0)
+    task: Any = tiny.TinyTask(trainable=["encoder", "norm", "head"])
+    made = {name: parameter.detach().clone() for name, parameter in task.named_parameters() if parameter.requires_grad}
+    strategy = ZeroStrategy(
+        config=load_zero_config(f"deepspeed_zero{stage}"), precision=precision, accumulation=1, clip_norm=0.0, work_dir=work_dir, seed=0
+    )
+    trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=0.5, weight_decay=0.5)
+    strategy.prepare(task, optim_wrapper=DeepSpeedOptimWrapper(optimizer), dispatch_kwargs={})
+    return strategy, made
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_an_engine_begins_at_its_weights_with_moments_of_zero(stage: int, precision: Precision, tiny: ModuleType, tmp_path: Path) -> None:
+    """DeepSpeed makes the moments of ZeRO 0 in bfloat16 by a step, whose decay would take a quarter off every weight here."""
+    strategy, made = prepare(tiny, tmp_path, stage, precision)
+    moments, steps = strategy.gather_moments()
+    assert steps == 0 and len(moments) == 2 * len(made) and not any(value.any() for value in moments.values())
+    for name, value in strategy.gather_trainable().items():
+        expected = made[name] if precision == "fp32" else made[name].bfloat16().float()
+        assert value.dtype == torch.float32 and torch.equal(value, expected), name
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_what_is_set_in_bf16_is_what_is_read_and_trained_on(stage: int, tiny: ModuleType, tmp_path: Path) -> None:
+    strategy, made = prepare(tiny, tmp_path, stage, "bf16")
+    weights = {name: value.bfloat16().float() * (1 + 2**-12) for name, value in made.items()}
+    moments = {f"{kind}/{name}": torch.full_like(value, 1 / 3) for name, value in made.items() for kind in MOMENTS}
+    strategy.load_trainable_state(weights.__getitem__, moments.__getitem__, steps=7)
+    assert all(torch.equal(value, weights[name]) for name, value in strategy.gather_trainable().items())
+    found, steps = strategy.gather_moments()
+    assert steps == 7 and all(torch.equal(value, moments[name]) for name, value in found.items())
+    inputs = torch.ones(2, tiny.WIDTH)
+    strategy.model.train_step({"inputs": inputs, "target": inputs.sum(1)}, optim_wrapper=strategy.optim_wrapper)
+    moved = {name: value - weights[name] for name, value in strategy.gather_trainable().items()}
+    assert strategy.gather_moments()[1] == 8 and all(value.abs().max() > 0 for value in moved.values())

@@ -1,0 +1,49 @@
+"""Both sides of each ratio do the same, and at sizes of a moment the needed one is the smaller already where that can be told."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from profiling.measures.isolation import measure_sides
+from profiling.ratios.ratio import Effort, Pair, build_ratio, difference, load_ratios
+
+SIZES: dict[str, dict[str, Any]] = {
+    "G1": {"tokens": 256, "vocabulary": 20_000, "width": 16, "rows": 8},
+    "G2": {"layers": 3, "width": 32, "heads": 4, "feed_forward": 64, "tokens": 256, "segs": 3},
+    "G5": {"segs": 3, "size": 64},
+    "G6": {"layers": 2, "width": 32, "heads": 4, "feed_forward": 64, "tokens": 40, "new_tokens": 4},
+    "G7": {"layers": 2, "width": 32, "heads": 4, "feed_forward": 64, "image_tokens": 60, "text_tokens": 8, "questions": 3},
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_both_sides_give_the_same(name: str) -> None:
+    assert name in load_ratios("earthmind")
+    ratio = build_ratio("earthmind", {"type": name, **SIZES[name]})
+    assert isinstance(ratio, Pair)
+    assert difference(ratio.prepare("reference")(), ratio.prepare("ours")()) <= ratio.tolerance
+
+
+def test_memory_is_that_of_a_process_of_its_own() -> None:
+    peaks = measure_sides("earthmind", {"type": "G1", **SIZES["G1"]})
+    # 256 x 20,000 float32 are 20 MiB; the reference holds some copies of them
+    assert peaks["reference"].rise > 3 * peaks["ours"].rise
+    assert peaks["reference"].rise > 40 * 2**20
+
+
+@pytest.mark.parametrize(("name", "counts"), [("G3", (3, 2)), ("G4", (1, 0))])
+def test_encoders_are_called_no_more_than_needed(make_fields: Callable[..., dict[str, Any]], name: str, counts: tuple[int, int]) -> None:
+    fields = make_fields(tie=False)
+    fields["text_config"]["vocab_size"] = 400
+    task = {
+        "model": fields,
+        "tokenizer": {},
+        "processor": {"max_tiles": 12},
+        "trainable": ["seg_head.sam.mask_decoder", "projector"],
+        "lora": {"rank": 2, "alpha": 4},
+        "losses": {"num_points": 32},
+    }
+    calls, step = build_ratio("earthmind", {"type": name, "task": task}).measure(Effort(repeats=1))
+    assert (calls.reference, calls.ours) == counts and calls.met
+    assert step.reference > 0 and step.ours > 0
