@@ -141,7 +141,7 @@ def _check_fields(given: Mapping[str, Any], known: PretrainedConfig, where: str)
 
 
 def _default_config(given: Mapping[str, Any], otherwise: PretrainedConfig, where: str) -> PretrainedConfig:
-    if "model_type" not in given:
+    if not given.get("model_type"):  # transformers 5.17 writes "" for parts without a type of their own
         return otherwise
     try:
         return AutoConfig.for_model(given["model_type"])
