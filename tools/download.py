@@ -1,33 +1,62 @@
-"""Fetches published weights from the Hugging Face hub into pretrained/; a call that was cut short goes on where it stopped."""
+"""Fetches upstream weights into pretrained/ and data sets into data/ from the Hugging Face hub; a call that was cut short is resumed."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from earthmind.checkpoints.downloads import WEIGHTS
+from earthmind.checkpoints.downloads import DOWNLOADS
 from eocore.command import command
-from eocore.hub import download
+from eocore.files import format_size
+from eocore.hub import HubFiles, download, list_files
+
+ROOTS = {"model": Path("pretrained"), "dataset": Path("data")}
+"""Kind of a repository -> where its files go."""
 
 
-def describe_weights() -> str:
+def describe_downloads() -> str:
     """Names, repositories and licences, for --help."""
-    lines = [f"  {name:<16} {files.repository:<32} {files.licence}" for name, files in WEIGHTS.items()]
+    lines = [f"  {name:<26} {files.repository:<32} {files.licence}" for name, files in DOWNLOADS.items()]
     return "\n".join(["names:", *lines, "", "HF_ENDPOINT names a mirror, HF_HUB_OFFLINE=1 forbids the network."])
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, epilog=describe_downloads(), formatter_class=form)
+    parser.add_argument("names", nargs="+", choices=tuple(DOWNLOADS), metavar="NAME", help="what to fetch, see below")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to (default: pretrained for weights, data for data sets)")
+    parser.add_argument("--revision", default="main", help="branch, tag or commit (default: main)")
+    parser.add_argument("--endpoint", metavar="URL", help="address of the hub (default: HF_ENDPOINT, or the public one)")
+    parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, and fetch nothing")
+    return parser
+
+
+def show_files(name: str, wanted: HubFiles, *, arguments: argparse.Namespace) -> None:
+    """Prints what would be fetched and what is there already."""
+    target = root_of(wanted, arguments) / wanted.folder
+    listing = list_files(wanted, revision=arguments.revision, endpoint=arguments.endpoint)
+    print(f"{name}: {wanted.repository} at {listing.commit[:12]}, {len(listing.files)} files, {format_size(listing.size)} -> {target}")
+    for file in listing.files:
+        size = "?" if file.size is None else format_size(file.size)
+        print(f"  {size:>10}  {file.name}{'  (there)' if (target / file.name).is_file() else ''}")
+
+
+def root_of(wanted: HubFiles, arguments: argparse.Namespace) -> Path:
+    """The folder that the files of a download go below."""
+    return ROOTS[wanted.kind] if arguments.out is None else arguments.out
 
 
 @command
 def main() -> None:
     """Runs the command; gives the exit status."""
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, epilog=describe_weights(), formatter_class=form)
-    parser.add_argument("names", nargs="+", choices=tuple(WEIGHTS), metavar="NAME", help="what to fetch, see below")
-    parser.add_argument("--out", type=Path, default=Path("pretrained"), metavar="DIR", help="where to (default: pretrained)")
-    parser.add_argument("--revision", default="main", help="branch, tag or commit (default: main)")
-    parser.add_argument("--endpoint", metavar="URL", help="address of the hub (default: HF_ENDPOINT, or the public one)")
-    arguments = parser.parse_args()
+    arguments = build_parser().parse_args()
     for name in arguments.names:
-        folder = download(WEIGHTS[name], arguments.out, revision=arguments.revision, endpoint=arguments.endpoint)
-        print(f"{name}: in {folder}, checksums as the hub states them. Next:\n  {WEIGHTS[name].command}")
+        wanted = DOWNLOADS[name]
+        if arguments.dry_run:
+            show_files(name, wanted, arguments=arguments)
+            continue
+        folder = download(wanted, root_of(wanted, arguments), revision=arguments.revision, endpoint=arguments.endpoint)
+        print(f"{name}: in {folder}, checksums as the hub states them. Next:\n  {wanted.command}")
 
 
 if __name__ == "__main__":

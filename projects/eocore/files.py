@@ -135,9 +135,9 @@ def _reason(number: int, path: Path | None, needed: int | None) -> str:
     """Why, with the space there is and the space it takes, where they are known."""
     sizes = []
     if number == errno.ENOSPC and path is not None:
-        sizes.append(f"{_size(shutil.disk_usage(_existing(path)).free)} free")
+        sizes.append(f"{format_size(shutil.disk_usage(_existing(path)).free)} free")
     if number in FULL and needed is not None:
-        sizes.append(f"{_size(needed)} needed")
+        sizes.append(f"{format_size(needed)} needed")
     return {**FULL, **DENIED}[number] + (f" ({', '.join(sizes)})" if sizes else "")
 
 
@@ -147,7 +147,8 @@ def _existing(path: Path) -> Path:
     return next(place for place in (path, *path.parents) if place.exists())
 
 
-def _size(count: float) -> str:
+def format_size(count: float) -> str:
+    """A number of bytes with the unit that keeps it below a thousand."""
     for unit in _UNITS:
         if count < 1000 or unit == _UNITS[-1]:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from eocore.errors import CheckpointError
-from eocore.hub import HubFiles, download
+from eocore.errors import CheckpointError, DataError
+from eocore.hub import HubFile, HubFiles, download, list_files
 
 REPOSITORY = "owner/model"
 LARGE = 3 * 2**23
@@ -21,6 +21,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WANTED = HubFiles(
     repository=REPOSITORY, files=("config.json", "*.safetensors"), extras=("vocab.json",), folder="Model", licence="MIT", command="import"
 )
+
+DATA_SET = HubFiles(repository=REPOSITORY, kind="dataset", files=("*",), folder="Set", licence="MIT", command="read")
 
 
 @dataclass
@@ -53,12 +55,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        if path.startswith(f"/api/models/{REPOSITORY}"):
+        if path.startswith((f"/api/models/{REPOSITORY}", f"/api/datasets/{REPOSITORY}")):
             entries = [self.hub.entry(name) for name in self.hub.files]
             whole = {"id": REPOSITORY, "sha": COMMIT, "siblings": entries}
             self.answer(json.dumps(entries if "/tree/" in path else whole).encode(), {"Content-Type": "application/json"})
             return
-        found = re.fullmatch(rf"/{REPOSITORY}/resolve/{COMMIT}/(.+)", path)
+        found = re.fullmatch(rf"(?:/datasets)?/{REPOSITORY}/resolve/{COMMIT}/(.+)", path)
         if found is None or found[1] not in self.hub.files:
             self.answer(b"{}", {"X-Error-Code": "RepoNotFound"}, status=404)
             return
@@ -162,7 +164,34 @@ def test_an_unknown_repository_is_named(hub: Hub, tmp_path: Path) -> None:
 def test_without_a_network_it_says_what_to_put_where(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError,
-        match=r"could not give owner/model .*the next call goes on from there. Without a network, fetch config.json, \*.safetensors of "
+        match=r"could not provide owner/model .*the next call resumes there. Without a network, fetch config.json, \*.safetensors of "
         r"owner/model elsewhere and put them into .*Model; for a mirror set HF_ENDPOINT",
     ):
         download(WANTED, tmp_path, endpoint="http://127.0.0.1:9")
+
+
+def test_a_data_set_comes_whole_but_for_code(hub: Hub, tmp_path: Path) -> None:
+    hub.files["images/a.png"] = b"picture"
+    folder = download(DATA_SET, tmp_path, endpoint=hub.url)
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts}
+    assert found == {"config.json", "model.safetensors", "vocab.json", "images/a.png"}
+
+
+def test_listing_states_names_sizes_and_digests_and_fetches_nothing(hub: Hub) -> None:
+    listing = list_files(WANTED, endpoint=hub.url)
+    weights = hub.files["model.safetensors"]
+    digest = hashlib.sha256(weights).hexdigest()
+    assert listing.commit == COMMIT
+    assert listing.files == (
+        HubFile("config.json", 2, None),
+        HubFile("model.safetensors", len(weights), digest),
+        HubFile("vocab.json", 8, None),
+    )
+    assert listing.size == len(weights) + 10
+    assert hub.asked == []
+
+
+def test_a_data_set_that_is_not_there_is_a_data_error(hub: Hub, tmp_path: Path) -> None:
+    other = HubFiles(repository="owner/other", kind="dataset", files=("*",), folder="x", licence="", command="")
+    with pytest.raises(DataError, match=r"the hub has no repository owner/other, or it is private. See data/README.md"):
+        download(other, tmp_path, endpoint=hub.url)

@@ -1,4 +1,4 @@
-"""The weights that a training may start from, by name."""
+"""What may be fetched from the Hugging Face hub, by name: weights that a training may start from, and data sets."""
 
 from eocore.hub import HubFiles
 
@@ -6,6 +6,11 @@ MODEL_FILES = ("config.json", "*.safetensors", "tokenizer_config.json", "vocab.j
 """What an import reads of a folder with a language model; the Python files in such folders are not fetched."""
 TOKENIZER_EXTRAS = ("added_tokens.json", "special_tokens_map.json", "tokenizer.json", "*.index.json", "generation_config.json")
 QWEN = "its language part is Qwen2.5, see its licence"
+PRETRAIN_COMMAND = (
+    "python tools/import_weights.py pretrained/InternVL2_5-4B pretrained/EarthMind-Pretrain/iter_112588.pth "
+    "--sam2 pretrained/sam2_hiera_large.pt --lora-alpha 256 --lora-rank 128 --out pretrained/earthmind-pretrain"
+)
+"""The .pth that the upstream configs begin with; its LoRA numbers are theirs. It holds what was trained: its base models are needed too."""
 SAM2_COMMAND = "python tools/import_weights.py pretrained/InternVL2_5-4B --sam2 pretrained/{folder} --out pretrained/internvl2_5-4b-{short}"
 
 
@@ -51,6 +56,21 @@ WEIGHTS = {
         licence=f"see its page; {QWEN}",
         command="python tools/import_weights.py pretrained/EarthMind-4B --out pretrained/earthmind-4b",
     ),
+    "earthmind-4b-multi": HubFiles(
+        repository="sy1998/EarthMind4B_multi",
+        files=MODEL_FILES,
+        extras=TOKENIZER_EXTRAS,
+        folder="EarthMind4B_multi",
+        licence=f"see its page; {QWEN}",
+        command="python tools/import_weights.py pretrained/EarthMind4B_multi --out pretrained/earthmind-4b-multi",
+    ),
+    "earthmind-pretrain": HubFiles(
+        repository="sy1998/EarthMind-Pretrain",
+        files=("*",),
+        folder="EarthMind-Pretrain",
+        licence=f"see its page; {QWEN}",
+        command=PRETRAIN_COMMAND,
+    ),
     "qwen2.5-3b": HubFiles(
         repository="Qwen/Qwen2.5-3B-Instruct",
         files=MODEL_FILES,
@@ -61,3 +81,40 @@ WEIGHTS = {
     ),
 }
 """Name -> files. Licences as the cards on the hub state them; read them there before use."""
+
+TRAINING_COMMAND = "unpack its archives there (data/README.md has the tree), then python tools/check_data.py CONFIG"
+DATA_SETS = {
+    "earthmind-data": HubFiles(
+        repository="sy1998/EarthMind-data", kind="dataset", files=("*",), folder="", licence="see its page", command=TRAINING_COMMAND
+    ),
+    "earthmind-multisensor-data": HubFiles(
+        repository="sy1998/Multisensor_RS_Data", kind="dataset", files=("*",), folder="", licence="see its page", command=TRAINING_COMMAND
+    ),
+    "earthmind-bench": HubFiles(
+        repository="sy1998/EarthMind-Bench",
+        kind="dataset",
+        files=("*",),
+        folder="EarthMind-Bench",
+        licence="see its page",
+        command="unpack its archives there (docs/evaluation.md has the tree), then bash scripts_eval/earthmind-bench.sh MODEL",
+    ),
+    "geochat-bench": HubFiles(
+        repository="MBZUAI/GeoChat-Bench",
+        kind="dataset",
+        files=("*.jsonl",),
+        folder="GeoChat-Bench",
+        licence="Apache-2.0",
+        command="add the images (docs/evaluation.md), then bash scripts_eval/image_task_eval.sh MODEL",
+    ),
+    "vrsbench": HubFiles(
+        repository="xiang709/VRSBench",
+        kind="dataset",
+        files=("VRSBench_EVAL_*.json", "Images_val.zip"),
+        extras=("Annotations_val.zip",),
+        folder="VRSBench",
+        licence="CC-BY-4.0",
+        command="unpack Images_val.zip there, then bash scripts_eval/image_task_eval.sh MODEL",
+    ),
+}
+"""Name -> files, below the data folder; test sets and what upstream trained on."""
+DOWNLOADS = WEIGHTS | DATA_SETS
