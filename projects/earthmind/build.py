@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
         ConfigError: a field that nothing reads, sizes that do not fit together, or a folder that is not there or of another tokenizer.
         CheckpointError: the folder lacks weights, or holds some that nothing reads.
     """
-    values = dict(fields)
+    values = deepcopy(dict(fields))  # transformers 5.17 changes mappings inside those it is given
     folder, waves = values.pop("pretrained", None), values.pop("position_waves", 0.0)
     _check_fields(values, EarthMindConfig(), "model")
     if folder is not None:
