@@ -13,11 +13,11 @@ from torch import Tensor
 from earthmind.model.presentation import SceneArray
 from earthmind.parity_check import probe
 from earthmind.task import EarthMindTask
-from earthmind.vision_cache import WithTileKeys
 from eocore.export.reload import digest_weights
 from eocore.train.checkpoint.snapshot import frozen_hash
 from eocore.train.resilience.guard import GuardOptions, StepGuard
 from eocore.train.resilience.preemption import Orders
+from eocore.train.vision_cache import WithTileKeys
 from profiling.earthmind.inference import Answers, Questions
 from profiling.earthmind.samples import KINDS, encode_question, encode_sample, make_batch, make_scenes
 from profiling.earthmind.setting import build_setting

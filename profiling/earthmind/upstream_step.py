@@ -107,14 +107,14 @@ class PublishedStep:
         masks = prompts.new_zeros(OBJECTS, size, size) if blank else batch["masks"]
         places = torch.zeros(OBJECTS, dtype=torch.long, device=prompts.device) if blank else batch["seg_index"]
         drawn = self._draw(prompts[places], images)
-        points = torch.rand(len(drawn), self.task.settings.num_points, 2, device=drawn.device)
+        points = torch.rand(len(drawn), self.task.loss_settings.num_points, 2, device=drawn.device)
         mask, dice = mask_losses(drawn, masks, points)
-        losses = self.task.settings.mask * mask.mean() + self.task.settings.dice * dice.mean()
+        losses = self.task.loss_settings.mask * mask.mean() + self.task.loss_settings.dice * dice.mean()
         if blank:
             return 0.0 * losses
         rows = attentions[-1].mean(1)[0, places]
         spread = attention_loss(rows, batch["seg_columns"], batch["masks"], model.config.tile_grid)
-        return losses + self.task.settings.attention * spread.mean()
+        return losses + self.task.loss_settings.attention * spread.mean()
 
     def _draw(self, prompts: Tensor, images: Tensor) -> Tensor:
         """(K, h, w) mask logits: the features are copied for each object, and all candidates upsampled to the image."""

@@ -1,5 +1,7 @@
 """The packs of a training before it runs: no weights are read, only tokenizer, annotations and image headers."""
 
+from dataclasses import replace
+
 from mmengine.config import Config
 
 from earthmind.build import build_processor
@@ -9,6 +11,7 @@ from eocore.config import require
 from eocore.data.loading.packing import Cost, PackSampler
 from eocore.errors import ConfigError
 from eocore.registry import TOKENIZERS
+from eocore.train.training_data import Shard, TrainingData
 
 
 def plan_packs(config: Config, *, num_gpus: int, num_workers: int) -> tuple[PackSampler, Cost]:
@@ -34,7 +37,7 @@ def plan_packs(config: Config, *, num_gpus: int, num_workers: int) -> tuple[Pack
     # the stand-in may know more tokens than the tokenizer learnt, and labels cost as much as there are tokens
     task.model.config.text_config.vocab_size = max(len(words), settings["model"].get("text_config", {}).get("vocab_size", 0))
     task.processor = build_processor(settings["processor"], words, task.model.config)
-    task.data_config, task.num_workers = settings["data"], num_workers
-    dataset = task.build_dataset()
-    sampler = task.build_packs(dataset, rank=0, world_size=num_gpus, seed=require(config, "seed"), start_step=0)
+    task.data = TrainingData(replace(task.options, data=settings["data"], num_workers=num_workers))
+    shard = Shard(rank=0, world_size=num_gpus, seed=require(config, "seed"))
+    sampler = task.data.build_packs(task.data.build_dataset(), shard, rules=task.pack_rules())
     return sampler, sample_cost(task.model)

@@ -21,12 +21,10 @@ class SamplePreparer:
     Args:
         processor: made for the model.
         max_length: most tokens of a sample; a longer one is an error, nothing is cut.
-        row_length: tokens of a packed row, which no sample may exceed either; None = one sample a row.
     """
 
-    def __init__(self, processor: EarthMindProcessor, *, max_length: int, row_length: int | None = None) -> None:
-        self.processor = processor
-        self.max_length = max_length if row_length is None else min(max_length, row_length)
+    def __init__(self, processor: EarthMindProcessor, *, max_length: int) -> None:
+        self.processor, self.max_length = processor, max_length
 
     def __call__(self, record: Record, scenes: dict[str, Scene], rng: np.random.Generator) -> dict[str, Any]:
         """The encoded sample.
@@ -34,7 +32,7 @@ class SamplePreparer:
         Raises:
             AlignmentError: text, images, regions and masks do not fit together.
             BandError: the presentation asks for a band that the image does not have.
-            LengthError: more than `max_length` or `row_length` tokens.
+            LengthError: more than `max_length` tokens.
         """
         with named_after(record):
             sample = self.processor.encode(

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from earthmind.model import processing_earthmind
 from earthmind.model.presentation import SceneShape
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.prepare import named_after
@@ -15,8 +14,8 @@ from eocore.data.io.readers import SceneHeader
 from eocore.data.records import Record
 from eocore.errors import LengthError
 
-CODE = Path(processing_earthmind.__file__).parent
-"""Sources that decide how large a sample becomes."""
+SYSTEM = Path(__file__).parent
+"""Folder of this system's sources."""
 
 
 class SampleMeasurer:
@@ -29,6 +28,17 @@ class SampleMeasurer:
 
     def __init__(self, processor: EarthMindProcessor, *, max_length: int) -> None:
         self.processor, self.max_length = processor, max_length
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All of the processor and its tokenizer that sizes depend on, fit for JSON."""
+        kept = {name: value for name, value in processor_fields(self.processor).items() if name != "chat_template"}
+        return {**kept, "tokenizer": tokenizer_digest(self.processor.tokenizer)}
+
+    @property
+    def code(self) -> list[Path]:
+        """Folders of the sources that decide how large a sample becomes."""
+        return [SYSTEM / "model", SYSTEM, SYSTEM / "datasets"]
 
     def __call__(self, record: Record, headers: Mapping[str, SceneHeader]) -> dict[str, int]:
         """The `eocore.data.loading.sample_stats.FIELDS`.
@@ -54,12 +64,6 @@ class SampleMeasurer:
                 "allowed; nothing was cut. Raise max_length or lower max_tiles."
             )
         return found
-
-
-def size_settings(processor: EarthMindProcessor) -> dict[str, Any]:
-    """All of a processor and its tokenizer that sizes depend on, fit for JSON."""
-    kept = {name: value for name, value in processor_fields(processor).items() if name != "chat_template"}
-    return {**kept, "tokenizer": tokenizer_digest(processor.tokenizer)}
 
 
 def processor_fields(processor: EarthMindProcessor) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def _lookup(name: Any, registry: Registry) -> Callable[..., Any]:
 def _check_arguments(name: str, factory: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
     parameters = {
         key: parameter
-        for key, parameter in inspect.signature(factory).parameters.items()
+        for key, parameter in inspect.signature(options_of(factory)).parameters.items()
         if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     }
     for key in arguments:
@@ -60,6 +60,11 @@ def _check_arguments(name: str, factory: Callable[..., Any], arguments: Mapping[
     missing = [key for key, parameter in parameters.items() if parameter.default is parameter.empty and key not in arguments]
     if missing:
         raise ConfigError(f"{name} needs {', '.join(missing)}, which the config does not give. Arguments: {', '.join(parameters)}.")
+
+
+def options_of(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """What has the keyword arguments of `factory` in its signature: the dataclass that it names as `options_class`, or `factory` itself."""
+    return getattr(factory, "options_class", None) or factory
 
 
 def _nearest(word: str, choices: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Configs as they resolve: every option with its value, defaults filled in, without what decides no result.
 
 What a class takes is read from its signature, so that an option added to it is part of the result without a word said anywhere. A class
-names the exceptions itself, beside its options:
+names the exceptions itself, beside its options; those of the classes that it is made of count too:
 
     uncompared: option -> why it is left out: it changes no result, or what it leads to is compared instead
     sections: option, or `option.*` for each of its entries -> the class whose fields a plain mapping there holds
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eocore.registry import find_factory
+from eocore.registry import find_factory, options_of
 
 EACH = "*"
 Factory = Callable[..., Any]
@@ -61,7 +61,7 @@ def join(parts: Mapping[str, Resolved], *, as_list: bool = False) -> Resolved:
 
 def _resolve_options(given: Mapping[str, Any], factory: Factory | None) -> Resolved:
     known = {} if factory is None else defaults_of(factory)
-    left_out, sections = getattr(factory, "uncompared", {}), getattr(factory, "sections", {})
+    left_out, sections = declared(factory, "uncompared"), declared(factory, "sections")
     parts = {
         str(name): _resolve_entry(value, sections.get(name), sections.get(f"{name}.{EACH}"))
         for name, value in {**known, **given}.items()
@@ -80,9 +80,17 @@ def _resolve_entry(value: Any, whole: Factory | None, each: Factory | None) -> R
     return join({str(number): resolve(part, each) for number, part in enumerate(value or ())}, as_list=True)
 
 
+def declared(factory: Factory | None, name: str) -> dict[str, Any]:
+    """Entries of the class attribute `name` (`uncompared`, `sections`, ...) of what takes options, and of the classes it is made of."""
+    owner = None if factory is None else options_of(factory)
+    classes = reversed(inspect.getmro(owner)) if inspect.isclass(owner) else [owner]
+    return {key: value for part in classes for key, value in getattr(part, "__dict__", {}).get(name, {}).items()}
+
+
 def defaults_of(factory: Factory) -> dict[str, Any]:
     """Argument -> default of what can be given by name to a class or function and need not be."""
     by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    factory = options_of(factory)
     parameters = inspect.signature(factory).parameters.values()
     found = {entry.name: entry.default for entry in parameters if entry.kind in by_name and entry.default is not entry.empty}
     if dataclasses.is_dataclass(factory):  # a field made by a factory has a placeholder in the signature

@@ -40,7 +40,7 @@ def text_loss_alone(task: EarthMindTask, batch: dict[str, Any]) -> torch.Tensor:
     states = task.model.read(task.model.splice(batch["input_ids"], None, None, None), batch["position_ids"]).flatten(0, 1)
     logits = task.model.get_output_embeddings()(states[batch["label_index"]])
     loss = token_cross_entropy(logits, batch["label_target"], batch["label_weight"])
-    return sum(weighted({"text": loss}, task.settings).values())
+    return sum(weighted({"text": loss}, task.loss_settings).values())
 
 
 def test_they_change_neither_loss_nor_gradient(task: EarthMindTask, text_batch: dict[str, Any]) -> None:

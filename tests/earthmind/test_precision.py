@@ -15,7 +15,7 @@ from earthmind.evaluation import load_answerers
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.predictor import load_model
 from earthmind.task import EarthMindTask
-from earthmind.vision_cache import WithTileKeys
+from eocore.train.vision_cache import WithTileKeys
 
 ALIKE = 0.93
 """Cosine between the gradients of all trained weights. Found: 0.95 for LoRA, above 0.97 else.
@@ -135,7 +135,7 @@ def test_features_on_disk_are_those_of_the_tower_in_bf16(
         task = cast(make_task(losses={"num_points": 64}, processor=shown, **choices))
         losses, gradients = learn(task, WithTileKeys(task.processor.collate)(samples(task)))
         assert task.vision_cache is not None
-        found.append((task.vision_cache.share_found, losses, gradients))
+        found.append((task.vision_cache.fraction_found, losses, gradients))
     assert [share for share, *_ in found] == [0.0, 0.0, 1.0]
     assert found[1][1] == found[2][1] and all(torch.equal(value, found[2][2][name]) for name, value in found[1][2].items())
     compare(found[0][1:], found[1][1:])

@@ -17,7 +17,8 @@ from eocore.data.image_sources import ImageSource
 from eocore.data.loading.error_policy import FaultOptions
 from eocore.data.loading.packing import PackingOptions
 from eocore.data.mixture import PartOptions
-from eocore.registry import DATASETS, TASKS
+from eocore.registry import DATASETS, TASKS, options_of
+from eocore.resolve import declared
 from eocore.synthetic.world import write_world
 from eocore.train.checkpoint.resumption import find_differences
 from eocore.train.checkpoint.run_record import RunRecord, record_run
@@ -188,7 +189,7 @@ def test_exceptions_name_options_that_exist() -> None:
     checked = [factory for factory in [*factories, ImageSource, PartOptions] if factory.__module__.startswith(("eocore", "earthmind"))]
     assert len(checked) > 12
     for factory in checked:
-        unknown = set(getattr(factory, "uncompared", {})) - set(inspect.signature(factory).parameters)
+        unknown = set(declared(factory, "uncompared")) - set(inspect.signature(options_of(factory)).parameters)
         assert not unknown, f"{factory.__name__}.uncompared names {unknown}"
 
 

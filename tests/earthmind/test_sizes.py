@@ -12,19 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
-from earthmind.packed_sizes import build_sizes
 from earthmind.prepare import SamplePreparer
-from earthmind.sizes import SampleMeasurer, size_settings
+from earthmind.sizes import SampleMeasurer
 from earthmind.task import EarthMindTask
 from eocore.config import import_systems, load_config
 from eocore.data.dataset import SampleKey, SampleSource
 from eocore.data.loading import sample_stats as sample_sizes
-from eocore.data.loading.error_policy import FaultOptions
-from eocore.data.loading.packing import PackingOptions
 from eocore.data.loading.sample_stats import FIELDS, SampleSizes
 from eocore.errors import LengthError
 from eocore.registry import DATASETS
 from eocore.synthetic.world import write_world
+from eocore.train.options import DataOptions
+from eocore.train.training_data import TrainingData
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +59,9 @@ def real_sizes(task: EarthMindTask, dataset: SampleSource, epoch: int) -> np.nda
 
 def make_sizes(task: EarthMindTask, dataset: SampleSource, data: dict[str, Any], **choices: Any) -> SampleSizes:
     measurer = SampleMeasurer(task.processor, max_length=choices.pop("max_length", 4096))
-    options = PackingOptions(max_tokens=4096, folder=choices.pop("folder", None))
-    return build_sizes(
-        dataset, measurer, **{"seed": 3, "data": data, "options": options, "faults": FaultOptions(), "num_workers": 0, **choices}
-    )
+    seed, packing = choices.pop("seed", 3), {"max_tokens": 4096, "folder": choices.pop("folder", None)}
+    options = DataOptions(**{"data": data, "packing": packing, "num_workers": 0, **choices})
+    return TrainingData(options).find_sizes(dataset, measurer, seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +148,7 @@ def test_a_sample_that_is_too_long_is_named_or_left_out(
     task = make_task()
     with pytest.raises(LengthError, match=r"mixture, part '.*', .*sample '.*\d+ tokens \(\d tiles\), at most 60 are allowed"):
         make_sizes(task, dataset, data, max_length=60)(0)
-    left = make_sizes(task, dataset, data, max_length=60, faults=FaultOptions(policy="skip"))(0)
+    left = make_sizes(task, dataset, data, max_length=60, data_faults={"policy": "skip"})(0)
     assert (left == 0).all(axis=1).any()
 
 
@@ -210,6 +208,6 @@ class TestKeptTables:
 
 
 def test_settings_name_all_that_the_processor_was_given(make_task: Callable[..., EarthMindTask]) -> None:
-    settings = size_settings(make_task(processor={"max_tiles": 7}).processor)
+    settings = SampleMeasurer(make_task(processor={"max_tiles": 7}).processor, max_length=100).settings
     assert settings["max_tiles"] == 7
     assert {"tile_size", "tile_tokens", "template", "presentation", "grounding", "token_order", "tokenizer"} <= set(settings)

@@ -11,9 +11,8 @@ from tolerances import GRADIENTS_ACROSS_LAYOUTS, LOSSES_ACROSS_LAYOUTS
 
 from earthmind.meta_task import outline
 from earthmind.task import EarthMindTask
-from earthmind.vision_cache import TILE_KEYS, VisionCache, WithTileKeys
 from eocore.errors import ConfigError
-from eocore.models.feature_cache import FeatureCacheOptions
+from eocore.train.vision_cache import TILE_KEYS, WithTileKeys
 
 TRAINABLE = ["projector", "fusion", "seg_head.projector", "seg_head.sam.mask_decoder", "language_model"]
 
@@ -88,7 +87,7 @@ def test_a_tower_that_changes_is_refused(build: Callable[..., EarthMindTask], tm
     dropping = build(cached=False)
     dropping.model.config.vision_config.attention_dropout = 0.1
     with pytest.raises(ConfigError, match=r"vision tower drops at random \(\{'attention_dropout': 0.1\}\)"):
-        VisionCache(dropping.model, FeatureCacheOptions(folder=str(tmp_path)))
+        dropping._build_vision_cache({"folder": str(tmp_path)})
     with pytest.raises(ConfigError, match=r"config section 'vision_cache' has no option 'foldr'\. Did you mean 'folder'"):
         build(vision_cache={"foldr": "x"})
 

@@ -35,26 +35,14 @@ class Task(BaseModel):
     model casts them where they enter.
 
     Attributes:
-        uncompared: options that a resumed training need not find unchanged, and why; see `eocore.resolve`. All others count.
-        option_kinds: option -> key of `ALLOWABLE` (eocore.train.checkpoint.allowable) under which a user may let it differ; `task` for all
-            others.
+        options_class: dataclass whose fields are the task's keyword arguments, such as the groups of `eocore.train.options` together; None
+            where the constructor itself names them.
+        uncompared, option_kinds: see `eocore.train.options`; read from `options_class` where there is one, else from the task.
     """
 
-    uncompared: ClassVar[Mapping[str, str]] = {
-        "num_workers": "the order of the data depends on the step alone",
-        "prefetch": "the order of the data depends on the step alone",
-        "batch_size": "samples per update are compared, whatever the number of ranks",
-        "trainable": "the names of the trained weights are compared",
-    }
-    option_kinds: ClassVar[Mapping[str, str]] = {
-        "model": "model",
-        "lora": "model",
-        "losses": "losses",
-        "processor": "processor",
-        "tokenizer": "processor",
-        "data": "data",
-        "compile": "precision",
-    }
+    options_class: ClassVar[type | None] = None
+    uncompared: ClassVar[Mapping[str, str]] = {}
+    option_kinds: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self) -> None:
         # pinned batches go to a GPU in passing; the host need not wait for them

@@ -28,6 +28,7 @@ from eocore.errors import DataError, EOError
 from eocore.models.freeze import apply_trainable
 from eocore.registry import TASKS
 from eocore.train.launch import train
+from eocore.train.options import DataOptions, TrainabilityOptions
 from eocore.train.resilience.failure import show_failure
 from eocore.train.resilience.heartbeat import HEARTBEAT
 from eocore.train.task import Task
@@ -103,7 +104,11 @@ def strike(kind: str) -> None:
 
 @TASKS.register_module(force=True)
 class FaultyTask(Task):
-    uncompared: ClassVar[Mapping[str, str]] = {**Task.uncompared, **dict.fromkeys(("faults", "id_folder", "sleep"), "of the tests")}
+    uncompared: ClassVar[Mapping[str, str]] = {
+        **DataOptions.uncompared,
+        **TrainabilityOptions.uncompared,
+        **dict.fromkeys(("faults", "id_folder", "sleep"), "of the tests"),
+    }
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from eocore.models.freeze import apply_trainable
 from eocore.registry import TASKS
 from eocore.train.launch import train
+from eocore.train.options import TrainabilityOptions
 from eocore.train.task import Task
 
 GLOBAL_BATCH = 4
@@ -52,7 +53,7 @@ class TinyModel(nn.Module):
 
 @TASKS.register_module(force=True)
 class TinyTask(Task):
-    uncompared: ClassVar[Mapping[str, str]] = {**Task.uncompared, "poison_step": "of the tests"}
+    uncompared: ClassVar[Mapping[str, str]] = {**TrainabilityOptions.uncompared, "poison_step": "of the tests"}
 
     def __init__(self, *, trainable: list[str], dropout: float = 0.0, poison_step: int = -1, split: int = 1) -> None:
         super().__init__()

@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader
 from eocore.data.content import describe_content
 from eocore.data.dataset import SampleSource
 from eocore.registry import HOOKS, TASKS
-from eocore.resolve import Resolved, join, resolve, resolve_instance
+from eocore.resolve import Resolved, declared, join, resolve, resolve_instance
+from eocore.train.options import GROUPS
 from eocore.train.ranks import find_on_first
 from eocore.train.resilience.heartbeat import HEARTBEAT
 from eocore.train.task import Task
@@ -27,7 +28,7 @@ KINDS = {
     "optimizer": "schedule",
     "schedule": "schedule",
     "max_iters": "schedule",
-    **{f"task.{name}": kind for name, kind in Task.option_kinds.items()},
+    **{f"task.{name}": kind for group in GROUPS for name, kind in group.option_kinds.items()},
 }
 """Beginning of an option's path -> key of `eocore.train.checkpoint.allowable.ALLOWABLE`; the longest counts."""
 
@@ -65,7 +66,7 @@ def record_run(config: Config, task: Task, loader: DataLoader, *, sections: Mapp
         name: resolve_instance(value) if hasattr(value, "__dataclass_fields__") else resolve(value) for name, value in sections.items()
     }
     resolved = join({**parts, "hooks": resolve(_acting_hooks(config)), "task": _resolve_task(config.get("task", {}), task)})
-    kinds = KINDS | {f"task.{name}": kind for name, kind in type(task).option_kinds.items()}
+    kinds = KINDS | {f"task.{name}": kind for name, kind in declared(type(task), "option_kinds").items()}
     return RunRecord(resolved.values, resolved.defaults, kinds, _content_from_first(loader))
 
 
@@ -74,7 +75,7 @@ def _resolve_task(config: Mapping[str, Any], task: Task) -> Resolved:
     given = {name: value for name, value in config.items() if name not in described}
     plain = resolve(given, TASKS.module_dict.get(config.get("type"), type(task)))
     kept = {name: value for name, value in plain.values.items() if name not in described}
-    joined = join({name: part for name, part in described.items() if name not in type(task).uncompared})
+    joined = join({name: part for name, part in described.items() if name not in declared(type(task), "uncompared")})
     return Resolved({**kept, **joined.values}, {**plain.defaults, **joined.defaults})
 
 
