@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earthmind.model.presentation import SceneArray
 from earthmind.parity_check import probe
 from earthmind.task import EarthMindTask
 from eocore.export.reload import digest_weights
+from eocore.portable.band_rendering import SceneArray
 from eocore.train.checkpoint.snapshot import frozen_hash
 from eocore.train.resilience.guard import GuardOptions, StepGuard
 from eocore.train.resilience.preemption import Orders

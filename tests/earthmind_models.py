@@ -16,10 +16,11 @@ from transformers import PreTrainedTokenizerFast
 from earthmind.checkpoints.export_upstream import plan_export, write_export
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
-from earthmind.model.presentation import SceneArray
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.model.prompting import SPECIAL_TOKENS, TEMPLATES
+from earthmind.model.special_tokens import SPECIAL_TOKENS
 from earthmind.task import EarthMindTask
+from eocore.portable.band_rendering import SceneArray
+from eocore.portable.chat_templates import TEMPLATES
 
 TILE, GROUNDING = 32, 64
 CORPUS = [

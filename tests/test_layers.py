@@ -87,9 +87,9 @@ def test_a_system_imports_no_other(system: str) -> None:
 def test_checkpoint_files_import_only_what_a_bare_environment_has() -> None:
     allowed = CHECKPOINT_LIBRARIES | sys.stdlib_module_names
     wrong = []
-    for path in sources("projects/earthmind/model"):
+    for path in sources("projects/earthmind/model", "projects/eocore/portable"):
         for line, level, name in imports(path.read_text()):
-            foreign = level == 0 and name.split(".")[0] not in allowed
+            foreign = level == 0 and name.split(".")[0] not in allowed and not name.startswith("eocore.portable.")
             not_flat = level > 1 or (level == 1 and "." in name)
             if foreign or not_flat:
                 wrong.append(f"{place(path, line)} {'.' * level}{name}")
@@ -97,8 +97,8 @@ def test_checkpoint_files_import_only_what_a_bare_environment_has() -> None:
 
 
 def test_checkpoint_files_lie_in_one_flat_folder() -> None:
-    folders = [path.name for path in (PROJECTS / "earthmind" / "model").iterdir() if path.is_dir() and path.name != "__pycache__"]
-    assert folders == []
+    rooms = (PROJECTS / "earthmind" / "model", PROJECTS / "eocore" / "portable")
+    assert [path for room in rooms for path in room.iterdir() if path.is_dir() and path.name != "__pycache__"] == []
 
 
 def test_only_the_strategy_touches_deepspeed() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from earthmind.model.presentation import SceneArray
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from eocore.errors import ConfigError
+from eocore.portable.band_rendering import SceneArray
 
 SQUARE_SIDES = {1: 512, 5: 800, 10: 1024}
 """Tiles -> side [px] of a square image that is cut into so many tiles of 448 px, the thumbnail among them (`model.image_tiling`)."""

@@ -7,9 +7,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from earthmind.model.prompting import SPECIAL_TOKENS, TEMPLATES
+from earthmind.model.special_tokens import SPECIAL_TOKENS
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
+from eocore.portable.chat_templates import TEMPLATES
 from eocore.registry import TOKENIZERS
 
 

@@ -20,10 +20,10 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from earthmind.losses import attention_loss
 from earthmind.model.mask_head import NOT_A_POINT
-from earthmind.model.pixel_scale import normalise
 from earthmind.task import EarthMindTask
 from eocore.losses.mask import mask_losses
 from eocore.models.lora_layer import LoraLinear, PeftLinear
+from eocore.portable.normalisation import normalise
 
 IGNORE = -100
 OBJECTS = 5

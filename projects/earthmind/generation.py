@@ -5,8 +5,8 @@ from typing import Any
 
 from transformers import CompileConfig
 
-from earthmind.model.generation_options import OPTIONS, GenerationOptionError, check_answer_options, check_option
 from eocore.errors import ConfigError
+from eocore.portable.generation_options import OPTIONS, GenerationOptionError, check_answer_options, check_option
 
 COMPILE, CACHE = "compile", "cache_implementation"
 STATIC = "static"

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from earthmind.dummy_inputs import blank_masks
 from earthmind.model.configuration_earthmind import EarthMindConfig
-from earthmind.model.prompting import SPECIAL_TOKENS
+from earthmind.model.special_tokens import SPECIAL_TOKENS
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
 from eocore.registry import TOKENIZERS

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from earthmind.model.processing_earthmind import EarthMindProcessor, SampleError, SampleTooLongError
+from earthmind.model.processing_earthmind import EarthMindProcessor, SampleTooLongError
 from eocore.data.io.masks import decode_mask
 from eocore.data.records import MaskRef, Record
 from eocore.errors import AlignmentError, BandError, LengthError
+from eocore.portable.vision_layout import SampleError
 from eocore.sensors.scene import Scene
 
 SEED_RANGE = 2**31

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from earthmind.model.presentation import SceneShape
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.prepare import named_after
 from earthmind.tokenizer import tokenizer_digest
@@ -13,9 +12,13 @@ from eocore.data.io.masks import decode_mask
 from eocore.data.io.readers import SceneHeader
 from eocore.data.records import Record
 from eocore.errors import LengthError
+from eocore.portable import band_rendering
+from eocore.portable.band_rendering import SceneShape
 
 SYSTEM = Path(__file__).parent
 """Folder of this system's sources."""
+PORTABLE = Path(band_rendering.__file__).parent
+"""Folder of the sources that its processor shares with others."""
 
 
 class SampleMeasurer:
@@ -38,7 +41,7 @@ class SampleMeasurer:
     @property
     def code(self) -> list[Path]:
         """Folders of the sources that decide how large a sample becomes."""
-        return [SYSTEM / "model", SYSTEM, SYSTEM / "datasets"]
+        return [PORTABLE, SYSTEM / "model", SYSTEM, SYSTEM / "datasets"]
 
     def __call__(self, record: Record, headers: Mapping[str, SceneHeader]) -> dict[str, int]:
         """The `eocore.data.loading.sample_stats.FIELDS`.

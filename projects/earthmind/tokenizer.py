@@ -12,10 +12,11 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from earthmind.model.prompting import SPECIAL_TOKENS, get_template
+from earthmind.model.special_tokens import SPECIAL_TOKENS
 from eocore.data.transforms import ANSWERS, QUESTIONS
 from eocore.errors import ConfigError, DataError
 from eocore.models.folders import load_tokenizer
+from eocore.portable.chat_templates import get_template
 from eocore.registry import TOKENIZERS
 
 TEXT_KEYS = ("value", "question", "answer", "candidate", "expression", "description")

@@ -11,8 +11,8 @@ from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper
 from safetensors.torch import save_file
 from torch import Tensor
 
-from earthmind.model.presentation import SceneArray
 from earthmind.task import EarthMindTask
+from eocore.portable.band_rendering import SceneArray
 from eocore.train.strategy import ZeroStrategy, load_zero_config, start_process_group, stop_process_group
 
 SIZE = 48

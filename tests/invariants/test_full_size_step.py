@@ -11,9 +11,9 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from earthmind.meta_task import outline
-from earthmind.model.presentation import SceneArray
 from earthmind.task import EarthMindTask
 from eocore.config import import_systems, load_config
+from eocore.portable.band_rendering import SceneArray
 from eocore.train.planning.memory import as_fake, measure_step
 
 SIDE = 896

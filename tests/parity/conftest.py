@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
-from earthmind.model.prompting import IMAGE_END, IMAGE_START, IMAGE_TOKEN
+from earthmind.model.special_tokens import IMAGE_END, IMAGE_START, IMAGE_TOKEN
 
 WORDS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", IMAGE_START, IMAGE_END, IMAGE_TOKEN)
 """Special tokens of the published InternVL tokenizers that the model reads; [SEG] and the others of EarthMind are not among them."""

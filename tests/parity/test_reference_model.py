@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_weights
-from earthmind.model.image_tiling import tile_grid
 from earthmind.model.mask_head import DrawnMasks
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.sensor_fusion import FusedTokens
 from earthmind.seg_attention import SegAttention
 from eocore.losses.mask import dice_loss, mask_losses
 from eocore.losses.text import token_cross_entropy
+from eocore.portable.image_tiling import tile_grid
 
 Model = EarthMindForConditionalGeneration
 Golden = dict[str, Tensor]

@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
-from earthmind.model.image_tiling import resize
-from earthmind.model.presentation import grounding_image
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.model.prompting import IMAGE_END, IMAGE_PLACEHOLDER, IMAGE_START, IMAGE_TOKEN, SPECIAL_TOKENS, Piece, get_template, render
-from earthmind.model.text_splicing import TextSplicer
+from earthmind.model.special_tokens import IMAGE_END, IMAGE_START, IMAGE_TOKEN, PROMPT_TOKENS, SPECIAL_TOKENS
 from eocore.data.io.readers import read_scene
 from eocore.data.records import ImageRef
+from eocore.portable.band_rendering import grounding_image
+from eocore.portable.chat_templates import IMAGE_PLACEHOLDER, Piece, get_template, render
+from eocore.portable.image_tiling import resize
+from eocore.portable.text_splicing import TextSplicer
 from eocore.registry import RATIOS
 from profiling.measures.timing import time_in_turn
 from profiling.ratios.ratio import SIDES, Effort, Goal, Pair, Ratio, Reading, Side, compare
@@ -66,7 +67,7 @@ class PlaceholderIds(Pair):
             block = IMAGE_START + IMAGE_TOKEN * self.num_placeholders + IMAGE_END
             return torch.tensor(self.tokenizer(block, add_special_tokens=False).input_ids)
 
-        splicer = TextSplicer(self.tokenizer, self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN), get_template(TEMPLATE).control_tokens)
+        splicer = TextSplicer(self.tokenizer, PROMPT_TOKENS, marks=get_template(TEMPLATE).control_tokens)
         places, piece = torch.arange(self.num_placeholders), Piece(IMAGE_PLACEHOLDER, scored=False, trusted=False)
 
         def splice() -> Tensor:
@@ -182,7 +183,7 @@ class _Prompts(Dataset[int]):
         self.side, self.num_placeholders = side, tiles * TOKENS_PER_TILE
         self.messages = [f"{IMAGE_PLACEHOLDER}\n{SENTENCES[0]} ({number})" for number in range(samples)]
         self.tokenizer = byte_tokenizer()
-        self.splicer = TextSplicer(self.tokenizer, self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN), get_template(TEMPLATE).control_tokens)
+        self.splicer = TextSplicer(self.tokenizer, PROMPT_TOKENS, marks=get_template(TEMPLATE).control_tokens)
 
     def __len__(self) -> int:
         return len(self.messages)

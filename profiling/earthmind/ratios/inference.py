@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig, Q
 
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.mask_head import SegHead
-from earthmind.model.shared_prefix import plan_prefixes, start_prompts
+from eocore.portable.shared_prefix import plan_prefixes, start_prompts
 from eocore.registry import RATIOS
 from profiling.ratios.ratio import Goal, Pair, Result, Side
 

@@ -19,13 +19,13 @@ from earthmind.checkpoints.vocabulary import EMBEDDING, SpecialTokens, Vocabular
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.model.prompting import TEMPLATES
 from earthmind.tokenizer import describe_vocabulary
 from eocore.checkpoints.composition import Composition, compose
 from eocore.checkpoints.key_map import Mapped, our_headers
 from eocore.checkpoints.key_maps.language import TIED_HEAD
 from eocore.checkpoints.weight_files import Header, LazyTensor
 from eocore.errors import CheckpointError
+from eocore.portable.chat_templates import TEMPLATES
 
 NO_SCALE = LoraScale()
 SEED = 0

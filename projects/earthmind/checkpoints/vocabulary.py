@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from earthmind.model.prompting import IMAGE_TOKEN, SEG_TOKEN
+from earthmind.model.special_tokens import IMAGE_TOKEN, SEG_TOKEN
 from earthmind.tokenizer import add_special_tokens
 from eocore.checkpoints.weight_files import LazyTensor
 from eocore.errors import CheckpointError

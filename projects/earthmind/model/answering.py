@@ -12,8 +12,9 @@ from torch import Tensor
 from transformers import GenerationConfig
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from .duplicates import find_repeats
-from .generation_options import check_answer_options, merge_options, stop_texts
+from eocore.portable.duplicates import find_repeats
+from eocore.portable.generation_options import check_answer_options, merge_options, stop_texts
+
 from .mask_head import DrawnMasks, SegHead
 from .processing_earthmind import EarthMindProcessor
 

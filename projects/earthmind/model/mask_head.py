@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from transformers import Sam2Model
 
+from eocore.portable.normalisation import normalise
+
 from .configuration_earthmind import EarthMindConfig
-from .pixel_scale import normalise
 
 NOT_A_POINT = -1
 """Label of a point that carries no place in SAM 2's prompt encoder."""

@@ -8,19 +8,20 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 from transformers.models.internvl.modeling_internvl import InternVLMultiModalProjector
 
+from eocore.portable.duplicates import find_repeats
+from eocore.portable.exact_tables import EXACT_TABLES, keep_exact_tables
+from eocore.portable.generation_options import check_sees_images
+from eocore.portable.normalisation import normalise
+from eocore.portable.row_inputs import ROW_INPUTS, from_rows
+from eocore.portable.shared_prefix import plan_prefixes, start_prompts
+from eocore.portable.text_splicing import TOKENIZING
+
 from .answering import Answer, Reading, ReadOutput, answer_settings, draw_answers, make_answers, one_at_a_time, seg_states
 from .configuration_earthmind import EarthMindConfig
-from .duplicates import find_repeats
-from .exact_tables import EXACT_TABLES, keep_exact_tables
-from .generation_options import check_sees_images
 from .mask_head import SegHead
-from .pixel_scale import normalise
 from .predicting import PredictionMixin
 from .processing_earthmind import EarthMindProcessor
-from .row_inputs import ROW_INPUTS, from_rows
 from .sensor_fusion import FusedTokens, SensorFusion
-from .shared_prefix import plan_prefixes, start_prompts
-from .text_splicing import TOKENIZING
 
 
 class EarthMindForConditionalGeneration(PredictionMixin, PreTrainedModel, GenerationMixin):

@@ -4,10 +4,11 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from eocore.portable.chat_templates import IMAGE_PLACEHOLDER
+from eocore.portable.generation_options import require_options
+
 from .answering import Answer, size_of
-from .generation_options import require_options
 from .processing_earthmind import EarthMindProcessor
-from .prompting import IMAGE_PLACEHOLDER
 
 _LOADING = threading.Lock()
 

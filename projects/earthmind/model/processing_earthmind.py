@@ -11,18 +11,9 @@ from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature, ProcessorMixin
 
-from .batching import IGNORE, collate
-from .image_tiling import resize
-from .presentation import SceneLike, SceneShape, as_scene, composite_image, count_views, grounding_image
-from .prompting import (
-    ANSWER_TOKENS,
-    IMAGE_END,
+from eocore.portable.band_rendering import SceneLike, SceneShape, as_scene, composite_image, count_views, grounding_image
+from eocore.portable.chat_templates import (
     IMAGE_PLACEHOLDER,
-    IMAGE_START,
-    IMAGE_TOKEN,
-    REGION_END,
-    REGION_START,
-    SEG_TOKEN,
     Piece,
     defuse,
     get_template,
@@ -31,9 +22,14 @@ from .prompting import (
     render,
     render_questions,
 )
-from .row_inputs import to_rows
-from .text_splicing import TextSplicer
-from .vision_layout import SampleError, TilingRule, VisionLayout, lay_out, plan_layout
+from eocore.portable.image_tiling import resize
+from eocore.portable.row_inputs import to_rows
+from eocore.portable.row_packing import IGNORE
+from eocore.portable.text_splicing import TextSplicer
+from eocore.portable.vision_layout import SampleError, TilingRule, VisionLayout, lay_out, plan_layout
+
+from .batching import collate
+from .special_tokens import ANSWER_TOKENS, IMAGE_END, IMAGE_START, IMAGE_TOKEN, PROMPT_TOKENS, REGION_END, REGION_START, SEG_TOKEN
 
 MODALITIES = ("rgb", "multispectral", "sar")
 PUBLISHED_ORDER = ("sar", "rgb")
@@ -106,7 +102,7 @@ class EarthMindProcessor(ProcessorMixin):
         super().__init__(tokenizer, chat_template=chat_template or jinja_template(get_template(template)))
         tokenizer.padding_side = "left"  # where pipelines fill up prompts of unequal length: answers go on at the end
         self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
-        self._splicer = TextSplicer(tokenizer, self._ids[IMAGE_TOKEN], get_template(template).control_tokens)
+        self._splicer = TextSplicer(tokenizer, PROMPT_TOKENS, marks=get_template(template).control_tokens)
 
     def _check_choices(self) -> None:
         for name, value, choices in (

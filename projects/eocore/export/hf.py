@@ -1,10 +1,8 @@
 """A model as a Hugging Face folder: weights as safetensors, configs, processor, and the code that runs them without this repository."""
 
-import ast
 import json
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +13,9 @@ from typing import Any
 from transformers import PreTrainedModel, ProcessorMixin
 
 from eocore.errors import CheckpointError
+from eocore.export.shipped_code import ShippedFile, collect_code, require_classes
 from eocore.files import require_space, writing
 from eocore.progress import keep_bars_out_of_logs
-
-CODE_LIBRARIES = frozenset({"torch", "transformers", "numpy", "PIL"})
-"""What shipped code may import besides the standard library and its own files."""
 
 ALLOWED_SUFFIXES = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model", ".py", ".md"})
 """Kinds of files a checkpoint may hold; none of them is a pickle. `.model` is SentencePiece's vocabulary (protobuf)."""
@@ -43,7 +39,8 @@ class Shipment:
         usage: Markdown that shows how to call it.
         model: plain, LoRA merged, with its generation config set; or what saves itself as one does.
         processor: what prepares the model's inputs, with its tokenizer; None where there is none yet.
-        model_package: folder of the files that define both; all of it but `__init__.py` is shipped.
+        model_package: folder of the files that define both; all of it but `__init__.py` is shipped, and with it the modules of
+            `eocore.portable` that its files import (see `code`).
         auto_map: Auto class of transformers -> "file.Class" in that folder; models, AutoConfig and AutoProcessor.
         probe: file with a function `probe(model, processor) -> dict of tensors` that exercises every part of the model. It is run on the
             model here and on the reloaded one, in a process that knows nothing of this repository: it may import what shipped code may.
@@ -56,6 +53,20 @@ class Shipment:
     model_package: Path
     auto_map: Mapping[str, str]
     probe: Path
+
+    @property
+    def code(self) -> list[ShippedFile]:
+        """The Python files of the checkpoint, those of the model package and of `eocore.portable`.
+
+        Raises:
+            CheckpointError: a file could not run there; see `shipped_code.collect_code`.
+        """
+        return collect_code(self.model_package)
+
+    @property
+    def portable_modules(self) -> list[str]:
+        """Names of the modules of `eocore.portable` among them."""
+        return [file.name for file in self.code if file.is_portable]
 
     @property
     def model_class(self) -> str:
@@ -94,16 +105,16 @@ def write_checkpoint(
         raise CheckpointError(
             f"largest weight file '{max_shard_size}' is no size. Write a number and KB, MB, GB or TB, such as {MAX_SHARD_SIZE}."
         )
-    files = shipped_files(shipment.model_package)
-    _check_auto_map(shipment.auto_map, files)
+    code = shipment.code
+    require_classes(shipment.auto_map, code)
     keep_bars_out_of_logs()
     with folder_aside(out_dir, needed=num_bytes) as folder:
         shipment.model.save_pretrained(folder, max_shard_size=max_shard_size)
         if shipment.processor is not None:
             shipment.processor.save_pretrained(folder)
         _write_auto_map(folder, shipment.auto_map)
-        for file in files:
-            shutil.copyfile(file, folder / file.name)
+        for file in code:
+            (folder / f"{file.name}.py").write_text(file.text, encoding="utf-8")
         (folder / "README.md").write_text(card, encoding="utf-8")
         _check_kinds(folder)
         if check is not None:
@@ -161,53 +172,6 @@ def require_free(out_dir: Path, *, overwrite: bool) -> None:
         raise CheckpointError(f"{out_dir} exists and is no checkpoint (it has no {CONFIG}); it is left alone. Name another folder.")
     if not overwrite:
         raise CheckpointError(f"{out_dir} holds a checkpoint, which would be lost. Name another folder, or allow it with --overwrite.")
-
-
-def shipped_files(package: Path) -> list[Path]:
-    """The Python files of a package that travel with a checkpoint, each able to run there.
-
-    Raises:
-        CheckpointError: there are none; one imports a library that users of a checkpoint need not have, or a module that is not shipped, or
-            is not imported as transformers finds it (`from .name import ...`).
-    """
-    files = sorted(path for path in package.glob("*.py") if path.name != "__init__.py")
-    if not files:
-        raise CheckpointError(f"{package} holds no Python files, so nobody could load the checkpoint. Give the folder of the model's code.")
-    names = {path.stem for path in files}
-    for path in files:
-        for line, level, module in _imports(path):
-            if level == 0 and module.split(".")[0] not in CODE_LIBRARIES | sys.stdlib_module_names:
-                raise CheckpointError(
-                    f"{path}:{line} imports {module}, which a machine with only {', '.join(sorted(CODE_LIBRARIES))} does not have; the "
-                    "checkpoint would not load there. Do without it in shipped code."
-                )
-            if level > 0 and (level > 1 or module not in names):
-                raise CheckpointError(
-                    f"{path}:{line} imports {'.' * level}{module}, which does not travel with it; the checkpoint would not load. "
-                    "Shipped files lie in one folder and import each other by `from .name import ...`."
-                )
-    return files
-
-
-def _imports(path: Path) -> Iterator[tuple[int, int, str]]:
-    """(line, relative level, module) of every import, wherever it stands."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, 0, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, node.level, node.module or ""
-
-
-def _check_auto_map(auto_map: Mapping[str, str], files: list[Path]) -> None:
-    classes = {
-        f"{path.stem}.{node.name}"
-        for path in files
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef)
-    }
-    missing = sorted(set(auto_map.values()) - classes)
-    if missing:
-        raise CheckpointError(f"auto_map names {', '.join(missing)}, which no shipped file defines; loading would fail. Correct the map.")
 
 
 def _write_auto_map(folder: Path, auto_map: Mapping[str, str]) -> None:

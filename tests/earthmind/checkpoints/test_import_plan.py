@@ -18,7 +18,7 @@ from earthmind.checkpoints.import_writer import write_import
 from earthmind.checkpoints.key_maps.training_pth import LoraScale
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.model.prompting import SPECIAL_TOKENS
+from earthmind.model.special_tokens import SPECIAL_TOKENS
 from eocore.checkpoints.composition import NEW, UNUSED
 from eocore.errors import CheckpointError
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from earthmind.model.batching import IGNORE, collate, pack_rows
+from earthmind.model.batching import collate
+from eocore.portable.row_packing import IGNORE
 
 PAD, IMAGE, SEG = 0, 90, 91
 TOKENS = 2
@@ -43,25 +44,6 @@ def samples() -> list[dict[str, Any]]:
         sample([2, IMAGE, IMAGE, 21, 22, SEG, 23], prompt=4, places=1, masks=1),
         sample([3, IMAGE, IMAGE, IMAGE, IMAGE, 31, SEG, SEG, 32, 33], prompt=6, places=1, sensors=2, masks=2),
     ]
-
-
-class TestPackRows:
-    def test_without_a_length_each_sample_has_its_own_row(self) -> None:
-        assert pack_rows([5, 3, 4], None) == [[0], [1], [2]]
-
-    def test_rows_hold_every_sample_once_and_are_never_too_long(self) -> None:
-        lengths = torch.randint(1, 40, (60,), generator=torch.Generator().manual_seed(0)).tolist()
-        rows = pack_rows(lengths, 50)
-        assert sorted(index for row in rows for index in row) == list(range(60))
-        assert max(sum(lengths[index] for index in row) for row in rows) <= 50
-        assert len(rows) <= 1.25 * sum(lengths) / 50 + 1
-
-    def test_longest_first_into_the_first_row_with_room(self) -> None:
-        assert pack_rows([3, 6, 4, 2], 8) == [[1, 3], [2, 0]]
-
-    def test_a_sample_longer_than_a_row_is_an_error(self) -> None:
-        with pytest.raises(ValueError, match="sample 1 of the batch has 9 tokens, a row takes 8; raise row_length"):
-            pack_rows([3, 9], 8)
 
 
 @pytest.mark.parametrize("row_length", [None, 14, 100])

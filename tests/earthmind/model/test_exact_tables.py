@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from earthmind.model.exact_tables import EXACT_TABLES
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from eocore.portable.exact_tables import EXACT_TABLES
 
 NUM_TABLES = 4
 """Two matrices of SAM 2 (one of the image, one of prompts), two of rotary frequencies."""

@@ -10,11 +10,11 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria, TextIteratorStreamer
 
 from earthmind.answer import RecordAnswerer
-from earthmind.model.duplicates import find_repeats
-from earthmind.model.generation_options import OPTIONS, REASONS, GenerationOptionError, check_option, require_options
-from earthmind.model.shared_prefix import plan_prefixes
 from earthmind.predictor import predict
 from eocore.errors import ConfigError
+from eocore.portable.duplicates import find_repeats
+from eocore.portable.generation_options import OPTIONS, REASONS, GenerationOptionError, check_option, require_options
+from eocore.portable.shared_prefix import plan_prefixes
 
 NEW_TOKENS = 8
 CLOSE = {"atol": 1e-3, "rtol": 1e-3}

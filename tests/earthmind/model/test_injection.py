@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from earthmind.model.processing_earthmind import EarthMindProcessor, SampleError
-from earthmind.model.prompting import BREAK, SPECIAL_TOKENS, TEMPLATES, get_template, parse_prompt, render
+from earthmind.model.processing_earthmind import EarthMindProcessor
+from earthmind.model.special_tokens import SPECIAL_TOKENS
+from eocore.portable.chat_templates import BREAK, TEMPLATES, get_template, parse_prompt, render
+from eocore.portable.vision_layout import SampleError
 
 TURNS = [("user", "Where?"), ("assistant", "Here [SEG]."), ("user", "And now?"), ("assistant", "a\nb"), ("user", "Last")]
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from earthmind.model.batching import IGNORE
-from earthmind.model.presentation import SceneArray
-from earthmind.model.processing_earthmind import EarthMindProcessor, SampleError, SampleTooLongError
+from earthmind.model.processing_earthmind import EarthMindProcessor, SampleTooLongError
+from eocore.portable.band_rendering import SceneArray
+from eocore.portable.row_packing import IGNORE
+from eocore.portable.vision_layout import SampleError
 
 QUESTION = [("user", "<image>\nWhat is this?"), ("assistant", "water.")]
 SEGMENT = [("user", "<image>\nsegment the water"), ("assistant", "Sure, [SEG].")]

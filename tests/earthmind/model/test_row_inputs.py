@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers.pipelines.base import pad_collate_fn
 
-from earthmind.model.row_inputs import ROW_INPUTS, from_rows
+from eocore.portable.row_inputs import ROW_INPUTS, from_rows
 
 TEXTS = ("<image>\nWhat?", "Hello", "<image>\nsegment the water in this image.", "<image>\nWhat is the area used for?")
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tolerances import ACROSS_DECODING, MASK_PIXELS
 
-from earthmind.model.duplicates import find_repeats
-from earthmind.model.shared_prefix import plan_prefixes
+from eocore.portable.duplicates import find_repeats
+from eocore.portable.shared_prefix import plan_prefixes
 
 
 @pytest.fixture(

@@ -9,27 +9,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .batching import IGNORE
-from .prompting import (
-    BREAK,
-    IMAGE_END,
-    IMAGE_PLACEHOLDER,
-    IMAGE_START,
-    IMAGE_TOKEN,
-    REGION_END,
-    REGION_PLACEHOLDER,
-    REGION_START,
-    SPECIAL_TOKENS,
-    Piece,
-    defuse,
-)
-from .vision_layout import SampleError
+from eocore.portable.chat_templates import BREAK, IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, Piece, defuse
+from eocore.portable.row_packing import IGNORE
+from eocore.portable.vision_layout import SampleError
 
 KNOWN_TEXTS = 4096
 """Most pieces of text whose ids are remembered: template parts and questions come back all the time."""
 TOKENIZING = threading.Lock()
 """A tokenizer keeps what a call chooses (`split_special_tokens`) as its own state, so that two calls at once would mix up their choices."""
 _SLOTS = re.compile(f"({re.escape(IMAGE_PLACEHOLDER)}|{re.escape(REGION_PLACEHOLDER)})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptTokens:
+    """The special tokens a system's prompts are put together from.
+
+    Attributes:
+        image: stands for one vision token.
+        image_start, image_end: around a block of vision tokens.
+        region_start, region_end: around the vision tokens of a region.
+        special: all special tokens of the system, which no user may write.
+    """
+
+    image: str
+    image_start: str
+    image_end: str
+    region_start: str
+    region_end: str
+    special: tuple[str, ...]
 
 
 @dataclass
@@ -55,17 +62,18 @@ class TextSplicer:
 
     Args:
         tokenizer: holds the special tokens.
-        image_token_id: id of the placeholder a vision token replaces.
+        tokens: the special tokens of the system.
         marks: of the chat template, which no user may write either.
     """
 
-    def __init__(self, tokenizer: Any, image_token_id: int, marks: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Any, tokens: PromptTokens, *, marks: Sequence[str] = ()) -> None:
         self.tokenizer = tokenizer
-        self.image_token_id = image_token_id
+        self.tokens = tokens
+        self.image_token_id = int(tokenizer.convert_tokens_to_ids(tokens.image))
         special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-        self.guarded = frozenset({*SPECIAL_TOKENS, *marks, *special} - {IMAGE_PLACEHOLDER, REGION_PLACEHOLDER})
+        self.guarded = frozenset({*tokens.special, *marks, *special} - {IMAGE_PLACEHOLDER, REGION_PLACEHOLDER})
         vocabulary = tokenizer.get_vocab()
-        self._guarded_ids = {vocabulary[token] for token in (*SPECIAL_TOKENS, *marks) if token in vocabulary}
+        self._guarded_ids = {vocabulary[token] for token in (*tokens.special, *marks) if token in vocabulary}
         self._known: dict[tuple[str, bool], Tensor] = {}
 
     def splice(
@@ -96,8 +104,8 @@ class TextSplicer:
         ids, labels, vision = (_joined(parts) for parts in (spliced.ids, spliced.labels, spliced.vision))
         if int((ids == self.image_token_id).sum()) != len(vision):
             raise SampleError(
-                f"{sample_id}: the text itself holds {IMAGE_TOKEN}, which stands for vision tokens alone; they could not be told apart. "
-                f"Write {IMAGE_PLACEHOLDER} where the images belong."
+                f"{sample_id}: the text itself holds {self.tokens.image}, which stands for vision tokens alone; they could not be told "
+                f"apart. Write {IMAGE_PLACEHOLDER} where the images belong."
             )
         return {
             "input_ids": ids,
@@ -112,11 +120,11 @@ class TextSplicer:
             spliced.num_images += 1
             spliced.image_start = sum(len(index) for index in spliced.vision)
             for name, index in blocks:
-                self._add_run(spliced, (f"{name}: " if name else "") + IMAGE_START, index, IMAGE_END)
+                self._add_run(spliced, (f"{name}: " if name else "") + self.tokens.image_start, index, self.tokens.image_end)
         elif part == REGION_PLACEHOLDER and not piece.scored:
             spliced.num_regions += 1
             if spliced.num_regions <= len(regions):
-                self._add_run(spliced, REGION_START, regions[spliced.num_regions - 1], REGION_END)
+                self._add_run(spliced, self.tokens.region_start, regions[spliced.num_regions - 1], self.tokens.region_end)
         else:
             spliced.add(self.text_ids(part, trusted=piece.trusted), scored=piece.scored)
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from .image_tiling import resize
+from eocore.portable.image_tiling import resize
 
 ZERO = "zero"
 NONE = "none"

@@ -1,9 +1,8 @@
-from collections.abc import Callable
-from typing import Any
-
 import pytest
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
-from earthmind.model.prompting import IMAGE_PLACEHOLDER, TEMPLATES, get_template, jinja_template, render
+from eocore.portable.chat_templates import IMAGE_PLACEHOLDER, TEMPLATES, get_template, jinja_template, render
 
 TURNS = [
     ("user", "<image>\nWhere is water?"),
@@ -52,23 +51,29 @@ def test_control_tokens_are_the_marks_once_each(name: str, tokens: tuple[str, ..
     assert get_template(name).control_tokens == tokens
 
 
+@pytest.fixture(scope="module")
+def writer() -> PreTrainedTokenizerFast:
+    """Writes templates out; its vocabulary does not matter."""
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")), unk_token="[UNK]")
+
+
 class TestJinjaTemplate:
     """The Hugging Face chat template writes what `render` writes."""
 
     @pytest.mark.parametrize("name", TEMPLATES)
     @pytest.mark.parametrize("count", [1, 2, 3, 4])
     @pytest.mark.parametrize("opened", [True, False])
-    def test_text_is_the_same_at_every_length(self, make_tokenizer: Callable[..., Any], name: str, count: int, opened: bool) -> None:
+    def test_text_is_the_same_at_every_length(self, writer: PreTrainedTokenizerFast, name: str, count: int, opened: bool) -> None:
         messages = [{"role": role, "content": text} for role, text in TURNS[:count]]
-        text = make_tokenizer(name).apply_chat_template(
+        text = writer.apply_chat_template(
             messages, chat_template=jinja_template(get_template(name)), tokenize=False, add_generation_prompt=opened
         )
         assert text == "".join(piece.text for piece in render(TURNS[:count], get_template(name), add_generation_prompt=opened))
 
     @pytest.mark.parametrize("name", TEMPLATES)
-    def test_an_image_part_becomes_the_placeholder(self, make_tokenizer: Callable[..., Any], name: str) -> None:
+    def test_an_image_part_becomes_the_placeholder(self, writer: PreTrainedTokenizerFast, name: str) -> None:
         content = [{"type": "image"}, {"type": "text", "text": "Where is water?"}]
         messages = [{"role": "user", "content": content}, {"role": "assistant", "content": [{"type": "text", "text": "Here."}]}]
-        text = make_tokenizer(name).apply_chat_template(messages, chat_template=jinja_template(get_template(name)), tokenize=False)
+        text = writer.apply_chat_template(messages, chat_template=jinja_template(get_template(name)), tokenize=False)
         turns = [("user", f"{IMAGE_PLACEHOLDER}\nWhere is water?"), ("assistant", "Here.")]
         assert text == "".join(piece.text for piece in render(turns, get_template(name)))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from earthmind.model.image_tiling import cut_tiles, resize, tile_grid
+from eocore.portable.image_tiling import cut_tiles, resize, tile_grid
 
 
 class TestTileGrid:

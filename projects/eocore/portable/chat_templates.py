@@ -1,4 +1,4 @@
-"""Chat templates and the special tokens: text -> pieces, each scored or not, each trusted or not."""
+"""Chat templates: turns of a conversation -> pieces of text, each supervised or not, each trusted or not."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -6,13 +6,6 @@ from dataclasses import dataclass
 
 IMAGE_PLACEHOLDER = "<image>"
 REGION_PLACEHOLDER = "<region>"
-IMAGE_TOKEN = "<IMG_CONTEXT>"
-IMAGE_START, IMAGE_END = "<img>", "</img>"
-REGION_START, REGION_END = "<vp>", "</vp>"
-SEG_TOKEN = "[SEG]"
-ANSWER_TOKENS = (SEG_TOKEN, "<p>", "</p>")
-"""Special tokens that an answer may hold."""
-SPECIAL_TOKENS = (IMAGE_TOKEN, IMAGE_START, IMAGE_END, *ANSWER_TOKENS, REGION_START, REGION_END)
 BREAK = "\ufdd0"
 """Put inside a special token that stands in a user's text, so that no tokenizer sees it whole; dropped when tokenised.
 
@@ -37,7 +30,7 @@ class Template:
 
 
 TEMPLATES = {
-    # The published EarthMind prompt, as its inference code writes it: "<|user|>\n{}<|end|>\n<|assistant|>\n".
+    # The upstream EarthMind prompt, as its inference code writes it: "<|user|>\n{}<|end|>\n<|assistant|>\n".
     "phi3_chat": Template("<|user|>\n", "<|end|>\n", "<|assistant|>\n", "<|end|>", "\n"),
     # ChatML, as Qwen writes it.
     "chatml": Template("<|im_start|>user\n", "<|im_end|>\n", "<|im_start|>assistant\n", "<|im_end|>", "\n"),

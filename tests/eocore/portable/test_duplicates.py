@@ -7,7 +7,7 @@ import pytest
 import torch
 from tolerances import ACROSS_DECODING
 
-from earthmind.model.duplicates import find_repeats
+from eocore.portable.duplicates import find_repeats
 
 
 def test_the_different_ones_and_where_they_stand() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .image_tiling import cut_tiles, tile_grid
-from .presentation import SceneLike, present
+from eocore.portable.band_rendering import SceneLike, present
+from eocore.portable.image_tiling import cut_tiles, tile_grid
 
 
 class SampleError(ValueError):

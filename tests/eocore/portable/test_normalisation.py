@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from earthmind.model.pixel_scale import normalise
+from eocore.portable.normalisation import normalise
 
 
 def test_each_channel_has_its_own_constants() -> None:

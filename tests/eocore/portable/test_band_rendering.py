@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from earthmind.model.presentation import SceneArray, as_scene, composite_image, grounding_image, present, unknown_entries
+from eocore.portable.band_rendering import SceneArray, as_scene, composite_image, grounding_image, present, unknown_entries
 
 RANGE = {"method": "range", "low": 0.0, "high": 0.5}
 
