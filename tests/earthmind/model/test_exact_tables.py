@@ -82,3 +82,14 @@ def test_positions_of_places_and_of_text_are_rounded_once(make_tiny: Callable[..
     ]
     for first, second in zip(*pairs, strict=True):
         assert second.dtype == torch.bfloat16 and torch.equal(second, first.bfloat16())
+
+
+def test_a_model_that_was_in_half_precision_sees_the_same_pixels(make_tiny: Callable[..., Any]) -> None:
+    model = make_tiny().model
+    tiles = torch.randint(0, 256, (1, 3, 32, 32), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    seen: list[torch.Tensor] = []
+    model.vision_tower.register_forward_pre_hook(lambda module, args, kwargs: seen.append(kwargs["pixel_values"]), with_kwargs=True)
+    with torch.no_grad():
+        model.encode(tiles)
+        model.bfloat16().float().encode(tiles)
+    assert torch.equal(seen[0], seen[1])
