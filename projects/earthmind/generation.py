@@ -16,7 +16,7 @@ def generation_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of the model's `answer`.
 
     Args:
-        options: those of `earthmind.model.generation_options.OPTIONS`, such as `cache_implementation="static"` (a cache of fixed size), and
+        options: those of `eocore.portable.generation_options.OPTIONS`, such as `cache_implementation="static"` (a cache of fixed size), and
             `compile`: True or fields of transformers' CompileConfig compile the decode step, on any device, with a cache of fixed size;
             False leaves it uncompiled; without it, transformers compiles by itself where a cache of fixed size meets a GPU.
 
