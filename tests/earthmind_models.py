@@ -1,6 +1,6 @@
 """Small EarthMind models and processors (well under a million parameters), and scenes to show them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
-from transformers import PreTrainedTokenizerFast
+from torch import Tensor
+from transformers import LogitsProcessor, PreTrainedTokenizerFast
 
 from earthmind.checkpoints.export_upstream import plan_export, write_export
 from earthmind.model.configuration_earthmind import EarthMindConfig
@@ -32,6 +33,20 @@ PRESENTATION = {
     "multispectral": {"views": [["B04", "B03", "B02"]], "stretch": {"method": "range", "low": 0.0, "high": 0.4}},
     "sar": {"views": [["VV", "VH", "zero"]], "stretch": {"method": "range", "low": -30.0, "high": 0.0}},
 }
+
+
+class Dictation(LogitsProcessor):
+    """Makes generation write given token ids, row by row."""
+
+    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
+        self.rows, self.step = rows, 0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        forced = torch.full_like(scores, -torch.inf)
+        for number, row in enumerate(self.rows):
+            forced[number, row[min(self.step, len(row) - 1)]] = 0.0
+        self.step += 1
+        return forced
 
 
 @dataclass

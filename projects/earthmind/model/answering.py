@@ -19,6 +19,8 @@ from .mask_head import DrawnMasks, SegHead
 from .processing_earthmind import EarthMindProcessor
 
 _ONE_AT_A_TIME = threading.RLock()
+FRAMES_AT_ONCE = 4
+"""Frames that SAM 2 encodes together; its features of one at full size take about 100 MB."""
 ROPE_WITH_STATE = ("dynamic", "longrope")
 """Rotary embeddings whose frequencies transformers changes in the module for each length that it reads."""
 
@@ -28,11 +30,19 @@ DrawOn = Callable[[], Tensor]
 
 @dataclass
 class Answer:
-    """One answer: `text`, and `masks` (K, H, W) bool at the image's own size, one per [SEG]; `mask_logits` (K, h, w) before resizing."""
+    """One answer.
+
+    Attributes:
+        text: with [SEG] and phrase marks.
+        masks: (K, H, W) bool at the image's own size, one per [SEG].
+        mask_logits: (K, h, w) before resizing.
+        seg_states: states (D,) of the [SEG] tokens, from which masks can be drawn on further images.
+    """
 
     text: str
     masks: np.ndarray
     mask_logits: Tensor
+    seg_states: Sequence[Tensor] = ()
 
 
 @dataclass
@@ -153,14 +163,39 @@ def draw_answers(head: SegHead, rows: Sequence[Sequence[Tensor]], draw_on: Seque
     return {row: masks for (row, _), masks in zip(wanted, drawn.chosen.float().split(counts), strict=True)}
 
 
+def draw_frames(head: SegHead, states: Sequence[Tensor], images: Tensor) -> Tensor:
+    """Mask logits (K, F, h, w), float32, of each prompt on each frame.
+
+    Args:
+        head: of the model.
+        states: (D,) of each [SEG], at least one.
+        images: (F, C, S, S) uint8, at least one.
+    """
+    prompts = head.point(torch.stack(list(states)))
+    count, drawn = len(prompts), []
+    for chunk in images.split(FRAMES_AT_ONCE):
+        frame = torch.arange(len(chunk), device=prompts.device)
+        features = head.combine(head.encode(chunk.to(prompts.device)), frame, len(chunk))
+        slot = torch.arange(count, device=prompts.device).repeat(len(chunk))
+        masks: DrawnMasks = head.draw(prompts.repeat(len(chunk), 1), features, frame.repeat_interleave(count), slot, count)
+        drawn.append(masks.chosen.float().unflatten(0, (len(chunk), count)))
+    return torch.cat(drawn).transpose(0, 1)
+
+
 def make_answers(
-    processor: EarthMindProcessor, texts: Sequence[str], logits: Mapping[int, Tensor], sizes: Sequence[tuple[int, int]]
+    processor: EarthMindProcessor,
+    texts: Sequence[str],
+    *,
+    states: Sequence[Sequence[Tensor]],
+    logits: Mapping[int, Tensor],
+    sizes: Sequence[tuple[int, int]],
 ) -> list[Answer]:
     """One answer a row.
 
     Args:
         processor: scales masks.
         texts: of the rows.
+        states: (D,) of each row's [SEG] tokens.
         logits: (K, h, w) of each row with masks.
         sizes: (height, width) [px] of each row's masks.
     """
@@ -168,9 +203,9 @@ def make_answers(
     for row, (text, size) in enumerate(zip(texts, sizes, strict=True)):
         mask = logits.get(row)
         if mask is None:
-            answers.append(Answer(text, np.zeros((0, *size), bool), torch.zeros(0, 1, 1)))
+            answers.append(Answer(text, np.zeros((0, *size), bool), torch.zeros(0, 1, 1), states[row]))
         else:
-            answers.append(Answer(text, processor.post_process_masks(mask, size), mask))
+            answers.append(Answer(text, processor.post_process_masks(mask, size), mask, states[row]))
     return answers
 
 

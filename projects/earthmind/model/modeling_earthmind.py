@@ -19,12 +19,12 @@ from eocore.portable.text_splicing import TOKENIZING
 from .answering import Answer, Reading, ReadOutput, answer_settings, draw_answers, make_answers, one_at_a_time, seg_states
 from .configuration_earthmind import EarthMindConfig
 from .mask_head import SegHead
-from .predicting import PredictionMixin
 from .processing_earthmind import EarthMindProcessor
 from .sensor_fusion import FusedTokens, SensorFusion
+from .upstream_calls import UpstreamCalls
 
 
-class EarthMindForConditionalGeneration(PredictionMixin, PreTrainedModel, GenerationMixin):
+class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, GenerationMixin):
     """The model that trains, answers and ships.
 
     Steps: encode tiles -> fuse sensors -> splice into the text -> read (language model) -> point ([SEG] -> prompt) -> draw (SAM 2).
@@ -277,7 +277,7 @@ class EarthMindForConditionalGeneration(PredictionMixin, PreTrainedModel, Genera
         texts, counts = zip(*map(processor.read_answer, written), strict=True)
         rows = seg_states(written, counts, reading.states, processor.seg_token_id)
         logits = draw_answers(self.seg_head, rows, batch.get("draw_on", [None] * len(rows)))
-        return make_answers(processor, texts, logits, sizes)
+        return make_answers(processor, texts, states=rows, logits=logits, sizes=sizes)
 
     def _read_last(self, sequences: Tensor, written: Tensor, reading: Reading, seg_token_id: int) -> None:
         """Reads the last token where an answer stopped before its longest length with a [SEG], whose state nothing has read yet."""

@@ -1,8 +1,11 @@
-"""Questions about images, in this project's calls and in the published ones."""
+"""Questions about images."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from eocore.portable.chat_templates import IMAGE_PLACEHOLDER
 from eocore.portable.generation_options import require_options
@@ -11,6 +14,35 @@ from .answering import Answer, size_of
 from .processing_earthmind import EarthMindProcessor
 
 _LOADING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about one set of images.
+
+    Attributes:
+        images: modality -> scene, Pillow image or uint8 array.
+        text: the question.
+        past: (role, text) of the questions and answers before it.
+        regions: (H, W) bool in image coordinates, one for each `<region>` of the texts.
+    """
+
+    images: Mapping[str, Any]
+    text: str
+    past: Sequence[tuple[str, str]] = ()
+    regions: Sequence[np.ndarray] = ()
+
+    def turns(self) -> list[tuple[str, str]]:
+        """All turns; `<image>` is put in front of the first where there are images and no text holds it."""
+        return with_image([*self.past, ("user", self.text)]) if self.images else [*self.past, ("user", self.text)]
+
+
+def with_image(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The turns, with `<image>` in front of the first where no question holds it."""
+    if any(IMAGE_PLACEHOLDER in text for role, text in turns if role == "user"):
+        return list(turns)
+    (role, text), *others = turns
+    return [(role, f"{IMAGE_PLACEHOLDER}\n{text}"), *others]
 
 
 class PredictionMixin:
@@ -39,9 +71,10 @@ class PredictionMixin:
 
     def predict(
         self,
-        images: dict[str, Any],
+        images: Mapping[str, Any],
         text: str,
         *,
+        past: Sequence[tuple[str, str]] = (),
         processor: EarthMindProcessor | None = None,
         max_new_tokens: int = 256,
         generation: dict[str, Any] | None = None,
@@ -50,54 +83,31 @@ class PredictionMixin:
 
         Args:
             images: modality -> scene, Pillow image or uint8 array.
-            text: the question; `<image>` is put in front where it is missing.
+            text: the question; `<image>` is put in front of the first one where it is missing.
+            past: (role, text) of earlier questions and answers about the same images; their masks are not drawn again.
             processor: the processor; None takes the one saved beside the model.
             max_new_tokens: longest answer.
             generation: further arguments of `answer`.
         """
-        return self.predict_batch([(images, text)], processor=processor, max_new_tokens=max_new_tokens, generation=generation)[0]
+        questions = [Question(images, text, past)]
+        return self.predict_batch(questions, processor=processor, max_new_tokens=max_new_tokens, generation=generation)[0]
 
     def predict_batch(
         self,
-        questions: Sequence[tuple[dict[str, Any], str]],
+        questions: Sequence[Question | tuple[Mapping[str, Any], str]],
         *,
         processor: EarthMindProcessor | None = None,
         max_new_tokens: int = 256,
         generation: dict[str, Any] | None = None,
     ) -> list[Answer]:
-        """Answers to several questions, computed together; each pair holds what `predict` takes."""
+        """Answers to several questions, computed together; a pair holds what `predict` takes."""
         options = require_options(generation)
         processor = processor or self.processor
         samples, sizes = [], []
-        for images, text in questions:
-            asked = f"{IMAGE_PLACEHOLDER}\n{text}" if images and IMAGE_PLACEHOLDER not in text else text
-            samples.append(processor.encode(images, [("user", asked)], for_generation=True))
+        for question in (Question(*given) if isinstance(given, tuple) else given for given in questions):
+            images = question.images
+            samples.append(processor.encode(images, question.turns(), regions=question.regions, for_generation=True))
             sizes.append(next((size_of(images[name]) for name in processor.drawn_on(images)), (1, 1)))
         batch = processor.collate(samples, left_pad=True)
         answers: list[Answer] = self.answer(batch, processor, sizes=sizes, max_new_tokens=max_new_tokens, **options)
         return answers
-
-    def predict_forward(self, image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """The published single-image call: {"prediction": text, "prediction_masks": [(1, H, W) bool, ...]}."""
-        return self._published({} if image is None else {"rgb": image}, text, tokenizer, kwargs)
-
-    def predict_forward_multi(
-        self, image: Any = None, rgb_image: Any = None, text: str = "", tokenizer: Any = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        """The published SAR + RGB call; returns what `predict_forward` returns."""
-        return self._published(
-            {name: picture for name, picture in (("rgb", rgb_image), ("sar", image)) if picture is not None}, text, tokenizer, kwargs
-        )
-
-    def _published(self, images: dict[str, Any], text: str, tokenizer: Any, settings: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(settings) - {"max_new_tokens"})
-        if unknown:
-            raise TypeError(f"arguments {unknown} are not supported; choices: image, rgb_image, text, tokenizer, max_new_tokens.")
-        if tokenizer is not None and len(tokenizer) != len(self.processor.tokenizer):
-            raise ValueError(
-                f"the tokenizer has {len(tokenizer)} tokens, the one saved with the model {len(self.processor.tokenizer)}: "
-                "ids would mean other words. "
-                "Load it from the model's own folder."
-            )
-        answer = self.predict(images, text, **settings)
-        return {"prediction": answer.text, "prediction_masks": [mask[None] for mask in answer.masks]}

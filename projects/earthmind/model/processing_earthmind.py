@@ -24,9 +24,9 @@ from eocore.portable.chat_templates import (
 )
 from eocore.portable.image_tiling import resize
 from eocore.portable.row_inputs import to_rows
-from eocore.portable.row_packing import IGNORE
+from eocore.portable.row_packing import IGNORE, without_padding
 from eocore.portable.text_splicing import TextSplicer
-from eocore.portable.vision_layout import SampleError, TilingRule, VisionLayout, lay_out, plan_layout
+from eocore.portable.vision_layout import SampleError, TilingRule, VisionLayout, lay_out, lay_out_frames, plan_layout
 
 from .batching import collate
 from .special_tokens import ANSWER_TOKENS, IMAGE_END, IMAGE_START, IMAGE_TOKEN, PROMPT_TOKENS, REGION_END, REGION_START, SEG_TOKEN
@@ -201,6 +201,20 @@ class EarthMindProcessor(ProcessorMixin):
             sample["masks"] = self._mask_stack(masks, len(sample["seg_places"]), sample_id)
         return sample
 
+    def encode_frames(self, frames: Sequence[SceneLike], turns: Sequence[tuple[str, str]], *, sample_id: str = "") -> dict[str, Any]:
+        """A question about RGB frames of one size, one tile each, ready for `collate`; nothing is drawn on.
+
+        Raises:
+            SampleError: not exactly one `<image>`, which stands for all frames, is in the turns (role, text).
+        """
+        self._check_answers(turns, sample_id)
+        pieces = self._render(turns, False, for_generation=True)
+        return self._assemble(lay_out_frames(frames, self._rule, role="rgb"), pieces, (), sample_id)
+
+    def frame_images(self, frames: Sequence[SceneLike]) -> Tensor:
+        """SAM 2's image of each frame: (F, C, S, S) uint8."""
+        return torch.cat([self._grounding_images({"rgb": frame}) for frame in frames])
+
     def measure(
         self,
         shapes: Mapping[str, SceneShape],
@@ -359,7 +373,7 @@ class EarthMindProcessor(ProcessorMixin):
     def post_process_image_text_to_text(self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any) -> Any:
         """As in transformers, without the padding of a batch: each text is what it would be alone."""
         pad, rows = self._pad_token_id(), torch.as_tensor(generated_outputs)
-        ids = [_without_padding(row, pad) for row in rows.reshape(-1, rows.shape[-1]).tolist()]
+        ids = [without_padding(row, pad) for row in rows.reshape(-1, rows.shape[-1]).tolist()]
         texts = [self.tokenizer.decode(row, skip_special_tokens=skip_special_tokens, **kwargs) for row in ids]
         return texts if rows.ndim > 1 else texts[0]
 
@@ -482,9 +496,3 @@ def _name_images(pictures: Sequence[Any], modalities: Sequence[str] | None) -> d
     if names is None or len(names) != len(pictures):
         raise SampleError(f"{len(pictures)} images but modalities={modalities}; name each image, choices: {', '.join(MODALITIES)}.")
     return dict(zip(names, pictures, strict=True))
-
-
-def _without_padding(ids: Sequence[int], pad: int) -> list[int]:
-    """The ids of a row between its padding in front and at the end."""
-    kept = [number for number, token in enumerate(ids) if token != pad]
-    return list(ids[kept[0] : kept[-1] + 1]) if kept else []

@@ -126,6 +126,37 @@ def parse_prompt(prompt: str, template: Template) -> list[Piece]:
     return pieces
 
 
+def parse_turns(dialogue: str, template: Template) -> list[tuple[str, str]]:
+    """(role, text) of a finished dialogue that was put together in the chat format.
+
+    Args:
+        dialogue: questions and answers in turn, white space between them as one likes; the end mark of the last answer may be missing.
+        template: its format.
+
+    Raises:
+        ValueError: it is no such dialogue.
+    """
+    frames = {"user": (template.user_start, template.user_end), "assistant": (template.assistant_start, template.assistant_end)}
+    turns: list[tuple[str, str]] = []
+    rest = dialogue.strip()
+    while rest:
+        role = ("user", "assistant")[len(turns) % 2]
+        start, end = (mark.strip() for mark in frames[role])
+        text, ended, after = rest.removeprefix(start).partition(end)
+        if not rest.startswith(start) or not (ended or role == "assistant"):
+            raise _unfinished(rest, template)
+        turns.append((role, text.removeprefix("\n") if start != frames[role][0] else text))
+        rest = after.strip()
+    if len(turns) % 2:
+        raise _unfinished(dialogue, template)
+    return turns
+
+
+def _unfinished(found: str, template: Template) -> ValueError:
+    form = f"{template.user_start}question{template.user_end}{template.assistant_start}answer{template.assistant_end}"
+    return ValueError(f"expected a finished dialogue, {form!r} once or more, found {found[:80]!r}. Put the turns into this form.")
+
+
 def _next_turn(text: str, template: Template) -> tuple[str, str, str, str]:
     """(text before, mark, role, text after) of the next turn; mark and role empty where there is none."""
     marks = ((template.separator + template.user_start, "user"), (template.user_start, "user"), (template.assistant_start, "assistant"))

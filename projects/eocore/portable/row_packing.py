@@ -125,3 +125,9 @@ def supervised_tokens(samples: Sequence[Mapping[str, Any]], layout: RowLayout) -
         targets.append(sample["labels"][1:][scored])
         weights.append(torch.full((len(scored),), 1.0 / max(len(scored), 1) / len(samples)))
     return {"label_index": torch.cat(places), "label_target": torch.cat(targets), "label_weight": torch.cat(weights)}
+
+
+def without_padding(ids: Sequence[int], pad: int) -> list[int]:
+    """The ids of a row between its padding in front and at the end."""
+    kept = [number for number, token in enumerate(ids) if token != pad]
+    return list(ids[kept[0] : kept[-1] + 1]) if kept else []

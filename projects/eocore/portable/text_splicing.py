@@ -83,7 +83,7 @@ class TextSplicer:
 
         Args:
             pieces: from `prompting.render`.
-            blocks: (name, vision token numbers) that together replace the one `<image>`.
+            blocks: (text before the block, indices of its vision tokens) that together replace the one `<image>`.
             regions: vision token numbers of each `<region>`, in order.
             sample_id: for messages.
 
@@ -119,8 +119,8 @@ class TextSplicer:
         if part == IMAGE_PLACEHOLDER and not piece.scored:
             spliced.num_images += 1
             spliced.image_start = sum(len(index) for index in spliced.vision)
-            for name, index in blocks:
-                self._add_run(spliced, (f"{name}: " if name else "") + self.tokens.image_start, index, self.tokens.image_end)
+            for lead, index in blocks:
+                self._add_run(spliced, lead + self.tokens.image_start, index, self.tokens.image_end)
         elif part == REGION_PLACEHOLDER and not piece.scored:
             spliced.num_regions += 1
             if spliced.num_regions <= len(regions):

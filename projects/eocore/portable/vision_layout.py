@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from eocore.portable.band_rendering import SceneLike, present
-from eocore.portable.image_tiling import cut_tiles, tile_grid
+from eocore.portable.image_tiling import cut_tiles, resize, tile_grid
 
 
 class SampleError(ValueError):
@@ -43,7 +43,7 @@ class VisionLayout:
     Attributes:
         tiles: (T, C, P, P) uint8, place by place, within a place view by view.
         tile_group: (2, T) numbers of place, and of place and sensor.
-        blocks: (name, numbers of vision tokens) of each block of placeholders; the name is "" where one block holds all sensors.
+        blocks: (text before the block, indices of vision tokens) of each block of placeholders.
         whole: (views, N) numbers of the tokens of the place that shows the whole image (thumbnail or only tile); (views, 0) where no
             place does.
     """
@@ -87,6 +87,27 @@ def lay_out(scenes: Mapping[str, SceneLike], rule: TilingRule) -> VisionLayout:
     return replace(layout, tiles=torch.from_numpy(stacked.reshape(-1, *stacked.shape[2:]).copy()))
 
 
+def lay_out_frames(frames: Sequence[SceneLike], rule: TilingRule, *, role: str) -> VisionLayout:
+    """Frames of one size: each is one tile in a block of its own, and the blocks are joined by a newline.
+
+    Args:
+        frames: (C, H, W) scenes of one sensor, at least one.
+        rule: of the model; nothing is cut into tiles.
+        role: whose band rendering applies.
+    """
+    views = [present(frame, rule.presentation[role], num_channels=rule.num_channels, fill=rule.channel_fill) for frame in frames]
+    side = (rule.tile_size, rule.tile_size)
+    tiles = np.stack([resize(view, side) for shown in views for view in shown])
+    per_frame = len(views[0]) * rule.tokens_per_tile
+    index = torch.arange(len(views) * per_frame).view(len(views), per_frame)
+    frame_of_tile = torch.arange(len(views)).repeat_interleave(len(views[0]))
+    return VisionLayout(
+        torch.from_numpy(tiles.copy()),
+        torch.stack([frame_of_tile, frame_of_tile]),
+        [("\n" if number else "", own) for number, own in enumerate(index)],
+    )
+
+
 def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: TilingRule) -> VisionLayout:
     """The layout of scenes of (height, width, number of views) in the order of their tokens, with tiles of no size in place of theirs."""
     if not shapes:
@@ -122,4 +143,4 @@ def _blocks(tokens: Tensor, streams: Sequence[str], rule: TilingRule) -> list[tu
     if rule.token_order == "place":
         return [("", tokens.reshape(-1))]
     names = list(dict.fromkeys(streams))
-    return [(name, tokens[:, [number for number, stream in enumerate(streams) if stream == name]].reshape(-1)) for name in names]
+    return [(f"{name}: ", tokens[:, [number for number, stream in enumerate(streams) if stream == name]].reshape(-1)) for name in names]

@@ -1,11 +1,12 @@
 """Options of generation: those allowed keep text and masks together, the others are refused wherever they stand."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from earthmind_models import Dictation
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria, TextIteratorStreamer
 
@@ -19,20 +20,6 @@ from eocore.portable.shared_prefix import plan_prefixes
 NEW_TOKENS = 8
 CLOSE = {"atol": 1e-3, "rtol": 1e-3}
 """Of mask logits: a batch, a cache of fixed size and a single step at the end each sum in another order."""
-
-
-class Dictation(LogitsProcessor):
-    """Makes generation write given token ids, row by row."""
-
-    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
-        self.rows, self.step = rows, 0
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        forced = torch.full_like(scores, -torch.inf)
-        for number, row in enumerate(self.rows):
-            forced[number, row[min(self.step, len(row) - 1)]] = 0.0
-        self.step += 1
-        return forced
 
 
 class Recorder(LogitsProcessor):

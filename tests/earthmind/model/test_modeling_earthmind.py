@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from earthmind_models import Dictation
 from safetensors.torch import load_file
 from tolerances import ACROSS_DECODING, ACROSS_LAYOUTS, MASK_PIXELS
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import LogitsProcessorList
 
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 
@@ -39,20 +39,6 @@ def read(model: EarthMindForConditionalGeneration, batch: dict[str, Any]) -> Ten
 
 def prompt_inputs(batch: dict[str, Any]) -> dict[str, Tensor]:
     return {name: batch[name] for name in ("input_ids", "attention_mask", *VISION) if name in batch}
-
-
-class Dictation(LogitsProcessor):
-    """Makes generation write given token ids, row by row."""
-
-    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
-        self.rows, self.step = rows, 0
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        forced = torch.full_like(scores, -torch.inf)
-        for number, row in enumerate(self.rows):
-            forced[number, row[min(self.step, len(row) - 1)]] = 0.0
-        self.step += 1
-        return forced
 
 
 def dictated(tiny: Any, answers: Sequence[str]) -> LogitsProcessorList:
@@ -302,60 +288,3 @@ class TestSavedModel:
         after = [made.model(**inputs).logits for inputs in (pair, single)]
         assert not torch.allclose(before[0], after[0], atol=1e-3)
         assert torch.equal(before[1], after[1])
-
-
-@pytest.fixture(scope="module")
-def loaded(make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> EarthMindForConditionalGeneration:
-    """A model loaded from a folder that holds its processor."""
-    made, folder = make_tiny(), tmp_path_factory.mktemp("model")
-    made.model.save_pretrained(folder)
-    made.processor.save_pretrained(folder)
-    return EarthMindForConditionalGeneration.from_pretrained(folder).eval()
-
-
-class TestPublishedCalls:
-    RGB = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
-    SAR = Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8))
-
-    def say(self, model: EarthMindForConditionalGeneration, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-        """Make the model write `text`."""
-        ids = model.processor.tokenizer(text + model.processor.end_of_turn, add_special_tokens=False).input_ids
-        generate = model.generate
-        monkeypatch.setattr(
-            model, "generate", lambda **inputs: generate(**inputs, logits_processor=LogitsProcessorList([Dictation([ids])]))
-        )
-
-    def test_one_image(self, loaded: EarthMindForConditionalGeneration, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.say(loaded, monkeypatch, "Sure, [SEG] and [SEG].")
-        found = loaded.predict_forward(image=self.RGB, text="<image>\nsegment", tokenizer=loaded.processor.tokenizer)
-        assert found["prediction"] == "Sure, [SEG] and [SEG]."
-        assert [mask.shape for mask in found["prediction_masks"]] == [(1, 40, 60)] * 2
-        assert all(mask.dtype == bool for mask in found["prediction_masks"])
-
-    def test_sar_and_rgb(self, loaded: EarthMindForConditionalGeneration, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.say(loaded, monkeypatch, "[SEG]")
-        found = loaded.predict_forward_multi(image=self.SAR, rgb_image=self.RGB, text="segment")
-        meant = loaded.predict({"sar": self.SAR, "rgb": self.RGB}, "<image>\nsegment")
-        assert [mask.shape for mask in found["prediction_masks"]] == [(1, 40, 60)]
-        assert np.array_equal(found["prediction_masks"][0][0], meant.masks[0])
-
-    def test_text_alone(self, loaded: EarthMindForConditionalGeneration) -> None:
-        found = loaded.predict_forward(text="Hello", max_new_tokens=3)
-        assert isinstance(found["prediction"], str)
-        assert found["prediction_masks"] == []
-
-    def test_an_argument_that_is_not_supported_is_named(self, loaded: EarthMindForConditionalGeneration) -> None:
-        with pytest.raises(
-            TypeError, match=r"arguments \['video'\] are not supported; choices: image, rgb_image, text, tokenizer, max_new_tokens"
-        ):
-            loaded.predict_forward(video=[], text="Hello")
-
-    def test_a_tokenizer_of_another_model_is_refused(
-        self, loaded: EarthMindForConditionalGeneration, make_tokenizer: Callable[..., Any]
-    ) -> None:
-        with pytest.raises(ValueError, match=r"the tokenizer has \d+ tokens, the one saved with the model \d+: ids would mean other words"):
-            loaded.predict_forward(text="Hello", tokenizer=make_tokenizer(special=()))
-
-    def test_a_model_of_no_folder_has_no_processor(self, tiny: Any) -> None:
-        with pytest.raises(ValueError, match="not loaded from a folder, so no processor was saved beside it"):
-            tiny.model.predict({}, "Hello")

@@ -2,7 +2,7 @@ import pytest
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from eocore.portable.chat_templates import IMAGE_PLACEHOLDER, TEMPLATES, get_template, jinja_template, render
+from eocore.portable.chat_templates import IMAGE_PLACEHOLDER, TEMPLATES, get_template, jinja_template, parse_turns, render
 
 TURNS = [
     ("user", "<image>\nWhere is water?"),
@@ -77,3 +77,21 @@ class TestJinjaTemplate:
         text = writer.apply_chat_template(messages, chat_template=jinja_template(get_template(name)), tokenize=False)
         turns = [("user", f"{IMAGE_PLACEHOLDER}\nWhere is water?"), ("assistant", "Here.")]
         assert text == "".join(piece.text for piece in render(turns, get_template(name)))
+
+
+class TestParseTurns:
+    @pytest.mark.parametrize("name", TEMPLATES)
+    def test_it_reverses_render(self, name: str) -> None:
+        template = get_template(name)
+        dialogue = "".join(piece.text for piece in render(TURNS, template))
+        assert parse_turns(dialogue, template) == TURNS
+        assert parse_turns(f"{dialogue}\n", template) == TURNS
+        assert parse_turns(dialogue.removesuffix(template.assistant_end), template) == TURNS
+
+    def test_nothing_is_no_turns(self) -> None:
+        assert parse_turns(" \n", get_template("phi3_chat")) == []
+
+    @pytest.mark.parametrize("dialogue", ["Hi", "<|user|>\nHi<|end|>", "<|user|>\nHi", "<|user|>\nA<|end|>\n<|user|>\nB<|end|>\n"])
+    def test_what_is_no_finished_dialogue_is_said(self, dialogue: str) -> None:
+        with pytest.raises(ValueError, match="expected a finished dialogue"):
+            parse_turns(dialogue, get_template("phi3_chat"))

@@ -1,0 +1,170 @@
+"""The calls of the upstream models, with all their arguments."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from eocore.portable.band_rendering import SceneLike, as_scene
+from eocore.portable.chat_templates import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, get_template, parse_turns
+from eocore.portable.vision_layout import SampleError
+
+from .answering import draw_frames
+from .predicting import PredictionMixin, Question, with_image
+
+SHOWN_FRAMES = 5
+"""Frames of a video that the language model sees, the first ones; as upstream."""
+MAX_NEW_TOKENS = 2048
+"""Longest answer; as upstream."""
+REGIONS = "\nThere are {count} part regions in the picture: {regions}.\n"
+"""What follows the image where regions are marked; upstream's words, which its training used."""
+
+
+class UpstreamCalls(PredictionMixin):
+    """`predict_forward` and `predict_forward_multi` as upstream code calls them."""
+
+    seg_head: Any
+
+    def predict_forward(
+        self,
+        image: Any = None,
+        video: Sequence[Any] | None = None,
+        text: str | None = None,
+        past_text: str | None = "",
+        mask_prompts: Sequence[Sequence[Any]] | None = None,
+        tokenizer: Any = None,
+        *,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+    ) -> dict[str, Any]:
+        """Answer a question about one image, the frames of a video, or neither.
+
+        Args:
+            image: Pillow image or (H, W, 3) uint8.
+            video: frames of one size; the first five are shown to the language model, one tile each, and masks are drawn on all.
+            text: the question; `<image>` stands where the image belongs, else it goes in front.
+            past_text: a finished dialogue in the model's template; `<image>` may stand there instead.
+            mask_prompts: [[(H, W) mask, ...]], regions of the image, which the text calls region1, region2, ...
+            tokenizer: the one saved with the model, which is taken without it.
+            max_new_tokens: longest answer.
+
+        Returns:
+            "prediction": text; "prediction_masks": for each [SEG] (1, H, W) bool, or (frames, H, W) of a video, each frame drawn from
+            the [SEG] itself.
+
+        Raises:
+            TypeError: text is missing.
+            ValueError: arguments do not go together, frames differ in size, or the tokenizer is another model's.
+        """
+        images = {} if image is None else {"rgb": image}
+        question = self._question(images, text, past_text=past_text, mask_prompts=mask_prompts, tokenizer=tokenizer)
+        return self._ask_upstream(question, video, max_new_tokens=max_new_tokens)
+
+    def predict_forward_multi(
+        self,
+        image: Any = None,
+        rgb_image: Any = None,
+        video: Sequence[Any] | None = None,
+        text: str | None = None,
+        past_text: str | None = "",
+        mask_prompts: Sequence[Sequence[Any]] | None = None,
+        tokenizer: Any = None,
+        *,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+    ) -> dict[str, Any]:
+        """Answer a question about the SAR image and the RGB image of one area.
+
+        Args:
+            image: SAR image: Pillow image or (H, W, 3) uint8.
+            rgb_image: RGB image.
+            video, text, past_text, mask_prompts, tokenizer, max_new_tokens: see `predict_forward`.
+
+        Returns:
+            What `predict_forward` returns.
+
+        Raises:
+            TypeError, ValueError: see `predict_forward`.
+        """
+        images = {name: picture for name, picture in (("rgb", rgb_image), ("sar", image)) if picture is not None}
+        question = self._question(images, text, past_text=past_text, mask_prompts=mask_prompts, tokenizer=tokenizer)
+        return self._ask_upstream(question, video, max_new_tokens=max_new_tokens)
+
+    def _question(
+        self, images: Mapping[str, Any], text: str | None, *, past_text: str | None, mask_prompts: Any, tokenizer: Any
+    ) -> Question:
+        if text is None:
+            raise TypeError("text is missing: the question, such as '<image>Please segment the water.'")
+        if tokenizer is not None and len(tokenizer) != len(self.processor.tokenizer):
+            raise ValueError(
+                f"the tokenizer has {len(tokenizer)} tokens, the one saved with the model {len(self.processor.tokenizer)}: "
+                "ids would mean other words. Load it from the model's own folder."
+            )
+        try:
+            past = parse_turns(past_text or "", get_template(self.processor.template))
+        except ValueError as error:
+            raise SampleError(f"past_text: {error}") from error
+        regions = [] if mask_prompts is None else _regions(mask_prompts)
+        return Question(images, _mark_regions(text, len(regions)) if regions else text, past, regions)
+
+    def _ask_upstream(self, question: Question, video: Sequence[Any] | None, *, max_new_tokens: int) -> dict[str, Any]:
+        if video is None:
+            if question.regions and not question.images:
+                raise SampleError("mask_prompts mark regions of an image, but no image is given. Give image=...")
+            answer = self.predict_batch([question], max_new_tokens=max_new_tokens)[0]
+            return {"prediction": answer.text, "prediction_masks": [mask[None] for mask in answer.masks]}
+        if question.images or question.regions:
+            raise SampleError("video goes with neither an image nor mask_prompts, which would be ignored. Give one of them.")
+        return self._ask_video(question, [as_scene(frame) for frame in video], max_new_tokens=max_new_tokens)
+
+    def _ask_video(self, question: Question, frames: Sequence[SceneLike], *, max_new_tokens: int) -> dict[str, Any]:
+        size = _one_size(frames)
+        turns = with_image(question.turns())
+        sample = self.processor.encode_frames(frames[:SHOWN_FRAMES], turns, sample_id="video")
+        batch = self.processor.collate([sample], left_pad=True)
+        answer = self.answer(batch, self.processor, sizes=[size], max_new_tokens=max_new_tokens)[0]
+        masks: list[np.ndarray] = []
+        if answer.seg_states:
+            with torch.no_grad():
+                logits = draw_frames(self.seg_head, answer.seg_states, self.processor.frame_images(frames))
+            masks = [self.processor.post_process_masks(drawn, size) for drawn in logits]
+        return {"prediction": answer.text, "prediction_masks": masks}
+
+
+def _one_size(frames: Sequence[SceneLike]) -> tuple[int, int]:
+    """(height, width) [px] of all frames.
+
+    Raises:
+        SampleError: there are none, or they differ.
+    """
+    sizes = [(int(frame.pixels.shape[1]), int(frame.pixels.shape[2])) for frame in frames]
+    if not sizes:
+        raise SampleError("the video has no frames. Give at least one image.")
+    other = next((number for number, size in enumerate(sizes) if size != sizes[0]), None)
+    if other is not None:
+        raise SampleError(
+            f"frame {other} of the video is {sizes[other]} px (height, width), the first {sizes[0]}: masks of all frames have one size. "
+            "Resize the frames, or ask about each image by itself."
+        )
+    return sizes[0]
+
+
+def _regions(mask_prompts: Sequence[Sequence[Any]]) -> list[np.ndarray]:
+    """The regions (H, W) bool of the one image.
+
+    Raises:
+        SampleError: there is not one list of masks, or it is empty.
+    """
+    if len(mask_prompts) != 1 or not len(mask_prompts[0]):
+        raise SampleError(
+            f"mask_prompts holds {len(mask_prompts)} lists of masks, expected one, for the one image, with at least one mask in it: "
+            "[[mask, ...]], each (H, W)."
+        )
+    return [(torch.as_tensor(mask).cpu() != 0).numpy() for mask in mask_prompts[0]]
+
+
+def _mark_regions(text: str, count: int) -> str:
+    """The question with the regions named behind the image."""
+    named = ", ".join(f"region{number}{REGION_PLACEHOLDER}" for number in range(1, count + 1))
+    front, image, rest = text.partition(IMAGE_PLACEHOLDER)
+    before = front + image if image else IMAGE_PLACEHOLDER
+    return f"{before}{REGIONS.format(count=count, regions=named)}{rest if image else front}"

@@ -1,0 +1,251 @@
+"""The upstream calls with all their arguments, on a small model that writes what a test tells it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from earthmind_models import Dictation
+from PIL import Image
+from transformers import LogitsProcessorList
+
+from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+
+QUESTION = "<image>\nPlease segment the water."
+DIALOGUE = "<|user|>\n<image>\nWhat is it?<|end|>\n<|assistant|>\nA lake [SEG].<|end|>\n"
+
+
+def picture(seed: int, size: tuple[int, int] = (40, 60)) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8))
+
+
+FRAMES = [picture(seed) for seed in range(7)]
+
+
+@pytest.fixture(scope="module")
+def loaded(make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> EarthMindForConditionalGeneration:
+    """A model loaded from a folder that holds its processor; large images are cut into up to four tiles."""
+    made, folder = make_tiny(processor={"max_tiles": 4}), tmp_path_factory.mktemp("model")
+    made.model.save_pretrained(folder)
+    made.processor.save_pretrained(folder)
+    return EarthMindForConditionalGeneration.from_pretrained(folder).eval()
+
+
+class Told:
+    """A model that writes a given answer, and keeps the inputs of its last generation."""
+
+    def __init__(self, model: EarthMindForConditionalGeneration, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.model, self.inputs = model, dict[str, Any]()
+        ids = model.processor.tokenizer(answer + model.processor.end_of_turn, add_special_tokens=False).input_ids
+        generate, answer_batch = model.generate, model.answer
+
+        def write(**inputs: Any) -> Any:
+            return generate(**inputs, logits_processor=LogitsProcessorList([Dictation([ids])]))
+
+        def keep(batch: dict[str, Any], *given: Any, **named: Any) -> Any:
+            self.inputs = batch
+            return answer_batch(batch, *given, **named)
+
+        monkeypatch.setattr(model, "generate", write)
+        monkeypatch.setattr(model, "answer", keep)
+
+    def text(self) -> str:
+        return self.model.processor.tokenizer.decode(self.inputs["input_ids"][0]).replace("<IMG_CONTEXT>", "#")
+
+
+@pytest.fixture
+def tell(loaded: EarthMindForConditionalGeneration, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Told]]:
+    yield lambda answer: Told(loaded, answer, monkeypatch)
+
+
+def test_one_image(tell: Callable[[str], Told]) -> None:
+    model = tell("Sure, [SEG] and [SEG].").model
+    found = model.predict_forward(picture(0), None, "<image>\nsegment", "", None, model.processor.tokenizer)
+    assert found["prediction"] == "Sure, [SEG] and [SEG]."
+    assert [mask.shape for mask in found["prediction_masks"]] == [(1, 40, 60)] * 2
+    assert all(mask.dtype == bool for mask in found["prediction_masks"])
+
+
+def test_sar_and_rgb(tell: Callable[[str], Told]) -> None:
+    model = tell("[SEG]").model
+    found = model.predict_forward_multi(picture(1), picture(0), text="segment")
+    meant = model.predict({"sar": picture(1), "rgb": picture(0)}, "<image>\nsegment")
+    assert [mask.shape for mask in found["prediction_masks"]] == [(1, 40, 60)]
+    assert np.array_equal(found["prediction_masks"][0][0], meant.masks[0])
+
+
+def test_text_alone(loaded: EarthMindForConditionalGeneration) -> None:
+    found = loaded.predict_forward(text="Hello", max_new_tokens=3)
+    assert isinstance(found["prediction"], str)
+    assert found["prediction_masks"] == []
+
+
+class TestVideo:
+    def test_the_first_five_frames_are_shown_one_tile_each(self, tell: Callable[[str], Told]) -> None:
+        told = tell("[SEG]")
+        told.model.predict_forward(video=FRAMES, text=QUESTION)
+        block = f"<img>{'#' * told.model.config.tokens_per_tile}</img>"
+        blocks = "\n".join([block] * 5)
+        assert told.text() == f"<|user|>\n{blocks}\nPlease segment the water.<|end|>\n<|assistant|>\n"
+        assert len(told.inputs["tiles"]) == 5
+        side = told.model.processor.tile_size
+        expected = np.asarray(FRAMES[4].resize((side, side), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+        assert np.array_equal(told.inputs["tiles"][4], expected)
+
+    @pytest.mark.parametrize("count", [1, 3, 7])
+    def test_every_frame_is_drawn_from_the_prompt(self, tell: Callable[[str], Told], count: int) -> None:
+        """Each frame's mask is what the same [SEG] states draw on that frame alone."""
+        told = tell("one [SEG], two [SEG]")
+        frames = FRAMES[:count]
+        found = told.model.predict_forward(video=frames, text=QUESTION)
+        assert [mask.shape for mask in found["prediction_masks"]] == [(count, 40, 60)] * 2
+        assert found["prediction_masks"][0].dtype == bool
+        (answer,) = told.model.answer(told.inputs, told.model.processor, sizes=[(40, 60)])
+        head, processor = told.model.seg_head, told.model.processor
+        with torch.no_grad():
+            prompts = head.point(torch.stack(list(answer.seg_states)))
+            for number, frame in enumerate(frames):
+                features = head.encode(processor.encode({"rgb": frame}, [("user", QUESTION)])["grounding_images"])
+                drawn = head.draw(prompts, features, torch.zeros(2, dtype=torch.long), torch.arange(2), 2).chosen
+                alone = processor.post_process_masks(drawn, (40, 60))
+                assert all(np.array_equal(found["prediction_masks"][k][number], alone[k]) for k in range(2))
+
+    def test_a_frame_changes_the_masks_of_no_other(self, tell: Callable[[str], Told]) -> None:
+        model = tell("[SEG]").model
+        one, other = ([*FRAMES[:6], last] for last in (FRAMES[6], picture(99)))
+        first, second = (model.predict_forward(video=frames, text=QUESTION)["prediction_masks"][0] for frames in (one, other))
+        assert np.array_equal(first[:6], second[:6])
+        assert not np.array_equal(first[6], second[6])
+
+    def test_one_frame_is_one_tile_where_an_image_is_several(self, tell: Callable[[str], Told]) -> None:
+        told, wide = tell("yes"), picture(3, (64, 128))
+        told.model.predict_forward(video=[wide], text=QUESTION)
+        assert len(told.inputs["tiles"]) == 1
+        told.model.predict_forward(image=wide, text=QUESTION)
+        assert len(told.inputs["tiles"]) > 1
+
+    def test_an_answer_without_seg_draws_nothing(self, tell: Callable[[str], Told]) -> None:
+        model = tell("There is none.").model
+        assert model.predict_forward(video=FRAMES, text="Water?") == {"prediction": "There is none.", "prediction_masks": []}
+        assert model.predict_forward_multi(video=FRAMES, text="Water?")["prediction"] == "There is none."
+
+    def test_frames_of_another_size_are_named(self, loaded: EarthMindForConditionalGeneration) -> None:
+        frames = [picture(0), picture(1), picture(2, (40, 50))]
+        with pytest.raises(ValueError, match=r"frame 2 of the video is \(40, 50\) px \(height, width\), the first \(40, 60\).*Resize"):
+            loaded.predict_forward(video=frames, text=QUESTION)
+
+    def test_no_frames_are_an_error(self, loaded: EarthMindForConditionalGeneration) -> None:
+        with pytest.raises(ValueError, match="the video has no frames"):
+            loaded.predict_forward(video=[], text=QUESTION)
+
+    @pytest.mark.parametrize("extra", [{"image": picture(0)}, {"mask_prompts": [[np.ones((40, 60))]]}])
+    def test_what_does_not_go_with_a_video_is_refused(self, loaded: EarthMindForConditionalGeneration, extra: Mapping[str, Any]) -> None:
+        with pytest.raises(ValueError, match="video goes with neither an image nor mask_prompts"):
+            loaded.predict_forward(video=FRAMES, text=QUESTION, **extra)
+
+
+class TestPastText:
+    @pytest.mark.parametrize("past", [DIALOGUE, DIALOGUE.rstrip(), DIALOGUE.removesuffix("<|end|>\n")])
+    def test_it_stands_before_the_prompt_and_is_not_drawn_again(self, tell: Callable[[str], Told], past: str) -> None:
+        told = tell("Here: [SEG]")
+        found = told.model.predict_forward(picture(0, (32, 32)), text="And the road?", past_text=past)
+        image = f"<img>{'#' * told.model.config.tokens_per_tile}</img>"
+        before = DIALOGUE.replace("<image>", image)
+        assert told.text() == f"{before}<|user|>\nAnd the road?<|end|>\n<|assistant|>\n"
+        assert len(found["prediction_masks"]) == 1
+
+    def test_its_first_question_gets_the_image_where_no_text_holds_it(self, tell: Callable[[str], Told]) -> None:
+        told = tell("yes")
+        told.model.predict_forward(picture(0), text="And?", past_text=DIALOGUE.replace("<image>\n", ""))
+        assert told.text().startswith("<|user|>\n<img>#")
+        assert told.text().count("<img>") == 1
+
+    def test_it_goes_with_a_video(self, tell: Callable[[str], Told]) -> None:
+        told = tell("[SEG]")
+        found = told.model.predict_forward(video=FRAMES[:2], text="And?", past_text=DIALOGUE)
+        assert told.text().count("<img>") == 2
+        assert found["prediction_masks"][0].shape == (2, 40, 60)
+
+    @pytest.mark.parametrize(
+        "past",
+        ["What is it? A lake.", "<|user|>\nWhat is it?<|end|>\n", "<|assistant|>\nA lake.<|end|>\n", f"{DIALOGUE}<|user|>\nAnd"],
+    )
+    def test_what_is_no_finished_dialogue_is_refused(self, loaded: EarthMindForConditionalGeneration, past: str) -> None:
+        with pytest.raises(ValueError, match=r"past_text: expected a finished dialogue, '<\|user\|>.*found '"):
+            loaded.predict_forward(picture(0), text="And?", past_text=past)
+
+    def test_an_image_in_both_is_refused(self, loaded: EarthMindForConditionalGeneration) -> None:
+        with pytest.raises(ValueError, match="the user text holds 2 <image>"):
+            loaded.predict_forward(picture(0), text=QUESTION, past_text=DIALOGUE)
+
+
+class TestMaskPrompts:
+    LEFT, RIGHT = np.zeros((40, 60), np.float32), np.zeros((40, 60), np.float32)
+    LEFT[5:30, :25] = 1
+    RIGHT[2:4, 50:52] = 1
+
+    def test_regions_are_named_and_marked_as_upstream_words_it(self, tell: Callable[[str], Told]) -> None:
+        told = tell("a lake")
+        model, image = told.model, picture(0, (32, 32))
+        regions = [np.eye(32, dtype=bool), np.pad(np.ones((1, 1), bool), ((0, 31), (31, 0)))]
+        model.predict_forward(image, text="<image>\nWhat is region1?", mask_prompts=[regions])
+        tokens = model.config.tokens_per_tile
+        marked = [int(part.count("#")) for part in told.text().split("<vp>")[1:]]
+        assert told.text() == (
+            f"<|user|>\n<img>{'#' * tokens}</img>\nThere are 2 part regions in the picture: region1<vp>{'#' * marked[0]}</vp>, "
+            f"region2<vp>{'#' * marked[1]}</vp>.\n\nWhat is region1?<|end|>\n<|assistant|>\n"
+        )
+        rows, columns = model.config.tile_grid
+        assert marked == [min(rows, columns), 1]
+
+    @pytest.mark.parametrize("make", [list, np.stack, lambda masks: torch.tensor(np.stack(masks))])
+    def test_masks_may_be_lists_arrays_or_tensors(self, tell: Callable[[str], Told], make: Callable[[Any], Any]) -> None:
+        told = tell("a lake")
+        told.model.predict_forward(picture(0), text=QUESTION, mask_prompts=[make([self.LEFT, self.RIGHT])])
+        text = told.text()
+        told.model.predict_forward(picture(0), text=QUESTION, mask_prompts=[[self.LEFT > 0, self.RIGHT > 0]])
+        assert text == told.text() and "region2<vp>#</vp>" in text
+
+    def test_without_a_placeholder_image_and_regions_go_in_front(self, tell: Callable[[str], Told]) -> None:
+        told = tell("a lake")
+        told.model.predict_forward(picture(0), text="What is region1?", mask_prompts=[[self.LEFT]])
+        assert "</vp>.\nWhat is region1?" in told.text() and told.text().startswith("<|user|>\n<img>#")
+
+    def test_a_pair_has_regions_too(self, tell: Callable[[str], Told]) -> None:
+        told = tell("a lake")
+        told.model.predict_forward_multi(picture(1), picture(0), text=QUESTION, mask_prompts=[[self.LEFT]])
+        assert "region1<vp>#" in told.text()
+
+    @pytest.mark.parametrize("masks", [[], [[]], [[LEFT], [RIGHT]]])
+    def test_other_numbers_of_masks_are_refused(self, loaded: EarthMindForConditionalGeneration, masks: Any) -> None:
+        with pytest.raises(ValueError, match=r"mask_prompts holds \d lists of masks, expected one"):
+            loaded.predict_forward(picture(0), text=QUESTION, mask_prompts=masks)
+
+    def test_a_mask_of_another_size_is_refused(self, loaded: EarthMindForConditionalGeneration) -> None:
+        with pytest.raises(ValueError, match=r"a region is \(16, 16\) px but the images are \[\(40, 60\)\] px"):
+            loaded.predict_forward(picture(0), text=QUESTION, mask_prompts=[[np.ones((16, 16))]])
+
+    def test_without_an_image_they_are_refused(self, loaded: EarthMindForConditionalGeneration) -> None:
+        with pytest.raises(ValueError, match="mask_prompts mark regions of an image, but no image is given"):
+            loaded.predict_forward(text="What is region1?", mask_prompts=[[self.LEFT]])
+
+
+def test_a_question_must_be_given(loaded: EarthMindForConditionalGeneration) -> None:
+    with pytest.raises(TypeError, match="text is missing"):
+        loaded.predict_forward(picture(0))
+
+
+def test_an_image_placeholder_without_an_image_is_refused(loaded: EarthMindForConditionalGeneration) -> None:
+    with pytest.raises(ValueError, match=r"the user text holds 1 <image> .* but there are 0 image blocks"):
+        loaded.predict_forward(text=QUESTION)
+
+
+def test_a_tokenizer_of_another_model_is_refused(loaded: EarthMindForConditionalGeneration, make_tokenizer: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match=r"the tokenizer has \d+ tokens, the one saved with the model \d+: ids would mean other words"):
+        loaded.predict_forward(text="Hello", tokenizer=make_tokenizer(special=()))
+
+
+def test_a_model_of_no_folder_has_no_processor(tiny: Any) -> None:
+    with pytest.raises(ValueError, match="not loaded from a folder, so no processor was saved beside it"):
+        tiny.model.predict({}, "Hello")
