@@ -18,11 +18,12 @@ from eocore.evaluate.benchmarks.catalogue import GREYED, Benchmark, check_count,
 from eocore.evaluate.engine.digests import model_digests
 from eocore.evaluate.engine.inputs import REPORTS, SCORES, Inputs, claim_folder, clear_results, read_data
 from eocore.evaluate.engine.manifest import Manifest, code_commit, read_manifest
-from eocore.evaluate.engine.predicting import Answerer, SampleShare, deal_images, key_of
+from eocore.evaluate.engine.predicting import SampleShare, deal_images, key_of
 from eocore.evaluate.engine.run_options import Outcome, RunOptions, State
 from eocore.evaluate.engine.shards import PredictionWriter, merge_shards, shard_path, write_predictions
 from eocore.evaluate.engine.sharing import held, predict_together, predicted
 from eocore.evaluate.predictions import PredictionKey
+from eocore.evaluate.protocols import Answerer
 from eocore.evaluate.scoring.score import score_predictions
 from eocore.evaluate.scoring.scores import Scores
 from eocore.files import write_file

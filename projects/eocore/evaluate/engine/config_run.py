@@ -17,10 +17,11 @@ from eocore.distributed import Ranks, join_ranks, leave_ranks, together
 from eocore.evaluate.engine.digests import model_digests
 from eocore.evaluate.engine.inputs import PREDICTIONS, RUN_FILE, SCORES, Inputs, claim_folder, clear_results, read_data
 from eocore.evaluate.engine.manifest import code_commit
-from eocore.evaluate.engine.predicting import Answerer, EvaluationOptions, SampleShare, build_sources, deal_images, key_of, read_evaluation
+from eocore.evaluate.engine.predicting import EvaluationOptions, SampleShare, build_sources, deal_images, key_of, read_evaluation
 from eocore.evaluate.engine.shards import PredictionWriter, merge_shards, shard_path, write_predictions
 from eocore.evaluate.engine.sharing import held, predict_together, predicted
 from eocore.evaluate.predictions import PredictionKey
+from eocore.evaluate.protocols import Answerer
 from eocore.evaluate.scoring.score import score_predictions
 from eocore.evaluate.scoring.scores import Scores
 from eocore.files import write_file

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from eocore.errors import ConfigError, DataError
 from eocore.evaluate.engine.shards import PredictionWriter
 from eocore.evaluate.metrics.boxes import box_text
 from eocore.evaluate.predictions import SETTINGS, Prediction, PredictionKey
+from eocore.evaluate.protocols import Answerer, AnswerLike, PreparingAnswerer, Sample
 from eocore.evaluate.scoring.parsing.boxes import parse_boxes
 from eocore.log import get_logger
 from eocore.registry import DATASETS
@@ -31,31 +32,6 @@ MOST_TOGETHER = 32
 
 MID_GREY = 128.0
 """Of 8-bit pictures."""
-
-Sample = tuple[Record, dict[str, Scene]]
-
-
-class AnswerLike(Protocol):
-    """What an answerer gives: text and masks (K, H, W) bool."""
-
-    text: str
-    masks: np.ndarray
-
-
-Answerer = Callable[[Sequence[Sample]], Sequence[AnswerLike]]
-"""What may also be a `PreparingAnswerer`."""
-
-
-@runtime_checkable
-class PreparingAnswerer(Protocol):
-    """An answerer of two steps: the first runs in the threads that read, while the second answers an earlier batch."""
-
-    def prepare(self, sample: Sample) -> Any:
-        """What `answer` takes for this sample."""
-
-    def answer(self, prepared: Sequence[Any]) -> Sequence[AnswerLike]:
-        """One answer a sample."""
-
 
 Answered = tuple[Prediction, AnswerLike]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from eocore.distributed import Ranks, together
 from eocore.errors import DataError
-from eocore.evaluate.engine.predicting import Answerer, SampleShare, predict_share, write_lost
+from eocore.evaluate.engine.predicting import SampleShare, predict_share, write_lost
 from eocore.evaluate.engine.shards import PredictionWriter, find_shards
 from eocore.evaluate.predictions import Prediction, PredictionKey, read_predictions
+from eocore.evaluate.protocols import Answerer
 from eocore.files import writing
 from eocore.folder_lock import WAIT_S, FolderLock
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from eocore.data.dataset import RecordDataset
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.engine.predicting import Answerer, Lost, SampleShare, answer_share, image_key
+from eocore.evaluate.engine.predicting import Lost, SampleShare, answer_share, image_key
+from eocore.evaluate.protocols import Answerer
 
 
 @dataclass(frozen=True)
