@@ -132,7 +132,7 @@ def train(path: TrainingPath, device: torch.device, dtype: torch.dtype, *, backw
     trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
     found: list[float] = []
-    guard = StepGuard(GuardOptions(), Orders(), Path(tempfile.gettempdir()))
+    guard = StepGuard(GuardOptions(), Orders(), work_dir=Path(tempfile.gettempdir()))
     guard.watch(task)
     for _ in range(path.steps):
         total, log = task.parse_losses(task(task.data_preprocessor(batch, training=True)))

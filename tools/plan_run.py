@@ -50,7 +50,7 @@ def main() -> None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(as_json(plan), indent=2) + "\n")
     if arguments.plot:
-        draw(arguments.plot, sampler.sizes(0), packs, max_tokens=sampler.options.max_tokens)
+        draw(arguments.plot, sampler.sizes(0), packs=packs, max_tokens=sampler.options.max_tokens)
 
 
 if __name__ == "__main__":

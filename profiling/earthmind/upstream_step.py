@@ -108,7 +108,7 @@ class PublishedStep:
         places = torch.zeros(OBJECTS, dtype=torch.long, device=prompts.device) if blank else batch["seg_index"]
         drawn = self._draw(prompts[places], images)
         points = torch.rand(len(drawn), self.task.loss_settings.num_points, 2, device=drawn.device)
-        mask, dice = mask_losses(drawn, masks, points)
+        mask, dice = mask_losses(drawn, masks, points=points)
         losses = self.task.loss_settings.mask * mask.mean() + self.task.loss_settings.dice * dice.mean()
         if blank:
             return 0.0 * losses

@@ -232,7 +232,7 @@ def _write_overlay(prediction: Prediction, out: Path) -> Path:
     mask: np.ndarray = np.any(prediction.masks, axis=0)
     picture = Image.fromarray(display_image(background)).resize((mask.shape[1], mask.shape[0]), Image.Resampling.BILINEAR)
     path = out / OVERLAY
-    write_png(path, draw_overlay(np.asarray(picture), mask, PREDICTION_COLOUR))
+    write_png(path, draw_overlay(np.asarray(picture), mask, colour=PREDICTION_COLOUR))
     return path
 
 

@@ -140,11 +140,11 @@ class EarthMindTask(Task):
             embeddings = model.splice(batch["input_ids"], fused.tokens, batch["placeholder_index"], batch["vision_index"])
             words = model.language_model.config
             borders = border_arguments(batch["borders"], embeddings.device) | known_masks(words)
-            borders |= question_arguments(batch.get("question_starts", {}), batch["borders"], words, embeddings.device)
+            borders |= question_arguments(batch.get("question_starts", {}), batch["borders"], config=words, device=embeddings.device)
             states = model.read(embeddings, batch["position_ids"], **borders).flatten(0, 1)
         logits = model.get_output_embeddings()(states[batch["label_index"]])
         share, weights = self._means(batch)
-        losses = {"text": token_cross_entropy(logits, batch["label_target"], weights)}
+        losses = {"text": token_cross_entropy(logits, batch["label_target"], weights=weights)}
         losses["alignment"] = share * self._alignment(fused, batch)
         losses |= {name: share * value for name, value in self._mask_losses(states, attention, batch, borders["visible"]).items()}
         metrics = {
@@ -188,7 +188,7 @@ class EarthMindTask(Task):
             oversample=settings.oversample,
             importance=settings.importance,
         )
-        mask, dice = mask_losses(drawn, batch["masks"], points)
+        mask, dice = mask_losses(drawn, batch["masks"], points=points)
         rows = attention.rows(batch["seg_index"], batch["seg_spans"], batch["seg_counts"], visible)
         spread = attention_loss(rows, batch["seg_columns"], batch["masks"], self.model.config.tile_grid)
         return {name: (value * batch["seg_weight"]).sum() for name, value in {"mask": mask, "dice": dice, "attention": spread}.items()}

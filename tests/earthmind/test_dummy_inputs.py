@@ -39,7 +39,7 @@ def text_loss_alone(task: EarthMindTask, batch: dict[str, Any]) -> torch.Tensor:
     """The text loss by the language model alone."""
     states = task.model.read(task.model.splice(batch["input_ids"], None, None, None), batch["position_ids"]).flatten(0, 1)
     logits = task.model.get_output_embeddings()(states[batch["label_index"]])
-    loss = token_cross_entropy(logits, batch["label_target"], batch["label_weight"])
+    loss = token_cross_entropy(logits, batch["label_target"], weights=batch["label_weight"])
     return sum(weighted({"text": loss}, task.loss_settings).values())
 
 

@@ -64,7 +64,7 @@ def mid_task(mid_settings: dict[str, Any]) -> EarthMindTask:
 
 def estimated(settings: dict[str, Any], shape: StepShape) -> StepMemory:
     task, mode = outline(settings), FakeTensorMode()
-    as_fake(task, mode, torch.float32).train()
+    as_fake(task, mode, dtype=torch.float32).train()
     with mode, known_borders(shape):
         return measure_step(task, example_batch(task, shape))
 

@@ -55,7 +55,7 @@ def record(root: Path, changes: dict[str, Any], edit: Callable[[Any], None] = la
     import_systems(config)
     task = TASKS.build(config.task)
     loader = task.build_loader(rank=0, world_size=1, seed=0, start_step=0)
-    return record_run(config, task, loader, sections={})
+    return record_run(config, task, loader=loader, sections={})
 
 
 @pytest.fixture(scope="module")

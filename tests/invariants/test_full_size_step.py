@@ -38,7 +38,7 @@ def mode() -> FakeTensorMode:
 def task(repo_root: Path, mode: FakeTensorMode) -> EarthMindTask:
     config = load_config(repo_root / "configs" / "earthmind" / "earthmind_4b_sft.py")
     import_systems(config)
-    made = as_fake(outline(config.task), mode, torch.bfloat16)
+    made = as_fake(outline(config.task), mode, dtype=torch.bfloat16)
     made.train()
     assert isinstance(made, EarthMindTask)
     return made

@@ -63,7 +63,7 @@ def read(model: Model, input_ids: Tensor, tokens: Tensor, vision_index: Tensor) 
 def text_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean over the scored tokens, each predicted by the place before it."""
     scored = (labels[0, 1:] >= 0).nonzero().flatten()
-    return token_cross_entropy(logits[0, scored], labels[0, 1:][scored], torch.full((len(scored),), 1 / len(scored)))
+    return token_cross_entropy(logits[0, scored], labels[0, 1:][scored], weights=torch.full((len(scored),), 1 / len(scored)))
 
 
 def seg_places(model: Model, golden: Golden) -> Tensor:
@@ -157,7 +157,7 @@ class TestMasks:
         truth = functional.interpolate(golden["loss.gt_masks"][:, None].float(), size=(height, width), mode="nearest")[:, 0]
         y, x = torch.meshgrid((torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width, indexing="ij")
         centres = torch.stack([x, y], dim=-1).reshape(1, -1, 2).expand(len(chosen), -1, -1)
-        mask, dice = mask_losses(chosen, truth, centres)
+        mask, dice = mask_losses(chosen, truth, points=centres)
         weights = LossSettings()
         assert_close(weights.mask * mask.mean(), golden["loss.mask_ce"])
         assert_close(weights.dice * dice.mean(), golden["loss.dice"])

@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("data/bigearthnet"), metavar="DIR", help="folder to write to")
     arguments = parser.parse_args()
     with counting("patches", len(read_split(arguments.split))) as advance:
-        counts = prepare_bigearthnet(arguments.s2, arguments.split, arguments.out, s1=arguments.s1, on_patch=advance)
+        counts = prepare_bigearthnet(arguments.s2, arguments.split, out=arguments.out, s1=arguments.s1, on_patch=advance)
     show_counts(arguments.out, counts)
 
 

@@ -63,4 +63,4 @@ def _all_positions(head: nn.Linear, states: Tensor, labels: Tensor) -> Tensor:
 
 def _learnt(head: nn.Linear, states: Tensor, places: Tensor, targets: Tensor) -> Tensor:
     weights = torch.full(places.shape, 1.0 / len(places))
-    return token_cross_entropy(head(states.flatten(0, 1)[places]), targets, weights)
+    return token_cross_entropy(head(states.flatten(0, 1)[places]), targets, weights=weights)

@@ -135,9 +135,9 @@ class KeyMap:
                 pieces.setdefault(ours[0], {})[number] = name
                 joins[ours[0]] = rule
             else:
-                _add(mapped, _renamed(name, tensor, ours, rule.kind))
+                _add(mapped, _renamed(name, tensor, ours=ours, kind=rule.kind))
         for name, parts in pieces.items():
-            _require_all(origin, name, parts, joins[name])
+            _require_all(origin, name, parts=parts, rule=joins[name])
             _add(mapped, {name: _joined(name, [(parts[number], tensors[parts[number]]) for number in sorted(parts)])})
         return mapped
 
@@ -201,7 +201,7 @@ def _add(mapped: Mapped, tensors: Mapping[str, LazyTensor]) -> None:
     mapped.tensors.update(tensors)
 
 
-def _renamed(name: str, tensor: LazyTensor, ours: Sequence[str], kind: Kind) -> dict[str, LazyTensor]:
+def _renamed(name: str, tensor: LazyTensor, *, ours: Sequence[str], kind: Kind) -> dict[str, LazyTensor]:
     if kind != "split":
         return dict.fromkeys(ours, tensor)
     rows = tensor.header.shape[0] if tensor.header.shape else 0
@@ -218,7 +218,7 @@ def _renamed(name: str, tensor: LazyTensor, ours: Sequence[str], kind: Kind) -> 
     return {our: piece(number) for number, our in enumerate(ours)}
 
 
-def _require_all(origin: str, name: str, parts: Mapping[int, str], rule: Rule) -> None:
+def _require_all(origin: str, name: str, *, parts: Mapping[int, str], rule: Rule) -> None:
     missing = [pattern for number, pattern in enumerate(rule.source) if number not in parts]
     if missing:
         raise CheckpointError(

@@ -64,12 +64,12 @@ def write_file(path: Path, tensors: Tensors, *, progress: Progress | None = None
     with path.open("wb") as file:
         file.write(len(text).to_bytes(ALIGNMENT, "little") + text)
         for name, tensor in tensors.items():
-            _write_values(file, name, tensor)
+            _write_values(file, name, tensor=tensor)
             if progress is not None:
                 progress.advance()
 
 
-def _write_values(file: BinaryIO, name: str, tensor: LazyTensor) -> None:
+def _write_values(file: BinaryIO, name: str, *, tensor: LazyTensor) -> None:
     values = tensor.read()
     if tuple(values.shape) != tensor.header.shape or values.dtype != tensor.header.dtype:
         raise CheckpointError(

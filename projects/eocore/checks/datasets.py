@@ -230,7 +230,7 @@ class _Places(Dataset[_Group]):
         size = self._read_images(records, group)
         for record in records if size else ():
             for mask in _masks(record):
-                _draw(mask, record, size or (1, 1), group)
+                _draw(mask, record, size=size or (1, 1), group=group)
         return group
 
     def _read_images(self, records: Sequence[Record], group: _Group) -> tuple[int, int] | None:
@@ -240,7 +240,7 @@ class _Places(Dataset[_Group]):
             try:
                 scene = read_scene(ref, root=Path(self.dataset.sources[modality].root))
             except Exception as error:  # the check goes on whatever one file does
-                group.problems.append(_problem(IMAGE, records, error))
+                group.problems.append(_problem(IMAGE, records, error=error))
                 continue
             scenes[modality] = scene
             group.sizes.append(f"{modality} {scene.size[0]} x {scene.size[1]}")
@@ -248,7 +248,7 @@ class _Places(Dataset[_Group]):
         try:
             check_same_place(scenes)
         except DataError as error:
-            group.problems.append(_problem(IMAGE, records, error))
+            group.problems.append(_problem(IMAGE, records, error=error))
         return next(iter(scenes.values())).size if len(scenes) == len(records[0].images) > 0 else None
 
 
@@ -256,11 +256,11 @@ def _masks(record: Record) -> list[MaskRef]:
     return [*record.masks, *record.regions, *(expression.mask for expression in record.expressions if expression.mask is not None)]
 
 
-def _draw(mask: MaskRef, record: Record, size: tuple[int, int], group: _Group) -> None:
+def _draw(mask: MaskRef, record: Record, *, size: tuple[int, int], group: _Group) -> None:
     try:
         drawn = decode_mask(mask, size, source=record.source, root=None)
     except Exception as error:
-        group.problems.append(_problem(MASK, [record], error))
+        group.problems.append(_problem(MASK, [record], error=error))
         return
     group.mask_shares.append(float(drawn.mean()))
     if not drawn.any():
@@ -269,7 +269,7 @@ def _draw(mask: MaskRef, record: Record, size: tuple[int, int], group: _Group) -
         group.full_masks.append(record.source)
 
 
-def _problem(kind: str, records: Sequence[Record], error: Exception) -> Problem:
+def _problem(kind: str, records: Sequence[Record], *, error: Exception) -> Problem:
     ours = isinstance(error, DataError)
     message = str(error) if ours else f"{type(error).__name__}: {error}"
     return Problem(kind if ours else UNFORESEEN, tuple(record.source for record in records), message)

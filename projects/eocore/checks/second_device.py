@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
+from typing_extensions import override
 
 from eocore.errors import ConfigError
 
@@ -52,7 +53,7 @@ class NamedTensor(Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
-    def __new__(cls, held: Tensor, device: torch.device) -> "NamedTensor":
+    def __new__(cls, held: Tensor, *, device: torch.device) -> "NamedTensor":
         made: NamedTensor = Tensor._make_wrapper_subclass(
             cls,
             held.shape,
@@ -72,12 +73,13 @@ class NamedTensor(Tensor):
 
     @staticmethod
     def __tensor_unflatten__(inner: Mapping[str, Tensor], device: torch.device, _size: Any, _stride: Any) -> "NamedTensor":
-        return NamedTensor(inner["held"], device)
+        return NamedTensor(inner["held"], device=device)
 
     @classmethod
+    @override
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         """Operators outside of `second_device`, such as those of destructors."""
-        return _compute(func, args, kwargs or {})
+        return _compute(func, args, kwargs=kwargs or {})
 
     def tolist(self) -> Any:
         """Plain numbers, for which the host waits; torch refuses it for all subclasses."""
@@ -107,12 +109,13 @@ class Waits(TorchDispatchMode):
         self.own = tuple(f"/{folder}/" for folder in own)
         self.places: Counter[str] = Counter()
 
+    @override
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        place = self._place() if _waits(func, args, kwargs) else None
+        place = self._place() if _waits(func, args, kwargs=kwargs) else None
         if place is not None:
             self.places[place] += 1
-        return _compute(func, args, kwargs)
+        return _compute(func, args, kwargs=kwargs)
 
     def _place(self) -> str | None:
         for frame in reversed(traceback.extract_stack()):
@@ -171,22 +174,22 @@ def _enter_cuda(stack: ExitStack) -> None:
         stack.enter_context(mock.patch.object(torch.cuda, attribute, stand_in))
 
 
-def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+def _compute(func: Any, args: Any, *, kwargs: dict[str, Any]) -> Any:
     """What `func` gives, computed on the CPU, under the device that it would be on."""
     named = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, NamedTensor)]
     device = _result_device(named, kwargs)
     if not named and device.type == "cpu":
         return func(*args, **kwargs)
-    _check_devices(func, args, kwargs)
+    _check_devices(func, args, kwargs=kwargs)
     if func is aten._fused_sdp_choice.default:
         return MATH_ATTENTION
     if named and str(func).startswith("torch_attn._varlen_attn."):
-        return tree_map_only(Tensor, lambda result: NamedTensor(result, device), _varlen_results(*args))
+        return tree_map_only(Tensor, lambda result: NamedTensor(result, device=device), _varlen_results(*args))
     held = tree_map_only(NamedTensor, lambda tensor: tensor.held, (args, kwargs))
     results = func(*held[0], **{**held[1], **({"device": CPU} if "device" in kwargs else {}), **_unpinned(kwargs)})
     if device.type == "cpu":
         return results
-    results = tree_map_only(Tensor, lambda result: NamedTensor(result, device), results)
+    results = tree_map_only(Tensor, lambda result: NamedTensor(result, device=device), results)
     return return_and_correct_aliasing(func, args, kwargs, results) if named else results
 
 
@@ -202,7 +205,7 @@ def _unpinned(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {"pin_memory": False} if kwargs.get("pin_memory") else {}
 
 
-def _check_devices(func: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
+def _check_devices(func: Any, args: Any, *, kwargs: Mapping[str, Any]) -> None:
     """Raises MixedDevices where a GPU would. Single numbers on the CPU go with tensors of any device."""
     if func in COPIES:
         return
@@ -214,7 +217,7 @@ def _check_devices(func: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
         raise MixedDevices(f"{func}: expected all tensors on the same device, found {shown}")
 
 
-def _waits(func: Any, args: Any, kwargs: Mapping[str, Any]) -> bool:
+def _waits(func: Any, args: Any, *, kwargs: Mapping[str, Any]) -> bool:
     """Whether the host waits for the device: to read from it, or to write to it what is not to be sent in passing (`non_blocking`)."""
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     on_device = any(isinstance(tensor, NamedTensor) for tensor in tensors)
@@ -229,7 +232,7 @@ def _waits(func: Any, args: Any, kwargs: Mapping[str, Any]) -> bool:
     return any(index.dtype in (torch.bool, torch.uint8) or not isinstance(index, NamedTensor) for index in indices)
 
 
-def _varlen_results(query: Tensor, key: Tensor, value: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _varlen_results(query: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Results in shape alone, zeros: torch's kernel for samples of unlike length exists on GPUs only. Output, log-sum-exp, random state."""
     total, heads, _width = query.shape
     return torch.zeros(query.shape, dtype=query.dtype), torch.zeros(heads, total), torch.zeros(2, dtype=torch.int64)

@@ -77,7 +77,9 @@ def run_checks(checks: Sequence[Check], logs: Path, *, budget_s: float, tell: Ca
     end, outcomes = time.monotonic() + budget_s, dict[str, Outcome]()
     for number, check in enumerate(checks, start=1):
         log = logs / f"{number:02d}_{re.sub(r'[^A-Za-z0-9]+', '_', check.name).strip('_')}.log"
-        outcomes[check.name] = _without_running(check, outcomes, end) or _run(check, log, min(check.limit_s, end - time.monotonic()))
+        outcomes[check.name] = _without_running(check, outcomes, end=end) or _run(
+            check, log, limit_s=min(check.limit_s, end - time.monotonic())
+        )
         tell(outcomes[check.name])
     return list(outcomes.values())
 
@@ -115,7 +117,7 @@ def _check_names(checks: Sequence[Check]) -> None:
         seen.add(check.name)
 
 
-def _without_running(check: Check, earlier: Mapping[str, Outcome], end: float) -> Outcome | None:
+def _without_running(check: Check, earlier: Mapping[str, Outcome], *, end: float) -> Outcome | None:
     """The outcome of a check that is not run; None where it is to be."""
     if check.skip:
         return Outcome(name=check.name, result=SKIPPED, reason=check.skip)
@@ -129,14 +131,14 @@ def _without_running(check: Check, earlier: Mapping[str, Outcome], end: float) -
     return None
 
 
-def _run(check: Check, log: Path, limit_s: float) -> Outcome:
+def _run(check: Check, log: Path, *, limit_s: float) -> Outcome:
     begun = time.monotonic()
-    reason = _reason(check, log, limit_s)
+    reason = _reason(check, log, limit_s=limit_s)
     seconds = time.monotonic() - begun
     return Outcome(name=check.name, result=FAILED if reason else PASSED, seconds=seconds, reason=reason, log=log)
 
 
-def _reason(check: Check, log: Path, limit_s: float) -> str:
+def _reason(check: Check, log: Path, *, limit_s: float) -> str:
     """Runs the command; gives why it failed, nothing where it did not."""
     with log.open("wb") as file:
         file.write(f"$ {' '.join(check.command)}\n".encode())

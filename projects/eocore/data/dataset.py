@@ -241,7 +241,7 @@ def build_dataset(config: Mapping[str, Any] | None, options: FaultOptions = STOP
         dataset: SampleSource = DATASETS.build(config)
     for part in dataset.leaves():
         if part.entry_faults:
-            report_entries(part.name, len(part) + len(part.entry_faults), part.entry_faults, options)
+            report_entries(part.name, len(part) + len(part.entry_faults), faults=part.entry_faults, options=options)
     return dataset
 
 

@@ -5,14 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers.models.mask2former.modeling_mask2former import Mask2FormerLoss, sample_point
+from transformers.models.mask2former.modeling_mask2former import sample_point
 
 DICE_SMOOTHING = 1.0
 """Added to both halves of the dice ratio, so that an empty mask drawn empty has no loss (published EarthMind: eps 1.0)."""
-
-
-def _uncertainty(logits: Tensor) -> Tensor:
-    return -logits.abs()
 
 
 def uncertain_points(
@@ -33,16 +29,21 @@ def uncertain_points(
     for group, seed in zip(logits.detach().split(list(counts)), seeds, strict=True):
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
-            # the sampling does not use the loss object it is a method of
-            chosen.append(
-                Mask2FormerLoss.sample_points_using_uncertainty(
-                    None, group[:, None].float(), _uncertainty, num_points, oversample, importance
-                )
-            )
+            chosen.append(_sample_points(group[:, None].float(), num_points, oversample=oversample, importance=importance))
     return torch.cat(chosen)
 
 
-def mask_losses(logits: Tensor, masks: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+def _sample_points(logits: Tensor, num_points: int, *, oversample: float, importance: float) -> Tensor:
+    """(K, P, 2) of logits (K, 1, h, w): the least certain of random candidates, then points without regard to the logits."""
+    num_uncertain = int(importance * num_points)
+    candidates = torch.rand(len(logits), int(num_points * oversample), 2, device=logits.device)
+    certainty = sample_point(logits, candidates, align_corners=False)[:, 0].abs()
+    kept = (-certainty).topk(num_uncertain, dim=1).indices
+    uncertain = candidates.gather(1, kept[..., None].expand(-1, -1, 2))
+    return torch.cat([uncertain, torch.rand(len(logits), num_points - num_uncertain, 2, device=logits.device)], dim=1)
+
+
+def mask_losses(logits: Tensor, masks: Tensor, *, points: Tensor) -> tuple[Tensor, Tensor]:
     """Binary cross-entropy and dice loss of each mask, (K,) and (K,), on points read bilinearly from logits and masks.
 
     Args:

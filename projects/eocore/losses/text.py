@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def token_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def token_cross_entropy(logits: Tensor, targets: Tensor, *, weights: Tensor) -> Tensor:
     """Weighted sum of the cross-entropies of single tokens [nat].
 
     Args:

@@ -70,7 +70,7 @@ class FeatureCache:
         self._ledger = _Ledger(self.root, int(options.max_gb * GB))
         self._ledger.open(keep=self.folder)
 
-    def fetch(self, keys: Sequence[str], compute: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
+    def fetch(self, keys: Sequence[str], compute: Callable[[Tensor], Tensor], *, device: torch.device) -> Tensor:
         """Features (T, ...) of T keys, on `device`.
 
         Args:

@@ -106,14 +106,14 @@ def _check_json_files(folder: Path) -> None:
         for key, value in _walk(read_json(path)):
             name = key.rpartition(".")[2]
             if name in ATTENTION and isinstance(value, str) and "/" in value:
-                raise _refused(path, key, value, "fetches a kernel from a repository and runs it")
+                raise _refused(path, key, value=value, effect="fetches a kernel from a repository and runs it")
             if CODE_OF_OTHERS in str(value) and ".auto_map." in f".{key}":
-                raise _refused(path, key, value, "fetches code from another repository and runs it")
+                raise _refused(path, key, value=value, effect="fetches code from another repository and runs it")
             if name == "trust_remote_code" and value:
-                raise _refused(path, key, value, "asks to run foreign code")
+                raise _refused(path, key, value=value, effect="asks to run foreign code")
 
 
-def _refused(path: Path, key: str, value: Any, effect: str) -> CheckpointError:
+def _refused(path: Path, key: str, *, value: Any, effect: str) -> CheckpointError:
     return CheckpointError(f"{path}: {key} is {str(value)[:80]!r}, which {effect}; nothing was loaded. Remove the field first.")
 
 

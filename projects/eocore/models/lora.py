@@ -35,7 +35,7 @@ def add_lora(
 
     from eocore.models.lora_layer import lean
 
-    _check_numbers(rank, alpha, dropout)
+    _check_numbers(rank, alpha, dropout=dropout)
     if lora_names(module):
         raise ConfigError(
             f"{type(module).__name__} has LoRA already; a second one would train both. Call add_lora once, or merge_lora before."
@@ -101,7 +101,7 @@ def _resolve_targets(module: nn.Module, targets: str | Sequence[str]) -> list[st
     return sorted(chosen)
 
 
-def _check_numbers(rank: int, alpha: float, dropout: float) -> None:
+def _check_numbers(rank: int, alpha: float, *, dropout: float) -> None:
     if rank < 1:
         raise ConfigError(f"LoRA rank is {rank}; expected at least 1. Published: 128.")
     if alpha <= 0:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from peft.tuners.lora import Linear as PeftLinear
 from torch import Tensor, nn
+from typing_extensions import override
 
 DRAWS_PER_WORD = 4
 """Draws of 16 bits in a random number of 64."""
@@ -51,7 +52,7 @@ def lean(layer: PeftLinear) -> None:
         first.__class__ = DroppedLinear
 
 
-def draw_kept(shape: torch.Size, dropped: float, device: torch.device) -> tuple[Tensor, float]:
+def draw_kept(shape: torch.Size, dropped: float, *, device: torch.device) -> tuple[Tensor, float]:
     """Which numbers stay, bool of `shape`, and the share of them that is expected to.
 
     A CPU draws single numbers slowly, so there four share a random number of 64 bits; `dropped` is rounded to 1 / 65,536.
@@ -68,8 +69,9 @@ class _DroppedProduct(torch.autograd.Function):
     """Product with the input that is left; backward leaves it out once more instead of keeping it."""
 
     @staticmethod
+    @override
     def forward(ctx: Any, states: Tensor, weight: Tensor, dropped: float) -> Tensor:
-        kept, share = draw_kept(states.shape, dropped, states.device)
+        kept, share = draw_kept(states.shape, dropped, device=states.device)
         ctx.save_for_backward(states, weight, kept)
         ctx.scale = 1 / share
         # not in place: selective recomputation holds the product itself

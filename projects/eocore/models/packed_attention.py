@@ -54,7 +54,7 @@ def border_arguments(borders: Sequence[int], device: torch.device) -> dict[str, 
 
 
 def question_arguments(
-    question_starts: Mapping[int, Sequence[int]], borders: Sequence[int], config: PretrainedConfig, device: torch.device
+    question_starts: Mapping[int, Sequence[int]], borders: Sequence[int], *, config: PretrainedConfig, device: torch.device
 ) -> dict[str, Any]:
     """Argument of a decoder's forward that keeps the independent questions of a sample apart: `visible` of `packed_attention`.
 
@@ -72,10 +72,10 @@ def question_arguments(
             "Take attn_implementation 'sdpa', or set independent=False in ImageConversations."
         )
     lengths = {start: end - start for start, end in pairwise(borders)}
-    return {"visible": {start: visible_tokens(starts, lengths[start], device) for start, starts in question_starts.items()}}
+    return {"visible": {start: visible_tokens(starts, lengths[start], device=device) for start, starts in question_starts.items()}}
 
 
-def visible_tokens(question_starts: Sequence[int], length: int, device: torch.device) -> Tensor:
+def visible_tokens(question_starts: Sequence[int], length: int, *, device: torch.device) -> Tensor:
     """(length, length) bool: of the tokens before it, a token (row) sees what all questions share and what is its own question's."""
     places = torch.arange(length, device=device)
     question = torch.bucketize(places, torch.tensor(question_starts).to(device, non_blocking=True), right=True)  # 0: what all share
@@ -95,9 +95,7 @@ def known_masks(config: PretrainedConfig) -> dict[str, Any]:
 def packed_attention(
     module: nn.Module,
     query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
+    *others: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
     borders: Sequence[int] | None = None,
@@ -108,14 +106,16 @@ def packed_attention(
 
     Args:
         module: the attention layer.
-        query: (R, heads, S, head_dim); key and value (R, key heads, S, head_dim).
-        attention_mask: of rows that are not packed, as transformers makes it.
+        query: (R, heads, S, head_dim).
+        others: key and value (R, key heads, S, head_dim), and the attention mask of rows that are not packed, as transformers hands them.
         dropout: of the attention weights.
         scaling: of the scores.
         borders: see `border_arguments`; None = where `position_ids` begin anew, for which a GPU must be waited for.
         visible: start of a sample -> what its tokens see, see `visible_tokens`; what came before in the others.
         kwargs: what else transformers hands to attention functions.
     """
+    key, value, attention_mask = others
+    assert key is not None and value is not None
     rows, _, length, _ = query.shape
     packed = attention_mask is None and length > 1 and length == key.shape[2]
     if packed and borders is None and kwargs.get("position_ids") is not None:
@@ -123,7 +123,7 @@ def packed_attention(
     if not packed or borders is None or (len(borders) == rows + 1 and not visible):
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
     if kwargs.get("cu_seq_lens_q") is not None and _has_kernel(query) and not dropout and not visible:
-        whole = _by_kernel(query, key, value, kwargs["cu_seq_lens_q"], kwargs["max_length_q"], scaling)
+        whole = _by_kernel(query, key, value=value, lengths=kwargs["cu_seq_lens_q"], longest=kwargs["max_length_q"], scaling=scaling)
         return whole.unflatten(0, (rows, length)), None
     parts = []
     for start, end in pairwise(borders):
@@ -154,7 +154,7 @@ def _has_kernel(query: Tensor) -> bool:
     return query.is_cuda and query.dtype in KERNEL_DTYPES and torch.cuda.get_device_capability(query.device) >= KERNEL_CAPABILITY
 
 
-def _by_kernel(query: Tensor, key: Tensor, value: Tensor, lengths: Tensor, longest: int, scaling: float | None) -> Tensor:
+def _by_kernel(query: Tensor, key: Tensor, *, value: Tensor, lengths: Tensor, longest: int, scaling: float | None) -> Tensor:
     """(R * S, heads, head_dim) by torch's kernel, of which older versions know no key heads shared by several heads."""
     from torch.nn.attention.varlen import varlen_attn
 

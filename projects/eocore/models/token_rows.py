@@ -23,7 +23,7 @@ class RowEmbedding(nn.Embedding):
     token_ids: Tensor
     row_of: Tensor
 
-    def __init__(self, table: nn.Embedding, token_ids: Tensor, rows: nn.Parameter) -> None:
+    def __init__(self, table: nn.Embedding, token_ids: Tensor, *, rows: nn.Parameter) -> None:
         super().__init__(table.num_embeddings, table.embedding_dim, padding_idx=table.padding_idx, device="meta", dtype=table.weight.dtype)
         self.weight = table.weight
         self.rows = rows
@@ -43,7 +43,7 @@ class RowHead(nn.Linear):
 
     token_ids: Tensor
 
-    def __init__(self, head: nn.Linear, token_ids: Tensor, rows: nn.Parameter) -> None:
+    def __init__(self, head: nn.Linear, token_ids: Tensor, *, rows: nn.Parameter) -> None:
         super().__init__(head.in_features, head.out_features, bias=head.bias is not None, device="meta", dtype=head.weight.dtype)
         self.weight, self.bias = head.weight, head.bias
         self.rows = rows
@@ -67,14 +67,14 @@ def add_token_rows(model: PreTrainedModel, token_ids: Sequence[int]) -> list[str
         ConfigError: no id, one twice or outside the tables, a table that trains as a whole, is of another kind, or has rows already.
     """
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
-    _check(embedding, nn.Embedding, "input embedding", token_ids)
-    _check(head, nn.Linear, "output head", token_ids)
+    _check(embedding, nn.Embedding, what="input embedding", token_ids=token_ids)
+    _check(head, nn.Linear, what="output head", token_ids=token_ids)
     embedding, head = cast(nn.Embedding, embedding), cast(nn.Linear, head)
     ids = torch.tensor(list(token_ids), device=embedding.weight.device)
     rows = nn.Parameter(embedding.weight.detach()[ids].clone())
     own = rows if head.weight is embedding.weight else nn.Parameter(head.weight.detach()[ids].clone())
-    model.set_input_embeddings(RowEmbedding(embedding, ids, rows))
-    model.set_output_embeddings(RowHead(head, ids, own))
+    model.set_input_embeddings(RowEmbedding(embedding, ids, rows=rows))
+    model.set_output_embeddings(RowHead(head, ids, rows=own))
     return [name for name, parameter in model.named_parameters() if parameter is rows or parameter is own]
 
 
@@ -103,7 +103,7 @@ def _plain(table: RowEmbedding | RowHead) -> nn.Module:
     return plain.train(table.training)
 
 
-def _check(table: nn.Module | None, kind: type[nn.Embedding] | type[nn.Linear], what: str, token_ids: Sequence[int]) -> None:
+def _check(table: nn.Module | None, kind: type[nn.Embedding] | type[nn.Linear], *, what: str, token_ids: Sequence[int]) -> None:
     if type(table) is not kind:
         raise ConfigError(
             f"the {what} is a {type(table).__name__}, of which single rows cannot be trained; expected a plain {kind.__name__}. Train it "

@@ -25,8 +25,8 @@ def check_same_place(scenes: Mapping[str, Scene]) -> None:
     for (name, scene), (other_name, other) in pairwise(scenes.items()):
         where = f"{scene.path or name} and {other.path or other_name}"
         if scene.georeference and other.georeference:
-            _check_crs(scene.georeference, other.georeference, where)
-            _check_bounds(scene, other, where)
+            _check_crs(scene.georeference, other.georeference, where=where)
+            _check_bounds(scene, other, where=where)
         elif abs(scene.size[0] * other.size[1] - scene.size[1] * other.size[0]) > max(*scene.size, *other.size):
             raise DataError(
                 f"{where} are {scene.size} and {other.size} px (height, width): shapes that cannot show the same place, so what is seen in "
@@ -38,10 +38,10 @@ def check_same_crs(scenes: Mapping[str, Scene]) -> None:
     """Nothing, if all scenes that say where they lie say it in one coordinate system; as `check_same_place` otherwise."""
     placed = {name: scene for name, scene in scenes.items() if scene.georeference}
     for (name, scene), (other_name, other) in pairwise(placed.items()):
-        _check_crs(scene.georeference, other.georeference, f"{scene.path or name} and {other.path or other_name}")
+        _check_crs(scene.georeference, other.georeference, where=f"{scene.path or name} and {other.path or other_name}")
 
 
-def _check_crs(first: Georeference | None, second: Georeference | None, where: str) -> None:
+def _check_crs(first: Georeference | None, second: Georeference | None, *, where: str) -> None:
     if first is None or second is None or first.crs == second.crs:
         return
     systems = [CRS.from_wkt(place.crs) for place in (first, second)]
@@ -53,7 +53,7 @@ def _check_crs(first: Georeference | None, second: Georeference | None, where: s
         )
 
 
-def _check_bounds(scene: Scene, other: Scene, where: str) -> None:
+def _check_bounds(scene: Scene, other: Scene, *, where: str) -> None:
     (corners, edge), (other_corners, other_edge) = _outline(scene), _outline(other)
     apart = float(np.abs(corners - other_corners).max()) / max(edge, other_edge)
     if apart > SAME_PLACE_PX:

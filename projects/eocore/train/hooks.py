@@ -57,7 +57,7 @@ class MetricsHook(Hook):
         display = ProgressBar if on_terminal() else ProgressLines
         self.progress = display(start=runner.iter, total=runner.max_iters)
 
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_train_iter(self, runner: Any, batch_idx: int, *, data_batch: Any = None, outputs: Any = None) -> None:
         """Collects; every `interval` updates, and after the last, publishes."""
         for output in outputs:
             for name, value in output.items():

@@ -54,13 +54,13 @@ def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: 
     with Interrupts(partial(_tell_end, folder)) as interrupts:
         _, world_size = start_process_group(training.timeout_s)
         try:
-            checkpoint = _on_first_rank(partial(_open_folder, folder, config, world_size, resume, strict))
-            return _run(config, folder, checkpoint, allow=allow, interrupts=interrupts)
+            checkpoint = _on_first_rank(partial(_open_folder, folder, config, world_size=world_size, resume=resume, strict=strict))
+            return _run(config, folder, checkpoint=checkpoint, allow=allow, interrupts=interrupts)
         finally:
             folder.release()
 
 
-def _open_folder(folder: WorkDir, config: Config, world_size: int, resume: str | None, strict: bool) -> Path | None:
+def _open_folder(folder: WorkDir, config: Config, *, world_size: int, resume: str | None, strict: bool) -> Path | None:
     """The checkpoint to go on from, with the folder locked and the start recorded."""
     folder.acquire()
     inside = resume == AUTO or (resume is not None and Path(resume).resolve().parent == folder.path.resolve())
@@ -90,12 +90,12 @@ def _on_first_rank(do: Callable[[], Path | None]) -> Path | None:
     return found
 
 
-def _run(config: Config, folder: WorkDir, checkpoint: Path | None, *, allow: Collection[str], interrupts: Interrupts) -> bool:
+def _run(config: Config, folder: WorkDir, *, checkpoint: Path | None, allow: Collection[str], interrupts: Interrupts) -> bool:
     training, *_ = check_config(config)
     failed = partial(_write_failure, folder)
     watchdog = Watchdog(folder.path, hang_timeout_s=training.hang_timeout_s, on_failure=failed)
     with watchdog, keeping(folder.path, "a file of the run", follows="Its checkpoints stand; go on from them with --resume."):
-        runner = _build(config, folder.path, checkpoint, allow)
+        runner = _build(config, folder.path, checkpoint=checkpoint, allow=allow)
         runner.prepare()
         begun = runner.guard.step
         interrupts.obey(runner.orders, can_save=lambda: runner.guard.step > begun)
@@ -155,7 +155,7 @@ def dry_run(config: Config, work_dir: Path | None = None, *, resume: str | None 
     with tempfile.TemporaryDirectory() as folder:
         config = config.copy()
         config.hooks, config.tracking = {}, []
-        runner = _build(config, Path(folder), checkpoint, allow)
+        runner = _build(config, Path(folder), checkpoint=checkpoint, allow=allow)
         parts = runner.model.parameter_table()
         with closing(runner.prepare()) as loop:
             batch = loop.next_batch()
@@ -168,7 +168,7 @@ def dry_run(config: Config, work_dir: Path | None = None, *, resume: str | None 
     return "".join(line + "\n" for line in lines)
 
 
-def _build(config: Config, work_dir: Path, checkpoint: Path | None, allow: Collection[str]) -> Runner:
+def _build(config: Config, work_dir: Path, *, checkpoint: Path | None, allow: Collection[str]) -> Runner:
     training, *_ = check_config(config)
     if training.deterministic:
         make_deterministic()
@@ -183,7 +183,7 @@ def _build(config: Config, work_dir: Path, checkpoint: Path | None, allow: Colle
     step = read_state(checkpoint)["step"] if checkpoint else 0
     loader = task.build_loader(rank=rank, world_size=world_size, seed=config.seed, start_step=step * training.accumulation)
     prepare_loader(loader, training.loader_timeout_s)
-    return build_runner(config, task, loader, work_dir, resume=checkpoint, allow=allow)
+    return build_runner(config, task, train_loader=loader, work_dir=work_dir, resume=checkpoint, allow=allow)
 
 
 def describe_parts(parts: list[PartCount]) -> list[str]:
@@ -194,16 +194,16 @@ def describe_parts(parts: list[PartCount]) -> list[str]:
     return ["parameters", f"  {'part':<{width}}  {'all':>15}  {'trainable':>15}", *rows]
 
 
-def describe_batch(batch: Any, name: str = "batch", depth: int = 0) -> list[str]:
+def describe_batch(batch: Any, name: str = "batch", *, depth: int = 0) -> list[str]:
     """Shapes and types of everything in a batch."""
     indent = "  " * depth
     if isinstance(batch, torch.Tensor):
         return [f"{indent}{name}: {tuple(batch.shape)} {str(batch.dtype).removeprefix('torch.')}"]
     if isinstance(batch, Mapping):
-        inner = [line for key, value in batch.items() for line in describe_batch(value, str(key), depth + 1)]
+        inner = [line for key, value in batch.items() for line in describe_batch(value, str(key), depth=depth + 1)]
         return [f"{indent}{name}", *inner]
     if isinstance(batch, list | tuple):
-        inner = describe_batch(batch[0], "[0]", depth + 1) if batch else []
+        inner = describe_batch(batch[0], "[0]", depth=depth + 1) if batch else []
         return [f"{indent}{name}: {type(batch).__name__} of {len(batch)}", *inner]
     return [f"{indent}{name}: {type(batch).__name__}"]
 

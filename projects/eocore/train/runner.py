@@ -124,7 +124,7 @@ class Runner(FlexibleRunner):
         self._train_loop = loop
         HEARTBEAT.mark("building the engine")
         self.frozen_hash = frozen_hash(self.model)
-        self.record = record_run(self.cfg, self.model, self._train_dataloader, sections=self.options)
+        self.record = record_run(self.cfg, self.model, loader=self._train_dataloader, sections=self.options)
         if self.resume_path is not None:
             self.allowed = self._check_checkpoint(self.resume_path)
             load_trainable(self.model, self.resume_path)
@@ -147,10 +147,10 @@ class Runner(FlexibleRunner):
     def _check_checkpoint(self, folder: Path) -> list[dict[str, Any]]:
         """What was allowed to differ so far, from the checkpoint in `folder` too; raises CheckpointError where that does not fit."""
         then = read_state(folder)
-        found = check_fits(then, self.trainer_state(), folder, allow=self.allow, record=self.record)
+        found = check_fits(then, self.trainer_state(), folder=folder, allow=self.allow, record=self.record)
         if self.rank == 0:
-            tell_differences(then, found, folder)
-        return history(then, found, folder)
+            tell_differences(then, found, folder=folder)
+        return history(then, found, folder=folder)
 
     def trainer_state(self) -> dict[str, Any]:
         """What a checkpoint's trainer.json holds of this run, beside what the engine knows."""
@@ -196,7 +196,7 @@ class Runner(FlexibleRunner):
 
 
 def build_runner(
-    config: Config, model: Task, train_loader: DataLoader, work_dir: Path, *, resume: Path | None = None, allow: Collection[str] = ()
+    config: Config, model: Task, *, train_loader: DataLoader, work_dir: Path, resume: Path | None = None, allow: Collection[str] = ()
 ) -> Runner:
     """A runner for `model` on `train_loader`, as sections training, optimizer, schedule, hooks, tracking and seed of `config` say.
 
@@ -243,7 +243,7 @@ def build_runner(
     )
     runner.resume_path, runner.allow = resume, allow
     runner.orders = Orders()
-    runner.guard = StepGuard(read_options(GuardOptions, config.get("guard", {}), "guard"), runner.orders, work_dir)
+    runner.guard = StepGuard(read_options(GuardOptions, config.get("guard", {}), "guard"), runner.orders, work_dir=work_dir)
     runner.settings = {"max_iters": training.max_iters, "optimizer": asdict(optimizer), "schedule": asdict(schedule)}
     runner.options = {
         "precision": precision,

@@ -216,7 +216,7 @@ class ZeroStrategy(DeepSpeedStrategy):
         use_lean_linear()
         zero_state.prepare_moments(engine)
         wrapper = EngineWrapper(model=engine)
-        wrapper.guard = StepGuard(GuardOptions(), Orders(), Path(self.work_dir))
+        wrapper.guard = StepGuard(GuardOptions(), Orders(), work_dir=Path(self.work_dir))
         return wrapper
 
     def _cap_buckets(self, model: nn.Module) -> None:
@@ -237,7 +237,7 @@ class ZeroStrategy(DeepSpeedStrategy):
 
     def load_trainable_state(self, weights: zero_state.Read, moments: zero_state.Read, *, steps: int) -> None:
         """Sets master weights and moments; see `zero_state.load_state`."""
-        zero_state.load_state(self.model.model, weights, moments, steps=steps)
+        zero_state.load_state(self.model.model, weights, moments=moments, steps=steps)
 
     def set_progress(self, step: int) -> None:
         """Tells DeepSpeed that `step` updates were made."""

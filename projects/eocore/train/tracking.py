@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization.vis_backend import WandbVisBackend, force_init_env
+from typing_extensions import override
 
 from eocore.errors import ConfigError
 
@@ -45,11 +46,13 @@ class SteppedWandb(WandbVisBackend):
         self._wandb.config.update(config.to_dict(), allow_val_change=self._init_kwargs.get("allow_val_change", True))
 
     @force_init_env
+    @override
     def add_scalar(self, name: str, value: Any, step: int = 0, **_: Any) -> None:
         """Logs one value at `step` updates."""
         self._wandb.log({name: value}, step=step, commit=self._commit)
 
     @force_init_env
+    @override
     def add_scalars(self, scalar_dict: dict[str, Any], step: int = 0, file_path: str | None = None, **_: Any) -> None:
         """Logs the values of one record at `step` updates."""
         self._wandb.log(scalar_dict, step=step, commit=self._commit)

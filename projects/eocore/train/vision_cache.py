@@ -81,7 +81,7 @@ class VisionCache:
             ConfigError: under ZeRO-3, where all ranks gather the encoder's weights together or not at all.
         """
         cache = self._cache = self._cache or self._open()
-        return cache.fetch(keys, lambda positions: self._compute(tiles[positions]), tiles.device)
+        return cache.fetch(keys, lambda positions: self._compute(tiles[positions]), device=tiles.device)
 
     @property
     def fraction_found(self) -> float:

@@ -42,7 +42,7 @@ class TestDice:
 class TestLossesOnPoints:
     def test_on_all_pixel_centres_they_are_those_of_the_pixels(self) -> None:
         logits, masks = torch.randn(3, 6, 8), (torch.rand(3, 6, 8) > 0.5).byte()
-        mask, dice = mask_losses(logits, masks, centres(6, 8).expand(3, -1, -1))
+        mask, dice = mask_losses(logits, masks, points=centres(6, 8).expand(3, -1, -1))
         expected = functional.binary_cross_entropy_with_logits(logits, masks.float(), reduction="none").mean((1, 2))
         torch.testing.assert_close(mask, expected)
         torch.testing.assert_close(dice, dice_loss(logits.flatten(1), masks.flatten(1).float()))
@@ -50,19 +50,19 @@ class TestLossesOnPoints:
     def test_a_mask_of_another_size_is_read_at_the_same_places(self) -> None:
         logits = torch.where(torch.arange(8) < 4, -40.0, 40.0).expand(1, 8, 8).contiguous()
         masks = (torch.arange(32) >= 16).expand(1, 32, 32).byte()
-        mask, dice = mask_losses(logits, masks, centres(8, 8))
+        mask, dice = mask_losses(logits, masks, points=centres(8, 8))
         assert mask.item() == pytest.approx(0.0, abs=1e-6) and dice.item() == pytest.approx(0.0, abs=1e-6)
 
     def test_points_are_x_then_y(self) -> None:
         logits = torch.full((1, 4, 4), -5.0)
         logits[0, 0, 3] = 5.0
         upper_right = torch.tensor([[[0.875, 0.125]]])
-        mask, _ = mask_losses(logits, torch.ones(1, 4, 4), upper_right)
+        mask, _ = mask_losses(logits, torch.ones(1, 4, 4), points=upper_right)
         assert mask.item() == pytest.approx(math.log1p(math.exp(-5)))
 
     def test_gradient_reaches_the_pixels_around_the_points_and_no_others(self) -> None:
         logits = torch.zeros(1, 8, 8, requires_grad=True)
-        mask, dice = mask_losses(logits, torch.ones(1, 8, 8), torch.tensor([[[0.5, 0.5]]]))
+        mask, dice = mask_losses(logits, torch.ones(1, 8, 8), points=torch.tensor([[[0.5, 0.5]]]))
         (mask + dice).sum().backward()
         assert logits.grad is not None
         assert logits.grad.nonzero().tolist() == [[0, 3, 3], [0, 3, 4], [0, 4, 3], [0, 4, 4]]

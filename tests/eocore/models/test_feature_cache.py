@@ -38,7 +38,7 @@ def inputs_of(*numbers: int) -> Tensor:
 def fetch(cache: FeatureCache, *numbers: int) -> tuple[Tensor, list[int]]:
     """(features, places that were computed)."""
     encoder = Encoder(inputs_of(*numbers))
-    return cache.fetch(content_keys(encoder.inputs), encoder, CPU), encoder.seen
+    return cache.fetch(content_keys(encoder.inputs), encoder, device=CPU), encoder.seen
 
 
 def open_cache(folder: Path, *, encoder: str = "one", max_bytes: int = GB) -> FeatureCache:
@@ -71,7 +71,7 @@ def test_what_was_seen_is_computed_once(tmp_path: Path) -> None:
 def test_precision_is_kept(tmp_path: Path) -> None:
     cache = open_cache(tmp_path)
     for _ in range(2):
-        values = cache.fetch(["a" * 32], lambda _: torch.ones(1, 4, dtype=torch.bfloat16), CPU)
+        values = cache.fetch(["a" * 32], lambda _: torch.ones(1, 4, dtype=torch.bfloat16), device=CPU)
         assert values.dtype == torch.bfloat16
 
 

@@ -37,7 +37,7 @@ def test_results_and_gradients_are_those_of_the_formula(model: nn.Sequential, sh
         torch.manual_seed(1)
         given = states.clone().requires_grad_()
         if formula:
-            kept, share = draw_kept(states.shape, DROPPED, CPU)
+            kept, share = draw_kept(states.shape, DROPPED, device=CPU)
             result = layer.base_layer(given) + SCALE * functional.linear(functional.linear(given * kept / share, first), second)
         else:
             result = model(given)
@@ -50,7 +50,7 @@ def test_results_and_gradients_are_those_of_the_formula(model: nn.Sequential, sh
 @pytest.mark.parametrize("dropped", [0.05, 0.5, 1e-6])
 def test_as_many_are_dropped_as_was_asked(dropped: float) -> None:
     torch.manual_seed(0)
-    kept, share = draw_kept(torch.Size([1001, 999]), dropped, CPU)
+    kept, share = draw_kept(torch.Size([1001, 999]), dropped, device=CPU)
     assert kept.dtype == torch.bool and kept.shape == (1001, 999)
     assert share == pytest.approx(1 - dropped, abs=1e-5)
     deviation = (dropped * (1 - dropped) / kept.numel()) ** 0.5
@@ -115,7 +115,7 @@ def test_peft_s_own_forward_goes_on_working(model: nn.Sequential) -> None:
 
 def test_other_devices_draw_by_themselves(model: nn.Sequential) -> None:
     """The operators of a GPU, on tensors without numbers."""
-    kept, share = draw_kept(torch.Size([3, 5]), DROPPED, torch.device("meta"))
+    kept, share = draw_kept(torch.Size([3, 5]), DROPPED, device=torch.device("meta"))
     assert (kept.shape, kept.dtype, kept.device.type, share) == ((3, 5), torch.bool, "meta", 1 - DROPPED)
     result = model.to("meta")(torch.empty(2, 5, 24, device="meta", requires_grad=True))
     result.sum().backward()
@@ -125,5 +125,5 @@ def test_other_devices_draw_by_themselves(model: nn.Sequential) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and there is none")
 def test_a_gpu_drops_as_many_as_was_asked() -> None:
-    kept, share = draw_kept(torch.Size([1000, 1000]), 0.05, torch.device("cuda"))
+    kept, share = draw_kept(torch.Size([1000, 1000]), 0.05, device=torch.device("cuda"))
     assert kept.float().mean().item() == pytest.approx(share, abs=2e-3)

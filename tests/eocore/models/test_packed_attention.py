@@ -78,7 +78,7 @@ def test_independent_questions_see_what_they_share_and_themselves(model: Any) ->
     for start, end in zip(starts, ends, strict=True):
         places[start:end] = torch.arange(shared, shared + end - start)
     model.set_attn_implementation(PACKED)
-    told = border_arguments([0, 24], row.device) | question_arguments({0: starts}, [0, 24], model.config, row.device)
+    told = border_arguments([0, 24], row.device) | question_arguments({0: starts}, [0, 24], config=model.config, device=row.device)
     joined = model.model(inputs_embeds=row, position_ids=places[None], use_cache=False, **told).last_hidden_state
     for start, end in zip(starts, ends, strict=True):
         alone = torch.cat([row[:, :shared], row[:, start:end]], dim=1)
@@ -89,9 +89,9 @@ def test_independent_questions_see_what_they_share_and_themselves(model: Any) ->
 
 def test_other_attention_refuses_independent_questions(model: Any) -> None:
     model.set_attn_implementation("eager")
-    assert question_arguments({}, [0, 24], model.config, torch.device("cpu")) == {"visible": {}}
+    assert question_arguments({}, [0, 24], config=model.config, device=torch.device("cpu")) == {"visible": {}}
     with pytest.raises(ConfigError, match=r"they would see each other. Take attn_implementation 'sdpa', or set independent=False"):
-        question_arguments({0: [10]}, [0, 24], model.config, torch.device("cpu"))
+        question_arguments({0: [10]}, [0, 24], config=model.config, device=torch.device("cpu"))
 
 
 @torch.no_grad()
@@ -166,7 +166,7 @@ def test_the_kernel_of_a_gpu_gives_the_same() -> None:
     results = []
     for has_kernel in (True, False):
         with mock.patch.object(packed_attention, "_has_kernel", return_value=has_kernel):
-            found, _ = packed_attention.packed_attention(module, query, key, value, None, **borders)
+            found, _ = packed_attention.packed_attention(module, query, key=key, value=value, attention_mask=None, **borders)
         results.append([found, *torch.autograd.grad(found.float().square().sum(), [query, key, value])])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=3e-2, rtol=3e-2)

@@ -60,13 +60,13 @@ def test_dior_rsvg_and_rsvqa(scenes: MadeScenes, tmp_path: Path, command: Callab
     write_voc(tmp_path / "voc", scenes, split_by="object")
     assert command("dior_rsvg", "--source", tmp_path / "voc", "--out", tmp_path / "boxes") == 0
     assert (tmp_path / "boxes/test.jsonl").read_text().startswith('{"sample_id": "00001-0", "image": "images/00001.jpg"')
-    write_rsvqa(tmp_path / "vqa", tmp_path / "vqa/Images_LR", scenes, prefix="LR_split_test")
+    write_rsvqa(tmp_path / "vqa", tmp_path / "vqa/Images_LR", scenes=scenes, prefix="LR_split_test")
     assert command("rsvqa", "--source", tmp_path / "vqa", "--images", tmp_path / "vqa/Images_LR", "--out", tmp_path / "lines") == 0
     assert (tmp_path / "lines/images/0.tif").is_file()
 
 
 def test_bigearthnet(scenes: MadeScenes, tmp_path: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
-    write_bigearthnet_folders(tmp_path / "s2", tmp_path / "s1", tmp_path / "test.csv", scenes)
+    write_bigearthnet_folders(tmp_path / "s2", tmp_path / "s1", split=tmp_path / "test.csv", scenes=scenes)
     words = ("--s2", tmp_path / "s2", "--s1", tmp_path / "s1", "--split", tmp_path / "test.csv", "--out", tmp_path / "out")
     assert command("bigearthnet", *words) == 0
     assert "patches 2" in capsys.readouterr().out

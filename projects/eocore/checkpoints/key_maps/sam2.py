@@ -19,7 +19,7 @@ TWO_WAY, OUR_TWO_WAY = f"{DECODER}transformer.", "mask_decoder.transformer."
 PROJECTIONS = ("q", "k", "v")
 
 
-def perceptron(source: str, ours: str, depth: int) -> Iterator[Rule]:
+def perceptron(source: str, ours: str, *, depth: int) -> Iterator[Rule]:
     """A perceptron of `depth` layers, counted there; the first and the last have names here."""
     names = ["proj_in", *(f"layers.{number}" for number in range(depth - 2)), "proj_out"]
     return (rename(f"{source}layers.{number}.{{leaf}}", f"{ours}{name}.{{leaf}}") for number, name in enumerate(names))
@@ -32,7 +32,7 @@ def _image_encoder() -> Iterator[Rule]:
     yield rename(f"{TRUNK}blocks.{{i}}.norm{{j}}.{{leaf}}", f"{OUR_TRUNK}blocks.{{i}}.layer_norm{{j}}.{{leaf}}")
     yield rename(f"{TRUNK}blocks.{{i}}.attn.{{rest}}", f"{OUR_TRUNK}blocks.{{i}}.attn.{{rest}}")
     yield rename(f"{TRUNK}blocks.{{i}}.proj.{{leaf}}", f"{OUR_TRUNK}blocks.{{i}}.proj.{{leaf}}")
-    yield from perceptron(f"{TRUNK}blocks.{{i}}.mlp.", f"{OUR_TRUNK}blocks.{{i}}.mlp.", 2)
+    yield from perceptron(f"{TRUNK}blocks.{{i}}.mlp.", f"{OUR_TRUNK}blocks.{{i}}.mlp.", depth=2)
     yield rename("image_encoder.neck.convs.{i}.conv.{leaf}", "vision_encoder.neck.convs.{i}.{leaf}")
     yield rename("no_mem_embed", "no_memory_embedding")
 
@@ -60,7 +60,7 @@ def _two_way_transformer() -> Iterator[Rule]:
             yield rename(f"{TWO_WAY}{source}{letter}_proj.{{leaf}}", f"{OUR_TWO_WAY}{ours}{letter}_proj.{{leaf}}")
         yield rename(f"{TWO_WAY}{source}out_proj.{{leaf}}", f"{OUR_TWO_WAY}{ours}o_proj.{{leaf}}")
     yield rename(f"{TWO_WAY}layers.{{i}}.norm{{j}}.{{leaf}}", f"{OUR_TWO_WAY}layers.{{i}}.layer_norm{{j}}.{{leaf}}")
-    yield from perceptron(f"{TWO_WAY}layers.{{i}}.mlp.", f"{OUR_TWO_WAY}layers.{{i}}.mlp.", 2)
+    yield from perceptron(f"{TWO_WAY}layers.{{i}}.mlp.", f"{OUR_TWO_WAY}layers.{{i}}.mlp.", depth=2)
     yield rename(f"{TWO_WAY}norm_final_attn.{{leaf}}", f"{OUR_TWO_WAY}layer_norm_final_attn.{{leaf}}")
 
 
@@ -73,9 +73,9 @@ def _mask_decoder(iou_head_depth: int) -> Iterator[Rule]:
     for number, name in ((0, "upscale_conv1"), (1, "upscale_layer_norm"), (3, "upscale_conv2")):
         yield rename(f"{DECODER}output_upscaling.{number}.{{leaf}}", f"mask_decoder.{name}.{{leaf}}")
     hyper = "output_hypernetworks_mlps.{i}."
-    yield from perceptron(f"{DECODER}{hyper}", f"mask_decoder.{hyper}", HYPER_NETWORK_DEPTH)
-    yield from perceptron(f"{DECODER}iou_prediction_head.", "mask_decoder.iou_prediction_head.", iou_head_depth)
-    yield from perceptron(f"{DECODER}pred_obj_score_head.", "mask_decoder.pred_obj_score_head.", HYPER_NETWORK_DEPTH)
+    yield from perceptron(f"{DECODER}{hyper}", f"mask_decoder.{hyper}", depth=HYPER_NETWORK_DEPTH)
+    yield from perceptron(f"{DECODER}iou_prediction_head.", "mask_decoder.iou_prediction_head.", depth=iou_head_depth)
+    yield from perceptron(f"{DECODER}pred_obj_score_head.", "mask_decoder.pred_obj_score_head.", depth=HYPER_NETWORK_DEPTH)
 
 
 def _video_memory() -> Iterator[Rule]:
@@ -99,7 +99,7 @@ def iou_head_depth(headers: Headers, prefix: str = "") -> int:
     return sum(name.startswith(head) and name.endswith(".weight") for name in headers) or HYPER_NETWORK_DEPTH
 
 
-def under(rules: list[Rule], source: str, ours: str = PREFIX) -> list[Rule]:
+def under(rules: list[Rule], source: str, *, ours: str = PREFIX) -> list[Rule]:
     """The same rules where the names stand below `source` there and below `ours` here."""
     return [
         Rule(rule.kind, tuple(source + name for name in rule.source), tuple(ours + name for name in rule.ours), rule.part) for rule in rules

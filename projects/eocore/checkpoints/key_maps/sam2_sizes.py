@@ -69,9 +69,10 @@ def hiera_size(headers: Headers, prefix: str = "") -> HieraSize:
     for size in SIZES:
         if found == (size.widths, size.stages, size.background):
             return size
-    known = "; ".join(f"{size.name}: {_said(size.widths, size.stages, size.background)}" for size in SIZES)
+    known = "; ".join(f"{size.name}: {_said(size.widths, size.stages, background=size.background)}" for size in SIZES)
+    seen = _said(found[0], found[1], background=found[2])
     raise CheckpointError(
-        f"this SAM 2 image encoder has {_said(*found)}, and no published size has ({known}). Heads and windows leave no mark in the "
+        f"this SAM 2 image encoder has {seen}, and no published size has ({known}). Heads and windows leave no mark in the "
         "shapes and would have to be guessed. Give the weights in the folder form of transformers, whose config.json states them."
     )
 
@@ -122,7 +123,7 @@ def _encoder_shape(headers: Headers, trunk: str) -> tuple[tuple[int, ...], tuple
     return tuple(stages), tuple(widths[width] for width in stages), _shape(headers, f"{trunk}pos_embed")[-1]
 
 
-def _said(widths: tuple[int, ...], stages: tuple[int, ...], background: int) -> str:
+def _said(widths: tuple[int, ...], stages: tuple[int, ...], *, background: int) -> str:
     return f"widths {list(widths)}, blocks {list(stages)} and a position embedding of {background} x {background}"
 
 

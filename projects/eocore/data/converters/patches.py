@@ -80,7 +80,7 @@ def read_split(path: Path) -> list[str]:
 
 
 def prepare_bigearthnet(
-    s2: Path, split: Path, out: Path, *, s1: Path | None = None, on_patch: Callable[[], None] = lambda: None
+    s2: Path, split: Path, *, out: Path, s1: Path | None = None, on_patch: Callable[[], None] = lambda: None
 ) -> dict[str, int]:
     """Writes test.jsonl and the patches of a split; gives the number of patches written and of those without any of the 19 classes.
 
@@ -105,12 +105,12 @@ def prepare_bigearthnet(
             continue
         optical = read_scene(ImageRef(tuple(map(str, _band_files(s2 / name))), "sentinel2_l2a"))
         digital = np.nan_to_num(optical.pixels * SENTINEL2_QUANTIFICATION).round().clip(0, np.iinfo(np.uint16).max).astype(np.uint16)
-        _write(out / "s2" / f"{name}.tif", digital, optical)
+        _write(out / "s2" / f"{name}.tif", digital, scene=optical)
         _write_rgb(out / "rgb" / f"{name}.png", optical)
         if s1 is not None:
             partner = metadata["corresponding_s1_patch"]
             sar = read_scene(ImageRef(tuple(str(s1 / partner / f"{partner}_{band}.tif") for band in ("VV", "VH")), "sentinel1_grd"))
-            _write(out / "s1" / f"{name}.tif", sar.pixels, sar)
+            _write(out / "s1" / f"{name}.tif", sar.pixels, scene=sar)
         lines.append({"image": name, "labels": labels})
     save_lines(out / "test.jsonl", lines)
     return {"patches": len(lines), "without a class": len(names) - len(lines)}
@@ -135,7 +135,7 @@ def _band_files(folder: Path) -> list[Path]:
     return files
 
 
-def _write(path: Path, layers: np.ndarray, scene: Scene) -> None:
+def _write(path: Path, layers: np.ndarray, *, scene: Scene) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     place = {}
     if scene.georeference is not None:
@@ -179,7 +179,7 @@ def prepare_so2sat(source: Path, out: Path, *, limit: int | None = None, on_patc
             _check_shapes(source, {name: file[name].shape if name in file else () for name in ("sen1", "sen2", "label")})
             for number in range(min(len(file["label"]), limit or len(file["label"]))):
                 name = f"{source.stem}_{number:06d}"
-                _write_zone(out, name, np.moveaxis(file["sen2"][number], -1, 0), np.moveaxis(file["sen1"][number], -1, 0))
+                _write_zone(out, name, optical=np.moveaxis(file["sen2"][number], -1, 0), radar=np.moveaxis(file["sen1"][number], -1, 0))
                 lines.append({"image": name, "labels": [LCZ_17[int(file["label"][number].argmax())]]})
                 on_patch()
     except OSError as error:
@@ -195,9 +195,9 @@ def _check_shapes(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
         raise DataError(f"{source}: arrays {dict(shapes)}; expected sen1 (N, H, W, 8), sen2 (N, H, W, 10), label (N, 17). Fetch it again.")
 
 
-def _write_zone(out: Path, name: str, optical: np.ndarray, radar: np.ndarray) -> None:
+def _write_zone(out: Path, name: str, *, optical: np.ndarray, radar: np.ndarray) -> None:
     scene = Scene(optical.astype(np.float32), tuple(SO2SAT_BANDS), "sentinel2_l1c_reflectance", "reflectance")
-    _write(out / "s2" / f"{name}.tif", scene.pixels, scene)
+    _write(out / "s2" / f"{name}.tif", scene.pixels, scene=scene)
     _write_rgb(out / "rgb" / f"{name}.png", scene)
     power = radar[list(SEN1_INTENSITY.values())].astype(np.float32)
-    _write(out / "s1" / f"{name}.tif", power, Scene(power, tuple(SEN1_INTENSITY), "sentinel1_grd_linear", "sigma0_db"))
+    _write(out / "s1" / f"{name}.tif", power, scene=Scene(power, tuple(SEN1_INTENSITY), "sentinel1_grd_linear", "sigma0_db"))

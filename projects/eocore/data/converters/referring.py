@@ -87,14 +87,16 @@ def prepare_phrases(
     counts = dict.fromkeys(splits, 0)
     for split in splits:
         for where, key, text in _phrases(source / f"output_phrase_{split}.txt"):
-            image, mask = (_file_of(key, names[kind], where, source / folder) for kind, folder in (("images", images), ("masks", masks)))
+            image, mask = (
+                _file_of(key, names[kind], where=where, folder=source / folder) for kind, folder in (("images", images), ("masks", masks))
+            )
             if image.name not in image_ids:
                 image_ids[image.name] = len(image_ids) + 1
                 height, width = image_size(ImageRef((str(image),), "rgb_uint8"))
                 table["images"].append({"id": image_ids[image.name], "file_name": image.name, "height": height, "width": width})
             number, image_id = len(refs) + 1, image_ids[image.name]
-            table["annotations"].append(_annotation(mask, number, table["images"][image_id - 1], where))
-            refs.append(_ref(number, image_id, image.name, split, text))
+            table["annotations"].append(_annotation(mask, number, image=table["images"][image_id - 1], where=where))
+            refs.append(_ref(number, image_id, file_name=image.name, split=split, text=text))
             counts[split] += 1
             on_phrase()
     write_file(out / REFER_FILE, pickle.dumps(refs, protocol=PICKLE_PROTOCOL))
@@ -162,14 +164,14 @@ def _phrases(path: Path) -> Iterator[tuple[str, str, str]]:
         yield f"{path}:{number}", found[1], found[2]
 
 
-def _file_of(key: str, files: dict[str, Path], where: str, folder: Path) -> Path:
+def _file_of(key: str, files: dict[str, Path], *, where: str, folder: Path) -> Path:
     stem = Path(key).stem if key not in files else key
     if stem not in files:
         raise DataError(f"{where}: {folder} has no file called {key}. Fetch the release again, or correct the line.")
     return files[stem]
 
 
-def _annotation(path: Path, number: int, image: dict[str, Any], where: str) -> dict[str, Any]:
+def _annotation(path: Path, number: int, *, image: dict[str, Any], where: str) -> dict[str, Any]:
     mask = read_class_map(str(path)) > 0
     if mask.shape != (image["height"], image["width"]):
         raise DataError(f"{where}: mask {path.name} is {mask.shape} px, its image {image['height'], image['width']}. Fetch the two again.")
@@ -181,7 +183,7 @@ def _annotation(path: Path, number: int, image: dict[str, Any], where: str) -> d
     return {"id": number, "image_id": image["id"], "category_id": 1, "iscrowd": 0, **values}
 
 
-def _ref(number: int, image_id: int, file_name: str, split: str, text: str) -> dict[str, Any]:
+def _ref(number: int, image_id: int, *, file_name: str, split: str, text: str) -> dict[str, Any]:
     sentence = {"sent_id": number, "sent": text, "raw": text, "tokens": text.split()}
     keys = {"ref_id": number, "ann_id": number, "image_id": image_id, "category_id": 1, "split": split, "file_name": file_name}
     return {**keys, "sent_ids": [number], "sentences": [sentence]}

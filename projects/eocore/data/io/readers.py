@@ -246,7 +246,7 @@ def _read_on_grid(file: LayerFile, finest: LayerFile, *, window: Window, sensor:
     same_size = file.size == finest.size
     if file.grid is None or finest.grid is None or (same_size and _apart(file, finest) < SAME_GRID_PX):
         return _read_canonical(file, window, sensor=sensor)
-    return _resample(file, file.grid, finest.grid, window=window, sensor=sensor)
+    return _resample(file, file.grid, finest=finest.grid, window=window, sensor=sensor)
 
 
 def _apart(file: LayerFile, finest: LayerFile) -> float:
@@ -261,7 +261,7 @@ def _read_canonical(file: LayerFile, window: Window, *, sensor: Sensor) -> np.nd
     return pixels
 
 
-def _resample(file: LayerFile, grid: Grid, finest: Grid, *, window: Window, sensor: Sensor) -> np.ndarray:
+def _resample(file: LayerFile, grid: Grid, *, finest: Grid, window: Window, sensor: Sensor) -> np.ndarray:
     """Bilinear, in the sensor's unit and blind to pixels without data; equal for a window and for the same part of the whole."""
     _, _, height, width = window
     target = _window_transform(finest, window)

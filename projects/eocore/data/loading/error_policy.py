@@ -156,7 +156,7 @@ def make_loader(dataset: Any, *, collate: Callable[..., Any], options: FaultOpti
     return loader
 
 
-def report_entries(name: str, size: int, faults: Sequence[DataError], options: FaultOptions) -> None:
+def report_entries(name: str, size: int, *, faults: Sequence[DataError], options: FaultOptions) -> None:
     """Logs the broken entries of one annotation file, which were left out.
 
     Args:

@@ -69,7 +69,7 @@ class PackingOptions:
         return np.array([NO_LIMIT if limit is None else limit for limit in given], dtype=np.int64)
 
 
-def deal_packs(costs: np.ndarray, sizes: np.ndarray, limits: np.ndarray, *, num_packs: int) -> list[list[int]] | None:
+def deal_packs(costs: np.ndarray, sizes: np.ndarray, *, limits: np.ndarray, num_packs: int) -> list[list[int]] | None:
     """Positions of the samples of each pack, the dearest pack first; None where they do not fit.
 
     Longest processing time first. Source: R. L. Graham, Bounds on multiprocessing timing anomalies, 1969.
@@ -99,7 +99,7 @@ def deal_packs(costs: np.ndarray, sizes: np.ndarray, limits: np.ndarray, *, num_
     return [packs[number] for _, number in sorted(loads, key=lambda entry: (-entry[0], entry[1]))]
 
 
-def cut_epoch(costs: np.ndarray, sizes: np.ndarray, limits: np.ndarray, *, num_packs: int) -> np.ndarray:
+def cut_epoch(costs: np.ndarray, sizes: np.ndarray, *, limits: np.ndarray, num_packs: int) -> np.ndarray:
     """(G + 1,) int64 places at which the samples of an epoch, in its order, are cut into groups of `num_packs` packs; first 0, last N.
 
     A group takes as many samples as fit. The last two share theirs where little was left for the last.
@@ -115,7 +115,7 @@ def cut_epoch(costs: np.ndarray, sizes: np.ndarray, limits: np.ndarray, *, num_p
     sums = np.concatenate([np.zeros((1, LIMITED), np.int64), np.cumsum(sizes, axis=0, dtype=np.int64)])
 
     def fit(start: int, end: int) -> bool:
-        return deal_packs(costs[start:end], sizes[start:end], limits, num_packs=num_packs) is not None
+        return deal_packs(costs[start:end], sizes[start:end], limits=limits, num_packs=num_packs) is not None
 
     cuts = [0]
     while cuts[-1] < total:
@@ -210,7 +210,7 @@ class PackSampler(Sampler[list[SampleKey]]):
             kept = None if path is None else read_array(path)
             if kept is None:
                 _, _, costs, sizes = self._ordered(epoch)
-                kept = cut_epoch(costs, sizes, self.options.limits, num_packs=self.together)
+                kept = cut_epoch(costs, sizes, limits=self.options.limits, num_packs=self.together)
                 if path is not None and len(kept) > SHRINK:
                     write_array(path, kept)
             self._cuts[epoch] = kept
@@ -221,7 +221,7 @@ class PackSampler(Sampler[list[SampleKey]]):
         _, order, costs, sizes = self._ordered(epoch)
         cuts = self.cuts(epoch)
         for start, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-            packs = deal_packs(costs[start:end], sizes[start:end], self.options.limits, num_packs=self.together)
+            packs = deal_packs(costs[start:end], sizes[start:end], limits=self.options.limits, num_packs=self.together)
             assert packs is not None
             yield [order[start:end][pack].tolist() for pack in packs]
 
@@ -230,7 +230,7 @@ class PackSampler(Sampler[list[SampleKey]]):
         group = number - self._first_groups[epoch]
         start, end = self.cuts(epoch)[group : group + 2]
         _, order, costs, sizes = self._ordered(epoch)
-        packs = deal_packs(costs[start:end], sizes[start:end], self.options.limits, num_packs=self.together)
+        packs = deal_packs(costs[start:end], sizes[start:end], limits=self.options.limits, num_packs=self.together)
         assert packs is not None, "a group that was cut fits"
         return [[SampleKey(epoch, int(index)) for index in order[start:end][pack]] for pack in packs]
 

@@ -70,7 +70,7 @@ class SampleSizes:
         num_workers: int = 0,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        self.chunks = _Chunks(dataset, measure, seed, faults or FaultOptions())
+        self.chunks = _Chunks(dataset, measure, seed=seed, faults=faults or FaultOptions())
         self.folder, self.num_workers, self.on_progress = folder, num_workers, on_progress
         self._settings = {"settings": settings, "seed": seed, "samples": len(dataset)}
         self._code = [*code, Path(next(iter(eocore.data.__path__)))]
@@ -139,7 +139,7 @@ class _Chunks(Dataset[np.ndarray]):
 
     epoch = 0
 
-    def __init__(self, dataset: SampleSource, measure: Measure, seed: int, faults: FaultOptions) -> None:
+    def __init__(self, dataset: SampleSource, measure: Measure, *, seed: int, faults: FaultOptions) -> None:
         self.dataset, self.measure, self.seed, self.faults = dataset, measure, seed, faults
 
     def __len__(self) -> int:

@@ -260,7 +260,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     if arguments.judge:
         options = options_from_environment(prompt=arguments.judge_prompt, cache=arguments.judge_cache)
-        if not add_verdicts(scores, samples, Judge(options), seed=arguments.seed):
+        if not add_verdicts(scores, samples, judge=Judge(options), seed=arguments.seed):
             raise ConfigError(
                 f"--judge: the prompt '{options.prompt}' is meant for {', '.join(PROMPTS[options.prompt].tasks)}, and the file has no such "
                 "sample. Take another --judge-prompt, or leave --judge out."

@@ -46,10 +46,10 @@ def measure_agreement(first: Sequence[Prediction], second: Sequence[Prediction])
         groups.setdefault((key.task, key.sensor), []).append((sample, answers[1][key]))
     everything = [pair for pairs in groups.values() for pair in pairs]
     groups[EVERYTHING, EVERYTHING] = everything
-    return [_agreement(task, setting, pairs) for (task, setting), pairs in groups.items()]
+    return [_agreement(task, setting, pairs=pairs) for (task, setting), pairs in groups.items()]
 
 
-def _agreement(task: str, setting: str, pairs: Sequence[tuple[Prediction, Prediction]]) -> Agreement:
+def _agreement(task: str, setting: str, *, pairs: Sequence[tuple[Prediction, Prediction]]) -> Agreement:
     ious = [iou for one, other in pairs for iou in mask_ious(one, other)]
     return Agreement(
         task=task,

@@ -48,17 +48,17 @@ def compare_predictions(
         AnnotationError: an annotation lacks what its task is scored by.
     """
     judged = [judge_samples(samples, metrics=metrics)[0] for samples in (first, second)]
-    pairs = [pair for task in TASKS for pair in _pairs(judged[0], judged[1], task)]
+    pairs = [pair for task in TASKS for pair in _pairs(judged[0], judged[1], task=task)]
     if not pairs:
         found = [sorted({f"{task} ({setting})" for setting, task in part}) for part in judged]
         raise DataError(
             f"the files have no scored task in common: {', '.join(found[0]) or 'none'} against {', '.join(found[1]) or 'none'}. Compare "
             "predictions of the same benchmark."
         )
-    return [row for mine, theirs, headline in pairs for row in _compare(mine, theirs, headline, seed=seed)]
+    return [row for mine, theirs, headline in pairs for row in _compare(mine, theirs, headline=headline, seed=seed)]
 
 
-def _pairs(first: JudgedTasks, second: JudgedTasks, task: str) -> list[tuple[Judged, Judged, str]]:
+def _pairs(first: JudgedTasks, second: JudgedTasks, *, task: str) -> list[tuple[Judged, Judged, str]]:
     settings = [[setting for setting, name in part if name == task] for part in (first, second)]
     shared = [(setting, setting) for setting in settings[0] if setting in settings[1]]
     if not shared and len(settings[0]) == len(settings[1]) == 1:
@@ -66,18 +66,18 @@ def _pairs(first: JudgedTasks, second: JudgedTasks, task: str) -> list[tuple[Jud
     return [(first[mine, task][0], second[theirs, task][0], first[mine, task][1]) for mine, theirs in shared]
 
 
-def _compare(first: Judged, second: Judged, headline: str, *, seed: int) -> list[Comparison]:
+def _compare(first: Judged, second: Judged, *, headline: str, seed: int) -> list[Comparison]:
     order = _same_samples(first.samples, second.samples)
     everyone = np.arange(len(order))
     names = [headline, *(name for name in first.measures if name != headline and name in second.measures)]
     cells = [("all", everyone, name) for name in names] + [(name, rows, headline) for name, rows in rows_by(first, "type").items()]
-    rows = [_row(first, second, order, cell, seed=seed) for cell in cells]
+    rows = [_row(first, second, order=order, cell=cell, seed=seed) for cell in cells]
     types = [row for row in rows if row["samples"] != "all"]
-    rows += [_macro(first, second, order, headline, seed=seed)] if types else []
+    rows += [_macro(first, second, order=order, headline=headline, seed=seed)] if types else []
     return [row for row in rows if np.isfinite(row["first"]) and np.isfinite(row["second"])]
 
 
-def _macro(first: Judged, second: Judged, order: np.ndarray, headline: str, *, seed: int) -> Comparison:
+def _macro(first: Judged, second: Judged, *, order: np.ndarray, headline: str, seed: int) -> Comparison:
     """The difference of the means over types, each type drawn by itself."""
     means, drawn, numbers = [], [], []
     for place, rows in enumerate(rows_by(first, "type").values()):
@@ -87,25 +87,27 @@ def _macro(first: Judged, second: Judged, order: np.ndarray, headline: str, *, s
         drawn.append([measure.reduce(resample(measure.statistics[places], clusters, seed=seed + place)) for measure, places in pair])
         numbers.append(len(set(clusters)))
     values, replicates = np.mean(means, axis=0), np.mean(drawn, axis=0)
-    return _comparison(first, second, (MEAN_OF_TYPES, np.arange(len(order)), headline), values, replicates, num_clusters=min(numbers))
+    return _comparison(
+        first, second, cell=(MEAN_OF_TYPES, np.arange(len(order)), headline), values=values, drawn=replicates, num_clusters=min(numbers)
+    )
 
 
-def _row(first: Judged, second: Judged, order: np.ndarray, cell: tuple[str, np.ndarray, str], *, seed: int) -> Comparison:
+def _row(first: Judged, second: Judged, *, order: np.ndarray, cell: tuple[str, np.ndarray, str], seed: int) -> Comparison:
     _, rows, metric = cell
     pair: tuple[tuple[Measure, np.ndarray], ...] = (first.measures[metric], rows), (second.measures[metric], order[rows])
     values = [measure.of(places) for measure, places in pair]
     clusters = clusters_of(first, rows)
     drawn = [measure.reduce(resample(measure.statistics[places], clusters, seed=seed)) for measure, places in pair]
-    return _comparison(first, second, cell, values, drawn, num_clusters=len(set(clusters)))
+    return _comparison(first, second, cell=cell, values=values, drawn=drawn, num_clusters=len(set(clusters)))
 
 
 def _comparison(
     first: Judged,
     second: Judged,
+    *,
     cell: tuple[str, np.ndarray, str],
     values: Sequence[float] | np.ndarray,
     drawn: Sequence[np.ndarray] | np.ndarray,
-    *,
     num_clusters: int,
 ) -> Comparison:
     samples, rows, metric = cell

@@ -92,12 +92,12 @@ def find_fields(fields: Iterable[str], given: Mapping[str, str], *, source: str,
         if found:
             names[ours] = found
             taken.add(found)
-    references = _references(there, taken, given)
-    _check(names, references, there, source, optional)
+    references = _references(there, taken, given=given)
+    _check(names, references, there=there, source=source, optional=optional)
     return FieldNames(names, references)
 
 
-def _references(there: Sequence[str], taken: set[str], given: Mapping[str, str]) -> tuple[str, ...]:
+def _references(there: Sequence[str], taken: set[str], *, given: Mapping[str, str]) -> tuple[str, ...]:
     if "references" in given:
         return () if given["references"] == NONE else tuple(given["references"].split(","))
     listed = [alias for alias in ALIASES["references"] if alias in there and alias not in taken]
@@ -105,7 +105,7 @@ def _references(there: Sequence[str], taken: set[str], given: Mapping[str, str])
     return tuple(listed[:1]) or tuple(sorted(numbered, key=lambda field: int(numbered[field][1])))
 
 
-def _check(names: Mapping[str, str], references: Sequence[str], there: Sequence[str], source: str, optional: Sequence[str]) -> None:
+def _check(names: Mapping[str, str], references: Sequence[str], *, there: Sequence[str], source: str, optional: Sequence[str]) -> None:
     has_prediction = "prediction" in names or "prediction_masks" in names or "prediction" in optional
     has_truth = "truth" in names or "truth_masks" in names or bool(references) or "truth" in optional
     lost = [word for word, there_is in (("prediction", has_prediction), ("truth", has_truth)) if not there_is]

@@ -65,9 +65,9 @@ def read_foreign(path: Path, options: ForeignOptions) -> tuple[list[Prediction],
     apart = options.annotations is not None
     names = find_fields(_all_fields(entries), options.fields, source=str(path), optional=("truth",) if apart else ())
     if apart:
-        entries, names = _join(entries, names, options, path)
+        entries, names = _join(entries, names, options=options, path=path)
     samples = [_Reader(names, options).read(entry, number) for number, entry in enumerate(entries, start=1)]
-    _refuse_twins(samples, entries, names)
+    _refuse_twins(samples, entries, names=names)
     return _with_candidates(samples, options, source=str(path)), names
 
 
@@ -90,7 +90,7 @@ def _all_fields(entries: Iterable[Entry]) -> list[str]:
     return list(dict.fromkeys(name for entry in entries for name in entry.values))
 
 
-def _join(entries: Sequence[Entry], names: FieldNames, options: ForeignOptions, path: Path) -> tuple[list[Entry], FieldNames]:
+def _join(entries: Sequence[Entry], names: FieldNames, *, options: ForeignOptions, path: Path) -> tuple[list[Entry], FieldNames]:
     """The annotated entries with the predictions laid into them by sample id; those without one get None."""
     assert options.annotations is not None
     truths = _entries(options.annotations)
@@ -132,7 +132,7 @@ def _by_id(entries: Iterable[Entry], name: str) -> dict[str, Entry]:
     return found
 
 
-def _refuse_twins(samples: Sequence[Prediction], entries: Sequence[Entry], names: FieldNames) -> None:
+def _refuse_twins(samples: Sequence[Prediction], entries: Sequence[Entry], *, names: FieldNames) -> None:
     first: dict[str, str] = {}
     for sample, entry in zip(samples, entries, strict=True):
         at = first.setdefault(sample.sample_id, entry.source)
@@ -183,17 +183,17 @@ class _Reader:
         if "prediction" not in self._names.names:
             return None if self._value(entry, "prediction_masks") is None else ""
         value = self._value(entry, "prediction")
-        return None if value is None else self._text(value, entry, "prediction")
+        return None if value is None else self._text(value, entry, ours="prediction")
 
     def _truth(self, entry: Entry) -> str:
         if "truth" in self._names.names:
             value = self._value(entry, "truth")
             if isinstance(value, list) and self._task in REFERENCE_TASKS and value:
                 value = value[0]
-            return "" if value is None and self._task in MASK_TASKS else self._text(value, entry, "truth")
+            return "" if value is None and self._task in MASK_TASKS else self._text(value, entry, ours="truth")
         return self._references(entry)[0] if self._names.references else ""
 
-    def _text(self, value: Any, entry: Entry, ours: str) -> str:
+    def _text(self, value: Any, entry: Entry, *, ours: str) -> str:
         if isinstance(value, str):
             return value
         if isinstance(value, bool):
@@ -271,7 +271,7 @@ def _with_candidates(samples: list[Prediction], options: ForeignOptions, *, sour
     """The samples with the options or classes their task is read by, where the file does not give them."""
     if options.task not in (*CLASS_TASKS, "mcq") or all("candidates" in sample.meta for sample in samples):
         return samples
-    labels = list(options.labels) or _annotated_labels(samples, options.task, source)
+    labels = list(options.labels) or _annotated_labels(samples, options.task, source=source)
     return [
         sample if "candidates" in sample.meta else Prediction(**{**sample.__dict__, "meta": {**sample.meta, "candidates": labels}})
         for sample in samples
@@ -282,7 +282,7 @@ _LETTERED = re.compile(r"^[(\[]?([A-Za-z])[)\].:]\s+\S.*$", re.DOTALL)
 """An annotated answer "B. forest" without options: what is known of the options are the letters."""
 
 
-def _annotated_labels(samples: Sequence[Prediction], task: str, source: str) -> list[str]:
+def _annotated_labels(samples: Sequence[Prediction], task: str, *, source: str) -> list[str]:
     truths = list(dict.fromkeys(sample.ground_truth.strip() for sample in samples))
     texts = [text for sample in samples for text in sample.meta.get("answers", [sample.ground_truth])]
     letters = [letter.upper() for text in texts for letter in re.findall(r"\b[A-Za-z]\b", _LETTERED.sub(r"\1", text.strip(), count=1))]

@@ -19,7 +19,7 @@ def read_masks(value: Any, *, size: Any, source: str) -> tuple[Mapping[str, Any]
     Raises:
         AnnotationError: a mask is malformed, lies outside the image, or is a polygon of an image of unknown size.
     """
-    return tuple(_read_mask(part, size, source) for part in _single_masks(value))
+    return tuple(_read_mask(part, size, source=source) for part in _single_masks(value))
 
 
 def stated_size(values: Sequence[Any]) -> Any:
@@ -28,7 +28,7 @@ def stated_size(values: Sequence[Any]) -> Any:
     return next((part.get("size") for part in parts if isinstance(part, Mapping)), None)
 
 
-def _read_mask(value: Any, size: Any, source: str) -> Mapping[str, Any]:
+def _read_mask(value: Any, size: Any, *, source: str) -> Mapping[str, Any]:
     ref = segmentation_mask(value, source)
     stated = ref.data["size"] if ref.kind == "rle" else size
     if not isinstance(stated, list) or len(stated) != 2 or not all(type(side) is int and side > 0 for side in stated):

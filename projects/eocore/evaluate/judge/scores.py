@@ -20,7 +20,7 @@ from eocore.evaluate.scoring.scores import Scores
 HEADLINE = "judge_score"
 
 
-def add_verdicts(scores: Scores, samples: Sequence[Prediction], judge: Judge, *, seed: int = 0) -> int:
+def add_verdicts(scores: Scores, samples: Sequence[Prediction], *, judge: Judge, seed: int = 0) -> int:
     """Adds `judge` to the scores of every task the judge's prompt is meant for: who judged, when, how, and the mean of accuracy, relevance
     and both.
 
@@ -68,7 +68,7 @@ def _judge_group(samples: Sequence[Prediction], judge: Judge, *, seed: int) -> d
         "n_failed": int(failed.sum()),
     }
     if not failed.all():
-        result["scores"] = score_task(_as_judged(samples, verdicts, failed), HEADLINE, seed=seed)
+        result["scores"] = score_task(_as_judged(samples, verdicts, failed=failed), HEADLINE, seed=seed)
     return result
 
 
@@ -92,7 +92,7 @@ def _question(sample: Prediction) -> Question:
     return Question(sample.prompt, "\n".join(references_of(sample)), sample.prediction or "")
 
 
-def _as_judged(samples: Sequence[Prediction], verdicts: Sequence[Verdict | None], failed: np.ndarray) -> Judged:
+def _as_judged(samples: Sequence[Prediction], verdicts: Sequence[Verdict | None], *, failed: np.ndarray) -> Judged:
     known = (~failed).astype(np.float64)
 
     def mean(name: str) -> Any:

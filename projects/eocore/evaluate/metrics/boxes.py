@@ -94,11 +94,11 @@ def box_iou_plus_one(first: Box, second: Box) -> float:
     """IoU with one unit added to width and height, as published evaluations compute it whatever the unit is: on boxes from 0 to 1, two
     that share nothing score above 0. For comparison with their figures only; angles are left out, as there."""
 
-    def area(x0: float, y0: float, x1: float, y1: float) -> float:
+    def area(x0: float, y0: float, *, x1: float, y1: float) -> float:
         return max(0.0, x1 - x0 + 1) * max(0.0, y1 - y0 + 1)
 
-    shared = area(max(first.x0, second.x0), max(first.y0, second.y0), min(first.x1, second.x1), min(first.y1, second.y1))
-    union = area(first.x0, first.y0, first.x1, first.y1) + area(second.x0, second.y0, second.x1, second.y1) - shared
+    shared = area(max(first.x0, second.x0), max(first.y0, second.y0), x1=min(first.x1, second.x1), y1=min(first.y1, second.y1))
+    union = area(first.x0, first.y0, x1=first.x1, y1=first.y1) + area(second.x0, second.y0, x1=second.x1, y1=second.y1) - shared
     return shared / union if union > 0 else 0.0
 
 

@@ -59,7 +59,7 @@ def average_precision(scores: np.ndarray, relevant: np.ndarray, *, top_k: int | 
     Raises:
         DataError: as `first_ranks`, or `top_k` below 1.
     """
-    precision, _ = _precision_at_hits(scores, relevant, top_k)
+    precision, _ = _precision_at_hits(scores, relevant, top_k=top_k)
     possible = np.minimum(relevant.sum(axis=1), scores.shape[1] if top_k is None else top_k)
     return _divide(precision, possible)
 
@@ -69,7 +69,7 @@ def average_precision_of_hits(scores: np.ndarray, relevant: np.ndarray, *, top_k
 
     For comparison with MS-CLIP's figures only. Source: RetrievalMAP(top_k=100) of torchmetrics, which its evaluation calls.
     """
-    precision, hits = _precision_at_hits(scores, relevant, top_k)
+    precision, hits = _precision_at_hits(scores, relevant, top_k=top_k)
     return _divide(precision, hits)
 
 
@@ -95,7 +95,7 @@ def retrieval_scores(
     return {"standard": standard, "reference_compat": {f"map@{top_k}_of_hits": of_hits}}
 
 
-def _precision_at_hits(scores: np.ndarray, relevant: np.ndarray, top_k: int | None) -> tuple[np.ndarray, np.ndarray]:
+def _precision_at_hits(scores: np.ndarray, relevant: np.ndarray, *, top_k: int | None) -> tuple[np.ndarray, np.ndarray]:
     """(Q,) summed precision at the places of the hits among the first k, and (Q,) how many hits there are."""
     _check(scores, relevant)
     if top_k is not None and top_k < 1:

@@ -50,7 +50,7 @@ def draw_types(scored: Mapping[str, TaskScores], *, title: str) -> bytes:
     axis = figure.subplots()
     thick = 0.8 / len(scored)
     for place, (setting, item) in enumerate(scored.items()):
-        rows, values = _bars(kinds, item, headline)
+        rows, values = _bars(kinds, item, headline=headline)
         centres = np.array(rows) - (place - (len(scored) - 1) / 2) * thick
         axis.barh(centres, [100 * value for value, _, _ in values], thick * 0.92, color=SETTING_COLOURS[setting], label=setting, zorder=2)
         reach = 100 * np.clip([[value - low for value, low, _ in values], [high - value for value, _, high in values]], 0, None)
@@ -63,7 +63,7 @@ def draw_types(scored: Mapping[str, TaskScores], *, title: str) -> bytes:
     return to_png(figure)
 
 
-def _bars(kinds: Sequence[str], item: TaskScores, headline: str) -> tuple[list[int], list[tuple[float, float, float]]]:
+def _bars(kinds: Sequence[str], item: TaskScores, *, headline: str) -> tuple[list[int], list[tuple[float, float, float]]]:
     """Rows that have a score, and (value, low, high) of each."""
     rows, values = [], []
     for row, kind in enumerate(kinds):

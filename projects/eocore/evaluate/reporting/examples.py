@@ -38,12 +38,12 @@ def extreme_rows(
         by_sample.setdefault(item.sample_id, {})[item.sensor] = item
     order = _ranked(samples, metrics)
     drawn = _boxes(samples, metrics) if samples[0].task == "grounding" else {}
-    worst = _one_an_image(order, by_sample, count)
-    best = _one_an_image(order[::-1], by_sample, count)
+    worst = _one_an_image(order, by_sample, count=count)
+    best = _one_an_image(order[::-1], by_sample, count=count)
     index = {record.sample_id: place for place, record in enumerate(source.records)}
     return (
-        [_row(source, index[name], by_sample[name], drawn) for name in best],
-        [_row(source, index[name], by_sample[name], drawn) for name in worst if name not in best],
+        [_row(source, index[name], items=by_sample[name], drawn=drawn) for name in best],
+        [_row(source, index[name], items=by_sample[name], drawn=drawn) for name in worst if name not in best],
     )
 
 
@@ -71,16 +71,19 @@ class _Boxes:
 def _boxes(samples: Sequence[Prediction], metrics: Mapping[str, Any] | None) -> dict[PredictionKey, _Boxes]:
     """The boxes as the scorer reads them, by line; each setting is read by itself, as it is scored."""
     found: dict[PredictionKey, _Boxes] = {}
-    chosen = {name: (metrics or {}).get(name) for name in ("prediction_scale", "truth_scale")}
+    chosen = metrics or {}
     for setting in {sample.sensor for sample in samples}:
         group = [sample for sample in samples if sample.sensor == setting]
-        read = BoxReader("Grounding", *chosen.values(), order=(metrics or {}).get("order", ORDERS[0])).read(group, need_area=False)
+        reader = BoxReader(
+            "Grounding", chosen.get("prediction_scale"), truth_scale=chosen.get("truth_scale"), order=chosen.get("order", ORDERS[0])
+        )
+        read = reader.read(group, need_area=False)
         parts = zip(read.truths, read.given, read.scales, strict=True)
         found |= {sample.key: _Boxes(*part) for sample, part in zip(group, parts, strict=True)}
     return found
 
 
-def _one_an_image(order: Sequence[str], by_sample: Mapping[str, Mapping[str, Prediction]], count: int) -> list[str]:
+def _one_an_image(order: Sequence[str], by_sample: Mapping[str, Mapping[str, Prediction]], *, count: int) -> list[str]:
     seen: set[str] = set()
     chosen: list[str] = []
     for name in order:
@@ -92,21 +95,21 @@ def _one_an_image(order: Sequence[str], by_sample: Mapping[str, Mapping[str, Pre
     return chosen
 
 
-def _row(source: RecordDataset, index: int, items: Mapping[str, Prediction], drawn: Mapping[PredictionKey, _Boxes]) -> OverlayRow:
+def _row(source: RecordDataset, index: int, *, items: Mapping[str, Prediction], drawn: Mapping[PredictionKey, _Boxes]) -> OverlayRow:
     _, scenes, _ = source.load(SampleKey(0, index))
     images: dict[str, np.ndarray] = {}
     for modality, scene in scenes.items():
         images.setdefault("optical" if modality in OPTICAL_MODALITIES else modality, display_image(scene))
     size = next(iter(scenes.values())).size
     first = next(iter(items.values()))
-    truth = _drawn(first, size, drawn, annotated=True)
-    predictions = {setting: _drawn(item, size, drawn, annotated=False) for setting, item in items.items()}
+    truth = _drawn(first, size, drawn=drawn, annotated=True)
+    predictions = {setting: _drawn(item, size, drawn=drawn, annotated=False) for setting, item in items.items()}
     empty = np.zeros(size, dtype=bool)
     phrase = first.prompt.replace("<image>", "").strip()
     return overlay_row(title=phrase, images=images, truth=empty if truth is None else truth, predictions=predictions)
 
 
-def _drawn(item: Prediction, size: tuple[int, int], drawn: Mapping[PredictionKey, _Boxes], *, annotated: bool) -> np.ndarray | None:
+def _drawn(item: Prediction, size: tuple[int, int], *, drawn: Mapping[PredictionKey, _Boxes], annotated: bool) -> np.ndarray | None:
     """(H, W) bool of all masks or boxes of a line, None where it has none."""
     if item.task == "referring":
         rles = item.ground_truth_masks if annotated else item.prediction_masks
@@ -114,11 +117,11 @@ def _drawn(item: Prediction, size: tuple[int, int], drawn: Mapping[PredictionKey
     else:
         boxes = drawn[item.key]
         shown = boxes.annotated if annotated else boxes.predicted
-        masks = [mask for box in shown if (mask := _filled(box, size, boxes.scale)) is not None]
+        masks = [mask for box in shown if (mask := _filled(box, size, scale=boxes.scale)) is not None]
     return np.any(masks, axis=0) if masks else None
 
 
-def _filled(box: Box, size: tuple[int, int], scale: float) -> np.ndarray | None:
+def _filled(box: Box, size: tuple[int, int], *, scale: float) -> np.ndarray | None:
     """The pixels of a box; None where it covers none of the image."""
     height, width = size
     if box.area <= 0:

@@ -26,11 +26,11 @@ def overlay_rows(predictions: Iterable[Prediction], source: SampleSource, *, cou
     for item in predictions:
         if item.task == "referring" and item.ground_truth_masks:
             by_sample.setdefault(item.sample_id, {})[item.sensor] = item
-    keys = _choose(source, by_sample, count)
-    return [_row(source, key, by_sample) for key in keys]
+    keys = _choose(source, by_sample, count=count)
+    return [_row(source, key, by_sample=by_sample) for key in keys]
 
 
-def _choose(source: SampleSource, by_sample: Mapping[str, object], count: int) -> list[SampleKey]:
+def _choose(source: SampleSource, by_sample: Mapping[str, object], *, count: int) -> list[SampleKey]:
     records = source.records  # type: ignore[attr-defined]
     seen: set[str] = set()
     first_of_image = []
@@ -49,7 +49,7 @@ def _spread(items: Sequence[int], count: int) -> list[int]:
     return [items[int(place)] for place in np.linspace(0, len(items) - 1, min(count, len(items))).round()] if items and count > 0 else []
 
 
-def _row(source: SampleSource, key: SampleKey, by_sample: Mapping[str, Mapping[str, Prediction]]) -> OverlayRow:
+def _row(source: SampleSource, key: SampleKey, *, by_sample: Mapping[str, Mapping[str, Prediction]]) -> OverlayRow:
     record, scenes, _ = source.load(key)
     images: dict[str, np.ndarray] = {}
     for modality, scene in scenes.items():

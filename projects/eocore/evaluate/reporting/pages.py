@@ -43,7 +43,7 @@ class Picture:
 Part = Heading | Note | Picture | TextTable | OverlayRow
 
 
-def write_pages(out_dir: Path, title: str, parts: Sequence[Part]) -> Path:
+def write_pages(out_dir: Path, title: str, *, parts: Sequence[Part]) -> Path:
     """Writes report.html, report.md and figures/; gives the HTML file.
 
     Args:
@@ -56,7 +56,7 @@ def write_pages(out_dir: Path, title: str, parts: Sequence[Part]) -> Path:
     sections = "\n".join(_as_html(part) for part in parts)
     write_file(page, Template(template).substitute(title=html.escape(title), sections=sections))
     figures = out_dir / "figures"
-    texts = [_as_markdown(part, place, figures) for place, part in enumerate(parts)]
+    texts = [_as_markdown(part, place, figures=figures) for place, part in enumerate(parts)]
     write_file(out_dir / "report.md", "\n".join([f"# {title}", "", *texts]))
     return page
 
@@ -83,7 +83,7 @@ def _image(png: bytes, text: str) -> str:
     return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
-def _as_markdown(part: Part, place: int, figures: Path) -> str:
+def _as_markdown(part: Part, place: int, *, figures: Path) -> str:
     if isinstance(part, Heading):
         return f"{'#' * part.level} {part.text}\n"
     if isinstance(part, Note):

@@ -55,7 +55,7 @@ class OverlayRow:
     panels: tuple[Panel, ...]
 
 
-def draw_overlay(image: np.ndarray, mask: np.ndarray, colour: Colour) -> np.ndarray:
+def draw_overlay(image: np.ndarray, mask: np.ndarray, *, colour: Colour) -> np.ndarray:
     """(H, W, 3) uint8: the image with the mask tinted, and its inner border in full colour.
 
     Args:
@@ -98,13 +98,13 @@ def overlay_row(
     """
     first = next(iter(images.values()))
     panels = [Panel(setting, image) for setting, image in images.items()]
-    panels.append(Panel("truth", draw_overlay(first, truth, TRUTH_COLOUR)))
+    panels.append(Panel("truth", draw_overlay(first, truth, colour=TRUTH_COLOUR)))
     for setting, mask in predictions.items():
         background = images.get(setting, first)
         if mask is None:
             panels.append(Panel(f"{setting}: no mask", background))
             continue
-        drawn = draw_overlay(background, mask, PREDICTION_COLOUR)
+        drawn = draw_overlay(background, mask, colour=PREDICTION_COLOUR)
         union = int((mask | truth).sum())
         iou = int((mask & truth).sum()) / union if union else 1.0
         panels.append(Panel(f"{setting}: IoU {iou:.2f}", drawn))

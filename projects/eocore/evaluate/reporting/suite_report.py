@@ -46,7 +46,7 @@ def write_suite_report(out: Path, results: Sequence[Result], *, title: str, outc
     for result in results:
         parts += _benchmark_parts(out, result)
     parts += [Heading("Machine"), environment_table(describe_environment())]
-    return write_pages(out, title, parts)
+    return write_pages(out, title, parts=parts)
 
 
 def _benchmark_parts(out: Path, result: Result) -> list[Part]:

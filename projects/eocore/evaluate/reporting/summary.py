@@ -65,14 +65,23 @@ def _rows(result: Result, settings: Sequence[str]) -> list[tuple[str, ...]]:
     headline = first["headline"]
     lost = sum(item["overall"]["n_missing"] + item["overall"]["n_unparsed"] for item in scored.values())
     whole = {name: item["overall"]["metrics"].get(headline) for name, item in scored.items()}
-    rows = [_row(result["title"], METRIC_NAMES.get(headline, headline), whole, settings, first["overall"]["n"], str(lost))]
+    rows = [
+        _row(
+            result["title"],
+            METRIC_NAMES.get(headline, headline),
+            values=whole,
+            settings=settings,
+            count=first["overall"]["n"],
+            lost=str(lost),
+        )
+    ]
     if result["task"] not in TYPED_TASKS:
         return rows
     for kind, group in first["by_type"].items():
         values = {name: item["by_type"][kind]["metrics"].get(headline) for name, item in scored.items() if kind in item["by_type"]}
-        rows.append(_row(f"{INDENT}{kind}", "", values, settings, group["n"], ""))
+        rows.append(_row(f"{INDENT}{kind}", "", values=values, settings=settings, count=group["n"], lost=""))
     for name, macro in _macros(scored).items():
-        rows.append(_row(f"{INDENT}{name}", "", macro, settings, 0, ""))
+        rows.append(_row(f"{INDENT}{name}", "", values=macro, settings=settings, count=0, lost=""))
     return rows
 
 
@@ -88,6 +97,6 @@ def _macros(scored: Mapping[str, TaskScores]) -> dict[str, dict[str, Value | Non
     return found
 
 
-def _row(title: str, metric: str, values: Mapping[str, Value | None], settings: Sequence[str], count: int, lost: str) -> tuple[str, ...]:
+def _row(title: str, metric: str, *, values: Mapping[str, Value | None], settings: Sequence[str], count: int, lost: str) -> tuple[str, ...]:
     cells = [values.get(name) for name in settings]
     return (title, metric, *("-" if value is None else percent(value) for value in cells), str(count) if count else "", lost)

@@ -117,13 +117,13 @@ def score_task(judged: Judged, headline: str, *, seed: int) -> TaskScores:
         by_group={
             field: {name: _group(judged, rows, seed=seed) for name, rows in rows_by(judged, field).items()} for field in GROUP_FIELDS
         },
-        subsets={name: _subset(judged, np.flatnonzero(mask), headline, seed=seed) for name, mask in judged.subsets.items()},
-        reference_compat=_values(judged, judged.compat, everyone, seed=seed),
+        subsets={name: _subset(judged, np.flatnonzero(mask), headline=headline, seed=seed) for name, mask in judged.subsets.items()},
+        reference_compat=_values(judged, judged.compat, rows=everyone, seed=seed),
         details={name: value for name, value in judged.details.items() if name not in ("chance", "confusion")},
     )
     result["by_group"] = {field: groups for field, groups in result["by_group"].items() if groups}
     if types and all(np.isfinite(judged.measures[headline].of(rows)) for rows in types.values()):
-        result["macro"] = _macro(judged, types, headline, seed=seed)
+        result["macro"] = _macro(judged, types, headline=headline, seed=seed)
     if "chance" in judged.details:
         result["chance"] = judged.details["chance"]
     if "confusion" in judged.details:
@@ -158,12 +158,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= MAX_EXAMPLE else f"{text[:MAX_EXAMPLE]} ... ({len(text)} characters)"
 
 
-def _subset(judged: Judged, rows: np.ndarray, headline: str, *, seed: int) -> Subset:
+def _subset(judged: Judged, rows: np.ndarray, *, headline: str, seed: int) -> Subset:
     result = Subset(overall=_group(judged, rows, seed=seed))
     wanted = set(rows.tolist())
     types = {name: part for name, part in rows_by(judged, "type").items() if wanted.issuperset(part.tolist())}
     if types:
-        result["macro"] = _macro(judged, types, headline, seed=seed)
+        result["macro"] = _macro(judged, types, headline=headline, seed=seed)
     return result
 
 
@@ -191,11 +191,11 @@ def _group(judged: Judged, rows: np.ndarray, *, seed: int) -> Group:
         n_missing=int(judged.num_missing[rows].sum()),
         n_unparsed=int(judged.num_unparsed[rows].sum()),
         n_extra=int(judged.num_extra[rows].sum()),
-        metrics=_values(judged, judged.measures, rows, seed=seed),
+        metrics=_values(judged, judged.measures, rows=rows, seed=seed),
     )
 
 
-def _values(judged: Judged, measures: Mapping[str, Measure], rows: np.ndarray, *, seed: int) -> dict[str, Value]:
+def _values(judged: Judged, measures: Mapping[str, Measure], *, rows: np.ndarray, seed: int) -> dict[str, Value]:
     """Every measure that has something to score in these samples, with its interval; all from the same drawn sets."""
     found = {name: (measure, measure.of(rows)) for name, measure in measures.items()}
     found = {name: pair for name, pair in found.items() if np.isfinite(pair[1])}
@@ -218,7 +218,7 @@ def clusters_of(judged: Judged, rows: np.ndarray) -> list[str]:
     return [sample.image_ids[0] if sample.image_ids else sample.sample_id for sample in samples]
 
 
-def _macro(judged: Judged, types: Mapping[str, np.ndarray], headline: str, *, seed: int) -> Value:
+def _macro(judged: Judged, types: Mapping[str, np.ndarray], *, headline: str, seed: int) -> Value:
     measure = judged.measures[headline]
     values, replicates, numbers = [], [], []
     for place, rows in enumerate(types.values()):
@@ -235,11 +235,11 @@ def _differences(judged: JudgedTasks, *, seed: int) -> list[Difference]:
         for other in (setting for setting in SETTINGS if setting != "fused"):
             if ("fused", task) in judged and (other, task) in judged:
                 fused, headline = judged["fused", task]
-                differences += _compare(fused, judged[other, task][0], headline, seed=seed)
+                differences += _compare(fused, judged[other, task][0], headline=headline, seed=seed)
     return differences
 
 
-def _compare(fused: Judged, other: Judged, headline: str, *, seed: int) -> list[Difference]:
+def _compare(fused: Judged, other: Judged, *, headline: str, seed: int) -> list[Difference]:
     place_of = {sample.sample_id: place for place, sample in enumerate(other.samples)}
     task, against = fused.samples[0].task, other.samples[0].sensor
     if set(place_of) != {sample.sample_id for sample in fused.samples}:

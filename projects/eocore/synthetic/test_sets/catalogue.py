@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19, LCZ_17, SO2SAT_BANDS
 from eocore.evaluate.benchmarks.scene import AID, EUROSAT, EUROSAT_BANDS, UCM, WHU_RS19
@@ -16,7 +16,12 @@ RESISC_SOME = ("airplane", "airport", "bridge", "lake", "sea_ice")
 AID_JUNK = "\r "
 """Stands for the two characters after the class in the released aid.jsonl."""
 
-Writer = Callable[[MadeScenes], None]
+
+class Writer(Protocol):
+    """Writes one set."""
+
+    def __call__(self, *, scenes: MadeScenes) -> None:
+        """Writes the set, made of `scenes`."""
 
 
 def write_published(root: Path, *, num_scenes: int = 4, size: int = 96, seed: int = 0, on_set: Callable[[str], None] | None = None) -> None:
@@ -31,7 +36,7 @@ def write_published(root: Path, *, num_scenes: int = 4, size: int = 96, seed: in
     """
     scenes = make_scenes(num_scenes, size=size, seed=seed)
     for name, write in _writers(root).items():
-        write(scenes)
+        write(scenes=scenes)
         if on_set is not None:
             on_set(name)
 
@@ -56,7 +61,7 @@ def _question_sets(root: Path) -> dict[str, Writer]:
     return {
         "RSVQA-LR": partial(pictures.write_rsvqa, low, low / "Images_LR", prefix="LR_split_test"),
         "RSVQA-HR": partial(pictures.write_rsvqa, high, root / "HRBEN", prefix=prefix),
-        "RSVQA-HRBEN": lambda _: pictures.write_hrben(root / "GeoChat-Bench/hrben.jsonl", high / f"{prefix}_questions.json"),
+        "RSVQA-HRBEN": lambda scenes: pictures.write_hrben(root / "GeoChat-Bench/hrben.jsonl", high / f"{prefix}_questions.json"),
         "VRSBench": partial(pictures.write_vrsbench, root / "VRSBench"),
     }
 

@@ -25,7 +25,7 @@ def percent_box(mask: np.ndarray) -> list[int]:
     return [x0, y0, max(x0 + 1, round(100 * right / width)), max(y0 + 1, round(100 * bottom / height))]
 
 
-def write_geochat_regions(file: Path, images: Path, scenes: MadeScenes) -> None:
+def write_geochat_regions(file: Path, images: Path, *, scenes: MadeScenes) -> None:
     """region_captioning.jsonl: the box stands in the question, turned by 90 degrees in every second entry."""
     lines: list[dict[str, Any]] = []
     for number, scene in enumerate(scenes.scenes):
@@ -73,7 +73,7 @@ def write_vrsbench_referring(folder: Path, scenes: MadeScenes) -> None:
     save_json(folder / "VRSBench_EVAL_referring.json", entries)
 
 
-def write_geochat_referring(file: Path, images: Path, scenes: MadeScenes) -> None:
+def write_geochat_referring(file: Path, images: Path, *, scenes: MadeScenes) -> None:
     """referring.jsonl: the ground truth is a list of polygons of four corners, 0 to 100."""
     lines: list[dict[str, Any]] = []
     for number, scene in enumerate(scenes.scenes):
@@ -107,7 +107,7 @@ def write_voc(folder: Path, scenes: MadeScenes, *, split_by: str) -> None:
         for name, value in (("width", width), ("height", height), ("depth", 3)):
             ElementTree.SubElement(size, name).text = str(value)
         for phrase in scene.questions.phrases:
-            _add_object(root, phrase.text, mask_to_box(phrase.mask) or (0, 0, 1, 1))
+            _add_object(root, phrase.text, box=mask_to_box(phrase.mask) or (0, 0, 1, 1))
             objects.append((len(objects), stem))
         write_file(folder / "Annotations" / f"{stem}.xml", ElementTree.tostring(root))
     chosen = [(index, stem) for index, stem in objects if index % 2 == 0] if split_by == "object" else objects[: len(objects) // 2 + 1]
@@ -116,7 +116,7 @@ def write_voc(folder: Path, scenes: MadeScenes, *, split_by: str) -> None:
     write_file(folder / "train.txt", b"1\n")
 
 
-def _add_object(root: ElementTree.Element, text: str, box: Sequence[int]) -> None:
+def _add_object(root: ElementTree.Element, text: str, *, box: Sequence[int]) -> None:
     item = ElementTree.SubElement(root, "object")
     ElementTree.SubElement(item, "name").text = "thing"
     corners = ElementTree.SubElement(item, "bndbox")
@@ -139,7 +139,7 @@ def write_ships(folder: Path, scenes: MadeScenes) -> None:
     save_lines(folder / "test.jsonl", lines)
 
 
-def write_coco_regions(file: Path, images: Path, scenes: MadeScenes) -> None:
+def write_coco_regions(file: Path, images: Path, *, scenes: MadeScenes) -> None:
     """rsvg_test.json: one region an image, the caption with the image."""
     table: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
     for number, scene in enumerate(scenes.scenes):

@@ -59,7 +59,7 @@ def save_picture(path: Path, pixels: np.ndarray) -> None:
         Image.fromarray(pixels).save(path)
 
 
-def save_layers(path: Path, layers: np.ndarray, names: Iterable[str] = (), *, step: int = 1) -> None:
+def save_layers(path: Path, layers: np.ndarray, *, names: Iterable[str] = (), step: int = 1) -> None:
     """GeoTIFF of (C, H, W) layers, every `step`-th pixel of them, with a place on the map."""
     part = layers[:, ::step, ::step]
     count, height, width = part.shape

@@ -17,7 +17,7 @@ def write_class_folders(root: Path, scenes: MadeScenes, *, classes: Sequence[str
         save_picture(root / label / f"{label.lower()}_{number + 1}{suffix}", rgb_picture(scenes[number]))
 
 
-def write_scene_questions(file: Path, images: Path, scenes: MadeScenes, *, classes: Sequence[str], suffix: str, junk: str) -> None:
+def write_scene_questions(file: Path, images: Path, *, scenes: MadeScenes, classes: Sequence[str], suffix: str, junk: str) -> None:
     """GeoChat-Bench aid.jsonl or UCmerced.jsonl with its class folders; `junk` stands after the class, as in the released aid.jsonl."""
     write_class_folders(images, scenes, classes=classes, suffix=suffix)
     text = f"Classes: {', '.join(classes)}. Classify the image from the following classes. Answer in one word or a short phrase."
@@ -35,7 +35,7 @@ def write_scene_questions(file: Path, images: Path, scenes: MadeScenes, *, class
     )
 
 
-def write_rsvqa(folder: Path, images: Path, scenes: MadeScenes, *, prefix: str) -> None:
+def write_rsvqa(folder: Path, images: Path, *, scenes: MadeScenes, prefix: str) -> None:
     """`<prefix>_{images,questions,answers}.json` and `<image id>.tif`; one question of each image has been withdrawn."""
     tables: dict[str, list[dict[str, Any]]] = {"images": [], "questions": [], "answers": []}
     for image_id, scene in enumerate(scenes.scenes):
@@ -88,7 +88,7 @@ def write_vrsbench(folder: Path, scenes: MadeScenes) -> None:
     save_json(folder / "VRSBench_EVAL_Cap.json", captions)
 
 
-def write_karpathy(file: Path, images: Path, scenes: MadeScenes, *, suffix: str) -> None:
+def write_karpathy(file: Path, images: Path, *, scenes: MadeScenes, suffix: str) -> None:
     """{images: [{filename, imgid, split, sentences}]}; every third image is of the training split."""
     entries = []
     for number, scene in enumerate(scenes.scenes):
@@ -105,7 +105,7 @@ def write_karpathy(file: Path, images: Path, scenes: MadeScenes, *, suffix: str)
     save_json(file, {"images": entries, "dataset": "made"})
 
 
-def write_nwpu_captions(file: Path, images: Path, scenes: MadeScenes) -> None:
+def write_nwpu_captions(file: Path, images: Path, *, scenes: MadeScenes) -> None:
     """{class: [{filename, imgid, split, raw, raw_1 .. raw_4}]} with class folders."""
     table: dict[str, list[dict[str, Any]]] = {}
     for number, scene in enumerate(scenes.scenes):

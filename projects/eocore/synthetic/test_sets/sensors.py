@@ -52,7 +52,7 @@ BENCH_FILES = {
 NUM_CHOICE_FILES = 5
 
 
-def write_bigearthnet_folders(s2: Path, s1: Path, split: Path, scenes: MadeScenes) -> None:
+def write_bigearthnet_folders(s2: Path, s1: Path, *, split: Path, scenes: MadeScenes) -> None:
     """BigEarthNet as released: `<patch>/<patch>_B01.tif` ... with `<patch>_labels_metadata.json`, S1 likewise, and the csv of the split."""
     rows = []
     for number, scene in enumerate(scenes.scenes):
@@ -83,21 +83,21 @@ def write_patches(folder: Path, scenes: MadeScenes, *, classes: Sequence[str], n
     lines = []
     for number, scene in enumerate(scenes.scenes):
         name = f"patch_{number:04d}"
-        _save_optical(folder / "s2" / f"{name}.tif", scene, reflectance)
+        _save_optical(folder / "s2" / f"{name}.tif", scene, reflectance=reflectance)
         sar = 10 ** (scene.sar / 10) if reflectance else scene.sar
-        save_layers(folder / "s1" / f"{name}.tif", sar.astype(np.float32), SAR_BANDS)
+        save_layers(folder / "s1" / f"{name}.tif", sar.astype(np.float32), names=SAR_BANDS)
         save_picture(folder / "rgb" / f"{name}.png", rgb_picture(scene))
         labels = [classes[(number + 5 * place) % len(classes)] for place in range(num_labels)]
         lines.append({"image": name, "labels": labels})
     save_lines(folder / "test.jsonl", lines)
 
 
-def _save_optical(path: Path, scene: SyntheticScene, reflectance: Sequence[str]) -> None:
+def _save_optical(path: Path, scene: SyntheticScene, *, reflectance: Sequence[str]) -> None:
     if reflectance:
         chosen = [OPTICAL_BANDS.index(band) for band in reflectance]
-        save_layers(path, scene.optical[chosen].astype(np.float32), reflectance)
+        save_layers(path, scene.optical[chosen].astype(np.float32), names=reflectance)
     else:
-        save_layers(path, digital_numbers(scene.optical).astype(np.uint16), OPTICAL_BANDS)
+        save_layers(path, digital_numbers(scene.optical).astype(np.uint16), names=OPTICAL_BANDS)
 
 
 def write_eurosat_bands(root: Path, scenes: MadeScenes, *, classes: Sequence[str], bands: Sequence[str]) -> None:
@@ -130,11 +130,11 @@ def write_earthmind_bench(root: Path, scenes: MadeScenes) -> None:
         save_picture(root / "img/test/sar/img" / f"{number:04d}.png", sar_picture(scene))
     for place, (name, kind) in enumerate(BENCH_FILES.items()):
         make = _choice if place < NUM_CHOICE_FILES else _open
-        entries = [entry for number in range(len(scenes)) for entry in make(number, scenes[number], kind)]
+        entries = [entry for number in range(len(scenes)) for entry in make(number, scenes[number], kind=kind)]
         save_json(root / "json" / name, entries)
 
 
-def _choice(number: int, scene: SyntheticScene, kind: str) -> list[Mapping[str, Any]]:
+def _choice(number: int, scene: SyntheticScene, *, kind: str) -> list[Mapping[str, Any]]:
     return [
         {
             "file_name": f"{number:04d}.json",
@@ -147,7 +147,7 @@ def _choice(number: int, scene: SyntheticScene, kind: str) -> list[Mapping[str, 
     ]
 
 
-def _open(number: int, scene: SyntheticScene, kind: str) -> list[Mapping[str, Any]]:
+def _open(number: int, scene: SyntheticScene, *, kind: str) -> list[Mapping[str, Any]]:
     return [
         {"file_name": f"{number:04d}.json", "question": f"What does this place tell about {kind}?", "answer": text, "task_type": kind}
         for text in scene.questions.captions[:1]

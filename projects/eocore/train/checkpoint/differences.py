@@ -13,7 +13,7 @@ NOTHING = object()
 """Stands for the value of an option that is not there."""
 
 
-def compare(then: Any, now: Any, defaults: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+def compare(then: Any, now: Any, *, defaults: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
     """(path, line) of each difference between two nested values.
 
     An option that `then` does not have, as its version did not, is no difference where it has its default now.
@@ -21,29 +21,31 @@ def compare(then: Any, now: Any, defaults: Mapping[str, Any], path: str = "") ->
     then, now = plain(then), plain(now)
     if isinstance(now, dict) and isinstance(then, dict):
         if "type" in then and "type" in now and then["type"] != now["type"]:
-            yield f"{path}.type", _line(f"{path}.type", then["type"], now["type"])
+            yield f"{path}.type", _line(f"{path}.type", then["type"], now=now["type"])
             return
         for key in dict.fromkeys([*then, *now]):
-            yield from _compare_entry(then.get(key, NOTHING), now.get(key, NOTHING), defaults, f"{path}.{key}" if path else key)
+            yield from _compare_entry(
+                then.get(key, NOTHING), now.get(key, NOTHING), defaults=defaults, path=f"{path}.{key}" if path else key
+            )
     elif isinstance(now, list) and isinstance(then, list) and len(now) == len(then) and any(isinstance(part, dict | list) for part in now):
         for number, (old, new) in enumerate(zip(then, now, strict=True)):
-            yield from compare(old, new, defaults, f"{path}.{number}")
+            yield from compare(old, new, defaults=defaults, path=f"{path}.{number}")
     elif then != now:
-        yield path, _line(path, then, now)
+        yield path, _line(path, then, now=now)
 
 
-def _compare_entry(then: Any, now: Any, defaults: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+def _compare_entry(then: Any, now: Any, *, defaults: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
     if then is NOTHING and isinstance(now, dict) and now:
         then = {}
     if then is NOTHING and now in (None, defaults.get(path)):
         return
     if then is NOTHING or (now is NOTHING and then is not None):
-        yield path, _line(path, then, now)
+        yield path, _line(path, then, now=now)
     elif now is not NOTHING:
-        yield from compare(then, now, defaults, path)
+        yield from compare(then, now, defaults=defaults, path=path)
 
 
-def _line(path: str, then: Any, now: Any) -> str:
+def _line(path: str, then: Any, *, now: Any) -> str:
     if isinstance(then, list) and isinstance(now, list) and len(then) != len(now) and any(isinstance(part, dict) for part in [*then, *now]):
         return f"{path}: {len(then)} entries then, {len(now)} now"
     return f"{path}: {_shown(then)} then, {_shown(now)} now"

@@ -63,7 +63,7 @@ def resolve_checkpoint(path: Path) -> Path:
     return newest[-1] if newest else path
 
 
-def publish(work_dir: Path, step: int, fill: Callable[[Path], None]) -> Path:
+def publish(work_dir: Path, step: int, *, fill: Callable[[Path], None]) -> Path:
     """The new checkpoint folder, with what `fill` wrote into the folder it was handed; `latest` names it.
 
     All is written and flushed under a temporary name, its manifest last, and then renamed: a process killed at any moment leaves the

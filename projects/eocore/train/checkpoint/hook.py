@@ -52,13 +52,13 @@ class CheckpointHook(Hook):
         self.writer = CheckpointWriter(Path(runner.work_dir), keep=self.keep, background=self.background)
         self.saved_at = time.monotonic()
 
-    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Any, batch_idx: int, *, data_batch: Any = None) -> None:
         """Asks for a checkpoint where one is due by time; all ranks agree on it within the update."""
         # time.monotonic: a clock that is set back or forward changes nothing.
         if runner.rank == 0 and self.minutes is not None and time.monotonic() - self.saved_at >= 60 * self.minutes:
             runner.orders.save = True
 
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_train_iter(self, runner: Any, batch_idx: int, *, data_batch: Any = None, outputs: Any = None) -> None:
         """Saves where a checkpoint is due."""
         step = batch_idx + 1
         last = step == runner.max_iters or runner.orders.stop_agreed

@@ -48,7 +48,7 @@ def check_allowable(allow: Collection[str]) -> None:
 
 
 def check_fits(
-    then: Mapping[str, Any], now: Mapping[str, Any], folder: Path, *, allow: Collection[str], record: RunRecord | None = None
+    then: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path, allow: Collection[str], record: RunRecord | None = None
 ) -> dict[str, list[str]]:
     """What differs between a checkpoint and a run that may go on from it: allowed kind -> a line for each difference.
 
@@ -92,7 +92,7 @@ def find_differences(then: Mapping[str, Any], now: Mapping[str, Any], *, record:
     source = OPTIONS if OPTIONS in then and OPTIONS in now else "settings"
     seeds = ({SEED: part[SEED]} for part in (then, now)) if SEED in then and SEED in now else ({}, {})
     for old, new in ((then[source], now[source]), seeds):
-        for path, line in compare(old, new, record.defaults):
+        for path, line in compare(old, new, defaults=record.defaults):
             found[_kind_of(path, record.kinds)].append(line)
     found["data"] += _data_differences(then["data"], now["data"])
     if then.get(CONTENT) and now.get(CONTENT):
@@ -102,7 +102,7 @@ def find_differences(then: Mapping[str, Any], now: Mapping[str, Any], *, record:
     return {kind: lines for kind, lines in found.items() if lines}
 
 
-def tell_differences(then: Mapping[str, Any], found: Mapping[str, list[str]], folder: Path) -> None:
+def tell_differences(then: Mapping[str, Any], found: Mapping[str, list[str]], *, folder: Path) -> None:
     """Warns once of what was allowed to differ, and once of what cannot be compared."""
     if found:
         flags = " ".join(f"--allow {kind}" for kind in found)
@@ -113,7 +113,7 @@ def tell_differences(then: Mapping[str, Any], found: Mapping[str, list[str]], fo
         get_logger().warning("%s was written by an older version, which did not record: %s. These are not compared.", folder.name, missing)
 
 
-def history(then: Mapping[str, Any], found: Mapping[str, list[str]], folder: Path) -> list[dict[str, Any]]:
+def history(then: Mapping[str, Any], found: Mapping[str, list[str]], *, folder: Path) -> list[dict[str, Any]]:
     """What was allowed to differ up to the checkpoint, and from it: `step`, `checkpoint`, and `differences` by kind."""
     before = list(then.get(ALLOWED, ()))
     new = {"step": then["step"], "checkpoint": folder.name, "differences": {kind: list(lines) for kind, lines in found.items()}}

@@ -50,7 +50,7 @@ class RunRecord:
     content: Mapping[str, Any] | None = None
 
 
-def record_run(config: Config, task: Task, loader: DataLoader, *, sections: Mapping[str, Any]) -> RunRecord:
+def record_run(config: Config, task: Task, *, loader: DataLoader, sections: Mapping[str, Any]) -> RunRecord:
     """The record of a run, before its first step. Call it on all ranks; the first one reads the data's files.
 
     Args:

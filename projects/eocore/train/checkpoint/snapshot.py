@@ -106,7 +106,7 @@ def write(snapshot: Snapshot, work_dir: Path) -> Path:
             write_json(folder / rng_name(rank), states)
 
     try:
-        final = publish(work_dir, snapshot.step, fill)
+        final = publish(work_dir, snapshot.step, fill=fill)
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(
             f"{work_dir}: the checkpoint after step {snapshot.step} could not be written ({error}). Older checkpoints stand. Free space or "
@@ -134,7 +134,7 @@ def restore(strategy: ZeroStrategy, folder: Path, *, allow: Collection[str] = ()
         raise CheckpointError(f"{folder} has no {OPTIMIZER}, so training cannot go on from it. Start anew from its {WEIGHTS}.")
     names = trainable_names(strategy.model.module)
     wanted = [f"{kind}/{name}" for name in names for kind in ("exp_avg", "exp_avg_sq")]
-    _check_names(_names_in(folder / OPTIMIZER), wanted, folder / OPTIMIZER)
+    _check_names(_names_in(folder / OPTIMIZER), wanted, path=folder / OPTIMIZER)
     with _open(folder / WEIGHTS) as weights, _open(folder / OPTIMIZER) as moments:
         strategy.load_trainable_state(weights.get_tensor, moments.get_tensor, steps=int(state["optimizer_steps"]))
     step = int(state["step"])
@@ -179,7 +179,7 @@ def load_trainable(model: nn.Module, path: Path) -> None:
     if not path.is_dir():  # our own hold what is trained, nothing else
         frozen = {name for name, _ in model.named_parameters()} | {name for name, _ in model.named_buffers()}
         found = {name: value for name, value in found.items() if name in expected or name not in frozen}
-    _check_names(list(found), expected, path)
+    _check_names(list(found), expected, path=path)
     check_identity(model, path)
     parameters = dict(model.named_parameters())
     shapes = [
@@ -255,7 +255,7 @@ def _names_in(file: Path) -> list[str]:
         return list(opened.keys())
 
 
-def _check_names(found: list[str], expected: list[str], path: Path) -> None:
+def _check_names(found: list[str], expected: list[str], *, path: Path) -> None:
     missing = sorted(set(expected) - set(found))
     unexpected = sorted(set(found) - set(expected))
     if missing or unexpected:

@@ -42,8 +42,8 @@ def load_from(model: nn.Module, choice: LoadFrom) -> None:
     """
     path = Path(choice.path)
     found, expected = read_weights(path), trainable_names(model)
-    missing = _without([name for name in expected if name not in found], choice.new, "new", "parameter that is missing in")
-    beyond = _without([name for name in found if name not in set(expected)], choice.unused, "unused", "left-over weight of")
+    missing = _without([name for name in expected if name not in found], choice.new, option="new", what="parameter that is missing in")
+    beyond = _without([name for name in found if name not in set(expected)], choice.unused, option="unused", what="left-over weight of")
     if missing or beyond:
         raise CheckpointError(
             f"{path} and what this training trains differ; nothing was loaded. Trained here, not in the file: {_some(missing)} (name them "
@@ -52,18 +52,18 @@ def load_from(model: nn.Module, choice: LoadFrom) -> None:
             "task.model.pretrained)."
         )
     check_identity(model, path)
-    _copy(model, {name: found[name] for name in expected if name in found}, path)
+    _copy(model, {name: found[name] for name in expected if name in found}, path=path)
     get_logger().info("%d of %d trained weights come from %s", sum(name in found for name in expected), len(expected), path)
 
 
-def _without(names: list[str], patterns: Sequence[str], option: str, what: str) -> list[str]:
+def _without(names: list[str], patterns: Sequence[str], *, option: str, what: str) -> list[str]:
     for pattern in patterns:
         if not any(matches(name, pattern) for name in names):
             raise ConfigError(f"training.load_from.{option} names '{pattern}', which is no {what} the file. Correct or remove it.")
     return sorted(name for name in names if not any(matches(name, pattern) for pattern in patterns))
 
 
-def _copy(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+def _copy(model: nn.Module, weights: dict[str, Tensor], *, path: Path) -> None:
     parameters = dict(model.named_parameters())
     shapes = [
         f"{name}: {tuple(value.shape)} in the file, {tuple(parameters[name].shape)} in the model"

@@ -86,7 +86,7 @@ def estimate(config: Config, *, num_gpus: int, shapes: Sequence[StepShape], prec
             task = system.outline({**settings, "gradient_checkpointing": kind})
             parts = task.parameter_table()
             mode = FakeTensorMode()
-            as_fake(task, mode, DTYPES[precision]).train()
+            as_fake(task, mode, dtype=DTYPES[precision]).train()
             for shape in shapes:
                 with mode, system.known_borders(shape):
                     steps[shape.tokens, kind] = measure_step(task, system.example_batch(task, shape))

@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
+from typing_extensions import override
 
 from eocore.train.task import Task
 
@@ -29,6 +30,7 @@ class LiveMemory(TorchDispatchMode):
         for tensor in existing:
             self._known[tensor.untyped_storage()] = True
 
+    @override
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         outputs = func(*args, **(kwargs or {}))
         for output in tree_leaves(outputs):
@@ -81,7 +83,7 @@ def measure_step(task: Task, batch: Mapping[str, Any]) -> StepMemory:
     return StepMemory(kept=kept, peak=memory.peak)
 
 
-def as_fake(task: Task, mode: FakeTensorMode, dtype: torch.dtype) -> Task:
+def as_fake(task: Task, mode: FakeTensorMode, *, dtype: torch.dtype) -> Task:
     """The task with fake weights on the CPU in `dtype`, for `measure_step`; in place, ties and `requires_grad` kept.
 
     Args:

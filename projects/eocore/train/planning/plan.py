@@ -135,7 +135,7 @@ def as_json(plan: RunPlan) -> dict[str, Any]:
     return asdict(plan)
 
 
-def draw(path: Path, table: np.ndarray, packs: PackFigures, *, max_tokens: int) -> None:
+def draw(path: Path, table: np.ndarray, *, packs: PackFigures, max_tokens: int) -> None:
     """PNG: lengths of samples and of packs, and how far the packs of a step are apart in cost.
 
     Args:

@@ -22,7 +22,7 @@ class DataFaultHook(Hook):
         self.interval = interval
         self.report = FaultReport(loader.options.max_share)
 
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_train_iter(self, runner: Any, batch_idx: int, *, data_batch: Any = None, outputs: Any = None) -> None:
         """Every `interval` updates, and after the last. Raises DataError on every rank where too many samples are broken."""
         step = batch_idx + 1
         if step % self.interval == 0 or step == runner.max_iters:

@@ -65,7 +65,7 @@ class StepGuard:
         in_a_row: updates skipped since the last accepted one.
     """
 
-    def __init__(self, options: GuardOptions, orders: Orders, work_dir: Path) -> None:
+    def __init__(self, options: GuardOptions, orders: Orders, *, work_dir: Path) -> None:
         self.options, self.orders, self.work_dir = options, orders, work_dir
         self.step, self.in_a_row = 0, 0
         self.skipped: dict[str, int] = {}

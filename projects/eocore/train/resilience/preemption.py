@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 from eocore.log import get_logger
@@ -95,7 +95,7 @@ class Interrupts:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         signal.set_wakeup_fd(self._wakeup)
         signal.signal(INTERRUPT_SIGNAL, self._handler)
         os.write(self._write, ENOUGH)  # closing alone would not end the thread: processes of the loader hold this end, too

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import torch
@@ -62,7 +61,7 @@ class Watchdog:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         if error is not None:
             first = self.fail(f"{type(error).__name__}: {error}", explained=isinstance(error, EOError))
             if isinstance(error, EOError) and self._store is not None:

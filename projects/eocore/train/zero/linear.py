@@ -5,10 +5,12 @@ place of `torch.nn.functional.linear`, which keeps the parameter and gathers it 
 gradient of a weight that trains needs: one input too many for each frozen layer without LoRA beside it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from eocore.train.device import set_deepspeed_accelerator
 
@@ -21,15 +23,15 @@ class LeanLinear(LinearFunctionForZeroStage3):
     """DeepSpeed's, without the input where the weight is frozen."""
 
     @staticmethod
+    @override
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         """What backward will find."""
         states, weight, *bias = inputs
         LinearFunctionForZeroStage3.setup_context(ctx, (states if weight.requires_grad else None, weight, *bias), output)
 
 
-def lean_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """input (..., I) times weight (O, I) transposed, plus bias (O,): (..., O)."""
-    return LeanLinear.apply(input, weight, bias)
+lean_linear: Callable[..., Tensor] = LeanLinear.apply
+"""lean_linear(input (..., I), weight (O, I), bias (O,) or None): (..., O), called like torch.nn.functional.linear."""
 
 
 def use_lean_linear() -> None:

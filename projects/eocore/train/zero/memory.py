@@ -71,7 +71,7 @@ def state_memory(sizes: Sizes, zero: Mapping[str, Any], *, precision: Precision,
         state = MOMENT_BYTES * trained
     weights = width * (-(-sizes.total // num_ranks) if stage == 3 else sizes.total)
     gradients = {0: trained, 1: trained, 2: shard, 3: shard}[stage] * width
-    buffers = _buffers(zero, sizes, stage) * width
+    buffers = _buffers(zero, sizes, stage=stage) * width
     optimizer_device, weights_device = _device(zero, "offload_optimizer"), _device(zero, "offload_param")
     host = (state if optimizer_device else 0) + (weights if weights_device else 0)
     return StateMemory(
@@ -84,7 +84,7 @@ def state_memory(sizes: Sizes, zero: Mapping[str, Any], *, precision: Precision,
     )
 
 
-def _buffers(zero: Mapping[str, Any], sizes: Sizes, stage: int) -> int:
+def _buffers(zero: Mapping[str, Any], sizes: Sizes, *, stage: int) -> int:
     """Numbers that communication holds: gradients on their way, and under ZeRO-3 the weights gathered for the layers at work."""
     if stage == 0:
         return 0

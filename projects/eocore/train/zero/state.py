@@ -115,7 +115,7 @@ def gather_moments(engine: Any, *, keep: bool) -> tuple[dict[str, Tensor], int]:
     return gathered, steps[0]
 
 
-def load_state(engine: Any, weights: Read, moments: Read, *, steps: int) -> None:
+def load_state(engine: Any, weights: Read, *, moments: Read, steps: int) -> None:
     """Sets the float32 weights and both moments of every trained weight.
 
     Args:

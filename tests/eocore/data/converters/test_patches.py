@@ -16,8 +16,8 @@ from eocore.synthetic.test_sets.sensors import write_bigearthnet_folders
 
 def test_bigearthnet_folders_become_bands_on_one_grid(tmp_path: Path) -> None:
     scenes = make_scenes(2, size=60, seed=1)
-    write_bigearthnet_folders(tmp_path / "s2", tmp_path / "s1", tmp_path / "test.csv", scenes)
-    counts = prepare_bigearthnet(tmp_path / "s2", tmp_path / "test.csv", tmp_path / "data/bigearthnet", s1=tmp_path / "s1")
+    write_bigearthnet_folders(tmp_path / "s2", tmp_path / "s1", split=tmp_path / "test.csv", scenes=scenes)
+    counts = prepare_bigearthnet(tmp_path / "s2", tmp_path / "test.csv", out=tmp_path / "data/bigearthnet", s1=tmp_path / "s1")
     assert counts == {"patches": 2, "without a class": 0}
     source = load_benchmarks()["bigearthnet"](data_root=str(tmp_path / "data"))
     record, shown, _ = source.load(SampleKey(0, 0))
@@ -36,10 +36,10 @@ def test_every_one_of_the_43_labels_is_known_once() -> None:
 
 
 def test_a_patch_without_any_class_is_left_out_and_counted(tmp_path: Path) -> None:
-    write_bigearthnet_folders(tmp_path / "s2", tmp_path / "s1", tmp_path / "test.csv", make_scenes(2, size=60, seed=1))
+    write_bigearthnet_folders(tmp_path / "s2", tmp_path / "s1", split=tmp_path / "test.csv", scenes=make_scenes(2, size=60, seed=1))
     metadata = next(tmp_path.glob("s2/*_1_1/*_labels_metadata.json"))
     metadata.write_text('{"labels": ["Airports"], "corresponding_s1_patch": "x"}')
-    assert prepare_bigearthnet(tmp_path / "s2", tmp_path / "test.csv", tmp_path / "out") == {"patches": 1, "without a class": 1}
+    assert prepare_bigearthnet(tmp_path / "s2", tmp_path / "test.csv", out=tmp_path / "out") == {"patches": 1, "without a class": 1}
 
 
 def test_an_unknown_label_is_refused() -> None:
@@ -48,10 +48,10 @@ def test_an_unknown_label_is_refused() -> None:
 
 
 def test_a_lacking_band_is_told(tmp_path: Path) -> None:
-    write_bigearthnet_folders(tmp_path / "s2", tmp_path / "s1", tmp_path / "test.csv", make_scenes(1, size=60, seed=1))
+    write_bigearthnet_folders(tmp_path / "s2", tmp_path / "s1", split=tmp_path / "test.csv", scenes=make_scenes(1, size=60, seed=1))
     next(tmp_path.glob("s2/*/*_B09.tif")).unlink()
     with pytest.raises(DataError, match="11 bands, expected the 12 of level 2A"):
-        prepare_bigearthnet(tmp_path / "s2", tmp_path / "test.csv", tmp_path / "out")
+        prepare_bigearthnet(tmp_path / "s2", tmp_path / "test.csv", out=tmp_path / "out")
 
 
 def test_so2sat(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_dior_rsvg_gives_the_same_boxes_as_the_benchmark(tmp_path: Path) -> None
 
 
 def test_rsvqa_without_what_was_withdrawn(tmp_path: Path) -> None:
-    write_rsvqa(tmp_path / "r", tmp_path / "r/Images_LR", make_scenes(3, size=48, seed=1), prefix="LR_split_test")
+    write_rsvqa(tmp_path / "r", tmp_path / "r/Images_LR", scenes=make_scenes(3, size=48, seed=1), prefix="LR_split_test")
     counts = prepare_rsvqa(tmp_path / "r", tmp_path / "out", images=tmp_path / "r/Images_LR", prefix="LR_split")
     own = custom_benchmark(f"custom:vqa:{tmp_path}/out/test.jsonl")(data_root="")
     assert counts == {"test": len(own)}

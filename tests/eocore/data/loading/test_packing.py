@@ -80,10 +80,10 @@ class TestPacks:
     def test_the_last_step_of_an_epoch_has_a_share_for_every_rank(self) -> None:
         for count in range(8, 300, 7):
             table = make_table(0)[:count]
-            cuts = cut_epoch(cost(table), table[:, :LIMITED].astype(np.int64), PackingOptions(**LIMITS).limits, num_packs=8)
+            cuts = cut_epoch(cost(table), table[:, :LIMITED].astype(np.int64), limits=PackingOptions(**LIMITS).limits, num_packs=8)
             assert (np.diff(cuts) >= 8).all() and cuts[-1] == count
             parts = itertools.pairwise(cuts)
-            assert all(deal_packs(cost(table[a:b]), table[a:b, :3], PackingOptions(**LIMITS).limits, num_packs=8) for a, b in parts)
+            assert all(deal_packs(cost(table[a:b]), table[a:b, :3], limits=PackingOptions(**LIMITS).limits, num_packs=8) for a, b in parts)
 
 
 class TestOrder:

@@ -34,7 +34,7 @@ TRUTHS: dict[str, dict[str, Any]] = {
 def folder(tmp_path: Path) -> Path:
     scene = make_scenes(1, size=64, seed=0)[0]
     Image.new("RGB", (64, 64), (10, 90, 20)).save(tmp_path / "a.png")
-    save_layers(tmp_path / "sar.tif", scene.sar, ("VV", "VH"))
+    save_layers(tmp_path / "sar.tif", scene.sar, names=("VV", "VH"))
     return tmp_path
 
 

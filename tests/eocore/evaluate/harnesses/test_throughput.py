@@ -42,7 +42,9 @@ def said(samples):
 
 @pytest.fixture
 def source(tmp_path: Path):
-    write_karpathy(tmp_path / "UCM_captions/dataset.json", tmp_path / "UCM_captions/imgs", make_scenes(4, size=48, seed=0), suffix=".tif")
+    write_karpathy(
+        tmp_path / "UCM_captions/dataset.json", tmp_path / "UCM_captions/imgs", scenes=make_scenes(4, size=48, seed=0), suffix=".tif"
+    )
     return load_benchmarks()["ucm_captions"](data_root=str(tmp_path))
 
 

@@ -15,7 +15,7 @@ def answer(number: int, said: str | None, kind: str) -> Prediction:
 def judged(server, samples):
     scores = score_predictions(samples)
     judge = Judge(JudgeOptions(url=server.url, model="m", workers=1), sleep=lambda seconds: None)
-    count = add_verdicts(scores, samples, judge)
+    count = add_verdicts(scores, samples, judge=judge)
     return count, scores["settings"]["fused"]["open"]
 
 
@@ -56,7 +56,7 @@ def test_short_answers_are_asked_about_only_where_the_rules_decide_nothing(judge
     scores = score_predictions(samples)
     with judge_server("1", "0") as server:
         judge = Judge(JudgeOptions(url=server.url, model="m", workers=1, prompt="match"))
-        assert add_verdicts(scores, samples, judge) == 6
+        assert add_verdicts(scores, samples, judge=judge) == 6
         assert len(server.asked) == 2
     block = scores["settings"]["fused"]["vqa"]["judge"]
     assert (block["n_asked"], block["n_unanswered"], block["scale"]) == (2, 1, "0 to 1")
@@ -67,5 +67,5 @@ def test_tasks_with_one_right_answer_are_not_judged(judge_server):
     sample = Prediction("a", "vqa", ("a",), "fused", "?", "yes", "yes")
     with judge_server("5") as server:
         judge = Judge(JudgeOptions(url=server.url, model="m"))
-        assert add_verdicts(score_predictions([sample]), [sample], judge) == 0
+        assert add_verdicts(score_predictions([sample]), [sample], judge=judge) == 0
         assert server.asked == []

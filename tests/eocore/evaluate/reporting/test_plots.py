@@ -26,7 +26,7 @@ def decode(png: bytes) -> np.ndarray:
 
 def test_overlay_tints_inside_draws_the_border_and_leaves_the_rest():
     before = image()
-    drawn = plots.draw_overlay(before, square(), (255, 0, 0))
+    drawn = plots.draw_overlay(before, square(), colour=(255, 0, 0))
     assert (drawn[0, 0] == 100).all()
     assert drawn[2, 2].tolist() == drawn[7, 4].tolist() == [255, 0, 0]
     assert drawn[4, 4].tolist() == [170, 55, 55]
@@ -34,26 +34,26 @@ def test_overlay_tints_inside_draws_the_border_and_leaves_the_rest():
 
 
 def test_overlay_border_is_drawn_at_the_edge_of_the_image():
-    drawn = plots.draw_overlay(image(), np.ones((12, 12), dtype=bool), (255, 0, 0))
+    drawn = plots.draw_overlay(image(), np.ones((12, 12), dtype=bool), colour=(255, 0, 0))
     assert (drawn[0] == (255, 0, 0)).all()
     assert drawn[1, 1].tolist() != [255, 0, 0]
 
 
 def test_one_pixel_can_be_seen():
-    drawn = plots.draw_overlay(image(), square(side=1), (255, 0, 0))
+    drawn = plots.draw_overlay(image(), square(side=1), colour=(255, 0, 0))
     assert (drawn != 100).any(axis=2).sum() == 1
 
 
 @pytest.mark.parametrize("picture", [np.zeros((12, 12), np.uint8), np.zeros((12, 12, 3)), np.zeros((3, 12, 12), np.uint8)])
 def test_overlay_needs_a_display_image(picture):
     with pytest.raises(DataError, match=r"an overlay is drawn on \(H, W, 3\) uint8, found .* Render the scene"):
-        plots.draw_overlay(picture, square(), (255, 0, 0))
+        plots.draw_overlay(picture, square(), colour=(255, 0, 0))
 
 
 @pytest.mark.parametrize("mask", [square(8), square().astype(np.uint8)])
 def test_overlay_needs_a_mask_of_its_size(mask):
     with pytest.raises(DataError, match=r"the mask must be bool and \(12, 12\) like the image, found .* Resize or threshold"):
-        plots.draw_overlay(image(), mask, (255, 0, 0))
+        plots.draw_overlay(image(), mask, colour=(255, 0, 0))
 
 
 def test_row_shows_each_input_the_truth_and_each_prediction_on_its_own_image():

@@ -9,7 +9,7 @@ from eocore.train.checkpoint.differences import compare, content_differences
 
 
 def lines(then: Any, now: Any, **defaults: Any) -> list[str]:
-    return [line for _, line in compare(then, now, {path.replace("__", "."): value for path, value in defaults.items()})]
+    return [line for _, line in compare(then, now, defaults={path.replace("__", "."): value for path, value in defaults.items()})]
 
 
 class TestOptions:

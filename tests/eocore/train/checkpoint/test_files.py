@@ -245,7 +245,7 @@ def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.Monkey
     order: list[str] = []
     write_json = checkpoint_files.write_json
     monkeypatch.setattr(checkpoint_files, "write_json", lambda path, content: (order.append(path.name), write_json(path, content)))
-    publish(tmp_path, 1, lambda folder: (folder / "trainer.json").write_text("{}") and order.append("trainer.json"))
+    publish(tmp_path, 1, fill=lambda folder: (folder / "trainer.json").write_text("{}") and order.append("trainer.json"))
     assert order == ["trainer.json", "manifest.json"]
 
 

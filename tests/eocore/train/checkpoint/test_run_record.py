@@ -18,7 +18,7 @@ from eocore.train.strategy import ZERO_FOLDER, arithmetic_of, load_zero_config
 def record(faulty: ModuleType, task: Any = None, *, config: Mapping[str, Any] | None = None, **sections: Any) -> RunRecord:
     task = task or faulty.FaultyTask()
     loader = DataLoader([0])  # type: ignore[arg-type]
-    return record_run(Config({"task": {"type": "FaultyTask"}} | dict(config or {})), task, loader, sections=sections)
+    return record_run(Config({"task": {"type": "FaultyTask"}} | dict(config or {})), task, loader=loader, sections=sections)
 
 
 def kinds(old: RunRecord, new: RunRecord) -> list[str]:
@@ -74,5 +74,5 @@ def test_a_loader_that_does_not_tell_its_data_is_recorded_as_such(faulty: Module
 def test_a_loader_of_samples_tells_them(faulty: ModuleType) -> None:
     task = faulty.FaultyTask()
     loader = task.build_loader(rank=0, world_size=1, seed=0, start_step=0)
-    found = record_run(Config({"task": {"type": "FaultyTask"}}), task, loader, sections={})
+    found = record_run(Config({"task": {"type": "FaultyTask"}}), task, loader=loader, sections={})
     assert found.content == {"samples": faulty.NUM_SAMPLES, "datasets": []}

@@ -111,7 +111,7 @@ def test_a_spike_is_skipped_and_the_statistics_outlive_a_restart(faulty: ModuleT
 @pytest.fixture
 def guard(tmp_path: Path) -> Iterator[StepGuard]:
     options = GuardOptions(spike_history=10, spike_window=20, max_in_a_row=3)
-    yield StepGuard(options, Orders(), tmp_path)
+    yield StepGuard(options, Orders(), work_dir=tmp_path)
 
 
 def judge(guard: StepGuard, loss: float) -> bool:

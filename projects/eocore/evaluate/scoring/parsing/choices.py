@@ -249,7 +249,7 @@ class _Reader:
         """Single capitals that are letters, wherever they stand."""
         starts = [match.start() for match in re.finditer(r"(?<![\w'-])[A-Z](?![\w'-])", self.text)]
         letters = [self._letters.at(start) for start in starts]
-        denied = (letter is None or is_denied(self.lowered, letter.end - 1, letter.end) for letter in letters)
+        denied = (letter is None or is_denied(self.lowered, letter.end - 1, end=letter.end) for letter in letters)
         kept = (letter for letter, is_out in zip(letters, denied, strict=True) if letter and not is_out)
         return [letter.name for letter in kept if not phrases.IS_WRONG.match(self.lowered, letter.end)]
 
@@ -278,7 +278,7 @@ class _Reader:
         kept = [
             match[1].lower()
             for match in lone
-            if not is_denied(level, match.start(1), match.end(1)) and not phrases.IS_WRONG.match(self.lowered, match.end())
+            if not is_denied(level, match.start(1), end=match.end(1)) and not phrases.IS_WRONG.match(self.lowered, match.end())
         ]
         return [_of([self._options.labels[name]]) for name in kept if name in self._options.labels]
 

@@ -18,7 +18,7 @@ class Enumeration:
         rest: the lines behind that of the last option; empty where there are none.
     """
 
-    def __init__(self, blocks: list[str], rest: str, options: Options) -> None:
+    def __init__(self, blocks: list[str], rest: str, *, options: Options) -> None:
         self._blocks, self.rest, self._options = blocks, rest, options
 
     def judged_right(self) -> int | None:
@@ -47,4 +47,4 @@ def enumeration_of(text: str, options: Options) -> Enumeration | None:
     blocks = ["\n".join(lines[number:border])[end:] for (number, _, end), border in zip(marks, borders, strict=True)]
     if not all(block.strip(" .") for block in blocks):
         return None
-    return Enumeration(blocks, "\n".join(text.split("\n")[borders[-1] :]), options)
+    return Enumeration(blocks, "\n".join(text.split("\n")[borders[-1] :]), options=options)

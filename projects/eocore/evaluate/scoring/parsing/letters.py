@@ -73,9 +73,9 @@ class Letters:
         names: list[str] = []
         end = place = start
         while (letter := self.at(place)) is not None:
-            closed_at = _behind_own_text(lowered, letter, options)
+            closed_at = _behind_own_text(lowered, letter, options=options)
             separator = self._text[end:place] if names else ","
-            if not self._goes_on(letter, separator, closed_at):
+            if not self._goes_on(letter, separator, closed_at=closed_at):
                 break
             names.append(letter.name)
             end = closed_at
@@ -85,7 +85,7 @@ class Letters:
                 break
         return names, end
 
-    def _goes_on(self, letter: Letter, separator: str, closed_at: int) -> bool:
+    def _goes_on(self, letter: Letter, separator: str, *, closed_at: int) -> bool:
         """Whether a letter behind another is the next of a list: behind a comma or "and" in any case, behind a blank where it is marked,
         on a new line where nothing but its option's text follows."""
         if _CONJUNCTION.search(separator.casefold()):
@@ -104,7 +104,7 @@ def behind_marks(lowered: str, start: int) -> int:
     return match.end() if match else start
 
 
-def _behind_own_text(lowered: str, letter: Letter, options: Options | None) -> int:
+def _behind_own_text(lowered: str, letter: Letter, *, options: Options | None) -> int:
     """The end of "B. forest" where that is how the options are; else that of "B."."""
     if options is None or letter.name not in options.labels:
         return letter.end

@@ -144,7 +144,7 @@ def find_number(text: str, question: str = "") -> Number | None:
     values = {(item.number.value, item.number.unit) for item in digits}
     if len(values) == 1 and (denied is None or values == {(0.0, "")}) and not _is_unsure(lowered, digits[0]):
         return digits[0].number
-    return _of_what_is_asked(lowered, found, _lowered(question)) or _at_a_cue(lowered, found, is_denied=denied is not None)
+    return _of_what_is_asked(lowered, found, question=_lowered(question)) or _at_a_cue(lowered, found, is_denied=denied is not None)
 
 
 def _without_list_marks(lowered: str) -> str:
@@ -153,7 +153,7 @@ def _without_list_marks(lowered: str) -> str:
     return _LIST_MARK.sub("", lowered) if len(marks) > 1 and marks == list(range(1, len(marks) + 1)) else lowered
 
 
-def _of_what_is_asked(lowered: str, found: list[_Found], question: str) -> Number | None:
+def _of_what_is_asked(lowered: str, found: list[_Found], *, question: str) -> Number | None:
     """The number before what the question counts ("3 planes" of "2 ships and 3 planes"); None where there is none, or several."""
     asked = _ASKED.search(question)
     if asked is None:
@@ -237,11 +237,11 @@ def _all_numbers(lowered: str) -> list[_Found]:
     for match in _IN_WORDS.finditer(lowered):
         value_of_words = _of_words(match[0])
         if value_of_words is not None and match.end() not in taken:
-            found.append(_with_unit(lowered, match, value_of_words))
+            found.append(_with_unit(lowered, match, value=value_of_words))
     return sorted(found, key=lambda item: item.start)
 
 
-def _with_unit(lowered: str, match: re.Match[str], value: float) -> _Found:
+def _with_unit(lowered: str, match: re.Match[str], *, value: float) -> _Found:
     unit = _UNIT.match(lowered, match.end())
     number = Number(value, UNITS[unit[1]] if unit else "")
     return _Found(number, match.start(), unit.end() if unit else match.end(), is_one=match[0] == "one")

@@ -94,7 +94,7 @@ class Options:
             if len(match[1]) == 1 and not match[1].isdigit():
                 continue
             previous = found[-1] if found else None
-            negated = is_denied(lowered, match.start(), match.end(), previous)
+            negated = is_denied(lowered, match.start(), end=match.end(), previous=previous)
             found.append(Mention(self._place(match[1]), match.start(), match.end(), negated))
         return found
 
@@ -128,7 +128,7 @@ def _either(texts: Sequence[str]) -> str:
     return "|".join(re.escape(text).replace(r"\ ", r"\s+") for text in longest_first)
 
 
-def is_denied(lowered: str, start: int, end: int, previous: Mention | None = None) -> bool:
+def is_denied(lowered: str, start: int, *, end: int, previous: Mention | None = None) -> bool:
     """Whether "not", "no", "without" and the like stand before the words in their clause, or "is not" and the like behind them; in a list
     ("no water, forest or road") what holds for the first holds for the others."""
     window = lowered[max(0, start - 200) : start]

@@ -105,7 +105,7 @@ class Choice:
         """See `Scorer`."""
         options = [candidates_of(sample) for sample in samples]
         truths = [self._truth(sample, texts) for sample, texts in zip(samples, options, strict=True)]
-        chosen = [self._read(*item) for item in zip(samples, options, truths, strict=True)]
+        chosen = [self._read(sample, texts, truth=truth) for sample, texts, truth in zip(samples, options, truths, strict=True)]
         triples = list(zip(chosen, truths, options, strict=True))
         right = np.array(
             [bool(read.places) and _texts(read.places, texts) == _texts(truth, texts) for read, truth, texts in triples], dtype=np.float64
@@ -123,7 +123,7 @@ class Choice:
             reasons=[read.reason for read in chosen],
         )
 
-    def _read(self, sample: Prediction, candidates: Sequence[str], truth: frozenset[int]) -> ReadChoice:
+    def _read(self, sample: Prediction, candidates: Sequence[str], *, truth: frozenset[int]) -> ReadChoice:
         allowed = self._several or len(truth) > 1 or sample.meta.get("several") is True
         place = self._index(sample.prediction or "", candidates)
         if place is not None:
@@ -141,9 +141,9 @@ class Choice:
         """The right options; as a rule one."""
         listed = sample.meta.get("answers")
         texts = [str(text) for text in listed] if isinstance(listed, list | tuple) and listed else [sample.ground_truth]
-        return frozenset(place for text in texts for place in self._true_places(text, sample, candidates))
+        return frozenset(place for text in texts for place in self._true_places(text, sample, candidates=candidates))
 
-    def _true_places(self, text: str, sample: Prediction, candidates: Sequence[str]) -> frozenset[int]:
+    def _true_places(self, text: str, sample: Prediction, *, candidates: Sequence[str]) -> frozenset[int]:
         if self._base is not None and vqa.whole_number(text) is not None:
             place = self._index(text, candidates)
             read = ReadChoice(frozenset() if place is None else frozenset([place]), "the number is none of an option")

@@ -44,11 +44,11 @@ class BoxReader:
         ConfigError: a scale or an order that there is not.
     """
 
-    def __init__(self, owner: str, prediction_scale: float | str | None, truth_scale: float | str | None, *, order: str) -> None:
+    def __init__(self, owner: str, prediction_scale: float | str | None, *, truth_scale: float | str | None, order: str) -> None:
         if order not in ORDERS:
             raise ConfigError(f"{owner}: order must be one of {', '.join(ORDERS)}, found {order!r}.")
-        self._prediction = _stated(owner, "prediction_scale", prediction_scale)
-        self._truth, self._order = _stated(owner, "truth_scale", truth_scale), order
+        self._prediction = _stated(owner, "prediction_scale", scale=prediction_scale)
+        self._truth, self._order = _stated(owner, "truth_scale", scale=truth_scale), order
 
     def read(self, samples: Sequence[Prediction], *, need_area: bool) -> BoxesRead:
         """All boxes of all samples.
@@ -63,11 +63,12 @@ class BoxReader:
         sizes = [_size_of(sample) for sample in samples]
         annotated = [SizedBoxes(*pair) for pair in zip(truths, sizes, strict=True)]
         own = self._annotation_scales(samples, annotated)
-        told = self._prediction_scale([SizedBoxes(*pair) for pair in zip(written, sizes, strict=True)], annotated, own)
-        given = [_given(*item, scale=told.scale) for item in zip(samples, written, own, strict=True)]
-        notes, details = self._report(said, given, own, told)
-        by_order = {name: _in_order(samples, said, name, scales=(told.scale, own)) for name in ORDERS}
-        notes = (*notes, *_doubt_of_order(by_order, truths, self._order), *_without_area(given))
+        told = self._prediction_scale([SizedBoxes(*pair) for pair in zip(written, sizes, strict=True)], annotated, own=own)
+        answers = zip(samples, written, own, strict=True)
+        given = [_given(sample, found, own=scale, scale=told.scale) for sample, found, scale in answers]
+        notes, details = self._report(said, given, own=own, told=told)
+        by_order = {name: _in_order(samples, said, order=name, scales=(told.scale, own)) for name in ORDERS}
+        notes = (*notes, *_doubt_of_order(by_order, truths, order=self._order), *_without_area(given))
         return BoxesRead(own, truths, given, _reasons(said), notes, details)
 
     def _annotation_scales(self, samples: Sequence[Prediction], annotated: Sequence[SizedBoxes]) -> list[float]:
@@ -79,7 +80,7 @@ class BoxReader:
         told = box_scales.tell_annotation(unstated, default=DEFAULT_SCALE).scale
         return [told if scale is None else float(scale) for scale in stated]
 
-    def _prediction_scale(self, written: Sequence[SizedBoxes], annotated: Sequence[SizedBoxes], own: Sequence[float]) -> Told:
+    def _prediction_scale(self, written: Sequence[SizedBoxes], annotated: Sequence[SizedBoxes], *, own: Sequence[float]) -> Told:
         if self._prediction is not None:
             return Told(self._prediction)
         kinds = sorted(set(own))
@@ -88,7 +89,7 @@ class BoxReader:
         return box_scales.tell_predictions(written, annotated, annotation=kinds[0])
 
     def _report(
-        self, said: Sequence[ReadBoxes], given: Sequence[Sequence[boxes.Box]], own: Sequence[float], told: Told
+        self, said: Sequence[ReadBoxes], given: Sequence[Sequence[boxes.Box]], *, own: Sequence[float], told: Told
     ) -> tuple[tuple[str, ...], dict[str, Any]]:
         """(notes, details) on what was read, and how."""
         drawn = sum(bool(boxes_) and not read.numbers for boxes_, read in zip(given, said, strict=True))
@@ -107,7 +108,7 @@ class BoxReader:
         return tuple(notes), details
 
 
-def _stated(owner: str, name: str, scale: float | str | None) -> float | None:
+def _stated(owner: str, name: str, *, scale: float | str | None) -> float | None:
     if scale is None or scale == "pixels":
         return None if scale is None else PIXELS
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale < math.inf:
@@ -125,7 +126,7 @@ def _ordered(box: boxes.Box, order: str) -> boxes.Box:
 
 
 def _in_order(
-    samples: Sequence[Prediction], said: Sequence[ReadBoxes], order: str, *, scales: tuple[float, Sequence[float]]
+    samples: Sequence[Prediction], said: Sequence[ReadBoxes], *, order: str, scales: tuple[float, Sequence[float]]
 ) -> list[list[boxes.Box]]:
     """The boxes written in answers, read in an order of their numbers, brought from the answers' scale to the annotations' (`scales`)."""
     return [
@@ -135,7 +136,7 @@ def _in_order(
 
 
 def _doubt_of_order(
-    by_order: Mapping[str, Sequence[Sequence[boxes.Box]]], truths: Sequence[Sequence[boxes.Box]], order: str
+    by_order: Mapping[str, Sequence[Sequence[boxes.Box]]], truths: Sequence[Sequence[boxes.Box]], *, order: str
 ) -> Sequence[str]:
     """Said where boxes overlap the annotated ones far better in another order of their numbers."""
     overlaps = {name: _mean_best_iou(given, truths) for name, given in by_order.items()}
@@ -171,7 +172,7 @@ def _size_of(sample: Prediction) -> tuple[int, int] | None:
     return (sides[0], sides[1]) if is_size and isinstance(sides, list | tuple) else None
 
 
-def _given(sample: Prediction, written: Sequence[boxes.Box], own: float, *, scale: float) -> list[boxes.Box]:
+def _given(sample: Prediction, written: Sequence[boxes.Box], *, own: float, scale: float) -> list[boxes.Box]:
     """The predicted boxes on the annotation's scale: those written, else the bounds of those drawn."""
     if written or sample.prediction is None:
         return [_rescaled(box, sample, old=scale, new=own) for box in written]

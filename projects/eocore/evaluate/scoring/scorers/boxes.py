@@ -38,7 +38,7 @@ class Grounding:
     def __init__(
         self, *, prediction_scale: float | str | None = None, truth_scale: float | str | None = None, order: str = ORDERS[0]
     ) -> None:
-        self._reader = BoxReader("Grounding", prediction_scale, truth_scale, order=order)
+        self._reader = BoxReader("Grounding", prediction_scale, truth_scale=truth_scale, order=order)
 
     def judge(self, samples: Sequence[Prediction]) -> Judged:
         """See `Scorer`."""
@@ -116,7 +116,7 @@ class Detection:
         if not 0 < threshold <= 1:
             raise ConfigError(f"Detection: threshold must be above 0 and at most 1, found {threshold}.")
         self._threshold = threshold
-        self._reader = BoxReader("Detection", prediction_scale, truth_scale, order=order)
+        self._reader = BoxReader("Detection", prediction_scale, truth_scale=truth_scale, order=order)
         self.headline = f"f1@{threshold}"
 
     def judge(self, samples: Sequence[Prediction]) -> Judged:

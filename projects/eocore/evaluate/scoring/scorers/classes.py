@@ -58,7 +58,7 @@ class SceneClass:
             measures={
                 "accuracy": mean_of(right),
                 "accuracy_contained": mean_of(contained),
-                "balanced_accuracy": _per_class(right, [labels.index(truth) for truth in truths], len(labels)),
+                "balanced_accuracy": _per_class(right, [labels.index(truth) for truth in truths], num_classes=len(labels)),
             },
             num_missing=lost,
             num_unparsed=np.array([name is None for name in named], dtype=np.int64) - lost,
@@ -72,7 +72,7 @@ def _equal(named: Sequence[str | None], truths: Sequence[str]) -> np.ndarray:
     return np.array([name == truth for name, truth in zip(named, truths, strict=True)], dtype=np.float64)
 
 
-def _per_class(right: np.ndarray, classes: Sequence[int], num_classes: int) -> Measure:
+def _per_class(right: np.ndarray, classes: Sequence[int], *, num_classes: int) -> Measure:
     statistics = np.zeros((len(right), num_classes, 2))
     statistics[np.arange(len(right)), classes] = np.stack([right, np.ones_like(right)], axis=1)
     return Measure(statistics.reshape(len(right), -1), partial(_mean_recall, num_classes=num_classes))
@@ -113,13 +113,18 @@ class SceneClasses:
                 )
         pairs = list(zip(samples, labels, strict=True))
         said = [read_choice(sample.prediction or "", names, mode=self._mode, several=True) for sample, names in pairs]
-        named = [self._ordered(read, names, labels[0]) for read, names in zip(said, labels, strict=True)]
-        truths = [self._truth(sample, names, labels[0]) for sample, names in pairs]
-        judged = self._measure(samples, named, truths, labels[0])
+        named = [self._ordered(read, names, order=labels[0]) for read, names in zip(said, labels, strict=True)]
+        truths = [self._truth(sample, names, order=labels[0]) for sample, names in pairs]
+        judged = self._measure(samples, named, truths=truths, labels=labels[0])
         return replace(judged, reasons=[read.reason if not read.places else "" for read in said])
 
     def _measure(
-        self, samples: Sequence[Prediction], named: Sequence[frozenset[int] | None], truths: Sequence[frozenset[int]], labels: Sequence[str]
+        self,
+        samples: Sequence[Prediction],
+        named: Sequence[frozenset[int] | None],
+        *,
+        truths: Sequence[frozenset[int]],
+        labels: Sequence[str],
     ) -> Judged:
         predicted, annotated = multilabel.label_matrix(named, len(labels)), multilabel.label_matrix(truths, len(labels))
         counts = multilabel.class_counts(predicted, annotated)
@@ -144,15 +149,15 @@ class SceneClasses:
             },
         )
 
-    def _ordered(self, read: ReadChoice, labels: Sequence[str], order: Sequence[str]) -> frozenset[int] | None:
+    def _ordered(self, read: ReadChoice, labels: Sequence[str], *, order: Sequence[str]) -> frozenset[int] | None:
         """Places in `order` of the classes named, whose letters go by `labels`; None where none is."""
         return frozenset(order.index(labels[place]) for place in read.places) or None
 
-    def _truth(self, sample: Prediction, labels: Sequence[str], order: Sequence[str]) -> frozenset[int]:
+    def _truth(self, sample: Prediction, labels: Sequence[str], *, order: Sequence[str]) -> frozenset[int]:
         if "labels" in sample.meta:
             places = self._listed(sample, order)
         else:
-            places = self._ordered(read_choice(sample.ground_truth, labels, several=True), labels, order)
+            places = self._ordered(read_choice(sample.ground_truth, labels, several=True), labels, order=order)
         if places is None:
             raise AnnotationError(
                 f"sample '{sample.sample_id}': the annotated answer {sample.ground_truth!r:.80} names none of the {len(labels)} classes. "

@@ -42,7 +42,7 @@ class Caption:
         measures["rouge_l"] = mean_of([captions.rouge_l(text, truths) for text, truths in zip(given, references, strict=True)])
         measures["cider"] = mean_of(cider)
         details: dict[str, object] = {"tokenizer": captions.TOKENIZER, "mean_length": float(np.mean([len(text) for text in given]))}
-        self._add_java(measures, details, given, references)
+        self._add_java(measures, details, given=given, references=references)
         lost = missing(samples)
         return Judged(
             samples=samples,
@@ -64,6 +64,7 @@ class Caption:
         self,
         measures: dict[str, Measure],
         details: dict[str, object],
+        *,
         given: Sequence[captions.Tokens],
         references: Sequence[Sequence[captions.Tokens]],
     ) -> None:
