@@ -145,9 +145,9 @@ def test_its_data_sets_read_the_published_layouts(path: Path, published_data: Pa
         return
     for entry in mixture.parts:
         record, scenes = entry.dataset.read(SampleKey(0, 0), np.random.default_rng(0))
-        assert record.turns and scenes and all(scene.pixels.shape[1:] == (SIZE, SIZE) for scene in scenes.values()), entry.name
+        assert record.turns and scenes and all(scene.pixels.shape[1:] == (SIZE, SIZE) for scene in scenes), entry.name
         expected = {"pair_vqa": {"rgb", "sar"}, "sar_seg": {"rgb", "sar"}, "multispectral_vqa": {"multispectral"}}.get(entry.name, {"rgb"})
-        assert set(scenes) == expected, entry.name
+        assert set(record.roles) == expected, entry.name
         assert len(record.masks) == entry.name.endswith(("seg", "rs", "sd", "bench")), entry.name
         assert len(record.regions) == entry.name.endswith("regions"), entry.name
 

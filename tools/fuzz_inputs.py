@@ -121,7 +121,7 @@ def _read_image(folder: Path) -> Callable[[Any], None]:
         if sensor == "grey_uint8":
             read_class_map("a." + ending, root=folder, max_bytes=10**8)
         else:
-            read_scene(ImageRef((str(path),), sensor), root=folder, max_bytes=10**8)
+            read_scene(ImageRef("image", sensor, (str(path),)), root=folder, max_bytes=10**8)
 
     return read
 

@@ -12,7 +12,7 @@ from earthmind.model.modeling_earthmind import Answer, EarthMindForConditionalGe
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.prepare import named_after, read_mask
 from eocore.data.records import Record
-from eocore.sensors.scene import Scene
+from eocore.sensors.scene import Scene, by_role
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class RecordAnswerer:
         self.generation = generation_settings(generation or {})
         check_with_model(self.generation, model, max_new_tokens=max_new_tokens)
 
-    def __call__(self, samples: Sequence[tuple[Record, dict[str, Scene]]]) -> list[Answer]:
+    def __call__(self, samples: Sequence[tuple[Record, Sequence[Scene]]]) -> list[Answer]:
         """One answer a record; masks have the size of the record's first image.
 
         Raises:
@@ -65,7 +65,7 @@ class RecordAnswerer:
         """
         return self.answer([self.prepare(sample) for sample in samples])
 
-    def prepare(self, sample: tuple[Record, dict[str, Scene]]) -> PreparedRecord:
+    def prepare(self, sample: tuple[Record, Sequence[Scene]]) -> PreparedRecord:
         """What of a record's answer needs no model; several threads may prepare at once.
 
         Raises:
@@ -77,7 +77,7 @@ class RecordAnswerer:
             encoded["draw_on"] = partial(_named, record, encoded["draw_on"])
             if record.masks:  # they will be asked for
                 encoded["draw_on"]()
-        return PreparedRecord(record.sample_id, encoded, next(iter(scenes.values())).size if scenes else (1, 1))
+        return PreparedRecord(record.sample_id, encoded, scenes[0].size if scenes else (1, 1))
 
     def answer(self, prepared: Sequence[PreparedRecord]) -> list[Answer]:
         """One answer a record; masks have the size of the record's first image.
@@ -93,10 +93,10 @@ class RecordAnswerer:
             **self.generation,
         )
 
-    def _encode(self, record: Record, scenes: Mapping[str, Scene]) -> dict[str, Any]:
+    def _encode(self, record: Record, scenes: Sequence[Scene]) -> dict[str, Any]:
         with named_after(record):
             return self.processor.encode(
-                scenes,
+                by_role(scenes, source=record.source),
                 [("user", record.turns[0].text)],
                 regions=[read_mask(region, scenes, record) for region in record.regions],
                 for_generation=True,

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from earthmind.build import build_processor
 from earthmind.cost_model import sample_cost
 from earthmind.meta_task import outline
+from earthmind.prepare import IMAGES
 from eocore.config import require
 from eocore.data.loading.packing import Cost, PackSampler
 from eocore.errors import ConfigError
@@ -37,7 +38,7 @@ def plan_packs(config: Config, *, num_gpus: int, num_workers: int) -> tuple[Pack
     # the stand-in may know more tokens than the tokenizer learnt, and labels cost as much as there are tokens
     task.model.config.text_config.vocab_size = max(len(words), settings["model"].get("text_config", {}).get("vocab_size", 0))
     task.processor = build_processor(settings["processor"], words, task.model.config)
-    task.data = TrainingData(replace(task.options, data=settings["data"], num_workers=num_workers))
+    task.data = TrainingData(replace(task.options, data=settings["data"], num_workers=num_workers), IMAGES)
     shard = Shard(rank=0, world_size=num_gpus, seed=require(config, "seed"))
     sampler = task.data.build_packs(task.data.build_dataset(), shard, rules=task.pack_rules())
     return sampler, sample_cost(task.model)

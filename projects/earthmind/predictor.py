@@ -13,9 +13,10 @@ from PIL import Image
 
 from earthmind.generation import check_with_model, generation_settings
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from earthmind.model.processing_earthmind import MODALITIES
 from eocore.data.io.image_files import open_layers, resolve_path
 from eocore.data.io.readers import read_scene
-from eocore.data.records import MODALITIES, ImageRef
+from eocore.data.records import ImageRef
 from eocore.errors import BandError, ConfigError, DataError
 from eocore.evaluate.reporting.plots import PREDICTION_COLOUR, draw_overlay
 from eocore.export.mask_files import write_mask_png, write_mask_tif, write_png
@@ -107,8 +108,8 @@ def read_images(files: Mapping[str, ImageFile]) -> dict[str, Scene]:
         modality = name if name != OPTICAL else ("rgb" if get_sensor(sensor).unit == "uint8" else "multispectral")
         if modality in scenes:
             raise ConfigError(f"--{name} is a {modality} image, and another one is given. Give one image of each kind.")
-        scenes[modality] = read_scene(ImageRef(file.paths, sensor, file.bands))
-    check_same_place(scenes)
+        scenes[modality] = read_scene(ImageRef(modality, sensor, file.paths, bands=file.bands))
+    check_same_place(list(scenes.values()))
     return scenes
 
 

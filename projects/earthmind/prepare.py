@@ -1,19 +1,22 @@
 """Record and scenes -> the sample the model takes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from earthmind.model.processing_earthmind import EarthMindProcessor, SampleTooLongError
+from earthmind.model.processing_earthmind import MODALITIES, EarthMindProcessor, SampleTooLongError
+from eocore.data.dataset import ImageRules
 from eocore.data.io.masks import decode_mask
 from eocore.data.records import MaskRef, Record
 from eocore.errors import AlignmentError, BandError, LengthError
 from eocore.portable.vision_layout import SampleError
-from eocore.sensors.scene import Scene
+from eocore.sensors.scene import Scene, by_role
 
 SEED_RANGE = 2**31
+IMAGES = ImageRules(roles=MODALITIES, tokens=256)
+"""Tokens: of one 448 px tile after pixel shuffle, (448 / 14 / 2) squared, whatever the size of the image. Source: InternVL 2.5."""
 
 
 class SamplePreparer:
@@ -27,17 +30,17 @@ class SamplePreparer:
     def __init__(self, processor: EarthMindProcessor, *, max_length: int) -> None:
         self.processor, self.max_length = processor, max_length
 
-    def __call__(self, record: Record, scenes: dict[str, Scene], rng: np.random.Generator) -> dict[str, Any]:
+    def __call__(self, record: Record, scenes: Sequence[Scene], rng: np.random.Generator) -> dict[str, Any]:
         """The encoded sample.
 
         Raises:
-            AlignmentError: text, images, regions and masks do not fit together.
+            AlignmentError: text, images, regions and masks do not fit together, or several images have one role.
             BandError: the presentation asks for a band that the image does not have.
             LengthError: more than `max_length` tokens.
         """
         with named_after(record):
             sample = self.processor.encode(
-                scenes,
+                by_role(scenes, source=record.source),
                 [(turn.role, turn.text) for turn in record.turns],
                 regions=[read_mask(region, scenes, record) for region in record.regions],
                 masks=[read_mask(mask, scenes, record) for mask in record.masks],
@@ -66,7 +69,6 @@ def named_after(record: Record) -> Iterator[None]:
         raise BandError(f"{record.source}: {error}") from error
 
 
-def read_mask(mask: MaskRef, scenes: Mapping[str, Scene], record: Record) -> np.ndarray:
+def read_mask(mask: MaskRef, scenes: Sequence[Scene], record: Record) -> np.ndarray:
     """(H, W) bool mask at the size of the record's first image."""
-    size = next(iter(scenes.values())).pixels.shape[1:]
-    return decode_mask(mask, (size[0], size[1]), source=record.source, root=None)
+    return decode_mask(mask, scenes[0].size, source=record.source, root=None)

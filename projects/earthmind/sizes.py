@@ -1,7 +1,7 @@
 """Sizes of samples before any image is read, by the rules of the processor that will prepare them."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from eocore.data.records import Record
 from eocore.errors import LengthError
 from eocore.portable import band_rendering
 from eocore.portable.band_rendering import SceneShape
+from eocore.sensors.scene import by_role
 
 SYSTEM = Path(__file__).parent
 """Folder of this system's sources."""
@@ -43,14 +44,17 @@ class SampleMeasurer:
         """Folders of the sources that decide how large a sample becomes."""
         return [PORTABLE, SYSTEM / "model", SYSTEM, SYSTEM / "datasets"]
 
-    def __call__(self, record: Record, headers: Mapping[str, SceneHeader]) -> dict[str, int]:
+    def __call__(self, record: Record, headers: Sequence[SceneHeader]) -> dict[str, int]:
         """The `eocore.data.loading.sample_stats.FIELDS`.
 
         Raises:
             AlignmentError, BandError: as `SamplePreparer`, as far as no pixel is needed to see it.
             LengthError: more than `max_length` tokens.
         """
-        shapes = {name: SceneShape(header.height, header.width, header.bands, header.unit) for name, header in headers.items()}
+        shapes = {
+            name: SceneShape(header.height, header.width, header.bands, header.unit)
+            for name, header in by_role(headers, source=record.source).items()
+        }
         size = next(((shape.height, shape.width) for shape in shapes.values()), (1, 1))
         with named_after(record):
             found = self.processor.measure(

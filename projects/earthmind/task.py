@@ -17,7 +17,7 @@ from earthmind.dummy_inputs import blank_masks, blank_tiles
 from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_weights, weighted
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.sensor_fusion import FusedTokens
-from earthmind.prepare import SamplePreparer
+from earthmind.prepare import IMAGES, SamplePreparer
 from earthmind.pretrained import check_new_parts
 from earthmind.seg_attention import SegAttention
 from earthmind.sizes import SampleMeasurer, processor_fields
@@ -62,7 +62,7 @@ class EarthMindTask(Task):
         super().__init__()
         self.options = read_options(EarthMindOptions, options, "task")
         self.loss_settings = read_options(LossSettings, self.options.losses or {}, "losses")
-        self.data = TrainingData(self.options)
+        self.data = TrainingData(self.options, IMAGES)
         words = TOKENIZERS.build(self.options.tokenizer)
         self.model = build_model(self.options.model, words)
         self.processor = build_processor(self.options.processor, words, self.model.config)

@@ -14,29 +14,28 @@ from eocore.data.records import MaskRef, Record, Turn
 
 def record(number: int, *turns: str, **parts: Any) -> Record:
     roles = ("user", "assistant")
-    return Record(f"s{number}", {}, tuple(Turn(roles[place % 2], text) for place, text in enumerate(turns)), source=f"f#{number}", **parts)
+    return Record(f"s{number}", (), tuple(Turn(roles[place % 2], text) for place, text in enumerate(turns)), source=f"f#{number}", **parts)
 
 
 @pytest.fixture
 def samples(make_scenes: Callable[..., Any]) -> list[Any]:
     """Records of unlike sensors and lengths, the first with a second question that is not to be asked, the last of text alone."""
-    scenes = [make_scenes("rgb", "sar"), make_scenes("sar", seed=2, size=(30, 60)), make_scenes("multispectral", seed=3)]
-    for group in scenes:
-        for name, scene in group.items():
-            group[name] = WithSize(scene)
+    made = [make_scenes("rgb", "sar"), make_scenes("sar", seed=2, size=(30, 60)), make_scenes("multispectral", seed=3)]
+    scenes = [[Shown(scene, role) for role, scene in group.items()] for group in made]
     region = MaskRef("box", [0, 0, 20, 20])
     return [
         (record(0, "<image>\nsegment the water in this image.", "Sure, [SEG].", "And what else?", "Nothing."), scenes[0]),
         (record(1, "<image>\nWhat?"), scenes[1]),
         (record(2, "<image>\nWhat is <region>?", regions=(region,)), scenes[2]),
-        (record(3, "Hello"), {}),
+        (record(3, "Hello"), []),
     ]
 
 
-class WithSize:
-    """A scene that tells its size, as those that are read do."""
+class Shown:
+    """A scene that tells its size and its role, as those that are read do."""
 
-    def __init__(self, scene: Any) -> None:
+    def __init__(self, scene: Any, role: str) -> None:
+        self.role = role
         self.pixels, self.bands, self.unit = scene.pixels, scene.bands, scene.unit
         self.size = scene.pixels.shape[1:]
 

@@ -223,7 +223,10 @@ class TestConfigs:
             ({"annotation": "x.json"}, r"LlavaDataset has no argument 'annotation'. Did you mean 'annotations'\?"),
             ({"transforms": [{"type": "ChoseModalities"}]}, r"registry 'transform' has no 'ChoseModalities'. Did you mean"),
             ({"limit": 0}, r"limit must be at least 1 or None, found 0"),
-            ({"images": {"radar": {}}}, r"images names radar; modalities are rgb, multispectral, sar"),
+            (
+                {"images": {"radar": {"root": ".", "pattern": "{name}", "sensor": "grey_uint8"}}},
+                r"name the role radar, which this model does not",
+            ),
         ],
     )
     def test_data(self, place: Place, change: dict[str, Any], message: str) -> None:

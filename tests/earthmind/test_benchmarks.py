@@ -40,7 +40,7 @@ def test_published_layouts(known: dict[str, Benchmark], published: str, name: st
     record, scenes, _ = source.load(SampleKey(0, 0))
     line = describe(record, scenes, next(iter(known[name].settings)))
     assert line.task == known[name].task
-    assert set(scenes) == set(source.sources)
+    assert [scene.role for scene in scenes] == list(source.sources)
     assert record.turns[0].text.startswith("<image>")
 
 
@@ -53,7 +53,7 @@ def test_the_bench_has_all_ten_subtasks_and_every_setting(known: dict[str, Bench
 
 def test_sar_partners_of_another_ending_are_found(known: dict[str, Benchmark], published: str) -> None:
     record = known["earthmind_bench_masks"](data_root=published).records[0]
-    assert [Path(record.images[name].paths[0]).suffix for name in ("rgb", "sar")] == [".jpg", ".png"]
+    assert [Path(record.images_of(name)[0].paths[0]).suffix for name in ("rgb", "sar")] == [".jpg", ".png"]
 
 
 def test_letters_are_those_of_the_question(known: dict[str, Benchmark], published: str) -> None:

@@ -147,7 +147,7 @@ def test_each_image_is_opened_and_decoded_once(
     assert not opened, "building a dataset opens no image"
     for index in range(len(source)):
         record, _, _ = source.load(SampleKey(0, index))
-        expected = {os.path.realpath(path) for ref in record.images.values() for path in ref.paths}
+        expected = {os.path.realpath(path) for ref in record.images for path in ref.paths}
         assert expected
         opened.clear()
         decoded.clear()

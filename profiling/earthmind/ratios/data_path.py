@@ -96,7 +96,7 @@ class SamplePreparation(Ratio):
         """Time with a mask, and without."""
         readings = []
         with tempfile.TemporaryDirectory() as folder:
-            ref = ImageRef((str(_photograph(Path(folder) / "image.jpg", self.side)),), "rgb_uint8")
+            ref = ImageRef("rgb", "rgb_uint8", (str(_photograph(Path(folder) / "image.jpg", self.side)),))
             for name, masks, goal in (("time, masks", [self.mask], 1.1), ("time, no masks", [], 1.3)):
                 works: dict[str, Callable[[], object]] = {side: self._work(side, ref, masks) for side in SIDES}
                 times = time_in_turn(works, repeats=effort.repeats, warm_up=effort.warm_up)

@@ -261,7 +261,7 @@ def group_by_image(records: Sequence[Record]) -> list[Record]:
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
-        groups.setdefault(json.dumps({modality: (ref.paths, ref.window) for modality, ref in record.images.items()}), []).append(record)
+        groups.setdefault(json.dumps([(ref.label, ref.paths, ref.window) for ref in record.images]), []).append(record)
     grouped = []
     for group in groups.values():
         first = group[0]
@@ -286,7 +286,7 @@ def group_by_image(records: Sequence[Record]) -> list[Record]:
 
 def _image_id(record: Record) -> str:
     """The image's name, with the part of it that is meant."""
-    window = next((ref.window for ref in record.images.values()), None)
+    window = next((ref.window for ref in record.images), None)
     return str(record.meta["image"]) + ("" if window is None else "@" + ",".join(map(str, window)))
 
 

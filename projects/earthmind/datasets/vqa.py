@@ -85,14 +85,14 @@ class LlavaDataset(RecordDataset):
             | {"answer": turns[-1].text},
         )
 
-    def _images(self, entry: Entry) -> dict[str, ImageRef]:
-        return self.locate_images(self.image_field(entry), entry.source, window=entry.window()) if "image" in entry.values else {}
+    def _images(self, entry: Entry) -> tuple[ImageRef, ...]:
+        return self.locate_images(self.image_field(entry), entry.source, window=entry.window()) if "image" in entry.values else ()
 
     def _distinct(self, records: list[Record]) -> list[Record]:
         seen: set[Any] = set()
         distinct = []
         for record in records:
-            content = (tuple(record.images.items()), record.turns)
+            content = (record.images, record.turns)
             if content not in seen:
                 seen.add(content)
                 distinct.append(record)

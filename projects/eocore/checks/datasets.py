@@ -58,13 +58,13 @@ class DatasetFacts:
         num_entries: records, broken ones among them.
         num_images: image files, each counted once.
         problems: what is wrong.
-        lengths: estimated length of each good record [tokens].
+        lengths: words of the text of each good record.
         classes: what is asked about or answered -> records: question types, short answers and phrases.
         tasks: task -> records.
-        sizes: "modality height x width" -> images.
+        sizes: "role height x width" -> images.
         mask_shares: share of its image that each mask covers [1].
         empty_masks, full_masks: places of the records whose mask covers nothing, or the whole image; once for each such mask.
-        nodata: modality -> share of pixels without data, per image [1].
+        nodata: role -> share of pixels without data, per image [1].
     """
 
     name: str
@@ -150,7 +150,7 @@ def open_dataset(config: Mapping[str, Any]) -> tuple[DatasetFacts, RecordDataset
     facts.num_entries = len(faults) + (len(dataset) if dataset else 0)
     if dataset:
         facts.lengths = dataset.lengths().tolist()
-        facts.num_images = len({path for record in dataset.records for ref in record.images.values() for path in ref.paths})
+        facts.num_images = len({path for record in dataset.records for ref in record.images for path in ref.paths})
         for record in dataset.records:
             _count(record, facts)
     return facts, dataset
@@ -189,8 +189,8 @@ def read_dataset(dataset: RecordDataset, facts: DatasetFacts, *, num_workers: in
         facts.mask_shares += group.mask_shares
         facts.empty_masks += group.empty_masks
         facts.full_masks += group.full_masks
-        for modality, share in group.nodata:
-            facts.nodata[modality].append(share)
+        for role, share in group.nodata:
+            facts.nodata[role].append(share)
         on_group(len(indexes))
     facts.problems += _masks_all_alike(facts)
 
@@ -218,7 +218,7 @@ class _Places(Dataset[_Group]):
         self.dataset = dataset
         groups: dict[tuple[Any, ...], list[int]] = {}
         for index, record in enumerate(dataset.records):
-            groups.setdefault(tuple((name, ref.paths) for name, ref in record.images.items()), []).append(index)
+            groups.setdefault(tuple((ref.label, ref.paths) for ref in record.images), []).append(index)
         self.groups = list(groups.values())
 
     def __len__(self) -> int:
@@ -235,21 +235,21 @@ class _Places(Dataset[_Group]):
 
     def _read_images(self, records: Sequence[Record], group: _Group) -> tuple[int, int] | None:
         """(height, width) of the first image, on which masks lie; None where an image cannot be read."""
-        scenes: dict[str, Scene] = {}
-        for modality, ref in records[0].images.items():
+        scenes: list[Scene] = []
+        for ref in records[0].images:
             try:
-                scene = read_scene(ref, root=Path(self.dataset.sources[modality].root))
+                scene = read_scene(ref, root=Path(self.dataset.sources[ref.role].root))
             except Exception as error:  # the check goes on whatever one file does
                 group.problems.append(_problem(IMAGE, records, error=error))
                 continue
-            scenes[modality] = scene
-            group.sizes.append(f"{modality} {scene.size[0]} x {scene.size[1]}")
-            group.nodata.append((modality, float(np.isnan(scene.pixels).mean())))
+            scenes.append(scene)
+            group.sizes.append(f"{ref.role} {scene.size[0]} x {scene.size[1]}")
+            group.nodata.append((ref.role, float(np.isnan(scene.pixels).mean())))
         try:
             check_same_place(scenes)
         except DataError as error:
             group.problems.append(_problem(IMAGE, records, error=error))
-        return next(iter(scenes.values())).size if len(scenes) == len(records[0].images) > 0 else None
+        return scenes[0].size if len(scenes) == len(records[0].images) > 0 else None
 
 
 def _masks(record: Record) -> list[MaskRef]:

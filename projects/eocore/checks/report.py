@@ -40,7 +40,7 @@ def summary_table(facts: Sequence[DatasetFacts]) -> TextTable:
         found = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none"
         counts = (f"{fact.num_entries:,}", f"{fact.num_images:,}", f"{fact.num_broken:,}")
         rows.append((fact.name, fact.kind, *counts, share, found, lengths, fact.masks))
-    header = ("dataset", "type", "records", "image files", "broken", "share", "problems", "tokens (median / 90 % / 99 % / most)", "masks")
+    header = ("dataset", "type", "records", "image files", "broken", "share", "problems", "words (median / 90 % / 99 % / most)", "masks")
     return TextTable("Datasets", header, tuple(rows))
 
 
@@ -93,7 +93,7 @@ def _as_json(fact: DatasetFacts) -> dict[str, Any]:
         "tasks": dict(fact.tasks),
         "classes": {kind: dict(counts.most_common()) for kind, counts in fact.classes.items()},
         "image_sizes": dict(fact.sizes),
-        "tokens": _quantiles(fact.lengths),
+        "words": _quantiles(fact.lengths),
         "mask_shares": _quantiles(fact.mask_shares),
         "masks": {"drawn": len(fact.mask_shares), "empty": len(fact.empty_masks), "covering_the_whole_image": len(fact.full_masks)},
         "nodata_shares": {modality: _quantiles(shares) for modality, shares in fact.nodata.items()},

@@ -10,12 +10,14 @@ import numpy as np
 
 from eocore.data.dataset import RecordDataset, SampleSource
 from eocore.data.io.file_digests import ABSENT, file_digest
-from eocore.data.records import Record
+from eocore.data.records import ImageRef, Record
 from eocore.errors import DataError
 
 NUM_IMAGES = 64
 """Records of a dataset whose image files are looked at, spread evenly: asking a network disk for all of them takes minutes."""
 SEPARATOR = "\x1f"
+DIGEST_ORDER = ("rgb", "multispectral", "sar")
+"""Roles that are digested before others, in this order, whatever the config's: so were they for the checkpoints that exist."""
 
 
 def describe_content(source: SampleSource) -> dict[str, Any]:
@@ -57,8 +59,8 @@ def _annotation_digest(path: Path) -> str:
 def _content(record: Record) -> Iterator[str]:
     """What is learnt of a record, without the paths and numbers that name it."""
     yield f"{record.task} {record.independent} {len(record.masks)} {len(record.regions)}"
-    for modality, image in record.images.items():
-        yield f"{modality} {image.sensor} {image.bands} {image.window} {len(image.paths)}"
+    for image in _in_digest_order(record):
+        yield f"{image.label} {image.sensor} {image.bands} {image.window} {len(image.paths)}"
     for turn in record.turns:
         yield turn.role
         yield turn.text
@@ -67,16 +69,22 @@ def _content(record: Record) -> Iterator[str]:
 
 
 def _spread(records: list[Record]) -> list[Record]:
-    places = np.unique(np.linspace(0, len(records) - 1, min(NUM_IMAGES, len(records))).round().astype(int))
-    return [records[place] for place in places.tolist()]
+    positions = np.unique(np.linspace(0, len(records) - 1, min(NUM_IMAGES, len(records))).round().astype(int))
+    return [records[position] for position in positions.tolist()]
+
+
+def _in_digest_order(record: Record) -> list[ImageRef]:
+    """The images of `DIGEST_ORDER` first; the others in the record's order."""
+    ranks = {role: rank for rank, role in enumerate(DIGEST_ORDER)}
+    return sorted(record.images, key=lambda image: ranks.get(image.role, len(ranks)))
 
 
 def _image_files(record: Record, dataset: RecordDataset) -> Iterator[str]:
-    for modality, image in record.images.items():
-        root = os.path.abspath(dataset.sources[modality].root)
+    for image in _in_digest_order(record):
+        root = os.path.abspath(dataset.sources[image.role].root)
         for path in image.paths:
             size = os.path.getsize(path) if os.path.isfile(path) else "missing"
-            yield f"{modality} {os.path.relpath(path, root)} {size}"
+            yield f"{image.label} {os.path.relpath(path, root)} {size}"
 
 
 def _digest_texts(texts: Iterator[str]) -> str:

@@ -54,10 +54,9 @@ class ImageConversations(SampleSource):
         groups: dict[tuple[Any, ...], list[tuple[RecordDataset, int]]] = {}
         for part in self.parts:
             for index, record in enumerate(part.records):
-                key = tuple(sorted((modality, ref.paths, ref.window or ()) for modality, ref in record.images.items()))
+                key = tuple(sorted((ref.role, ref.time, ref.paths, ref.window or ()) for ref in record.images))
                 groups.setdefault(key, []).append((part, index))
         self.groups = list(groups.values())
-        self._lengths = np.array([sum(int(part.lengths()[index]) for part, index in group) for group in self.groups], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -69,8 +68,9 @@ class ImageConversations(SampleSource):
     def leaves(self) -> list[RecordDataset]:
         return list(self.parts)
 
-    def lengths(self, epoch: int = 0) -> np.ndarray:
-        return self._lengths
+    def lengths(self, epoch: int = 0, *, image_tokens: int = 0) -> np.ndarray:
+        lengths = {id(part): part.lengths(epoch, image_tokens=image_tokens) for part in self.parts}
+        return np.array([sum(int(lengths[id(part)][index]) for part, index in group) for group in self.groups], dtype=np.int64)
 
     def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
         group = self.groups[key.index]

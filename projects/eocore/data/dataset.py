@@ -2,8 +2,8 @@
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -33,15 +33,30 @@ from eocore.sensors.scene import Scene
 
 IMAGE_PLACE, REGION_PLACE, SEGMENT_PLACE = "<image>", "<region>", "[SEG]"
 
-TOKENS_PER_MODALITY = 256
-"""Vision tokens of one 448 px tile after pixel shuffle: (448 / 14 / 2) squared. Source: InternVL 2.5."""
-
 SAME_SIZE = 1.01
 """Ratio up to which pixels count as of one size: ground sampling distances are derived from transforms and latitudes."""
 
 Transform = Callable[[Record, np.random.Generator], Record]
 STOP = FaultOptions()
-Prepare = Callable[[Record, dict[str, Scene], np.random.Generator], Mapping[str, Any]]
+Scenes = tuple[Scene, ...]
+"""The images of a record, in its order."""
+Prepare = Callable[[Record, Scenes, np.random.Generator], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ImageRules:
+    """What a system takes for images.
+
+    Attributes:
+        roles: of the images that its processor reads; None = any.
+        tokens: of one image in its language model, about; batches of samples of like length are made by it.
+    """
+
+    roles: tuple[str, ...] | None = None
+    tokens: int = 0
+
+
+ANY_IMAGES = ImageRules()
 
 
 class SampleKey(NamedTuple):
@@ -63,9 +78,9 @@ def random_stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator
 
 
 def estimate_length(record: Record) -> int:
-    """About how many tokens the record takes [tokens]: its words, and one tile for each modality. Opens no file."""
+    """About how many tokens the text of the record takes [tokens]: its words."""
     texts = [turn.text for turn in record.turns] or [expression.text for expression in record.expressions]
-    return sum(len(text.split()) for text in texts) + TOKENS_PER_MODALITY * len(record.images)
+    return sum(len(text.split()) for text in texts)
 
 
 class SampleSource(ABC):
@@ -85,15 +100,15 @@ class SampleSource(ABC):
         """Samples in one epoch."""
 
     def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
-        """The transformed record, and where its images lie, by modality; opens no image.
+        """The transformed record, and where its images lie, by role; opens no image.
 
         Raises:
             ConfigError: this kind of dataset cannot tell.
         """
         raise ConfigError(f"{self.name}: {type(self).__name__} draws no records without their images, so it cannot be packed.")
 
-    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
-        """The transformed record and its scenes by modality."""
+    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
+        """The transformed record and its scenes, in the order of its images."""
         record, sources = self.draw(key, rng)
         return record, read_images(record, sources)
 
@@ -102,8 +117,13 @@ class SampleSource(ABC):
         """Dataset name, index, sample id and source of the sample, for messages."""
 
     @abstractmethod
-    def lengths(self, epoch: int = 0) -> np.ndarray:
-        """(N,) int64 estimated length [tokens] of each sample of `epoch`."""
+    def lengths(self, epoch: int = 0, *, image_tokens: int = 0) -> np.ndarray:
+        """(N,) int64 estimated length [tokens] of each sample of `epoch`.
+
+        Args:
+            epoch: on which the order of the samples may depend.
+            image_tokens: what the system takes for one image, about; 0 = the text alone counts.
+        """
 
     def origin(self, key: SampleKey) -> Origin:
         """The dataset the sample comes from, and its place there."""
@@ -117,7 +137,7 @@ class SampleSource(ABC):
         """The datasets of single annotation files that samples come from."""
         return []
 
-    def load(self, key: SampleKey, *, seed: int = 0) -> tuple[Record, dict[str, Scene], np.random.Generator]:
+    def load(self, key: SampleKey, *, seed: int = 0) -> tuple[Record, Scenes, np.random.Generator]:
         """One sample, its scenes, and its own generator seeded by (seed, epoch, index); the transforms have drawn from it already."""
         rng = random_stream(seed, "sample", *key)
         record, scenes = self.read(key, rng)
@@ -131,14 +151,14 @@ class RecordDataset(SampleSource):
 
     Args:
         annotations: the annotation file.
-        images: modality -> fields of `eocore.data.image_sources.ImageSource`.
+        images: role -> fields of `eocore.data.image_sources.ImageSource`.
         transforms: configs of the registry TRANSFORMS, applied in turn to each record on each draw.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
-        estimate: a record's length [tokens], for length-aware sampling.
+        estimate: length of a record's text [tokens], for length-aware sampling.
 
     Raises:
-        ConfigError: unknown modality, wrong image source, or a limit below 1.
+        ConfigError: wrong role or image source, or a limit below 1.
         DataError: the file is missing, or holds no record.
         AnnotationError: the file breaks its format, or two records share a sample id.
         AlignmentError: placeholders of a record do not fit its images, regions or masks.
@@ -179,14 +199,15 @@ class RecordDataset(SampleSource):
             raise DataError(f"{annotations}: all entries of dataset '{self.name}' are broken; the first: {self.entry_faults[0]}")
         if not self.records:
             raise DataError(f"{annotations}: no record for dataset '{self.name}'. Check the file and the split, or leave the dataset out.")
-        self._lengths = np.array([estimate(record) for record in self.records], dtype=np.int64)
+        self._text_lengths = np.array([estimate(record) for record in self.records], dtype=np.int64)
+        self._num_images = np.array([len(record.images) for record in self.records], dtype=np.int64)
 
     @abstractmethod
     def parse(self, path: Path) -> list[Record]:
         """All records of the annotation file, in its order."""
 
-    def locate_images(self, image: str, source: str, *, window: Window | None = None) -> dict[str, ImageRef]:
-        """The files of the annotation's image field, by modality, in token order.
+    def locate_images(self, image: str, source: str, *, window: Window | None = None) -> tuple[ImageRef, ...]:
+        """The images that the annotation's image field names, one of each role that has files, in the order of the config.
 
         Args:
             image: the field.
@@ -195,12 +216,12 @@ class RecordDataset(SampleSource):
 
         Raises:
             ConfigError: the config gives no image source.
-            DataError: no modality has a file.
+            DataError: no role has a file.
         """
         if not self.sources:
             raise ConfigError(f"{self.name}: {source} names image '{image}', but the config gives no `images`.")
-        found = {modality: part.locate(image, source) for modality, part in self.sources.items()}
-        refs = {modality: replace(ref, window=window) for modality, ref in found.items() if ref is not None}
+        found = (part.locate(image, source, role=role) for role, part in self.sources.items())
+        refs = tuple(replace(ref, window=window) for ref in found if ref is not None)
         if not refs:
             raise DataError(f"{source}: image '{image}' has no file in any of {', '.join(self.sources)}. Fetch it or drop the entry.")
         return refs
@@ -212,8 +233,8 @@ class RecordDataset(SampleSource):
         record = self.records[key.index]
         return f"dataset '{self.name}', index {key.index}, sample '{record.sample_id}' ({record.source})"
 
-    def lengths(self, epoch: int = 0) -> np.ndarray:
-        return self._lengths
+    def lengths(self, epoch: int = 0, *, image_tokens: int = 0) -> np.ndarray:
+        return self._text_lengths + image_tokens * self._num_images
 
     def leaves(self) -> "list[RecordDataset]":
         return [self]
@@ -229,34 +250,55 @@ class RecordDataset(SampleSource):
         return self.transform(self.records[key.index], rng), self.sources
 
 
-def build_dataset(config: Mapping[str, Any] | None, options: FaultOptions = STOP) -> SampleSource:
+def build_dataset(config: Mapping[str, Any] | None, options: FaultOptions = STOP, *, roles: Collection[str] | None = None) -> SampleSource:
     """The dataset of a config; broken entries of its annotation files are left out and logged where the policy is to skip.
 
+    Args:
+        config: of the registry DATASETS.
+        options: what becomes of broken entries.
+        roles: of the images that the model's processor reads; None = any.
+
     Raises:
-        ConfigError, DataError: as the dataset's constructor; with "skip", more entries of a file are broken than allowed.
+        ConfigError: as the dataset's constructor, or an image source or a transform names a role that the model does not read.
+        DataError: as the dataset's constructor; with "skip", more entries of a file are broken than allowed.
     """
     if not options.skips:
-        return DATASETS.build(config)
-    with collecting_faults():
         dataset: SampleSource = DATASETS.build(config)
+    else:
+        with collecting_faults():
+            dataset = DATASETS.build(config)
+    if roles is not None:
+        _check_roles(dataset, roles)
     for part in dataset.leaves():
         if part.entry_faults:
             report_entries(part.name, len(part) + len(part.entry_faults), faults=part.entry_faults, options=options)
     return dataset
 
 
-def read_images(record: Record, sources: Mapping[str, ImageSource]) -> dict[str, Scene]:
-    """The scenes of a record by modality, each from inside its source's root.
+def _check_roles(dataset: SampleSource, known: Collection[str]) -> None:
+    """Raise ConfigError if images or transforms of a dataset name a role that is not among `known`."""
+    for leaf in dataset.leaves():
+        named = [*leaf.sources, *(role for transform in leaf.transforms for role in getattr(transform, "roles", ()))]
+        unknown = sorted(set(named) - set(known))
+        if unknown:
+            raise ConfigError(
+                f"dataset '{leaf.name}': its images or transforms name the role {', '.join(unknown)}, which this model does not read; its "
+                f"roles are {', '.join(known)}. Correct the word, or leave the image source out."
+            )
+
+
+def read_images(record: Record, sources: Mapping[str, ImageSource]) -> Scenes:
+    """The scenes of a record, in the order of its images, each from inside its source's root.
 
     Raises:
         AlignmentError: a window of sensors whose pixels differ in size.
         DataError, BandError: as `read_scene`; or the images are in different coordinate systems.
     """
-    scenes = {modality: read_scene(ref, root=Path(sources[modality].root)) for modality, ref in record.images.items()}
+    scenes = tuple(read_scene(ref, root=Path(sources[ref.role].root)) for ref in record.images)
     check_same_crs(scenes)
-    sizes = {modality: scenes[modality].gsd_m for modality, ref in record.images.items() if ref.window and scenes[modality].gsd_m > 0}
+    sizes = {ref.label: scene.gsd_m for ref, scene in zip(record.images, scenes, strict=True) if ref.window and scene.gsd_m > 0}
     if sizes and max(sizes.values()) > SAME_SIZE * min(sizes.values()):
-        found = ", ".join(f"{modality} {size:g} m" for modality, size in sizes.items())
+        found = ", ".join(f"{label} {size:g} m" for label, size in sizes.items())
         raise AlignmentError(
             f"{record.source}: a window counts pixels, but those of its sensors differ in size ({found}): it would show different places. "
             "Resample the sensors to one grid, or cut the images out beforehand."

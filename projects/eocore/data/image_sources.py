@@ -1,4 +1,4 @@
-"""Where the images of a dataset lie: from the name an annotation gives to the files of each modality."""
+"""Where the images of a dataset lie: from the name an annotation gives to the files of each role."""
 
 import glob
 import os
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from eocore.data.records import MODALITIES, ImageRef
+from eocore.data.records import ImageRef, is_role
 from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.sensors.bands import get_sensor
 
@@ -19,7 +19,7 @@ PLACES = ("stem", "name", "band")
 
 @dataclass(frozen=True)
 class ImageSource:
-    """The files of one modality.
+    """The files of the images of one role.
 
     Attributes:
         root: folder the patterns start from; no file outside it is read.
@@ -29,7 +29,7 @@ class ImageSource:
             or else as the reader finds.
             Several patterns are alternatives: the first whose file exists counts.
         bands: names of the layers (or of the files) in order, where they deviate from the sensor's own; empty = the sensor's.
-        optional: an image that is not there leaves the modality out of the record, instead of failing when it is read.
+        optional: an image that is not there is left out of the record, instead of failing when it is read.
     """
 
     uncompared: ClassVar[Mapping[str, str]] = {"root": "names below it and sizes of image files are compared, not where they lie"}
@@ -54,19 +54,20 @@ class ImageSource:
         """All alternatives."""
         return (self.pattern,) if isinstance(self.pattern, str) else tuple(self.pattern)
 
-    def locate(self, image: str, source: str) -> ImageRef | None:
+    def locate(self, image: str, source: str, *, role: str) -> ImageRef | None:
         """The file or files of `image`; None where an optional one is not there.
 
         Args:
             image: the annotation's image field, a relative path.
             source: "file:line" or "file#entry", for messages.
+            role: of the image.
 
         Raises:
             AnnotationError: the field is no relative path inside the root.
             DataError: alternatives or a `*` pattern matched no file.
         """
         check_relative(image, source)
-        searched = [self._candidate(pattern, image) for pattern in self.patterns]
+        searched = [self._candidate(pattern, image, role=role) for pattern in self.patterns]
         must_exist = self.optional or len(searched) > 1
         for ref in searched:
             if ref.paths and (not must_exist or any(os.path.exists(path) for path in ref.paths)):
@@ -76,33 +77,37 @@ class ImageSource:
         tried = ", ".join(os.path.join(self.root, pattern) for pattern in self.patterns)
         raise DataError(f"{source}: no image '{image}': no file fits {tried}. Fetch it, correct `images`, or set optional=True.")
 
-    def _candidate(self, pattern: str, image: str) -> ImageRef:
+    def _candidate(self, pattern: str, image: str, *, role: str) -> ImageRef:
         # Absolute, so that a reader may join it to any folder without doubling the root.
         root = os.path.abspath(self.root)
         if "*" in pattern:
             found = sorted(glob.glob(os.path.join(glob.escape(root), _fill(pattern, glob.escape(image)))))
-            return ImageRef(tuple(found), self.sensor, self.bands)
+            return ImageRef(role, self.sensor, tuple(found), bands=self.bands)
         if "{band}" in pattern:
             bands = self.bands or get_sensor(self.sensor).band_names
-            return ImageRef(tuple(os.path.join(root, _fill(pattern, image, band=band)) for band in bands), self.sensor, bands)
-        return ImageRef((os.path.join(root, _fill(pattern, image)),), self.sensor, self.bands)
+            files = tuple(os.path.join(root, _fill(pattern, image, band=band)) for band in bands)
+            return ImageRef(role, self.sensor, files, bands=bands)
+        return ImageRef(role, self.sensor, (os.path.join(root, _fill(pattern, image)),), bands=self.bands)
 
 
 def build_sources(images: Mapping[str, Mapping[str, Any]], owner: str) -> dict[str, ImageSource]:
-    """Image sources by modality, in token order.
+    """Image sources by role, in the order of the config.
 
     Args:
-        images: modality -> the fields of `ImageSource`.
+        images: role -> the fields of `ImageSource`. Any word may be a role; whether a model reads it, its processor says.
         owner: the dataset's name, for messages.
 
     Raises:
-        ConfigError: unknown modality or key, or a missing key.
+        ConfigError: a role that is no word, an unknown key, or a missing key.
         BandError: the sensor is not registered.
     """
-    unknown = sorted(set(images) - set(MODALITIES))
-    if unknown:
-        raise ConfigError(f"{owner}: images names {', '.join(unknown)}; modalities are {', '.join(MODALITIES)}.")
-    return {modality: _build_source(images[modality], f"{owner}: images[{modality!r}]") for modality in MODALITIES if modality in images}
+    wrong = [role for role in images if not is_role(role)]
+    if wrong:
+        raise ConfigError(
+            f"{owner}: images has the key {wrong[0]!r}; expected roles: words of lower-case letters, digits and underscores, such as rgb, "
+            "multispectral or sar. Correct it."
+        )
+    return {role: _build_source(values, f"{owner}: images[{role!r}]") for role, values in images.items()}
 
 
 def _build_source(values: Mapping[str, Any], owner: str) -> ImageSource:

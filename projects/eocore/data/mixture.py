@@ -7,13 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, random_stream
+from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, Scenes, random_stream
 from eocore.data.image_sources import ImageSource
 from eocore.data.loading.error_policy import Origin
 from eocore.data.records import Record
 from eocore.errors import ConfigError
 from eocore.registry import DATASETS
-from eocore.sensors.scene import Scene
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ class Mixture(SampleSource):
         number, inner = self.locate(key)
         return self.parts[number].dataset.draw(inner, rng)
 
-    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
+    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
         number, inner = self.locate(key)
         return self.parts[number].dataset.read(inner, rng)
 
@@ -123,15 +122,16 @@ class Mixture(SampleSource):
     def leaves(self) -> list[RecordDataset]:
         return [leaf for part in self.parts for leaf in part.dataset.leaves()]
 
-    def lengths(self, epoch: int = 0) -> np.ndarray:
-        return np.concatenate([self._part_lengths(part, epoch) for part in self.parts])
+    def lengths(self, epoch: int = 0, *, image_tokens: int = 0) -> np.ndarray:
+        return np.concatenate([self._part_lengths(part, epoch, image_tokens=image_tokens) for part in self.parts])
 
-    def _part_lengths(self, part: _Part, epoch: int) -> np.ndarray:
+    def _part_lengths(self, part: _Part, epoch: int, *, image_tokens: int) -> np.ndarray:
         laps, places = np.divmod(epoch * part.draws + np.arange(part.draws), len(part.dataset))
         lengths = np.empty(part.draws, dtype=np.int64)
         for lap in np.unique(laps):
             here = laps == lap
-            lengths[here] = part.dataset.lengths(int(lap))[part.order(int(lap), self.seed)[places[here]]]
+            found = part.dataset.lengths(int(lap), image_tokens=image_tokens)
+            lengths[here] = found[part.order(int(lap), self.seed)[places[here]]]
         return lengths
 
 

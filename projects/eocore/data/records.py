@@ -1,15 +1,17 @@
 """A `Record`: one annotated sample as parsed, before any image is opened."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
-MODALITIES = ("rgb", "multispectral", "sar")
-"""The kinds of input the models know, in the order images are listed; a model's processor decides the order of their tokens."""
-
+from eocore.errors import AnnotationError
 
 Window = tuple[int, int, int, int]
 """(row, col, height, width) [px]."""
+
+_ROLE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -17,16 +19,39 @@ class ImageRef:
     """The file or files of one image.
 
     Attributes:
-        paths: one file, or one file per band.
+        role: what the image is to the model, in a word that the model's processor declares (rgb, multispectral, sar, dem, before, ...).
         sensor: name in the sensor registry, which gives bands, unit and scaling.
+        paths: one file, or one file per band.
         bands: names of the layers in file order where the file deviates from the sensor's own order; empty = the sensor's order.
         window: the part that is the image, on the finest grid of the files; only that part is read. None = all.
+        time: when it was taken, as an ISO 8601 date or date-time; "" = unknown.
     """
 
-    paths: tuple[str, ...]
+    role: str
     sensor: str
+    paths: tuple[str, ...]
+    _: KW_ONLY
     bands: tuple[str, ...] = ()
     window: Window | None = None
+    time: str = ""
+
+    @property
+    def label(self) -> str:
+        """Role and time, by which a record's images are told apart."""
+        return f"{self.role} {self.time}".rstrip()
+
+
+def is_role(word: Any) -> bool:
+    """Whether `word` can name the role of an image: lower-case letters, digits and underscores, beginning with a letter."""
+    return isinstance(word, str) and _ROLE.fullmatch(word) is not None
+
+
+def is_time(text: Any) -> bool:
+    """Whether `text` is an ISO 8601 date or date-time."""
+    try:
+        return isinstance(text, str) and bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -36,7 +61,7 @@ class MaskRef:
     Attributes:
         kind: "polygon" (list of [x0, y0, x1, y1, ...] rings, OR-ed), "rle" (COCO {size, counts}),
             "box" ([x0, y0, x1, y1] px, far edge exclusive), or "file" ({"path": ..., "value": int or None}: pixels equal to value, or > 0).
-        data: as `kind` says. Coordinates are pixels of the image the record names.
+        data: as `kind` says. Coordinates are pixels of the record's first image.
         source: "file:line" or "file#entry" of the mask itself, for messages; "" = the record's, which may hold masks of several lines.
     """
 
@@ -74,7 +99,8 @@ class Record:
 
     Attributes:
         sample_id: unique inside its dataset.
-        images: modality -> file; any subset of MODALITIES, at least one (text-only samples: none).
+        images: in order; any subset of the roles that a model knows may be present. Images of one role differ in `time`: a series.
+            Masks lie on the pixels of the first. None in samples of text alone.
         turns: user and assistant messages in turn, beginning with the user. Empty while only `expressions` are set.
         masks: one per `[SEG]` in the assistant turns, in order.
         regions: one per `<region>` in the user turns, in order.
@@ -83,10 +109,13 @@ class Record:
         task: "vqa", "mcq", "caption", "referring", "region" or "chat".
         source: "file:line" or "file#entry", for messages.
         meta: what evaluation needs besides: `answer`, `candidates`, `type`, flags such as `cloudy`.
+
+    Raises:
+        AnnotationError: a role is no plain word, a time is not ISO 8601, or two images have the same role and time.
     """
 
     sample_id: str
-    images: Mapping[str, ImageRef]
+    images: tuple[ImageRef, ...]
     turns: tuple[Turn, ...] = ()
     masks: tuple[MaskRef, ...] = ()
     regions: tuple[MaskRef, ...] = ()
@@ -95,3 +124,32 @@ class Record:
     task: str = "chat"
     source: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for ref in self.images:
+            if not is_role(ref.role):
+                raise AnnotationError(
+                    f"{self.source}: an image has the role {ref.role!r}; expected a word of lower-case letters, digits and underscores, "
+                    "such as 'rgb' or 'sar', which the model's processor declares. Correct it."
+                )
+            if ref.time and not is_time(ref.time):
+                raise AnnotationError(
+                    f"{self.source}: the {ref.role} image has the time {ref.time!r}; expected an ISO 8601 date or date-time, such as "
+                    "'2024-05-31' or '2024-05-31T10:15:00Z'. Correct it."
+                )
+        labels = [ref.label for ref in self.images]
+        if len(set(labels)) < len(labels):
+            label = next(label for label in labels if labels.count(label) > 1)
+            raise AnnotationError(
+                f"{self.source}: {labels.count(label)} images of sample '{self.sample_id}' are '{label}'; images of one role need "
+                "different times, by which they are told apart. Give each its time, or leave the duplicates out."
+            )
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of its images, each once, in their order."""
+        return tuple(dict.fromkeys(ref.role for ref in self.images))
+
+    def images_of(self, role: str) -> tuple[ImageRef, ...]:
+        """Its images of one role, in their order."""
+        return tuple(ref for ref in self.images if ref.role == role)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from eocore.data.dataset import IMAGE_PLACE, SEGMENT_PLACE
-from eocore.data.records import MODALITIES, Expression, Record, Turn
+from eocore.data.records import Expression, Record, Turn, is_role
 from eocore.errors import ConfigError, DataError
 from eocore.registry import TRANSFORMS
 
@@ -33,46 +33,45 @@ ABSENT_ANSWERS = (
 
 @TRANSFORMS.register_module()
 class ChooseModalities:
-    """Feeds one setting of several: keeps its modalities, drops the record's others, and notes it as `meta["setting"]`.
+    """Feeds one setting of several: keeps the images of its roles, drops the record's others, and notes it as `meta["setting"]`.
 
-    A setting is available to a record that has all of its modalities. One of the available settings is drawn by weight, so a record
+    A setting is available to a record that has an image of all its roles. One of the available settings is drawn by weight, so a record
     without SAR is never drawn as "sar" or "fused". One setting alone is a fixed choice.
 
     Args:
-        settings: name -> modalities, e.g. {"optical": ["multispectral"], "sar": ["sar"], "fused": ["multispectral", "sar"]}.
+        settings: name -> roles, e.g. {"optical": ["multispectral"], "sar": ["sar"], "fused": ["multispectral", "sar"]}.
         weights: name -> relative frequency, of every setting; None = all alike.
 
     Raises:
-        ConfigError: no setting, an unknown or repeated modality, or weights that do not fit the settings.
+        ConfigError: no setting, a repeated role or one that is no word, or weights that do not fit the settings.
     """
 
     def __init__(self, *, settings: Mapping[str, Sequence[str]], weights: Mapping[str, float] | None = None) -> None:
-        for name, modalities in settings.items():
-            if not modalities or not set(modalities) <= set(MODALITIES) or len(set(modalities)) < len(modalities):
-                raise ConfigError(
-                    f"ChooseModalities: setting '{name}' must list some of {', '.join(MODALITIES)}, each once, found {modalities!r}."
-                )
+        for name, roles in settings.items():
+            if not roles or isinstance(roles, str) or not all(map(is_role, roles)) or len(set(roles)) < len(roles):
+                raise ConfigError(f"ChooseModalities: setting '{name}' must list roles such as 'rgb' or 'sar', each once, found {roles!r}.")
         weights = dict.fromkeys(settings, 1.0) if weights is None else weights
         if set(weights) != set(settings) or any(not weight >= 0 for weight in weights.values()) or not sum(weights.values()) > 0:
             raise ConfigError(
                 f"ChooseModalities: weights must give each of {', '.join(settings) or 'at least one setting'} a number of at least 0, "
                 f"not all 0; found {dict(weights)}."
             )
-        self.settings = {name: tuple(modalities) for name, modalities in settings.items()}
+        self.roles = tuple(dict.fromkeys(role for roles in settings.values() for role in roles))
+        self.settings = {name: tuple(roles) for name, roles in settings.items()}
         self.weights = {name: float(weights[name]) for name in settings}
 
     def __call__(self, record: Record, rng: np.random.Generator) -> Record:
         """The record with the images of one setting. Raises DataError where the record has the images of none."""
-        available = [name for name, wanted in self.settings.items() if self.weights[name] > 0 and set(wanted) <= set(record.images)]
+        available = [name for name, wanted in self.settings.items() if self.weights[name] > 0 and set(wanted) <= set(record.roles)]
         if not available:
             needed = "; ".join(f"{name}: {', '.join(wanted)}" for name, wanted in self.settings.items() if self.weights[name] > 0)
             raise DataError(
-                f"{record.source}: sample '{record.sample_id}' has images for {', '.join(record.images) or 'nothing'}, but the settings "
+                f"{record.source}: sample '{record.sample_id}' has images for {', '.join(record.roles) or 'nothing'}, but the settings "
                 f"need {needed}. Add a setting, or fetch the images."
             )
         weights = np.array([self.weights[name] for name in available])
         name = available[int(rng.choice(len(available), p=weights / weights.sum()))]
-        images = {modality: record.images[modality] for modality in MODALITIES if modality in self.settings[name]}
+        images = tuple(ref for ref in record.images if ref.role in self.settings[name])
         return replace(record, images=images, meta={**record.meta, "setting": name})
 
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from eocore.data.dataset import Scenes
 from eocore.data.records import Record
 from eocore.errors import ConfigError, DataError
-from eocore.sensors.scene import Scene
 
-Sample = tuple[Record, dict[str, Scene]]
+Sample = tuple[Record, Scenes]
 """A record, and its scenes by role."""
 
 CLASS = "{class}"

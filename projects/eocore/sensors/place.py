@@ -1,6 +1,6 @@
 """Whether scenes can be laid over each other."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,17 +13,14 @@ SAME_PLACE_PX = 0.5
 """Corners may lie half a coarser pixel apart: grids of one product can be laid on pixel centres or corners."""
 
 
-def check_same_place(scenes: Mapping[str, Scene]) -> None:
-    """Nothing, if all scenes show the same ground.
-
-    Args:
-        scenes: name -> scene.
+def check_same_place(scenes: Sequence[Scene]) -> None:
+    """Raise DataError unless all scenes show the same ground.
 
     Raises:
         DataError: they differ in CRS, in bounds, or, where one says nothing of its place, in shape.
     """
-    for (name, scene), (other_name, other) in pairwise(scenes.items()):
-        where = f"{scene.path or name} and {other.path or other_name}"
+    for scene, other in pairwise(scenes):
+        where = f"{scene.path or scene.role} and {other.path or other.role}"
         if scene.georeference and other.georeference:
             _check_crs(scene.georeference, other.georeference, where=where)
             _check_bounds(scene, other, where=where)
@@ -34,11 +31,10 @@ def check_same_place(scenes: Mapping[str, Scene]) -> None:
             )
 
 
-def check_same_crs(scenes: Mapping[str, Scene]) -> None:
-    """Nothing, if all scenes that say where they lie say it in one coordinate system; as `check_same_place` otherwise."""
-    placed = {name: scene for name, scene in scenes.items() if scene.georeference}
-    for (name, scene), (other_name, other) in pairwise(placed.items()):
-        _check_crs(scene.georeference, other.georeference, where=f"{scene.path or name} and {other.path or other_name}")
+def check_same_crs(scenes: Sequence[Scene]) -> None:
+    """Raise DataError unless all georeferenced scenes are in one coordinate system."""
+    for scene, other in pairwise(scene for scene in scenes if scene.georeference):
+        _check_crs(scene.georeference, other.georeference, where=f"{scene.path or scene.role} and {other.path or other.role}")
 
 
 def _check_crs(first: Georeference | None, second: Georeference | None, *, where: str) -> None:

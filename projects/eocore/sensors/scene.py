@@ -1,10 +1,12 @@
 """A `Scene`: what a reader returns and every later step takes."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from eocore.errors import BandError, DataError
+from eocore.errors import AlignmentError, BandError, DataError
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Scene:
         gsd_m: ground sampling distance of the grid [m], NaN where unknown.
         georeference: CRS and transform, None for an image without them.
         path: the file it came from, for messages.
+        role: what the image is to the model (see `eocore.data.records.ImageRef`), "" where nothing is said.
+        time: when it was taken, as an ISO 8601 date or date-time; "" = unknown.
     """
 
     pixels: np.ndarray
@@ -36,6 +40,9 @@ class Scene:
     gsd_m: float = float("nan")
     georeference: Georeference | None = None
     path: str = field(default="", compare=False)
+    _: KW_ONLY
+    role: str = ""
+    time: str = ""
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.dtype != np.float32:
@@ -58,4 +65,36 @@ class Scene:
         if missing:
             raise BandError(f"{self.path or self.sensor}: no band {', '.join(missing)}; the scene has {', '.join(self.bands)}.")
         index = [self.bands.index(band) for band in bands]
-        return Scene(self.pixels[index], tuple(bands), self.sensor, self.unit, self.gsd_m, self.georeference, self.path)
+        return replace(self, pixels=self.pixels[index], bands=tuple(bands))
+
+
+class HasRole(Protocol):
+    """A scene, or what is known of one before it is read."""
+
+    @property
+    def role(self) -> str:
+        """What the image is to the model."""
+
+
+Item = TypeVar("Item", bound=HasRole)
+
+
+def by_role(scenes: Iterable[Item], *, source: str) -> dict[str, Item]:
+    """The scenes of a sample by role, in their order, for a model that takes one image of a role.
+
+    Args:
+        scenes: scenes or their headers.
+        source: "file:line" or "file#entry" of the sample.
+
+    Raises:
+        AlignmentError: several have one role.
+    """
+    found: dict[str, Item] = {}
+    for scene in scenes:
+        if scene.role in found:
+            raise AlignmentError(
+                f"{source}: several images have the role '{scene.role}', but this model takes one image of a role; none is left out "
+                "silently. Give it one of them, or choose a model that reads series."
+            )
+        found[scene.role] = scene
+    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from eocore.config import read_options
-from eocore.data.dataset import Prepare, PreparedDataset, SampleKey, SampleSource, build_dataset
+from eocore.data.dataset import ANY_IMAGES, ImageRules, Prepare, PreparedDataset, SampleKey, SampleSource, build_dataset
 from eocore.data.io.readers import SceneHeader
 from eocore.data.loading.error_policy import FaultOptions, make_loader
 from eocore.data.loading.packing import Cost, PackingOptions, PackSampler
@@ -57,7 +58,7 @@ class Measurer(Protocol):
     @property
     def code(self) -> Sequence[Path]: ...
 
-    def __call__(self, record: Record, headers: Mapping[str, SceneHeader]) -> Mapping[str, int]:
+    def __call__(self, record: Record, headers: Sequence[SceneHeader]) -> Mapping[str, int]:
         """The `eocore.data.loading.sample_stats.FIELDS` of a record."""
 
 
@@ -79,13 +80,14 @@ class TrainingData:
 
     Args:
         options: of the task.
+        images: what the system takes for an image.
 
     Raises:
         ConfigError: a section of the options has an unknown key or a wrong value.
     """
 
-    def __init__(self, options: DataOptions) -> None:
-        self.options = options
+    def __init__(self, options: DataOptions, images: ImageRules = ANY_IMAGES) -> None:
+        self.options, self.images = options, images
         self.faults = read_options(FaultOptions, options.data_faults or {}, "data_faults")
         self.packing = None if options.packing is None else read_options(PackingOptions, options.packing, "packing")
 
@@ -113,7 +115,7 @@ class TrainingData:
 
     def build_dataset(self) -> SampleSource:
         """The datasets of the config."""
-        return build_dataset(self.options.data, self.faults)
+        return build_dataset(self.options.data, self.faults, roles=self.images.roles)
 
     def build_loader(
         self, shard: Shard, *, prepare: Prepare, collate: Callable[[Sequence[Any]], Any], rules: Callable[[], PackRules]
@@ -146,7 +148,7 @@ class TrainingData:
         return GlobalBatchSampler(
             num_samples=len(dataset),
             batch_size=options.batch_size,
-            lengths=None if options.length_window is None else dataset.lengths,
+            lengths=None if options.length_window is None else partial(dataset.lengths, image_tokens=self.images.tokens),
             window=options.length_window or 1,
             **asdict(shard),
         )

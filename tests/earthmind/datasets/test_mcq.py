@@ -42,7 +42,7 @@ def test_a_choice_is_asked_as_published(tmp_path: Path) -> None:
         "cloudy": False,
     }
     assert [choice.sample_id, open_question.sample_id] == ["bench-0-p1", "bench-1-p1"]
-    assert {modality: ref.paths for modality, ref in choice.images.items()} == {
+    assert {ref.role: ref.paths for ref in choice.images} == {
         "rgb": (f"{tmp_path}/rgb/img/p1.png",),
         "sar": (f"{tmp_path}/sar/img/p1.png",),
     }

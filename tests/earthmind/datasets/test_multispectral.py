@@ -13,6 +13,7 @@ from rasterio.transform import Affine
 from earthmind.datasets.multispectral import COMPOSITE_BANDS, REGROUPED_COMPOSITE_BANDS, MultispectralFolderDataset
 from eocore.data.dataset import SampleKey
 from eocore.errors import AnnotationError, ConfigError, DataError
+from eocore.sensors.scene import by_role
 
 TURNS = [{"from": "human", "value": "<image>\nWhich class?"}, {"from": "gpt", "value": "A"}]
 
@@ -33,14 +34,15 @@ def test_a_folder_of_composites_is_one_image_with_all_bands(tmp_path: Path, imag
     composites(tmp_path / "x/patch")
     (tmp_path / "x/patch/notes.txt").touch()
     (record,) = build(tmp_path, image).records
-    ref = record.images["multispectral"]
+    ref = record.images_of("multispectral")[0]
     assert [Path(path).name for path in ref.paths] == ["rgb_1.png", "rgb_2.png", "rgb_3.png", "rgb_4.png"]
     assert ref.bands == COMPOSITE_BANDS
 
 
 def test_composites_are_read_as_display_values_of_named_bands(tmp_path: Path) -> None:
     composites(tmp_path / "patch")
-    _, scenes, _ = build(tmp_path, "patch").load(SampleKey(0, 0))
+    _, read, _ = build(tmp_path, "patch").load(SampleKey(0, 0))
+    scenes = by_role(read, source="")
     scene = scenes["multispectral"]
     assert (scene.unit, scene.bands, scene.size) == ("uint8", COMPOSITE_BANDS, (4, 5))
     assert scene.select(("B03", "B04", "B12")).pixels[:, 0, 0].tolist() == [1, 2, 4]
@@ -53,7 +55,7 @@ def test_both_published_groupings_name_each_band_once() -> None:
 def test_bands_of_a_later_grouping_by_config(tmp_path: Path) -> None:
     composites(tmp_path / "patch")
     (record,) = build(tmp_path, "patch", bands=list(REGROUPED_COMPOSITE_BANDS)).records
-    assert record.images["multispectral"].bands[:3] == ("B04", "B03", "B02")
+    assert record.images_of("multispectral")[0].bands[:3] == ("B04", "B03", "B02")
 
 
 def test_one_file_for_each_band_becomes_one_scene(tmp_path: Path) -> None:
@@ -72,7 +74,8 @@ def test_one_file_for_each_band_becomes_one_scene(tmp_path: Path) -> None:
             transform=Affine(10, 0, 0, 0, -10, 0),
         ) as file:
             file.write(np.full((1, 4, 5), 1000 * number, dtype=np.uint16))
-    _, scenes, _ = build(tmp_path, "patch.png", layout="bands").load(SampleKey(0, 0))
+    _, read, _ = build(tmp_path, "patch.png", layout="bands").load(SampleKey(0, 0))
+    scenes = by_role(read, source="")
     scene = scenes["multispectral"]
     values = {band: round(float(layer.mean()), 3) for band, layer in zip(scene.bands, scene.pixels, strict=True)}
     assert values == {"B8A": 0.1, "B02": 0.2, "B11": 0.3}

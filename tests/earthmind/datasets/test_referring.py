@@ -89,7 +89,7 @@ class TestRefer:
         assert [record.expressions[0].text for record in dataset.records] == ["The Lake.", "Water", "A hill"]
         assert dataset.records[0].source == f"{tmp_path}/refs(unc).p#0 sentences[0]"
         assert dataset.records[2].meta == {"image": "p2.png", "image_size": [12, 16], "cloudy": True}
-        assert {modality: ref.paths for modality, ref in dataset.records[2].images.items()} == {
+        assert {ref.role: ref.paths for ref in dataset.records[2].images} == {
             "rgb": (f"{tmp_path}/rgb/p2.png",),
             "sar": (f"{tmp_path}/sar/p2.npy",),
         }
@@ -142,7 +142,7 @@ class TestRefer:
             record, scenes, _ = dataset.load(SampleKey(epoch, 0))
             check_record(record)
             assert len(record.turns) == 6 and len(record.masks) == 2 and record.meta["setting"] == "sar"
-            assert scenes["sar"].size == SIZE
+            assert scenes[0].size == SIZE
 
     def test_code_in_the_pickle_does_not_run(self, tmp_path: Path) -> None:
         marker = tmp_path / "marker"
@@ -231,7 +231,7 @@ class TestJsonl:
         rle, absent = jsonl(tmp_path, line(1, encode_rle(block(1, 1)), cloudy=True, type="class"), line(2, None)).records
         assert (rle.sample_id, rle.source, rle.task) == ("r1", f"{tmp_path}/referring.jsonl:1", "referring")
         assert rle.meta == {"image": "v1.2_p1", "cloudy": True, "type": "class", "image_size": [12, 16]}
-        assert rle.images["sar"].paths == (f"{tmp_path}/sar/v1.2_p1.npy",)
+        assert rle.images_of("sar")[0].paths == (f"{tmp_path}/sar/v1.2_p1.npy",)
         assert np.array_equal(drawn(rle), block(1, 1))
         assert absent.expressions[0].mask is None
 
@@ -288,7 +288,7 @@ class TestWindows:
             (f"v1.2_p1@0,0,{SIZE[0]},{SIZE[1]}", 2),
             (f"v1.2_p1@4,8,{SIZE[0]},{SIZE[1]}", 1),
         ]
-        assert next(iter(dataset.records[1].images.values())).window == tuple(there)
+        assert dataset.records[1].images[0].window == tuple(there)
 
     def test_a_window_of_another_size_than_its_masks_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(AnnotationError, match=r"the window is 5 x 7 px, but height and width are"):

@@ -34,7 +34,7 @@ def test_a_conversation_becomes_a_record(tmp_path: Path) -> None:
         ("user", "Why?"),
         ("assistant", "A lake."),
     ]
-    assert record.images["rgb"].paths == (f"{tmp_path}/d/a.png",)
+    assert record.images_of("rgb")[0].paths == (f"{tmp_path}/d/a.png",)
     assert record.meta == {"type": "presence", "cloudy": True, "image": "d/a.png", "answer": "A lake."}
 
 
@@ -51,7 +51,7 @@ def test_an_entry_without_image_is_text_only(tmp_path: Path) -> None:
     plain = entry("Hello", "Good day.")
     del plain["image"]
     (record,) = build(tmp_path, plain).records
-    assert record.images == {} and record.turns[0].text == "Hello" and "image" not in record.meta
+    assert record.images == () and record.turns[0].text == "Hello" and "image" not in record.meta
     plain["conversations"][0]["value"] = "<image> Hello"
     with pytest.raises(AnnotationError, match=r"vqa\.json#0: <image> stands 1 times in the question but the entry has no image"):
         build(tmp_path, plain)
@@ -123,7 +123,7 @@ def test_unknown_task_is_named(tmp_path: Path) -> None:
 
 def test_a_window_makes_a_part_of_the_file_the_image(tmp_path: Path) -> None:
     first, second = entry("Wet?", "Yes.", window=[5, 6, 30, 40]), entry("Wet?", "No.", id="b")
-    assert [record.images["rgb"].window for record in build(tmp_path, first, second).records] == [(5, 6, 30, 40), None]
+    assert [record.images_of("rgb")[0].window for record in build(tmp_path, first, second).records] == [(5, 6, 30, 40), None]
 
 
 @pytest.mark.parametrize("window", [[0, 0, 5], [-1, 0, 5, 5], [0, 0, 0, 5], [0, 0, 5.0, 5], "0,0,5,5", None, [0, 0, True, 5]])

@@ -61,15 +61,15 @@ def test_a_limit_leaves_questions_out_by_chance() -> None:
 
 def test_masks_and_regions_keep_the_order_of_their_turns_and_the_image_stays_in_front() -> None:
     first, second = MaskRef("box", [0, 0, 1, 1]), MaskRef("box", [1, 1, 2, 2])
-    asked = Record("a", {}, (Turn("user", "<image>\nWhere is it?"), Turn("assistant", "[SEG]")), masks=(first,))
-    region = Record("b", {}, (Turn("user", "<image>\nWhat is <region>?"), Turn("assistant", "[SEG] it")), masks=(second,), regions=(first,))
+    asked = Record("a", (), (Turn("user", "<image>\nWhere is it?"), Turn("assistant", "[SEG]")), masks=(first,))
+    region = Record("b", (), (Turn("user", "<image>\nWhat is <region>?"), Turn("assistant", "[SEG] it")), masks=(second,), regions=(first,))
     joined = join([asked, region])
     assert [turn.text for turn in joined.turns] == ["<image>\nWhere is it?", "[SEG]", "What is <region>?", "[SEG] it"]
     assert joined.masks == (first, second) and joined.regions == (first,)
 
 
 def test_independent_questions_stand_as_they_would_alone() -> None:
-    scene, region = {"rgb": ImageRef(("a.png",), "rgb_uint8")}, MaskRef("box", [0, 0, 1, 1])
+    scene, region = (ImageRef("rgb", "rgb_uint8", ("a.png",)),), MaskRef("box", [0, 0, 1, 1])
     asked = Record("a", scene, (Turn("user", "<image>\nWhere?"), Turn("assistant", "a"), Turn("user", "What?"), Turn("assistant", "b")))
     other = Record("b", scene, (Turn("user", "<image>Which of <region>?"), Turn("assistant", "c")), regions=(region,))
     joined = join([asked, other], independent=True)
@@ -82,7 +82,7 @@ def test_independent_questions_stand_as_they_would_alone() -> None:
 
 def test_an_image_amid_its_question_cannot_be_shared() -> None:
     record = Record(
-        "a", {"rgb": ImageRef(("a.png",), "rgb_uint8")}, (Turn("user", "In <image>, what?"), Turn("assistant", "a")), source="x:3"
+        "a", (ImageRef("rgb", "rgb_uint8", ("a.png",)),), (Turn("user", "In <image>, what?"), Turn("assistant", "a")), source="x:3"
     )
     with pytest.raises(AnnotationError, match=r"x:3: <image> does not stand in front of 'In <image>, what[?]'"):
         join([record], independent=True)

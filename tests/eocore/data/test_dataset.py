@@ -11,12 +11,20 @@ import rasterio
 from rasterio.transform import from_origin
 from torch.utils.data import DataLoader
 
-from eocore.data.dataset import PreparedDataset, RecordDataset, SampleKey, check_record, estimate_length, random_stream
+from eocore.data.dataset import (
+    PreparedDataset,
+    RecordDataset,
+    SampleKey,
+    Scenes,
+    build_dataset,
+    check_record,
+    estimate_length,
+    random_stream,
+)
 from eocore.data.formats.entries import read_entries
 from eocore.data.records import Expression, ImageRef, MaskRef, Record, Turn
 from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError, SampleError
-from eocore.registry import TRANSFORMS
-from eocore.sensors.scene import Scene
+from eocore.registry import DATASETS, TRANSFORMS
 
 BOX = MaskRef("box", [0, 0, 2, 2])
 
@@ -51,12 +59,14 @@ class Marker:
 
 
 @pytest.fixture(autouse=True)
-def _transforms() -> Iterator[None]:
+def _registered() -> Iterator[None]:
+    DATASETS.register_module(module=WordsDataset)
     for transform in (AddNoise, Marker):
         TRANSFORMS.register_module(module=transform)
     yield
     for transform in (AddNoise, Marker):
         TRANSFORMS.module_dict.pop(transform.__name__)
+    DATASETS.module_dict.pop("WordsDataset")
 
 
 @pytest.fixture
@@ -83,7 +93,7 @@ def dataset(root: Path, **settings: Any) -> WordsDataset:
     return WordsDataset(annotations=str(root / "words.jsonl"), **settings)
 
 
-def texts(record: Record, scenes: dict[str, Scene], rng: np.random.Generator) -> dict[str, Any]:
+def texts(record: Record, scenes: Scenes, rng: np.random.Generator) -> dict[str, Any]:
     return {"id": record.sample_id, "answer": record.turns[1].text, "draw": int(rng.integers(10**9)), "scenes": scenes}
 
 
@@ -92,10 +102,10 @@ def test_records_and_their_scenes(world: Path) -> None:
     assert len(data) == 3 and data.name == "words"
     record, scenes, _ = data.load(SampleKey(0, 1))
     assert record.sample_id == "s1"
-    assert list(scenes) == ["multispectral", "sar"]
-    assert scenes["multispectral"].pixels == pytest.approx(0.2)
-    assert scenes["sar"].pixels == pytest.approx(-11.0)
-    assert list(data.load(SampleKey(0, 2))[1]) == ["sar"]
+    assert record.roles == ("sar", "multispectral") == tuple(scene.role for scene in scenes)
+    assert scenes[0].pixels == pytest.approx(-11.0)
+    assert scenes[1].pixels == pytest.approx(0.2)
+    assert [scene.role for scene in data.load(SampleKey(0, 2))[1]] == ["sar"]
 
 
 def test_limit_takes_the_first(world: Path) -> None:
@@ -175,8 +185,20 @@ def test_images_of_two_coordinate_systems_are_refused(world: Path) -> None:
     lines = (world / "words.jsonl").read_text().splitlines()
     (world / "words.jsonl").write_text(lines[0])
     data = PreparedDataset(dataset(world, images=tiffs), texts, seed=0)
-    with pytest.raises(DataError, match=r"sample 's0' .*ms0\.tif and .*sar0\.tif are in different coordinate systems"):
+    with pytest.raises(DataError, match=r"sample 's0' .*sar0\.tif and .*ms0\.tif are in different coordinate systems"):
         data[SampleKey(0, 0)]
+
+
+def test_a_role_that_the_model_does_not_read_is_told_before_any_image_is(world: Path) -> None:
+    config = {"type": "WordsDataset", "annotations": str(world / "words.jsonl"), "images": images(world)}
+    assert len(build_dataset(config, roles=("rgb", "multispectral", "sar"))) == 3
+    with pytest.raises(
+        ConfigError, match=r"dataset 'words': .* name the role sar, which this model does not read; its roles are multispec"
+    ):
+        build_dataset(config, roles=("multispectral",))
+    chosen = config | {"transforms": [{"type": "ChooseModalities", "settings": {"radar": ["radar"]}}]}
+    with pytest.raises(ConfigError, match=r"name the role radar, which this model does not read"):
+        build_dataset(chosen, roles=("multispectral", "sar"))
 
 
 def test_a_fault_in_a_worker_keeps_its_class_and_place(world: Path) -> None:
@@ -186,10 +208,10 @@ def test_a_fault_in_a_worker_keeps_its_class_and_place(world: Path) -> None:
 
 
 def test_faults_of_prepare_keep_their_class_and_name_the_sample(world: Path) -> None:
-    def misaligned(record: Record, scenes: dict[str, Scene], rng: np.random.Generator) -> dict[str, Any]:
+    def misaligned(record: Record, scenes: Scenes, rng: np.random.Generator) -> dict[str, Any]:
         raise AlignmentError("2 tiles but 3 places")
 
-    def broken(record: Record, scenes: dict[str, Scene], rng: np.random.Generator) -> dict[str, Any]:
+    def broken(record: Record, scenes: Scenes, rng: np.random.Generator) -> dict[str, Any]:
         raise TypeError("a mistake of the program")
 
     with pytest.raises(AlignmentError, match=r"dataset 'words', index 0, sample 's0' .*: 2 tiles but 3 places"):
@@ -223,7 +245,7 @@ def record(*turns: str, images: bool = True, masks: int = 0, regions: int = 0, e
     roles = ("user", "assistant")
     return Record(
         sample_id="s",
-        images={"rgb": ImageRef(("a.png",), "rgb_uint8")} if images else {},
+        images=(ImageRef("rgb", "rgb_uint8", ("a.png",)),) if images else (),
         turns=tuple(Turn(roles[number % 2], text) for number, text in enumerate(turns)),  # type: ignore[arg-type]
         masks=(BOX,) * masks,
         regions=(BOX,) * regions,
@@ -267,12 +289,13 @@ def test_records_that_do_not_are_named(wrong: Record, error: type[DataError], me
 
 
 def test_turns_out_of_turn_are_named() -> None:
-    twice = Record("s", {}, (Turn("user", "a"), Turn("user", "b")), source="f#0")
+    twice = Record("s", (), (Turn("user", "a"), Turn("user", "b")), source="f#0")
     with pytest.raises(AnnotationError, match=r"f#0: turn 1 is the user's; user and assistant take turns"):
         check_record(twice)
 
 
-def test_lengths_count_words_and_modalities(world: Path) -> None:
-    assert dataset(world).lengths().tolist() == [5 + 512, 5 + 512, 5 + 256]
-    assert estimate_length(record(expressions=(Expression("the big lake", BOX),))) == 3 + 256
-    assert dataset(world, estimate=lambda entry: 7).lengths(5).tolist() == [7, 7, 7]
+def test_lengths_count_words_and_what_the_system_takes_for_an_image(world: Path) -> None:
+    assert dataset(world).lengths(image_tokens=256).tolist() == [5 + 512, 5 + 512, 5 + 256]
+    assert dataset(world).lengths().tolist() == [5, 5, 5]
+    assert estimate_length(record(expressions=(Expression("the big lake", BOX),))) == 3
+    assert dataset(world, estimate=lambda entry: 7).lengths(5, image_tokens=1).tolist() == [9, 9, 8]

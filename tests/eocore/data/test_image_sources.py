@@ -32,8 +32,8 @@ def test_only_image_suffixes_are_taken_off(name: str, stem: str) -> None:
 
 
 def test_pattern_fields(tmp_path: Path) -> None:
-    stem = ImageSource(root=str(tmp_path), sensor="sentinel2_l2a", bands=("B02",)).locate("d/a.png", "f#0")
-    name = ImageSource(root=str(tmp_path), sensor="rgb_uint8", pattern="x/{name}").locate("d/a.png", "f#0")
+    stem = ImageSource(root=str(tmp_path), sensor="sentinel2_l2a", bands=("B02",)).locate("d/a.png", "f#0", role="rgb")
+    name = ImageSource(root=str(tmp_path), sensor="rgb_uint8", pattern="x/{name}").locate("d/a.png", "f#0", role="rgb")
     assert stem is not None and name is not None
     assert (stem.paths, stem.sensor, stem.bands) == ((f"{tmp_path}/d/a.tif",), "sentinel2_l2a", ("B02",))
     assert name.paths == (f"{tmp_path}/x/d/a.png",)
@@ -41,45 +41,45 @@ def test_pattern_fields(tmp_path: Path) -> None:
 
 def test_paths_are_absolute_whatever_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    ref = ImageSource(root="data", sensor="rgb_uint8").locate("a.png", "f#0")
+    ref = ImageSource(root="data", sensor="rgb_uint8").locate("a.png", "f#0", role="rgb")
     assert ref is not None and ref.paths == (f"{tmp_path}/data/a.tif",)
 
 
 def test_band_pattern_names_one_file_for_each_band(tmp_path: Path) -> None:
     chosen = ImageSource(root=str(tmp_path), sensor="sentinel2_l2a", pattern="{stem}/{stem}_{band}.tif", bands=("B04", "B8A"))
-    ref = chosen.locate("p.png", "f#0")
+    ref = chosen.locate("p.png", "f#0", role="rgb")
     assert ref is not None
     assert (ref.paths, ref.bands) == ((f"{tmp_path}/p/p_B04.tif", f"{tmp_path}/p/p_B8A.tif"), ("B04", "B8A"))
-    all_bands = ImageSource(root=str(tmp_path), sensor="sentinel1_grd", pattern="{stem}_{band}.tif").locate("p", "f#0")
+    all_bands = ImageSource(root=str(tmp_path), sensor="sentinel1_grd", pattern="{stem}_{band}.tif").locate("p", "f#0", role="rgb")
     assert all_bands is not None and all_bands.bands == ("VV", "VH")
 
 
 def test_star_takes_all_files_in_order_and_nothing_of_the_name_is_a_pattern(tmp_path: Path) -> None:
     touch(tmp_path, "p[1]/rgb_2.png", "p[1]/rgb_1.png", "p[1]/other.txt", "p1/rgb_1.png")
-    ref = ImageSource(root=str(tmp_path), sensor="rgb_uint8", pattern="{stem}/rgb_*.png").locate("p[1].png", "f#0")
+    ref = ImageSource(root=str(tmp_path), sensor="rgb_uint8", pattern="{stem}/rgb_*.png").locate("p[1].png", "f#0", role="rgb")
     assert ref is not None
     assert ref.paths == (f"{tmp_path}/p[1]/rgb_1.png", f"{tmp_path}/p[1]/rgb_2.png")
 
 
 def test_star_without_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"f#0: no image 'p\.png': no file fits .*rgb_\*\.png\. Fetch it"):
-        ImageSource(root=str(tmp_path), sensor="rgb_uint8", pattern="{stem}/rgb_*.png").locate("p.png", "f#0")
+        ImageSource(root=str(tmp_path), sensor="rgb_uint8", pattern="{stem}/rgb_*.png").locate("p.png", "f#0", role="rgb")
 
 
 def test_first_alternative_that_exists_counts(tmp_path: Path) -> None:
     source = ImageSource(root=str(tmp_path), sensor="rgb_uint8", pattern=("{stem}.png", "{stem}.jpg"))
     touch(tmp_path, "a.jpg", "b.jpg", "b.png")
-    found = [source.locate(name, "f#0") for name in ("a.tif", "b.tif")]
+    found = [source.locate(name, "f#0", role="rgb") for name in ("a.tif", "b.tif")]
     assert [ref.paths[0] for ref in found if ref] == [f"{tmp_path}/a.jpg", f"{tmp_path}/b.png"]
     with pytest.raises(DataError, match=r"no image 'c\.tif': no file fits .*\.png, .*\.jpg"):
-        source.locate("c.tif", "f#0")
+        source.locate("c.tif", "f#0", role="rgb")
 
 
 def test_optional_image_that_is_not_there_is_left_out(tmp_path: Path) -> None:
     touch(tmp_path, "a.tif")
     source = ImageSource(root=str(tmp_path), sensor="rgb_uint8", optional=True)
-    assert source.locate("a.png", "f#0") is not None
-    assert source.locate("b.png", "f#0") is None
+    assert source.locate("a.png", "f#0", role="rgb") is not None
+    assert source.locate("b.png", "f#0", role="rgb") is None
 
 
 @pytest.mark.parametrize(
@@ -117,20 +117,20 @@ def test_mask_files_stay_inside_also_through_links(tmp_path: Path) -> None:
         file_inside(tmp_path / "in", "link.png", "f#0")
 
 
-def test_sources_come_in_token_order() -> None:
+def test_sources_come_in_the_order_of_the_config() -> None:
     images: dict[str, dict[str, Any]] = {
         "sar": {"root": "s", "sensor": "sentinel1_grd"},
         "rgb": {"root": "r", "sensor": "rgb_uint8", "pattern": ["{stem}.png", "{stem}.jpg"]},
     }
     sources = build_sources(images, "d")
-    assert list(sources) == ["rgb", "sar"]
+    assert list(sources) == ["sar", "rgb"]
     assert sources["rgb"].patterns == ("{stem}.png", "{stem}.jpg")
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        ({"radar": {}}, r"d: images names radar; modalities are rgb, multispectral, sar"),
+        ({"Radar 1": {}}, r"d: images has the key 'Radar 1'; expected roles: words of lower-case letters"),
         (
             {"sar": {"root": "x", "sensor": "sentinel1_grd", "patern": "y"}},
             r"d: images\['sar'\] has no key patern\. Keys: root, sensor, pattern",

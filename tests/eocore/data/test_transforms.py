@@ -16,15 +16,15 @@ from eocore.registry import TRANSFORMS
 SETTINGS = {"optical": ["multispectral"], "sar": ["sar"], "fused": ["sar", "multispectral"]}
 
 
-def with_images(*modalities: str) -> Record:
-    images = {modality: ImageRef((f"{modality}.tif",), "any") for modality in modalities}
+def with_images(*roles: str) -> Record:
+    images = tuple(ImageRef(role, "any", (f"{role}.tif",)) for role in roles)
     return Record("s", images, (Turn("user", "<image> What?"), Turn("assistant", "A lake")), source="f#0", meta={"cloudy": True})
 
 
 def referring(*phrases: str, absent: tuple[str, ...] = ()) -> Record:
     expressions = [Expression(text, MaskRef("box", [0, 0, number + 1, 1])) for number, text in enumerate(phrases)]
     expressions += [Expression(text, None) for text in absent]
-    return Record("s", {"rgb": ImageRef(("a.png",), "rgb_uint8")}, expressions=tuple(expressions), source="f#0", task="referring")
+    return Record("s", (ImageRef("rgb", "rgb_uint8", ("a.png",)),), expressions=tuple(expressions), source="f#0", task="referring")
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -40,9 +40,9 @@ class TestChooseModalities:
         assert counts["fused"] / 2000 == pytest.approx(0.5, abs=0.04)
         assert counts["sar"] / 2000 == pytest.approx(0.25, abs=0.04)
 
-    def test_the_setting_decides_the_images_in_token_order(self) -> None:
+    def test_the_setting_decides_the_images_and_keeps_their_order(self) -> None:
         chosen = ChooseModalities(settings={"fused": ["sar", "multispectral"]})(with_images("rgb", "sar", "multispectral"), rng())
-        assert list(chosen.images) == ["multispectral", "sar"]
+        assert chosen.roles == ("sar", "multispectral")
         assert chosen.meta == {"cloudy": True, "setting": "fused"}
 
     def test_only_settings_the_record_can_fill_are_drawn(self) -> None:
@@ -67,11 +67,11 @@ class TestChooseModalities:
         ("settings", "weights", "message"),
         [
             (
-                {"optical": ["infrared"]},
+                {"optical": ["Infra red"]},
                 None,
-                r"setting 'optical' must list some of rgb, multispectral, sar, each once, found \['infrared'\]",
+                r"setting 'optical' must list roles such as 'rgb' or 'sar', each once, found \['Infra red'\]",
             ),
-            ({"optical": []}, None, r"setting 'optical' must list some of"),
+            ({"optical": []}, None, r"setting 'optical' must list roles"),
             ({"optical": ["sar", "sar"]}, None, r"each once"),
             ({}, None, r"weights must give each of at least one setting a number"),
             (SETTINGS, {"optical": 1}, r"weights must give each of optical, sar, fused a number of at least 0"),

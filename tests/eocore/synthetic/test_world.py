@@ -66,8 +66,8 @@ def test_files_lie_where_configs_look(world):
 def test_images_read_back_as_they_were_made(world):
     root, _ = world
     scene = make_scene("train", 1, seed=4, size=64)
-    optical = read_scene(ImageRef((str(root / "train/multispectral/train_00001.tif"),), "sentinel2_l2a"))
-    sar = read_scene(ImageRef((str(root / "train/sar/train_00001.tif"),), "sentinel1_rtc"))
+    optical = read_scene(ImageRef("multispectral", "sentinel2_l2a", (str(root / "train/multispectral/train_00001.tif"),)))
+    sar = read_scene(ImageRef("sar", "sentinel1_rtc", (str(root / "train/sar/train_00001.tif"),)))
     assert np.abs(optical.pixels - scene.optical).max() <= 0.5e-4 + 1e-6
     assert np.array_equal(sar.pixels, scene.sar)
     assert optical.georeference == sar.georeference

@@ -14,7 +14,7 @@ from scipy.ndimage import label
 
 from eocore.data.io.image_files import Grid, LayerFile, open_layers, resolve_path
 from eocore.data.io.readers import SAME_GRID_PX, read_class_map
-from eocore.data.records import MODALITIES
+from eocore.data.records import is_role
 from eocore.errors import ConfigError, DataError
 from eocore.synthetic.annotation_files import SceneNotes, write_annotations
 from eocore.synthetic.land_map import LandClass, LandMap, QuestionOptions
@@ -48,7 +48,7 @@ class TileSet:
 
     Attributes:
         labels: the land-cover maps.
-        images: folder of each modality; equal file names show the same place.
+        images: folder of the images of each role; equal file names show the same place.
         classes: how the classes of the maps are spoken of, by number; numbers without an entry are unknown ground.
     """
 
@@ -57,9 +57,9 @@ class TileSet:
     classes: Mapping[int, LandClass] = field(default_factory=lambda: CLASSES)
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.images) - set(MODALITIES))
-        if unknown or not self.images:
-            raise ConfigError(f"land-cover tiles: folders for {unknown or 'no modality'}; give one or more of {', '.join(MODALITIES)}.")
+        wrong = [role for role in self.images if not is_role(role)]
+        if wrong or not self.images:
+            raise ConfigError(f"land-cover tiles: folders for {wrong or 'no role'}; give one or more roles such as multispectral or sar.")
 
 
 def prepare_landcover(

@@ -103,13 +103,13 @@ def prepare_bigearthnet(
         on_patch()
         if not labels:
             continue
-        optical = read_scene(ImageRef(tuple(map(str, _band_files(s2 / name))), "sentinel2_l2a"))
+        optical = read_scene(ImageRef("multispectral", "sentinel2_l2a", tuple(map(str, _band_files(s2 / name)))))
         digital = np.nan_to_num(optical.pixels * SENTINEL2_QUANTIFICATION).round().clip(0, np.iinfo(np.uint16).max).astype(np.uint16)
         _write(out / "s2" / f"{name}.tif", digital, scene=optical)
         _write_rgb(out / "rgb" / f"{name}.png", optical)
         if s1 is not None:
             partner = metadata["corresponding_s1_patch"]
-            sar = read_scene(ImageRef(tuple(str(s1 / partner / f"{partner}_{band}.tif") for band in ("VV", "VH")), "sentinel1_grd"))
+            sar = read_scene(ImageRef("sar", "sentinel1_grd", tuple(str(s1 / partner / f"{partner}_{band}.tif") for band in ("VV", "VH"))))
             _write(out / "s1" / f"{name}.tif", sar.pixels, scene=sar)
         lines.append({"image": name, "labels": labels})
     save_lines(out / "test.jsonl", lines)

@@ -92,7 +92,7 @@ def prepare_phrases(
             )
             if image.name not in image_ids:
                 image_ids[image.name] = len(image_ids) + 1
-                height, width = image_size(ImageRef((str(image),), "rgb_uint8"))
+                height, width = image_size(ImageRef("rgb", "rgb_uint8", (str(image),)))
                 table["images"].append({"id": image_ids[image.name], "file_name": image.name, "height": height, "width": width})
             number, image_id = len(refs) + 1, image_ids[image.name]
             table["annotations"].append(_annotation(mask, number, image=table["images"][image_id - 1], where=where))

@@ -57,17 +57,19 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
         layers = [_read_on_grid(file, finest, window=window, sensor=sensor) for file in files]
         pixels = layers[0] if len(layers) == 1 else np.concatenate(layers)
         georeference, gsd_m = _place(finest.grid, window)
-        return Scene(pixels, bands, sensor.name, sensor.unit, gsd_m, georeference, str(finest.path))
+        path = str(finest.path)
+        return Scene(pixels, bands, sensor.name, sensor.unit, gsd_m, georeference, path, role=ref.role, time=ref.time)
 
 
 @dataclass(frozen=True)
 class SceneHeader:
-    """What a scene is, without its pixels: height and width [px] of the part that is read, on its finest grid; band names, unit."""
+    """What a scene is, without its pixels: height and width [px] of the part that is read, on its finest grid; band names, unit, role."""
 
     height: int
     width: int
     bands: tuple[str, ...]
     unit: str
+    role: str = ""
 
 
 def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
@@ -80,7 +82,7 @@ def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
     sensor = get_sensor(ref.sensor)
     with _opened(ref, root) as files:
         _, _, height, width = _check_window(ref.window, _finest(files))
-        return SceneHeader(height, width, _name_bands(ref, sensor, files=files), sensor.unit)
+        return SceneHeader(height, width, _name_bands(ref, sensor, files=files), sensor.unit, ref.role)
 
 
 def image_size(ref: ImageRef, *, root: Path | None = None) -> tuple[int, int]:

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ READABLE = 0o644
 FILE_READERS = 32
 """Threads that ask for the state of image files, which takes long over a network and no work."""
 
-Measure = Callable[[Record, Mapping[str, SceneHeader]], Mapping[str, int]]
-"""(record, headers by modality) -> the `FIELDS`."""
+Measure = Callable[[Record, Sequence[SceneHeader]], Mapping[str, int]]
+"""(record, headers in the order of its images) -> the `FIELDS`."""
 
 
 class SampleSizes:
@@ -124,10 +124,10 @@ class SampleSizes:
     def _content_digest(self) -> str:
         digest = hashlib.sha256(json.dumps(self._settings, sort_keys=True, default=str).encode())
         leaves = self.chunks.dataset.leaves()
-        sources = [path for folder in self._code for path in sorted(folder.glob("*.py"))]
+        sources = [path for folder in self._code for path in sorted(folder.rglob("*.py"))]
         for path in [*sources, *(path for leaf in leaves for path in leaf.annotation_files)]:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
-        images = sorted({path for leaf in leaves for record in leaf.records for ref in record.images.values() for path in ref.paths})
+        images = sorted({path for leaf in leaves for record in leaf.records for ref in record.images for path in ref.paths})
         with ThreadPoolExecutor(FILE_READERS) as pool:
             for image, state in zip(images, pool.map(_file_state, images, chunksize=256), strict=True):
                 digest.update(f"{image} {state}\n".encode())
@@ -155,7 +155,7 @@ class _Chunks(Dataset[np.ndarray]):
     def _row(self, key: SampleKey) -> list[int]:
         try:
             record, sources = self.dataset.draw(key, random_stream(self.seed, "sample", *key))
-            headers = {name: scene_header(ref, root=Path(sources[name].root)) for name, ref in record.images.items()}
+            headers = [scene_header(ref, root=Path(sources[ref.role].root)) for ref in record.images]
             found = self.measure(record, headers)
             return [found[field] for field in FIELDS]
         except DataError as error:

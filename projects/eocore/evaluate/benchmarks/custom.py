@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, SEGMENT_PLACE, RecordDataset, SampleKey
+from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, SEGMENT_PLACE, RecordDataset, SampleKey, Scenes
 from eocore.data.formats.entries import Entry, read_entries, segmentation_mask, shorten
+from eocore.data.formats.images import read_image_refs
 from eocore.data.image_sources import file_inside
 from eocore.data.io.readers import read_scene
-from eocore.data.records import MODALITIES, ImageRef, MaskRef, Record, Turn
+from eocore.data.records import MaskRef, Record, Turn
 from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.benchmarks.boxes import SCALE, read_boxes
 from eocore.evaluate.benchmarks.caption import DESCRIBE
@@ -23,7 +24,6 @@ from eocore.evaluate.benchmarks.scene import CLASSIFY
 from eocore.evaluate.metrics.boxes import box_text
 from eocore.evaluate.predictions import TASKS
 from eocore.registry import DATASETS
-from eocore.sensors.scene import Scene
 
 CUSTOM = "custom:"
 
@@ -47,8 +47,8 @@ _OWN = ("sample_id", "image", "images", "question", "answer", "candidates", "lab
 class CustomDataset(RecordDataset):
     """JSON lines of {sample_id, image or images, ...}; docs/evaluation.md says what each task adds.
 
-    `image` is a colour picture; `images` maps rgb, multispectral, sar to {"path", "sensor", "bands"} (a text stands for a colour or grey
-    picture). Paths are relative to the file's folder and do not leave it.
+    `image` or `images` name the images, as `formats.images.read_image_refs` says. Paths are relative to the file's folder and do
+    not leave it.
 
     Args:
         annotations: the file.
@@ -78,9 +78,9 @@ class CustomDataset(RecordDataset):
     def parse(self, path: Path) -> list[Record]:
         return [self._record(entry) for entry in read_entries(path)]
 
-    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
+    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
         record = self.transform(self.records[key.index], rng)
-        return record, {modality: read_scene(ref, root=self.folder) for modality, ref in record.images.items()}
+        return record, tuple(read_scene(ref, root=self.folder) for ref in record.images)
 
     def _record(self, entry: Entry) -> Record:
         answer, meta = _truth(entry, self.task)
@@ -92,7 +92,7 @@ class CustomDataset(RecordDataset):
         question = self._question(entry, meta)
         return Record(
             sample_id=entry.identifier("sample_id"),
-            images=image_refs(entry, self.folder),
+            images=read_image_refs(entry, self.folder),
             turns=(Turn("user", f"{IMAGE_PLACE}\n{question}"), Turn("assistant", answer)),
             masks=masks if self.task == "referring" else (),
             regions=masks if self.task == "region" else (),
@@ -117,31 +117,6 @@ class CustomDataset(RecordDataset):
         if self.task == "region" and REGION_PLACE not in text:
             text = f"region1{REGION_PLACE}. {text}"
         return text
-
-
-def image_refs(entry: Entry, folder: Path) -> dict[str, ImageRef]:
-    """The images of an entry by modality, in token order.
-
-    Raises:
-        AnnotationError: none is named, a modality is unknown, or a path leaves the folder.
-    """
-    named = entry.values.get("images") or {"rgb": entry.text("image")}
-    if not isinstance(named, Mapping) or not set(named) <= set(MODALITIES):
-        raise AnnotationError(f"{entry.source}: images {shorten(named)}; expected an object with some of {', '.join(MODALITIES)}.")
-    return {modality: _image_ref(named[modality], modality, entry, folder) for modality in MODALITIES if modality in named}
-
-
-def _image_ref(value: Any, modality: str, entry: Entry, folder: Path) -> ImageRef:
-    plain = {"rgb": "rgb_uint8", "sar": "grey_uint8"}
-    if isinstance(value, str) and modality in plain:
-        value = {"path": value, "sensor": plain[modality]}
-    if not isinstance(value, Mapping) or not isinstance(value.get("sensor"), str) or "path" not in value:
-        raise AnnotationError(
-            f"{entry.source}: images.{modality} is {shorten(value)}; expected {{'path': file or list of files, 'sensor': name, 'bands': "
-            "[names] where they deviate}}. A file alone does not tell its sensor."
-        )
-    paths = [value["path"]] if isinstance(value["path"], str) else list(value["path"])
-    return ImageRef(tuple(file_inside(folder, path, entry.source) for path in paths), value["sensor"], tuple(value.get("bands", ())))
 
 
 def _truth(entry: Entry, task: str) -> tuple[str, dict[str, Any]]:
@@ -201,7 +176,7 @@ def custom_benchmark(name: str) -> Benchmark:
         )
     path = Path(file).resolve()
     entries = read_entries(path)
-    present = [set(image_refs(entry, path.parent)) for entry in entries]
+    present = [{ref.role for ref in read_image_refs(entry, path.parent)} for entry in entries]
     common = set.intersection(*present) if present else set()
     return Benchmark(
         name=f"custom_{task}_{path.stem}",

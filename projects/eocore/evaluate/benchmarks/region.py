@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eocore.data.dataset import REGION_PLACE, SampleKey
+from eocore.data.dataset import REGION_PLACE, SampleKey, Scenes
 from eocore.data.formats.entries import Entry, read_entries
 from eocore.data.records import MaskRef, Record
 from eocore.errors import AnnotationError
@@ -13,7 +13,6 @@ from eocore.evaluate.benchmarks.boxes import SCALE, corners, read_boxes
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
 from eocore.evaluate.benchmarks.questions import RGB, QuestionDataset, pictures
 from eocore.registry import DATASETS
-from eocore.sensors.scene import Scene
 
 SHOW_REGION = (
     "There are 1 part regions in the picture: region1<region>.\n"
@@ -66,9 +65,9 @@ class GeoChatRegionDataset(QuestionDataset):
             meta=meta,
         )
 
-    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
+    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
         record, scenes = super().read(key, rng)
-        return scale_regions(record, next(iter(scenes.values())).size), scenes
+        return scale_regions(record, scenes[0].size), scenes
 
 
 def scale_regions(record: Record, size: tuple[int, int]) -> Record:

@@ -46,9 +46,9 @@ def image_digests(source: RecordDataset, modalities: Collection[str], ranks: Ran
 def _image_files(records: Iterable[Record], modalities: Collection[str]) -> dict[str, set[str]]:
     groups: dict[str, set[str]] = {}
     for record in records:
-        for modality, ref in record.images.items():
-            if modality in modalities:
-                groups.setdefault(modality, set()).update(ref.paths)
+        for ref in record.images:
+            if ref.role in modalities:
+                groups.setdefault(ref.role, set()).update(ref.paths)
         masks: list[MaskRef] = [*record.masks, *record.regions, *(item.mask for item in record.expressions if item.mask)]
         for mask in masks:
             if mask.kind == "file":

@@ -189,7 +189,7 @@ def deal_images(records: Sequence[Record], indices: Iterable[int], *, rank: int,
 
 def image_key(record: Record) -> tuple[Any, ...]:
     """What is equal for records about the same image files."""
-    return tuple((name, ref.paths) for name, ref in sorted(record.images.items()))
+    return tuple(sorted((ref.label, ref.paths) for ref in record.images))
 
 
 def write_lost(lost: Sequence[Lost], writer: PredictionWriter, *, anything: bool) -> None:
@@ -227,7 +227,7 @@ def _load(share: SampleShare, index: int, prepare: Callable[[Sample], Any]) -> t
     try:
         record, scenes, _ = share.source.load(key, seed=share.seed)
         if share.greyed:
-            scenes = {name: grey(scene) if name == share.greyed else scene for name, scene in scenes.items()}
+            scenes = tuple(grey(scene) if scene.role == share.greyed else scene for scene in scenes)
         blank = describe(record, scenes, share.setting)
     except DataError as error:
         return Lost(describe_unread(share.source, key, share.setting), f"{share.source.describe(key)} cannot be read: {error}")
@@ -265,22 +265,22 @@ def grey(scene: Scene) -> Scene:
     return replace(scene, pixels=np.broadcast_to(means, scene.pixels.shape).astype(np.float32))
 
 
-def describe(record: Record, scenes: Mapping[str, Scene], setting: str) -> Prediction:
+def describe(record: Record, scenes: Sequence[Scene], setting: str) -> Prediction:
     """The line of a record before it is predicted: what is asked, and the truth."""
     masks: tuple[Mapping[str, Any], ...] = ()
     if record.masks:
-        size = next(iter(scenes.values())).size
+        size = scenes[0].size
         masks = tuple(encode_rle(decode_mask(mask, size, source=record.source, root=None)) for mask in record.masks)
     answer = record.meta.get("answer") or next((turn.text for turn in record.turns if turn.role == "assistant"), "")
     meta = {name: value for name, value in record.meta.items() if name != "answer"}
-    images = tuple(_image_id(ref) for ref in record.images.values())
+    images = tuple(_image_id(ref) for ref in record.images)
     return Prediction(record.sample_id, record.task, images, setting, record.turns[0].text, None, str(answer), meta, (), masks)
 
 
 def describe_unread(source: RecordDataset, key: SampleKey, setting: str) -> Prediction:
     """The line of a record whose images cannot be read; without them its masks have no size and stay out."""
     record = source.records[key.index]
-    images = tuple(_image_id(ref) for ref in record.images.values()) or (record.sample_id,)
+    images = tuple(_image_id(ref) for ref in record.images) or (record.sample_id,)
     return Prediction(
         record.sample_id, record.task, images, setting, "", None, str(record.meta.get("answer", "")), dict(record.meta), (), ()
     )

@@ -98,9 +98,9 @@ def _one_an_image(order: Sequence[str], by_sample: Mapping[str, Mapping[str, Pre
 def _row(source: RecordDataset, index: int, *, items: Mapping[str, Prediction], drawn: Mapping[PredictionKey, _Boxes]) -> OverlayRow:
     _, scenes, _ = source.load(SampleKey(0, index))
     images: dict[str, np.ndarray] = {}
-    for modality, scene in scenes.items():
-        images.setdefault("optical" if modality in OPTICAL_MODALITIES else modality, display_image(scene))
-    size = next(iter(scenes.values())).size
+    for scene in scenes:
+        images.setdefault("optical" if scene.role in OPTICAL_MODALITIES else scene.role, display_image(scene))
+    size = scenes[0].size
     first = next(iter(items.values()))
     truth = _drawn(first, size, drawn=drawn, annotated=True)
     predictions = {setting: _drawn(item, size, drawn=drawn, annotated=False) for setting, item in items.items()}

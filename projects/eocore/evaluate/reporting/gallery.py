@@ -35,7 +35,7 @@ def _choose(source: SampleSource, by_sample: Mapping[str, object], *, count: int
     seen: set[str] = set()
     first_of_image = []
     for index, record in enumerate(records):
-        image = next(iter(record.images.values())).paths[0]
+        image = record.images[0].paths[0]
         if record.sample_id in by_sample and image not in seen:
             seen.add(image)
             first_of_image.append(index)
@@ -52,9 +52,9 @@ def _spread(items: Sequence[int], count: int) -> list[int]:
 def _row(source: SampleSource, key: SampleKey, *, by_sample: Mapping[str, Mapping[str, Prediction]]) -> OverlayRow:
     record, scenes, _ = source.load(key)
     images: dict[str, np.ndarray] = {}
-    for modality, scene in scenes.items():
-        images.setdefault("optical" if modality in OPTICAL_MODALITIES else modality, display_image(scene))
-    size = next(iter(scenes.values())).size
+    for scene in scenes:
+        images.setdefault("optical" if scene.role in OPTICAL_MODALITIES else scene.role, display_image(scene))
+    size = scenes[0].size
     items = by_sample[record.sample_id]
 
     def union(rles: Sequence[Mapping[str, object]]) -> np.ndarray | None:

@@ -163,9 +163,9 @@ def test_empty_folder_is_refused(tmp_path):
         prepare_landcover(TileSet(tmp_path, {"sar": tmp_path}), tmp_path / "out")
 
 
-def test_unknown_modality_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="give one or more of rgb, multispectral, sar"):
-        TileSet(tmp_path, {"radar": tmp_path})
+def test_a_role_that_is_no_word_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="give one or more roles such as multispectral or sar"):
+        TileSet(tmp_path, {"Radar 1": tmp_path})
 
 
 def test_real_tiles(shared_dir, tmp_path):

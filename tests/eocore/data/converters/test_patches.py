@@ -10,6 +10,7 @@ from eocore.data.dataset import SampleKey
 from eocore.errors import AnnotationError, DataError
 from eocore.evaluate.benchmarks.catalogue import load_benchmarks
 from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19, LCZ_17
+from eocore.sensors.scene import by_role
 from eocore.synthetic.test_sets.images import make_scenes
 from eocore.synthetic.test_sets.sensors import write_bigearthnet_folders
 
@@ -20,7 +21,8 @@ def test_bigearthnet_folders_become_bands_on_one_grid(tmp_path: Path) -> None:
     counts = prepare_bigearthnet(tmp_path / "s2", tmp_path / "test.csv", out=tmp_path / "data/bigearthnet", s1=tmp_path / "s1")
     assert counts == {"patches": 2, "without a class": 0}
     source = load_benchmarks()["bigearthnet"](data_root=str(tmp_path / "data"))
-    record, shown, _ = source.load(SampleKey(0, 0))
+    record, read, _ = source.load(SampleKey(0, 0))
+    shown = by_role(read, source="")
     assert record.meta["labels"] == ["Arable land", "Inland waters"]  # and an airport, which is none of the 19
     assert {name: scene.size for name, scene in shown.items()} == dict.fromkeys(("rgb", "multispectral", "sar"), (60, 60))
     optical = shown["multispectral"]
@@ -63,7 +65,8 @@ def test_so2sat(tmp_path: Path) -> None:
     assert prepare_so2sat(tmp_path / "testing.h5", tmp_path / "so2sat") == {"patches": 3}
     source = load_benchmarks()["so2sat"](data_root=str(tmp_path))
     assert [record.meta["answer"] for record in source.records] == [LCZ_17[place] for place in (0, 16, 4)]
-    _, shown, _ = source.load(SampleKey(0, 1))
+    _, loaded, _ = source.load(SampleKey(0, 1))
+    shown = by_role(loaded, source="")
     assert np.allclose(shown["multispectral"].pixels[0], optical[1, :, :, 0], atol=1e-6)
     assert np.allclose(shown["sar"].pixels[shown["sar"].bands.index("VV")], 10 * np.log10(radar[1, :, :, 5]), atol=1e-4)
 

@@ -9,6 +9,7 @@ from eocore.data.dataset import SampleKey
 from eocore.errors import DataError
 from eocore.evaluate.benchmarks.catalogue import load_benchmarks
 from eocore.evaluate.benchmarks.custom import custom_benchmark
+from eocore.sensors.scene import by_role
 from eocore.synthetic.test_sets.grounding import write_voc
 from eocore.synthetic.test_sets.images import make_scenes
 from eocore.synthetic.test_sets.pictures import write_rsvqa
@@ -30,7 +31,8 @@ def test_rsvqa_without_what_was_withdrawn(tmp_path: Path) -> None:
     counts = prepare_rsvqa(tmp_path / "r", tmp_path / "out", images=tmp_path / "r/Images_LR", prefix="LR_split")
     own = custom_benchmark(f"custom:vqa:{tmp_path}/out/test.jsonl")(data_root="")
     assert counts == {"test": len(own)}
-    record, scenes, _ = own.load(SampleKey(0, 0))
+    record, read, _ = own.load(SampleKey(0, 0))
+    scenes = by_role(read, source="")
     assert record.meta["type"] == "presence"
     assert scenes["rgb"].size == (48, 48)
 

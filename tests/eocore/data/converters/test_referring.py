@@ -11,6 +11,7 @@ from eocore.data.converters.referring import count_phrases, prepare_phrases, pre
 from eocore.data.dataset import SampleKey
 from eocore.data.io.masks import decode_mask
 from eocore.errors import AnnotationError, DataError
+from eocore.sensors.scene import by_role
 from eocore.synthetic.test_sets.images import MadeScenes, make_scenes
 from eocore.synthetic.test_sets.releases import write_refsegrs, write_risbench, write_rrsisd
 
@@ -46,7 +47,8 @@ def test_phrases_and_masks_become_refs(name: str, write, scenes: MadeScenes, tmp
     for split, count in counts.items():
         source = read(tmp_path / "out", split)
         assert len(source) == count
-        record, shown, _ = source.load(SampleKey(0, 0))
+        record, loaded, _ = source.load(SampleKey(0, 0))
+        shown = by_role(loaded, source="")
         number = Path(record.meta["image"]).stem
         drawn = np.asarray(Image.open(next((tmp_path / "release" / masks).glob(f"{number}.*")))) > 0
         assert record.expressions[0].mask is not None

@@ -24,7 +24,7 @@ RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 
 
 def read(path: Path, sensor: str = "rgb_uint8") -> np.ndarray:
-    return read_scene(ImageRef((str(path),), sensor)).pixels
+    return read_scene(ImageRef("image", sensor, (str(path),))).pixels
 
 
 def save_png(path: Path, pixels: np.ndarray = RGB) -> Path:
@@ -159,7 +159,7 @@ def test_files_beside_an_image_open_nothing_else(tmp_path: Path, sidecar: str) -
     """GDAL looks for masks, overviews and metadata beside a GeoTIFF; none may lead it to another file or the network."""
     path = save_tiff(tmp_path / "a.tif", nodata=0)
     sensor_bands = ("B04", "B08")
-    good = read_scene(ImageRef((str(path),), "sentinel2_l2a", sensor_bands)).pixels
+    good = read_scene(ImageRef("multispectral", "sentinel2_l2a", (str(path),), bands=sensor_bands)).pixels
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(1)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/a.tif"
@@ -169,7 +169,7 @@ def test_files_beside_an_image_open_nothing_else(tmp_path: Path, sidecar: str) -
         if sidecar == ".aux.xml":
             text = f'<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">WMS:{url}</MDI></Metadata></PAMDataset>'
         (tmp_path / f"a.tif{sidecar}").write_text(text)
-        np.testing.assert_array_equal(read_scene(ImageRef((str(path),), "sentinel2_l2a", sensor_bands)).pixels, good)
+        np.testing.assert_array_equal(read_scene(ImageRef("multispectral", "sentinel2_l2a", (str(path),), bands=sensor_bands)).pixels, good)
         assert _accept(server) is None
 
 
@@ -228,7 +228,7 @@ from eocore.data.records import ImageRef
 from eocore.errors import DataError
 for name, sensor in (("a.tif", "sentinel2_l1c"), ("a.npz", "rgb_uint8")):
     try:
-        read_scene(ImageRef(({str(tmp_path)!r} + "/" + name,), sensor))
+        read_scene(ImageRef("image", sensor, ({str(tmp_path)!r} + "/" + name,)))
     except DataError as error:
         print(error)
 # not ru_maxrss: that begins at the size of the process which started this one
@@ -283,12 +283,12 @@ def test_pictures_of_every_mode(tmp_path: Path) -> None:
     assert (read(tmp_path / "l.png", "grey_uint8")[0] == np.asarray(image.convert("L"))).all()
     image.save(tmp_path / "a.jpg", quality=100, subsampling=0)
     assert np.abs(read(tmp_path / "a.jpg") - RGB.transpose(2, 0, 1)).max() < 12
-    assert image_size(ImageRef((str(tmp_path / "a.jpg"),), "rgb_uint8")) == (6, 8)
+    assert image_size(ImageRef("rgb", "rgb_uint8", (str(tmp_path / "a.jpg"),))) == (6, 8)
 
 
 def test_a_picture_read_in_part(tmp_path: Path) -> None:
     path = str(save_png(tmp_path / "a.png"))
-    scene = read_scene(ImageRef((path,), "rgb_uint8"), window=(1, 2, 3, 4))
+    scene = read_scene(ImageRef("rgb", "rgb_uint8", (path,)), window=(1, 2, 3, 4))
     assert (scene.pixels == RGB.transpose(2, 0, 1)[:, 1:4, 2:6]).all()
 
 
@@ -314,7 +314,7 @@ def test_grey_is_not_taken_for_colour(tmp_path: Path) -> None:
 def test_sixteen_bits_are_kept_or_refused(tmp_path: Path) -> None:
     deep = (np.arange(48, dtype=np.uint16) * 200).reshape(6, 8)
     Image.fromarray(deep).save(tmp_path / "x_B02.png")
-    scene = read_scene(ImageRef((str(tmp_path / "x_B02.png"),), "sentinel2_l2a", ("B02",)))
+    scene = read_scene(ImageRef("multispectral", "sentinel2_l2a", (str(tmp_path / "x_B02.png"),), bands=("B02",)))
     np.testing.assert_allclose(np.nan_to_num(scene.pixels[0]), deep / 10_000, rtol=1e-6)
     (tmp_path / "rgb16.png").write_bytes(png_bytes(8, 6, depth=16, colour=2))
     with pytest.raises(DataError, match=r"rgb16\.png: 16-bit PNG of several channels, of which 8 bits would be lost"):
@@ -378,7 +378,7 @@ def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=rf"{name}\.npz: cannot be read as NPZ"):
             read(tmp_path / f"{name}.npz", "sentinel1_grd")
     np.savez(tmp_path / "good.npz", pixels=np.ones((2, 4, 4), np.float32), bands=np.array([b"VH", b"VV"]))
-    assert read_scene(ImageRef((str(tmp_path / "good.npz"),), "sentinel1_grd")).bands == ("VH", "VV")
+    assert read_scene(ImageRef("sar", "sentinel1_grd", (str(tmp_path / "good.npz"),))).bands == ("VH", "VV")
 
 
 def test_a_compressed_array_that_claims_too_much_is_refused_unread(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def digital(count: int, height: int, width: int) -> np.ndarray:
 
 
 def read(path: str | Path, sensor: str, *, bands: tuple[str, ...] = (), **options: Any) -> Scene:
-    return read_scene(ImageRef((str(path),), sensor, bands), **options)
+    return read_scene(ImageRef("image", sensor, (str(path),), bands=bands), **options)
 
 
 # Units, nodata, place
@@ -160,7 +160,7 @@ def test_unknown_sensor_and_no_file() -> None:
     with pytest.raises(BandError, match="unknown sensor 'sentinel2'"):
         read("a.tif", "sentinel2")
     with pytest.raises(DataError, match=r"an image of sensor rgb_uint8 names no file\. Give it one path"):
-        read_scene(ImageRef((), "rgb_uint8"))
+        read_scene(ImageRef("rgb", "rgb_uint8", ()))
 
 
 # One file per band
@@ -182,9 +182,9 @@ def write_bands(folder: Path, stems: tuple[str, ...], gsds_m: tuple[int, ...]) -
 def test_coarser_bands_are_interpolated_on_the_finest_grid(tmp_path: Path) -> None:
     """Bilinear interpolation gives a linear ramp back exactly, away from the edges where it has no second neighbour."""
     paths = write_bands(tmp_path, ("x_B05", "x_B02", "x_B01"), (20, 10, 60))
-    scene = read_scene(ImageRef(paths, "sentinel2_l2a"))
+    scene = read_scene(ImageRef("multispectral", "sentinel2_l2a", paths))
     assert (scene.bands, scene.size, scene.gsd_m) == (("B05", "B02", "B01"), (12, 18), pytest.approx(10))
-    assert image_size(ImageRef(paths, "sentinel2_l2a")) == (12, 18)
+    assert image_size(ImageRef("multispectral", "sentinel2_l2a", paths)) == (12, 18)
     assert np.isfinite(scene.pixels).all()
     truth = ramp(12, 18, 10)[0] / 10_000
     np.testing.assert_allclose(scene.pixels[1], truth, rtol=1e-6)
@@ -194,7 +194,7 @@ def test_coarser_bands_are_interpolated_on_the_finest_grid(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("window", [(0, 0, 12, 18), (3, 5, 6, 7), (11, 17, 1, 1), (0, 13, 5, 5)])
 def test_a_window_of_resampled_bands_equals_the_whole(tmp_path: Path, window: tuple[int, int, int, int]) -> None:
-    ref = ImageRef(write_bands(tmp_path, ("x_B05", "x_B02", "x_B01"), (20, 10, 60)), "sentinel2_l2a")
+    ref = ImageRef("multispectral", "sentinel2_l2a", write_bands(tmp_path, ("x_B05", "x_B02", "x_B01"), (20, 10, 60)))
     row, col, height, width = window
     whole = read_scene(ref).pixels[:, row : row + height, col : col + width]
     np.testing.assert_allclose(read_scene(ref, window=window).pixels, whole, rtol=1e-6)
@@ -207,7 +207,7 @@ def test_no_data_does_not_bleed_into_its_neighbours(tmp_path: Path) -> None:
         write_tiff(tmp_path / "B02.tif", np.full((1, 12, 12), 100, np.uint16)),
         write_tiff(tmp_path / "B05.tif", coarse, gsd_m=20),
     )
-    pixels = read_scene(ImageRef(paths, "sentinel2_l2a")).pixels[1]
+    pixels = read_scene(ImageRef("multispectral", "sentinel2_l2a", paths)).pixels[1]
     np.testing.assert_allclose(pixels[:, :6], 0.5, rtol=1e-6)
     assert np.isnan(pixels[:, 6:]).all()
 
@@ -217,7 +217,7 @@ def test_a_grid_on_pixel_centres_is_laid_where_it_belongs(tmp_path: Path) -> Non
     fine = write_tiff(tmp_path / "x_B8.tif", np.full((1, 12, 12), 9000, np.uint16), gsd_m=15)
     west = from_origin(500_000 - 7.5, 6_000_000, 30, 30)
     coarse = write_tiff(tmp_path / "x_B4.tif", ramp(6, 6, 30).astype(np.uint16), transform=west)
-    pixels = read_scene(ImageRef((fine, coarse), "landsat8_l1")).pixels[1]
+    pixels = read_scene(ImageRef("multispectral", "landsat8_l1", (fine, coarse))).pixels[1]
     expected = (ramp(12, 12, 15)[0] + 7.5) * 2e-5 - 0.1
     np.testing.assert_allclose(pixels[1:-1, 1:-1], expected[1:-1, 1:-1], rtol=1e-4)
 
@@ -226,7 +226,7 @@ def test_files_of_one_size_but_shifted_are_interpolated(tmp_path: Path) -> None:
     """A third of a pixel apart, two grids are not one, though their sizes agree."""
     first = write_tiff(tmp_path / "x_B02.tif", ramp(9, 9, 10))
     second = write_tiff(tmp_path / "x_B03.tif", ramp(9, 9, 10), transform=from_origin(500_000 - 3, 6_000_000, 10, 10))
-    pixels = read_scene(ImageRef((first, second), "sentinel2_l2a")).pixels
+    pixels = read_scene(ImageRef("multispectral", "sentinel2_l2a", (first, second))).pixels
     np.testing.assert_allclose(pixels[1, 1:-1, 1:-1], pixels[0, 1:-1, 1:-1] + 3e-4, rtol=1e-5)
 
 
@@ -235,26 +235,26 @@ def test_files_of_other_places_are_refused(tmp_path: Path, shift_m: float) -> No
     near = write_tiff(tmp_path / "x_B02.tif", digital(1, 12, 12))
     far = write_tiff(tmp_path / "x_B05.tif", digital(1, 6, 6), transform=from_origin(500_000 + shift_m + 0.5, 6_000_000, 20, 20))
     with pytest.raises(DataError, match=r"x_B05\.tif \(6 x 6 px of 20 .*EPSG:32632\) and .*x_B02\.tif .* do not cover the same ground"):
-        read_scene(ImageRef((near, far), "sentinel2_l2a"))
+        read_scene(ImageRef("multispectral", "sentinel2_l2a", (near, far)))
 
 
 def test_files_of_other_crs_or_none_are_refused(tmp_path: Path) -> None:
     near = write_tiff(tmp_path / "x_B02.tif", digital(1, 12, 12))
     zone = write_tiff(tmp_path / "x_B05.tif", digital(1, 6, 6), gsd_m=20, crs="EPSG:32633")
     with pytest.raises(DataError, match=r"EPSG:32633.*do not cover the same ground"):
-        read_scene(ImageRef((near, zone), "sentinel2_l2a"))
+        read_scene(ImageRef("multispectral", "sentinel2_l2a", (near, zone)))
     np.save(tmp_path / "x_B05.npy", digital(1, 12, 12))
     with pytest.raises(DataError, match=r"no georeference.*do not cover the same ground"):
-        read_scene(ImageRef((near, str(tmp_path / "x_B05.npy")), "sentinel2_l2a"))
+        read_scene(ImageRef("multispectral", "sentinel2_l2a", (near, str(tmp_path / "x_B05.npy"))))
 
 
 def test_files_without_place_must_have_one_size(tmp_path: Path) -> None:
     for name, side in (("B02", 12), ("B03", 12), ("B05", 6)):
         np.save(tmp_path / f"x_{name}.npy", digital(1, side, side))
     path = str(tmp_path / "x_{}.npy")
-    assert read_scene(ImageRef((path.format("B03"), path.format("B02")), "sentinel2_l2a")).bands == ("B03", "B02")
+    assert read_scene(ImageRef("multispectral", "sentinel2_l2a", (path.format("B03"), path.format("B02")))).bands == ("B03", "B02")
     with pytest.raises(DataError, match=r"x_B05\.npy \(6 x 6 px, no georeference\) and .*x_B02\.npy \(12 x 12"):
-        read_scene(ImageRef((path.format("B02"), path.format("B05")), "sentinel2_l2a"))
+        read_scene(ImageRef("multispectral", "sentinel2_l2a", (path.format("B02"), path.format("B05"))))
 
 
 def test_file_names_tell_the_bands_though_sorted_otherwise(tmp_path: Path) -> None:
@@ -262,14 +262,14 @@ def test_file_names_tell_the_bands_though_sorted_otherwise(tmp_path: Path) -> No
     for name in L2A:
         write_tiff(tmp_path / f"T32_20210721_{name}_10m.tif", digital(1, 4, 4))
     paths = tuple(str(path) for path in sorted(tmp_path.glob("*.tif")))
-    assert read_scene(ImageRef(paths, "sentinel2_l2a")).bands == (*L2A[:8], "B09", "B11", "B12", "B8A")
+    assert read_scene(ImageRef("multispectral", "sentinel2_l2a", paths)).bands == (*L2A[:8], "B09", "B11", "B12", "B8A")
 
 
 def test_file_names_that_tell_only_some_bands_are_refused(tmp_path: Path) -> None:
     paths = tuple(write_tiff(tmp_path / f"{name}.tif", digital(1, 4, 4)) for name in ("x_B02", "x_B03", "x_QA"))
     with pytest.raises(BandError, match=r"the file names are called B02, B03, None, of which sentinel2_l2a knows"):
-        read_scene(ImageRef(paths, "sentinel2_l2a"))
-    assert read_scene(ImageRef(paths, "sentinel2_l2a", ("B02", "B03", "B04"))).bands == ("B02", "B03", "B04")
+        read_scene(ImageRef("multispectral", "sentinel2_l2a", paths))
+    assert read_scene(ImageRef("multispectral", "sentinel2_l2a", paths, bands=("B02", "B03", "B04"))).bands == ("B02", "B03", "B04")
 
 
 # Limits
@@ -283,7 +283,7 @@ def test_size_is_refused_from_the_header(tmp_path: Path) -> None:
         pass
     with pytest.raises(DataError, match=r"sparse\.tif: reading 60000 x 60000 px would take [\d,]+ MB of memory, allowed are 512 MB"):
         read(path, "sentinel2_l2a")
-    assert image_size(ImageRef((str(path),), "sentinel2_l2a")) == (60_000, 60_000)
+    assert image_size(ImageRef("multispectral", "sentinel2_l2a", (str(path),))) == (60_000, 60_000)
     assert np.isnan(read(path, "sentinel2_l2a", window=(0, 0, 64, 64)).pixels).all()
 
 
@@ -383,7 +383,7 @@ class TestWindowOfARecord:
 
     @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="the system does not count what a process reads")
     def test_only_the_blocks_it_touches_are_read(self, large: Path) -> None:
-        ref = ImageRef((str(large),), "rgb_uint8", window=(700, 1100, 200, 150))
+        ref = ImageRef("rgb", "rgb_uint8", (str(large),), window=(700, 1100, 200, 150))
         before = self.bytes_read()
         part = read_scene(ref).pixels
         part_bytes = self.bytes_read() - before
@@ -395,8 +395,8 @@ class TestWindowOfARecord:
         assert block <= part_bytes < 3 * block, "two blocks of 64, and the header"
 
     def test_its_size_is_the_images(self, large: Path) -> None:
-        ref = ImageRef((str(large),), "rgb_uint8", window=(0, 0, 200, 150))
+        ref = ImageRef("rgb", "rgb_uint8", (str(large),), window=(0, 0, 200, 150))
         assert image_size(ref) == (200, 150)
-        assert scene_header(ref) == SceneHeader(200, 150, ("red", "green", "blue"), "uint8")
+        assert scene_header(ref) == SceneHeader(200, 150, ("red", "green", "blue"), "uint8", "rgb")
         with pytest.raises(DataError, match=r"window .* leaves the 2048 x 2048 px"):
             image_size(dataclasses.replace(ref, window=(2000, 0, 200, 150)))

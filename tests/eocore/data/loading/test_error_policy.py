@@ -30,7 +30,7 @@ class NumbersDataset(RecordDataset):
 
     def _record(self, entry: Any) -> Record:
         turns = (Turn("user", entry.text("text")), Turn("assistant", "yes"))
-        return Record(entry.identifier("id"), {}, turns, source=entry.source)
+        return Record(entry.identifier("id"), (), turns, source=entry.source)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 from eocore.data.dataset import RecordDataset, SampleKey
 from eocore.data.records import Record
 from eocore.evaluate.benchmarks.catalogue import load_benchmarks
-from eocore.sensors.scene import Scene
+from eocore.sensors.scene import Scene, by_role
 from eocore.synthetic.test_sets.catalogue import write_published
 
 NUM_SCENES = 4
@@ -30,5 +30,10 @@ def load(published: Path) -> Callable[[str], RecordDataset]:
 
 @pytest.fixture
 def first() -> Callable[[RecordDataset], tuple[Record, dict[str, Scene]]]:
-    """The first sample of a data set with its scenes."""
-    return lambda source: source.load(SampleKey(0, 0))[:2]
+    """The first sample of a data set, and its scenes by role."""
+
+    def load_first(source: RecordDataset) -> tuple[Record, dict[str, Scene]]:
+        record, scenes, _ = source.load(SampleKey(0, 0))
+        return record, by_role(scenes, source=record.source)
+
+    return load_first

@@ -64,7 +64,7 @@ def test_several_sensors_give_several_settings(folder: Path) -> None:
     images = {"rgb": "a.png", "sar": {"path": "sar.tif", "sensor": "sentinel1_grd"}}
     benchmark, source = own(folder, "vqa", {**TRUTHS["vqa"], "images": images})
     assert benchmark.settings == {"optical": ["rgb"], "sar": ["sar"], "fused": ["rgb", "sar"]}
-    assert source.load(SampleKey(0, 0))[1]["sar"].bands == ("VV", "VH")
+    assert source.load(SampleKey(0, 0))[1][1].bands == ("VV", "VH")
 
 
 def test_a_phrase_without_target(folder: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_phrase_without_target(folder: Path) -> None:
         ("region", {"references": ["x"], "mask": None}, "a region needs a 'mask' or a 'box'"),
         ("referring", {"phrase": "x"}, "no field 'mask' or 'box'"),
         ("grounding", {"phrase": "x", "boxes": "none"}, "is no box"),
-        ("vqa", {**TRUTHS["vqa"], "images": {"infrared": "a.png"}}, "expected an object with some of rgb, multispectral, sar"),
+        ("vqa", {**TRUTHS["vqa"], "images": {"Infra red": "a.png"}}, "expected an object whose keys are roles such as rgb"),
         ("vqa", {**TRUTHS["vqa"], "images": {"multispectral": "a.tif"}}, "A file alone does not tell its sensor"),
         ("vqa", {**TRUTHS["vqa"], "image": "../a.png"}, "no relative path inside"),
     ],

@@ -48,7 +48,7 @@ class RuleAnswerer:
         return [self._answer(record, scenes) for record, scenes in samples]
 
     def _answer(self, record: Any, scenes: Any) -> Said:
-        scene = next(iter(scenes.values()))
+        scene = scenes[0]
         right = int(np.nansum(scene.pixels[0, :8, :8]) * 7) % 2 == 0
         masks = [decode_mask(mask, scene.size, source=record.source) for mask in record.masks]
         text = record.meta.get("answer", "Sure.") if right else "I see nothing."
@@ -260,7 +260,7 @@ class Refusing(RuleAnswerer):
     """Takes no image of one sensor, and never the sample `bad`."""
 
     def __call__(self, samples: Sequence[Any]) -> list[Said]:
-        if any("sar" in scenes for _, scenes in samples):
+        if any(scene.role == "sar" for _, scenes in samples for scene in scenes):
             raise DataError("this model cannot be shown SAR")
         if any(record.sample_id == "patch_0001" for record, _ in samples):
             raise DataError("this sample is too long")
@@ -321,7 +321,7 @@ def test_grey_settings_show_nothing_of_that_sensor(options: RunOptions, tmp_path
 
     class Looking(RuleAnswerer):
         def _answer(self, record: Any, scenes: Any) -> Said:
-            seen.setdefault(record.meta["setting"], []).append(tuple(float(np.ptp(scene.pixels)) for scene in scenes.values()))
+            seen.setdefault(record.meta["setting"], []).append(tuple(float(np.ptp(scene.pixels)) for scene in scenes))
             return super()._answer(record, scenes)
 
     pair: Callable[..., Benchmark] = load_benchmarks(["earthmind"])["earthmind_bench_masks"]  # type: ignore[assignment]

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from eocore.data.dataset import RecordDataset, SampleKey, SampleSource
+from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, Scenes
 from eocore.data.io.masks import decode_mask
 from eocore.data.records import Expression, ImageRef, MaskRef, Record, Turn
 from eocore.data.transforms import ComposeReferring
@@ -29,7 +29,6 @@ from eocore.evaluate.engine.shards import PredictionWriter, merge_shards, shard_
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.scoring.score import score_predictions
 from eocore.registry import DATASETS
-from eocore.sensors.scene import Scene
 from eocore.synthetic.world import write_world
 
 SIZE = 48
@@ -85,7 +84,7 @@ class RunJoined(SampleSource):
     def __len__(self) -> int:
         return 0
 
-    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, dict[str, Scene]]:
+    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
         raise NotImplementedError
 
     def describe(self, key: SampleKey) -> str:
@@ -114,8 +113,8 @@ class Answerer:
             raise KeyboardInterrupt
         return [self.answer(record, scenes) for record, scenes in samples]
 
-    def answer(self, record: Record, scenes: dict[str, Any]) -> Said:
-        shape = next(iter(scenes.values())).size
+    def answer(self, record: Record, scenes: Sequence[Any]) -> Said:
+        shape = scenes[0].size
         masks = [decode_mask(mask, shape, source=record.source) for mask in record.masks]
         return Said(f"{record.meta.get('answer', 'Sure.')}", np.stack(masks) if masks else np.zeros((0, *shape), bool))
 
@@ -158,7 +157,7 @@ def test_every_setting_shows_its_sensors_and_asks_the_same(options: EvaluationOp
     shown: list[tuple[str, ...]] = []
 
     def answer(samples: Sequence[Any]) -> list[Said]:
-        shown.extend(tuple(scenes) for _, scenes in samples)
+        shown.extend(record.roles for record, _ in samples)
         return Answerer()(samples)
 
     done = run(options, tmp_path / "all.jsonl", answer)
@@ -250,7 +249,7 @@ class TestDealing:
 
     @staticmethod
     def about(*images: str) -> list[Record]:
-        shown = {image: {"rgb": ImageRef((f"{image}.png",), "rgb_uint8")} if image else {} for image in images}
+        shown = {image: (ImageRef("rgb", "rgb_uint8", (f"{image}.png",)),) if image else () for image in images}
         return [Record(f"s{number}", shown[image], (Turn("user", "What?"),)) for number, image in enumerate(images)]
 
     def test_questions_about_one_image_stand_together(self) -> None:

@@ -68,7 +68,7 @@ def predictions(source: GalleryPhrases) -> list[Prediction]:
         truth = truth_of(record)
         drawn = {"optical": (), "sar": (truth,), "fused": (truth & (np.arange(SIZE) < 5), truth & (np.arange(SIZE) >= 5))}
         for setting in SETTINGS:
-            image = Path(record.images["sar"].paths[0]).stem
+            image = Path(record.images_of("sar")[0].paths[0]).stem
             made.append(
                 Prediction(
                     record.sample_id,

@@ -57,7 +57,10 @@ def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         benchmark = known[name]
         source = benchmark(data_root=str(data))
         setting = next(iter(benchmark.settings))
-        keep = [replace(record, images={m: record.images[m] for m in benchmark.settings[setting]}) for record in source.records]
+        keep = [
+            replace(record, images=tuple(ref for ref in record.images if ref.role in benchmark.settings[setting]))
+            for record in source.records
+        ]
         source.records = keep
         samples = []
         for place in range(len(source)):

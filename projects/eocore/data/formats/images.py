@@ -1,0 +1,52 @@
+"""The images that an entry names itself, with role, sensor, bands, window and time of each."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eocore.data.formats.entries import Entry, shorten
+from eocore.data.image_sources import file_inside
+from eocore.data.records import ImageRef, is_role, is_time
+from eocore.errors import AnnotationError
+
+PLAIN_SENSORS = {"rgb": "rgb_uint8", "sar": "grey_uint8"}
+"""Role -> sensor of a picture that is named by its file alone."""
+
+
+def read_image_refs(entry: Entry, folder: Path) -> tuple[ImageRef, ...]:
+    """The images of an entry, in their order; files are made absolute.
+
+    `image` is the file of a colour picture. `images` maps roles to one image each, or to a list of images that differ in time. An image is
+    {"path": file or list of files, "sensor": name, "bands": [names], "time": ISO date or date-time}, the last two where they are needed; a
+    text alone is the file of a colour (rgb) or grey (sar) picture.
+
+    Args:
+        entry: with `image` or `images`.
+        folder: what the paths are relative to and must not leave.
+
+    Raises:
+        AnnotationError: no image is named, a role is no plain word, an image is described otherwise, or a path leaves the folder.
+    """
+    named = entry.values.get("images") or {"rgb": entry.text("image")}
+    if not isinstance(named, Mapping) or not all(map(is_role, named)):
+        raise AnnotationError(
+            f"{entry.source}: images {shorten(named)}; expected an object whose keys are roles such as rgb, multispectral or sar."
+        )
+    several = {role: value if isinstance(value, list) else [value] for role, value in named.items()}
+    return tuple(_image_ref(value, role, entry, folder) for role, values in several.items() for value in values)
+
+
+def _image_ref(value: Any, role: str, entry: Entry, folder: Path) -> ImageRef:
+    if isinstance(value, str) and role in PLAIN_SENSORS:
+        value = {"path": value, "sensor": PLAIN_SENSORS[role]}
+    if not isinstance(value, Mapping) or not isinstance(value.get("sensor"), str) or "path" not in value:
+        raise AnnotationError(
+            f"{entry.source}: images.{role} is {shorten(value)}; expected {{'path': file or list of files, 'sensor': name, 'bands': "
+            "[names] where they deviate}}. A file alone does not tell its sensor."
+        )
+    time = value.get("time", "")
+    if time and not is_time(time):
+        raise AnnotationError(f"{entry.source}: images.{role}.time is {shorten(time)}; expected an ISO 8601 date or date-time.")
+    paths = [value["path"]] if isinstance(value["path"], str) else list(value["path"])
+    files = tuple(file_inside(folder, path, entry.source) for path in paths)
+    return ImageRef(role, value["sensor"], files, bands=tuple(value.get("bands", ())), time=time)
