@@ -94,7 +94,7 @@ class Plan:
             self._step("ZeRO-3 step", "training.deepspeed=deepspeed_zero3", skip=long),
             self._step("packed attention kernel", *APART, skip="" if self.gpus else "no GPU: torch's kernel for packed samples needs one"),
             self._step("flash attention", *APART, attention, skip="" if self.gpus and not flash else flash or "no GPU"),
-            self._step("compiled layers", "task.compile=dynamic", skip=long or compiler),
+            self._step("compiled layers", "+task.compile=dynamic", skip=long or compiler),
         ]
 
     def _model(self) -> list[Check]:
