@@ -8,7 +8,7 @@ from rich.progress import Progress
 
 from eocore.config import system_module
 from eocore.errors import EOError
-from eocore.evaluate.benchmarks.catalogue import choose, load_benchmarks
+from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
 from eocore.evaluate.commands.run import system_of
 from eocore.evaluate.engine.benchmark_run import show_only
 from eocore.evaluate.harnesses.throughput import Throughput, measure_throughput

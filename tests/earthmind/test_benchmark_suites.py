@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from eocore.evaluate.__main__ import main
-from eocore.evaluate.benchmarks.catalogue import load_benchmarks
+from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.synthetic.test_sets.catalogue import write_published
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from eocore.data.dataset import SampleKey
-from eocore.evaluate.benchmarks.catalogue import Benchmark, load_benchmarks
+from eocore.evaluate.benchmarks.catalogue import Benchmark
+from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.evaluate.engine.predicting import describe
 from eocore.synthetic.test_sets.catalogue import write_published
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from eocore.evaluate.benchmarks.catalogue import load_benchmarks
+from eocore.evaluate.benchmarks.loading import load_benchmarks
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,15 +6,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from eocore.choices import Choices
 from eocore.errors import DataError
-
-SETTINGS = ("optical", "sar", "multispectral", "fused", "grey_sar", "grey_rgb")
-"""Which sensors the model was given; the same samples are predicted once per setting. The grey ones are fused input of which one sensor's
-image is replaced by an even grey: what remains is what the other sensor gives."""
-
-TASKS = (
-    "vqa", "mcq", "classification", "multilabel", "caption", "region", "open", "grounding", "detection", "referring", "chat"
-)  # fmt: skip
+from eocore.evaluate.settings import SETTINGS
+from eocore.evaluate.tasks import TASKS
 
 _SHOWN_IDS = 5
 
@@ -36,9 +31,9 @@ class Prediction:
 
     Attributes:
         sample_id: unique inside its task; not the image's name, since an image may carry many questions.
-        task: one of TASKS.
+        task: one of `eocore.evaluate.tasks.TASKS`.
         image_ids: the images fed; samples that share the first one are resampled together in the intervals.
-        sensor: one of SETTINGS.
+        sensor: one of `eocore.evaluate.settings.SETTINGS`.
         prompt: the user's text.
         prediction: the model's text, None where it gave none (it crashed, or an image could not be read).
         ground_truth: the annotated answer; empty where only masks are asked for.
@@ -84,11 +79,11 @@ def _is_list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 _RLES = (_is_list_of(_is_rle), "a list of COCO RLE {'size': [height, width], 'counts': str}")
-_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str | Choices[Any]]] = {
     "sample_id": (_is_id, "a non-empty string"),
-    "task": (lambda value: value in TASKS, f"one of {', '.join(TASKS)}"),
+    "task": (lambda value: isinstance(value, str) and value in TASKS, TASKS),
     "image_ids": (_is_list_of(_is_id), "a list of non-empty strings"),
-    "sensor": (lambda value: value in SETTINGS, f"one of {', '.join(SETTINGS)}"),
+    "sensor": (lambda value: isinstance(value, str) and value in SETTINGS, SETTINGS),
     "prompt": (lambda value: isinstance(value, str), "a string"),
     "prediction": (lambda value: value is None or isinstance(value, str), "a string, or null where the model gave nothing"),
     "ground_truth": (lambda value: isinstance(value, str), "a string"),
@@ -124,7 +119,8 @@ def parse_prediction(line: str, *, source: str) -> Prediction:
     for name, value in entry.items():
         check, expected = _FIELDS[name]
         if not check(value):
-            raise DataError(f"{source}: '{name}' must be {expected}; found {value!r:.80}. Nothing was scored; put it right.")
+            wanted = f"one of {expected}" if isinstance(expected, Choices) else expected
+            raise DataError(f"{source}: '{name}' must be {wanted}; found {value!r:.80}. Nothing was scored; put it right.")
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     return Prediction(**fields)
 

@@ -14,7 +14,7 @@ from eocore.data.records import Record
 from eocore.errors import ConfigError, DataError
 
 Sample = tuple[Record, Scenes]
-"""A record, and its scenes by role."""
+"""A record, and its scenes in the order of its images."""
 
 CLASS = "{class}"
 """Stands for the class's name in a template."""

@@ -5,20 +5,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eocore.config import system_module
+from eocore.choices import Choices
 from eocore.data.dataset import RecordDataset
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.predictions import SETTINGS, TASKS
+from eocore.evaluate.settings import SETTINGS
+from eocore.evaluate.tasks import TASKS
 from eocore.registry import BENCHMARKS, DATASETS
 
-SUITES = ("image", "region", "pixel", "multispectral", "earthmind-bench")
-"""Groups that one script of scripts_eval/ runs."""
+SUITES: Choices[str] = Choices(
+    "suite",
+    {
+        "image": "questions about whole images: answers, classes, captions",
+        "region": "questions about regions of images",
+        "pixel": "masks and boxes",
+        "multispectral": "land cover of multispectral and SAR patches",
+        "earthmind-bench": "EarthMind-Bench",
+    },
+)
+"""Name -> what it holds, of groups of benchmarks that one command runs; a system or a user registers more."""
 
 ROOT, PROMPT = "$root", "$prompt"
 """Places in a benchmark's data set config: the data folder, and the benchmark's prompt."""
-
-GREYED = {"grey_sar": "sar", "grey_rgb": "rgb"}
-"""Setting -> the modality whose image is replaced by an even grey."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +36,8 @@ class Benchmark:
         name: what the command line calls it.
         title: what tables call it.
         suite: one of SUITES, "" = none.
-        task: one of `predictions.TASKS`.
-        metric: config of the registry METRICS; empty = the task's own (`score.DEFAULT_SCORERS`).
+        task: one of `tasks.TASKS`.
+        metric: config of the registry METRICS; empty = the task's own (`tasks.TASKS`).
         prompt: what is asked; `{question}`, `{phrase}` and `{classes}` stand for the entry's own.
         mask_prompt: what a model is asked instead that shows places by masks, not by numbers; "" = the same.
         settings: sensor setting -> modalities fed.
@@ -60,7 +67,7 @@ class Benchmark:
         if wrong or not self.settings or self.task not in TASKS or (self.suite and self.suite not in SUITES):
             raise ConfigError(
                 f"benchmark '{self.name}': task '{self.task}', suite '{self.suite}', settings {sorted(self.settings)}; choices: tasks "
-                f"{', '.join(TASKS)}; suites {', '.join(SUITES)}; settings {', '.join(SETTINGS)}."
+                f"{TASKS}; suites {SUITES}; settings {SETTINGS}."
             )
 
     def __call__(self, *, data_root: str, limit: int | None = None) -> RecordDataset:
@@ -108,58 +115,6 @@ def register(*benchmarks: Benchmark) -> None:
     """Puts benchmarks into the registry BENCHMARKS under their names."""
     for benchmark in benchmarks:
         BENCHMARKS.register_module(name=benchmark.name, module=benchmark)
-
-
-def load_benchmarks(systems: Sequence[str] = ()) -> dict[str, Benchmark]:
-    """All benchmarks by name: those of this package, and those of the systems' modules `benchmarks`.
-
-    Raises:
-        ConfigError: a system that may not be imported.
-    """
-    from eocore.evaluate.benchmarks import (
-        caption,  # noqa: F401  (they register themselves)
-        grounding,  # noqa: F401  (they register themselves)
-        multispectral,  # noqa: F401  (they register themselves)
-        region,  # noqa: F401  (they register themselves)
-        scene,  # noqa: F401  (they register themselves)
-        ships,  # noqa: F401  (they register themselves)
-        vqa,  # noqa: F401  (they register themselves)
-    )
-
-    for system in systems:
-        system_module(system, "benchmarks")
-    return {name: BENCHMARKS.get(name) for name in sorted(BENCHMARKS.module_dict)}
-
-
-def choose(names: Sequence[str], suite: str | None, known: Mapping[str, Benchmark]) -> list[Benchmark]:
-    """The benchmarks of these names and of this suite, in the order of the suite, then of the names.
-
-    Raises:
-        ConfigError: an unknown name, or nothing chosen.
-    """
-    from eocore.evaluate.benchmarks.custom import CUSTOM, custom_benchmark
-
-    chosen = [item for item in known.values() if suite and item.suite == suite]
-    for name in names:
-        if name.startswith(CUSTOM):
-            chosen.append(custom_benchmark(name))
-        elif name in known:
-            chosen.append(known[name])
-        else:
-            raise ConfigError(f"no benchmark '{name}'.{_near(name, known)} Choices: {', '.join(known)}, {CUSTOM}TASK:FILE.jsonl.")
-    if not chosen:
-        raise ConfigError(f"no benchmark chosen. Give --benchmark NAME or --suite, one of {', '.join(SUITES)}.")
-    twice = sorted({item.name for item in chosen if sum(other.name == item.name for other in chosen) > 1})
-    if twice:
-        raise ConfigError(f"chosen twice: {', '.join(twice)}. Name each once; two files of one's own need different names.")
-    return chosen
-
-
-def _near(name: str, known: Mapping[str, Benchmark]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def check_count(benchmark: Benchmark, found: int) -> str | None:

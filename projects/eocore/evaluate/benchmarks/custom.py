@@ -22,7 +22,7 @@ from eocore.evaluate.benchmarks.questions import SINGLE_WORD
 from eocore.evaluate.benchmarks.region import SHOW_REGION
 from eocore.evaluate.benchmarks.scene import CLASSIFY
 from eocore.evaluate.metrics.boxes import box_text
-from eocore.evaluate.predictions import TASKS
+from eocore.evaluate.tasks import TASKS
 from eocore.registry import DATASETS
 
 CUSTOM = "custom:"

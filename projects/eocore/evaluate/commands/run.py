@@ -12,14 +12,15 @@ from rich.console import Console
 from eocore.config import SYSTEMS, system_module
 from eocore.distributed import join_ranks, leave_ranks
 from eocore.errors import ConfigError
-from eocore.evaluate.benchmarks.catalogue import SUITES, choose, load_benchmarks
+from eocore.evaluate.benchmarks.catalogue import SUITES
+from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
 from eocore.evaluate.commands.command import Command
 from eocore.evaluate.engine.benchmark_run import run_benchmarks
 from eocore.evaluate.engine.run_options import Outcome, RunOptions
-from eocore.evaluate.predictions import SETTINGS
 from eocore.evaluate.reporting.suite_report import write_suite_report
 from eocore.evaluate.reporting.summary import read_results, suite_table
 from eocore.evaluate.reporting.tables import to_rich
+from eocore.evaluate.settings import SETTINGS
 
 DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run again, it goes on where it was stopped. On several
 processes: python -m torch.distributed.run --nproc-per-node N -m eocore.evaluate run ... (or the scripts of scripts_eval/)."""
@@ -33,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of `run`."""
     parser.add_argument("--model", type=Path, metavar="DIR", help="folder written by tools/convert_to_hf.py")
     parser.add_argument("--benchmark", nargs="+", default=[], metavar="NAME", help="names (--list shows them), or custom:TASK:FILE.jsonl")
-    parser.add_argument("--suite", choices=SUITES, help="all benchmarks of a group")
+    parser.add_argument("--suite", metavar="NAME", help=f"all benchmarks of a group: {SUITES}")
     parser.add_argument("--data-root", default="data", metavar="DIR", help="data folder (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: work_dirs/evaluation/MODEL)")
-    parser.add_argument("--settings", nargs="+", default=[], choices=SETTINGS, help="sensor settings (default: all of a benchmark)")
+    parser.add_argument("--settings", nargs="+", default=[], metavar="NAME", help=f"of {SETTINGS} (default: all of a benchmark)")
     parser.add_argument("--prompt", nargs="+", default=[], metavar="NAME=TEXT", help="another prompt for a benchmark")
     parser.add_argument("--places-by", choices=("text", "masks"), help="how the model shows boxes (default: as its system says)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples answered together (default: %(default)s)")
@@ -93,6 +94,8 @@ def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: boo
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ConfigError(f"--{name.replace('_', '-')} {value}: expected at least 1.")
+    for name in arguments.settings:
+        SETTINGS.find(name)
     out = arguments.out or Path("work_dirs/evaluation") / arguments.model.resolve().name
     chosen = {name: getattr(arguments, name) for name in ("batch_size", "max_new_tokens", "limit", "any_count", "overwrite")}
     by_masks = places_by_masks if arguments.places_by is None else arguments.places_by == "masks"

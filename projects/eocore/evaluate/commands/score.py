@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.benchmarks.catalogue import choose, load_benchmarks
+from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
 from eocore.evaluate.commands.command import Command
 from eocore.evaluate.engine.inputs import require_same_truths
 from eocore.evaluate.external.field_names import ALIASES, NONE, parse_map
@@ -20,13 +20,15 @@ from eocore.evaluate.external.files import BOX_TASKS, CLASS_TASKS, ForeignOption
 from eocore.evaluate.judge.judge import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, Judge, options_from_environment
 from eocore.evaluate.judge.prompts import PROMPTS
 from eocore.evaluate.judge.scores import add_verdicts
-from eocore.evaluate.predictions import SETTINGS, TASKS, Prediction, read_predictions
+from eocore.evaluate.predictions import Prediction, read_predictions
 from eocore.evaluate.reporting.tables import figure_tables, reading_notes, to_rich
 from eocore.evaluate.scoring.parsing.box_scales import PIXELS
 from eocore.evaluate.scoring.parsing.choices import MODES
-from eocore.evaluate.scoring.score import DEFAULT_SCORERS, score_predictions
+from eocore.evaluate.scoring.score import score_predictions
 from eocore.evaluate.scoring.scorers.box_reader import ORDERS
 from eocore.evaluate.scoring.scores import Scores
+from eocore.evaluate.settings import SETTINGS
+from eocore.evaluate.tasks import scored_tasks
 from eocore.files import write_file
 from eocore.registry import METRICS
 
@@ -65,14 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     """How predictions files are read and scored."""
-    scored = [task for task in TASKS if task in DEFAULT_SCORERS]
+    scored = list(scored_tasks())
     parser.add_argument("--task", choices=scored, help="what is asked; our own files say it themselves, and of those only this is scored")
     parser.add_argument("--benchmark", metavar="NAME", help="takes task, classes, scorer and number of samples from a published benchmark")
     parser.add_argument("--map", nargs="+", default=[], metavar="NAME=FIELD", help="names of the file's fields, see above")
     parser.add_argument("--labels", metavar="LIST", help="classes or options: a file (one a line, or JSON list), or 'a;b;c'")
     parser.add_argument("--annotations", type=Path, metavar="FILE", help="truths by sample id; what the predictions lack counts as missing")
     parser.add_argument("--expect", type=int, metavar="N", help="number of samples there must be")
-    parser.add_argument("--sensor", choices=SETTINGS, default="optical", help="setting the predictions of a foreign file are of")
+    parser.add_argument("--sensor", default="optical", metavar="NAME", help=f"setting of an external file: {SETTINGS}")
     parser.add_argument("--metric", metavar="TYPE", help="entry of METRICS to score by, with its options as NAME=VALUE in --metric-options")
     parser.add_argument("--metric-options", nargs="+", default=[], metavar="NAME=VALUE", help="VALUE is JSON, or a plain word")
     add_reading_arguments(parser)
@@ -149,7 +151,7 @@ def read_file(arguments: argparse.Namespace, path: Path) -> tuple[list[Predictio
         fields = "as written by `run`"
     else:
         if arguments.task is None and path.is_file():
-            raise ConfigError(f"{path}: its lines do not say what was asked. Give --task, one of {', '.join(DEFAULT_SCORERS)}.")
+            raise ConfigError(f"{path}: its lines do not say what was asked. Give --task, one of {', '.join(scored_tasks())}.")
         options = ForeignOptions(
             task=arguments.task or "",
             sensor=arguments.sensor,
@@ -209,9 +211,9 @@ def read_metric(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         return _with_reading(given, arguments.task)
     if not arguments.task:
         raise ConfigError(
-            f"--metric needs --task, one of {', '.join(DEFAULT_SCORERS)}; entries of METRICS: {', '.join(sorted(METRICS.module_dict))}."
+            f"--metric needs --task, one of {', '.join(scored_tasks())}; entries of METRICS: {', '.join(sorted(METRICS.module_dict))}."
         )
-    config: dict[str, Any] = {"type": arguments.metric or DEFAULT_SCORERS[arguments.task]["type"]}
+    config: dict[str, Any] = {"type": arguments.metric or scored_tasks()[arguments.task]["type"]}
     for word in arguments.metric_options:
         name, mark, value = word.partition("=")
         if not mark:
@@ -236,13 +238,14 @@ def _with_reading(given: Mapping[str, Any], task: str | None) -> dict[str, dict[
     configs: dict[str, dict[str, Any]] = {}
     for name, value in given.items():
         for owner in (task,) if task else READING_OPTIONS[name]:
-            configs.setdefault(owner, dict(DEFAULT_SCORERS[owner]))[name] = value
+            configs.setdefault(owner, dict(scored_tasks()[owner]))[name] = value
     return configs
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Scores, prints the tables, writes the file."""
     apply_benchmark(arguments)
+    SETTINGS.find(arguments.sensor)
     if not arguments.recorded_truths and not arguments.annotations:
         require_same_truths(arguments.predictions)
     samples, fields = read_file(arguments, arguments.predictions)

@@ -6,10 +6,11 @@ from typing import Any, TypedDict
 import numpy as np
 
 from eocore.errors import DataError
-from eocore.evaluate.predictions import TASKS, Prediction, some_ids
+from eocore.evaluate.predictions import Prediction, some_ids
 from eocore.evaluate.scoring.intervals import Measure, Value, as_value, resample
 from eocore.evaluate.scoring.score import JudgedTasks, clusters_of, judge_samples, rows_by
 from eocore.evaluate.scoring.scorers.base import Judged
+from eocore.evaluate.tasks import TASKS
 
 MEAN_OF_TYPES = "mean of types"
 

@@ -14,7 +14,7 @@ from eocore.data.io.file_digests import stamp
 from eocore.data.transforms import ChooseModalities
 from eocore.distributed import Ranks, together
 from eocore.errors import ConfigError, DataError, EOError, OutputError
-from eocore.evaluate.benchmarks.catalogue import GREYED, Benchmark, check_count, require_data
+from eocore.evaluate.benchmarks.catalogue import Benchmark, check_count, require_data
 from eocore.evaluate.engine.digests import model_digests
 from eocore.evaluate.engine.inputs import REPORTS, SCORES, Inputs, claim_folder, clear_results, read_data
 from eocore.evaluate.engine.manifest import Manifest, code_commit, read_manifest
@@ -26,6 +26,7 @@ from eocore.evaluate.predictions import PredictionKey
 from eocore.evaluate.protocols import Answerer
 from eocore.evaluate.scoring.score import score_predictions
 from eocore.evaluate.scoring.scores import Scores
+from eocore.evaluate.settings import SETTINGS
 from eocore.files import write_file
 from eocore.log import get_logger
 from eocore.progress import Progress
@@ -227,7 +228,7 @@ def _share(job: Job, setting: str, done: set[PredictionKey], ranks: Ranks) -> Sa
     source = job.sources[setting]
     todo = [index for index, record in enumerate(source.records) if key_of(record, setting) not in done]
     mine = deal_images(source.records, todo, rank=ranks.rank, world_size=ranks.world_size)
-    return SampleShare(source, setting, mine, batch_size=job.options.batch_size, greyed=GREYED.get(setting, ""))
+    return SampleShare(source, setting, mine, batch_size=job.options.batch_size, greyed=SETTINGS.find(setting).greyed)
 
 
 def collect(folder: Path, *, time_s: float | None = None) -> dict[str, Any]:

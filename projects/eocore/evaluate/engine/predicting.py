@@ -17,9 +17,10 @@ from eocore.data.records import ImageRef, Record
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.engine.shards import PredictionWriter
 from eocore.evaluate.metrics.boxes import box_text
-from eocore.evaluate.predictions import SETTINGS, Prediction, PredictionKey
+from eocore.evaluate.predictions import Prediction, PredictionKey
 from eocore.evaluate.protocols import Answerer, AnswerLike, PreparingAnswerer, Sample
 from eocore.evaluate.scoring.parsing.boxes import parse_boxes
+from eocore.evaluate.settings import SETTINGS
 from eocore.log import get_logger
 from eocore.registry import DATASETS
 from eocore.sensors.scene import Scene
@@ -59,7 +60,7 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.settings) - set(SETTINGS))
         if unknown or not self.settings:
-            raise ConfigError(f"evaluation.settings names {unknown or 'nothing'}; choices: {', '.join(SETTINGS)}.")
+            raise ConfigError(f"evaluation.settings names {unknown or 'nothing'}; choices: {SETTINGS}.")
         for name in ("batch_size", "max_new_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"evaluation.{name} is {getattr(self, name)}; expected at least 1.")

@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.predictions import TASKS
 from eocore.evaluate.reporting.tables import METRIC_NAMES
 from eocore.evaluate.scoring.intervals import Value
 from eocore.evaluate.scoring.scores import Scores
+from eocore.evaluate.tasks import TASKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from eocore.errors import EOError
-from eocore.evaluate.benchmarks.catalogue import choose, load_benchmarks
+from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
 from eocore.evaluate.engine.inputs import PREDICTIONS
 from eocore.evaluate.engine.run_options import Outcome
 from eocore.evaluate.predictions import read_predictions

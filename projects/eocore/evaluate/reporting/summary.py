@@ -7,10 +7,10 @@ from typing import Any
 
 from eocore.errors import DataError
 from eocore.evaluate.engine.inputs import SCORES, require_scores_of
-from eocore.evaluate.predictions import SETTINGS
 from eocore.evaluate.reporting.tables import METRIC_NAMES, TextTable, percent
 from eocore.evaluate.scoring.intervals import Value
 from eocore.evaluate.scoring.scores import TaskScores
+from eocore.evaluate.settings import SETTINGS
 
 TYPED_TASKS = ("vqa", "mcq", "open")
 """Tasks whose question types get rows of their own; classes of pictures are too many, and have charts."""

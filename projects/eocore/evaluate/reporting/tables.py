@@ -8,9 +8,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from eocore.evaluate.predictions import TASKS
 from eocore.evaluate.scoring.intervals import Value
 from eocore.evaluate.scoring.scores import Group, Scores, TaskScores
+from eocore.evaluate.tasks import TASKS
 
 METRIC_NAMES = {
     "miou": "mIoU", "oiou": "oIoU", "accuracy": "accuracy", "f1_sample": "F1", "cider": "CIDEr", "rouge_l": "ROUGE-L", "f1@0.5": "F1@0.5",
@@ -86,7 +86,7 @@ def type_table(scores: Scores) -> TextTable:
         for name, group in item["by_type"].items()
     ]
     header = ("task", "type", "input", "score", "n", "missing", "unparsed")
-    return TextTable("By type [%]", header, tuple(sorted(rows, key=lambda row: (TASKS.index(row[0]), row[1]))), num_labels=3)
+    return TextTable("By type [%]", header, tuple(sorted(rows, key=lambda row: (TASKS.position(row[0]), row[1]))), num_labels=3)
 
 
 def mask_table(scores: Scores) -> TextTable:
@@ -255,7 +255,7 @@ def to_markdown(table: TextTable, *, level: int = 2) -> str:
 
 def _cells(scores: Scores) -> list[tuple[str, str, TaskScores]]:
     cells = [(task, setting, item) for setting, by_task in scores["settings"].items() for task, item in by_task.items()]
-    return sorted(cells, key=lambda cell: TASKS.index(cell[0]))
+    return sorted(cells, key=lambda cell: TASKS.position(cell[0]))
 
 
 def _counts(group: Group) -> tuple[str, str, str]:

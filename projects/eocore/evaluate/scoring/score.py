@@ -9,27 +9,15 @@ from typing import Any
 import numpy as np
 
 from eocore.errors import DataError
-from eocore.evaluate.predictions import SETTINGS, TASKS, Prediction, complete, read_predictions
+from eocore.evaluate.predictions import Prediction, complete, read_predictions
 from eocore.evaluate.scoring import scorers as _scorers  # noqa: F401  (registers them)
 from eocore.evaluate.scoring.intervals import Measure, Value, as_value, resample
 from eocore.evaluate.scoring.scorers.base import Judged, Scorer
 from eocore.evaluate.scoring.scores import Difference, Group, Scores, Subset, TaskScores, Unparsed, Unread
+from eocore.evaluate.settings import FUSED, SETTINGS
+from eocore.evaluate.tasks import TASKS, scored_tasks
 from eocore.log import get_logger
 from eocore.registry import METRICS
-
-DEFAULT_SCORERS: dict[str, Mapping[str, Any]] = {
-    "vqa": {"type": "ShortAnswer"},
-    "mcq": {"type": "Choice"},
-    "classification": {"type": "SceneClass"},
-    "multilabel": {"type": "SceneClasses"},
-    "caption": {"type": "Caption"},
-    "region": {"type": "Caption"},
-    "open": {"type": "OpenAnswer"},
-    "grounding": {"type": "Grounding"},
-    "detection": {"type": "Detection"},
-    "referring": {"type": "ReferringMasks"},
-}
-"""Task -> entry of METRICS it is scored by where a benchmark names no other; tasks that are not here have no score."""
 
 CLOUD_GROUPS = {False: "clear", True: "cloudy"}
 GROUP_FIELDS = ("unique", "size_group")
@@ -62,7 +50,7 @@ def score_predictions(samples: Sequence[Prediction], *, metrics: Mapping[str, Ma
 
     Args:
         samples: with `prediction` None where there is none.
-        metrics: task -> entry of METRICS, where it is to be another than in `DEFAULT_SCORERS`.
+        metrics: task -> entry of METRICS, where it is to be another than the task's own.
         seed: of the bootstrap.
 
     Raises:
@@ -91,7 +79,7 @@ def judge_samples(
     """
     if not samples:
         raise DataError("no samples to score: the data set or the predictions file is empty. Check the annotation path and the limit.")
-    chosen: dict[str, Scorer] = {task: METRICS.build(config) for task, config in {**DEFAULT_SCORERS, **(metrics or {})}.items()}
+    chosen: dict[str, Scorer] = {task: METRICS.build(config) for task, config in {**scored_tasks(), **(metrics or {})}.items()}
     groups: dict[tuple[str, str], list[Prediction]] = defaultdict(list)
     for sample in samples:
         groups[sample.sensor, sample.task].append(sample)
@@ -232,9 +220,9 @@ def _macro(judged: Judged, types: Mapping[str, np.ndarray], *, headline: str, se
 def _differences(judged: JudgedTasks, *, seed: int) -> list[Difference]:
     differences = []
     for task in TASKS:
-        for other in (setting for setting in SETTINGS if setting != "fused"):
-            if ("fused", task) in judged and (other, task) in judged:
-                fused, headline = judged["fused", task]
+        for other in (setting for setting in SETTINGS if setting != FUSED):
+            if (FUSED, task) in judged and (other, task) in judged:
+                fused, headline = judged[FUSED, task]
                 differences += _compare(fused, judged[other, task][0], headline=headline, seed=seed)
     return differences
 
@@ -250,7 +238,7 @@ def _compare(fused: Judged, other: Judged, *, headline: str, seed: int) -> list[
     for group, rows in {"all": np.arange(len(order)), **_by_cloud(fused)}.items():
         pair = (fused.measures[headline], rows), (other.measures[headline], order[rows])
         value = paired_difference(*pair, clusters=clusters_of(fused, rows), seed=seed)
-        differences.append(Difference(task=task, setting="fused", against=against, group=group, n=len(rows), difference=value))
+        differences.append(Difference(task=task, setting=FUSED, against=against, group=group, n=len(rows), difference=value))
     return differences
 
 

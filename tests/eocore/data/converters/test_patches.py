@@ -8,7 +8,7 @@ import pytest
 from eocore.data.converters.patches import DROPPED, TO_19, labels_of_19, prepare_bigearthnet, prepare_so2sat
 from eocore.data.dataset import SampleKey
 from eocore.errors import AnnotationError, DataError
-from eocore.evaluate.benchmarks.catalogue import load_benchmarks
+from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19, LCZ_17
 from eocore.sensors.scene import by_role
 from eocore.synthetic.test_sets.images import make_scenes

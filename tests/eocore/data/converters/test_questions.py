@@ -7,8 +7,8 @@ import pytest
 from eocore.data.converters.questions import prepare_dior_rsvg, prepare_rsvqa
 from eocore.data.dataset import SampleKey
 from eocore.errors import DataError
-from eocore.evaluate.benchmarks.catalogue import load_benchmarks
 from eocore.evaluate.benchmarks.custom import custom_benchmark
+from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.sensors.scene import by_role
 from eocore.synthetic.test_sets.grounding import write_voc
 from eocore.synthetic.test_sets.images import make_scenes

@@ -7,7 +7,7 @@ import pytest
 
 from eocore.data.dataset import RecordDataset, SampleKey
 from eocore.data.records import Record
-from eocore.evaluate.benchmarks.catalogue import load_benchmarks
+from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.sensors.scene import Scene, by_role
 from eocore.synthetic.test_sets.catalogue import write_published
 

@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.benchmarks.catalogue import SUITES, Benchmark, check_count, choose, load_benchmarks, require_data
-from eocore.evaluate.scoring.score import DEFAULT_SCORERS
+from eocore.evaluate.benchmarks.catalogue import SUITES, Benchmark, check_count, require_data
+from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
+from eocore.evaluate.predictions import Prediction, format_prediction, parse_prediction
+from eocore.evaluate.scoring.score import score_predictions
+from eocore.evaluate.settings import SETTINGS, Setting
+from eocore.evaluate.tasks import TASKS, EvaluationTask, scored_tasks
 from eocore.registry import METRICS
 
 PUBLISHED_COUNTS = {
@@ -41,7 +45,7 @@ def test_the_published_counts_are_expected(known: dict[str, Benchmark]) -> None:
 def test_every_benchmark_says_what_to_download_and_can_be_scored(known: dict[str, Benchmark]) -> None:
     for benchmark in known.values():
         assert benchmark.source, benchmark.name
-        METRICS.build(benchmark.metric or DEFAULT_SCORERS[benchmark.task])
+        METRICS.build(benchmark.metric or scored_tasks()[benchmark.task])
 
 
 def test_every_suite_has_benchmarks(known: dict[str, Benchmark]) -> None:
@@ -77,3 +81,23 @@ def test_a_wrong_count_is_told(known: dict[str, Benchmark]) -> None:
 def test_a_wrong_definition_is_refused() -> None:
     with pytest.raises(ConfigError, match="task 'guess'"):
         Benchmark(name="x", title="x", task="guess", settings={"optical": ["rgb"]}, dataset={})
+
+
+def test_an_unknown_suite_names_the_suites(known: dict[str, Benchmark]) -> None:
+    with pytest.raises(ConfigError, match=r"no suite 'imag'. Did you mean 'image'\? Choices: image, region"):
+        choose([], "imag", known)
+
+
+def test_a_setting_a_task_and_a_suite_of_ones_own_are_registered_and_then_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    for choices in (SETTINGS, TASKS, SUITES):
+        monkeypatch.setattr(choices, "_entries", dict(choices))
+    wanted = {"name": "x", "title": "x", "task": "change", "suite": "floods", "settings": {"thermal": ["thermal"]}, "dataset": {}}
+    with pytest.raises(ConfigError, match="task 'change', suite 'floods'"):
+        Benchmark(**wanted)
+    SETTINGS.register("thermal", Setting())
+    TASKS.register("change", EvaluationTask(scorers={"generates": {"type": "OpenAnswer"}}))
+    SUITES.register("floods", "before and after")
+    assert Benchmark(**wanted).task == "change"
+    line = Prediction("s", "change", ("a",), "thermal", "What changed?", "a field is under water", "a flooded field", {"type": "flood"})
+    scores = score_predictions([parse_prediction(format_prediction(line), source="a line")])
+    assert list(scores["settings"]) == ["thermal"] and list(scores["settings"]["thermal"]) == ["change"]

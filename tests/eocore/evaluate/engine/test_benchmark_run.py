@@ -16,8 +16,9 @@ from ports import free_port
 from eocore.data.io.masks import decode_mask
 from eocore.distributed import Ranks, join_ranks, leave_ranks
 from eocore.errors import DataError, OutputError
-from eocore.evaluate.benchmarks.catalogue import Benchmark, load_benchmarks
+from eocore.evaluate.benchmarks.catalogue import Benchmark
 from eocore.evaluate.benchmarks.custom import custom_benchmark
+from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.evaluate.engine.benchmark_run import collect, run_benchmarks
 from eocore.evaluate.engine.inputs import PREDICTIONS, SCORES
 from eocore.evaluate.engine.run_options import Outcome, RunOptions

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eocore.errors import ConfigError
-from eocore.evaluate.benchmarks.catalogue import load_benchmarks
+from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.evaluate.engine.predicting import image_key
 from eocore.evaluate.harnesses import throughput
 from eocore.evaluate.harnesses.throughput import measure_throughput

@@ -12,7 +12,7 @@ import pytest
 from eocore.data.dataset import SampleKey
 from eocore.data.io.masks import encode_rle
 from eocore.errors import DataError
-from eocore.evaluate.benchmarks.catalogue import load_benchmarks
+from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.evaluate.commands import merge, report
 from eocore.evaluate.engine.benchmark_run import collect
 from eocore.evaluate.engine.inputs import PREDICTIONS, SCORES

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from eocore.errors import ConfigError
-from eocore.evaluate.predictions import TASKS, Prediction
+from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring.intervals import mean_of
-from eocore.evaluate.scoring.score import DEFAULT_SCORERS
 from eocore.evaluate.scoring.scorers.base import Judged
+from eocore.evaluate.tasks import TASKS
 from eocore.registry import METRICS
 
 
@@ -18,8 +18,8 @@ def test_every_scorer_builds_by_name_and_knows_its_headline():
 
 
 def test_every_task_but_chat_has_a_scorer():
-    assert set(TASKS) - set(DEFAULT_SCORERS) == {"chat"}
-    assert {config["type"] for config in DEFAULT_SCORERS.values()} <= set(METRICS.module_dict)
+    assert {name for name, task in TASKS.items() if not task.scorers} == {"chat"}
+    assert {config["type"] for task in TASKS.values() for config in task.scorers.values()} <= set(METRICS.module_dict)
 
 
 def test_options_are_typed_and_by_keyword():

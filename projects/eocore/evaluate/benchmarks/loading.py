@@ -1,0 +1,57 @@
+"""All benchmarks, loaded in one place: each family of layouts registers its own in the catalogue, and so does each system."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from eocore.config import system_module
+from eocore.errors import ConfigError
+from eocore.evaluate.benchmarks import (  # noqa: F401  (they register themselves)
+    caption,
+    grounding,
+    multispectral,
+    region,
+    scene,
+    ships,
+    vqa,
+)
+from eocore.evaluate.benchmarks.catalogue import SUITES, Benchmark
+from eocore.evaluate.benchmarks.custom import CUSTOM, custom_benchmark
+from eocore.registry import BENCHMARKS
+
+
+def load_benchmarks(systems: Sequence[str] = ()) -> dict[str, Benchmark]:
+    """All benchmarks by name: those of this package, and those of the systems' modules `benchmarks`.
+
+    Raises:
+        ConfigError: a system that may not be imported.
+    """
+    for system in systems:
+        system_module(system, "benchmarks")
+    return {name: BENCHMARKS.get(name) for name in sorted(BENCHMARKS.module_dict)}
+
+
+def choose(names: Sequence[str], suite: str | None, known: Mapping[str, Benchmark]) -> list[Benchmark]:
+    """The benchmarks of these names and of this suite, in the order of the suite, then of the names.
+
+    Raises:
+        ConfigError: an unknown name or suite, or nothing chosen.
+    """
+    chosen = [item for item in known.values() if suite and SUITES.find(suite) and item.suite == suite]
+    for name in names:
+        if name.startswith(CUSTOM):
+            chosen.append(custom_benchmark(name))
+        elif name in known:
+            chosen.append(known[name])
+        else:
+            raise ConfigError(f"no benchmark '{name}'.{_near(name, known)} Choices: {', '.join(known)}, {CUSTOM}TASK:FILE.jsonl.")
+    if not chosen:
+        raise ConfigError(f"no benchmark chosen. Give --benchmark NAME or --suite, one of {SUITES}.")
+    twice = sorted({item.name for item in chosen if sum(other.name == item.name for other in chosen) > 1})
+    if twice:
+        raise ConfigError(f"chosen twice: {', '.join(twice)}. Name each once; two files of one's own need different names.")
+    return chosen
+
+
+def _near(name: str, known: Mapping[str, Benchmark]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
