@@ -21,7 +21,7 @@ from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.special_tokens import SPECIAL_TOKENS
 from earthmind.task import EarthMindTask
 from eocore.portable.band_rendering import SceneArray
-from eocore.portable.chat_templates import TEMPLATES
+from eocore.portable.chat_templates import get_template
 
 TILE, GROUNDING = 32, 64
 CORPUS = [
@@ -83,7 +83,7 @@ def make_tokenizer() -> Callable[..., PreTrainedTokenizerFast]:
             CORPUS * 5, BpeTrainer(vocab_size=320, special_tokens=["<pad>", "<eos>"], initial_alphabet=alphabet, show_progress=False)
         )
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<eos>")
-        marks = TEMPLATES[template].control_tokens if whole_marks else ()
+        marks = get_template(template).control_tokens if whole_marks else ()
         tokenizer.add_special_tokens({"additional_special_tokens": [*special, *marks]})
         return tokenizer
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from earthmind.model.special_tokens import SPECIAL_TOKENS
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
-from eocore.portable.chat_templates import TEMPLATES
+from eocore.portable.chat_templates import get_template, template_names
 from eocore.registry import TOKENIZERS
 
 
@@ -21,7 +21,7 @@ def ByteTokenizer(*, size: int) -> PreTrainedTokenizerBase:
     Raises:
         ConfigError: bytes and special tokens alone are more.
     """
-    marks = list(dict.fromkeys(mark for template in TEMPLATES.values() for mark in template.control_tokens))
+    marks = list(dict.fromkeys(mark for name in template_names() for mark in get_template(name).control_tokens))
     special = [*SPECIAL_TOKENS, *marks]
     letters = ["<pad>", "<eos>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     if size < len(letters) + len(special):

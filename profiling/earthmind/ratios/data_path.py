@@ -68,7 +68,7 @@ class PlaceholderIds(Pair):
             return torch.tensor(self.tokenizer(block, add_special_tokens=False).input_ids)
 
         splicer = TextSplicer(self.tokenizer, PROMPT_TOKENS, marks=get_template(TEMPLATE).control_tokens)
-        places, piece = torch.arange(self.num_placeholders), Piece(IMAGE_PLACEHOLDER, scored=False, trusted=False)
+        places, piece = torch.arange(self.num_placeholders), Piece(IMAGE_PLACEHOLDER, supervised=False, trusted=False)
 
         def splice() -> Tensor:
             return cast(Tensor, splicer.splice([piece], [("", places)], [], sample_id="G11")["input_ids"])

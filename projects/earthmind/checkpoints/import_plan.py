@@ -25,7 +25,7 @@ from eocore.checkpoints.key_map import Mapped, our_headers
 from eocore.checkpoints.key_maps.language import TIED_HEAD
 from eocore.checkpoints.weight_files import Header, LazyTensor
 from eocore.errors import CheckpointError
-from eocore.portable.chat_templates import TEMPLATES
+from eocore.portable.chat_templates import template_names
 
 NO_SCALE = LoraScale()
 SEED = 0
@@ -285,7 +285,7 @@ def _processor(sources: Sequence[Source], tokenizer: PreTrainedTokenizerBase | N
         names = {"min_tiles": "min_dynamic_patch", "max_tiles": "max_dynamic_patch", "use_thumbnail": "use_thumbnail"}
         fields |= {ours: published[theirs] for ours, theirs in names.items() if theirs in published}
         fields |= {"min_tiles": 1, "max_tiles": 1} if published.get("dynamic_image_size") is False else {}
-        fields |= {"template": published["template"]} if published.get("template") in TEMPLATES else {}
+        fields |= {"template": published["template"]} if published.get("template") in template_names() else {}
     return build_processor(fields, tokenizer, config)
 
 

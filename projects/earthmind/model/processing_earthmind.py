@@ -15,9 +15,8 @@ from eocore.portable.band_rendering import SceneLike, SceneShape, as_scene, comp
 from eocore.portable.chat_templates import (
     IMAGE_PLACEHOLDER,
     Piece,
+    choose_template,
     defuse,
-    get_template,
-    jinja_template,
     parse_prompt,
     render,
     render_questions,
@@ -67,7 +66,8 @@ class EarthMindProcessor(ProcessorMixin):
         grounding_channels: of the composite, see `presentation.composite_image`.
         grounding_fill: what each of them shows where its sensor is not there [uint8].
         grounding_order: which modality is drawn on first.
-        template: name of the chat template.
+        chat_template: jinja text of the chat template; None takes the one that `template` names.
+        template: name of the chat template, a .jinja file of `eocore.portable`.
     """
 
     def __init__(
@@ -99,10 +99,11 @@ class EarthMindProcessor(ProcessorMixin):
         self.grounding_channels = tuple(grounding_channels)
         self.channel_fill, self.grounding_fill = tuple(channel_fill), tuple(grounding_fill)
         self._check_choices()
-        super().__init__(tokenizer, chat_template=chat_template or jinja_template(get_template(template)))
+        self._template = choose_template(template, chat_template)
+        super().__init__(tokenizer, chat_template=self._template.text)
         tokenizer.padding_side = "left"  # where pipelines fill up prompts of unequal length: answers go on at the end
         self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
-        self._splicer = TextSplicer(tokenizer, PROMPT_TOKENS, marks=get_template(template).control_tokens)
+        self._splicer = TextSplicer(tokenizer, PROMPT_TOKENS, marks=self._template.control_tokens)
 
     def _check_choices(self) -> None:
         for name, value, choices in (
@@ -137,7 +138,7 @@ class EarthMindProcessor(ProcessorMixin):
     @property
     def end_of_turn(self) -> str:
         """What ends an answer in the chosen template."""
-        return get_template(self.template).assistant_end
+        return self._template.assistant_end
 
     def stop_settings(self) -> dict[str, Any]:
         """Arguments of `generate` that end an answer: token ids, and a stop string where the end mark is several tokens."""
@@ -255,16 +256,15 @@ class EarthMindProcessor(ProcessorMixin):
         }
 
     def _render(self, turns: Sequence[tuple[str, str]], independent: bool, *, for_generation: bool = False) -> list[Piece]:
-        template = get_template(self.template)
         if not independent:
-            return render(turns, template, add_generation_prompt=for_generation)
+            return render(turns, self._template, add_generation_prompt=for_generation)
         if for_generation:
             raise SampleError("independent questions are for training; ask each by itself for an answer.")
-        return render_questions(turns, template)
+        return render_questions(turns, self._template)
 
     def _check_answers(self, turns: Sequence[tuple[str, str]], sample_id: str) -> None:
         """Nothing; raises SampleError where an answer holds what frames the turns."""
-        marks = {*get_template(self.template).control_tokens, *FRAME_TOKENS, self.tokenizer.eos_token} - {None}
+        marks = {*self._template.control_tokens, *FRAME_TOKENS, self.tokenizer.eos_token} - {None}
         found = sorted(mark for role, text in turns if role == "assistant" for mark in marks if mark in text)
         if found:
             raise SampleError(
@@ -359,11 +359,11 @@ class EarthMindProcessor(ProcessorMixin):
 
     def _encode_prompt(self, images: Mapping[str, Any], prompt: str, with_grounding: bool) -> dict[str, Any]:
         if images and IMAGE_PLACEHOLDER not in prompt:
-            start = get_template(self.template).user_start
+            start = self._template.user_start
             place = prompt.index(start) + len(start) if start in prompt else 0
             prompt = f"{prompt[:place]}{IMAGE_PLACEHOLDER}\n{prompt[place:]}"
         scenes = self._scenes(images, "prompt")
-        sample = self._assemble(lay_out(scenes, self._rule), parse_prompt(prompt, get_template(self.template)), (), "prompt")
+        sample = self._assemble(lay_out(scenes, self._rule), parse_prompt(prompt, self._template), (), "prompt")
         # a [SEG] in a prompt is an earlier turn's, already drawn
         sample["seg_places"] = torch.zeros(0, dtype=torch.long)
         if with_grounding and scenes:

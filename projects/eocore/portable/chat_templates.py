@@ -1,8 +1,19 @@
-"""Chat templates: turns of a conversation -> pieces of text, each supervised or not, each trusted or not."""
+"""Chat templates: turns of a conversation -> pieces of text, each supervised or not, each trusted or not.
+
+A format is defined by one jinja template, which `apply_chat_template` renders and a checkpoint holds as chat_template.jinja. What the model
+generates stands in it between `{% generation %}` and `{% endgeneration %}`; that is what training supervises. Pieces take the marks of the
+template rather than its whole text: each piece is tokenised by itself, so that a user's text can neither hold special tokens nor change how
+the marks around it are tokenised, and vision tokens are put in as ids. The assistant mask of transformers, which tokenises the whole text
+at once, would give other ids.
+"""
 
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from transformers.utils.chat_template_utils import render_jinja_template
 
 IMAGE_PLACEHOLDER = "<image>"
 REGION_PLACEHOLDER = "<region>"
@@ -12,10 +23,24 @@ BREAK = "\ufdd0"
 A noncharacter: Unicode reserves it for internal use, so no text holds it."""
 
 
+_PROBES = ("\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4")
+"""Texts of the conversation a template is read with: noncharacters, which no template holds."""
+_ROLES = ("user", "assistant", "user", "assistant")
+_GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
+
+
 @dataclass(frozen=True)
 class Template:
-    """One chat format: what stands before and after each message."""
+    """One chat format: what stands before and after each message.
 
+    Attributes:
+        text: the jinja template it was read from.
+        prefix: begins a conversation.
+        separator: stands before each question but the first.
+    """
+
+    text: str
+    prefix: str
     user_start: str
     user_end: str
     assistant_start: str
@@ -25,26 +50,13 @@ class Template:
     @property
     def control_tokens(self) -> tuple[str, ...]:
         """The marks a tokenizer built for this template keeps whole."""
-        marks = (self.user_start, self.user_end, self.assistant_start, self.assistant_end)
+        marks = (self.prefix, self.user_start, self.user_end, self.assistant_start, self.assistant_end)
         return tuple(dict.fromkeys(token for mark in marks for token in re.findall(r"<\|[^|]+\|>", mark)))
 
 
-TEMPLATES = {
-    # The upstream EarthMind prompt, as its inference code writes it: "<|user|>\n{}<|end|>\n<|assistant|>\n".
-    "phi3_chat": Template("<|user|>\n", "<|end|>\n", "<|assistant|>\n", "<|end|>", "\n"),
-    # ChatML, as Qwen writes it.
-    "chatml": Template("<|im_start|>user\n", "<|im_end|>\n", "<|im_start|>assistant\n", "<|im_end|>", "\n"),
-}
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A stretch of prompt. `trusted` text may hold special tokens; `scored` text is learnt; `asks_anew` begins an independent question."""
-
-    text: str
-    trusted: bool
-    scored: bool
-    asks_anew: bool = False
+def template_names() -> list[str]:
+    """Names of the templates that lie beside this file; in a checkpoint, which brings its own as chat_template.jinja, there are none."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.jinja"))
 
 
 def get_template(name: str) -> Template:
@@ -53,13 +65,102 @@ def get_template(name: str) -> Template:
     Raises:
         ValueError: no such template.
     """
-    if name not in TEMPLATES:
-        raise ValueError(f"no prompt template '{name}'; choices: {', '.join(TEMPLATES)}.")
-    return TEMPLATES[name]
+    if name not in template_names():
+        raise ValueError(f"no prompt template '{name}'; choices: {', '.join(template_names()) or 'none in a checkpoint'}.")
+    return read_template(Path(__file__).with_name(f"{name}.jinja").read_text(encoding="utf-8").rstrip("\n"))
+
+
+def choose_template(name: str, text: str | None) -> Template:
+    """The template of a processor.
+
+    Args:
+        name: of a template that lies beside this file; counts where there is no text.
+        text: chat template of a model folder. Folders of earlier versions do not say in it what the model generates; there the name counts,
+            and both must write the same.
+
+    Raises:
+        ValueError: there is no such template, or it is of a form that cannot be read.
+    """
+    if text is None:
+        return get_template(name)
+    if _GENERATION.search(text):
+        return read_template(text)
+    template = get_template(name)
+    messages = _messages(_PROBES)
+    if _write(text, messages)[0] != _write(template.text, messages)[0]:
+        raise ValueError(
+            f"the chat template does not say what the model generates, and it is not the template '{name}'. Put each answer, with the mark "
+            "that ends it, between {% generation %} and {% endgeneration %}."
+        )
+    return template
+
+
+@lru_cache
+def read_template(text: str) -> Template:
+    """The marks of a jinja chat template, found by rendering a conversation with it.
+
+    Raises:
+        ValueError: it has no `{% generation %}` block around each answer and its end, or a turn is not framed like the others of its role.
+    """
+    whole, spans = _write(text, _messages(_PROBES))
+    asked, _ = _write(text, _messages(_PROBES[:1]))
+    opened, _ = _write(text, _messages(_PROBES[:1]), add_generation_prompt=True)
+    if any(probe not in whole for probe in _PROBES) or len(spans) != 2 or whole[spans[0][0]] != _PROBES[1]:
+        raise ValueError("the chat template needs a {% generation %} block around each answer, which begins with the answer's text.")
+    question, answer, later = (whole.index(probe) for probe in _PROBES[:3])
+    end = spans[0][1]
+    user_start = _common_end(whole[:question], whole[end:later])
+    template = Template(
+        text=text,
+        prefix=whole[:question].removesuffix(user_start),
+        user_start=user_start,
+        user_end=asked[question + 1 :],
+        assistant_start=opened.removeprefix(asked),
+        assistant_end=whole[answer + 1 : end],
+        separator=whole[end:later].removesuffix(user_start),
+    )
+    turns = list(zip(_ROLES, _PROBES, strict=True))
+    if "".join(piece.text for piece in render(turns, template)) != whole:
+        raise ValueError(
+            "the chat template frames turns of one role in different ways; it must write the same marks around every question, the same "
+            "around every answer, and nothing after the last."
+        )
+    return template
+
+
+def _messages(texts: Sequence[str]) -> list[dict[str, str]]:
+    return [{"role": role, "content": text} for role, text in zip(_ROLES, texts, strict=False)]
+
+
+def _write(text: str, messages: list[dict[str, str]], *, add_generation_prompt: bool = False) -> tuple[str, list[tuple[int, int]]]:
+    """What the template makes of messages, and (start, end) of what it says the model generates."""
+    marked = _GENERATION.search(text) is not None
+    written, spans = render_jinja_template(
+        [messages], chat_template=text, return_assistant_tokens_mask=marked, add_generation_prompt=add_generation_prompt
+    )
+    return written[0], spans[0] if spans else []
+
+
+def _common_end(first: str, second: str) -> str:
+    length = 0
+    while length < min(len(first), len(second)) and first[-1 - length] == second[-1 - length]:
+        length += 1
+    return first[len(first) - length :]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of prompt. `trusted` text may hold special tokens; `supervised` text is learnt;
+    `begins_question` marks the start of an independent question."""
+
+    text: str
+    trusted: bool
+    supervised: bool
+    begins_question: bool = False
 
 
 def render(turns: Sequence[tuple[str, str]], template: Template, *, add_generation_prompt: bool = False) -> list[Piece]:
-    """Pieces of a conversation; answers and their end token are scored.
+    """Pieces of a conversation; answers and their end token are supervised.
 
     Args:
         turns: (role, text), role "user" or "assistant".
@@ -70,11 +171,11 @@ def render(turns: Sequence[tuple[str, str]], template: Template, *, add_generati
     """
     pieces: list[Piece] = []
     for index, (role, text) in enumerate(turns):
-        lead = template.separator if index and role == "user" else ""
+        lead = template.prefix if not index else template.separator if role == "user" else ""
         if role == "user":
             pieces += [Piece(lead + template.user_start, True, False), Piece(text, False, False), Piece(template.user_end, True, False)]
         elif role == "assistant":
-            pieces += [Piece(template.assistant_start, True, False), Piece(text + template.assistant_end, True, True)]
+            pieces += [Piece(lead + template.assistant_start, True, False), Piece(text + template.assistant_end, True, True)]
         else:
             raise ValueError(f"turn {index}: role '{role}' is unknown; choices: user, assistant.")
     if add_generation_prompt:
@@ -94,29 +195,29 @@ def render_questions(turns: Sequence[tuple[str, str]], template: Template) -> li
     if [role for role, _ in turns] != ["user", "assistant"] * (len(turns) // 2):
         raise ValueError(f"independent questions: each needs its answer after it, found {[role for role, _ in turns]}.")
     shared = IMAGE_PLACEHOLDER if turns and turns[0][1].startswith(IMAGE_PLACEHOLDER) else ""
-    pieces = [Piece(template.user_start, True, False)] + ([Piece(shared, False, False)] if shared else [])
+    pieces = [Piece(template.prefix + template.user_start, True, False)] + ([Piece(shared, False, False)] if shared else [])
     for number, (role, text) in enumerate(turns):
         if role == "user":
             own = text if number else text.removeprefix(shared)
-            pieces += [Piece(own, False, False, asks_anew=True), Piece(template.user_end, True, False)]
+            pieces += [Piece(own, False, False, begins_question=True), Piece(template.user_end, True, False)]
         else:
             pieces += [Piece(template.assistant_start, True, False), Piece(text + template.assistant_end, True, True)]
     return pieces
 
 
 def parse_prompt(prompt: str, template: Template) -> list[Piece]:
-    """The pieces of a prompt that was rendered before, none of them scored.
+    """The pieces of a prompt that was rendered before, none of them supervised.
 
     A prompt in the chat format begins with the mark of a turn; only then are marks of turns taken for such. Any other is one user's text.
     """
     rest, role = prompt, ""
     pieces: list[Piece] = []
-    if not prompt.startswith((template.user_start, template.assistant_start)):
+    starts = (template.user_start, template.assistant_start)
+    if not prompt.startswith((*starts, *(template.prefix + start for start in starts))):
         return [Piece(prompt, False, False)]
     while rest:
         if role:
-            end = template.user_end if role == "user" else template.assistant_end
-            text, found, rest = rest.partition(end)
+            text, found, rest = _end_of_turn(rest, role, template)
             whole = [Piece(text, False, False), Piece(found, True, False)] if role == "user" else [Piece(text + found, True, False)]
             pieces += [piece for piece in whole if piece.text]
             role = ""
@@ -157,45 +258,33 @@ def _unfinished(found: str, template: Template) -> ValueError:
     return ValueError(f"expected a finished dialogue, {form!r} once or more, found {found[:80]!r}. Put the turns into this form.")
 
 
+def _end_of_turn(text: str, role: str, template: Template) -> tuple[str, str, str]:
+    """(text of the turn, mark of its end, text after)."""
+    end = template.user_end if role == "user" else template.assistant_end
+    # white space alone ends a question only where an answer begins
+    following = template.assistant_start if role == "user" and not end.strip() else ""
+    turn, found, rest = text.partition(end + following)
+    return turn, found.removesuffix(following), following + rest if found else rest
+
+
 def _next_turn(text: str, template: Template) -> tuple[str, str, str, str]:
     """(text before, mark, role, text after) of the next turn; mark and role empty where there is none."""
-    marks = ((template.separator + template.user_start, "user"), (template.user_start, "user"), (template.assistant_start, "assistant"))
-    places = [(text.find(mark), number) for number, (mark, _) in enumerate(marks) if mark in text]
-    if not places:
+    marks = (
+        (template.prefix + template.user_start, "user"),
+        (template.separator + template.user_start, "user"),
+        (template.user_start, "user"),
+        (template.prefix + template.assistant_start, "assistant"),
+        (template.assistant_start, "assistant"),
+    )
+    found = [(text.find(mark), number) for number, (mark, _) in enumerate(marks) if mark in text]
+    if not found:
         return text, "", "", ""
-    place, number = min(places)
+    position, number = min(found)
     mark, role = marks[number]
-    return text[:place], mark, role, text[place + len(mark) :]
+    return text[:position], mark, role, text[position + len(mark) :]
 
 
 def defuse(text: str, tokens: Collection[str]) -> str:
     """`text` with a `BREAK` inside each of `tokens` (of two characters or more) that stands in it."""
     literal = "|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True) if len(token) > 1)
     return re.sub(literal, lambda match: f"{match[0][0]}{BREAK}{match[0][1:]}", text.replace(BREAK, "")) if literal else text
-
-
-def jinja_template(template: Template) -> str:
-    """The same format as a Hugging Face chat template; an image part of a message becomes `<image>`."""
-
-    def quoted(text: str) -> str:
-        return "'" + text.replace("\n", "\\n") + "'"
-
-    content = (
-        "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
-        "{% if part['type'] == 'image' %}{{ '" + IMAGE_PLACEHOLDER + "\\n' }}{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
-        "{% endfor %}{% endif %}"
-    )
-    return (
-        "{% for message in messages %}{% if message['role'] == 'user' %}{% if not loop.first %}{{ "
-        + quoted(template.separator)
-        + " }}{% endif %}"
-        "{{ " + quoted(template.user_start) + " }}" + content + "{{ " + quoted(template.user_end) + " }}"
-        "{% elif message['role'] == 'assistant' %}{{ "
-        + quoted(template.assistant_start)
-        + " }}"
-        + content
-        + "{{ "
-        + quoted(template.assistant_end)
-        + " }}{% endif %}{% endfor %}"
-        "{% if add_generation_prompt %}{{ " + quoted(template.assistant_start) + " }}{% endif %}"
-    )

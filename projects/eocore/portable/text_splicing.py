@@ -52,9 +52,9 @@ class _Spliced:
     def begin_question(self) -> None:
         self.question_starts.append(sum(map(len, self.ids)))
 
-    def add(self, ids: Tensor, *, scored: bool) -> None:
+    def add(self, ids: Tensor, *, supervised: bool) -> None:
         self.ids.append(ids)
-        self.labels.append(ids if scored else torch.full_like(ids, IGNORE))
+        self.labels.append(ids if supervised else torch.full_like(ids, IGNORE))
 
 
 class TextSplicer:
@@ -82,7 +82,7 @@ class TextSplicer:
         """Tokens of a conversation.
 
         Args:
-            pieces: from `prompting.render`.
+            pieces: from `chat_templates.render`.
             blocks: (text before the block, indices of its vision tokens) that together replace the one `<image>`.
             regions: vision token numbers of each `<region>`, in order.
             sample_id: for messages.
@@ -96,9 +96,9 @@ class TextSplicer:
         """
         spliced = _Spliced()
         for piece in pieces:
-            if piece.asks_anew:
+            if piece.begins_question:
                 spliced.begin_question()
-            for part in [piece.text] if piece.scored else _SLOTS.split(piece.text):
+            for part in [piece.text] if piece.supervised else _SLOTS.split(piece.text):
                 self._add(spliced, part, piece, blocks, regions)
         _check_counts(spliced, blocks, regions, sample_id)
         ids, labels, vision = (_joined(parts) for parts in (spliced.ids, spliced.labels, spliced.vision))
@@ -116,22 +116,22 @@ class TextSplicer:
         }
 
     def _add(self, spliced: _Spliced, part: str, piece: Piece, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor]) -> None:
-        if part == IMAGE_PLACEHOLDER and not piece.scored:
+        if part == IMAGE_PLACEHOLDER and not piece.supervised:
             spliced.num_images += 1
             spliced.image_start = sum(len(index) for index in spliced.vision)
             for lead, index in blocks:
                 self._add_run(spliced, lead + self.tokens.image_start, index, self.tokens.image_end)
-        elif part == REGION_PLACEHOLDER and not piece.scored:
+        elif part == REGION_PLACEHOLDER and not piece.supervised:
             spliced.num_regions += 1
             if spliced.num_regions <= len(regions):
                 self._add_run(spliced, self.tokens.region_start, regions[spliced.num_regions - 1], self.tokens.region_end)
         else:
-            spliced.add(self.text_ids(part, trusted=piece.trusted), scored=piece.scored)
+            spliced.add(self.text_ids(part, trusted=piece.trusted), supervised=piece.supervised)
 
     def _add_run(self, spliced: _Spliced, start: str, index: Tensor, end: str) -> None:
-        spliced.add(self.text_ids(start, trusted=True), scored=False)
-        spliced.add(torch.full((len(index),), self.image_token_id), scored=False)
-        spliced.add(self.text_ids(end, trusted=True), scored=False)
+        spliced.add(self.text_ids(start, trusted=True), supervised=False)
+        spliced.add(torch.full((len(index),), self.image_token_id), supervised=False)
+        spliced.add(self.text_ids(end, trusted=True), supervised=False)
         spliced.vision.append(index)
 
     def text_ids(self, text: str, *, trusted: bool) -> Tensor:

@@ -1,8 +1,20 @@
 import pytest
+from jinja2 import TemplateError
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
+from transformers.utils.chat_template_utils import render_jinja_template
 
-from eocore.portable.chat_templates import IMAGE_PLACEHOLDER, TEMPLATES, get_template, jinja_template, parse_turns, render
+from eocore.portable.chat_templates import (
+    IMAGE_PLACEHOLDER,
+    Template,
+    choose_template,
+    get_template,
+    parse_prompt,
+    parse_turns,
+    read_template,
+    render,
+    template_names,
+)
 
 TURNS = [
     ("user", "<image>\nWhere is water?"),
@@ -24,11 +36,11 @@ class TestRender:
             "<|im_start|>user\nAnd <region>?<|im_end|>\n<|im_start|>assistant\n"
         )
 
-    @pytest.mark.parametrize("name", TEMPLATES)
-    def test_answers_and_their_end_are_scored_and_nothing_else(self, name: str) -> None:
+    @pytest.mark.parametrize("name", template_names())
+    def test_answers_and_their_end_are_supervised_and_nothing_else(self, name: str) -> None:
         template = get_template(name)
-        scored = [piece.text for piece in render(TURNS, template) if piece.scored]
-        assert scored == [TURNS[1][1] + template.assistant_end, TURNS[3][1] + template.assistant_end]
+        supervised = [piece.text for piece in render(TURNS, template) if piece.supervised]
+        assert supervised == [TURNS[1][1] + template.assistant_end, TURNS[3][1] + template.assistant_end]
 
     def test_user_text_alone_is_not_trusted(self) -> None:
         doubted = [piece.text for piece in render(TURNS, get_template("phi3_chat")) if not piece.trusted]
@@ -40,7 +52,7 @@ class TestRender:
 
 
 def test_an_unknown_template_is_named_with_the_choices() -> None:
-    with pytest.raises(ValueError, match="no prompt template 'vicuna'; choices: phi3_chat, chatml"):
+    with pytest.raises(ValueError, match="no prompt template 'vicuna'; choices: chatml, phi3_chat"):
         get_template("vicuna")
 
 
@@ -60,27 +72,25 @@ def writer() -> PreTrainedTokenizerFast:
 class TestJinjaTemplate:
     """The Hugging Face chat template writes what `render` writes."""
 
-    @pytest.mark.parametrize("name", TEMPLATES)
+    @pytest.mark.parametrize("name", template_names())
     @pytest.mark.parametrize("count", [1, 2, 3, 4])
     @pytest.mark.parametrize("opened", [True, False])
     def test_text_is_the_same_at_every_length(self, writer: PreTrainedTokenizerFast, name: str, count: int, opened: bool) -> None:
         messages = [{"role": role, "content": text} for role, text in TURNS[:count]]
-        text = writer.apply_chat_template(
-            messages, chat_template=jinja_template(get_template(name)), tokenize=False, add_generation_prompt=opened
-        )
+        text = writer.apply_chat_template(messages, chat_template=get_template(name).text, tokenize=False, add_generation_prompt=opened)
         assert text == "".join(piece.text for piece in render(TURNS[:count], get_template(name), add_generation_prompt=opened))
 
-    @pytest.mark.parametrize("name", TEMPLATES)
+    @pytest.mark.parametrize("name", template_names())
     def test_an_image_part_becomes_the_placeholder(self, writer: PreTrainedTokenizerFast, name: str) -> None:
         content = [{"type": "image"}, {"type": "text", "text": "Where is water?"}]
         messages = [{"role": "user", "content": content}, {"role": "assistant", "content": [{"type": "text", "text": "Here."}]}]
-        text = writer.apply_chat_template(messages, chat_template=jinja_template(get_template(name)), tokenize=False)
+        text = writer.apply_chat_template(messages, chat_template=get_template(name).text, tokenize=False)
         turns = [("user", f"{IMAGE_PLACEHOLDER}\nWhere is water?"), ("assistant", "Here.")]
         assert text == "".join(piece.text for piece in render(turns, get_template(name)))
 
 
 class TestParseTurns:
-    @pytest.mark.parametrize("name", TEMPLATES)
+    @pytest.mark.parametrize("name", template_names())
     def test_it_reverses_render(self, name: str) -> None:
         template = get_template(name)
         dialogue = "".join(piece.text for piece in render(TURNS, template))
@@ -95,3 +105,70 @@ class TestParseTurns:
     def test_what_is_no_finished_dialogue_is_said(self, dialogue: str) -> None:
         with pytest.raises(ValueError, match="expected a finished dialogue"):
             parse_turns(dialogue, get_template("phi3_chat"))
+
+
+class TestReadTemplate:
+    """The jinja text is the only definition of a format: its marks are found by rendering it."""
+
+    def test_marks_of_the_upstream_prompt(self) -> None:
+        template = get_template("phi3_chat")
+        marks = ("", "<|user|>\n", "<|end|>\n", "<|assistant|>\n", "<|end|>", "\n")
+        assert template == Template(template.text, *marks)
+
+    def test_a_text_before_the_first_turn(self) -> None:
+        text = (
+            "{{ '<s>Be brief. ' }}{% for m in messages %}{% if m['role'] == 'user' %}{{ 'USER: ' + m['content'] + ' ' }}"
+            "{% else %}{{ 'ASSISTANT: ' }}{% generation %}{{ m['content'] + '</s>' }}{% endgeneration %}{% endif %}{% endfor %}"
+            "{% if add_generation_prompt %}{{ 'ASSISTANT: ' }}{% endif %}"
+        )
+        template = read_template(text)
+        assert template == Template(text, "<s>Be brief. ", "USER: ", " ", "ASSISTANT: ", "</s>", "")
+        pieces = render(TURNS, template)
+        assert "".join(piece.text for piece in pieces).startswith("<s>Be brief. USER: <image>")
+        found = [(piece.text, piece.trusted) for piece in parse_prompt("".join(piece.text for piece in pieces), template)]
+        assert found == [(piece.text, piece.trusted) for piece in pieces]
+
+    def test_a_template_that_does_not_say_what_is_generated(self) -> None:
+        with pytest.raises(ValueError, match=r"needs a \{% generation %\} block around each answer"):
+            read_template("{% for m in messages %}{{ m['content'] }}{% endfor %}")
+
+    def test_turns_that_are_framed_in_different_ways(self) -> None:
+        text = get_template("chatml").text.replace("{%- if add_generation_prompt -%}", "{{- 'Bye.' -}}{%- if add_generation_prompt -%}")
+        with pytest.raises(ValueError, match="frames turns of one role in different ways"):
+            read_template(text)
+
+
+class TestChooseTemplate:
+    OLD = (
+        "{% for message in messages %}{% if message['role'] == 'user' %}{% if not loop.first %}{{ '\\n' }}{% endif %}"
+        "{{ '<|user|>\\n' }}{{ message['content'] }}{{ '<|end|>\\n' }}{% elif message['role'] == 'assistant' %}"
+        "{{ '<|assistant|>\\n' }}{{ message['content'] }}{{ '<|end|>' }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"
+    )
+    """As folders of earlier versions hold it."""
+
+    def test_the_text_of_a_folder_counts(self) -> None:
+        text = get_template("chatml").text.replace("<|im_end|>", "<|done|>")
+        assert choose_template("phi3_chat", text).assistant_end == "<|done|>"
+        assert choose_template("any name", text).assistant_end == "<|done|>"
+
+    def test_a_folder_of_an_earlier_version_has_its_named_template(self) -> None:
+        assert choose_template("phi3_chat", self.OLD) == choose_template("phi3_chat", None) == get_template("phi3_chat")
+
+    def test_an_older_text_that_is_not_the_named_template(self) -> None:
+        with pytest.raises(ValueError, match=r"does not say what the model generates, and it is not the template 'chatml'. Put"):
+            choose_template("chatml", self.OLD)
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_another_role_is_refused_in_messages_too(writer: PreTrainedTokenizerFast, name: str) -> None:
+    with pytest.raises(TemplateError, match="role 'system' is unknown; choices: user, assistant"):
+        writer.apply_chat_template([{"role": "system", "content": "a"}], chat_template=get_template(name).text, tokenize=False)
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_the_generation_block_marks_what_is_supervised(name: str) -> None:
+    template = get_template(name)
+    messages = [{"role": role, "content": text} for role, text in TURNS]
+    (text,), (spans,) = render_jinja_template([messages], chat_template=template.text, return_assistant_tokens_mask=True)
+    assert [text[start:end] for start, end in spans] == [piece.text for piece in render(TURNS, template) if piece.supervised]
