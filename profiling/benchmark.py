@@ -189,7 +189,7 @@ def run_scaling(arguments: argparse.Namespace) -> None:
 
 def run_infer(arguments: argparse.Namespace) -> None:
     """Answers to questions of sample kinds, of a dictated length: speed, memory, parts, operators."""
-    from earthmind.generation import generation_settings
+    from eocore.predict.generation import generation_settings
     from profiling.earthmind.inference import build_answers, measure_answers
 
     generation = generation_settings(arguments.generation)

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from eocore.config import import_systems, load_config
+from eocore.config import load_config
 from eocore.data.converters.landcover import TileSet, prepare_landcover
 from eocore.evaluate.engine.predicting import build_sources, read_evaluation
 from eocore.synthetic.world import write_world
+from eocore.system import systems_of_config
 from eocore.train.device import set_deepspeed_accelerator
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,7 +97,7 @@ def test_its_sections_have_no_unknown_option(path: Path) -> None:
 
     config = load_config(path)
     check_config(config)
-    import_systems(config)
+    systems_of_config(config)
 
 
 @tiny_config
@@ -105,7 +106,7 @@ def test_it_trains_a_step(path: Path) -> None:
     from eocore.train.launch import dry_run
 
     config = load_config(path, {"task.num_workers": 0})
-    import_systems(config)
+    systems_of_config(config)
     told = dry_run(config)
     losses = {name: float(value) for name, value in NUMBER.findall(told)}
     assert {"loss", "loss_text", "loss_mask", "loss_dice", "loss_attention", "loss_alignment"} <= set(losses)
@@ -117,7 +118,7 @@ def test_it_trains_a_step(path: Path) -> None:
 @pytest.mark.usefixtures("data")
 def test_its_evaluation_has_something_to_ask(path: Path) -> None:
     config = load_config(path)
-    import_systems(config)
+    systems_of_config(config)
     options = read_evaluation(config.evaluation)
     asked = {(setting, record.task) for setting, source in build_sources(options) for record in source.records}
     assert {setting for setting, _ in asked} == set(options.settings)

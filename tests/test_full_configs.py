@@ -12,12 +12,13 @@ from mmengine.config import Config
 from PIL import Image
 
 from earthmind.meta_task import outline
-from eocore.config import import_systems, load_config
+from eocore.config import load_config
 from eocore.data.dataset import SampleKey
 from eocore.data.mixture import Mixture
 from eocore.errors import EOError
 from eocore.models.freeze import trainable_names
 from eocore.registry import DATASETS
+from eocore.system import systems_of_config
 from eocore.train.task import Task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,7 +110,7 @@ def published_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read(path: Path) -> Config:
     config = load_config(path)
-    import_systems(config)
+    systems_of_config(config)
     return config
 
 

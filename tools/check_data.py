@@ -11,10 +11,11 @@ from pathlib import Path
 from eocore.checks.datasets import DatasetFacts, find_datasets, open_dataset, read_dataset
 from eocore.checks.report import summary_table, write_report
 from eocore.command import command
-from eocore.config import import_systems, load_config
+from eocore.config import load_config
 from eocore.log import plain_line
 from eocore.overrides import OverrideAction
 from eocore.progress import Progress
+from eocore.system import systems_of_config
 
 MAX_PRINTED = 20
 
@@ -33,7 +34,7 @@ def parse_arguments() -> argparse.Namespace:
 def check(arguments: argparse.Namespace) -> list[DatasetFacts]:
     """What was found in each dataset."""
     config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
-    import_systems(config)
+    systems_of_config(config)
     opened = [open_dataset(dataset) for dataset in find_datasets(config.to_dict())]
     total = sum(len(dataset) for _, dataset in opened if dataset)
     with Progress("checking", total, unit="records") as progress:

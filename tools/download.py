@@ -2,28 +2,34 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from earthmind.checkpoints.downloads import DOWNLOADS
 from eocore.command import command
 from eocore.files import format_size
 from eocore.hub import HubFiles, download, list_files
+from eocore.system import find_systems
 
 ROOTS = {"model": Path("pretrained"), "dataset": Path("data")}
 """Kind of a repository -> where its files go."""
 
 
-def describe_downloads() -> str:
+def known_downloads() -> dict[str, HubFiles]:
+    """Name -> files, of every installed system."""
+    return {name: files for system in find_systems() if system.downloads for name, files in system.downloads().items()}
+
+
+def describe_downloads(known: Mapping[str, HubFiles]) -> str:
     """Names, repositories and licences, for --help."""
-    lines = [f"  {name:<26} {files.repository:<32} {files.licence}" for name, files in DOWNLOADS.items()]
+    lines = [f"  {name:<26} {files.repository:<32} {files.licence}" for name, files in known.items()]
     return "\n".join(["names:", *lines, "", "HF_ENDPOINT names a mirror, HF_HUB_OFFLINE=1 forbids the network."])
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(known: Mapping[str, HubFiles]) -> argparse.ArgumentParser:
     """The command line."""
     form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, epilog=describe_downloads(), formatter_class=form)
-    parser.add_argument("names", nargs="+", choices=tuple(DOWNLOADS), metavar="NAME", help="what to fetch, see below")
+    parser = argparse.ArgumentParser(description=__doc__, epilog=describe_downloads(known), formatter_class=form)
+    parser.add_argument("names", nargs="+", choices=tuple(known), metavar="NAME", help="what to fetch, see below")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to (default: pretrained for weights, data for data sets)")
     parser.add_argument("--revision", default="main", help="branch, tag or commit (default: main)")
     parser.add_argument("--endpoint", metavar="URL", help="address of the hub (default: HF_ENDPOINT, or the public one)")
@@ -49,9 +55,10 @@ def root_of(wanted: HubFiles, arguments: argparse.Namespace) -> Path:
 @command
 def main() -> None:
     """Runs the command; gives the exit status."""
-    arguments = build_parser().parse_args()
+    known = known_downloads()
+    arguments = build_parser(known).parse_args()
     for name in arguments.names:
-        wanted = DOWNLOADS[name]
+        wanted = known[name]
         if arguments.dry_run:
             show_files(name, wanted, arguments=arguments)
             continue

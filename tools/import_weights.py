@@ -7,11 +7,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from earthmind.checkpoints.import_plan import Plan, Request, plan_import
-from earthmind.checkpoints.import_writer import write_import
-from earthmind.checkpoints.key_maps.training_pth import LoraScale
+from eocore.checkpoints.exchange import ImportRequest, LoraScale
 from eocore.command import command
+from eocore.errors import ConfigError
 from eocore.export.hf import MAX_SHARD_SIZE
+from eocore.system import System, find_system, find_systems
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -31,6 +31,7 @@ def parse_arguments() -> argparse.Namespace:
         "--lora-alpha", type=float, metavar="A", help="scale of the LoRA update in a training's .pth (published recipe: 256)"
     )
     parser.add_argument("--lora-rank", type=int, metavar="R", help="its rank, to be checked (published recipe: 128)")
+    parser.add_argument("--system", metavar="NAME", help="whose layout to write (default: the only installed system that imports weights)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--dry-run", action="store_true", help="show from the headers of the files what would be written, and write nothing"
@@ -43,28 +44,38 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def describe(plan: Plan) -> str:
-    """The table, counts and notes, for the screen."""
-    unused = sum(row.numel for row in plan.composition.rows() if row.outcome == "not used")
-    lines = [plan.composition.table(), f"Model: {plan.num_parameters:,} parameters. Not used: {unused:,}."]
-    return "\n".join([*lines, *plan.notes])
+def importing_system(name: str | None) -> System:
+    """The installed system of that name; None = the only one that imports weights.
+
+    Raises:
+        ConfigError: there is none, it imports none, or there are several to choose from.
+    """
+    if name is not None:
+        return find_system(name)
+    found = [system for system in find_systems() if system.exchange is not None]
+    if len(found) != 1:
+        names = ", ".join(system.name for system in found) or "none"
+        raise ConfigError(f"systems that import weights: {names}. Say with --system whose layout is to be written.")
+    return found[0]
 
 
 @command
 def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
-    request = Request(
+    system = importing_system(arguments.system)
+    exchange = system.need(system.exchange, "no weights can be imported for it")()
+    request = ImportRequest(
         sources=arguments.sources,
         sam2=arguments.sam2,
         language=arguments.language,
         tokenizer=arguments.tokenizer,
         lora=LoraScale(alpha=arguments.lora_alpha, rank=arguments.lora_rank),
     )
-    plan = plan_import(request)
-    print(describe(plan))
+    plan = exchange.plan_import(request)
+    print(plan.describe())
     if not arguments.dry_run:
-        write_import(plan, arguments.out, overwrite=arguments.overwrite, max_shard_size=arguments.max_shard_size)
+        plan.write(arguments.out, overwrite=arguments.overwrite, max_shard_size=arguments.max_shard_size)
         print(f"Written to {arguments.out}.")
 
 

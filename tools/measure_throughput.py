@@ -6,12 +6,11 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from eocore.config import system_module
 from eocore.errors import EOError
 from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
-from eocore.evaluate.commands.run import system_of
 from eocore.evaluate.engine.benchmark_run import show_only
 from eocore.evaluate.harnesses.throughput import Throughput, measure_throughput
+from eocore.system import PredictorOptions, system_of_model
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -37,9 +36,10 @@ def main() -> int:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
     try:
-        system = system_of(arguments.model)
-        benchmarks = choose(arguments.benchmark, None, load_benchmarks([system]))
-        answerer = system_module(system, "evaluate").load_answerers(arguments.model)(arguments.max_new_tokens)
+        system = system_of_model(arguments.model)
+        benchmarks = choose(arguments.benchmark, None, load_benchmarks([system.name]))
+        make = system.need(system.predictor, "the speed of its models cannot be measured")
+        answerer = make(arguments.model, PredictorOptions()).answerer(arguments.max_new_tokens)
         turns = arguments.turns * (1 + len(set(arguments.batch_sizes) - {1}))
         for benchmark in benchmarks:
             setting, modalities = next(iter(benchmark.settings.items()))

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from eocore.command import command
-from eocore.config import import_systems, load_config, require, system_module
+from eocore.config import load_config, require
 from eocore.overrides import OverrideAction
+from eocore.system import system_of_config
 from eocore.train.device import set_deepspeed_accelerator
 
 
@@ -33,11 +34,11 @@ def main() -> None:
     arguments = parse_arguments()
     set_deepspeed_accelerator()
     config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
-    import_systems(config)
+    system = system_of_config(config)
     from eocore.train.planning.plan import PEAK_TFLOPS, as_json, describe, draw, plan_run
 
-    planner = system_module(config.systems[0], "plan")
-    sampler, useful = planner.plan_packs(config, num_gpus=arguments.gpus, num_workers=arguments.workers)
+    planning = system.need(system.planning, "its trainings cannot be planned")()
+    sampler, useful = planning.plan_packs(config, num_gpus=arguments.gpus, num_workers=arguments.workers)
     plan, packs = plan_run(
         sampler,
         useful,

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from earthmind.predictor import INPUTS, ImageFile, find_earlier, load_model, predict, read_images, write_prediction
 from eocore.command import command
 from eocore.errors import ConfigError
+from eocore.predict.answers import find_earlier, write_prediction
+from eocore.predict.image_files import INPUTS, ImageFile, read_images
+from eocore.system import PredictorOptions, system_of_model
 
 EPILOG = """With --optical the sensor is told from the file: 3 bytes a pixel are a picture, 12 bands Sentinel-2 L2A, 13 bands L1C.
 Sentinel-2 products of processing baseline 04.00 and later carry an offset that files do not tell: give
@@ -75,8 +77,10 @@ def main() -> None:
     arguments = parse_arguments()
     find_earlier(arguments.out, overwrite=arguments.overwrite)
     scenes = read_images(image_files(arguments))
-    choices = {"max_new_tokens": arguments.max_new_tokens, "generation": arguments.generation}
-    prediction = predict(load_model(arguments.model, device=arguments.device), scenes, arguments.text, **choices)
+    system = system_of_model(arguments.model)
+    make = system.need(system.predictor, "its models cannot answer")
+    options = PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation)
+    prediction = make(arguments.model, options).predict(scenes, arguments.text, max_new_tokens=arguments.max_new_tokens)
     files = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
     print(prediction.text or "(the model's answer is empty)")
     for file in files:

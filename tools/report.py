@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from eocore.command import command
-from eocore.config import import_systems, load_config, require
+from eocore.config import load_config, require
 from eocore.evaluate.engine.predicting import build_sources, read_evaluation
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.reporting.gallery import overlay_rows
@@ -14,6 +14,7 @@ from eocore.evaluate.reporting.report import write_report
 from eocore.evaluate.reporting.summary import read_result
 from eocore.evaluate.scoring.scores import Scores
 from eocore.overrides import OverrideAction
+from eocore.system import systems_of_config
 
 GALLERY_SETTING = "fused"
 NUM_ROWS = 8
@@ -39,7 +40,7 @@ def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
     config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
-    import_systems(config)
+    systems_of_config(config)
     predictions = read_predictions(arguments.evaluation / "predictions.jsonl")
     scores = cast(Scores, read_result(arguments.evaluation))
     sources = build_sources(read_evaluation(require(config, "evaluation")))

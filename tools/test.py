@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from eocore.command import command
-from eocore.config import load_config, require, system_module
+from eocore.config import load_config
+from eocore.evaluate.engine.config_run import evaluate_config
 from eocore.evaluate.reporting.tables import console_table, difference_table, to_rich
 from eocore.overrides import OverrideAction
 
@@ -38,8 +39,7 @@ def main() -> None:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
     config = load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
-    system = system_module(require(config, "systems")[0], "evaluate")
-    scores = system.evaluate(config, arguments.model, arguments.out, overwrite=arguments.overwrite)
+    scores = evaluate_config(config, arguments.model, arguments.out, overwrite=arguments.overwrite)
     if scores is not None:
         for table in (console_table(scores), difference_table(scores)):
             Console().print(to_rich(table))

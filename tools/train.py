@@ -7,9 +7,10 @@ from pathlib import Path
 try:
     from mmengine.config import Config
 
-    from eocore.config import import_systems, load_config, require
+    from eocore.config import load_config, require
     from eocore.errors import ConfigError, EOError
     from eocore.overrides import OverrideAction
+    from eocore.system import systems_of_config
     from eocore.train.checkpoint.allowable import ALLOWABLE
     from eocore.train.device import set_deepspeed_accelerator
     from eocore.train.resilience.failure import show_failure, show_interrupt
@@ -68,7 +69,7 @@ def main() -> int:
     try:
         config = read_config(arguments)
         set_deepspeed_accelerator()
-        import_systems(config)
+        systems_of_config(config)
         from eocore.train.launch import dry_run, train
         from eocore.train.strategy import stop_process_group
 

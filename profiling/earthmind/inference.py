@@ -111,7 +111,7 @@ class Answers:
     Args:
         model: on its device.
         processor: its own.
-        generation: from `earthmind.generation.generation_settings`.
+        generation: from `eocore.predict.generation.generation_settings`.
     """
 
     def __init__(self, model: EarthMindForConditionalGeneration, processor: EarthMindProcessor, *, generation: Mapping[str, Any]) -> None:
@@ -174,7 +174,7 @@ def build_answers(
         task: of the config; None with a folder.
         folder: of a converted model, None for random weights.
         device, dtype: of the weights.
-        generation: from `earthmind.generation.generation_settings`.
+        generation: from `eocore.predict.generation.generation_settings`.
 
     Raises:
         ConfigError: neither is given.

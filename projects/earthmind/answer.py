@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from earthmind.generation import check_with_model, generation_settings
 from earthmind.model.modeling_earthmind import Answer, EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.prepare import named_after, read_mask
 from eocore.data.records import Record
+from eocore.predict.generation import check_with_model, generation_settings
 from eocore.sensors.scene import Scene, by_role
 
 
@@ -37,7 +37,7 @@ class RecordAnswerer:
         model: in eval mode, on its device.
         processor: the model's.
         max_new_tokens: longest answer.
-        generation: options of `earthmind.generation.generation_settings`, such as {"cache_implementation": "static"} or {"compile": True}.
+        generation: options of `generation_settings`, such as {"cache_implementation": "static"} or {"compile": True}.
 
     Raises:
         ConfigError: a generation option, here or in the model's generation config, is unknown or does not fit the others.

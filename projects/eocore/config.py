@@ -3,19 +3,15 @@
 import ast
 import dataclasses
 import difflib
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 from mmengine.config import Config
 
 from eocore.config_files import CONFIGS, check_types, read_config
-from eocore.dependencies import check_dependencies
 from eocore.errors import ConfigError
 
-SYSTEMS = ("earthmind", "ms_clip", "aerith", "earthfm")
 NEW_KEY = "+"
 MAX_CHOICES = 12
 
@@ -153,35 +149,3 @@ def read_options(options: type[Options], section: Mapping[str, Any], name: str) 
 
 def _has_no_default(field: dataclasses.Field) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def import_systems(config: Config) -> None:
-    """Imports `<system>.task` of every package in `config.systems`, which registers what the config builds.
-
-    Raises:
-        ConfigError: a name that is not one of `SYSTEMS` (a config must not import other code), or a package that is not there.
-    """
-    for name in require(config, "systems"):
-        system_module(name, "task")
-
-
-def system_module(system: str, module: str) -> ModuleType:
-    """The module of that name in a system's package; every system's package has the same file names.
-
-    Args:
-        system: one of `SYSTEMS`.
-        module: such as `task`, `export` or `evaluate`.
-
-    Raises:
-        ConfigError: another system (a config must not import other code), it has no such module, or a library has a known hole.
-    """
-    check_dependencies()
-    if system not in SYSTEMS:
-        raise ConfigError(f"systems names '{system}', which may not be imported from a config. Choices: {', '.join(SYSTEMS)}.")
-    name = f"{system}.{module}"
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name not in (system, name):
-            raise
-        raise ConfigError(f"systems names '{system}', but there is no module '{error.name}'. Remove it there.") from error

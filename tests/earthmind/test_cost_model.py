@@ -11,13 +11,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from earthmind.cost_model import sample_cost
 from earthmind.meta_task import outline
 from earthmind.task import EarthMindTask
-from eocore.config import import_systems, load_config
+from eocore.config import load_config
+from eocore.system import systems_of_config
 
 
 def test_the_4b_costs_what_was_counted(repo_root: Path) -> None:
     """Counted with torch's FlopCounterMode on meta tensors, at full size."""
     config = load_config(repo_root / "configs" / "earthmind" / "earthmind_4b_sft.py")
-    import_systems(config)
+    systems_of_config(config)
     cost = sample_cost(outline(config.task).model)
     assert cost.tile == pytest.approx(0.7236e12 + 3 * 6.44e9, rel=0.001), "tower forward; the projector trains"
     assert cost.token == pytest.approx(2 * 5.55e9 + 3 * 0.479e9, rel=0.002), "frozen layers twice, LoRA three times"

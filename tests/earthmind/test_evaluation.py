@@ -13,8 +13,8 @@ from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
 from earthmind.answer import RecordAnswerer
-from earthmind.evaluation import evaluate
 from eocore.errors import CheckpointError, ConfigError, DataError
+from eocore.evaluate.engine.config_run import evaluate_config as evaluate
 from eocore.evaluate.engine.inputs import PREDICTIONS, SCORES
 from eocore.evaluate.predictions import read_predictions
 from eocore.folder_lock import LOCK
@@ -43,6 +43,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     phrase = {"type": "ComposeReferring", "num_expressions": 1}
     return Config(
         {
+            "systems": ["earthmind"],
             "evaluation": {
                 "batch_size": 4,
                 "max_new_tokens": 4,
@@ -57,7 +58,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
                         "limit": 3,
                     },
                 ],
-            }
+            },
         }
     )
 

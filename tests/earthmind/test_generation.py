@@ -10,8 +10,8 @@ from torch._dynamo.utils import counters
 from transformers import CompileConfig
 
 from earthmind.answer import PreparedRecord, RecordAnswerer
-from earthmind.generation import generation_settings
 from eocore.errors import ConfigError
+from eocore.predict.generation import generation_settings
 
 NEW_TOKENS = 6
 COMPILERS = [

@@ -11,9 +11,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from eocore.config import import_systems, load_config
+from eocore.config import load_config
 from eocore.errors import CheckpointError
 from eocore.synthetic.world import write_world
+from eocore.system import systems_of_config
 from eocore.train.launch import train
 
 STEPS = 4
@@ -63,7 +64,7 @@ def make_config(world: Path, repo_root: Path, **packing: Any) -> Config:
         )
     config.tracking = []
     config.hooks = {"metrics": {"type": "MetricsHook", "interval": 1}, "checkpoint": {"type": "CheckpointHook", "interval": 2, "keep": 4}}
-    import_systems(config)
+    systems_of_config(config)
     return config
 
 

@@ -8,10 +8,11 @@ import pytest
 from mmengine.config import Config
 
 from earthmind.plan import plan_packs
-from eocore.config import import_systems, load_config
+from eocore.config import load_config
 from eocore.errors import ConfigError
 from eocore.registry import TASKS
 from eocore.synthetic.world import write_world
+from eocore.system import systems_of_config
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def config(tmp_path: Path, repo_root: Path) -> Config:
             repo_root / "configs" / "earthmind" / "earthmind_tiny_synthetic.py",
             {"+task.packing": {"max_tokens": 700, "folder": None}, "task.batch_size": 1, "task.row_length": None, "task.num_workers": 0},
         )
-    import_systems(found)
+    systems_of_config(found)
     return found
 
 

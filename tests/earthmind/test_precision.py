@@ -11,10 +11,10 @@ import torch
 from tolerances import IN_BF16
 from torch import Tensor
 
-from earthmind.evaluation import load_answerers
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
-from earthmind.predictor import load_model
+from earthmind.predictor import EarthMindPredictor, load_model
 from earthmind.task import EarthMindTask
+from eocore.system import PredictorOptions
 from eocore.train.vision_cache import WithTileKeys
 
 ALIKE = 0.93
@@ -207,5 +207,5 @@ class TestAnswers:
 
     def test_evaluation_computes_as_saved_and_prediction_on_a_cpu_in_float32(self, models: dict[str, Any]) -> None:
         folder = Path(models["rounded"].name_or_path)
-        assert load_answerers(folder)(8).model.dtype == torch.bfloat16
+        assert EarthMindPredictor(folder, PredictorOptions()).answerer(8).model.dtype == torch.bfloat16
         assert load_model(folder, device="cpu").dtype == torch.float32

@@ -18,8 +18,10 @@ from rasterio.transform import from_origin
 from tolerances import ACROSS_DECODING
 from transformers import LogitsProcessor
 
-from earthmind.predictor import ImageFile, Prediction, load_model, predict, read_images, tell_sensor, write_prediction
+from earthmind.predictor import EarthMindPredictor, load_model, predict
 from eocore.errors import BandError, CheckpointError, ConfigError, DataError
+from eocore.predict.answers import Prediction, write_prediction
+from eocore.predict.image_files import ImageFile, read_images, tell_sensor
 from eocore.sensors.scene import Georeference, Scene
 
 QUESTION = "Please segment the water in this image."
@@ -397,12 +399,11 @@ def test_tool_prints_the_answer_and_its_files(
 
 
 def test_tool_says_that_an_answer_is_empty(
-    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tool: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     optical = write_tif(tmp_path / "s2.tif", numbers(12, "uint16"))
-    monkeypatch.setattr(tool, "load_model", lambda *_, **__: None)
-    monkeypatch.setattr(tool, "predict", lambda *_, **__: dataclasses.replace(make_prediction(num_masks=0), text=""))
-    assert run_tool(tool, monkeypatch, "MODEL", "--optical", optical, "--text", QUESTION, "--out", tmp_path / "out") == 0
+    monkeypatch.setattr(EarthMindPredictor, "predict", lambda *_, **__: dataclasses.replace(make_prediction(num_masks=0), text=""))
+    assert run_tool(tool, monkeypatch, folder, "--optical", optical, "--text", QUESTION, "--out", tmp_path / "out") == 0
     assert capsys.readouterr().out.splitlines()[0] == "(the model's answer is empty)"
     assert (tmp_path / "out" / "answer.txt").read_text().strip() == ""
 

@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 from mmengine.config import Config
 
-from eocore.config import import_systems, load_config
+from eocore.config import load_config
 from eocore.data.image_sources import ImageSource
 from eocore.data.loading.error_policy import FaultOptions
 from eocore.data.loading.packing import PackingOptions
@@ -20,6 +20,7 @@ from eocore.data.mixture import PartOptions
 from eocore.registry import DATASETS, TASKS, options_of
 from eocore.resolve import declared
 from eocore.synthetic.world import write_world
+from eocore.system import systems_of_config
 from eocore.train.checkpoint.resumption import find_differences
 from eocore.train.checkpoint.run_record import RunRecord, record_run
 from eocore.train.resilience.guard import GuardOptions
@@ -52,7 +53,7 @@ def record(root: Path, changes: dict[str, Any], edit: Callable[[Any], None] = la
     with mock.patch.dict(os.environ, {"SYNTHETIC_ROOT": str(root)}):
         config = load_config(repo / CONFIG, SMALL | changes)
     edit(config)
-    import_systems(config)
+    systems_of_config(config)
     task = TASKS.build(config.task)
     loader = task.build_loader(rank=0, world_size=1, seed=0, start_step=0)
     return record_run(config, task, loader=loader, sections={})
@@ -184,7 +185,7 @@ def test_another_tokenizer_shows(copy: Path, base: RunRecord) -> None:
 
 
 def test_exceptions_name_options_that_exist() -> None:
-    import_systems(Config({"systems": ["earthmind"]}))
+    systems_of_config(Config({"systems": ["earthmind"]}))
     factories = [*DATASETS.module_dict.values(), *TASKS.module_dict.values(), TrainingOptions, GuardOptions, FaultOptions, PackingOptions]
     checked = [factory for factory in [*factories, ImageSource, PartOptions] if factory.__module__.startswith(("eocore", "earthmind"))]
     assert len(checked) > 12

@@ -15,13 +15,14 @@ from PIL import Image
 from earthmind.prepare import SamplePreparer
 from earthmind.sizes import SampleMeasurer
 from earthmind.task import EarthMindTask
-from eocore.config import import_systems, load_config
+from eocore.config import load_config
 from eocore.data.dataset import SampleKey, SampleSource
 from eocore.data.loading import sample_stats as sample_sizes
 from eocore.data.loading.sample_stats import FIELDS, SampleSizes
 from eocore.errors import LengthError
 from eocore.registry import DATASETS
 from eocore.synthetic.world import write_world
+from eocore.system import systems_of_config
 from eocore.train.options import DataOptions
 from eocore.train.training_data import TrainingData
 
@@ -38,7 +39,7 @@ def data(world: Path, repo_root: Path) -> dict[str, Any]:
     """The data of the tiny config: questions, choices, captions, regions and masks, of any sensor, worded anew every time."""
     with mock.patch.dict(os.environ, {"SYNTHETIC_ROOT": str(world)}):
         config = load_config(repo_root / "configs" / "earthmind" / "earthmind_tiny_synthetic.py")
-    import_systems(config)
+    systems_of_config(config)
     return dict(config.task.data.to_dict())
 
 

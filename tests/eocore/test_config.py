@@ -1,6 +1,5 @@
 """Reading configs, overriding them, and what each mistake says."""
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from eocore import config as configs
-from eocore.config import import_systems, read_options, require
+from eocore.config import read_options, require
 from eocore.errors import ConfigError
 
 load_config = partial(configs.load_config, trust=True)
@@ -103,25 +102,6 @@ def test_a_missing_option_is_named() -> None:
 def test_a_missing_section_is_named() -> None:
     with pytest.raises(ConfigError, match=r"the config has no 'task', which is needed. Keys there: seed"):
         require(Config({"seed": 1}), "task")
-
-
-def test_only_listed_systems_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "harm.py").write_text("raise SystemExit")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ConfigError, match=r"'harm', which may not be imported from a config. Choices: earthmind"):
-        import_systems(Config({"systems": ["harm"]}))
-    assert "harm" not in sys.modules
-
-
-def test_a_system_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eocore.config.SYSTEMS", ("nosystem", "halfsystem"))
-    (tmp_path / "halfsystem").mkdir()
-    (tmp_path / "halfsystem" / "task.py").write_text("import no_such_library\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ConfigError, match=r"systems names 'nosystem', but there is no module 'nosystem'"):
-        import_systems(Config({"systems": ["nosystem"]}))
-    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
-        import_systems(Config({"systems": ["halfsystem"]}))
 
 
 @pytest.mark.parametrize("value", ["abc", None, [1e-4], True])

@@ -6,9 +6,9 @@ import pytest
 from mmengine.config import Config
 
 from eocore import dependencies
-from eocore.config import import_systems
 from eocore.dependencies import FLOORS, check_dependencies, vulnerable
 from eocore.errors import ConfigError
+from eocore.system import systems_of_config
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def test_what_is_installed_is_above_every_floor() -> None:
 def test_an_older_one_stops_every_command(monkeypatch: pytest.MonkeyPatch, name: str, installed: str) -> None:
     monkeypatch.setattr(dependencies, "version", lambda asked: installed if asked == name else "99")
     with pytest.raises(ConfigError, match=rf"{name} {installed.replace('+', '.')} is installed; below {FLOORS[name][0]}: CVE-.*Upgrade it"):
-        import_systems(Config({"systems": ["earthmind"]}))
+        systems_of_config(Config({"systems": ["earthmind"]}))
 
 
 def test_it_can_be_overridden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from earthmind.meta_task import outline
 from earthmind.task import EarthMindTask
-from eocore.config import import_systems, load_config
+from eocore.config import load_config
 from eocore.portable.band_rendering import SceneArray
+from eocore.system import systems_of_config
 from eocore.train.planning.memory import as_fake, measure_step
 
 SIDE = 896
@@ -37,7 +38,7 @@ def mode() -> FakeTensorMode:
 @pytest.fixture(scope="module")
 def task(repo_root: Path, mode: FakeTensorMode) -> EarthMindTask:
     config = load_config(repo_root / "configs" / "earthmind" / "earthmind_4b_sft.py")
-    import_systems(config)
+    systems_of_config(config)
     made = as_fake(outline(config.task), mode, dtype=torch.bfloat16)
     made.train()
     assert isinstance(made, EarthMindTask)

@@ -41,14 +41,26 @@ class Publication:
     tokenizer: PreTrainedTokenizerBase | None
     num_restored: int
 
+    def describe(self, out: Path) -> str:
+        """What was written to `out`, for the screen."""
+        values = sum(tensor.header.numel for tensor in self.tensors.values())
+        return (
+            f"{out}: {len(self.tensors)} tensors, {values:,} values, {self.num_restored} of them unused parts put back.\n"
+            "The upstream code is not in it: put the .py files of the upstream model beside the weights."
+        )
+
+    def write(self, out: Path, *, overwrite: bool = False, max_shard_size: str = MAX_SHARD_SIZE) -> None:
+        """Writes the folder; see `write_export`."""
+        write_export(self, out, overwrite=overwrite, max_shard_size=max_shard_size)
+
 
 def plan_export(model: Path, *, rest: Path | None = None, without_video: bool = False) -> Publication:
     """What an export of a folder of our layout will write.
 
     Args:
         model: folder written by tools/import_weights.py or tools/convert_to_hf.py.
-        rest: what holds the parts of SAM 2 for video, which our model does not use but the published code loads: an import's folder, a
-            published folder, or Meta's SAM 2 file. None: the model's own folder.
+        rest: what holds the parts of SAM 2 for video, which our model does not use but the upstream code loads: an import's folder, an
+            upstream folder, or Meta's SAM 2 file. None: the model's own folder.
         without_video: leave these parts out.
 
     Raises:

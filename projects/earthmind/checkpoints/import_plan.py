@@ -12,7 +12,6 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from earthmind.build import build_processor
-from earthmind.checkpoints.key_maps.training_pth import LoraScale
 from earthmind.checkpoints.key_maps.upstream import published_name
 from earthmind.checkpoints.layouts import EARTHMIND, LANGUAGE, SAM_LAYOUTS, TRAINING, Layout, Source, open_source
 from earthmind.checkpoints.vocabulary import EMBEDDING, SpecialTokens, Vocabulary, read_tokenizer, read_vocabulary, with_new_rows
@@ -21,13 +20,14 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.tokenizer import describe_vocabulary
 from eocore.checkpoints.composition import Composition, compose
+from eocore.checkpoints.exchange import ImportRequest, LoraScale
 from eocore.checkpoints.key_map import Mapped, our_headers
 from eocore.checkpoints.key_maps.language import TIED_HEAD
 from eocore.checkpoints.weight_files import Header, LazyTensor
 from eocore.errors import CheckpointError
+from eocore.export.hf import MAX_SHARD_SIZE
 from eocore.portable.chat_templates import template_names
 
-NO_SCALE = LoraScale()
 SEED = 0
 """Of parameters that are newly initialised."""
 LANGUAGE_PREFIX, SAM_PREFIX = "language_model.", "seg_head.sam."
@@ -35,25 +35,6 @@ OWN_PARTS = ("fusion", "seg_head.projector")
 """What no base model holds; it is newly initialised where the source is not a trained EarthMind."""
 OF_TEXT_WIDTH = ("projector.", "fusion.", "seg_head.projector.")
 """Parts that are as wide as the language model's hidden states."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What to import.
-
-    Attributes:
-        sources: files or folders; a later one takes the place of an earlier one where both give a parameter.
-        sam2: SAM 2 in place of the one that the sources hold, if any.
-        language: folder of a causal language model, in place of theirs.
-        tokenizer: folder of a tokenizer; None: the language model's, else that of the first source that holds one.
-        lora: scale of the LoRA update in a training's .pth.
-    """
-
-    sources: Sequence[Path]
-    sam2: Path | None = None
-    language: Path | None = None
-    tokenizer: Path | None = None
-    lora: LoraScale = NO_SCALE
 
 
 @dataclass(frozen=True)
@@ -85,8 +66,20 @@ class Plan:
         """Of the model."""
         return sum(tensor.header.numel for tensor in self.tensors.values())
 
+    def describe(self) -> str:
+        """The table, counts and notes, for the screen."""
+        unused = sum(row.numel for row in self.composition.rows() if row.outcome == "not used")
+        lines = [self.composition.table(), f"Model: {self.num_parameters:,} parameters. Not used: {unused:,}."]
+        return "\n".join([*lines, *self.notes])
 
-def plan_import(request: Request) -> Plan:
+    def write(self, out: Path, *, overwrite: bool = False, max_shard_size: str = MAX_SHARD_SIZE) -> None:
+        """Writes the folder; see `import_writer.write_import`."""
+        from earthmind.checkpoints.import_writer import write_import
+
+        write_import(self, out, overwrite=overwrite, max_shard_size=max_shard_size)
+
+
+def plan_import(request: ImportRequest) -> Plan:
     """Reads headers, configs and tokenizer, and says what an import would write; no weight is read.
 
     Raises:
@@ -112,7 +105,7 @@ def plan_import(request: Request) -> Plan:
     return Plan(tuple(sources), config, composition, vocabulary, _processor(sources, tokenizer, config), tensors, not_used, notes)
 
 
-def _open(request: Request) -> list[Source]:
+def _open(request: ImportRequest) -> list[Source]:
     opened = [open_source(path) for path in request.sources]
     sources = [source for source in opened if source.layout is not TRAINING]
     for path, layouts, option in ((request.sam2, SAM_LAYOUTS, "--sam2"), (request.language, (LANGUAGE,), "--language")):
@@ -217,7 +210,7 @@ def _state_of_tokens(sources: Sequence[Source], mapped: Sequence[Mapped]) -> Spe
     return "new" if giver is None else known.get(giver.layout.name, "new")
 
 
-def _tokenizer_folders(request: Request, sources: Sequence[Source]) -> list[Path]:
+def _tokenizer_folders(request: ImportRequest, sources: Sequence[Source]) -> list[Path]:
     if request.tokenizer is not None:
         return [request.tokenizer]
     return [request.language] if request.language is not None else [source.folder for source in sources]

@@ -8,6 +8,7 @@ from typing import Any
 
 from earthmind.checkpoints.key_maps import internvl, internvl_hf, training_pth
 from earthmind.checkpoints.key_maps import upstream as published
+from eocore.checkpoints.exchange import LoraScale
 from eocore.checkpoints.key_map import KeyMap, Mapped
 from eocore.checkpoints.key_maps import language, sam2, sam2_hf, sam2_sizes
 from eocore.checkpoints.weight_files import Headers, LazyTensor, Weights, open_weights
@@ -60,7 +61,7 @@ class Source:
         """Where files beside the weights lie."""
         return self.path if self.path.is_dir() else self.path.parent
 
-    def map(self, base: Mapping[str, LazyTensor], lora: training_pth.LoraScale) -> Mapped:
+    def map(self, base: Mapping[str, LazyTensor], lora: LoraScale) -> Mapped:
         """Its tensors under our names.
 
         Args:

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from eocore.config import import_systems, require, system_module
+from eocore.config import require
 from eocore.errors import ConfigError
 from eocore.export.hf import MAX_SHARD_SIZE, Shipment, require_free, write_checkpoint
 from eocore.export.model_card import CardFacts, read_scores, write_card
@@ -18,6 +18,7 @@ from eocore.export.verify import examine, verify_checkpoint
 from eocore.models.lora import merge_lora
 from eocore.models.token_rows import merge_token_rows
 from eocore.registry import TASKS
+from eocore.system import system_of_config
 from eocore.train.checkpoint.files import STATE, read_state, resolve_checkpoint
 from eocore.train.checkpoint.snapshot import load_trainable
 from eocore.train.device import set_deepspeed_accelerator
@@ -85,12 +86,14 @@ def convert(config: Config, checkpoint: Path, out_dir: Path, *, choices: Choices
     checkpoint = resolve_checkpoint(checkpoint)
     if (checkpoint / STATE).is_file():
         require_same_task(config.pretty_text, str(read_state(checkpoint)["config"]), source=str(checkpoint))
+    system = system_of_config(config)
+    pack = system.need(system.export, "its models cannot be converted")
     # a folder in half precision would round what was trained before it is merged
     task = _build_task(config).float()
     load_trainable(task, checkpoint)
     num_merged = merge_lora(task)
     merge_token_rows(task)
-    shipment = _pack(task)
+    shipment = pack(task)
     round_weights(shipment.model, DTYPES[choices.dtype])
     num_parameters = sum(parameter.numel() for parameter in shipment.model.parameters())
     facts = CardFacts(
@@ -122,15 +125,7 @@ def convert(config: Config, checkpoint: Path, out_dir: Path, *, choices: Choices
 
 
 def _build_task(config: Config) -> Any:
-    import_systems(config)
     return TASKS.build({key: value for key, value in require(config, "task").items()})
-
-
-def _pack(task: nn.Module) -> Shipment:
-    """What `pack` of the task's system makes of it."""
-    module = system_module(type(task).__module__.split(".")[0], "export")
-    shipment: Shipment = module.pack(task)
-    return shipment
 
 
 def round_weights(model: nn.Module, dtype: torch.dtype) -> None:

@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from earthmind.checkpoints.export_upstream import plan_export, write_export
-from earthmind.checkpoints.import_plan import Request, plan_import
+from earthmind.checkpoints.import_plan import plan_import
 from earthmind.checkpoints.import_writer import write_import
+from eocore.checkpoints.exchange import ImportRequest
 from eocore.errors import CheckpointError
 
 SAM = "grounding_encoder.sam2_model."
@@ -25,7 +26,7 @@ def assert_same_tensors(found: Path, expected: Path) -> None:
 
 
 def test_in_and_out_again_is_bit_exact(published_folder: Path, our_folder: Path, tmp_path: Path) -> None:
-    write_import(plan_import(Request(sources=[published_folder])), tmp_path / "ours")
+    write_import(plan_import(ImportRequest(sources=[published_folder])), tmp_path / "ours")
     assert_same_tensors(tmp_path / "ours", our_folder)
     write_export(plan_export(tmp_path / "ours"), tmp_path / "back")
     assert_same_tensors(tmp_path / "back", published_folder)
@@ -35,7 +36,7 @@ def test_in_and_out_again_is_bit_exact(published_folder: Path, our_folder: Path,
 def test_the_reference_model_comes_back_as_it_was(shared_dir: Path, tmp_path: Path) -> None:
     """Names, values and config, parts for video among them."""
     reference = shared_dir / "reference_model"
-    write_import(plan_import(Request(sources=[reference])), tmp_path / "ours")
+    write_import(plan_import(ImportRequest(sources=[reference])), tmp_path / "ours")
     write_export(plan_export(tmp_path / "ours"), tmp_path / "back", max_shard_size="1MB")
     shards = [load_file(path) for path in sorted((tmp_path / "back").glob("*.safetensors"))]
     found = {name: tensor for shard in shards for name, tensor in shard.items()}

@@ -12,10 +12,11 @@ MEASURED = """
 import resource, sys
 from pathlib import Path
 from earthmind.checkpoints.import_writer import write_import
-from earthmind.checkpoints.import_plan import Request, plan_import
+from eocore.checkpoints.exchange import ImportRequest
+from earthmind.checkpoints.import_plan import plan_import
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
-plan = plan_import(Request(sources=[Path(sys.argv[1])]))
+plan = plan_import(ImportRequest(sources=[Path(sys.argv[1])]))
 write_import(plan, Path(sys.argv[2]), max_shard_size="100MB")
 print(before, peak())
 """

@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from earthmind.build import build_model
-from earthmind.checkpoints.import_plan import Plan, Request, plan_import
+from earthmind.checkpoints.import_plan import Plan, plan_import
 from earthmind.checkpoints.import_writer import write_import
-from earthmind.checkpoints.key_maps.training_pth import LoraScale
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.special_tokens import SPECIAL_TOKENS
 from eocore.checkpoints.composition import NEW, UNUSED
+from eocore.checkpoints.exchange import ImportRequest, LoraScale
 from eocore.errors import CheckpointError
 
 RANK, ALPHA = 4, 6.0
@@ -37,7 +37,7 @@ def _helpers() -> ModuleType:
 foreign = _helpers()
 
 
-def imported(request: Request, out: Path) -> dict[str, Tensor]:
+def imported(request: ImportRequest, out: Path) -> dict[str, Tensor]:
     write_import(plan_import(request), out)
     return load_file(out / "model.safetensors")
 
@@ -68,12 +68,12 @@ class TestPublished:
     def test_folder_loads_as_any_model_of_ours_and_answers(
         self, published_folder: Path, ours: dict[str, Tensor], tmp_path: Path, make_scenes: Callable[..., Any]
     ) -> None:
-        found = imported(Request(sources=[published_folder]), tmp_path / "model")
+        found = imported(ImportRequest(sources=[published_folder]), tmp_path / "model")
         assert found.keys() == ours.keys()
         assert all(torch.equal(found[name], ours[name]) for name in ours)
         processor = EarthMindProcessor.from_pretrained(tmp_path / "model")
         model = build_model({"pretrained": str(tmp_path / "model")}, processor.tokenizer)
-        assert model.config.vocabulary == plan_import(Request(sources=[published_folder])).config.vocabulary is not None
+        assert model.config.vocabulary == plan_import(ImportRequest(sources=[published_folder])).config.vocabulary is not None
         assert (model.config.image_token_id, model.config.seg_token_id) == (processor.image_token_id, processor.seg_token_id)
         answer = model.eval().predict(make_scenes("rgb", "sar"), "segment the water", processor=processor, max_new_tokens=4)
         assert answer.masks.shape[1:] == (48, 48)
@@ -82,11 +82,11 @@ class TestPublished:
         source = tmp_path / "bin"
         shutil.copytree(published_folder, source, ignore=shutil.ignore_patterns("*.safetensors"))
         torch.save(foreign.read(published_folder), source / "pytorch_model.bin")
-        found = state(plan_import(Request(sources=[source])))
+        found = state(plan_import(ImportRequest(sources=[source])))
         assert all(torch.equal(found[name], ours[name]) for name in ours)
 
     def test_nothing_is_new_and_video_is_named(self, published_folder: Path) -> None:
-        rows = plan_import(Request(sources=[published_folder])).composition.rows()
+        rows = plan_import(ImportRequest(sources=[published_folder])).composition.rows()
         assert {row.outcome for row in rows} == {"mapped", UNUSED}
         assert {row.part for row in rows if row.outcome == UNUSED} >= {"SAM 2 video: memory attention", "SAM 2 video: object pointers"}
 
@@ -94,7 +94,7 @@ class TestPublished:
         tensors = foreign.read(published_folder)
         del tensors["local_query"]
         source = foreign.write(tmp_path / "sa2va", tensors, foreign.config_of(published_folder))
-        assert plan_import(Request(sources=[source])).config.fusion == "concat"
+        assert plan_import(ImportRequest(sources=[source])).config.fusion == "concat"
 
 
 class TestInternVL:
@@ -106,7 +106,7 @@ class TestInternVL:
         return foreign.write_internvl(tmp_path / "InternVL", published_folder, rows=rows, tokenizer=plain_words)
 
     def test_parts_come_from_both_and_the_rest_is_new(self, source: Path, sam2: Path, ours: dict[str, Tensor]) -> None:
-        plan = plan_import(Request(sources=[source], sam2=sam2))
+        plan = plan_import(ImportRequest(sources=[source], sam2=sam2))
         found = state(plan)
         rows = len(plan.vocabulary.tokenizer) - len(SPECIAL_TOKENS)  # type: ignore[arg-type]
         assert torch.equal(
@@ -123,7 +123,7 @@ class TestInternVL:
         }
 
     def test_special_tokens_get_rows_near_the_mean(self, source: Path, sam2: Path) -> None:
-        plan = plan_import(Request(sources=[source], sam2=sam2))
+        plan = plan_import(ImportRequest(sources=[source], sam2=sam2))
         words = plan.vocabulary.tokenizer
         assert words is not None
         assert [words.convert_ids_to_tokens(number) for number in plan.vocabulary.new_ids] == list(SPECIAL_TOKENS)
@@ -135,16 +135,16 @@ class TestInternVL:
         assert any(note.startswith("New tokens") and "[SEG]" in note for note in plan.notes)
 
     def test_new_parameters_are_drawn_alike_every_time_and_as_the_model_draws_them(self, source: Path, sam2: Path, tmp_path: Path) -> None:
-        first = imported(Request(sources=[source], sam2=sam2), tmp_path / "first")
+        first = imported(ImportRequest(sources=[source], sam2=sam2), tmp_path / "first")
         torch.manual_seed(99)
-        second = imported(Request(sources=[source], sam2=sam2), tmp_path / "second")
+        second = imported(ImportRequest(sources=[source], sam2=sam2), tmp_path / "second")
         assert all(torch.equal(first[name], second[name]) for name in first)
         assert abs(first["seg_head.projector.0.weight"].std().item() / 0.02 - 1) < 0.1
         assert not first["seg_head.projector.0.bias"].any()
         assert abs(first["fusion.queries"].std().item() / 32**-0.5 - 1) < 0.3
 
     def test_folder_is_whole(self, source: Path, sam2: Path, tmp_path: Path) -> None:
-        write_import(plan_import(Request(sources=[source], sam2=sam2)), tmp_path / "model", max_shard_size="100KB")
+        write_import(plan_import(ImportRequest(sources=[source], sam2=sam2)), tmp_path / "model", max_shard_size="100KB")
         assert len(list(tmp_path.glob("model/model-*.safetensors"))) > 2
         _, report = EarthMindForConditionalGeneration.from_pretrained(tmp_path / "model", output_loading_info=True)
         assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
@@ -153,7 +153,7 @@ class TestInternVL:
         self, published_folder: Path, plain_words: Path, sam2: Path, ours: dict[str, Tensor], tmp_path: Path
     ) -> None:
         source = foreign.write_internvl(tmp_path / "padded", published_folder, tokenizer=plain_words)
-        plan = plan_import(Request(sources=[source], sam2=sam2))
+        plan = plan_import(ImportRequest(sources=[source], sam2=sam2))
         found = plan.tensors[EMBEDDING].read()
         assert found.shape == ours[EMBEDDING].shape
         new = list(plan.vocabulary.new_ids)
@@ -163,26 +163,26 @@ class TestInternVL:
 
     def test_without_sam2_the_remedy_is_named(self, source: Path) -> None:
         with pytest.raises(CheckpointError, match=r"no source holds SAM 2, which draws the masks: give --sam2 FILE"):
-            plan_import(Request(sources=[source]))
+            plan_import(ImportRequest(sources=[source]))
 
     def test_sam2_must_be_sam2(self, source: Path) -> None:
         with pytest.raises(
             CheckpointError, match=r"--sam2 .*InternVL is a InternVL folder, original layout, expected a SAM 2 file of Meta or a"
         ):
-            plan_import(Request(sources=[source], sam2=source))
+            plan_import(ImportRequest(sources=[source], sam2=source))
 
     @pytest.mark.parametrize(("field", "value"), [("select_layer", -4), ("ps_version", "v1"), ("force_image_size", 224)])
     def test_a_tower_read_in_another_way_is_refused(self, source: Path, sam2: Path, field: str, value: Any) -> None:
         config = {**foreign.config_of(source), field: value}
         foreign.write(source, foreign.read(source), config)
         with pytest.raises(CheckpointError, match=f"config.json says {field}={value!r}.*cannot be used"):
-            plan_import(Request(sources=[source], sam2=sam2))
+            plan_import(ImportRequest(sources=[source], sam2=sam2))
 
     def test_a_language_model_with_code_of_its_own_is_refused(self, source: Path, sam2: Path) -> None:
         config = foreign.config_of(source)
         foreign.write(source, foreign.read(source), {**config, "llm_config": {**config["llm_config"], "model_type": "internlm2"}})
         with pytest.raises(CheckpointError, match=r"'internlm2', which transformers has no class for.*Take a release with Qwen2"):
-            plan_import(Request(sources=[source], sam2=sam2))
+            plan_import(ImportRequest(sources=[source], sam2=sam2))
 
 
 class TestLanguage:
@@ -190,7 +190,7 @@ class TestLanguage:
 
     def test_of_the_same_width(self, published_folder: Path, our_folder: Path, ours: dict[str, Tensor], tmp_path: Path) -> None:
         other = foreign.write_language(tmp_path / "Qwen", vocab_size=len(ours[EMBEDDING]))
-        plan = plan_import(Request(sources=[published_folder], language=other, tokenizer=our_folder))
+        plan = plan_import(ImportRequest(sources=[published_folder], language=other, tokenizer=our_folder))
         found, expected = state(plan), load_file(other / "model.safetensors")
         assert plan.config.text_config.num_hidden_layers == 3
         assert torch.equal(found["language_model.model.layers.2.mlp.up_proj.weight"], expected["model.layers.2.mlp.up_proj.weight"])
@@ -202,7 +202,7 @@ class TestLanguage:
         self, published_folder: Path, our_folder: Path, ours: dict[str, Tensor], tmp_path: Path
     ) -> None:
         other = foreign.write_language(tmp_path / "Qwen", vocab_size=len(ours[EMBEDDING]), width=16)
-        plan = plan_import(Request(sources=[published_folder], language=other, tokenizer=our_folder))
+        plan = plan_import(ImportRequest(sources=[published_folder], language=other, tokenizer=our_folder))
         assert {name.split(".")[0] for name in plan.composition.new} == {"projector", "fusion", "seg_head"}
         assert state(plan)["projector.linear_1.weight"].shape[0] == 16
 
@@ -219,7 +219,7 @@ class TestTraining:
         return tmp_path / name
 
     def plan(self, published_folder: Path, file: Path, scale: LoraScale = LoraScale(alpha=ALPHA)) -> Plan:  # noqa: B008
-        return plan_import(Request(sources=[file, published_folder], lora=scale))
+        return plan_import(ImportRequest(sources=[file, published_folder], lora=scale))
 
     def test_lora_is_merged_as_peft_merges_it(self, published_folder: Path, begun_with: dict[str, Tensor], tmp_path: Path) -> None:
         from peft import LoraConfig, inject_adapter_in_model
@@ -275,7 +275,7 @@ class TestTraining:
         """The training added its tokens to InternVL's; here they get the same rows."""
         base = foreign.write_internvl(tmp_path / "InternVL", published_folder, rows=len(make_tokenizer(special=())), tokenizer=plain_words)
         trained = foreign.training_state(begun_with, rank=RANK)
-        plan = plan_import(Request(sources=[base, self.save(tmp_path, trained)], sam2=sam2, lora=LoraScale(ALPHA)))
+        plan = plan_import(ImportRequest(sources=[base, self.save(tmp_path, trained)], sam2=sam2, lora=LoraScale(ALPHA)))
         assert plan.vocabulary.new_ids == ()
         assert torch.equal(plan.tensors[EMBEDDING].read(), begun_with["language_model.model.embed_tokens.weight"] * 2)
         assert plan.composition.new.keys() == {"fusion.queries"}  # the published training does not save it
@@ -306,7 +306,7 @@ class TestTraining:
     def test_the_model_it_began_with_must_be_given(self, begun_with: dict[str, Tensor], tmp_path: Path) -> None:
         file = self.save(tmp_path, foreign.training_state(begun_with, rank=RANK))
         with pytest.raises(CheckpointError, match="no source holds the vision tower"):
-            plan_import(Request(sources=[file], lora=LoraScale(ALPHA)))
+            plan_import(ImportRequest(sources=[file], lora=LoraScale(ALPHA)))
 
 
 class TestWrong:
@@ -318,50 +318,50 @@ class TestWrong:
             CheckpointError,
             match=r"(?s)1 of another shape\. Nothing was written.*projector\.linear_1\.weight is \[128, 32\], the model has \[32, 128\]",
         ):
-            plan_import(Request(sources=[source]))
+            plan_import(ImportRequest(sources=[source]))
 
     def test_a_tensor_too_many_and_one_too_few_are_named(self, published_folder: Path, tmp_path: Path) -> None:
         tensors = foreign.read(published_folder)
         tensors["vision_model.extra.weight"] = tensors.pop("text_hidden_fcs.0.weight")
         source = foreign.write(tmp_path / "other", tensors, foreign.config_of(published_folder))
         with pytest.raises(CheckpointError, match=r"(?s)1 unexpected.*unexpected: vision_model\.extra\.weight \[32, 32\]"):
-            plan_import(Request(sources=[source]))
+            plan_import(ImportRequest(sources=[source]))
 
     def test_a_missing_tensor_is_not_made_up(self, published_folder: Path, tmp_path: Path) -> None:
         tensors = foreign.read(published_folder)
         del tensors["vision_model.encoder.layers.1.ls2"]
         source = foreign.write(tmp_path / "other", tensors, foreign.config_of(published_folder))
         with pytest.raises(CheckpointError, match=r"(?s)1 missing.*missing: vision_tower\.encoder\.layer\.#\.lambda_# \[32\]"):
-            plan_import(Request(sources=[source]))
+            plan_import(ImportRequest(sources=[source]))
 
     def test_an_unknown_layout_is_described(self, tmp_path: Path) -> None:
         save_file({"encoder.conv.weight": torch.zeros(1)}, tmp_path / "model.safetensors")
         with pytest.raises(
             CheckpointError, match=r"(?s)of no known layout: 1 tensors that begin with encoder\.conv\. Known layouts.*internvl: "
         ):
-            plan_import(Request(sources=[tmp_path]))
+            plan_import(ImportRequest(sources=[tmp_path]))
 
     def test_our_own_layout_needs_no_import(self, our_folder: Path) -> None:
         with pytest.raises(CheckpointError, match=r"in this project's layout already.*model\.pretrained"):
-            plan_import(Request(sources=[our_folder]))
+            plan_import(ImportRequest(sources=[our_folder]))
 
     def test_a_missing_config_is_named(self, published_folder: Path, tmp_path: Path) -> None:
         shutil.copy(published_folder / "model.safetensors", tmp_path / "model.safetensors")
         with pytest.raises(CheckpointError, match=r"config\.json is not there; the names are those of a published EarthMind"):
-            plan_import(Request(sources=[tmp_path]))
+            plan_import(ImportRequest(sources=[tmp_path]))
 
     def test_a_broken_config_is_named(self, published_folder: Path, tmp_path: Path) -> None:
         shutil.copy(published_folder / "model.safetensors", tmp_path / "model.safetensors")
         (tmp_path / "config.json").write_text("{")
         with pytest.raises(CheckpointError, match=r"config\.json is no JSON"):
-            plan_import(Request(sources=[tmp_path]))
+            plan_import(ImportRequest(sources=[tmp_path]))
 
     def test_sizes_that_make_no_model_are_refused(self, published_folder: Path, tmp_path: Path) -> None:
         config = foreign.config_of(published_folder)
         config["llm_config"] |= {"num_hidden_layers": 3, "layer_types": ["full_attention"] * 2}
         source = foreign.write(tmp_path / "other", foreign.read(published_folder), config)
         with pytest.raises(CheckpointError, match=r"the sizes in config\.json make no model: .*Take the file of the release"):
-            plan_import(Request(sources=[source]))
+            plan_import(ImportRequest(sources=[source]))
 
     def test_rows_and_config_that_disagree_are_refused(self, published_folder: Path, tmp_path: Path) -> None:
         config = foreign.config_of(published_folder)
@@ -370,32 +370,32 @@ class TestWrong:
         with pytest.raises(
             CheckpointError, match=r"vocabulary mismatch: the token embedding of .* has \d+ rows, its config\.json says \d+"
         ):
-            plan_import(Request(sources=[source]))
+            plan_import(ImportRequest(sources=[source]))
 
     def test_a_tokenizer_with_more_tokens_than_rows_is_refused(self, published_folder: Path, tiny: Any, tmp_path: Path) -> None:
         words = tiny.tokenizer.from_pretrained(published_folder)
         words.add_tokens(["<a>", "<b>"])
         words.save_pretrained(tmp_path)
         with pytest.raises(CheckpointError, match=r"vocabulary mismatch: .* the last 2 tokens have no row"):
-            plan_import(Request(sources=[published_folder], tokenizer=tmp_path))
+            plan_import(ImportRequest(sources=[published_folder], tokenizer=tmp_path))
 
     def test_a_tokenizer_without_the_trained_tokens_is_refused(self, published_folder: Path, plain_words: Path) -> None:
         with pytest.raises(
             CheckpointError, match=r"vocabulary mismatch: the model was trained with <IMG_CONTEXT>, \[SEG\], which the tokenizer"
         ):
-            plan_import(Request(sources=[published_folder], tokenizer=plain_words))
+            plan_import(ImportRequest(sources=[published_folder], tokenizer=plain_words))
 
     def test_an_id_that_differs_is_refused(self, published_folder: Path, tmp_path: Path) -> None:
         config = foreign.config_of(published_folder)
         config["seg_token_id"] -= 1
         source = foreign.write(tmp_path / "other", foreign.read(published_folder), config, tokenizer=published_folder)
         with pytest.raises(CheckpointError, match=r"vocabulary mismatch: \[SEG\] is \d+ for the tokenizer, but the model learnt it as \d+"):
-            plan_import(Request(sources=[source]))
+            plan_import(ImportRequest(sources=[source]))
 
     def test_a_head_that_is_called_tied_but_is_not_is_refused(self, published_folder: Path, tmp_path: Path) -> None:
         tensors = foreign.read(published_folder)
         tensors["language_model.lm_head.weight"] = tensors["language_model.model.embed_tokens.weight"] + 1
         source = foreign.write(tmp_path / "other", tensors, foreign.config_of(published_folder))
         with pytest.raises(CheckpointError, match=r"says that head and token embedding are one, but .* differ"):
-            write_import(plan_import(Request(sources=[source])), tmp_path / "out")
+            write_import(plan_import(ImportRequest(sources=[source])), tmp_path / "out")
         assert not (tmp_path / "out").exists()

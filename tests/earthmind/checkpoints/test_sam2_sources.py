@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Sam2Config, Sam2Model
 
-from earthmind.checkpoints.import_plan import Request, plan_import
+from earthmind.checkpoints.import_plan import plan_import
 from earthmind.checkpoints.layouts import SAM2, SAM2_HF, open_source
+from eocore.checkpoints.exchange import ImportRequest
 from eocore.errors import CheckpointError
 
 TINY = "sam2.1_hiera_t"
@@ -48,7 +49,7 @@ def saved(folder: Path, content: Any) -> Path:
 
 
 def planned(base: Path, sam2: Path) -> Any:
-    return plan_import(Request(sources=(base,), sam2=sam2))
+    return plan_import(ImportRequest(sources=(base,), sam2=sam2))
 
 
 def test_a_release_fills_the_mask_part(base: Path, release: dict[str, Tensor], tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_a_folder_of_transformers_is_recognised(make_fields: Callable[..., dict[
 
 def test_alone_it_is_no_model(release: dict[str, Tensor], tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no source holds the vision tower: give an InternVL .* nor the language model"):
-        plan_import(Request(sources=(saved(tmp_path, {"model": release}),)))
+        plan_import(ImportRequest(sources=(saved(tmp_path, {"model": release}),)))
 
 
 def test_a_truncated_file_is_named(base: Path, release: dict[str, Tensor], tmp_path: Path) -> None:

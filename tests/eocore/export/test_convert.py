@@ -1,19 +1,18 @@
 """Which checkpoint is meant, what precision does to weights, and what cannot be converted."""
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 from mmengine.config import Config
 from torch import nn
 
-from eocore import config
 from eocore.errors import CheckpointError, ConfigError
 from eocore.export import convert as conversion
 from eocore.export.convert import Choices, convert, round_weights
+from eocore.system import System
+from eocore.train.task import Task
 
 
 def make_run(folder: Path, *steps: int) -> Path:
@@ -47,12 +46,9 @@ def test_choices_are_checked_before_anything_is_built(tmp_path: Path) -> None:
 
 
 def test_system_without_export_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = type("LonelyTask", (nn.Module,), {"__module__": "lonely.task"})()
-    monkeypatch.setattr(config, "SYSTEMS", ("lonely",))
-    monkeypatch.setitem(sys.modules, "lonely", ModuleType("lonely"))
-    monkeypatch.setattr(conversion, "_build_task", lambda config: task)
-    monkeypatch.setattr(conversion, "load_trainable", lambda task, checkpoint: None)
-    with pytest.raises(ConfigError, match=r"'lonely'.*there is no module 'lonely.export'"):
+    lonely = System(name="lonely", model_types=(), task=lambda: Task)
+    monkeypatch.setattr(conversion, "system_of_config", lambda config: lonely)
+    with pytest.raises(ConfigError, match=r"system 'lonely' provides no part for it, so its models cannot be converted"):
         convert(Config({}), tmp_path, tmp_path / "out", choices=Choices())
 
 

@@ -8,8 +8,8 @@ from unittest import mock
 import pytest
 import torch
 
-from earthmind.generation import generation_settings
 from eocore.errors import ConfigError
+from eocore.predict.generation import generation_settings
 from profiling.earthmind.inference import PARTS, Answers, build_answers, measure_answers
 from profiling.earthmind.samples import KINDS
 

@@ -5,12 +5,12 @@ Such a file holds what was trained; everything else comes from the models that t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from torch import Tensor
 
 from earthmind.checkpoints.key_maps.internvl import vision_rules
 from earthmind.checkpoints.key_maps.upstream import OWN_RULES, SAM
+from eocore.checkpoints.exchange import LoraScale
 from eocore.checkpoints.key_map import KeyMap, Mapped, rename, unused
 from eocore.checkpoints.key_maps.language import language_rules
 from eocore.checkpoints.key_maps.sam2 import iou_head_depth, sam2_rules, under
@@ -36,14 +36,6 @@ PUBLISHED_NAMES = KeyMap(
     ],
 )
 """Names of the training -> names of the published folder, and LoRA's two factors beside the weight they change."""
-
-
-@dataclass(frozen=True)
-class LoraScale:
-    """How LoRA was set up in the training, which the file does not say: the update is `alpha / rank` times B A."""
-
-    alpha: float | None = None
-    rank: int | None = None
 
 
 def map_training(weights: Weights, base: Mapping[str, LazyTensor], lora: LoraScale) -> Mapped:

@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Mapping, Sequence
 
-from eocore.config import system_module
 from eocore.errors import ConfigError
 from eocore.evaluate.benchmarks import (  # noqa: F401  (they register themselves)
     caption,
@@ -17,16 +16,19 @@ from eocore.evaluate.benchmarks import (  # noqa: F401  (they register themselve
 from eocore.evaluate.benchmarks.catalogue import SUITES, Benchmark
 from eocore.evaluate.benchmarks.custom import CUSTOM, custom_benchmark
 from eocore.registry import BENCHMARKS
+from eocore.system import find_system
 
 
 def load_benchmarks(systems: Sequence[str] = ()) -> dict[str, Benchmark]:
-    """All benchmarks by name: those of this package, and those of the systems' modules `benchmarks`.
+    """All benchmarks by name: those of this package, and those of the systems.
 
     Raises:
-        ConfigError: a system that may not be imported.
+        ConfigError: a system that is not installed.
     """
     for system in systems:
-        system_module(system, "benchmarks")
+        register_own = find_system(system).benchmarks
+        if register_own is not None:
+            register_own()
     return {name: BENCHMARKS.get(name) for name in sorted(BENCHMARKS.module_dict)}
 
 

@@ -1,26 +1,24 @@
 """`run`: predicts benchmarks with a converted model, on one process or many, and scores them."""
 
 import argparse
-import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from mmengine.config import DictAction
 from rich.console import Console
 
-from eocore.config import SYSTEMS, system_module
 from eocore.distributed import join_ranks, leave_ranks
 from eocore.errors import ConfigError
 from eocore.evaluate.benchmarks.catalogue import SUITES
 from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
 from eocore.evaluate.commands.command import Command
-from eocore.evaluate.engine.benchmark_run import run_benchmarks
+from eocore.evaluate.engine.benchmark_run import AnswererOf, run_benchmarks
 from eocore.evaluate.engine.run_options import Outcome, RunOptions
 from eocore.evaluate.reporting.suite_report import write_suite_report
 from eocore.evaluate.reporting.summary import read_results, suite_table
 from eocore.evaluate.reporting.tables import to_rich
 from eocore.evaluate.settings import SETTINGS
+from eocore.system import PredictorOptions, installed_systems, system_of_model
 
 DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run again, it goes on where it was stopped. On several
 processes: python -m torch.distributed.run --nproc-per-node N -m eocore.evaluate run ... (or the scripts of scripts_eval/)."""
@@ -53,34 +51,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs, prints one table, writes the report; 1 if a benchmark failed or none could be run."""
     if arguments.list:
         return _list_benchmarks()
-    system = system_of(arguments.model)
-    benchmarks = choose(arguments.benchmark, arguments.suite, load_benchmarks([system]))
-    module = system_module(system, "evaluate")
-    options = _options(arguments, system, places_by_masks=getattr(module, "PLACES_BY_MASKS", False))
+    system = system_of_model(arguments.model)
+    benchmarks = choose(arguments.benchmark, arguments.suite, load_benchmarks([system.name]))
+    make = system.need(system.predictor, "its models cannot be evaluated")
+    predictor = make(arguments.model, PredictorOptions(generation=arguments.generation))
+    options = _options(arguments, system.name, places_by_masks=predictor.places_by_masks)
     ranks = join_ranks()
-    load_model = partial(module.load_answerers, options.model, generation=options.generation)
+
+    def load_model() -> AnswererOf:
+        predictor.load()
+        return predictor.answerer
+
     outcomes = run_benchmarks(benchmarks, options, ranks, load_model=load_model)
     status = _finish(options, outcomes, arguments.suite) if ranks.is_first else 0
     status = ranks.gather(status)[0]
     leave_ranks()
     return int(status)
-
-
-def system_of(model: Path | None) -> str:
-    """The package that knows a converted model, by the `model_type` of its config.
-
-    Raises:
-        ConfigError: the folder is no converted model, or of no system here.
-    """
-    if model is None or not (model / "config.json").is_file():
-        raise ConfigError(f"--model {model}: no folder of a converted model (no config.json). Convert one with tools/convert_to_hf.py.")
-    try:
-        kind = json.loads((model / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise ConfigError(f"{model / 'config.json'} is broken ({error}). Convert the model again.") from error
-    if kind not in SYSTEMS:
-        raise ConfigError(f"{model / 'config.json'}: model_type '{kind}' is none of {', '.join(SYSTEMS)}; nothing here can run it.")
-    return str(kind)
 
 
 def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: bool) -> RunOptions:
@@ -129,20 +115,12 @@ def _finish(options: RunOptions, outcomes: Sequence[Outcome], suite: str | None)
 
 
 def _list_benchmarks() -> int:
-    known = load_benchmarks([name for name in SYSTEMS if _has_benchmarks(name)])
+    known = load_benchmarks(list(installed_systems()))
     for item in known.values():
         count = f"{item.expected} samples" if item.expected else "count not published"
         line = f"{item.name:24} {item.suite or '-':16} {item.task:15} {count:22} {','.join(item.settings)}\n{'':24} {item.source}"
         Console(soft_wrap=True).print(line, markup=False, highlight=False)
     return 0
-
-
-def _has_benchmarks(system: str) -> bool:
-    try:
-        system_module(system, "benchmarks")
-    except ConfigError:
-        return False
-    return True
 
 
 COMMAND = Command("run", "predict benchmarks with a converted model and score them", add_arguments, run, DESCRIPTION)

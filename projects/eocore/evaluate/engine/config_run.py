@@ -27,6 +27,7 @@ from eocore.evaluate.scoring.scores import Scores
 from eocore.files import write_file
 from eocore.log import get_logger
 from eocore.progress import Progress
+from eocore.system import PredictorOptions, system_of_model, systems_of_config
 
 LoadAnswerer = Callable[[EvaluationOptions], Answerer]
 """Loads the model and makes what answers; called when there is something to predict."""
@@ -55,6 +56,23 @@ class ConfigRun:
     def keys(self) -> list[PredictionKey]:
         """Every line of the complete predictions file, in its order."""
         return sorted(key_of(record, setting) for setting, source in self.sources for record in source.records)
+
+
+def evaluate_config(config: Config, model: Path, out: Path, *, overwrite: bool = False) -> Scores | None:
+    """Predicts and scores with a converted model what a config says, see `run_config`.
+
+    Raises:
+        CheckpointError: `model` is damaged.
+        ConfigError: `model` is no converted model of an installed system, section `evaluation` is wrong, or a generation option in it.
+        DataError: no sample, a record that does not fit its images, or `out` holds answers of another model, data or choice.
+        OutputError: `out` cannot be written to.
+    """
+    systems_of_config(config)
+    options = read_evaluation(require(config, "evaluation"))
+    system = system_of_model(model)
+    make = system.need(system.predictor, "its models cannot be evaluated")
+    predictor = make(model, PredictorOptions(generation=options.generation))
+    return run_config(config, model, out, load_answerer=lambda options: predictor.answerer(options.max_new_tokens), overwrite=overwrite)
 
 
 def run_config(config: Config, model: Path, out: Path, *, load_answerer: LoadAnswerer, overwrite: bool = False) -> Scores | None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from eocore.config import system_module
 from eocore.errors import CheckpointError, ConfigError, DataError
 from eocore.models import folders
+from eocore.system import PredictorOptions, system_of_model
 
 DEFAULT_MODALITIES = ("rgb", "sar")
 """What untagged pictures are taken for, in order: harnesses know no sensors."""
@@ -114,11 +114,13 @@ class ChatModel:
         self.modalities, self.max_new_tokens = tuple(modalities), max_new_tokens
         path = Path(folder)
         folders.check_model_folder(path)
-        system = str(folders.read_json(path / folders.CONFIG).get("model_type"))
         try:
-            self.model = system_module(system, "predict").load_model(path, device=device)
+            system = system_of_model(path)
         except ConfigError as error:
-            raise CheckpointError(f"{folder} holds a model of type {system!r}, which no system here answers with: {error}") from error
+            raise CheckpointError(f"{folder} holds a model that no system here answers with: {error}") from error
+        make = system.need(system.predictor, "its models cannot be asked")
+        self.predictor = make(path, PredictorOptions(device=device, float32_on_cpu=True))
+        self.predictor.load()
 
     def chat(self, messages: Sequence[Sequence[Part]], *, max_new_tokens: int | None = None) -> list[str]:
         """One answer to each message, all in one batch.
@@ -128,11 +130,7 @@ class ChatModel:
         """
         questions = [read_question(parts, modalities=self.modalities) for parts in messages]
         longest = self.max_new_tokens if max_new_tokens is None else max_new_tokens
-        try:
-            answers = self.model.predict_batch([(dict(item.images), item.text) for item in questions], max_new_tokens=longest)
-        except ValueError as error:  # what the model's own code raises for samples it cannot take
-            raise DataError(f"the model cannot answer this: {error}") from error
-        return [answer.text for answer in answers]
+        return self.predictor.chat([(item.images, item.text) for item in questions], max_new_tokens=longest)
 
 
 def until(text: str, stops: Sequence[str]) -> str:

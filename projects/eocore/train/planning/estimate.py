@@ -7,9 +7,10 @@ import torch
 from mmengine.config import Config
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from eocore.config import import_systems, require, system_module
+from eocore.config import require
 from eocore.models.recompute import KINDS, checkpointing_kind
 from eocore.progress import Progress
+from eocore.system import system_of_config
 from eocore.train.device import Precision
 from eocore.train.planning.memory import StepMemory, as_fake, measure_step
 from eocore.train.strategy import load_zero_config
@@ -69,7 +70,7 @@ def estimate(config: Config, *, num_gpus: int, shapes: Sequence[StepShape], prec
     """The estimate of a config.
 
     Args:
-        config: as `load_config` gives it; the package of its first system must have a module `outline`.
+        config: as `load_config` gives it; its first system must provide `planning`.
         num_gpus: ranks.
         shapes: of the steps that are tried, of different numbers of tokens.
         precision: of the training.
@@ -77,19 +78,20 @@ def estimate(config: Config, *, num_gpus: int, shapes: Sequence[StepShape], prec
     Raises:
         ConfigError: the config does not build, or a shape is impossible.
     """
-    import_systems(config)
-    system, chosen = system_module(config.systems[0], "outline"), config.training.get("deepspeed", "deepspeed_zero2")
+    system = system_of_config(config)
+    planning = system.need(system.planning, "the memory of its trainings cannot be estimated")()
+    chosen = config.training.get("deepspeed", "deepspeed_zero2")
     settings = {key: value for key, value in require(config, "task").items()}
     steps: dict[tuple[int, str], StepMemory] = {}
     with Progress("steps", total=len(KINDS) * len(shapes), unit="steps") as progress:
         for kind in KINDS:
-            task = system.outline({**settings, "gradient_checkpointing": kind})
+            task = planning.meta_task({**settings, "gradient_checkpointing": kind})
             parts = task.parameter_table()
             mode = FakeTensorMode()
             as_fake(task, mode, dtype=DTYPES[precision]).train()
             for shape in shapes:
-                with mode, system.known_borders(shape):
-                    steps[shape.tokens, kind] = measure_step(task, system.example_batch(task, shape))
+                with mode, planning.fake_step(shape):
+                    steps[shape.tokens, kind] = measure_step(task, planning.example_batch(task, shape))
                 progress.advance()
     sizes = Sizes(total=sum(part.total for part in parts), trainable=sum(part.trainable for part in parts))
     states = {

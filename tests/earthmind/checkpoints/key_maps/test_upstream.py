@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from earthmind.checkpoints.import_plan import Request, plan_import
+from earthmind.checkpoints.import_plan import plan_import
 from earthmind.checkpoints.key_maps.upstream import sam_fields
+from eocore.checkpoints.exchange import ImportRequest
 from eocore.checkpoints.key_maps.sam2_sizes import sam2_config
 from eocore.checkpoints.weight_files import Header
 
@@ -87,7 +88,7 @@ def sam2_shapes(shared_dir: Path) -> dict[str, dict[str, list[int]]]:
 
 
 def test_every_published_tensor_is_mapped_or_named(full_size: Path) -> None:
-    plan = plan_import(Request(sources=[full_size]))
+    plan = plan_import(ImportRequest(sources=[full_size]))
     assert plan.num_parameters == NUM_PARAMETERS == NUM_VALUES - NUM_UNUSED + NUM_COPIED
     assert not plan.composition.new
     assert sum(header.numel for headers in plan.composition.unused.values() for header in headers.values()) == NUM_UNUSED
@@ -105,7 +106,7 @@ def test_every_release_of_sam2_takes_the_place_of_the_one_inside(
     full_size: Path, sam2_shapes: dict[str, dict[str, list[int]]], release: str, tmp_path: Path
 ) -> None:
     write_headers(tmp_path / "sam2.safetensors", sam2_shapes[release])
-    plan = plan_import(Request(sources=[full_size], sam2=tmp_path / "sam2.safetensors"))
+    plan = plan_import(ImportRequest(sources=[full_size], sam2=tmp_path / "sam2.safetensors"))
     width = plan.config.sam_config.vision_config.backbone_config.hidden_size
     assert width == (96 if release.endswith("_t") else 144)
     assert any(part.startswith("SAM 2, replaced by") for _, part in plan.composition.unused)

@@ -1,0 +1,127 @@
+"""Answers about image files, written as text, masks and pictures."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from eocore.errors import DataError
+from eocore.evaluate.reporting.plots import PREDICTION_COLOUR, draw_overlay
+from eocore.export.mask_files import write_mask_png, write_mask_tif, write_png
+from eocore.files import write_file, writing
+from eocore.sensors.display import display_image
+from eocore.sensors.scene import Scene
+
+ANSWER_TEXT, ANSWER_JSON, OVERLAY = "answer.txt", "answer.json", "overlay.png"
+WRITTEN = (ANSWER_TEXT, ANSWER_JSON, OVERLAY, "mask.png", "mask.tif", "mask_*.png", "mask_*.tif")
+WRITING = ".writing"
+"""Folder in the output folder that holds a prediction until all of it is written."""
+BACKGROUNDS = ("rgb", "multispectral", "sar")
+"""Which image the masks are shown on, first choice first."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer on the grid of one of its images.
+
+    Attributes:
+        text: the answer.
+        masks: (K, H, W) bool, one per [SEG], on the grid of `scenes[grid]`.
+        grid: the modality the masks belong to.
+        scenes: what was shown.
+    """
+
+    text: str
+    masks: np.ndarray
+    grid: str
+    scenes: Mapping[str, Scene]
+
+
+def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> list[Path]:
+    """Writes answer.txt, answer.json, and, where there are masks, each as PNG (and GeoTIFF, where its image has a place), all of them in
+    one (`mask.png`, `mask.tif`), and overlay.png; gives the files.
+
+    Args:
+        prediction: what to write.
+        out: folder, made where absent.
+        overwrite: replace the files of an earlier prediction.
+
+    Raises:
+        DataError: the folder holds an earlier prediction, whose masks could be taken for these.
+        OutputError: the disk is full, or the folder may not be written to; an earlier prediction stands.
+    """
+    earlier = find_earlier(out, overwrite=overwrite)
+    aside = out / WRITING
+    with writing(out, "the prediction"):
+        try:
+            shutil.rmtree(aside, ignore_errors=True)  # of a killed command
+            aside.mkdir(parents=True)
+            made = _write_files(prediction, aside)
+            for path in earlier:
+                path.unlink()
+            return [path.rename(out / path.name) for path in made]
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_files(prediction: Prediction, out: Path) -> list[Path]:
+    files = [out / ANSWER_TEXT, out / ANSWER_JSON]
+    write_file(files[0], prediction.text + "\n")
+    masks = {f"mask_{number:02d}": mask for number, mask in enumerate(prediction.masks, start=1)}
+    if masks and prediction.scenes:
+        files += _write_masks({**masks, "mask": np.any(prediction.masks, axis=0)}, prediction.scenes[prediction.grid], out)
+        files.append(_write_overlay(prediction, out))
+    write_file(files[1], json.dumps(_describe(prediction, masks, files), indent=1) + "\n")
+    return files
+
+
+def find_earlier(out: Path, *, overwrite: bool) -> list[Path]:
+    """The files of an earlier prediction in `out`.
+
+    Raises:
+        DataError: there are some, and `overwrite` is not set.
+    """
+    earlier = sorted(path for pattern in WRITTEN for path in out.glob(pattern))
+    if earlier and not overwrite:
+        raise DataError(f"{out} holds an earlier prediction ({earlier[0].name}, ...). Name another folder, or allow it with --overwrite.")
+    return earlier
+
+
+def _write_masks(masks: Mapping[str, np.ndarray], scene: Scene, out: Path) -> list[Path]:
+    files = []
+    for name, mask in masks.items():
+        files.append(out / f"{name}.png")
+        write_mask_png(files[-1], mask)
+        if scene.georeference:
+            files.append(out / f"{name}.tif")
+            write_mask_tif(files[-1], mask, scene.georeference)
+    return files
+
+
+def _write_overlay(prediction: Prediction, out: Path) -> Path:
+    background = next(prediction.scenes[name] for name in BACKGROUNDS if name in prediction.scenes)
+    mask: np.ndarray = np.any(prediction.masks, axis=0)
+    picture = Image.fromarray(display_image(background)).resize((mask.shape[1], mask.shape[0]), Image.Resampling.BILINEAR)
+    path = out / OVERLAY
+    write_png(path, draw_overlay(np.asarray(picture), mask, colour=PREDICTION_COLOUR))
+    return path
+
+
+def _describe(prediction: Prediction, masks: Mapping[str, np.ndarray], files: Sequence[Path]) -> dict[str, Any]:
+    images = {
+        name: {"path": scene.path, "sensor": scene.sensor, "bands": list(scene.bands), "size": list(scene.size)}
+        for name, scene in prediction.scenes.items()
+    }
+    areas = {name: int(mask.sum()) for name, mask in masks.items()}
+    return {
+        "text": prediction.text,
+        "images": images,
+        "masks_on": prediction.grid,
+        "mask_pixels": areas,
+        "files": [file.name for file in files],
+    }

@@ -1,0 +1,87 @@
+"""Image files of a question: which sensor each is of, and the scenes that are read from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from eocore.data.io.image_files import open_layers, resolve_path
+from eocore.data.io.readers import read_scene
+from eocore.data.records import ImageRef
+from eocore.errors import BandError, ConfigError
+from eocore.sensors.bands import get_sensor
+from eocore.sensors.place import check_same_place
+from eocore.sensors.scene import Scene
+
+OPTICAL = "optical"
+ROLES = ("rgb", "multispectral", "sar")
+"""Roles for which the sensor of a file can be told; the command line has an option for each."""
+INPUTS = (OPTICAL, *ROLES)
+
+DISPLAY_SENSORS = {1: "grey_uint8", 3: "rgb_uint8"}
+OPTICAL_SENSORS = {12: "sentinel2_l2a", 13: "sentinel2_l1c"}
+"""Number of layers -> sensor, where nothing is said: only counts that one sensor alone has."""
+SAR_SENSOR = "sentinel1_grd"
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image to ask about.
+
+    Attributes:
+        paths: one file, or one a band.
+        sensor: name in the sensor registry; None = told from the file.
+        bands: names of the layers in order, where they deviate from the sensor's own.
+    """
+
+    paths: tuple[str, ...]
+    sensor: str | None = None
+    bands: tuple[str, ...] = ()
+
+
+def read_images(files: Mapping[str, ImageFile]) -> dict[str, Scene]:
+    """The scenes of one place, by modality.
+
+    Args:
+        files: input -> file; an input is a modality, or "optical", which becomes rgb or multispectral as its sensor tells.
+
+    Raises:
+        DataError: a file cannot be read, or the images show different places.
+        BandError: a sensor cannot be told from a file, or does not fit it.
+        ConfigError: two files are given for one modality.
+    """
+    scenes: dict[str, Scene] = {}
+    for name, file in files.items():
+        sensor = file.sensor or tell_sensor(name, file.paths)
+        modality = name if name != OPTICAL else ("rgb" if get_sensor(sensor).unit == "uint8" else "multispectral")
+        if modality in scenes:
+            raise ConfigError(f"--{name} is a {modality} image, and another one is given. Give one image of each kind.")
+        scenes[modality] = read_scene(ImageRef(modality, sensor, file.paths, bands=file.bands))
+    check_same_place(list(scenes.values()))
+    return scenes
+
+
+def tell_sensor(name: str, paths: Sequence[str]) -> str:
+    """The sensor of a file of which only number and type of its layers are known.
+
+    Args:
+        name: the input.
+        paths: its files.
+
+    Raises:
+        BandError: it is not certain.
+    """
+    layers = [open_layers(resolve_path(path)) for path in paths]
+    count, dtype = sum(len(file.names) for file in layers), layers[0].dtype
+    for file in layers:
+        file.close()
+    if dtype.itemsize == 1:
+        sensor = DISPLAY_SENSORS.get(count)
+    elif name == "sar":
+        sensor = SAR_SENSOR if count == 2 else None
+    else:
+        sensor = OPTICAL_SENSORS.get(count) if dtype.kind in "iu" else None
+    if sensor is None:
+        raise BandError(
+            f"{paths[0]}: {count} layers of {dtype} do not tell the sensor, and without it bands would be mistaken for others. Name it: "
+            f"--sensor {name}=NAME (see eocore/sensors/bands.py), with --bands {name}=B02,B03,... where the file holds only some."
+        )
+    return sensor
