@@ -222,7 +222,7 @@ def systems_of_config(config: "Config") -> list[System]:
         ConfigError: `systems` is missing or names something else than installed systems (a config must not import other code).
     """
     names = config.get("systems")
-    if not isinstance(names, list | tuple) or not names:
+    if not isinstance(names, list | tuple):
         raise ConfigError(
             f"{config.filename or 'the config'} has no list 'systems', which is needed (found {names!r}). {_list(installed_systems())} Add "
             "it, e.g. systems = ['earthmind']."
@@ -235,16 +235,19 @@ def systems_of_config(config: "Config") -> list[System]:
 
 def system_of_config(config: "Config") -> System:
     """The system whose task a config trains: the first of `systems`, all of which are imported. Raises as `systems_of_config`."""
-    return systems_of_config(config)[0]
+    found = systems_of_config(config)
+    if not found:
+        raise ConfigError(f"{config.filename or 'the config'} has an empty list 'systems'. {_list(installed_systems())} Name one.")
+    return found[0]
 
 
-def system_of_model(folder: Path | None) -> System:
+def system_of_model(folder: Path) -> System:
     """The system of a converted model, by the `model_type` of its config.json.
 
     Raises:
         ConfigError: the folder is no converted model, or of no installed system.
     """
-    if folder is None or not (folder / MODEL_CONFIG).is_file():
+    if not (folder / MODEL_CONFIG).is_file():
         raise ConfigError(
             f"{folder}: no folder of a converted model (no {MODEL_CONFIG}). Convert a checkpoint with tools/convert_to_hf.py."
         )

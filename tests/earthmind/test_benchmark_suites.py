@@ -128,7 +128,7 @@ def test_an_unknown_benchmark_and_a_folder_that_is_no_model(
         (("--model", tmp_path, "--benchmark", "aid"), "no folder of a converted model (no config.json)"),
         (("--model", model_dir, "--benchmark", "aid", "--batch-size", "0"), "--batch-size 0: expected at least 1"),
         (("--model", model_dir, "--benchmark", "aid", "--prompt", "aid"), "expected NAME=TEXT"),
-        (("--benchmark", "aid"), "--model None: no folder of a converted model"),
+        (("--benchmark", "aid"), "--model is missing"),
     ):
         assert main(["run", *map(str, words)]) == 1
         assert message in capsys.readouterr().err

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
 from earthmind.answer import RecordAnswerer
-from eocore.errors import CheckpointError, ConfigError, DataError
+from eocore.errors import ConfigError, DataError
 from eocore.evaluate.engine.config_run import evaluate_config as evaluate
 from eocore.evaluate.engine.inputs import PREDICTIONS, SCORES
 from eocore.evaluate.predictions import read_predictions
@@ -172,11 +172,9 @@ class TestMistakes:
             evaluate(other, model_dir, tmp_path)
 
     def test_a_folder_that_is_no_model_is_named(self, config: Config, tmp_path: Path) -> None:
-        with pytest.raises(
-            CheckpointError, match=r"is not a converted model \(it has no config.json\); nothing is downloaded. Convert a checkpoint"
-        ):
+        with pytest.raises(ConfigError, match=r"no folder of a converted model \(no config.json\). Convert a checkpoint"):
             evaluate(config, tmp_path, tmp_path / "out")
 
     def test_a_config_without_evaluation_is_named(self, model_dir: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="has no 'evaluation', which is needed"):
-            evaluate(Config({"seed": 0}), model_dir, tmp_path)
+            evaluate(Config({"systems": ["earthmind"]}), model_dir, tmp_path)

@@ -52,10 +52,15 @@ def test_a_name_that_is_not_installed_is_not_imported(tmp_path: Path, monkeypatc
     assert "harm" not in sys.modules
 
 
-@pytest.mark.parametrize("named", [{}, {"systems": "earthmind"}, {"systems": []}])
+@pytest.mark.parametrize("named", [{}, {"systems": "earthmind"}])
 def test_a_config_without_a_list_of_systems_is_named(named: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"has no list 'systems', which is needed"):
         systems_of_config(Config(named))
+
+
+def test_a_config_that_trains_names_a_system() -> None:
+    with pytest.raises(ConfigError, match=r"has an empty list 'systems'"):
+        system_of_config(Config({"systems": []}))
 
 
 def test_an_entry_point_without_its_module_is_named_and_a_missing_library_is_not_hidden(install: Callable[..., None]) -> None:

@@ -84,7 +84,7 @@ def test_an_unknown_kind_of_difference_is_answered_with_the_choices(
     [
         (["--cfg-options", "training.max_iter=9"], "ConfigError: --cfg-options training.max_iter"),
         (["--zero", "1", "--deepspeed", "deepspeed_zero2"], "ConfigError: --deepspeed and --zero both name"),
-        (["--cfg-options", "systems=['os']"], "ConfigError: systems names 'os', which may not be imported"),
+        (["--cfg-options", "systems=['os']"], "ConfigError: no system 'os' is installed"),
     ],
 )
 def test_mistakes_end_in_one_line(

@@ -51,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs, prints one table, writes the report; 1 if a benchmark failed or none could be run."""
     if arguments.list:
         return _list_benchmarks()
+    if arguments.model is None:
+        raise ConfigError("--model is missing; expected the folder of a converted model (tools/convert_to_hf.py writes one).")
     system = system_of_model(arguments.model)
     benchmarks = choose(arguments.benchmark, arguments.suite, load_benchmarks([system.name]))
     make = system.need(system.predictor, "its models cannot be evaluated")
