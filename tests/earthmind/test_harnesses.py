@@ -24,7 +24,7 @@ from PIL import Image
 from earthmind.predictor import load_model
 from eocore.errors import ConfigError, DataError
 
-PACKAGE = "eocore.evaluate.adapters"
+PACKAGE = "eocore.evaluate.harnesses"
 HAS_LMMS_EVAL = importlib.util.find_spec("lmms_eval") is not None
 VLMEVALKIT = importlib.util.find_spec("vlmeval")
 
