@@ -99,11 +99,11 @@ class EarthMindProcessor(ProcessorMixin):
         self.grounding_channels = tuple(grounding_channels)
         self.channel_fill, self.grounding_fill = tuple(channel_fill), tuple(grounding_fill)
         self._check_choices()
-        self._template = choose_template(template, chat_template)
-        super().__init__(tokenizer, chat_template=self._template.text)
+        self.chat_format = choose_template(template, chat_template)
+        super().__init__(tokenizer, chat_template=self.chat_format.text)
         tokenizer.padding_side = "left"  # where pipelines fill up prompts of unequal length: answers go on at the end
         self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
-        self._splicer = TextSplicer(tokenizer, PROMPT_TOKENS, marks=self._template.control_tokens)
+        self._splicer = TextSplicer(tokenizer, PROMPT_TOKENS, marks=self.chat_format.control_tokens)
 
     def _check_choices(self) -> None:
         for name, value, choices in (
@@ -138,7 +138,7 @@ class EarthMindProcessor(ProcessorMixin):
     @property
     def end_of_turn(self) -> str:
         """What ends an answer in the chosen template."""
-        return self._template.assistant_end
+        return self.chat_format.assistant_end
 
     def stop_settings(self) -> dict[str, Any]:
         """Arguments of `generate` that end an answer: token ids, and a stop string where the end mark is several tokens."""
@@ -257,14 +257,14 @@ class EarthMindProcessor(ProcessorMixin):
 
     def _render(self, turns: Sequence[tuple[str, str]], independent: bool, *, for_generation: bool = False) -> list[Piece]:
         if not independent:
-            return render(turns, self._template, add_generation_prompt=for_generation)
+            return render(turns, self.chat_format, add_generation_prompt=for_generation)
         if for_generation:
             raise SampleError("independent questions are for training; ask each by itself for an answer.")
-        return render_questions(turns, self._template)
+        return render_questions(turns, self.chat_format)
 
     def _check_answers(self, turns: Sequence[tuple[str, str]], sample_id: str) -> None:
         """Nothing; raises SampleError where an answer holds what frames the turns."""
-        marks = {*self._template.control_tokens, *FRAME_TOKENS, self.tokenizer.eos_token} - {None}
+        marks = {*self.chat_format.control_tokens, *FRAME_TOKENS, self.tokenizer.eos_token} - {None}
         found = sorted(mark for role, text in turns if role == "assistant" for mark in marks if mark in text)
         if found:
             raise SampleError(
@@ -359,11 +359,11 @@ class EarthMindProcessor(ProcessorMixin):
 
     def _encode_prompt(self, images: Mapping[str, Any], prompt: str, with_grounding: bool) -> dict[str, Any]:
         if images and IMAGE_PLACEHOLDER not in prompt:
-            start = self._template.user_start
+            start = self.chat_format.user_start
             place = prompt.index(start) + len(start) if start in prompt else 0
             prompt = f"{prompt[:place]}{IMAGE_PLACEHOLDER}\n{prompt[place:]}"
         scenes = self._scenes(images, "prompt")
-        sample = self._assemble(lay_out(scenes, self._rule), parse_prompt(prompt, self._template), (), "prompt")
+        sample = self._assemble(lay_out(scenes, self._rule), parse_prompt(prompt, self.chat_format), (), "prompt")
         # a [SEG] in a prompt is an earlier turn's, already drawn
         sample["seg_places"] = torch.zeros(0, dtype=torch.long)
         if with_grounding and scenes:

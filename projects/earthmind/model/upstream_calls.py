@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from eocore.portable.band_rendering import SceneLike, as_scene
-from eocore.portable.chat_templates import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, get_template, parse_turns
+from eocore.portable.chat_templates import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, parse_turns
 from eocore.portable.vision_layout import SampleError
 
 from .answering import draw_frames
@@ -100,7 +100,7 @@ class UpstreamCalls(PredictionMixin):
                 "ids would mean other words. Load it from the model's own folder."
             )
         try:
-            past = parse_turns(past_text or "", get_template(self.processor.template))
+            past = parse_turns(past_text or "", self.processor.chat_format)
         except ValueError as error:
             raise SampleError(f"past_text: {error}") from error
         regions = [] if mask_prompts is None else _regions(mask_prompts)
