@@ -3,16 +3,21 @@
 The package's model code needs no torchvision; only its image predictor does, so its steps on one image are taken singly here.
 """
 
+import copy
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from transformers import Sam2Config, Sam2Model
 
+from earthmind.model.answering import draw_frames
+from earthmind.model.mask_head import SegHead
 from eocore.checkpoints.key_map import our_headers
 from eocore.checkpoints.key_maps.sam2 import meta_map
 from eocore.checkpoints.key_maps.sam2_sizes import sam2_config, sam2_version
@@ -20,12 +25,14 @@ from eocore.checkpoints.weight_files import Header, LazyTensor
 
 if any(find_spec(name) is None for name in ("sam2", "hydra", "iopath")):
     pytest.skip("needs Meta's sam2: bash tools/setup_env.sh --extras train,eval,sam2,dev (CONTRIBUTING.md)", allow_module_level=True)
-from sam2.build_sam import build_sam2
+from sam2.build_sam import build_sam2, build_sam2_video_predictor
 
 TOLERANCE = 1e-4
 """Absolute, on features and logits of order 1."""
 NOT_A_POINT = -1
 SIDE = 1024
+VIDEO_SIDE = 256
+"""Of frames [px]: the weights do not depend on it, and the video predictor encodes every frame twice (minutes at full size)."""
 
 
 def official(size: str, version: str = "2.1") -> Any:
@@ -151,3 +158,69 @@ def test_masks_of_points_and_a_former_mask(theirs: Any, ours: Any, levels: list[
     )
     assert_close(our_masks, masks)
     torch.testing.assert_close(our_scores[0], scores, atol=TOLERANCE, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five frames as the video predictor reads them; JPEG, so both sides read the files."""
+    folder = tmp_path_factory.mktemp("video")
+    for number in range(5):
+        coarse = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(number))
+        frame = nn.functional.interpolate(coarse, size=(VIDEO_SIDE, VIDEO_SIDE), mode="bicubic").clamp(0, 1)[0] * 255
+        Image.fromarray(frame.permute(1, 2, 0).to(torch.uint8).numpy()).save(folder / f"{number}.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tracker(theirs: Any) -> Any:
+    """Meta's video predictor with the same weights, its masks not suppressed by the object score, as in the upstream models."""
+    config, smaller = "configs/sam2.1/sam2.1_hiera_t.yaml", [f"++model.image_size={VIDEO_SIDE}"]
+    model = build_sam2_video_predictor(config, device="cpu", apply_postprocessing=False, hydra_overrides_extra=smaller)
+    model.load_state_dict(theirs.state_dict())
+    model.pred_obj_scores = False
+    return model
+
+
+@pytest.fixture(scope="module")
+def small_head(ours: Any) -> SegHead:
+    """Our weights for frames of that size."""
+    config = copy.deepcopy(ours.config)
+    vision = config.sam_config.vision_config
+    vision.backbone_config.image_size = [VIDEO_SIDE, VIDEO_SIDE]
+    vision.backbone_feature_sizes = [[size * VIDEO_SIDE // SIDE for size in sizes] for sizes in vision.backbone_feature_sizes]
+    config.sam_config.prompt_encoder_config.image_size = VIDEO_SIDE
+    head = SegHead(config)
+    head.load_state_dict(ours.seg_head.state_dict())
+    return head.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_frames_drawn_from_one_prompt_are_what_the_video_predictor_draws(
+    tracker: Any, small_head: SegHead, video: Path, tmp_path: Path, count: int
+) -> None:
+    """Upstream prompts each of the first five frames; SAM 2's memory, which links frames, then has no say in their masks.
+
+    The prompt goes in by the public call: a point with the label of none, to which a hook adds the embedding.
+    """
+    for path in sorted(video.iterdir())[:count]:
+        (tmp_path / path.name).symlink_to(path)
+    state = 5 * torch.randn(24, generator=torch.Generator().manual_seed(4))  # of one [SEG], as wide as the language model
+    prompt = small_head.point(state)
+    hook = tracker.sam_prompt_encoder.register_forward_hook(
+        lambda _module, _given, made: (torch.cat([made[0], prompt.view(1, 1, -1)], dim=1), made[1])
+    )
+    try:
+        inference = tracker.init_state(video_path=str(tmp_path))
+        for number in range(count):
+            tracker.add_new_points_or_box(
+                inference, frame_idx=number, obj_id=1, points=np.zeros((1, 2)), labels=np.array([NOT_A_POINT]), normalize_coords=False
+            )
+        expected = torch.cat([masks for _, _, masks in tracker.propagate_in_video(inference)])[:, 0]
+    finally:
+        hook.remove()
+    frames = torch.stack([torch.from_numpy(np.asarray(Image.open(path)).copy()) for path in sorted(tmp_path.iterdir())])
+    (drawn,) = draw_frames(small_head, [state], frames.permute(0, 3, 1, 2))
+    found = nn.functional.interpolate(drawn[:, None], size=(VIDEO_SIDE, VIDEO_SIDE), mode="bilinear", align_corners=False)[:, 0]
+    assert len({tuple(mask[::16, ::16].flatten().tolist()) for mask in expected}) == count, "the frames' masks must differ"
+    assert_close(found, expected)
+    assert ((found > 0) != (expected > 0)).float().mean() < 1e-4
