@@ -112,6 +112,8 @@ def test_published_calls_and_pipeline_answer(used: Path) -> None:
     assert "fusion.queries" in results["parameters"]
     assert results["single"] == {"text": "[SEG][SEG]", "shapes": [[1, 40, 60]] * 2, "types": ["bool"] * 2}
     assert results["pair"] == {"text": "[SEG][SEG][SEG]", "shapes": [[1, 40, 60]] * 3, "types": ["bool"] * 3}
+    shapes = [[1, 40, 60], [3, 40, 60], [1, 40, 60]]
+    assert results["quick_start"] == [{"text": "[SEG]", "shapes": [shape], "types": ["bool"]} for shape in shapes]
     assert results["pipeline"] == results["pipeline_pair"] == "[SEG][SEG]"
     assert results["pipeline_batch"] == ["[SEG][SEG]"] * 2
     assert not results["torchvision"]

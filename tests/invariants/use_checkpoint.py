@@ -10,6 +10,7 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 MUST_BE_ABSENT = ("torchvision", "earthmind", "eocore", "mmengine", "mmcv", "accelerate", "peft", "rasterio", "cv2", "matplotlib", "scipy")
 QUESTION = "<image>\nPlease segment the water in this image."
@@ -43,6 +44,7 @@ def main(packages: str, folder: str, probe: str, out: str) -> None:
     model = models["AutoModelForCausalLM"]
     single = model.predict_forward(image=rgb, text=QUESTION, tokenizer=tokenizer, max_new_tokens=2)
     pair = model.predict_forward_multi(image=sar, rgb_image=rgb, text=QUESTION, tokenizer=tokenizer, max_new_tokens=3)
+    quick = quick_start(transformers, folder, frames=[sar, rgb, sar])
     pipe = transformers.pipeline("image-text-to-text", model=folder, **arguments)
     chat = [{"role": "user", "content": [{"type": "image", "image": rgb}, {"type": "text", "text": "Please segment it."}]}]
     two = [{"role": "user", "content": [{"type": "image", "image": sar}, *chat[0]["content"]]}]
@@ -52,12 +54,29 @@ def main(packages: str, folder: str, probe: str, out: str) -> None:
         "parameters": sorted(name for name, _ in model.named_parameters()),
         "single": _summary(single),
         "pair": _summary(pair),
+        "quick_start": [_summary(answer) for answer in quick],
         "pipeline": pipe(text=chat, **settings)[0]["generated_text"],
         "pipeline_pair": pipe(text=two, **settings)[0]["generated_text"],
         "pipeline_batch": [answer[0]["generated_text"] for answer in pipe(text=[chat, two], **settings)],
         "torchvision": "torchvision" in sys.modules,
     }
     (Path(out) / "results.json").write_text(json.dumps(results))
+
+
+def quick_start(transformers: Any, folder: str, *, frames: list) -> list[dict]:
+    """The calls of the upstream quick start, in its words: one image, the frames as a video, a pair; device_map needs accelerate.
+
+    Upstream's calls set no length; a trained model ends its answers, this one is told to.
+    """
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, torch_dtype="auto", trust_remote_code=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    model.generation_config.stop_strings = ["[SEG]"]
+    text = "<image>Please segment the left chimney."
+    return [
+        model.predict_forward(image=frames[0], text=text, tokenizer=tokenizer),
+        model.predict_forward(video=frames, text=text, tokenizer=tokenizer),
+        model.predict_forward_multi(image=frames[0], rgb_image=frames[1], text=text, tokenizer=tokenizer),
+    ]
 
 
 def _summary(answer: dict) -> dict:

@@ -1,6 +1,8 @@
 """The upstream calls with all their arguments, on a small model that writes what a test tells it."""
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,9 +10,11 @@ import pytest
 import torch
 from earthmind_models import Dictation
 from PIL import Image
-from transformers import LogitsProcessorList
+from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessorList
 
+from earthmind.export import pack
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from eocore.export.hf import write_checkpoint
 
 QUESTION = "<image>\nPlease segment the water."
 DIALOGUE = "<|user|>\n<image>\nWhat is it?<|end|>\n<|assistant|>\nA lake [SEG].<|end|>\n"
@@ -249,3 +253,30 @@ def test_a_tokenizer_of_another_model_is_refused(loaded: EarthMindForConditional
 def test_a_model_of_no_folder_has_no_processor(tiny: Any) -> None:
     with pytest.raises(ValueError, match="not loaded from a folder, so no processor was saved beside it"):
         tiny.model.predict({}, "Hello")
+
+
+class TestQuickStart:
+    """How upstream's quick start loads a model: the code that the folder ships, the type it was saved in, placed by transformers."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def folder(cls, make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+        made = make_tiny()
+        made.model.generation_config.sequence_bias = [[[made.processor.seg_token_id], 1e4]]
+        made.model.generation_config.stop_strings = ["[SEG]"]
+        made.model.bfloat16()
+        out = tmp_path_factory.mktemp("converted") / "quick_start"
+        write_checkpoint(pack(SimpleNamespace(model=made.model, processor=made.processor)), out, card="# tiny\n")
+        return out
+
+    @pytest.mark.parametrize("place", ["cpu", "auto", pytest.param("cuda:0", marks=pytest.mark.gpu)])
+    def test_it_answers_where_it_was_placed(self, folder: Path, place: str) -> None:
+        model = AutoModelForCausalLM.from_pretrained(folder, torch_dtype="auto", device_map=place, trust_remote_code=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+        assert model.dtype == torch.bfloat16
+        if place != "auto":
+            assert {str(value.device) for value in model.parameters()} == {place}
+        for given, count in (({"image": FRAMES[0]}, 1), ({"video": FRAMES}, 7)):
+            found = model.predict_forward(**given, text="<image>Please segment the left chimney.", tokenizer=tokenizer)
+            assert found["prediction"] == "[SEG]"
+            assert [mask.shape for mask in found["prediction_masks"]] == [(count, 40, 60)]
