@@ -9,7 +9,7 @@ at once, would give other ids.
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -237,16 +237,16 @@ def parse_turns(dialogue: str, template: Template) -> list[tuple[str, str]]:
     Raises:
         ValueError: it is no such dialogue.
     """
-    frames = {"user": (template.user_start, template.user_end), "assistant": (template.assistant_start, template.assistant_end)}
+    ends = {name: getattr(template, name) for name in ("user_end", "assistant_end")}
+    loose = replace(template, **{name: end.strip() or end for name, end in ends.items()})
     turns: list[tuple[str, str]] = []
-    rest = dialogue.strip()
+    rest = dialogue.strip().removeprefix(template.prefix).lstrip()
     while rest:
-        role = ("user", "assistant")[len(turns) % 2]
-        start, end = (mark.strip() for mark in frames[role])
-        text, ended, after = rest.removeprefix(start).partition(end)
+        role, start = (("user", template.user_start), ("assistant", template.assistant_start))[len(turns) % 2]
+        text, ended, after = _end_of_turn(rest.removeprefix(start), role, loose)
         if not rest.startswith(start) or not (ended or role == "assistant"):
             raise _unfinished(rest, template)
-        turns.append((role, text.removeprefix("\n") if start != frames[role][0] else text))
+        turns.append((role, text))
         rest = after.strip()
     if len(turns) % 2:
         raise _unfinished(dialogue, template)
