@@ -14,7 +14,7 @@ from earthmind.parity_check import probe
 from earthmind.task import EarthMindTask
 from eocore.export.reload import digest_weights
 from eocore.portable.band_rendering import SceneArray
-from eocore.train.checkpoint.snapshot import frozen_hash
+from eocore.train.checkpoint.weights import frozen_hash
 from eocore.train.resilience.guard import GuardOptions, StepGuard
 from eocore.train.resilience.preemption import Orders
 from eocore.train.vision_cache import WithTileKeys

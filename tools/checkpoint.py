@@ -124,7 +124,7 @@ def convert(source: Path, out: Path) -> int:
     import torch
     from safetensors.torch import save_file
 
-    from eocore.train.checkpoint.snapshot import read_weights
+    from eocore.train.checkpoint.weights import read_weights
 
     if out.exists():
         raise CheckpointError(f"{out} exists and is left alone. Name another file.")

@@ -63,7 +63,8 @@ def _main(file: Path) -> None:
     set_deepspeed_accelerator()
     from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper
 
-    from eocore.train.strategy import ZeroStrategy, load_zero_config, start_process_group, stop_process_group
+    from eocore.train.strategy import ZeroStrategy, start_process_group, stop_process_group
+    from eocore.train.zero.settings import load_zero_config
 
     order = json.loads(file.read_text())
     rank, _ = start_process_group()

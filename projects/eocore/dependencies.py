@@ -1,6 +1,7 @@
-"""Versions of libraries below which a known hole is open; checked before a system is imported."""
+"""Versions of the installed libraries, and those below which a known hole is open; checked before a system is imported."""
 
 import os
+import platform
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,21 @@ FLOORS = {
     "gradio": ("6.7.0", "CVE-2023-51449, CVE-2024-1727, CVE-2024-47868, CVE-2025-23042, CVE-2026-28416, CVE-2026-28414: files leak"),
 }
 """Distribution -> first version without the hole, and which hole. Source: the advisories named."""
+
+
+LIBRARIES = ("torch", "transformers", "deepspeed", "mmengine", "numpy", "safetensors")
+"""What a result depends on."""
+
+
+def library_versions() -> dict[str, str]:
+    """Of Python and the LIBRARIES that are installed."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def vulnerable(names: Iterable[str] = FLOORS) -> list[str]:

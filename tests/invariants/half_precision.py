@@ -14,9 +14,11 @@ from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper
 from torch import Tensor
 
 from earthmind.task import EarthMindTask
-from eocore.train.checkpoint.snapshot import load_trainable, restore, take_snapshot, write
+from eocore.train.checkpoint.snapshot import restore, take_snapshot, write
+from eocore.train.checkpoint.weights import load_trainable
 from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
-from eocore.train.strategy import ZeroStrategy, load_zero_config, start_process_group, stop_process_group
+from eocore.train.strategy import ZeroStrategy, start_process_group, stop_process_group
+from eocore.train.zero.settings import load_zero_config
 
 STEPS, SAVED = 10, 5
 PLAIN_LINEAR = torch.nn.functional.linear

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from earthmind.task import EarthMindTask
 from eocore.portable.band_rendering import SceneArray
-from eocore.train.strategy import ZeroStrategy, load_zero_config, start_process_group, stop_process_group
+from eocore.train.strategy import ZeroStrategy, start_process_group, stop_process_group
+from eocore.train.zero.settings import load_zero_config
 
 SIZE = 48
 """Of a scene's short side [px]."""

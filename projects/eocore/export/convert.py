@@ -20,7 +20,7 @@ from eocore.models.token_rows import merge_token_rows
 from eocore.registry import TASKS
 from eocore.system import system_of_config
 from eocore.train.checkpoint.files import STATE, read_state, resolve_checkpoint
-from eocore.train.checkpoint.snapshot import load_trainable
+from eocore.train.checkpoint.weights import load_trainable
 from eocore.train.device import set_deepspeed_accelerator
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -25,8 +25,9 @@ from eocore.train.checkpoint import hook as _checkpoint_hook  # noqa: F401  (reg
 from eocore.train.checkpoint.files import read_state
 from eocore.train.checkpoint.resumption import check_fits, data_position, history, tell_differences
 from eocore.train.checkpoint.run_record import RunRecord, record_run
-from eocore.train.checkpoint.snapshot import frozen_hash, load_trainable, restore
+from eocore.train.checkpoint.snapshot import restore
 from eocore.train.checkpoint.start_from import LoadFrom
+from eocore.train.checkpoint.weights import frozen_hash, load_trainable
 from eocore.train.device import choose_precision
 from eocore.train.engine import DeepSpeedOptimWrapper
 from eocore.train.loop import StepLoop
@@ -35,8 +36,9 @@ from eocore.train.resilience.guard import GuardOptions, StepGuard
 from eocore.train.resilience.heartbeat import HEARTBEAT
 from eocore.train.resilience.preemption import Orders
 from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
-from eocore.train.strategy import DEFAULT_TIMEOUT_S, ZeroStrategy, arithmetic_of, load_zero_config, start_process_group
+from eocore.train.strategy import DEFAULT_TIMEOUT_S, ZeroStrategy, start_process_group
 from eocore.train.task import Task
+from eocore.train.zero.settings import arithmetic_of, load_zero_config
 
 SECTIONS = ("systems", "task", "seed", "training", "guard", "optimizer", "schedule", "hooks", "tracking")
 LOOKS_ALIKE = 0.8

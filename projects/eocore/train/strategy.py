@@ -1,13 +1,11 @@
 """DeepSpeed behind mmengine's strategy interface. Beside zero_state.py and zero_linear.py the only file that touches DeepSpeed."""
 
 import datetime
-import json
 import logging
 import math
 import os
 import socket
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +31,10 @@ from mmengine._strategy.deepspeed import DeepSpeedStrategy  # noqa: E402
 from eocore.train.engine import EngineWrapper, count_updates  # noqa: E402
 from eocore.train.zero.linear import use_lean_linear  # noqa: E402
 
-ZERO_FOLDER = Path(__file__).resolve().parents[3] / "configs" / "_base_" / "zero"
 BUCKETS = ("reduce_bucket_size", "allgather_bucket_size", "stage3_prefetch_bucket_size")
 # DeepSpeed wants an even number of elements; a round one also suits the transport.
 BUCKET_ALIGNMENT = 1024
 DEFAULT_TIMEOUT_S = 1800
-ONLY_LAYOUT = ("zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer")
-"""Entries of a DeepSpeed configuration that decide where tensors lie, not what is computed."""
-QUANTIZED = "zero_quantized_"
-"""Beginning of the entries of `zero_optimization` that round what is sent. Source: DeepSpeed, ZeRO++."""
 SHARED_MEMORY_OP = "deepspeed_shm_comm"
 
 
@@ -131,31 +124,6 @@ def _complete_environment() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-
-
-def load_zero_config(name: str) -> dict[str, Any]:
-    """The DeepSpeed configuration called `name`.
-
-    Args:
-        name: a file of configs/_base_/zero without its ending (`deepspeed_zero2`), or the path of a JSON file.
-
-    Raises:
-        ConfigError: there is no such file, or it is not JSON.
-    """
-    path = Path(name) if name.endswith(".json") else ZERO_FOLDER / f"{name}.json"
-    if not path.is_file():
-        choices = ", ".join(sorted(file.stem for file in ZERO_FOLDER.glob("*.json")))
-        raise ConfigError(f"no DeepSpeed configuration '{name}': {path} does not exist. Choices: {choices}, or the path of a JSON file.")
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}:{error.lineno}: not JSON ({error.msg}), so DeepSpeed cannot be configured. Correct it.") from error
-
-
-def arithmetic_of(zero_config: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of a DeepSpeed configuration that change what is computed; none in the files of configs/_base_/zero."""
-    rounded = {name: value for name, value in zero_config.get("zero_optimization", {}).items() if name.startswith(QUANTIZED)}
-    return {name: value for name, value in zero_config.items() if name not in ONLY_LAYOUT} | rounded
 
 
 class ZeroStrategy(DeepSpeedStrategy):

@@ -12,7 +12,7 @@ from eocore.config import read_options
 from eocore.errors import ConfigError
 from eocore.models.feature_cache import FeatureCache, FeatureCacheOptions, content_keys
 from eocore.models.freeze import trainable_names
-from eocore.train.checkpoint.snapshot import frozen_hash
+from eocore.train.checkpoint.weights import frozen_hash
 
 TILE_KEYS = "tile_keys"
 DROPOUTS = ("hidden_dropout_prob", "attention_dropout", "projection_dropout")

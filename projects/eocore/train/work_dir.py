@@ -14,12 +14,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from eocore.dependencies import library_versions
 from eocore.errors import CheckpointError, ConfigError
 from eocore.files import keeping, refusal, write_file
 from eocore.folder_lock import WAIT_S, FolderLock
 from eocore.log import get_logger
 from eocore.train.checkpoint.files import LATEST, TEMPORARY, list_checkpoints, remove_unfinished, write_json
-from eocore.train.checkpoint.snapshot import versions
 
 RUNS = "runs.jsonl"
 STATUS = "status.json"
@@ -99,7 +99,7 @@ class WorkDir:
             "resumed_from": checkpoint.name if checkpoint else None,
             "config": self._keep_config(config_text),
             "git": git_state(),
-            "versions": versions(),
+            "versions": library_versions(),
         }
         with keeping(self.path, "the record of the run", follows="The training has not begun."), (self.path / RUNS).open("a") as file:
             file.write(json.dumps(record) + "\n")

@@ -12,8 +12,9 @@ from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper
 from torch import nn
 from torch.utils.data import DataLoader
 
-from eocore.train.strategy import ZeroStrategy, load_zero_config, start_process_group, stop_process_group
+from eocore.train.strategy import ZeroStrategy, start_process_group, stop_process_group
 from eocore.train.task import Task
+from eocore.train.zero.settings import load_zero_config
 
 WIDTH = 256
 FROZEN, TRAINED = 2, 4

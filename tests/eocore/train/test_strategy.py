@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file
 from tolerances import ACROSS_RANKS, ACROSS_ZERO_STAGES, WEIGHTS_AFTER_UPDATES
 
-from eocore.errors import ConfigError, EOError
+from eocore.errors import EOError
 from eocore.train import strategy
 from eocore.train.launch import train
-from eocore.train.strategy import load_zero_config
+from eocore.train.zero.settings import load_zero_config
 
 SCRIPT = Path(__file__).with_name("tiny_task.py")
 
@@ -116,23 +116,6 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(tiny: ModuleType, tmp
     with pytest.raises(EOError, match=r"1 updates in a row were skipped, the last \(step 5\) for: loss not finite on rank 0, losses"):
         train(config, tmp_path)
     assert len(losses(tmp_path)) == 4 and (tmp_path / "iter_000003").is_dir()
-
-
-@pytest.mark.parametrize("path", sorted(strategy.ZERO_FOLDER.glob("*.json")), ids=lambda path: path.stem)
-def test_every_configuration_states_its_stage(path: Path) -> None:
-    assert str(load_zero_config(path.stem)["zero_optimization"]["stage"]) in path.stem
-
-
-def test_an_unknown_configuration_names_the_choices() -> None:
-    with pytest.raises(ConfigError, match=r"no DeepSpeed configuration 'deepspeed_zero9'.*deepspeed_zero2, deepspeed_zero2_offload"):
-        load_zero_config("deepspeed_zero9")
-
-
-def test_a_broken_configuration_is_named_with_its_line(tmp_path: Path) -> None:
-    path = tmp_path / "mine.json"
-    path.write_text('{"zero_optimization": {\n"stage": }}')
-    with pytest.raises(ConfigError, match=r"mine.json:2: not JSON"):
-        load_zero_config(str(path))
 
 
 def test_buckets_are_no_larger_than_what_is_trained(tiny: ModuleType) -> None:

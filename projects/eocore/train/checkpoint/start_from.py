@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from eocore.errors import CheckpointError, ConfigError
 from eocore.log import get_logger
 from eocore.models.freeze import matches, trainable_names
-from eocore.train.checkpoint.snapshot import check_identity, read_weights
+from eocore.train.checkpoint.weights import check_identity, read_weights
 
 MAX_NAMED = 8
 

@@ -13,9 +13,9 @@ from eocore.progress import Progress
 from eocore.system import system_of_config
 from eocore.train.device import Precision
 from eocore.train.planning.memory import StepMemory, as_fake, measure_step
-from eocore.train.strategy import load_zero_config
 from eocore.train.task import PartCount
 from eocore.train.zero.memory import Sizes, StateMemory, state_memory
+from eocore.train.zero.settings import load_zero_config
 
 GIB = 2**30
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}

@@ -12,7 +12,7 @@ from eocore.resolve import Resolved
 from eocore.train.checkpoint.resumption import find_differences
 from eocore.train.checkpoint.run_record import RunRecord, record_run
 from eocore.train.runner import TrainingOptions
-from eocore.train.strategy import ZERO_FOLDER, arithmetic_of, load_zero_config
+from eocore.train.zero.settings import ZERO_FOLDER, arithmetic_of, load_zero_config
 
 
 def record(faulty: ModuleType, task: Any = None, *, config: Mapping[str, Any] | None = None, **sections: Any) -> RunRecord:

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tolerances import ACROSS_ZERO_STAGES, IN_BF16
 
 from eocore.errors import CheckpointError
@@ -72,69 +72,6 @@ def test_going_on_equals_never_having_stopped(stage: str, precision: str, tiny: 
         assert torch.equal(value, weights[name]), name
         # a bfloat16 number has its last 16 bits at zero: what is saved are the float32 weights, not their rounded copies
         assert value.view(torch.int32).bitwise_and(0xFFFF).any() or not value.any(), name
-
-
-def test_loading_brings_the_trained_weights(run: Path, task: Task) -> None:
-    checkpoint.load_trainable(task, run / "iter_000006")
-    for name, value in load_file(run / "iter_000006" / "trainable.safetensors").items():
-        assert torch.equal(task.get_parameter(name), value), name
-
-
-def test_a_pth_file_of_mmengine_can_be_loaded(run: Path, task: Task, tmp_path: Path) -> None:
-    weights = load_file(run / "iter_000006" / "trainable.safetensors")
-    task.model.extra.requires_grad_(False)
-    torch.save({"meta": {"iter": 6}, "state_dict": weights}, tmp_path / "model.pth")
-    before = task.model.extra.clone()
-    checkpoint.load_trainable(task, tmp_path / "model.pth")
-    assert torch.equal(task.model.head.weight, weights["model.head.weight"])
-    assert torch.equal(task.model.extra, before), "frozen weights in the file are ignored"
-
-
-def test_names_that_differ_are_listed_and_nothing_is_loaded(run: Path, task: Task, tmp_path: Path) -> None:
-    weights = load_file(run / "iter_000006" / "trainable.safetensors")
-    weights["model.tail.weight"] = weights.pop("model.head.weight")
-    save_file(weights, tmp_path / "other.safetensors")
-    before = task.model.head.bias.clone()
-    with pytest.raises(CheckpointError, match=r"Missing: model\.head\.weight\. Unexpected: model\.tail\.weight\."):
-        checkpoint.load_trainable(task, tmp_path / "other.safetensors")
-    assert torch.equal(task.model.head.bias, before)
-
-
-def test_a_shape_that_differs_is_named(run: Path, task: Task, tmp_path: Path) -> None:
-    weights = load_file(run / "iter_000006" / "trainable.safetensors")
-    weights["model.extra"] = torch.zeros(4)
-    save_file(weights, tmp_path / "other.safetensors")
-    with pytest.raises(CheckpointError, match=r"model\.extra: \(4,\) in the file, \(3,\) in the model"):
-        checkpoint.load_trainable(task, tmp_path / "other.safetensors")
-
-
-def test_a_missing_file_is_named(task: Task, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"none\.pth does not exist"):
-        checkpoint.load_trainable(task, tmp_path / "none.pth")
-
-
-@pytest.mark.parametrize("name", ["cut.safetensors", "cut.pth"])
-def test_a_cut_file_is_refused(run: Path, task: Task, tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes((run / "iter_000006" / "trainable.safetensors").read_bytes()[:200])
-    with pytest.raises(CheckpointError, match=rf"{name} cannot be read .* it is damaged"):
-        checkpoint.load_trainable(task, tmp_path / name)
-
-
-def test_a_pth_file_that_would_run_code_is_refused(task: Task, tmp_path: Path) -> None:
-    class Payload:
-        def __reduce__(self) -> tuple:
-            return Path.touch, (tmp_path / "ran",)
-
-    torch.save({"state_dict": {"model.head.weight": Payload()}}, tmp_path / "bad.pth")
-    with pytest.raises(CheckpointError, match=r"bad\.pth cannot be read"):
-        checkpoint.load_trainable(task, tmp_path / "bad.pth")
-    assert not (tmp_path / "ran").exists()
-
-
-def test_a_file_without_a_table_of_weights_is_refused(task: Task, tmp_path: Path) -> None:
-    torch.save({"state_dict": {"step": 3}}, tmp_path / "odd.pth")
-    with pytest.raises(CheckpointError, match=r"odd\.pth holds no name -> tensor table"):
-        checkpoint.load_trainable(task, tmp_path / "odd.pth")
 
 
 def test_the_newest_complete_checkpoint_is_found(copy: Path) -> None:

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from eocore.errors import CheckpointError, ConfigError
-from eocore.train.checkpoint import snapshot as checkpoint
+from eocore.train.checkpoint.files import WEIGHTS
 from eocore.train.checkpoint.start_from import LoadFrom, load_from
+from eocore.train.checkpoint.weights import load_trainable
 from eocore.train.launch import train
 from eocore.train.task import Task
 
@@ -32,7 +33,7 @@ def second(tiny: ModuleType) -> Task:
 def test_what_both_train_comes_from_the_file(first_stage: Path, second: Task) -> None:
     before = second.model.norm.weight.clone()
     load_from(second, LoadFrom(path=str(first_stage), new=["model.norm"], unused=["model.encoder"]))
-    saved = load_file(first_stage / checkpoint.WEIGHTS)
+    saved = load_file(first_stage / WEIGHTS)
     assert torch.equal(second.model.head.weight, saved["model.head.weight"])
     assert torch.equal(second.model.norm.weight, before)
     assert not torch.equal(second.model.encoder.weight, saved["model.encoder.weight"])
@@ -74,8 +75,8 @@ def test_a_training_begins_there_and_resumes_from_its_own(first_stage: Path, tin
     config = tiny.tiny_config(settings, max_iters=1, load_from=start)
     config.optimizer.lr = 1e-9
     train(config, tmp_path)
-    begun = load_file(tmp_path / "iter_000001" / checkpoint.WEIGHTS)
-    torch.testing.assert_close(begun["model.head.weight"], load_file(first_stage / checkpoint.WEIGHTS)["model.head.weight"])
+    begun = load_file(tmp_path / "iter_000001" / WEIGHTS)
+    torch.testing.assert_close(begun["model.head.weight"], load_file(first_stage / WEIGHTS)["model.head.weight"])
     config.training.max_iters = 2
     config.training.load_from = {"path": "gone"}
     train(config, tmp_path, resume="auto", allow=["schedule"])
@@ -93,13 +94,13 @@ class TestIdentity:
         config = tiny.tiny_config(max_iters=1)
         train(config, tmp_path)
         same = tiny.TinyTask(trainable=config.task.trainable)
-        checkpoint.load_trainable(same, tmp_path / "iter_000001")
+        load_trainable(same, tmp_path / "iter_000001")
         monkeypatch.setattr(tiny.TinyTask, "identity", lambda self: {"vocabulary": "3:xyz"})
         message = r"trained with another vocabulary \(vocabulary was 3:abc, is 3:xyz\): its weights would mean something else"
         with pytest.raises(CheckpointError, match=message):
-            checkpoint.load_trainable(same, tmp_path / "iter_000001")
+            load_trainable(same, tmp_path / "iter_000001")
         with pytest.raises(CheckpointError, match=message):
-            load_from(same, LoadFrom(path=str(tmp_path / "iter_000001" / checkpoint.WEIGHTS)))
+            load_from(same, LoadFrom(path=str(tmp_path / "iter_000001" / WEIGHTS)))
         config.training.max_iters = 2
         with pytest.raises(CheckpointError, match=message):
             train(config, tmp_path, resume="auto", allow=["schedule"])

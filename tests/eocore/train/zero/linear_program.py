@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 
 from eocore.models.lora import add_lora
 from eocore.train import strategy as strategies
-from eocore.train.strategy import ZeroStrategy, load_zero_config, stop_process_group
+from eocore.train.strategy import ZeroStrategy, stop_process_group
 from eocore.train.task import Task
+from eocore.train.zero.settings import load_zero_config
 
 WIDTH, TOKENS, LAYERS = 64, 32, 4
 

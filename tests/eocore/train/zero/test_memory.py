@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from eocore.train.strategy import load_zero_config
 from eocore.train.zero.memory import Sizes, state_memory
+from eocore.train.zero.settings import load_zero_config
 
 PROGRAM = Path(__file__).with_name("state_program.py")
 SIZES = Sizes(total=6 * 256 * 256, trainable=4 * 256 * 256)

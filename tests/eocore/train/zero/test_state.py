@@ -10,7 +10,8 @@ from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper
 from torch import Tensor
 
 from eocore.train.device import Precision
-from eocore.train.strategy import ZeroStrategy, load_zero_config
+from eocore.train.strategy import ZeroStrategy
+from eocore.train.zero.settings import load_zero_config
 from eocore.train.zero.state import MOMENTS
 
 
