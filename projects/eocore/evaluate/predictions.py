@@ -10,6 +10,7 @@ from eocore.choices import Choices
 from eocore.errors import DataError
 from eocore.evaluate.settings import SETTINGS
 from eocore.evaluate.tasks import TASKS
+from eocore.evaluate.vectors import VectorRef, parse_vectors
 
 _SHOWN_IDS = 5
 
@@ -44,6 +45,8 @@ class Prediction:
             `unique` and `size_group` are grouped by like `type`.
         prediction_masks: COCO RLE, one per drawn mask.
         ground_truth_masks: COCO RLE, one per asked mask; empty where the phrase has no target.
+        vectors: where the numbers of a model that scores or embeds are: (C,) scores in the order of the candidates, or (1 + K, D)
+            vectors of the image and of its K reference texts. `prediction` is then the best class, or empty.
     """
 
     sample_id: str
@@ -56,6 +59,7 @@ class Prediction:
     meta: Mapping[str, Any] = field(default_factory=dict)
     prediction_masks: tuple[Mapping[str, Any], ...] = ()
     ground_truth_masks: tuple[Mapping[str, Any], ...] = ()
+    vectors: VectorRef | None = None
 
     @property
     def key(self) -> PredictionKey:
@@ -90,8 +94,9 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str | Choices[Any]]] = {
     "meta": (lambda value: isinstance(value, dict), "an object"),
     "prediction_masks": _RLES,
     "ground_truth_masks": _RLES,
+    "vectors": (lambda value: parse_vectors(value) is not None, "{'file': str, 'start': int, 'shape': [int, ...], 'sha256': str}"),
 }
-_OPTIONAL = {"prediction_masks", "ground_truth_masks"}
+_OPTIONAL = {"prediction_masks", "ground_truth_masks", "vectors"}
 REQUIRED_FIELDS = frozenset(set(_FIELDS) - _OPTIONAL)
 """What every line has."""
 
@@ -122,6 +127,8 @@ def parse_prediction(line: str, *, source: str) -> Prediction:
             wanted = f"one of {expected}" if isinstance(expected, Choices) else expected
             raise DataError(f"{source}: '{name}' must be {wanted}; found {value!r:.80}. Nothing was scored; put it right.")
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    if "vectors" in fields:
+        fields["vectors"] = parse_vectors(fields["vectors"])
     return Prediction(**fields)
 
 
@@ -132,7 +139,11 @@ def format_prediction(prediction: Prediction) -> str:
         DataError: a value (of `meta`, as a rule) cannot be written as JSON, or the line could not be read back.
     """
     try:
-        line = json.dumps(asdict(prediction), ensure_ascii=False)
+        entry = asdict(replace(prediction, vectors=None))
+        entry.pop("vectors")
+        if prediction.vectors:
+            entry["vectors"] = prediction.vectors.describe()
+        line = json.dumps(entry, ensure_ascii=False)
     except TypeError as error:
         raise DataError(f"sample '{prediction.sample_id}': {error}. Give 'meta' plain str, int, float, bool, list and dict.") from error
     parse_prediction(line, source=f"sample '{prediction.sample_id}'")
@@ -158,6 +169,8 @@ def read_predictions(path: Path) -> list[Prediction]:
                     f"{path}:{number}: sample '{prediction.sample_id}' ({prediction.task}, {prediction.sensor}) stands already in line "
                     f"{first}; it would count twice. Keep one of the two."
                 )
+            if prediction.vectors:
+                prediction = replace(prediction, vectors=replace(prediction.vectors, folder=path.parent))
             predictions.append(prediction)
     return predictions
 
@@ -173,7 +186,7 @@ def complete(predictions: Iterable[Prediction], expected: Iterable[Prediction], 
     for item in expected:
         prediction = found.pop(item.key, None)
         if prediction is None:
-            completed.append(replace(item, prediction=None, prediction_masks=()))
+            completed.append(replace(item, prediction=None, prediction_masks=(), vectors=None))
             continue
         if _truth(prediction) != _truth(item):
             raise DataError(

@@ -43,8 +43,8 @@ TASKS: Choices[EvaluationTask] = Choices(
     {
         "vqa": _text("ShortAnswer"),
         "mcq": _text("Choice"),
-        "classification": _text("SceneClass"),
-        "multilabel": _text("SceneClasses"),
+        "classification": EvaluationTask(scorers={GENERATES: {"type": "SceneClass"}, SCORES: {"type": "ClassScores"}}),
+        "multilabel": EvaluationTask(scorers={GENERATES: {"type": "SceneClasses"}, SCORES: {"type": "LabelScores"}}),
         "caption": _text("Caption"),
         "region": _text("Caption"),
         "open": _text("OpenAnswer"),
@@ -52,6 +52,7 @@ TASKS: Choices[EvaluationTask] = Choices(
         "detection": _text("Detection"),
         "referring": _text("ReferringMasks"),
         "chat": EvaluationTask(),
+        "retrieval": EvaluationTask(scorers={EMBEDS: {"type": "Retrieval"}}),
     },
 )
 """Name -> task, in the order of tables."""
@@ -60,6 +61,18 @@ TASKS: Choices[EvaluationTask] = Choices(
 def scored_tasks(protocol: str = GENERATES) -> dict[str, ScorerConfig]:
     """Task -> scorer of all tasks that have a score through a protocol."""
     return {name: task.scorers[protocol] for name, task in TASKS.items() if protocol in task.scorers}
+
+
+def scorer_of(task: str, *, by_vectors: bool) -> ScorerConfig | None:
+    """The scorer of samples of a task where nothing else is asked for; None where the task has no score.
+
+    Args:
+        task: one of TASKS.
+        by_vectors: whether the samples hold class scores or embeddings, rather than texts.
+    """
+    scorers = TASKS.find(task).scorers
+    found = [config for protocol, config in scorers.items() if (protocol != GENERATES) == by_vectors]
+    return found[0] if found else next(iter(scorers.values()), None)
 
 
 def protocol_of(task: str, predictor: object, *, wanted_by: str) -> str:

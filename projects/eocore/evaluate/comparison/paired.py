@@ -123,7 +123,7 @@ def _comparison(
         first=float(values[0]),
         second=float(values[1]),
         difference=as_value(float(values[0] - values[1]), difference, num_clusters=num_clusters),
-        p=_p_value(difference) if num_clusters > 1 else None,
+        p=_p_value(difference) if num_clusters > 1 and np.isfinite(difference).any() else None,
     )
 
 

@@ -11,10 +11,12 @@ from eocore.data.io.file_digests import ABSENT, file_digest, stamp
 from eocore.distributed import Ranks
 from eocore.errors import DataError
 from eocore.evaluate.engine.digests import annotation_files, image_digests
+from eocore.evaluate.vectors import SHARD_SUFFIX, VECTORS
 
 PREDICTIONS, SCORES, RUN_FILE = "predictions.jsonl", "scores.json", "run.json"
 REPORTS = ("report.html", "report.md")
 SHARDS = "predictions.*.*of*.jsonl"
+VECTOR_SHARDS = f"predictions.*.*of*{SHARD_SUFFIX}"
 RUN_ID_LENGTH = 12
 MAX_NAMED = 8
 """Differences that a message lists; there may be one for each file of a model."""
@@ -88,7 +90,7 @@ def claim_folder(folder: Path, inputs: Inputs, *, overwrite: bool, reports: Sequ
     """
     if overwrite:
         clear_results(folder, reports=reports)
-        for path in [*folder.glob(SHARDS), folder / RUN_FILE]:
+        for path in [*folder.glob(SHARDS), *folder.glob(VECTOR_SHARDS), folder / RUN_FILE]:
             path.unlink(missing_ok=True)
         return
     held = [path for path in (*sorted(folder.glob(SHARDS)), folder / PREDICTIONS, folder / SCORES) if path.exists()]
@@ -109,7 +111,7 @@ def claim_folder(folder: Path, inputs: Inputs, *, overwrite: bool, reports: Sequ
 
 def clear_results(folder: Path, *, reports: Sequence[Path] = ()) -> None:
     """Removes merged predictions, scores and reports: while samples are still to be predicted, they tell of something else."""
-    for path in (folder / PREDICTIONS, folder / SCORES, *(folder / name for name in REPORTS), *reports):
+    for path in (folder / PREDICTIONS, folder / VECTORS, folder / SCORES, *(folder / name for name in REPORTS), *reports):
         path.unlink(missing_ok=True)
 
 

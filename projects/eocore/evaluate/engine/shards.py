@@ -1,16 +1,21 @@
 """Predicting on several ranks: one file per rank, appended and resumed, merged when all are done."""
 
 import hashlib
+import io
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from eocore.errors import DataError
 from eocore.evaluate.engine.inputs import PREDICTIONS
 from eocore.evaluate.predictions import Prediction, PredictionKey, format_prediction, read_predictions, some_ids
+from eocore.evaluate.vectors import SHARD_SUFFIX, VECTORS, VectorFile, merge_vectors
 from eocore.files import write_file, writing
 from eocore.log import get_logger
 
@@ -32,7 +37,10 @@ class PredictionWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
                 _drop_torn_line(path)
-            self._done = {prediction.key for prediction in read_predictions(path)} if path.exists() else set()
+            found = read_predictions(path) if path.exists() else []
+            self._done = {prediction.key for prediction in found}
+            kept = max((prediction.vectors.end for prediction in found if prediction.vectors), default=0)
+            self._vectors = VectorFile(path.with_suffix(SHARD_SUFFIX), num_kept=kept)
             self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def __enter__(self) -> Self:
@@ -41,6 +49,7 @@ class PredictionWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with suppress(OSError) if error is not None else self._writing():  # a failed write was told of already
             self._file.close()
+            self._vectors.close()
 
     def _writing(self) -> AbstractContextManager[None]:
         return writing(self._path, "predictions", follows="All samples written before are kept, and are not predicted again.")
@@ -48,8 +57,12 @@ class PredictionWriter:
     def __contains__(self, key: PredictionKey) -> bool:
         return key in self._done
 
-    def write(self, prediction: Prediction) -> None:
+    def write(self, prediction: Prediction, *, vectors: np.ndarray | None = None) -> None:
         """Appends one sample.
+
+        Args:
+            prediction: the sample.
+            vectors: its class scores or embeddings, which go into a file beside this one, before the line that refers to them.
 
         Raises:
             DataError: it is in the file already, or cannot be written as JSON.
@@ -57,8 +70,10 @@ class PredictionWriter:
         """
         if prediction.key in self._done:
             raise DataError(f"{self._path}: sample '{prediction.sample_id}' is there already; ask `key in writer` before predicting it.")
-        line = format_prediction(prediction) + "\n"
         with self._writing():
+            if vectors is not None:
+                prediction = replace(prediction, vectors=self._vectors.append(vectors))
+            line = format_prediction(prediction) + "\n"
             self._file.write(line)
             self._file.flush()
         self._done.add(prediction.key)
@@ -139,7 +154,14 @@ def merge_shards(folder: Path, expected: Sequence[PredictionKey], *, run_id: str
 
 
 def write_predictions(folder: Path, samples: Sequence[Prediction]) -> dict[str, Any]:
-    """Writes the predictions file of a run's folder; gives what scores.json says of it: `path`, `sha256` and `num_samples`."""
+    """Writes the predictions file of a run's folder, and VECTORS where lines have any; returns what scores.json says of it: `path`,
+    `sha256` and `num_samples`."""
+    if any(item.vectors for item in samples):
+        numbers, refs = merge_vectors([item.vectors for item in samples], folder)
+        packed = io.BytesIO()
+        np.save(packed, numbers, allow_pickle=False)
+        write_file(folder / VECTORS, packed.getvalue())
+        samples = [replace(item, vectors=ref) for item, ref in zip(samples, refs, strict=True)]
     content = "".join(format_prediction(item) + "\n" for item in samples).encode("utf-8")
     write_file(folder / PREDICTIONS, content)
     return {"path": PREDICTIONS, "sha256": hashlib.sha256(content).hexdigest(), "num_samples": len(samples)}

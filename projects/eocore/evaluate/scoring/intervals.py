@@ -40,13 +40,17 @@ class Measure:
     Attributes:
         statistics: (N, K), a row per sample; the score of any choice of samples is `reduce` of the sum of their rows.
         reduce: (..., K) sums -> (...) scores, NaN where the choice has nothing to score.
+        whole: (M,) rows -> score, for a score that is no function of sums (a mean average precision over classes); it has no interval.
     """
 
     statistics: np.ndarray
     reduce: Reduce = ratio
+    whole: Callable[[np.ndarray], float] | None = None
 
     def of(self, rows: np.ndarray) -> float:
-        """The score of some samples: `rows` are their places, (M,) int."""
+        """The score of some samples: `rows` are their indices, (M,) int."""
+        if self.whole is not None:
+            return self.whole(rows)
         return float(self.reduce(self.statistics[rows].sum(axis=0)))
 
 
@@ -55,6 +59,11 @@ def mean_of(values: Sequence[float] | np.ndarray, counts: Sequence[float] | np.n
     numerator = np.asarray(values, dtype=np.float64)
     denominator = np.ones_like(numerator) if counts is None else np.asarray(counts, dtype=np.float64)
     return Measure(np.stack([numerator, denominator], axis=1))
+
+
+def without_interval(whole: Callable[[np.ndarray], float], num_samples: int) -> Measure:
+    """A measure that is computed anew for each choice of samples, and not resampled."""
+    return Measure(np.zeros((num_samples, 0)), lambda sums: np.full(sums.shape[:-1], np.nan), whole)
 
 
 def resample(statistics: np.ndarray, clusters: Sequence[str], *, seed: int) -> np.ndarray:

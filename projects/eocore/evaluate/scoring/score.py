@@ -15,7 +15,7 @@ from eocore.evaluate.scoring.intervals import Measure, Value, as_value, resample
 from eocore.evaluate.scoring.scorers.base import Judged, Scorer
 from eocore.evaluate.scoring.scores import Difference, Group, Scores, Subset, TaskScores, Unparsed, Unread
 from eocore.evaluate.settings import FUSED, SETTINGS
-from eocore.evaluate.tasks import TASKS, scored_tasks
+from eocore.evaluate.tasks import TASKS, scorer_of
 from eocore.log import get_logger
 from eocore.registry import METRICS
 
@@ -79,15 +79,16 @@ def judge_samples(
     """
     if not samples:
         raise DataError("no samples to score: the data set or the predictions file is empty. Check the annotation path and the limit.")
-    chosen: dict[str, Scorer] = {task: METRICS.build(config) for task, config in {**scored_tasks(), **(metrics or {})}.items()}
     groups: dict[tuple[str, str], list[Prediction]] = defaultdict(list)
     for sample in samples:
         groups[sample.sensor, sample.task].append(sample)
     judged: JudgedTasks = {}
     unscored: dict[str, dict[str, int]] = defaultdict(dict)
     for (setting, task), group in groups.items():
-        if task in chosen:
-            judged[setting, task] = (chosen[task].judge(group), chosen[task].headline)
+        config = (metrics or {}).get(task) or scorer_of(task, by_vectors=any(sample.vectors for sample in group))
+        if config:
+            scorer: Scorer = METRICS.build(config)
+            judged[setting, task] = (scorer.judge(group), scorer.headline)
         else:
             unscored[setting][task] = len(group)
     return judged, dict(unscored)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eocore.errors import AnnotationError
+from eocore.errors import AnnotationError, DataError
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring.intervals import Measure
 
@@ -106,3 +106,24 @@ def references_of(sample: Prediction) -> list[str]:
             f"found {references!r:.80}. Nothing could be compared with it; correct the annotation."
         )
     return list(references)
+
+
+def vectors_of(sample: Prediction, shape: tuple[int, ...]) -> np.ndarray:
+    """The class scores or embeddings of a predicted sample.
+
+    Args:
+        sample: whose prediction is not None.
+        shape: that they must have; -1 = any.
+
+    Raises:
+        DataError: it has none, of another shape, not finite, or the file with them was changed.
+    """
+    found = sample.vectors.load() if sample.vectors else None
+    fits = found is not None and len(found.shape) == len(shape) and all(a == b or b < 0 for a, b in zip(found.shape, shape, strict=True))
+    if found is None or not fits or not np.isfinite(found).all():
+        state = "none" if found is None else f"numbers of shape {found.shape}, {int((~np.isfinite(found)).sum())} of them not finite"
+        raise DataError(
+            f"sample '{sample.sample_id}' ({sample.task}): expected finite class scores or vectors of shape {shape}, found {state}. It "
+            "cannot be scored so; predict with a model that scores or embeds, or name the scorer of texts (--metric)."
+        )
+    return found

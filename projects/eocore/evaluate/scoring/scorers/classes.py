@@ -58,7 +58,7 @@ class SceneClass:
             measures={
                 "accuracy": mean_of(right),
                 "accuracy_contained": mean_of(contained),
-                "balanced_accuracy": _per_class(right, [labels.index(truth) for truth in truths], num_classes=len(labels)),
+                "balanced_accuracy": mean_recall(right, [labels.index(truth) for truth in truths], num_classes=len(labels)),
             },
             num_missing=lost,
             num_unparsed=np.array([name is None for name in named], dtype=np.int64) - lost,
@@ -72,7 +72,7 @@ def _equal(named: Sequence[str | None], truths: Sequence[str]) -> np.ndarray:
     return np.array([name == truth for name, truth in zip(named, truths, strict=True)], dtype=np.float64)
 
 
-def _per_class(right: np.ndarray, classes: Sequence[int], *, num_classes: int) -> Measure:
+def mean_recall(right: np.ndarray, classes: Sequence[int], *, num_classes: int) -> Measure:
     statistics = np.zeros((len(right), num_classes, 2))
     statistics[np.arange(len(right)), classes] = np.stack([right, np.ones_like(right)], axis=1)
     return Measure(statistics.reshape(len(right), -1), partial(_mean_recall, num_classes=num_classes))

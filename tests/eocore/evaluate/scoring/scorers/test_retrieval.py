@@ -1,0 +1,72 @@
+"""Retrieval in a gallery of images and texts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eocore.errors import DataError
+from eocore.evaluate.engine.shards import PredictionWriter
+from eocore.evaluate.metrics.retrieval import retrieval_scores
+from eocore.evaluate.predictions import Prediction, read_predictions
+from eocore.evaluate.scoring.score import score_predictions
+from eocore.evaluate.scoring.scorers import retrieval
+
+NUM_IMAGES, NUM_TEXTS, WIDTH = 12, 3, 5
+
+
+def embedded(folder: Path, *, absent: tuple[int, ...] = ()) -> list[Prediction]:
+    rng = np.random.default_rng(1)
+    path = folder / "predictions.jsonl"
+    with PredictionWriter(path) as writer:
+        for number in range(NUM_IMAGES):
+            texts = [f"text {number}.{part}" for part in range(NUM_TEXTS)]
+            sample = Prediction(f"{number}", "retrieval", (f"{number}",), "optical", "", None, texts[0], {"references": texts})
+            centre = rng.normal(size=WIDTH)
+            vectors = centre + rng.normal(size=(1 + NUM_TEXTS, WIDTH)) * 0.7
+            if number in absent:
+                writer.write(sample)
+            else:
+                writer.write(replace(sample, prediction=""), vectors=vectors)
+    return read_predictions(path)
+
+
+def figures(samples: list[Prediction]) -> dict[str, float]:
+    task = score_predictions(samples)["settings"]["optical"]["retrieval"]
+    return {name: value["value"] for name, value in task["overall"]["metrics"].items()}
+
+
+def test_both_directions_are_those_of_the_whole_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrieval, "QUERIES_AT_ONCE", 5)
+    samples = embedded(tmp_path)
+    vectors = [sample.vectors.load() / np.linalg.norm(sample.vectors.load(), axis=1, keepdims=True) for sample in samples]
+    images, texts = np.stack([part[0] for part in vectors]), np.concatenate([part[1:] for part in vectors])
+    owner = np.repeat(np.arange(NUM_IMAGES), NUM_TEXTS)
+    fits = owner[:, None] == np.arange(NUM_IMAGES)
+    wanted = {
+        "text_to_image": retrieval_scores(texts @ images.T, fits)["standard"],
+        "image_to_text": retrieval_scores(images @ texts.T, fits.T)["standard"],
+    }
+    found = figures(samples)
+    for direction, values in wanted.items():
+        for name in ("recall@1", "recall@5", "recall@10", "map"):
+            assert found[f"{direction}_{name}"] == pytest.approx(values[name]), (direction, name)
+    assert found["mean_recall"] == pytest.approx(np.mean([wanted[d][f"recall@{k}"] for d in wanted for k in (1, 5, 10)]))
+    assert 0.2 < found["mean_recall"] < 0.95
+
+
+def test_queries_of_a_sample_that_was_not_predicted_find_nothing(tmp_path: Path) -> None:
+    found = figures(embedded(tmp_path, absent=(3, 4)))
+    assert found["image_to_text_recall@10"] <= 10 / 12 and found["text_to_image_recall@10"] <= 30 / 36
+
+
+def test_two_lines_of_one_image_seek_the_same(tmp_path: Path) -> None:
+    samples = embedded(tmp_path)
+    twins = [replace(sample, image_ids=(str(int(sample.sample_id) // 2),)) for sample in samples]
+    assert figures(twins)["text_to_image_recall@1"] >= figures(samples)["text_to_image_recall@1"]
+
+
+def test_a_gallery_of_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no sample was embedded"):
+        figures(embedded(tmp_path, absent=tuple(range(NUM_IMAGES))))
