@@ -1,7 +1,5 @@
 """The report of a check: report.html that needs nothing beside it, report.json for programs, and the pictures."""
 
-import base64
-import html
 import json
 import re
 from collections import Counter
@@ -13,21 +11,14 @@ import numpy as np
 
 from eocore.checks.datasets import DatasetFacts
 from eocore.checks.plots import draw_dataset, draw_overview
-from eocore.evaluate.reporting.tables import TextTable, to_html
+from eocore.evaluate.reporting.pages import Heading, PageOptions, Part, Picture, page_html
+from eocore.evaluate.reporting.tables import TextTable
 from eocore.files import write_file
 from eocore.log import plain_line
 
 PERCENTILES = (50, 90, 99, 100)
 MAX_SHOWN = 200
 """Problems of one dataset that report.html lists; report.json has all."""
-
-STYLE = """
-body { margin: 0 auto; max-width: 74rem; padding: 1rem; font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #d5dae0; }
-table { border-collapse: collapse; font-size: .85rem; }
-th, td { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid #e4e8ec; }
-.wide { overflow-x: auto; } .figure { text-align: right; } img { max-width: 100%; } td { vertical-align: top; }
-"""
 
 
 def summary_table(facts: Sequence[DatasetFacts]) -> TextTable:
@@ -57,13 +48,13 @@ def write_report(facts: Sequence[DatasetFacts], out_dir: Path, *, title: str) ->
     for name, png in pictures.items():
         write_file(out_dir / name, png)
     write_file(out_dir / "report.json", json.dumps([_as_json(fact) for fact in facts], indent=1) + "\n")
-    overview, *each = pictures.values()
-    sections = [to_html(summary_table(facts)), _image(overview, "good and broken records")]
-    for fact, png in zip(facts, each, strict=True):
-        sections += [to_html(_problem_table(fact)) or f"<h2>{html.escape(fact.name)}: nothing broken</h2>", _image(png, fact.name)]
+    overview, *each = pictures.items()
+    parts: list[Part] = [summary_table(facts), Picture("good and broken records", *overview, headed=False)]
+    for fact, picture in zip(facts, each, strict=True):
+        broken = _problem_table(fact) if fact.problems else Heading(f"{fact.name}: nothing broken")
+        parts += [broken, Picture(fact.name, *picture, headed=False)]
     page = out_dir / "report.html"
-    head = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style></head>'
-    write_file(page, f"{head}<body><h1>{html.escape(title)}</h1>{''.join(sections)}</body></html>\n")
+    write_file(page, page_html(title, parts, options=PageOptions(level=2, long_cells=True)))
     return page
 
 
@@ -102,10 +93,6 @@ def _as_json(fact: DatasetFacts) -> dict[str, Any]:
 
 def _quantiles(values: Sequence[float]) -> dict[str, float]:
     return {f"p{place}": round(float(np.percentile(values, place)), 6) for place in (0, *PERCENTILES)} if values else {}
-
-
-def _image(png: bytes, text: str) -> str:
-    return f'<p><img alt="{html.escape(text)}" src="data:image/png;base64,{base64.b64encode(png).decode()}"></p>'
 
 
 def _file_name(name: str) -> str:

@@ -1,15 +1,15 @@
 """A report as a list of parts, written as one HTML file that needs nothing beside it, and as Markdown with its pictures."""
 
 import base64
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
+from functools import cache
 from pathlib import Path
-from string import Template
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from eocore.evaluate.reporting.plots import OverlayRow, Panel, encode_png
-from eocore.evaluate.reporting.tables import TextTable, to_html, to_markdown
+from eocore.evaluate.reporting.tables import TextTable, to_markdown
 from eocore.files import write_file
 
 PANEL_SIDE = 384
@@ -33,68 +33,96 @@ class Note:
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart: PNG content, under a file name that is unique in the report."""
+    """A chart: PNG content, under a file name that is unique in the report; `headed`: its title stands above it, too."""
 
     title: str
     name: str
     png: bytes
+    headed: bool = True
 
 
 Part = Heading | Note | Picture | TextTable | OverlayRow
 
 
-def write_pages(out_dir: Path, title: str, *, parts: Sequence[Part]) -> Path:
-    """Writes report.html, report.md and figures/; gives the HTML file.
+@dataclass(frozen=True)
+class PageOptions:
+    """How a page is laid out.
+
+    Attributes:
+        introduction: small print below the title.
+        level: of the headings of tables and pictures.
+        long_cells: cells of tables hold sentences, which are wrapped.
+    """
+
+    introduction: str = ""
+    level: int = 3
+    long_cells: bool = False
+
+
+SCORES_PAGE = PageOptions(
+    "Every sample counts: one that is missing or cannot be read is wrong. Brackets hold 95 % bootstrap intervals over images; "
+    "one of no width says that all samples agree, not that the figure is exact. mIoU is the mean foreground IoU (all background = 0)."
+)
+"""A page of scores."""
+
+
+def page_html(title: str, parts: Sequence[Part], *, options: PageOptions = SCORES_PAGE) -> str:
+    """A page that needs nothing beside it; tables without rows are left out."""
+    kinds = [(type(part).__name__, part) for part in parts]
+    return _templates().get_template("page.html").render(title=title, parts=kinds, **vars(options))
+
+
+def write_pages(out_dir: Path, title: str, *, parts: Sequence[Part], options: PageOptions = SCORES_PAGE) -> Path:
+    """Writes report.html, report.md and figures/; returns the path of the HTML file.
 
     Args:
         out_dir: made where absent; an earlier report in it is replaced.
         title: heading of the page.
         parts: in order; tables without rows are left out.
+        options: of the layout.
     """
-    template = resources.files("eocore.evaluate.reporting").joinpath("report_template.html").read_text(encoding="utf-8")
     page = out_dir / "report.html"
-    sections = "\n".join(_as_html(part) for part in parts)
-    write_file(page, Template(template).substitute(title=html.escape(title), sections=sections))
+    write_file(page, page_html(title, parts, options=options))
     figures = out_dir / "figures"
-    texts = [_as_markdown(part, place, figures=figures) for place, part in enumerate(parts)]
+    texts = [_as_markdown(part, index, figures=figures, level=options.level) for index, part in enumerate(parts)]
     write_file(out_dir / "report.md", "\n".join([f"# {title}", "", *texts]))
     return page
 
 
-def _as_html(part: Part) -> str:
-    if isinstance(part, Heading):
-        return f"<h{part.level}>{html.escape(part.text)}</h{part.level}>"
-    if isinstance(part, Note):
-        return f'<p class="note">{html.escape(part.text)}</p>'
-    if isinstance(part, Picture):
-        return f"<h3>{html.escape(part.title)}</h3>{_image(part.png, part.title)}"
-    if isinstance(part, TextTable):
-        return to_html(part, level=3)
-    panels = [_panel(panel) for panel in part.panels]
-    return f'<p class="note">{html.escape(part.title)}</p><div class="row">{"".join(panels)}</div>'
+@cache
+def _templates() -> Environment:
+    found = Environment(
+        loader=PackageLoader("eocore.evaluate.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {"data_url": _data_url, "panel_png": _panel_png}
+    return found
 
 
-def _panel(panel: Panel) -> str:
-    picture = _image(encode_png(panel.image, max_side=PANEL_SIDE), panel.title)
-    return f"<figure>{picture}<figcaption>{html.escape(panel.title)}</figcaption></figure>"
+def _panel_png(panel: Panel) -> bytes:
+    return encode_png(panel.image, max_side=PANEL_SIDE)
 
 
-def _image(png: bytes, text: str) -> str:
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def _as_markdown(part: Part, place: int, *, figures: Path) -> str:
+def _as_markdown(part: Part, index: int, *, figures: Path, level: int) -> str:
     if isinstance(part, Heading):
         return f"{'#' * part.level} {part.text}\n"
     if isinstance(part, Note):
         return f"{part.text}\n"
     if isinstance(part, TextTable):
-        return to_markdown(part, level=3)
+        return to_markdown(part, level=level)
     if isinstance(part, Picture):
         write_file(figures / part.name, part.png)
-        return f"### {part.title}\n\n![{part.title}](figures/{part.name})\n"
-    names = [f"overlay{place}_{number}.png" for number in range(len(part.panels))]
+        return f"{'#' * level} {part.title}\n\n![{part.title}](figures/{part.name})\n"
+    names = [f"overlay{index}_{number}.png" for number in range(len(part.panels))]
     for name, panel in zip(names, part.panels, strict=True):
-        write_file(figures / name, encode_png(panel.image, max_side=PANEL_SIDE))
+        write_file(figures / name, _panel_png(panel))
     lines = [[panel.title for panel in part.panels], ["---"] * len(names), [f"![](figures/{name})" for name in names]]
     return f"**{part.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -1,6 +1,5 @@
 """The tables of a report, made once and shown as console, HTML or Markdown."""
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -221,24 +220,6 @@ def to_rich(table: TextTable) -> Table:
     return shown
 
 
-def to_html(table: TextTable, *, level: int = 2) -> str:
-    """A table in a box of its own that scrolls sideways on a narrow screen; empty text for a table without rows.
-
-    Args:
-        table: to show.
-        level: of its heading.
-    """
-    if not table.rows:
-        return ""
-    head = "".join(_cell("th", name, label=place < table.num_labels) for place, name in enumerate(table.header))
-    body = "".join(
-        "<tr>" + "".join(_cell("td", text, label=place < table.num_labels) for place, text in enumerate(row)) + "</tr>"
-        for row in table.rows
-    )
-    title = html.escape(table.title)
-    return f'<h{level}>{title}</h{level}><div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
 def to_markdown(table: TextTable, *, level: int = 2) -> str:
     """A Markdown table under its heading; empty text for a table without rows.
 
@@ -260,7 +241,3 @@ def _cells(scores: Scores) -> list[tuple[str, str, TaskScores]]:
 
 def _counts(group: Group) -> tuple[str, str, str]:
     return str(group["n"]), str(group["n_missing"]), str(group["n_unparsed"])
-
-
-def _cell(tag: str, text: str, *, label: bool) -> str:
-    return f"<{tag}{'' if label else ' class=figure'}>{html.escape(text)}</{tag}>"

@@ -11,7 +11,6 @@ from eocore.evaluate.reporting.tables import (
     mask_table,
     percent,
     score_table,
-    to_html,
     to_markdown,
     to_rich,
     type_table,
@@ -37,12 +36,6 @@ def test_percent_with_and_without_interval():
     assert percent({"value": 1.0, "low": None, "high": None}) == "100.0"
 
 
-def test_html_escapes_and_aligns():
-    text = to_html(TABLE)
-    assert "Per &lt;cent&gt;" in text
-    assert "<td>&lt;sar&gt;</td><td class=figure>[1, 2]</td>" in text
-
-
 def test_markdown_escapes_bars():
     assert to_markdown(TABLE).splitlines()[2:] == ["| input | a\\|b |", "| --- | ---: |", "| <sar> | [1, 2] |"]
 
@@ -60,7 +53,7 @@ def test_console_table_fits_80_columns(scores):
 
 def test_empty_table_leaves_nothing():
     empty = TextTable("None", ("a",), ())
-    assert to_html(empty) == to_markdown(empty) == ""
+    assert to_markdown(empty) == ""
 
 
 def test_every_task_and_setting_has_its_row_with_counts(scores):
