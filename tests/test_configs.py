@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from eocore.config import load_config
-from eocore.data.converters.landcover import TileSet, prepare_landcover
+from eocore.converters.landcover import TileSet, prepare_landcover
 from eocore.evaluate.engine.predicting import build_sources, read_evaluation
 from eocore.synthetic.world import write_world
 from eocore.system import systems_of_config

@@ -1,6 +1,7 @@
 """The rules of the layout, read from the source: who may import whom, and what a file may hold."""
 
 import ast
+import graphlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,17 @@ PROJECTS = ROOT / "projects"
 SYSTEMS = ("earthmind", "ms_clip", "aerith", "earthfm")
 CHECKPOINT_LIBRARIES = {"torch", "transformers", "numpy", "PIL"}
 """What the files that travel inside a converted checkpoint may import besides the standard library and each other."""
+CORE_LAYERS = (
+    {"sensors", "portable", "losses"},
+    {"data", "models"},
+    {"checkpoints"},
+    {"train", "evaluate"},
+    {"export", "predict", "synthetic"},
+    {"converters", "checks", "commands"},
+)
+"""Folders of eocore, lowest first: each may import those of lower layers, none of its own layer or above."""
+ABOVE_THE_FOLDERS = {"system", "command"}
+"""Modules of eocore itself that may import its folders; the others are what the folders are built on."""
 MAX_FILE_LINES = 500
 MAX_BODY_LINES = 60
 
@@ -28,6 +40,34 @@ def imports(source: str) -> Iterator[tuple[int, int, str]]:
 def imported_packages(source: str) -> Iterator[tuple[int, str]]:
     """(line, top-level package) of every absolute import in `source`."""
     return ((line, name.split(".")[0]) for line, level, name in imports(source) if level == 0)
+
+
+def module_imports(folder: Path) -> dict[str, set[str]]:
+    """Dotted name of each module under `folder` -> those of them that it imports when it is imported itself."""
+    root = ROOT if folder == ROOT / "profiling" else folder
+    modules = {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in folder.rglob("*.py")}
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+        graph[module] = {name for name in names_at_import(path.read_text(), package) if name in modules and name != module}
+    return graph
+
+
+def names_at_import(source: str, package: list[str]) -> Iterator[str]:
+    """Dotted names that a module of `package` imports when it is imported: not in functions, not for type checkers alone."""
+    waiting = list(ast.parse(source).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) + 1 - node.level] if node.level else []
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            yield from (name for alias in node.names for name in (base, f"{base}.{alias.name}"))
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
 
 
 def logic(source: str) -> list[int]:
@@ -82,6 +122,32 @@ def test_shared_core_imports_no_system() -> None:
 @pytest.mark.parametrize("system", [system for system in SYSTEMS if (PROJECTS / system).is_dir()])
 def test_a_system_imports_no_other(system: str) -> None:
     assert importers(f"projects/{system}", set(SYSTEMS) - {system}) == []
+
+
+def test_folders_of_the_core_import_downwards() -> None:
+    level = {folder: number for number, folders in enumerate(CORE_LAYERS) for folder in folders}
+    folders = {path.name for path in (PROJECTS / "eocore").iterdir() if (path / "__init__.py").is_file()}
+    assert folders <= set(level), "a new folder of eocore needs its layer in CORE_LAYERS"
+    wrong = []
+    for path in sources("projects/eocore"):
+        own = path.relative_to(PROJECTS / "eocore").parts[0].removesuffix(".py")
+        for line, level_of_import, name in imports(path.read_text()):
+            other = name.split(".")[1] if level_of_import == 0 and name.startswith("eocore.") else own
+            from_below = own in level and level.get(other, -1) < level[own]
+            among_modules = own not in level and (other not in level or own in ABOVE_THE_FOLDERS)
+            if other != own and not from_below and not among_modules:
+                wrong.append(f"{place(path, line)} {own} imports {other}")
+    assert wrong == []
+
+
+def test_no_modules_import_each_other() -> None:
+    graph = {module: imported for folder in ("projects", "profiling") for module, imported in module_imports(ROOT / folder).items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names them
+
+
+@pytest.mark.parametrize("folder", ["projects", "tools"])
+def test_nothing_but_tests_replaces_parts_by_mocks(folder: str) -> None:
+    assert importers(folder, {"unittest"}) == []
 
 
 def test_checkpoint_files_import_only_what_a_bare_environment_has() -> None:
@@ -139,6 +205,10 @@ class TestTheReading:
         source = "from . import x\nfrom ..earthmind import y\nimport torch.nn\n"
         assert list(imported_packages(source)) == [(3, "torch")]
         assert list(imports(source))[:2] == [(1, 1, ""), (2, 2, "earthmind")]
+
+    def test_what_is_imported_later_is_no_circle(self) -> None:
+        source = "from . import a\nif TYPE_CHECKING:\n    import b\ndef f():\n    import c\nclass X:\n    import d.e\n"
+        assert set(names_at_import(source, ["pack"])) == {"pack", "pack.a", "d.e"}
 
     def test_logic_is_all_but_docstring_imports_and_all(self) -> None:
         assert logic('"""Doc."""\nfrom a import b\n__all__ = ["b"]\nVALUE = 3\n') == [4]

@@ -1,6 +1,5 @@
 """Model and processor from config, each fact stated once: the tokenizer decides ids, the model decides sizes."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -16,6 +15,7 @@ from earthmind.model.special_tokens import IMAGE_TOKEN, SEG_TOKEN
 from earthmind.pretrained import read_pretrained
 from earthmind.tokenizer import describe_vocabulary, same_vocabulary
 from eocore.errors import ConfigError
+from eocore.text import did_you_mean
 
 FIELDS_BY_OTHER_NAMES = ("head_dim", "rope_theta", "rope_scaling", "attn_implementation")
 """Fields that transformers reads from configs which do not show them."""
@@ -165,6 +165,5 @@ def _check_rule(rule: Mapping[str, Any], where: str) -> None:
 
 
 def _unknown(field: str, owner: str, key: str, choices: Sequence[str]) -> str:
-    near = difflib.get_close_matches(key, choices, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else f" Fields: {', '.join(sorted(choices))}."
+    hint = did_you_mean(key, choices) or f" Fields: {', '.join(sorted(choices))}."
     return f"{field} is read by nothing: {owner} has no '{key}'.{hint}"

@@ -1,10 +1,10 @@
 """Open lists of names: what a system or a user adds to, and what errors list."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 from eocore.errors import ConfigError
+from eocore.text import did_you_mean
 
 Entry = TypeVar("Entry")
 
@@ -49,9 +49,7 @@ class Choices(Mapping[str, Entry], Generic[Entry]):
             ConfigError: there is none; names the choices.
         """
         if name not in self._entries:
-            near = difflib.get_close_matches(name, list(self), n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise ConfigError(f"no {self._what} '{name}'.{hint} Choices: {self}.")
+            raise ConfigError(f"no {self._what} '{name}'.{did_you_mean(name, self)} Choices: {self}.")
         return self._entries[name]
 
     def position(self, name: str) -> int:

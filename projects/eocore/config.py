@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from mmengine.config import Config
 
 from eocore.config_files import CONFIGS, check_types, read_config
 from eocore.errors import ConfigError
+from eocore.text import did_you_mean, nearest
 
 NEW_KEY = "+"
 MAX_CHOICES = 12
@@ -78,7 +78,7 @@ def _check_exists(config: Config, key: str) -> None:
         names = _names(node)
         if part not in names:
             where = ".".join(parts[:depth]) or "the config"
-            near = difflib.get_close_matches(part, names, n=1)
+            near = nearest(part, names)
             hint = f" Did you mean '{'.'.join([*parts[:depth], near[0]])}'?" if near else ""
             shown = ", ".join(names[:MAX_CHOICES]) + (", ..." if len(names) > MAX_CHOICES else "")
             raise ConfigError(
@@ -100,7 +100,7 @@ def _nearest_file(path: Path) -> str:
     """A hint at a file of nearly that name, in its folder or among the project's configs; or that the folder is missing."""
     beside = [file for file in path.parent.glob("*") if file.is_file()]
     for files in (beside, sorted(CONFIGS.rglob("*.py"))):
-        near = difflib.get_close_matches(path.name, [file.name for file in files], n=1)
+        near = nearest(path.name, [file.name for file in files])
         if near:
             return f" Did you mean {_shown(next(file for file in files if file.name == near[0]))}?"
     return "" if path.parent.is_dir() else f" There is no folder {path.parent} either."
@@ -135,9 +135,7 @@ def read_options(options: type[Options], section: Mapping[str, Any], name: str) 
     fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
     for key in section:
         if key not in fields:
-            near = difflib.get_close_matches(key, list(fields), n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise ConfigError(f"config section '{name}' has no option '{key}'.{hint} Options: {', '.join(fields)}.")
+            raise ConfigError(f"config section '{name}' has no option '{key}'.{did_you_mean(key, fields)} Options: {', '.join(fields)}.")
     missing = [key for key, field in fields.items() if key not in section and _has_no_default(field)]
     if missing:
         raise ConfigError(f"config section '{name}' needs {', '.join(missing)}. Options: {', '.join(fields)}.")

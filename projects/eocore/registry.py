@@ -1,6 +1,5 @@
 """The registries every part is built from, by name, through typed keyword-only constructors."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from mmengine.registry import Registry
 
 from eocore.errors import ConfigError
+from eocore.text import did_you_mean
 
 SCOPE = "eocore"
 
@@ -44,7 +44,7 @@ def _lookup(name: Any, registry: Registry) -> Callable[..., Any]:
         raise ConfigError(f"registry '{registry.name}': 'type' must be one of {choices}, found {name!r}.")
     factory = registry.module_dict.get(name)
     if factory is None:
-        raise ConfigError(f"registry '{registry.name}' has no '{name}'.{_nearest(name, choices)} Choices: {', '.join(choices)}.")
+        raise ConfigError(f"registry '{registry.name}' has no '{name}'.{did_you_mean(name, choices)} Choices: {', '.join(choices)}.")
     return factory
 
 
@@ -56,7 +56,7 @@ def _check_arguments(name: str, factory: Callable[..., Any], arguments: Mapping[
     }
     for key in arguments:
         if key not in parameters:
-            raise ConfigError(f"{name} has no argument '{key}'.{_nearest(key, list(parameters))} Arguments: {', '.join(parameters)}.")
+            raise ConfigError(f"{name} has no argument '{key}'.{did_you_mean(key, list(parameters))} Arguments: {', '.join(parameters)}.")
     missing = [key for key, parameter in parameters.items() if parameter.default is parameter.empty and key not in arguments]
     if missing:
         raise ConfigError(f"{name} needs {', '.join(missing)}, which the config does not give. Arguments: {', '.join(parameters)}.")
@@ -65,11 +65,6 @@ def _check_arguments(name: str, factory: Callable[..., Any], arguments: Mapping[
 def options_of(factory: Callable[..., Any]) -> Callable[..., Any]:
     """What has the keyword arguments of `factory` in its signature: the dataclass that it names as `options_class`, or `factory` itself."""
     return getattr(factory, "options_class", None) or factory
-
-
-def _nearest(word: str, choices: list[str]) -> str:
-    near = difflib.get_close_matches(word, choices, n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def find_factory(name: Any) -> Callable[..., Any] | None:

@@ -3,8 +3,8 @@
 import sys
 
 from eocore.command import command
-from eocore.data.converters.command import release_parser, show_counts
-from eocore.data.converters.questions import prepare_dior_rsvg
+from eocore.converters.command import release_parser, show_counts
+from eocore.converters.questions import prepare_dior_rsvg
 
 
 @command

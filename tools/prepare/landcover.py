@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from eocore.command import command
-from eocore.data.converters.command import counting, show_counts
-from eocore.data.converters.landcover import TileSet, prepare_landcover
+from eocore.converters.command import counting, show_counts
+from eocore.converters.landcover import TileSet, prepare_landcover
 
 
 @command

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from eocore.command import command
-from eocore.data.converters.command import prepare_phrase_release
+from eocore.converters.command import prepare_phrase_release
 
 
 @command

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from eocore.command import command
-from eocore.data.converters.command import release_parser, show_counts
-from eocore.data.converters.referring import prepare_rrsisd
+from eocore.converters.command import release_parser, show_counts
+from eocore.converters.referring import prepare_rrsisd
 
 
 @command

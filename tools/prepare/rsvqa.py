@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from eocore.command import command
-from eocore.data.converters.command import release_parser, show_counts
-from eocore.data.converters.questions import prepare_rsvqa
+from eocore.converters.command import release_parser, show_counts
+from eocore.converters.questions import prepare_rsvqa
 
 
 @command

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from eocore.command import command
-from eocore.data.converters.command import counting, show_counts
-from eocore.data.converters.patches import prepare_so2sat
+from eocore.converters.command import counting, show_counts
+from eocore.converters.patches import prepare_so2sat
 
 
 @command

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from torch.utils.backend_registration import _DummyBackendModule, _setup_private
 from typing_extensions import override
 
 from eocore.errors import ConfigError
+from eocore.replaced import replaced
 
 CPU = torch.device("cpu")
 NAMES = ("other", "cuda")
@@ -171,7 +171,7 @@ def _enter_cuda(stack: ExitStack) -> None:
     torch._C._ensureCUDADeviceGuardSet()
     states = {"get_rng_state": lambda *_, **__: torch.get_rng_state(), "set_rng_state": lambda *_, **__: None}
     for attribute, stand_in in {**states, "_lazy_init": lambda: None, "get_device_capability": lambda *_: CAPABILITY}.items():
-        stack.enter_context(mock.patch.object(torch.cuda, attribute, stand_in))
+        stack.enter_context(replaced(torch.cuda, attribute, value=stand_in))
 
 
 def _compute(func: Any, args: Any, *, kwargs: dict[str, Any]) -> Any:

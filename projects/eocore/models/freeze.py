@@ -1,6 +1,5 @@
 """What is trained: one declaration of parameter patterns, which also decides what a checkpoint holds."""
 
-import difflib
 import fnmatch
 import re
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from eocore.errors import ConfigError
+from eocore.text import nearest
 
 REGEX_PREFIX = "re:"
 MAX_NEAREST = 3
@@ -55,6 +55,6 @@ def matches(name: str, pattern: str) -> bool:
 
 def _nearest(pattern: str, names: list[str]) -> str:
     modules = {name.rsplit(".", depth)[0] for name in names for depth in range(name.count(".") + 1)}
-    near = difflib.get_close_matches(pattern.removeprefix(REGEX_PREFIX), sorted(modules), n=MAX_NEAREST, cutoff=0.4)
+    near = nearest(pattern.removeprefix(REGEX_PREFIX), sorted(modules), count=MAX_NEAREST, cutoff=0.4)
     top = sorted({name.split(".")[0] for name in names})
     return f"Nearest names: {', '.join(near)}." if near else f"Top-level names: {', '.join(top)}."

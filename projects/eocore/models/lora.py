@@ -1,12 +1,12 @@
 """Low-rank adaptation (Hu et al. 2021, arXiv:2106.09685) by peft, put into a module in place and merged back into plain weights."""
 
-import difflib
 from collections.abc import Sequence
 from typing import cast
 
 from torch import nn
 
 from eocore.errors import ConfigError
+from eocore.text import nearest
 
 ALL_LINEAR = "all-linear"
 ADAPTER = "default"
@@ -92,7 +92,7 @@ def _resolve_targets(module: nn.Module, targets: str | Sequence[str]) -> list[st
         matched = {name for name in layers if name == target or name.endswith("." + target)}
         if not matched:
             endings = sorted({name.rsplit(".", 1)[-1] for name in layers})
-            near = difflib.get_close_matches(target, endings, n=MAX_NEAREST) or endings
+            near = nearest(target, endings, count=MAX_NEAREST) or endings
             raise ConfigError(
                 f"LoRA target '{target}' matches no linear layer of {type(module).__name__}, so it would not be adapted. "
                 f"Nearest: {', '.join(near)}; or '{ALL_LINEAR}'."

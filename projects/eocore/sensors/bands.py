@@ -1,11 +1,11 @@
 """The sensors the framework knows, by name: their bands, the unit they are read in, and how a file's numbers become that unit."""
 
-import difflib
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from eocore.errors import BandError, ConfigError
+from eocore.text import did_you_mean
 
 Unit = Literal["reflectance", "sigma0_db", "uint8", "kelvin"]
 RawUnit = Literal["dn", "physical", "power", "db", "uint8"]
@@ -77,7 +77,7 @@ class Sensor:
         """
         found = self.canonical_name(name)
         if found is None:
-            raise BandError(f"{self.name} has no band '{name}'.{_nearest(name, self.band_names)} Bands: {', '.join(self.band_names)}.")
+            raise BandError(f"{self.name} has no band '{name}'.{did_you_mean(name, self.band_names)} Bands: {', '.join(self.band_names)}.")
         return self.bands[self.band_names.index(found)]
 
     def canonical_name(self, text: str) -> str | None:
@@ -88,11 +88,6 @@ class Sensor:
 
 def _key(text: str) -> str:
     return re.sub(r"0+(?=\d)", "", text.strip().lower(), count=1)
-
-
-def _nearest(word: str, choices: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(word, choices, n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 SENTINEL2_L1C_BANDS = (
@@ -199,7 +194,7 @@ def get_sensor(name: str) -> Sensor:
     """
     sensor = _SENSORS.get(name)
     if sensor is None:
-        raise BandError(f"unknown sensor '{name}'.{_nearest(name, sensor_names())} Choices: {', '.join(sensor_names())}.")
+        raise BandError(f"unknown sensor '{name}'.{did_you_mean(name, sensor_names())} Choices: {', '.join(sensor_names())}.")
     return sensor
 
 

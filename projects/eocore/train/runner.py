@@ -1,6 +1,5 @@
 """From a config and a task to a runner that trains it."""
 
-import difflib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from eocore.config import read_options, require
 from eocore.data.loading.error_policy import ReportingLoader
 from eocore.errors import ConfigError
 from eocore.registry import HOOKS
+from eocore.text import nearest
 from eocore.train import hooks as _hooks  # noqa: F401  (registers the hooks that configs name)
 from eocore.train.checkpoint import hook as _checkpoint_hook  # noqa: F401  (registers the hook that configs name)
 from eocore.train.checkpoint.files import read_state
@@ -266,7 +266,7 @@ def check_config(config: Config) -> tuple[TrainingOptions, OptimizerOptions, Sch
         ConfigError: a section is missing, misspelt or wrong.
     """
     for name in config:
-        near = difflib.get_close_matches(name, SECTIONS, n=1, cutoff=LOOKS_ALIKE)
+        near = nearest(name, SECTIONS, cutoff=LOOKS_ALIKE)
         if near and name not in SECTIONS:
             raise ConfigError(f"config section '{name}' is not read by anything. Did you mean '{near[0]}'? If not, choose another name.")
     _check_seed(require(config, "seed"))

@@ -1,6 +1,5 @@
 """All benchmarks, loaded in one place: each family of layouts registers its own in the catalogue, and so does each system."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 from eocore.errors import ConfigError
@@ -17,6 +16,7 @@ from eocore.evaluate.benchmarks.catalogue import SUITES, Benchmark
 from eocore.evaluate.benchmarks.custom import CUSTOM, custom_benchmark
 from eocore.registry import BENCHMARKS
 from eocore.system import find_system
+from eocore.text import did_you_mean
 
 
 def load_benchmarks(systems: Sequence[str] = ()) -> dict[str, Benchmark]:
@@ -45,15 +45,10 @@ def choose(names: Sequence[str], suite: str | None, known: Mapping[str, Benchmar
         elif name in known:
             chosen.append(known[name])
         else:
-            raise ConfigError(f"no benchmark '{name}'.{_near(name, known)} Choices: {', '.join(known)}, {CUSTOM}TASK:FILE.jsonl.")
+            raise ConfigError(f"no benchmark '{name}'.{did_you_mean(name, known)} Choices: {', '.join(known)}, {CUSTOM}TASK:FILE.jsonl.")
     if not chosen:
         raise ConfigError(f"no benchmark chosen. Give --benchmark NAME or --suite, one of {SUITES}.")
     twice = sorted({item.name for item in chosen if sum(other.name == item.name for other in chosen) > 1})
     if twice:
         raise ConfigError(f"chosen twice: {', '.join(twice)}. Name each once; two files of one's own need different names.")
     return chosen
-
-
-def _near(name: str, known: Mapping[str, Benchmark]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from eocore.data.converters.referring import SPLITS, link_files
+from eocore.converters.referring import SPLITS, link_files
 from eocore.data.records import Record
 from eocore.errors import DataError
 from eocore.evaluate.benchmarks.grounding import VocGroundingDataset

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from eocore.data.converters.questions import prepare_dior_rsvg, prepare_rsvqa
+from eocore.converters.questions import prepare_dior_rsvg, prepare_rsvqa
 from eocore.data.dataset import SampleKey
 from eocore.errors import DataError
 from eocore.evaluate.benchmarks.custom import custom_benchmark

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eocore.data.converters.patches import DROPPED, TO_19, labels_of_19, prepare_bigearthnet, prepare_so2sat
+from eocore.converters.patches import DROPPED, TO_19, labels_of_19, prepare_bigearthnet, prepare_so2sat
 from eocore.data.dataset import SampleKey
 from eocore.errors import AnnotationError, DataError
 from eocore.evaluate.benchmarks.loading import load_benchmarks

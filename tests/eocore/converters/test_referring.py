@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from earthmind.datasets.referring import ReferDataset
-from eocore.data.converters.referring import count_phrases, prepare_phrases, prepare_rrsisd
+from eocore.converters.referring import count_phrases, prepare_phrases, prepare_rrsisd
 from eocore.data.dataset import SampleKey
 from eocore.data.io.masks import decode_mask
 from eocore.errors import AnnotationError, DataError

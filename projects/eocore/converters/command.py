@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from eocore.data.converters.referring import count_phrases, prepare_phrases
+from eocore.converters.referring import count_phrases, prepare_phrases
 
 
 def release_parser(description: str | None, *, holds: str, out: Path | None = None) -> argparse.ArgumentParser:

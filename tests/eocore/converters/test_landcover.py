@@ -8,7 +8,7 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from eocore.data.converters.landcover import CLASSES, TileSet, check_registration, make_land_map, prepare_landcover, tile_names
+from eocore.converters.landcover import CLASSES, TileSet, check_registration, make_land_map, prepare_landcover, tile_names
 from eocore.data.io.masks import decode_mask
 from eocore.data.io.readers import read_class_map
 from eocore.data.io.safe_pickle import read_plain_pickle

@@ -1,0 +1,22 @@
+"""Words of messages: hints at a name that was probably meant."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(word: str, choices: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The choices that look most like `word`, best first.
+
+    Args:
+        word: as it was written.
+        choices: what exists.
+        count: at most as many.
+        cutoff: least similarity, 0 to 1 (difflib's ratio).
+    """
+    return difflib.get_close_matches(word, list(choices), n=count, cutoff=cutoff)
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """ " Did you mean 'x'?" with the choice that looks most like `word`; empty where none does."""
+    near = nearest(word, choices)
+    return f" Did you mean '{near[0]}'?" if near else ""
