@@ -14,8 +14,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from eocore.errors import DataError, OutputError
-from eocore.export.mask_files import write_mask_tif
 from eocore.files import keeping, output_errno, require_space, write_file, writing
+from eocore.predict.mask_files import write_mask_tif
 from eocore.sensors.scene import Georeference
 
 

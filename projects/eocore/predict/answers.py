@@ -12,8 +12,8 @@ from PIL import Image
 
 from eocore.errors import DataError
 from eocore.evaluate.reporting.plots import PREDICTION_COLOUR, draw_overlay
-from eocore.export.mask_files import write_mask_png, write_mask_tif, write_png
 from eocore.files import write_file, writing
+from eocore.predict.mask_files import write_mask_png, write_mask_tif, write_png
 from eocore.sensors.display import display_image
 from eocore.sensors.scene import Scene
 

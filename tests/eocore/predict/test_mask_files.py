@@ -7,7 +7,7 @@ import rasterio
 from PIL import Image
 from rasterio.crs import CRS
 
-from eocore.export.mask_files import write_mask_png, write_mask_tif
+from eocore.predict.mask_files import write_mask_png, write_mask_tif
 from eocore.sensors.scene import Georeference
 
 MASK = np.random.default_rng(0).random((7, 11)) > 0.5
