@@ -97,7 +97,7 @@ class RecordAnswerer:
         with named_after(record):
             return self.processor.encode(
                 by_role(scenes, source=record.source),
-                [("user", record.turns[0].text)],
+                record.turns[:1],
                 regions=[read_mask(region, scenes, record) for region in record.regions],
                 for_generation=True,
                 sample_id=record.sample_id,

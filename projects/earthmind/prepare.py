@@ -41,7 +41,7 @@ class SamplePreparer:
         with named_after(record):
             sample = self.processor.encode(
                 by_role(scenes, source=record.source),
-                [(turn.role, turn.text) for turn in record.turns],
+                record.turns,
                 regions=[read_mask(region, scenes, record) for region in record.regions],
                 masks=[read_mask(mask, scenes, record) for mask in record.masks],
                 independent=record.independent,

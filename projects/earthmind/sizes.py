@@ -59,7 +59,7 @@ class SampleMeasurer:
         with named_after(record):
             found = self.processor.measure(
                 shapes,
-                [(turn.role, turn.text) for turn in record.turns],
+                record.turns,
                 regions=[decode_mask(region, size, source=record.source, root=None) for region in record.regions],
                 num_masks=len(record.masks),
                 independent=record.independent,

@@ -9,12 +9,12 @@ import torch
 from tolerances import ACROSS_DECODING
 
 from earthmind.answer import RecordAnswerer
-from eocore.data.records import MaskRef, Record, Turn
+from eocore.data.records import MaskRef, Record
+from eocore.portable.messages import read_turns
 
 
 def record(number: int, *turns: str, **parts: Any) -> Record:
-    roles = ("user", "assistant")
-    return Record(f"s{number}", (), tuple(Turn(roles[place % 2], text) for place, text in enumerate(turns)), source=f"f#{number}", **parts)
+    return Record(f"s{number}", (), read_turns(turns), source=f"f#{number}", **parts)
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import torch
 
 from earthmind.prepare import SamplePreparer, named_after, read_mask
 from eocore.data.io.masks import encode_rle
-from eocore.data.records import MaskRef, Record, Turn
+from eocore.data.records import MaskRef, Record
 from eocore.errors import AlignmentError, AnnotationError, BandError, LengthError
+from eocore.portable.messages import read_turns
 from eocore.sensors.scene import Scene
 
 SOURCE = "notes.json#4"
@@ -23,7 +24,7 @@ def scene(bands: tuple[str, ...] = ("VV", "VH"), *, unit: str = "sigma0_db", siz
 
 
 def record(question: str = "<image>\nsegment", answer: str = "[SEG]", **parts: Any) -> Record:
-    return Record("s4", (), (Turn("user", question), Turn("assistant", answer)), source=SOURCE, **parts)
+    return Record("s4", (), read_turns([question, answer]), source=SOURCE, **parts)
 
 
 def box(*edges: int) -> MaskRef:

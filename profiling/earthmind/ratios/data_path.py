@@ -19,8 +19,10 @@ from earthmind.model.special_tokens import IMAGE_END, IMAGE_START, IMAGE_TOKEN, 
 from eocore.data.io.readers import read_scene
 from eocore.data.records import ImageRef
 from eocore.portable.band_rendering import grounding_image
-from eocore.portable.chat_templates import IMAGE_PLACEHOLDER, Piece, get_template, render
+from eocore.portable.chat_templates import Piece, get_template, render
 from eocore.portable.image_tiling import resize
+from eocore.portable.messages import IMAGE_PLACEHOLDER
+from eocore.portable.messages import Image as ImagePart
 from eocore.portable.text_splicing import TextSplicer
 from eocore.registry import RATIOS
 from profiling.measures.timing import time_in_turn
@@ -68,7 +70,7 @@ class PlaceholderIds(Pair):
             return torch.tensor(self.tokenizer(block, add_special_tokens=False).input_ids)
 
         splicer = TextSplicer(self.tokenizer, PROMPT_TOKENS, marks=get_template(TEMPLATE).control_tokens)
-        places, piece = torch.arange(self.num_placeholders), Piece(IMAGE_PLACEHOLDER, supervised=False, trusted=False)
+        places, piece = torch.arange(self.num_placeholders), Piece(IMAGE_PLACEHOLDER, supervised=False, trusted=False, slot=ImagePart())
 
         def splice() -> Tensor:
             return cast(Tensor, splicer.splice([piece], [("", places)], [], sample_id="G11")["input_ids"])

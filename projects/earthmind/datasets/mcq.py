@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earthmind.datasets.vqa import place_image
-from eocore.data.dataset import IMAGE_PLACE, RecordDataset
+from earthmind.datasets.vqa import read_question
+from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, each, read_entries, shorten
 from eocore.data.image_sources import stem_of
-from eocore.data.records import Record, Turn
+from eocore.data.records import Record
 from eocore.errors import AnnotationError
+from eocore.portable.messages import IMAGE_PLACEHOLDER, Text, Turn, joined
 from eocore.registry import DATASETS
 
 
@@ -52,13 +53,14 @@ class EarthMindBenchDataset(RecordDataset):
         candidates = _candidates(entry) if "candidate" in entry.values else []
         stem = stem_of(entry.file_name("file_name"))
         answer = entry.text("answer")
-        question = place_image("\n".join([f"{IMAGE_PLACE}{entry.text('question')}", *candidates]), entry.source, has_image=True)
+        asked = "\n".join([f"{IMAGE_PLACEHOLDER}{entry.text('question')}", *candidates])
+        question = read_question(asked, entry.source, has_image=True)
         meta = entry.extras("file_name", "question", "answer", "task_type")
         meta |= {"image": stem, "answer": answer, "type": entry.text("task_type")}
         return Record(
             sample_id=f"{numbered}-{stem}",
             images=self.locate_images(stem, entry.source),
-            turns=(Turn("user", question + self.suffix), Turn("assistant", answer)),
+            turns=(Turn("user", joined([*question, Text(self.suffix)])), Turn("assistant", (Text(answer),))),
             task="mcq" if candidates else "vqa",
             source=entry.source,
             meta=meta | ({"candidates": candidates} if candidates else {}),

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from earthmind.datasets.vqa import LlavaDataset, place_image
+from earthmind.datasets.vqa import LlavaDataset, read_question
 from eocore.data.formats.entries import Entry
-from eocore.data.records import Turn
 from eocore.errors import ConfigError
+from eocore.portable.messages import Text, Turn
 from eocore.registry import DATASETS
 from eocore.sensors.bands import SENTINEL2_L2A_BANDS, Sensor, register_sensor
 
@@ -83,5 +83,5 @@ class MultispectralFolderDataset(LlavaDataset):
     def turns_of(self, entry: Entry) -> tuple[Turn, ...]:
         if "conversations" in entry.values:
             return super().turns_of(entry)
-        question = place_image(entry.text("question"), entry.source, has_image=True)
-        return Turn("user", question), Turn("assistant", entry.text("answer"))
+        question = read_question(entry.text("question"), entry.source, has_image=True)
+        return Turn("user", question), Turn("assistant", (Text(entry.text("answer")),))

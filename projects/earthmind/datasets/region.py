@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, RecordDataset
+from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, as_entries, each, read_entries, read_json, segmentation_mask, shorten
-from eocore.data.records import MaskRef, Record, Turn
+from eocore.data.records import MaskRef, Record
 from eocore.errors import AnnotationError, ConfigError
+from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, Part, Region, Text, Turn, about_images
 from eocore.registry import DATASETS
 
 INTRODUCTION = "There are {count} part regions in the picture: {regions}."
@@ -149,12 +150,15 @@ class CocoRegionDataset(RecordDataset):
 
 def region_turns(descriptions: Sequence[str], *, introduction: str, question: str) -> tuple[Turn, ...]:
     """A conversation that introduces all regions, then asks about each in turn; every region has its `<region>` once, in order."""
-    regions = ", ".join(f"region{number}{REGION_PLACE}" for number in range(1, len(descriptions) + 1))
-    opening = f"{IMAGE_PLACE}\n{introduction.replace('{count}', str(len(descriptions))).replace('{regions}', regions)}\n"
+    before, after = introduction.replace("{count}", str(len(descriptions))).split("{regions}")
+    named: list[Part] = []
+    for index in range(len(descriptions)):
+        named += [Text(f"{', ' if index else ''}region{index + 1}"), Region(index)]
     turns: list[Turn] = []
     for number, description in enumerate(descriptions, start=1):
         asked = question.replace("{number}", str(number))
-        turns += [Turn("user", asked if turns else opening + asked), Turn("assistant", description)]
+        opening = about_images(Text(before), *named, Text(f"{after}\n{asked}"))
+        turns += [Turn("user", (Text(asked),) if turns else opening), Turn("assistant", (Text(description),))]
     return tuple(turns)
 
 
@@ -184,7 +188,8 @@ def _claim(captioned: dict[int, str], image: Entry, region: Entry) -> None:
 
 def _check_texts(introduction: str, question: str) -> None:
     for argument, text, place in (("introduction", introduction, "{regions}"), ("question", question, "{number}")):
-        if text.count(place) != 1 or IMAGE_PLACE in text or REGION_PLACE in text:
+        if text.count(place) != 1 or IMAGE_PLACEHOLDER in text or REGION_PLACEHOLDER in text:
             raise ConfigError(
-                f"region dataset: {argument} must hold {place} once, and neither {IMAGE_PLACE} nor {REGION_PLACE}; found {text!r}."
+                f"region dataset: {argument} must hold {place} once, and neither {IMAGE_PLACEHOLDER} nor "
+                f"{REGION_PLACEHOLDER}; found {text!r}."
             )

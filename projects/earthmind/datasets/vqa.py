@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, RecordDataset
+from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, each, read_entries
-from eocore.data.records import ImageRef, Record, Turn
+from eocore.data.records import ImageRef, Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.log import get_logger
+from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, Part, Turn, about_images, as_turns, read_parts
 from eocore.registry import DATASETS
 
 ROLES = {"human": "user", "gpt": "assistant"}
@@ -107,31 +108,33 @@ def conversation(entry: Entry, *, has_image: bool) -> tuple[Turn, ...]:
     Raises:
         AnnotationError: messages not in turn, no last answer, a second `<image>`, or a `<region>`.
     """
-    turns = []
+    turns: list[tuple[str, str]] = []
     for position, message in enumerate(entry.entries("conversations")):
         role = ROLES.get(message.text("from"))
         if role != ("user", "assistant")[position % 2]:
             raise AnnotationError(f"{message.source}: 'from' is '{message.text('from')}'; human and gpt take turns, the human first.")
-        turns.append(Turn("user" if role == "user" else "assistant", message.text("value")))
+        turns.append((role, message.text("value")))
     if len(turns) % 2:
         raise AnnotationError(f"{entry.source}: the conversation ends with a question; its answer is what is learnt. Add it.")
-    return (Turn("user", place_image(turns[0].text, entry.source, has_image=has_image)), *turns[1:])
+    first = Turn("user", read_question(turns[0][1], entry.source, has_image=has_image))
+    return as_turns([first, *turns[1:]])
 
 
-def place_image(question: str, source: str, *, has_image: bool) -> str:
-    """The first question with `<image>` exactly once if there is an image, put in front where it is left out.
+def read_question(question: str, source: str, *, has_image: bool) -> tuple[Part, ...]:
+    """The parts of a first question; if there is an image, it is shown once, in front where `<image>` is left out.
 
     Raises:
         AnnotationError: `<image>` twice or without an image, or a literal `<region>`.
     """
-    places = question.count(IMAGE_PLACE)
-    if places > has_image:
+    count = question.count(IMAGE_PLACEHOLDER)
+    if count > has_image:
         raise AnnotationError(
-            f"{source}: {IMAGE_PLACE} stands {places} times in the question but the entry has {'one image' if has_image else 'no image'}. "
-            "Correct the text; several sensors of one place share one."
+            f"{source}: {IMAGE_PLACEHOLDER} stands {count} times in the question but the entry has "
+            f"{'one image' if has_image else 'no image'}. Correct the text; several sensors of one place share one."
         )
-    if REGION_PLACE in question:
+    if REGION_PLACEHOLDER in question:
         raise AnnotationError(
-            f"{source}: the question holds a literal {REGION_PLACE}, which stands for a region mask; this format has none."
+            f"{source}: the question holds a literal {REGION_PLACEHOLDER}, which stands for a region mask; this format has none."
         )
-    return question if places or not has_image else f"{IMAGE_PLACE}\n{question}"
+    parts = read_parts(question, "user")
+    return about_images(*parts) if has_image and not count else parts

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from eocore.portable.chat_templates import IMAGE_PLACEHOLDER
 from eocore.portable.generation_options import require_options
+from eocore.portable.messages import Turn, as_turns, with_images
 
 from .answering import Answer, size_of
 from .processing_earthmind import EarthMindProcessor
@@ -23,26 +23,19 @@ class Question:
     Attributes:
         images: modality -> scene, Pillow image or uint8 array.
         text: the question.
-        past: (role, text) of the questions and answers before it.
+        past: the questions and answers before it, as messages or (role, text).
         regions: (H, W) bool in image coordinates, one for each `<region>` of the texts.
     """
 
     images: Mapping[str, Any]
     text: str
-    past: Sequence[tuple[str, str]] = ()
+    past: Sequence[Turn | tuple[str, str]] = ()
     regions: Sequence[np.ndarray] = ()
 
-    def turns(self) -> list[tuple[str, str]]:
-        """All turns; `<image>` is put in front of the first where there are images and no text holds it."""
-        return with_image([*self.past, ("user", self.text)]) if self.images else [*self.past, ("user", self.text)]
-
-
-def with_image(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The turns, with `<image>` in front of the first where no question holds it."""
-    if any(IMAGE_PLACEHOLDER in text for role, text in turns if role == "user"):
-        return list(turns)
-    (role, text), *others = turns
-    return [(role, f"{IMAGE_PLACEHOLDER}\n{text}"), *others]
+    def turns(self) -> tuple[Turn, ...]:
+        """All turns; the images are put in front of the first where no question shows them."""
+        turns = as_turns([*self.past, ("user", self.text)])
+        return with_images(turns) if self.images else turns
 
 
 class PredictionMixin:
@@ -74,7 +67,7 @@ class PredictionMixin:
         images: Mapping[str, Any],
         text: str,
         *,
-        past: Sequence[tuple[str, str]] = (),
+        past: Sequence[Turn | tuple[str, str]] = (),
         processor: EarthMindProcessor | None = None,
         max_new_tokens: int = 256,
         generation: dict[str, Any] | None = None,

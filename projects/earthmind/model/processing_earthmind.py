@@ -13,7 +13,6 @@ from transformers import BatchFeature, ProcessorMixin
 
 from eocore.portable.band_rendering import SceneLike, SceneShape, as_scene, composite_image, count_views, grounding_image
 from eocore.portable.chat_templates import (
-    IMAGE_PLACEHOLDER,
     Piece,
     choose_template,
     defuse,
@@ -21,7 +20,10 @@ from eocore.portable.chat_templates import (
     render,
     render_questions,
 )
+from eocore.portable.image_slots import shows_image, with_leading_image, with_one_image
 from eocore.portable.image_tiling import resize
+from eocore.portable.messages import IMAGE_PLACEHOLDER, Turn, as_turns
+from eocore.portable.messages import Image as ImagePart
 from eocore.portable.row_inputs import to_rows
 from eocore.portable.row_packing import IGNORE, without_padding
 from eocore.portable.text_splicing import TextSplicer
@@ -158,7 +160,7 @@ class EarthMindProcessor(ProcessorMixin):
     def encode(
         self,
         images: Mapping[str, Any],
-        turns: Sequence[tuple[str, str]],
+        turns: Sequence[Turn | tuple[str, str]],
         *,
         regions: Sequence[np.ndarray] = (),
         masks: Sequence[np.ndarray] | None = None,
@@ -172,10 +174,11 @@ class EarthMindProcessor(ProcessorMixin):
 
         Args:
             images: modality -> scene, Pillow image or uint8 array; any subset of the modalities, or none.
-            turns: (role, text); the first user text holds `<image>` if there are images, and `<region>` once per region.
+            turns: messages, or (role, text) in the notation of `messages`; the images are shown once, in the first question, and each
+                region once.
             regions: (H, W) bool masks in image coordinates.
-            masks: (H, W) bool, one per [SEG] of the answers; None when predicting.
-            independent: each question sees the images and itself alone, as if it were the only one; the first text begins with `<image>`.
+            masks: (H, W) bool, by the index of the `Seg` parts of the answers; None when predicting.
+            independent: each question sees the images and itself alone, as if it were the only one; the first begins with the images.
             max_length: most tokens; longer is an error, nothing is cut.
             for_generation: end with the opening of an answer; SAM 2's image is prepared when `draw_on` is called.
             with_grounding: prepare SAM 2's image (it is only needed where masks are drawn).
@@ -186,6 +189,8 @@ class EarthMindProcessor(ProcessorMixin):
         scenes = self._scenes(images, sample_id)
         for mask, what in [*((region, "region") for region in regions), *((mask, "mask") for mask in masks or ())]:
             _check_size(mask, scenes, sample_id, what)
+        turns = as_turns(turns)
+        _check_images(turns, len(scenes), sample_id=sample_id)
         self._check_answers(turns, sample_id)
         pieces = self._render(turns, independent, for_generation=for_generation)
         sample = self._assemble(lay_out(scenes, self._rule), pieces, regions, sample_id)
@@ -202,12 +207,13 @@ class EarthMindProcessor(ProcessorMixin):
             sample["masks"] = self._mask_stack(masks, len(sample["seg_places"]), sample_id)
         return sample
 
-    def encode_frames(self, frames: Sequence[SceneLike], turns: Sequence[tuple[str, str]], *, sample_id: str = "") -> dict[str, Any]:
+    def encode_frames(self, frames: Sequence[SceneLike], turns: Sequence[Turn | tuple[str, str]], *, sample_id: str = "") -> dict[str, Any]:
         """A question about RGB frames of one size, one tile each, ready for `collate`; nothing is drawn on.
 
         Raises:
-            SampleError: not exactly one `<image>`, which stands for all frames, is in the turns (role, text).
+            SampleError: not exactly one image part, which stands for all frames, is in the turns.
         """
+        turns = as_turns(turns)
         self._check_answers(turns, sample_id)
         pieces = self._render(turns, False, for_generation=True)
         return self._assemble(lay_out_frames(frames, self._rule, role="rgb"), pieces, (), sample_id)
@@ -219,7 +225,7 @@ class EarthMindProcessor(ProcessorMixin):
     def measure(
         self,
         shapes: Mapping[str, SceneShape],
-        turns: Sequence[tuple[str, str]],
+        turns: Sequence[Turn | tuple[str, str]],
         *,
         regions: Sequence[np.ndarray] = (),
         num_masks: int = 0,
@@ -239,6 +245,7 @@ class EarthMindProcessor(ProcessorMixin):
         Raises:
             SampleError: as `encode`, as far as no pixel is needed to see it.
         """
+        turns = as_turns(turns)
         self._check_answers(turns, sample_id)
         views = {
             name: (shapes[name].height, shapes[name].width, count_views(shapes[name], self.presentation[name]))
@@ -255,17 +262,18 @@ class EarthMindProcessor(ProcessorMixin):
             "scored": int((sample["labels"][1:] != IGNORE).sum()),
         }
 
-    def _render(self, turns: Sequence[tuple[str, str]], independent: bool, *, for_generation: bool = False) -> list[Piece]:
+    def _render(self, turns: Sequence[Turn], independent: bool, *, for_generation: bool = False) -> list[Piece]:
         if not independent:
-            return render(turns, self.chat_format, add_generation_prompt=for_generation)
+            return render(turns, self.chat_format, add_generation_prompt=for_generation, seg_token=SEG_TOKEN)
         if for_generation:
             raise SampleError("independent questions are for training; ask each by itself for an answer.")
-        return render_questions(turns, self.chat_format)
+        return render_questions(turns, self.chat_format, seg_token=SEG_TOKEN)
 
-    def _check_answers(self, turns: Sequence[tuple[str, str]], sample_id: str) -> None:
-        """Nothing; raises SampleError where an answer holds what frames the turns."""
+    def _check_answers(self, turns: Sequence[Turn], sample_id: str) -> None:
+        """Raise SampleError if an answer holds what frames the turns."""
         marks = {*self.chat_format.control_tokens, *FRAME_TOKENS, self.tokenizer.eos_token} - {None}
-        found = sorted(mark for role, text in turns if role == "assistant" for mark in marks if mark in text)
+        answers = [turn.words for turn in turns if turn.role == "assistant"]
+        found = sorted(mark for text in answers for mark in marks if mark in text)
         if found:
             raise SampleError(
                 f"{sample_id}: an answer holds {', '.join(found)}, which frames turns and images; the model would learn to speak for the "
@@ -332,13 +340,7 @@ class EarthMindProcessor(ProcessorMixin):
         samples = []
         for prompt, pictures in zip(prompts, per_prompt, strict=True):
             named = pictures if isinstance(pictures, Mapping) else _name_images(pictures, modalities)
-            first, *others = prompt.split(IMAGE_PLACEHOLDER)
-            whole = (
-                first
-                + (IMAGE_PLACEHOLDER if named and others else "")
-                + "".join(part.lstrip("\n") if number else part for number, part in enumerate(others))
-            )
-            samples.append(self._encode_prompt(named, whole, with_grounding))
+            samples.append(self._encode_prompt(named, prompt, with_grounding))
         batch = self.collate(samples, left_pad=True)
         keep = ("input_ids", "attention_mask", *(("grounding_images", "grounding_owner") if with_grounding else ()))
         images = to_rows(samples, num_channels=self.num_channels, tile_size=self.tile_size)
@@ -348,22 +350,28 @@ class EarthMindProcessor(ProcessorMixin):
         """As in transformers, with special tokens in the messages made words (see `prompting.BREAK`); answers keep theirs."""
         return super().apply_chat_template(self._defused(conversation), chat_template, **choices)
 
-    def _defused(self, node: Any, role: str = "user") -> Any:
+    def _defused(self, node: Any, role: str = "user", *, shows_images: bool = False) -> Any:
         if isinstance(node, Mapping) and node.get("type", "text") == "text":
             role = node.get("role", role)
-            return {key: self._defused(value, role) if key in ("content", "text") else value for key, value in node.items()}
+            return {
+                key: self._defused(value, role, shows_images=shows_images) if key in ("content", "text") else value
+                for key, value in node.items()
+            }
         if isinstance(node, (list, tuple)):
-            return [self._defused(value, role) for value in node]
+            # beside parts that show images, a literal placeholder in a text is words
+            shown = shows_images or any(isinstance(value, Mapping) and value.get("type") == "image" for value in node)
+            return [self._defused(value, role, shows_images=shown) for value in node]
+        if not isinstance(node, str):
+            return node
         allowed = ANSWER_TOKENS if role == "assistant" else ()
-        return defuse(node, self._splicer.guarded - set(allowed)) if isinstance(node, str) else node
+        return defuse(node, self._splicer.guarded.difference(allowed).union({IMAGE_PLACEHOLDER} if shows_images else ()))
 
     def _encode_prompt(self, images: Mapping[str, Any], prompt: str, with_grounding: bool) -> dict[str, Any]:
-        if images and IMAGE_PLACEHOLDER not in prompt:
-            start = self.chat_format.user_start
-            place = prompt.index(start) + len(start) if start in prompt else 0
-            prompt = f"{prompt[:place]}{IMAGE_PLACEHOLDER}\n{prompt[place:]}"
+        pieces = with_one_image(parse_prompt(prompt, self.chat_format), has_images=bool(images))
+        if images and not shows_image(pieces):
+            pieces = with_leading_image(pieces, self.chat_format)
         scenes = self._scenes(images, "prompt")
-        sample = self._assemble(lay_out(scenes, self._rule), parse_prompt(prompt, self.chat_format), (), "prompt")
+        sample = self._assemble(lay_out(scenes, self._rule), pieces, (), "prompt")
         # a [SEG] in a prompt is an earlier turn's, already drawn
         sample["seg_places"] = torch.zeros(0, dtype=torch.long)
         if with_grounding and scenes:
@@ -468,6 +476,16 @@ def _whole_image_columns(layout: VisionLayout, is_placeholder: Tensor, sample: M
     place_of = torch.zeros(int(sample["vision_index"].max()) + 1, dtype=torch.long)
     place_of[sample["vision_index"][own]] = is_placeholder.nonzero().flatten()[own]
     return place_of[layout.whole.reshape(-1)]
+
+
+def _check_images(turns: Sequence[Turn], num_images: int, *, sample_id: str) -> None:
+    """Raise SampleError if a part shows one image of several: here all of a sample's images are shown at one position."""
+    indices = {part.index for turn in turns for part in turn.parts if isinstance(part, ImagePart)} - {None}
+    if indices and (indices != {0} or num_images != 1):
+        raise SampleError(
+            f"{sample_id}: the messages show the images {sorted(indices, key=str)} one by one, but this model shows all {num_images} at "
+            "one position. Use Image() without an index."
+        )
 
 
 def _check_size(mask: np.ndarray, scenes: Mapping[str, SceneLike], sample_id: str, what: str) -> None:

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 
 from eocore.portable.band_rendering import SceneLike, as_scene
-from eocore.portable.chat_templates import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, parse_turns
+from eocore.portable.chat_templates import parse_turns
+from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, with_images
 from eocore.portable.vision_layout import SampleError
 
 from .answering import draw_frames
-from .predicting import PredictionMixin, Question, with_image
+from .predicting import PredictionMixin, Question
 
 SHOWN_FRAMES = 5
 """Frames of a video that the language model sees, the first ones; as upstream."""
@@ -118,7 +119,7 @@ class UpstreamCalls(PredictionMixin):
 
     def _ask_video(self, question: Question, frames: Sequence[SceneLike], *, max_new_tokens: int) -> dict[str, Any]:
         size = _one_size(frames)
-        turns = with_image(question.turns())
+        turns = with_images(question.turns())
         sample = self.processor.encode_frames(frames[:SHOWN_FRAMES], turns, sample_id="video")
         batch = self.processor.collate([sample], left_pad=True)
         answer = self.answer(batch, self.processor, sizes=[size], max_new_tokens=max_new_tokens)[0]

@@ -44,7 +44,7 @@ def prepare_dior_rsvg(source: Path, out: Path, *, copy: bool = False) -> dict[st
 
 
 def _box_entry(record: Record) -> dict[str, Any]:
-    phrase = record.turns[0].text.removeprefix("<image>\n")
+    phrase = record.turns[0].words
     image = f"images/{record.meta['image']}"
     return {
         "sample_id": record.sample_id,
@@ -82,6 +82,6 @@ def prepare_rsvqa(source: Path, out: Path, *, images: Path, prefix: str, copy: b
 
 
 def _question_entry(record: Record) -> dict[str, Any]:
-    question = record.turns[0].text.removeprefix("<image>\n")
+    question = record.turns[0].words
     known = {"answer": record.meta["answer"], "type": record.meta["type"]}
     return {"sample_id": record.sample_id, "image": f"images/{record.meta['image']}.tif", "question": question, **known}

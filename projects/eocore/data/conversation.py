@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from eocore.data.dataset import IMAGE_PLACE, RecordDataset, SampleKey, SampleSource, Transform, check_record
+from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, Transform, check_record
 from eocore.data.image_sources import ImageSource
-from eocore.data.records import Record, Turn
+from eocore.data.records import Record
 from eocore.errors import AnnotationError, ConfigError
+from eocore.portable.messages import IMAGE_PLACEHOLDER, Image, Text, Turn, joined, shifted, without_images
 from eocore.registry import DATASETS, TRANSFORMS
 
 
@@ -97,14 +98,14 @@ def join(records: Sequence[Record], *, independent: bool = False) -> Record:
         AnnotationError: questions are to be independent, and an image does not stand in front of its question.
     """
     first = records[0]
-    if independent:
-        turns = [turn for record in records for turn in _asked_anew(record)]
-        turns[0] = Turn("user", (IMAGE_PLACE if first.images else "") + turns[0].text)
-    else:
-        turns = list(first.turns)
-        for record in records[1:]:
-            opening = record.turns[0].text.replace(f"{IMAGE_PLACE}\n", "").replace(IMAGE_PLACE, "")
-            turns += [Turn("user", opening), *record.turns[1:]]
+    turns: list[Turn] = []
+    regions = masks = 0
+    for number, record in enumerate(records):
+        own = _asked_anew(record) if independent else _after_others(record) if number else record.turns
+        turns += [shifted(turn, regions=regions, masks=masks) for turn in own]
+        regions, masks = regions + len(record.regions), masks + len(record.masks)
+    if independent and first.images:
+        turns[0] = Turn("user", (Image(), *turns[0].parts))
     return replace(
         first,
         independent=independent,
@@ -116,16 +117,26 @@ def join(records: Sequence[Record], *, independent: bool = False) -> Record:
     )
 
 
+def _after_others(record: Record) -> list[Turn]:
+    """The turns of a record, without its images, which the conversation has shown."""
+    opening, *others = record.turns
+    return [Turn("user", without_images(opening.parts)), *others]
+
+
 def _asked_anew(record: Record) -> list[Turn]:
-    """The turns of a record, each question as if it came first, without the `<image>` in front of it."""
-    opening = record.turns[0].text
-    if record.images and not opening.startswith(IMAGE_PLACE):
+    """The turns of a record, each question as if it came first, without the images in front of it."""
+    opening = record.turns[0].parts
+    if record.images and not isinstance(next(iter(opening), None), Image):
         raise AnnotationError(
-            f"{record.source}: {IMAGE_PLACE} does not stand in front of {opening[:60]!r}; independent questions share what "
-            "comes before them. Put it in front, or set independent=False."
+            f"{record.source}: {IMAGE_PLACEHOLDER} does not stand in front of {record.turns[0].text[:60]!r}; independent questions share "
+            "what comes before them. Put it in front, or set independent=False."
         )
-    lead = "\n" if opening.startswith(f"{IMAGE_PLACE}\n") else ""
-    return [
-        Turn("user", lead + turn.text.removeprefix(IMAGE_PLACE).removeprefix(lead)) if turn.role == "user" else turn
-        for turn in record.turns
-    ]
+    shown = list(opening[1:]) if record.images else list(opening)
+    lead = "\n" if record.images and shown and isinstance(shown[0], Text) and shown[0].text.startswith("\n") else ""
+    asked = [Turn("user", joined(shown)), *record.turns[1:]]
+    return [_led(turn, lead) if number and turn.role == "user" else turn for number, turn in enumerate(asked)]
+
+
+def _led(turn: Turn, lead: str) -> Turn:
+    """The turn, its text beginning with `lead`."""
+    return Turn(turn.role, joined([Text("" if turn.text.startswith(lead) else lead), *turn.parts]))

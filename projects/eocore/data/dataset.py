@@ -27,11 +27,10 @@ from eocore.errors import (
     SampleError,
     describe_unforeseen,
 )
+from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, ROLES, SEG_PLACEHOLDER, Image, Region, Seg
 from eocore.registry import DATASETS, TRANSFORMS
 from eocore.sensors.place import check_same_crs
 from eocore.sensors.scene import Scene
-
-IMAGE_PLACE, REGION_PLACE, SEGMENT_PLACE = "<image>", "<region>", "[SEG]"
 
 SAME_SIZE = 1.01
 """Ratio up to which pixels count as of one size: ground sampling distances are derived from transforms and latitudes."""
@@ -370,42 +369,60 @@ class PreparedDataset(Dataset[Mapping[str, Any]]):
 
 
 def check_record(record: Record) -> None:
-    """Nothing; raises unless turns alternate and every placeholder has its image, region or mask, and the reverse.
+    """Raise AnnotationError or AlignmentError unless turns alternate and every part has its image, region or mask, and the reverse.
 
     Raises:
-        AnnotationError: a turn is out of turn, or a placeholder stands where none may.
-        AlignmentError: `<region>` or `[SEG]` and the masks do not count up.
+        AnnotationError: a turn is out of turn, images are shown twice or not at all, or an answer or a phrase holds a placeholder.
+        AlignmentError: regions or masks and the parts that refer to them do not count up.
     """
     for position, turn in enumerate(record.turns):
-        if turn.role != ("user", "assistant")[position % 2]:
+        if turn.role != ROLES[position % 2]:
             raise AnnotationError(f"{record.source}: turn {position} is the {turn.role}'s; user and assistant take turns, the user first.")
-        if turn.role == "assistant" and (IMAGE_PLACE in turn.text or REGION_PLACE in turn.text):
-            raise AnnotationError(f"{record.source}: an answer holds {IMAGE_PLACE} or {REGION_PLACE}, which only user text may. Reword it.")
-    for expression in record.expressions:
-        if IMAGE_PLACE in expression.text or REGION_PLACE in expression.text:
-            raise AnnotationError(f"{record.source}: phrase '{expression.text}' holds {IMAGE_PLACE} or {REGION_PLACE}. Reword it.")
-    if record.turns:
-        _check_counts(record)
-
-
-def _check_counts(record: Record) -> None:
-    asked = [turn.text for turn in record.turns if turn.role == "user"]
-    answered = [turn.text for turn in record.turns if turn.role == "assistant"]
-    places = [text.count(IMAGE_PLACE) for text in asked]
-    if places[0] != bool(record.images) or any(places[1:]):
-        raise AnnotationError(
-            f"{record.source}: {IMAGE_PLACE} stands {places} times in the user turns; a sample with images has it once, in the first, "
-            "a sample without has none. Correct the text."
-        )
-    for place, texts, found, what in (
-        (REGION_PLACE, asked, len(record.regions), "region masks"),
-        (SEGMENT_PLACE, answered, len(record.masks), "masks"),
-    ):
-        count = sum(text.count(place) for text in texts)
-        if count != found:
-            raise AlignmentError(
-                f"{record.source}: {count} {place} in the text but {found} {what}; each needs the other. Correct the entry."
+        if turn.role == "assistant" and _holds_placeholder(turn.text):
+            raise AnnotationError(
+                f"{record.source}: an answer holds {IMAGE_PLACEHOLDER} or {REGION_PLACEHOLDER}, which only user text may. Reword it."
             )
+    for expression in record.expressions:
+        if _holds_placeholder(expression.text):
+            raise AnnotationError(
+                f"{record.source}: phrase '{expression.text}' holds {IMAGE_PLACEHOLDER} or {REGION_PLACEHOLDER}. Reword it."
+            )
+    if record.turns:
+        _check_images(record)
+        parts = [part for turn in record.turns for part in turn.parts]
+        regions = [part.index for part in parts if isinstance(part, Region)]
+        masks = [part.index for part in parts if isinstance(part, Seg)]
+        _check_indices(sorted(regions), len(record.regions), what=f"{REGION_PLACEHOLDER} in the text but {{}} region masks", record=record)
+        _check_indices(masks, len(record.masks), what=f"{SEG_PLACEHOLDER} in the text but {{}} masks", record=record)
+
+
+def _holds_placeholder(text: str) -> bool:
+    return IMAGE_PLACEHOLDER in text or REGION_PLACEHOLDER in text
+
+
+def _check_images(record: Record) -> None:
+    """Raise AnnotationError unless the first question shows all images once, or the questions show each by its index once."""
+    shown = [[part.index for part in turn.parts if isinstance(part, Image)] for turn in record.turns if turn.role == "user"]
+    by_index = sorted(index for indices in shown for index in indices if index is not None)
+    if by_index and by_index == list(range(len(record.images))) and len(by_index) == sum(map(len, shown)):
+        return
+    counts = [len(indices) for indices in shown]
+    if by_index or counts[0] != bool(record.images) or any(counts[1:]):
+        raise AnnotationError(
+            f"{record.source}: {IMAGE_PLACEHOLDER} stands {counts} times in the user turns; a sample with images has it once, in the "
+            "first, a sample without has none. Correct the text."
+        )
+
+
+def _check_indices(found: Sequence[int], count: int, *, what: str, record: Record) -> None:
+    """Raise AlignmentError unless `found` is 0, 1, ... up to `count` - 1."""
+    if len(found) != count:
+        raise AlignmentError(f"{record.source}: {len(found)} {what.format(count)}; each needs the other. Correct the entry.")
+    if list(found) != list(range(count)):
+        raise AlignmentError(
+            f"{record.source}: the text refers to the masks {list(found)}, expected {list(range(count))}, each once and masks in order; "
+            "otherwise answers would be learnt from others. Correct the parser of this format."
+        )
 
 
 def _check_new(record: Record, first: dict[str, str]) -> Record:

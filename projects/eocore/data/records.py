@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from eocore.errors import AnnotationError
+from eocore.portable.messages import Turn
 
 Window = tuple[int, int, int, int]
 """(row, col, height, width) [px]."""
@@ -71,14 +72,6 @@ class MaskRef:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One message. User text may hold `<image>` (once, first turn) and `<region>` (once per region mask, in order)."""
-
-    role: Literal["user", "assistant"]
-    text: str
-
-
-@dataclass(frozen=True)
 class Expression:
     """A phrase and the mask it refers to.
 
@@ -102,8 +95,8 @@ class Record:
         images: in order; any subset of the roles that a model knows may be present. Images of one role differ in `time`: a series.
             Masks lie on the pixels of the first. None in samples of text alone.
         turns: user and assistant messages in turn, beginning with the user. Empty while only `expressions` are set.
-        masks: one per `[SEG]` in the assistant turns, in order.
-        regions: one per `<region>` in the user turns, in order.
+        masks: those that the `Seg` parts of the assistant turns refer to by index, in order.
+        regions: those that the `Region` parts of the user turns refer to by index.
         independent: each question is asked anew: it sees the images and itself, not the other questions and answers.
         expressions: referring phrases that a transform (`ComposeReferring`) makes turns and masks of.
         task: "vqa", "mcq", "caption", "referring", "region" or "chat".

@@ -1,13 +1,14 @@
 """Transforms: (record, rng) -> record. They choose and word; they open no file."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from eocore.data.dataset import IMAGE_PLACE, SEGMENT_PLACE
-from eocore.data.records import Expression, Record, Turn, is_role
+from eocore.data.records import Expression, MaskRef, Record, is_role
 from eocore.errors import ConfigError, DataError
+from eocore.portable.messages import IMAGE_PLACEHOLDER, SEG_PLACEHOLDER, Part, Seg, Text, Turn, joined, read_parts
 from eocore.registry import TRANSFORMS
 
 QUESTIONS = (
@@ -106,15 +107,15 @@ class ComposeReferring:
         unique: bool = True,
         lower: bool = True,
         strip_period: bool = True,
-        prefix: str = f"{IMAGE_PLACE}\n",
+        prefix: str = f"{IMAGE_PLACEHOLDER}\n",
     ) -> None:
         if num_expressions < 1:
             raise ConfigError(f"ComposeReferring: num_expressions must be at least 1, found {num_expressions}.")
         _check_templates("templates", templates, place="{phrase}", count=1)
-        _check_templates("answers", answers, place=SEGMENT_PLACE, count=1)
-        _check_templates("absent_answers", absent_answers, place=SEGMENT_PLACE, count=0)
-        if prefix.count(IMAGE_PLACE) != 1:
-            raise ConfigError(f"ComposeReferring: prefix must hold {IMAGE_PLACE} once, found {prefix!r}.")
+        _check_templates("answers", answers, place=SEG_PLACEHOLDER, count=1)
+        _check_templates("absent_answers", absent_answers, place=SEG_PLACEHOLDER, count=0)
+        if prefix.count(IMAGE_PLACEHOLDER) != 1:
+            raise ConfigError(f"ComposeReferring: prefix must hold {IMAGE_PLACEHOLDER} once, found {prefix!r}.")
         self.num_expressions = num_expressions
         self.templates, self.answers, self.absent_answers = tuple(templates), tuple(answers), tuple(absent_answers)
         self.unique, self.lower, self.strip_period = unique, lower, strip_period
@@ -130,14 +131,15 @@ class ComposeReferring:
         count = min(self.num_expressions, total) if self.unique else self.num_expressions
         chosen = tuple(record.expressions[int(index)] for index in rng.choice(total, size=count, replace=not self.unique))
         turns: list[Turn] = []
+        masks: list[MaskRef] = []
         for expression in chosen:
-            prefix = self.prefix if record.images and not turns else ""
+            prefix = read_parts(self.prefix, "user") if record.images and not turns else ()
             phrase = self._phrase(expression, record)
             answer = _draw(self.absent_answers if expression.mask is None else self.answers, rng)
-            turns.append(Turn("user", prefix + _draw(self.templates, rng).replace("{phrase}", phrase)))
-            turns.append(Turn("assistant", _fill_place(answer, expression.place).replace("{phrase}", phrase)))
-        masks = tuple(expression.mask for expression in chosen if expression.mask is not None)
-        return replace(record, turns=tuple(turns), masks=masks, expressions=chosen)
+            turns.append(Turn("user", joined([*prefix, Text(_draw(self.templates, rng).replace("{phrase}", phrase))])))
+            turns.append(Turn("assistant", _fill_answer(answer, phrase=phrase, position=expression.place, mask=Seg(len(masks)))))
+            masks += [] if expression.mask is None else [expression.mask]
+        return replace(record, turns=tuple(turns), masks=tuple(masks), expressions=chosen)
 
     def _phrase(self, expression: Expression, record: Record) -> str:
         phrase = expression.text.strip()
@@ -152,17 +154,23 @@ def _check_templates(argument: str, templates: Sequence[str], *, place: str, cou
     if isinstance(templates, str) or not templates:
         raise ConfigError(f"ComposeReferring: {argument} must be a list of at least one text, found {templates!r}.")
     for template in templates:
-        if template.count(place) != count or IMAGE_PLACE in template:
+        if template.count(place) != count or IMAGE_PLACEHOLDER in template:
             raise ConfigError(
-                f"ComposeReferring: each of {argument} must hold {place} {count} times, and no {IMAGE_PLACE} (`prefix` gives that), "
+                f"ComposeReferring: each of {argument} must hold {place} {count} times, and no {IMAGE_PLACEHOLDER} (`prefix` gives that), "
                 f"found {template!r}."
             )
 
 
-def _fill_place(answer: str, place: str) -> str:
-    if "{place}" not in answer:
-        return answer
-    return " ".join(answer.replace("{place}", place).split())
+def _fill_answer(answer: str, *, phrase: str, position: str, mask: Seg) -> tuple[Part, ...]:
+    """The parts of an answer by a template; what the annotation says is words, whatever it holds."""
+    if "{place}" in answer:
+        answer = " ".join(answer.replace("{place}", "{place}" if position else "").split())
+    filled = {"{phrase}": phrase, "{place}": " ".join(position.split())}
+    texts = [re.sub(r"\{(phrase|place)\}", lambda match: filled[match[0]], text) for text in answer.split(SEG_PLACEHOLDER)]
+    parts: list[Part] = [Text(texts[0])]
+    for text in texts[1:]:
+        parts += [mask, Text(text)]
+    return joined(parts)
 
 
 def _draw(texts: tuple[str, ...], rng: np.random.Generator) -> str:

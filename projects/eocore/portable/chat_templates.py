@@ -15,8 +15,8 @@ from pathlib import Path
 
 from transformers.utils.chat_template_utils import render_jinja_template
 
-IMAGE_PLACEHOLDER = "<image>"
-REGION_PLACEHOLDER = "<region>"
+from eocore.portable.messages import SEG_PLACEHOLDER, Image, Part, Region, Text, Turn, as_turns, joined, read_parts, written
+
 BREAK = "\ufdd0"
 """Put inside a special token that stands in a user's text, so that no tokenizer sees it whole; dropped when tokenised.
 
@@ -150,58 +150,84 @@ def _common_end(first: str, second: str) -> str:
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of prompt. `trusted` text may hold special tokens; `supervised` text is learnt;
-    `begins_question` marks the start of an independent question."""
+    """A stretch of prompt.
+
+    Attributes:
+        text: words; of a slot, how it is written.
+        trusted: the text may hold special tokens.
+        supervised: the text is learnt.
+        begins_question: an independent question begins here.
+        slot: the image or region that is shown here; None = the text stands here.
+    """
 
     text: str
     trusted: bool
     supervised: bool
     begins_question: bool = False
+    slot: Image | Region | None = None
 
 
-def render(turns: Sequence[tuple[str, str]], template: Template, *, add_generation_prompt: bool = False) -> list[Piece]:
+def render(
+    turns: Sequence[Turn | tuple[str, str]], template: Template, *, add_generation_prompt: bool = False, seg_token: str = SEG_PLACEHOLDER
+) -> list[Piece]:
     """Pieces of a conversation; answers and their end token are supervised.
 
     Args:
-        turns: (role, text), role "user" or "assistant".
+        turns: messages, or (role, text) in the notation of `messages`.
+        template: of the prompt.
         add_generation_prompt: end with the opening of an assistant message.
+        seg_token: the system's token for a mask.
 
     Raises:
         ValueError: another role.
     """
     pieces: list[Piece] = []
-    for index, (role, text) in enumerate(turns):
-        lead = template.prefix if not index else template.separator if role == "user" else ""
-        if role == "user":
-            pieces += [Piece(lead + template.user_start, True, False), Piece(text, False, False), Piece(template.user_end, True, False)]
-        elif role == "assistant":
-            pieces += [Piece(lead + template.assistant_start, True, False), Piece(text + template.assistant_end, True, True)]
+    for index, turn in enumerate(as_turns(turns)):
+        lead = template.prefix if not index else template.separator if turn.role == "user" else ""
+        if turn.role == "user":
+            asked = _asked(turn.parts)
+            pieces += [Piece(lead + template.user_start, True, False), *asked, Piece(template.user_end, True, False)]
         else:
-            raise ValueError(f"turn {index}: role '{role}' is unknown; choices: user, assistant.")
+            pieces += [Piece(lead + template.assistant_start, True, False), _answered(turn.parts, template, seg_token=seg_token)]
     if add_generation_prompt:
         pieces.append(Piece(template.assistant_start, True, False))
     return pieces
 
 
-def render_questions(turns: Sequence[tuple[str, str]], template: Template) -> list[Piece]:
+def _asked(parts: Sequence[Part]) -> list[Piece]:
+    """Pieces of a question: its texts, and slots for what it shows."""
+    return [Piece(written([part]), False, False, slot=part if isinstance(part, Image | Region) else None) for part in joined(parts)]
+
+
+def _answered(parts: Sequence[Part], template: Template, *, seg_token: str) -> Piece:
+    """The piece of an answer. A literal `seg_token` in its texts is words."""
+    text = "".join(defuse(part.text, [seg_token]) if isinstance(part, Text) else seg_token for part in parts)
+    return Piece(text + template.assistant_end, True, True)
+
+
+def render_questions(turns: Sequence[Turn | tuple[str, str]], template: Template, *, seg_token: str = SEG_PLACEHOLDER) -> list[Piece]:
     """Pieces of independent questions and their answers: what all share, which is the image, and each question as it would go on alone.
 
     Args:
-        turns: (role, text), question and answer in turn; the first question begins with `<image>` if there are images.
+        turns: messages, question and answer in turn; the first question begins with the images if there are any.
+        template: of the prompt.
+        seg_token: the system's token for a mask.
 
     Raises:
         ValueError: another role, or one out of turn.
     """
-    if [role for role, _ in turns] != ["user", "assistant"] * (len(turns) // 2):
-        raise ValueError(f"independent questions: each needs its answer after it, found {[role for role, _ in turns]}.")
-    shared = IMAGE_PLACEHOLDER if turns and turns[0][1].startswith(IMAGE_PLACEHOLDER) else ""
-    pieces = [Piece(template.prefix + template.user_start, True, False)] + ([Piece(shared, False, False)] if shared else [])
-    for number, (role, text) in enumerate(turns):
-        if role == "user":
-            own = text if number else text.removeprefix(shared)
-            pieces += [Piece(own, False, False, begins_question=True), Piece(template.user_end, True, False)]
+    turns = as_turns(turns)
+    roles = [turn.role for turn in turns]
+    if roles != ["user", "assistant"] * (len(turns) // 2):
+        raise ValueError(f"independent questions: each needs its answer after it, found {roles}.")
+    shared = [part for part in turns[0].parts[:1] if isinstance(part, Image)] if turns else []
+    pieces = [Piece(template.prefix + template.user_start, True, False), *_asked(shared)]
+    for number, turn in enumerate(turns):
+        if turn.role == "user":
+            first, *others = _asked(turn.parts if number else turn.parts[len(shared) :]) or [Piece("", False, False)]
+            pieces += [replace(first, begins_question=True), *others, Piece(template.user_end, True, False)]
         else:
-            pieces += [Piece(template.assistant_start, True, False), Piece(text + template.assistant_end, True, True)]
+            pieces += [Piece(template.assistant_start, True, False), _answered(turn.parts, template, seg_token=seg_token)]
     return pieces
 
 
@@ -214,17 +240,22 @@ def parse_prompt(prompt: str, template: Template) -> list[Piece]:
     pieces: list[Piece] = []
     starts = (template.user_start, template.assistant_start)
     if not prompt.startswith((*starts, *(template.prefix + start for start in starts))):
-        return [Piece(prompt, False, False)]
+        return _asked(read_parts(prompt, "user")) or [Piece("", False, False)]
     while rest:
         if role:
             text, found, rest = _end_of_turn(rest, role, template)
-            whole = [Piece(text, False, False), Piece(found, True, False)] if role == "user" else [Piece(text + found, True, False)]
+            whole = [*_read(text, pieces), Piece(found, True, False)] if role == "user" else [Piece(text + found, True, False)]
             pieces += [piece for piece in whole if piece.text]
             role = ""
             continue
         between, mark, role, rest = _next_turn(rest, template)
-        pieces += [piece for piece in (Piece(between, False, False), Piece(mark, True, False)) if piece.text]
+        pieces += [piece for piece in (*_read(between, pieces), Piece(mark, True, False)) if piece.text]
     return pieces
+
+
+def _read(text: str, before: Sequence[Piece]) -> list[Piece]:
+    """Pieces of a user's text that comes after others."""
+    return _asked(read_parts(text, "user", regions=sum(isinstance(piece.slot, Region) for piece in before)))
 
 
 def parse_turns(dialogue: str, template: Template) -> list[tuple[str, str]]:

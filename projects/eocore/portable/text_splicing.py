@@ -1,6 +1,5 @@
 """Pieces of prompt -> token ids and labels, with vision placeholders put in as ids, never tokenised as text."""
 
-import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eocore.portable.chat_templates import BREAK, IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, Piece, defuse
+from eocore.portable.chat_templates import BREAK, Piece, defuse
+from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, Image, Region
 from eocore.portable.row_packing import IGNORE
 from eocore.portable.vision_layout import SampleError
 
@@ -17,7 +17,6 @@ KNOWN_TEXTS = 4096
 """Most pieces of text whose ids are remembered: template parts and questions come back all the time."""
 TOKENIZING = threading.Lock()
 """A tokenizer keeps what a call chooses (`split_special_tokens`) as its own state, so that two calls at once would mix up their choices."""
-_SLOTS = re.compile(f"({re.escape(IMAGE_PLACEHOLDER)}|{re.escape(REGION_PLACEHOLDER)})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,7 @@ class TextSplicer:
         Args:
             pieces: from `chat_templates.render`.
             blocks: (text before the block, indices of its vision tokens) that together replace the one `<image>`.
-            regions: vision token numbers of each `<region>`, in order.
+            regions: vision token numbers of each region, by its index.
             sample_id: for messages.
 
         Returns:
@@ -98,8 +97,7 @@ class TextSplicer:
         for piece in pieces:
             if piece.begins_question:
                 spliced.begin_question()
-            for part in [piece.text] if piece.supervised else _SLOTS.split(piece.text):
-                self._add(spliced, part, piece, blocks, regions)
+            self._add(spliced, piece, blocks=blocks, regions=regions)
         _check_counts(spliced, blocks, regions, sample_id)
         ids, labels, vision = (_joined(parts) for parts in (spliced.ids, spliced.labels, spliced.vision))
         if int((ids == self.image_token_id).sum()) != len(vision):
@@ -115,18 +113,18 @@ class TextSplicer:
             "question_starts": spliced.question_starts,
         }
 
-    def _add(self, spliced: _Spliced, part: str, piece: Piece, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor]) -> None:
-        if part == IMAGE_PLACEHOLDER and not piece.supervised:
+    def _add(self, spliced: _Spliced, piece: Piece, *, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor]) -> None:
+        if isinstance(piece.slot, Image):
             spliced.num_images += 1
             spliced.image_start = sum(len(index) for index in spliced.vision)
             for lead, index in blocks:
                 self._add_run(spliced, lead + self.tokens.image_start, index, self.tokens.image_end)
-        elif part == REGION_PLACEHOLDER and not piece.supervised:
+        elif isinstance(piece.slot, Region):
             spliced.num_regions += 1
-            if spliced.num_regions <= len(regions):
-                self._add_run(spliced, self.tokens.region_start, regions[spliced.num_regions - 1], self.tokens.region_end)
+            if piece.slot.index < len(regions):
+                self._add_run(spliced, self.tokens.region_start, regions[piece.slot.index], self.tokens.region_end)
         else:
-            spliced.add(self.text_ids(part, trusted=piece.trusted), supervised=piece.supervised)
+            spliced.add(self.text_ids(piece.text, trusted=piece.trusted), supervised=piece.supervised)
 
     def _add_run(self, spliced: _Spliced, start: str, index: Tensor, end: str) -> None:
         spliced.add(self.text_ids(start, trusted=True), supervised=False)
@@ -147,8 +145,11 @@ class TextSplicer:
         if known is None:
             if len(self._known) >= KNOWN_TEXTS:
                 self._known.clear()
-            self._known[key] = known = torch.tensor(self._ids(text) if trusted else self._plain_ids(text), dtype=torch.long)
+            self._known[key] = known = torch.tensor(self._trusted_ids(text) if trusted else self._plain_ids(text), dtype=torch.long)
         return known
+
+    def _trusted_ids(self, text: str) -> list[int]:
+        return [number for part in text.split(BREAK) for number in self._ids(part)]
 
     def _plain_ids(self, text: str) -> list[int]:
         parts = defuse(text, self.guarded).split(BREAK)

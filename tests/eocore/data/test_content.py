@@ -13,8 +13,9 @@ from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import each, read_entries
 from eocore.data.io.file_digests import file_digest
 from eocore.data.mixture import Mixture
-from eocore.data.records import Record, Turn
+from eocore.data.records import Record
 from eocore.errors import DataError
+from eocore.portable.messages import read_turns
 from eocore.registry import DATASETS
 
 NUM_RECORDS = 100
@@ -28,7 +29,7 @@ class TalkDataset(RecordDataset):
 
     def _record(self, sample_id: str, entry: Any) -> Record:
         images = self.locate_images(entry.text("image"), entry.source)
-        turns = (Turn("user", "<image>What?"), Turn("assistant", entry.text("answer")))
+        turns = read_turns(["<image>What?", entry.text("answer")])
         return Record(sample_id, images, turns, source=entry.source)
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from eocore.data.conversation import ImageConversations, join
 from eocore.data.dataset import RecordDataset, SampleKey, check_record
-from eocore.data.records import ImageRef, MaskRef, Record, Turn
+from eocore.data.records import ImageRef, MaskRef, Record
 from eocore.errors import AnnotationError, ConfigError
+from eocore.portable.messages import read_turns
 from eocore.registry import DATASETS
 
 
@@ -17,7 +18,7 @@ class NamedDataset(RecordDataset):
     """`annotations` "word": two text records, without images, so that all datasets ask about the same (no) files."""
 
     def parse(self, path: Path) -> list[Record]:
-        turns = [(Turn("user", f"{path} {n}?"), Turn("assistant", f"{path} {n}")) for n in range(2)]
+        turns = [read_turns([f"{path} {n}?", f"{path} {n}"]) for n in range(2)]
         return [Record(f"{path}{n}", {}, turn, source=f"{path}#{n}") for n, turn in enumerate(turns)]
 
 
@@ -61,8 +62,8 @@ def test_a_limit_leaves_questions_out_by_chance() -> None:
 
 def test_masks_and_regions_keep_the_order_of_their_turns_and_the_image_stays_in_front() -> None:
     first, second = MaskRef("box", [0, 0, 1, 1]), MaskRef("box", [1, 1, 2, 2])
-    asked = Record("a", (), (Turn("user", "<image>\nWhere is it?"), Turn("assistant", "[SEG]")), masks=(first,))
-    region = Record("b", (), (Turn("user", "<image>\nWhat is <region>?"), Turn("assistant", "[SEG] it")), masks=(second,), regions=(first,))
+    asked = Record("a", (), read_turns(["<image>\nWhere is it?", "[SEG]"]), masks=(first,))
+    region = Record("b", (), read_turns(["<image>\nWhat is <region>?", "[SEG] it"]), masks=(second,), regions=(first,))
     joined = join([asked, region])
     assert [turn.text for turn in joined.turns] == ["<image>\nWhere is it?", "[SEG]", "What is <region>?", "[SEG] it"]
     assert joined.masks == (first, second) and joined.regions == (first,)
@@ -70,8 +71,8 @@ def test_masks_and_regions_keep_the_order_of_their_turns_and_the_image_stays_in_
 
 def test_independent_questions_stand_as_they_would_alone() -> None:
     scene, region = (ImageRef("rgb", "rgb_uint8", ("a.png",)),), MaskRef("box", [0, 0, 1, 1])
-    asked = Record("a", scene, (Turn("user", "<image>\nWhere?"), Turn("assistant", "a"), Turn("user", "What?"), Turn("assistant", "b")))
-    other = Record("b", scene, (Turn("user", "<image>Which of <region>?"), Turn("assistant", "c")), regions=(region,))
+    asked = Record("a", scene, read_turns(["<image>\nWhere?", "a", "What?", "b"]))
+    other = Record("b", scene, read_turns(["<image>Which of <region>?", "c"]), regions=(region,))
     joined = join([asked, other], independent=True)
     assert joined.independent and not join([asked, other]).independent
     assert [turn.text for turn in joined.turns] == ["<image>\nWhere?", "a", "\nWhat?", "b", "Which of <region>?", "c"]
@@ -81,9 +82,7 @@ def test_independent_questions_stand_as_they_would_alone() -> None:
 
 
 def test_an_image_amid_its_question_cannot_be_shared() -> None:
-    record = Record(
-        "a", (ImageRef("rgb", "rgb_uint8", ("a.png",)),), (Turn("user", "In <image>, what?"), Turn("assistant", "a")), source="x:3"
-    )
+    record = Record("a", (ImageRef("rgb", "rgb_uint8", ("a.png",)),), read_turns(["In <image>, what?", "a"]), source="x:3")
     with pytest.raises(AnnotationError, match=r"x:3: <image> does not stand in front of 'In <image>, what[?]'"):
         join([record], independent=True)
 

@@ -22,8 +22,9 @@ from eocore.data.dataset import (
     random_stream,
 )
 from eocore.data.formats.entries import read_entries
-from eocore.data.records import Expression, ImageRef, MaskRef, Record, Turn
+from eocore.data.records import Expression, ImageRef, MaskRef, Record
 from eocore.errors import AlignmentError, AnnotationError, ConfigError, DataError, SampleError
+from eocore.portable.messages import Image, Seg, Text, Turn, as_turns, read_turns
 from eocore.registry import DATASETS, TRANSFORMS
 
 BOX = MaskRef("box", [0, 0, 2, 2])
@@ -37,7 +38,7 @@ class WordsDataset(RecordDataset):
             Record(
                 sample_id=entry.identifier("id"),
                 images=self.locate_images(entry.text("image"), entry.source) if "image" in entry.values else {},
-                turns=(Turn("user", entry.text("text")), Turn("assistant", "yes")),
+                turns=read_turns([entry.text("text"), "yes"]),
                 source=entry.source,
             )
             for entry in read_entries(path)
@@ -48,14 +49,14 @@ class AddNoise:
     """Answers with a random number."""
 
     def __call__(self, record: Record, rng: np.random.Generator) -> Record:
-        return Record(record.sample_id, record.images, (record.turns[0], Turn("assistant", str(rng.integers(10**9)))), source=record.source)
+        return Record(record.sample_id, record.images, read_turns([record.turns[0].text, str(rng.integers(10**9))]), source=record.source)
 
 
 class Marker:
     """Puts a [SEG] without a mask."""
 
     def __call__(self, record: Record, rng: np.random.Generator) -> Record:
-        return Record(record.sample_id, record.images, (record.turns[0], Turn("assistant", "[SEG]")), source=record.source)
+        return Record(record.sample_id, record.images, read_turns([record.turns[0].text, "[SEG]"]), source=record.source)
 
 
 @pytest.fixture(autouse=True)
@@ -242,11 +243,10 @@ def test_datasets_travel_to_spawned_workers(world: Path) -> None:
 
 
 def record(*turns: str, images: bool = True, masks: int = 0, regions: int = 0, expressions: tuple[Expression, ...] = ()) -> Record:
-    roles = ("user", "assistant")
     return Record(
         sample_id="s",
         images=(ImageRef("rgb", "rgb_uint8", ("a.png",)),) if images else (),
-        turns=tuple(Turn(roles[number % 2], text) for number, text in enumerate(turns)),  # type: ignore[arg-type]
+        turns=read_turns(turns),
         masks=(BOX,) * masks,
         regions=(BOX,) * regions,
         expressions=expressions,
@@ -288,8 +288,23 @@ def test_records_that_do_not_are_named(wrong: Record, error: type[DataError], me
         check_record(wrong)
 
 
+def test_images_may_be_shown_one_by_one() -> None:
+    shown = (ImageRef("before", "rgb_uint8", ("a.png",)), ImageRef("after", "rgb_uint8", ("b.png",)))
+    question = Turn("user", (Text("From "), Image(0), Text(" to "), Image(1), Text(": what changed?")))
+    answer = Turn("assistant", (Text("Nothing"),))
+    check_record(Record("s", shown, (question, answer), source="f#0"))
+    with pytest.raises(AnnotationError, match=r"f#0: <image> stands \[2\] times in the user turns"):
+        check_record(Record("s", shown[:1], (question, answer), source="f#0"))
+
+
+def test_masks_that_are_referred_to_out_of_order_are_told() -> None:
+    turns = (Turn("user", (Text("Where?"),)), Turn("assistant", (Seg(1), Seg(0))))
+    with pytest.raises(AlignmentError, match=r"f#0: the text refers to the masks \[1, 0\], expected \[0, 1\]"):
+        check_record(Record("s", (), turns, masks=(BOX, BOX), source="f#0"))
+
+
 def test_turns_out_of_turn_are_named() -> None:
-    twice = Record("s", (), (Turn("user", "a"), Turn("user", "b")), source="f#0")
+    twice = Record("s", (), as_turns([("user", "a"), ("user", "b")]), source="f#0")
     with pytest.raises(AnnotationError, match=r"f#0: turn 1 is the user's; user and assistant take turns"):
         check_record(twice)
 

@@ -11,8 +11,9 @@ import pytest
 
 from eocore.data.dataset import RecordDataset, SampleKey
 from eocore.data.mixture import Mixture
-from eocore.data.records import Record, Turn
+from eocore.data.records import Record
 from eocore.errors import ConfigError
+from eocore.portable.messages import read_turns
 from eocore.registry import DATASETS
 
 
@@ -21,7 +22,7 @@ class CountedDataset(RecordDataset):
 
     def parse(self, path: Path) -> list[Record]:
         name, count = str(path).split(":")
-        turns = [(Turn("user", " ".join(["word"] * number)), Turn("assistant", "yes")) for number in range(1, int(count) + 1)]
+        turns = [read_turns([" ".join(["word"] * number), "yes"]) for number in range(1, int(count) + 1)]
         return [Record(f"{name}{number}", {}, turn, source=f"{name}#{number}") for number, turn in enumerate(turns)]
 
 

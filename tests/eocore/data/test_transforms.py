@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from eocore.data.dataset import check_record
-from eocore.data.records import Expression, ImageRef, MaskRef, Record, Turn
+from eocore.data.records import Expression, ImageRef, MaskRef, Record
 from eocore.data.transforms import ABSENT_ANSWERS, ANSWERS, QUESTIONS, ChooseModalities, ComposeReferring
 from eocore.errors import ConfigError, DataError
+from eocore.portable.messages import Seg, Text, read_turns
 from eocore.registry import TRANSFORMS
 
 SETTINGS = {"optical": ["multispectral"], "sar": ["sar"], "fused": ["sar", "multispectral"]}
@@ -18,7 +19,7 @@ SETTINGS = {"optical": ["multispectral"], "sar": ["sar"], "fused": ["sar", "mult
 
 def with_images(*roles: str) -> Record:
     images = tuple(ImageRef(role, "any", (f"{role}.tif",)) for role in roles)
-    return Record("s", images, (Turn("user", "<image> What?"), Turn("assistant", "A lake")), source="f#0", meta={"cloudy": True})
+    return Record("s", images, read_turns(["<image> What?", "A lake"]), source="f#0", meta={"cloudy": True})
 
 
 def referring(*phrases: str, absent: tuple[str, ...] = ()) -> Record:
@@ -138,6 +139,8 @@ class TestComposeReferring:
         assert published(referring("The Lake"), rng()).turns[0].text == "<image>\n Please segment The Lake in this image."
 
     def test_braces_in_a_phrase_are_plain_text(self) -> None:
+        literal = ComposeReferring(num_expressions=1, answers=["{phrase}: [SEG]"])(referring("the [SEG] of <image> {place}"), rng())
+        assert literal.turns[1].parts == (Text("the [seg] of <image> {place}: "), Seg(0))
         assert "{0} {phrase}" in ComposeReferring()(referring("{0} {phrase}"), rng()).turns[0].text
 
     def test_the_wording_varies_and_stays_within_the_lists(self) -> None:

@@ -5,7 +5,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from eocore.portable.chat_templates import (
-    IMAGE_PLACEHOLDER,
+    BREAK,
     Template,
     choose_template,
     get_template,
@@ -15,6 +15,7 @@ from eocore.portable.chat_templates import (
     render,
     template_names,
 )
+from eocore.portable.messages import IMAGE_PLACEHOLDER, Image, Region, Seg, Text, Turn
 
 TURNS = [
     ("user", "<image>\nWhere is water?"),
@@ -43,8 +44,17 @@ class TestRender:
         assert supervised == [TURNS[1][1] + template.assistant_end, TURNS[3][1] + template.assistant_end]
 
     def test_user_text_alone_is_not_trusted(self) -> None:
-        doubted = [piece.text for piece in render(TURNS, get_template("phi3_chat")) if not piece.trusted]
-        assert doubted == [TURNS[0][1], TURNS[2][1]]
+        doubted = [(piece.text, piece.slot) for piece in render(TURNS, get_template("phi3_chat")) if not piece.trusted]
+        assert doubted == [("<image>", Image()), ("\nWhere is water?", None), ("And ", None), ("<region>", Region(0)), ("?", None)]
+
+    def test_texts_are_words_whatever_they_hold(self) -> None:
+        asked = Turn("user", (Image(), Text("\nWhat does <image> or <region> mean?")))
+        answered = Turn("assistant", (Text("Not [SEG] but "), Seg(0)))
+        pieces = render([asked, answered], get_template("phi3_chat"), seg_token="<mask>")
+        assert [piece.slot for piece in pieces] == [None, Image(), None, None, None, None]
+        assert pieces[2].text == "\nWhat does <image> or <region> mean?" and pieces[-1].text == "Not [SEG] but <mask><|end|>"
+        literal = render([asked, Turn("assistant", (Text("a literal [SEG]"),))], get_template("phi3_chat"))[-1].text
+        assert literal == f"a literal [{BREAK}SEG]<|end|>"
 
     def test_another_role_is_named(self) -> None:
         with pytest.raises(ValueError, match="turn 1: role 'system' is unknown; choices: user, assistant"):

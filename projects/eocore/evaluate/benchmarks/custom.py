@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from eocore.data.dataset import IMAGE_PLACE, REGION_PLACE, SEGMENT_PLACE, RecordDataset, SampleKey, Scenes
+from eocore.data.dataset import RecordDataset, SampleKey, Scenes
 from eocore.data.formats.entries import Entry, read_entries, segmentation_mask, shorten
 from eocore.data.formats.images import read_image_refs
 from eocore.data.image_sources import file_inside
 from eocore.data.io.readers import read_scene
-from eocore.data.records import MaskRef, Record, Turn
+from eocore.data.records import MaskRef, Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.benchmarks.boxes import SCALE, read_boxes
 from eocore.evaluate.benchmarks.caption import DESCRIBE
@@ -23,6 +23,7 @@ from eocore.evaluate.benchmarks.region import SHOW_REGION
 from eocore.evaluate.benchmarks.scene import CLASSIFY
 from eocore.evaluate.metrics.boxes import box_text
 from eocore.evaluate.tasks import TASKS
+from eocore.portable.messages import REGION_PLACEHOLDER, Part, Seg, Text, Turn, about_images, read_parts
 from eocore.registry import DATASETS
 
 CUSTOM = "custom:"
@@ -88,12 +89,14 @@ class CustomDataset(RecordDataset):
         if self.task == "region" and not masks:
             raise AnnotationError(f"{entry.source}: a region needs a 'mask' or a 'box'. Add one.")
         if self.task == "referring":
-            answer = SEGMENT_PLACE if masks else "It is not in this image."
+            answer = "" if masks else "It is not in this image."
         question = self._question(entry, meta)
+        asked = read_parts(question, "user") if self.task == "region" else (Text(question),)
+        answered: tuple[Part, ...] = (Seg(0),) if self.task == "referring" and masks else (Text(answer),)
         return Record(
             sample_id=entry.identifier("sample_id"),
             images=read_image_refs(entry, self.folder),
-            turns=(Turn("user", f"{IMAGE_PLACE}\n{question}"), Turn("assistant", answer)),
+            turns=(Turn("user", about_images(*asked)), Turn("assistant", answered)),
             masks=masks if self.task == "referring" else (),
             regions=masks if self.task == "region" else (),
             task=self.task,
@@ -114,8 +117,8 @@ class CustomDataset(RecordDataset):
             if "{" + place + "}" in text and not value:
                 raise AnnotationError(f"{entry.source}: a {self.task} entry needs a '{place}'. Add it.")
             text = text.replace("{" + place + "}", value)
-        if self.task == "region" and REGION_PLACE not in text:
-            text = f"region1{REGION_PLACE}. {text}"
+        if self.task == "region" and REGION_PLACEHOLDER not in text:
+            text = f"region1{REGION_PLACEHOLDER}. {text}"
         return text
 
 

@@ -1,10 +1,12 @@
 """What the parsers of question files share: one question about one image a record."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from eocore.data.dataset import IMAGE_PLACE, RecordDataset
-from eocore.data.records import MaskRef, Record, Turn
+from eocore.data.dataset import RecordDataset
+from eocore.data.records import MaskRef, Record
+from eocore.portable.messages import Text, Turn, about_images, read_parts
 
 SINGLE_WORD = "Answer the question using a single word or phrase."
 """How GeoChat, EarthDial and EarthMind ask for short answers."""
@@ -63,11 +65,15 @@ class QuestionDataset(RecordDataset):
         Raises:
             AnnotationError, DataError: the image's name is no path inside its folder, or there is none.
         """
-        text = self.prompt.replace("{question}", question.strip()).replace("{phrase}", question.strip().rstrip("."))
+        filled = {"{question}": question.strip(), "{phrase}": question.strip().rstrip(".")}
+        parts = [
+            Text(re.sub(r"\{(question|phrase)\}", lambda match: filled[match[0]], part.text)) if isinstance(part, Text) else part
+            for part in read_parts(self.prompt, "user")
+        ]
         return Record(
             sample_id=sample_id,
             images=self.locate_images(image, source),
-            turns=(Turn("user", f"{IMAGE_PLACE}\n{text}"), Turn("assistant", answer)),
+            turns=(Turn("user", about_images(*parts)), Turn("assistant", (Text(answer),))),
             regions=tuple(regions),
             task=task,
             source=source,

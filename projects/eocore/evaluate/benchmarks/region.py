@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from eocore.data.dataset import REGION_PLACE, SampleKey, Scenes
+from eocore.data.dataset import SampleKey, Scenes
 from eocore.data.formats.entries import Entry, read_entries
 from eocore.data.records import MaskRef, Record
 from eocore.errors import AnnotationError
 from eocore.evaluate.benchmarks.boxes import SCALE, corners, read_boxes
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
 from eocore.evaluate.benchmarks.questions import RGB, QuestionDataset, pictures
+from eocore.portable.messages import REGION_PLACEHOLDER
 from eocore.registry import DATASETS
 
 SHOW_REGION = (
@@ -53,7 +54,7 @@ class GeoChatRegionDataset(QuestionDataset):
         meta = {"references": [answer], "boxes": boxes, "box_scale": SCALE}
         if "size_group" in entry.values:
             meta["size_group"] = entry.text("size_group")
-        shown = [MaskRef("polygon", [corners(boxes[0])])] if REGION_PLACE in self.prompt else []
+        shown = [MaskRef("polygon", [corners(boxes[0])])] if REGION_PLACEHOLDER in self.prompt else []
         return self.ask(
             f"{number}-{entry.identifier('question_id')}",
             entry.identifier("image_id"),

@@ -14,8 +14,9 @@ from eocore.data.formats.entries import each, read_entries
 from eocore.data.loading.error_policy import KEY, NUM_REPLACED, Fault, FaultOptions, FaultReport, Origin, ReportingLoader, make_loader
 from eocore.data.loading.sampler import GlobalBatchSampler
 from eocore.data.mixture import Mixture
-from eocore.data.records import Record, Turn
+from eocore.data.records import Record
 from eocore.errors import AnnotationError, ConfigError, DataError
+from eocore.portable.messages import read_turns
 from eocore.registry import DATASETS
 from eocore.train.resilience.data_errors import DataFaultHook
 
@@ -29,7 +30,7 @@ class NumbersDataset(RecordDataset):
         return each(read_entries(path), self._record)
 
     def _record(self, entry: Any) -> Record:
-        turns = (Turn("user", entry.text("text")), Turn("assistant", "yes"))
+        turns = read_turns([entry.text("text"), "yes"])
         return Record(entry.identifier("id"), (), turns, source=entry.source)
 
 

@@ -17,12 +17,13 @@ from ports import free_port
 from safetensors.torch import save_file
 
 from eocore.data.dataset import RecordDataset
-from eocore.data.records import Record, Turn
+from eocore.data.records import Record
 from eocore.errors import DataError, OutputError
 from eocore.evaluate.engine.config_run import run_config
 from eocore.evaluate.engine.inputs import PREDICTIONS, SCORES
 from eocore.evaluate.predictions import read_predictions
 from eocore.folder_lock import LOCK, FolderLock
+from eocore.portable.messages import read_turns
 from eocore.registry import DATASETS
 from eocore.synthetic.world import write_world
 
@@ -42,7 +43,7 @@ class ConfigRunQuestions(RecordDataset):
             Record(
                 entry["id"],
                 self.locate_images(entry["id"], f"{path}#{number}"),
-                (Turn("user", f"<image>\n{QUESTION}"), Turn("assistant", entry["answer"])),
+                read_turns([f"<image>\n{QUESTION}", entry["answer"]]),
                 task="vqa",
                 source=f"{path}#{number}",
                 meta={"answer": entry["answer"]},

@@ -11,7 +11,7 @@ import pytest
 
 from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, Scenes
 from eocore.data.io.masks import decode_mask
-from eocore.data.records import Expression, ImageRef, MaskRef, Record, Turn
+from eocore.data.records import Expression, ImageRef, MaskRef, Record
 from eocore.data.transforms import ComposeReferring
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.engine.predicting import (
@@ -28,6 +28,7 @@ from eocore.evaluate.engine.predicting import (
 from eocore.evaluate.engine.shards import PredictionWriter, merge_shards, shard_path
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.scoring.score import score_predictions
+from eocore.portable.messages import read_turns
 from eocore.registry import DATASETS
 from eocore.synthetic.world import write_world
 
@@ -45,7 +46,7 @@ class RunQuestions(RecordDataset):
             Record(
                 entry["id"],
                 self.locate_images(entry["id"], f"{path}#{number}"),
-                (Turn("user", "<image>\nWhat covers most?"), Turn("assistant", entry["answer"])),
+                read_turns(["<image>\nWhat covers most?", entry["answer"]]),
                 task="mcq",
                 source=f"{path}#{number}",
                 meta={"answer": entry["answer"], "candidates": ["water", "forest"], "cloudy": number % 2 == 1},
@@ -235,7 +236,7 @@ def test_a_mask_of_another_size_counts_as_missing_too(options: EvaluationOptions
     rle = {"size": [10, 10], "counts": [100]}
 
     def wrong(self: ComposeReferring, record: Record, rng: np.random.Generator) -> Record:
-        turns = (Turn("user", "<image>\nsegment"), Turn("assistant", "[SEG]"))
+        turns = read_turns(["<image>\nsegment", "[SEG]"])
         return Record(record.sample_id, record.images, turns, (MaskRef("rle", rle),), task=record.task, source=record.source)
 
     monkeypatch.setattr(ComposeReferring, "__call__", wrong)
@@ -250,7 +251,7 @@ class TestDealing:
     @staticmethod
     def about(*images: str) -> list[Record]:
         shown = {image: (ImageRef("rgb", "rgb_uint8", (f"{image}.png",)),) if image else () for image in images}
-        return [Record(f"s{number}", shown[image], (Turn("user", "What?"),)) for number, image in enumerate(images)]
+        return [Record(f"s{number}", shown[image], read_turns(["What?"])) for number, image in enumerate(images)]
 
     def test_questions_about_one_image_stand_together(self) -> None:
         records = self.about("a", "b", "a", "c", "", "b", "a", "")

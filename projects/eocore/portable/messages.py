@@ -1,0 +1,178 @@
+"""Messages of typed parts, and the notation in which formats and users write them as text.
+
+Texts are read into parts once, by the parser of their format or at the entrance of a processor. Afterwards a `Text` is words, whatever it
+holds: no placeholder is looked for in it.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, SEG_PLACEHOLDER = "<image>", "<region>", "[SEG]"
+"""How upstream formats write an image and a region in a question, and a mask in an answer. Source: LLaVA, Osprey, LISA."""
+
+ROLES: tuple[Literal["user"], Literal["assistant"]] = ("user", "assistant")
+_PLACEHOLDERS = {"user": (IMAGE_PLACEHOLDER, REGION_PLACEHOLDER), "assistant": (SEG_PLACEHOLDER,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words, as they are."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Where an image is shown. `index`: which image of the sample; None = all of them together, as formats with one `<image>` mean it."""
+
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where a region of the image is shown. `index`: which region of the sample."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seg:
+    """Where an answer refers to a mask. `index`: which mask of the sample."""
+
+    index: int
+
+
+Part = Text | Image | Region | Seg
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The message in the notation of upstream formats."""
+        return written(self.parts)
+
+    @property
+    def words(self) -> str:
+        """The texts of the message alone, without the line break that a leading image leaves."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text)).removeprefix("\n")
+
+
+def read_parts(text: str, role: str, *, regions: int = 0, masks: int = 0) -> tuple[Part, ...]:
+    """The parts of a message in the notation of upstream formats.
+
+    Args:
+        text: the message.
+        role: "user" (`<image>`, `<region>`) or "assistant" (`[SEG]`).
+        regions, masks: how many stand in the messages before: regions and masks are numbered in their order.
+    """
+    parts: list[Part] = []
+    for piece in re.split("(" + "|".join(map(re.escape, _PLACEHOLDERS[role])) + ")", text):
+        if role == "user" and piece == IMAGE_PLACEHOLDER:
+            parts.append(Image())
+        elif role == "user" and piece == REGION_PLACEHOLDER:
+            parts.append(Region(regions))
+            regions += 1
+        elif role == "assistant" and piece == SEG_PLACEHOLDER:
+            parts.append(Seg(masks))
+            masks += 1
+        elif piece:
+            parts.append(Text(piece))
+    return tuple(parts)
+
+
+def read_turns(texts: Iterable[str]) -> tuple[Turn, ...]:
+    """A conversation in the notation of upstream formats, question and answer in turn, the question first."""
+    return as_turns([(ROLES[number % 2], text) for number, text in enumerate(texts)])
+
+
+def as_turns(messages: Sequence[Turn | tuple[str, str]]) -> tuple[Turn, ...]:
+    """Messages of parts, where some may still be (role, text) in the notation of upstream formats.
+
+    Raises:
+        ValueError: a role is neither "user" nor "assistant".
+    """
+    turns: list[Turn] = []
+    regions = masks = 0
+    for number, message in enumerate(messages):
+        if not isinstance(message, Turn):
+            role, text = message
+            if role not in ROLES:
+                raise ValueError(f"turn {number}: role '{role}' is unknown; choices: {', '.join(ROLES)}.")
+            message = Turn("user" if role == "user" else "assistant", read_parts(text, role, regions=regions, masks=masks))
+        regions += sum(isinstance(part, Region) for part in message.parts)
+        masks += sum(isinstance(part, Seg) for part in message.parts)
+        turns.append(message)
+    return tuple(turns)
+
+
+def joined(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The parts with neighbouring texts made one, since a tokenizer may read them otherwise apart; empty texts are left out."""
+    whole: list[Part] = []
+    for part in parts:
+        if isinstance(part, Text) and whole and isinstance(whole[-1], Text):
+            whole[-1] = Text(whole[-1].text + part.text)
+        elif not isinstance(part, Text) or part.text:
+            whole.append(part)
+    return tuple(whole)
+
+
+def about_images(*parts: Part) -> tuple[Part, ...]:
+    """A question with all images in front of it, on a line of their own."""
+    return joined([Image(), Text("\n"), *parts])
+
+
+def shows_images(turns: Iterable[Turn]) -> bool:
+    """Whether an image has a part in the turns."""
+    return any(isinstance(part, Image) for turn in turns for part in turn.parts)
+
+
+def with_images(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """The turns, with all images in front of the first where no part shows one."""
+    if not turns or shows_images(turns):
+        return tuple(turns)
+    first, *others = turns
+    return (Turn(first.role, about_images(*first.parts)), *others)
+
+
+def without_images(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts without images and the line break after each."""
+    kept: list[Part] = []
+    after_image = False
+    for part in parts:
+        if isinstance(part, Text) and after_image:
+            part = Text(part.text.removeprefix("\n"))
+        after_image = isinstance(part, Image)
+        if not after_image:
+            kept.append(part)
+    return joined(kept)
+
+
+def shifted(turn: Turn, *, regions: int, masks: int) -> Turn:
+    """The turn of a conversation that comes after so many `regions` and `masks` of others."""
+    moved: list[Part] = []
+    for part in turn.parts:
+        if isinstance(part, Region):
+            part = Region(part.index + regions)
+        elif isinstance(part, Seg):
+            part = Seg(part.index + masks)
+        moved.append(part)
+    return Turn(turn.role, tuple(moved))
+
+
+def written(parts: Iterable[Part]) -> str:
+    """The parts in the notation of upstream formats."""
+    return "".join(map(_written, parts))
+
+
+def _written(part: Part) -> str:
+    if isinstance(part, Text):
+        return part.text
+    return IMAGE_PLACEHOLDER if isinstance(part, Image) else REGION_PLACEHOLDER if isinstance(part, Region) else SEG_PLACEHOLDER
