@@ -15,15 +15,14 @@ from eocore.portable.band_rendering import SceneLike, SceneShape, as_scene, comp
 from eocore.portable.chat_templates import (
     Piece,
     choose_template,
-    defuse,
+    defuse_messages,
     parse_prompt,
     render,
     render_questions,
 )
-from eocore.portable.image_slots import shows_image, with_leading_image, with_one_image
+from eocore.portable.image_slots import check_one_position, shows_image, with_leading_image, with_one_image
 from eocore.portable.image_tiling import resize
-from eocore.portable.messages import IMAGE_PLACEHOLDER, Turn, as_turns
-from eocore.portable.messages import Image as ImagePart
+from eocore.portable.messages import Turn, as_turns
 from eocore.portable.row_inputs import to_rows
 from eocore.portable.row_packing import IGNORE, without_padding
 from eocore.portable.text_splicing import TextSplicer
@@ -190,7 +189,7 @@ class EarthMindProcessor(ProcessorMixin):
         for mask, what in [*((region, "region") for region in regions), *((mask, "mask") for mask in masks or ())]:
             _check_size(mask, scenes, sample_id, what)
         turns = as_turns(turns)
-        _check_images(turns, len(scenes), sample_id=sample_id)
+        check_one_position(turns, len(scenes), sample_id=sample_id)
         self._check_answers(turns, sample_id)
         pieces = self._render(turns, independent, for_generation=for_generation)
         sample = self._assemble(lay_out(scenes, self._rule), pieces, regions, sample_id)
@@ -348,23 +347,9 @@ class EarthMindProcessor(ProcessorMixin):
 
     def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **choices: Any) -> Any:
         """As in transformers, with special tokens in the messages made words (see `prompting.BREAK`); answers keep theirs."""
-        return super().apply_chat_template(self._defused(conversation), chat_template, **choices)
-
-    def _defused(self, node: Any, role: str = "user", *, shows_images: bool = False) -> Any:
-        if isinstance(node, Mapping) and node.get("type", "text") == "text":
-            role = node.get("role", role)
-            return {
-                key: self._defused(value, role, shows_images=shows_images) if key in ("content", "text") else value
-                for key, value in node.items()
-            }
-        if isinstance(node, (list, tuple)):
-            # beside parts that show images, a literal placeholder in a text is words
-            shown = shows_images or any(isinstance(value, Mapping) and value.get("type") == "image" for value in node)
-            return [self._defused(value, role, shows_images=shown) for value in node]
-        if not isinstance(node, str):
-            return node
-        allowed = ANSWER_TOKENS if role == "assistant" else ()
-        return defuse(node, self._splicer.guarded.difference(allowed).union({IMAGE_PLACEHOLDER} if shows_images else ()))
+        return super().apply_chat_template(
+            defuse_messages(conversation, self._splicer.guarded, answer_tokens=ANSWER_TOKENS), chat_template, **choices
+        )
 
     def _encode_prompt(self, images: Mapping[str, Any], prompt: str, with_grounding: bool) -> dict[str, Any]:
         pieces = with_one_image(parse_prompt(prompt, self.chat_format), has_images=bool(images))
@@ -476,16 +461,6 @@ def _whole_image_columns(layout: VisionLayout, is_placeholder: Tensor, sample: M
     place_of = torch.zeros(int(sample["vision_index"].max()) + 1, dtype=torch.long)
     place_of[sample["vision_index"][own]] = is_placeholder.nonzero().flatten()[own]
     return place_of[layout.whole.reshape(-1)]
-
-
-def _check_images(turns: Sequence[Turn], num_images: int, *, sample_id: str) -> None:
-    """Raise SampleError if a part shows one image of several: here all of a sample's images are shown at one position."""
-    indices = {part.index for turn in turns for part in turn.parts if isinstance(part, ImagePart)} - {None}
-    if indices and (indices != {0} or num_images != 1):
-        raise SampleError(
-            f"{sample_id}: the messages show the images {sorted(indices, key=str)} one by one, but this model shows all {num_images} at "
-            "one position. Use Image() without an index."
-        )
 
 
 def _check_size(mask: np.ndarray, scenes: Mapping[str, SceneLike], sample_id: str, what: str) -> None:

@@ -8,14 +8,27 @@ at once, would give other ids.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from transformers.utils.chat_template_utils import render_jinja_template
 
-from eocore.portable.messages import SEG_PLACEHOLDER, Image, Part, Region, Text, Turn, as_turns, joined, read_parts, written
+from eocore.portable.messages import (
+    IMAGE_PLACEHOLDER,
+    SEG_PLACEHOLDER,
+    Image,
+    Part,
+    Region,
+    Text,
+    Turn,
+    as_turns,
+    joined,
+    read_parts,
+    written,
+)
 
 BREAK = "\ufdd0"
 """Put inside a special token that stands in a user's text, so that no tokenizer sees it whole; dropped when tokenised.
@@ -319,3 +332,26 @@ def defuse(text: str, tokens: Collection[str]) -> str:
     """`text` with a `BREAK` inside each of `tokens` (of two characters or more) that stands in it."""
     literal = "|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True) if len(token) > 1)
     return re.sub(literal, lambda match: f"{match[0][0]}{BREAK}{match[0][1:]}", text.replace(BREAK, "")) if literal else text
+
+
+def defuse_messages(node: Any, tokens: Collection[str], *, answer_tokens: Collection[str], role: str = "user") -> Any:
+    """Messages as `apply_chat_template` takes them, with special tokens in their texts made words.
+
+    Args:
+        node: a conversation, or a part of one.
+        tokens: no user may write; beside parts that show images, neither `<image>`.
+        answer_tokens: those that answers keep.
+        role: of the message that `node` belongs to.
+    """
+    if isinstance(node, Mapping) and node.get("type", "text") == "text":
+        role = node.get("role", role)
+        return {
+            key: defuse_messages(value, tokens, answer_tokens=answer_tokens, role=role) if key in ("content", "text") else value
+            for key, value in node.items()
+        }
+    if isinstance(node, (list, tuple)):
+        typed = any(isinstance(value, Mapping) and value.get("type") == "image" for value in node)
+        guarded = {*tokens, IMAGE_PLACEHOLDER} if typed else tokens
+        return [defuse_messages(value, guarded, answer_tokens=answer_tokens, role=role) for value in node]
+    allowed = answer_tokens if role == "assistant" else ()
+    return defuse(node, set(tokens).difference(allowed)) if isinstance(node, str) else node

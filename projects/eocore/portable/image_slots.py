@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from eocore.portable.chat_templates import Piece, Template
-from eocore.portable.messages import IMAGE_PLACEHOLDER, Image
+from eocore.portable.messages import IMAGE_PLACEHOLDER, Image, Turn
+from eocore.portable.vision_layout import SampleError
 
 SLOT = Piece(IMAGE_PLACEHOLDER, False, False, slot=Image())
 
@@ -43,6 +44,16 @@ def with_leading_image(pieces: Sequence[Piece], template: Template) -> list[Piec
 def shows_image(pieces: Sequence[Piece]) -> bool:
     """Whether an image has a slot among the pieces."""
     return any(isinstance(piece.slot, Image) for piece in pieces)
+
+
+def check_one_position(turns: Sequence[Turn], num_images: int, *, sample_id: str) -> None:
+    """Raise SampleError if a part shows one image of several, for a model that shows all images of a sample at one position."""
+    indices = {part.index for turn in turns for part in turn.parts if isinstance(part, Image)} - {None}
+    if indices and (indices != {0} or num_images != 1):
+        raise SampleError(
+            f"{sample_id}: the messages show the images {sorted(indices, key=str)} one by one, but this model shows all {num_images} at "
+            "one position. Use Image() without an index."
+        )
 
 
 def _is_words(piece: Piece) -> bool:
