@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from mmengine.config import Config
 
-from eocore.config_files import CONFIGS, check_types, read_config
+from eocore.config_files import check_types, read_config
 from eocore.errors import ConfigError
+from eocore.shipped_configs import find_shipped, nearest_shipped
 from eocore.text import did_you_mean, nearest
 
 NEW_KEY = "+"
@@ -24,7 +25,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None, *, t
     A `.py` config is run as code; one from outside the project's `configs` folder only if `trust` says so.
 
     Args:
-        path: a `.py`, `.json` or `.yaml` file.
+        path: a `.py`, `.json` or `.yaml` file, or the name of a shipped config (`locate_config`).
         options: dotted key -> value, as `--cfg-options` gives them; list entries by number (`hooks.0.interval`). A key that the config
             does not have is an error unless it starts with `+`.
         trust: run a Python file from anywhere.
@@ -32,12 +33,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None, *, t
     Raises:
         ConfigError: the file or a base of it is missing or broken, or an override names a key that does not exist.
     """
-    path = Path(path)
-    if path.is_dir():
-        inside = sorted(file.name for file in path.glob("*.py"))
-        raise ConfigError(f"config {path} is a folder; expected a file. Configs in it: {', '.join(inside[:MAX_CHOICES]) or 'none'}.")
-    if not path.is_file():
-        raise ConfigError(f"config {path} does not exist.{_nearest_file(path)} Give the path of a .py, .json or .yaml file.")
+    path = locate_config(path)
     try:
         config = read_config(path, trust=trust)
     except ConfigError:
@@ -52,6 +48,26 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None, *, t
         _override(config, key, value)
     check_types(config.to_dict(), str(path))
     return config
+
+
+def locate_config(path: str | Path) -> Path:
+    """The file of a config: the one at that path, else the shipped config of that name (`eocore.shipped_configs.find_shipped`).
+
+    Raises:
+        ConfigError: there is no such file and no shipped config of that name, or several.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    shipped = find_shipped(path.as_posix())
+    if shipped is not None:
+        return shipped
+    if path.is_dir():
+        inside = sorted(file.name for file in path.glob("*.py"))
+        raise ConfigError(f"config {path} is a folder; expected a file. Configs in it: {', '.join(inside[:MAX_CHOICES]) or 'none'}.")
+    raise ConfigError(
+        f"config {path} does not exist.{_nearest_file(path)} Give the path of a .py, .json or .yaml file, or the name of a shipped config."
+    )
 
 
 def _broken_file(path: Path) -> str:
@@ -97,12 +113,14 @@ def _names(node: Any) -> list[str]:
 
 
 def _nearest_file(path: Path) -> str:
-    """A hint at a file of nearly that name, in its folder or among the project's configs; or that the folder is missing."""
-    beside = [file for file in path.parent.glob("*") if file.is_file()]
-    for files in (beside, sorted(CONFIGS.rglob("*.py"))):
-        near = nearest(path.name, [file.name for file in files])
-        if near:
-            return f" Did you mean {_shown(next(file for file in files if file.name == near[0]))}?"
+    """A hint at a file of nearly that name, in its folder or among the shipped configs; or that the folder is missing."""
+    beside = {file.name: file for file in path.parent.glob("*") if file.is_file()}
+    near = nearest(path.name, beside)
+    if near:
+        return f" Did you mean {_shown(beside[near[0]])}?"
+    shipped = nearest_shipped(path.name)
+    if shipped is not None:
+        return f" Did you mean {shipped.stem}, the shipped config {_shown(shipped)}?"
     return "" if path.parent.is_dir() else f" There is no folder {path.parent} either."
 
 

@@ -1,9 +1,13 @@
-"""Config files, which are untrusted: YAML and JSON hold data alone; Python files run only where they are trusted."""
+"""Config files, which are untrusted: YAML and JSON hold data alone; Python files run only where they are trusted.
+
+The shipped configs (`eocore.shipped_configs`) are code like the rest of the project, and trusted like it.
+"""
 
 import json
 import logging
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +17,7 @@ from mmengine.logging import MMLogger
 
 from eocore.errors import ConfigError
 from eocore.log import get_logger
-
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-"""The project's own configs: code like the rest of the project, and trusted like it."""
+from eocore.shipped_configs import CONFIGS, find_shipped, nearest_shipped
 
 DATA_SUFFIXES = (".json", ".yaml", ".yml")
 MAX_BYTES = 4 * 2**20
@@ -61,7 +63,7 @@ def _check_trusted(path: Path, trust: bool) -> None:
     if not trust:
         raise ConfigError(
             f"config {path} is a Python file from outside {CONFIGS}; reading it runs it, with all your rights. Read it, then allow it "
-            "with --trust-config, or put it into that folder. YAML and JSON configs need no trust."
+            "with --trust-config. YAML and JSON configs need no trust, and inherit from shipped configs as well."
         )
     get_logger().warning("%s is run as Python code, because of --trust-config", path)
 
@@ -72,9 +74,36 @@ def _run_python(path: Path) -> Config:
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
-        return Config.fromfile(path)
+        with _bases_by_name():
+            return Config.fromfile(path)
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def _bases_by_name() -> Iterator[None]:
+    """Lets mmengine find a `_base_` by the name of a shipped config where no file is at that path; it has no setting for this."""
+    find_by_path = Config._get_cfg_path
+
+    def find(name: str, filename: str) -> tuple[str, str | None]:
+        path, scope = find_by_path(name, filename)
+        if Path(path).is_file():
+            return path, scope
+        shipped = find_shipped(name, parts=True)
+        if shipped is None:
+            raise ConfigError(f"config {filename}: a file it builds on is missing: {path}.{_hint(name)} Correct its {BASE}.")
+        return str(shipped), None
+
+    Config._get_cfg_path = staticmethod(find)
+    try:
+        yield
+    finally:
+        Config._get_cfg_path = staticmethod(find_by_path)
+
+
+def _hint(name: str) -> str:
+    near = nearest_shipped(name, parts=True)
+    return f" No shipped config is called '{name}' either." + (f" Did you mean {near.stem}?" if near else "")
 
 
 def _read_merged(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
@@ -98,12 +127,16 @@ def _read_merged(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _find_base(name: Any, path: Path) -> Path:
-    """The file a `_base_` entry names: beside the config, below it, or in the project's configs."""
+    """The file a `_base_` entry names: beside the config, below it, or a shipped config, by its path or its name."""
     if not isinstance(name, str) or ":" in name or "\0" in name:
         raise ConfigError(
-            f"config {path}: {BASE} names {str(name)[:80]!r}; expected a relative path. Remote and packaged configs are not read."
+            f"config {path}: {BASE} names {str(name)[:80]!r}; expected a relative path or the name of a shipped config. "
+            "Remote configs are not read."
         )
     base = (path.parent / name).resolve()
+    shipped = None if base.is_file() else find_shipped(name, parts=True)
+    if shipped is not None:
+        return shipped
     inside = base.is_relative_to(path.parent.resolve()) or base.is_relative_to(CONFIGS)
     if not inside or (base.suffix == ".py" and not base.is_relative_to(CONFIGS)):
         raise ConfigError(
@@ -111,7 +144,7 @@ def _find_base(name: Any, path: Path) -> Path:
             "is not read. Put it beside the config, as YAML or JSON."
         )
     if not base.is_file() or base.suffix not in (*DATA_SUFFIXES, ".py"):
-        raise ConfigError(f"config {path}: {BASE} names {name}, but {base} is no config file. Correct it.")
+        raise ConfigError(f"config {path}: {BASE} names {name}, but {base} is no config file.{_hint(name)} Correct it.")
     return base
 
 

@@ -11,10 +11,10 @@ import pytest
 from mmengine.config import Config
 
 from eocore.config import load_config
-from eocore.config_files import CONFIGS
 from eocore.errors import ConfigError
 from eocore.log import get_logger
 from eocore.registry import DATASETS, HOOKS, METRICS, TASKS, TOKENIZERS, TRANSFORMS
+from eocore.shipped_configs import CONFIGS
 from eocore.system import systems_of_config
 from eocore.train.runner import read_tracking
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eocore.config_files import CONFIGS
 from eocore.errors import ConfigError
+from eocore.shipped_configs import CONFIGS
 
 ZERO_FOLDER = CONFIGS / "_base_" / "zero"
 ONLY_LAYOUT = ("zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer")
