@@ -238,7 +238,7 @@ class _Places(Dataset[_Group]):
         scenes: list[Scene] = []
         for ref in records[0].images:
             try:
-                scene = read_scene(ref, root=Path(self.dataset.sources[ref.role].root))
+                scene = read_scene(ref, root=self.dataset.image_root(ref))
             except Exception as error:  # the check goes on whatever one file does
                 group.problems.append(_problem(IMAGE, records, error=error))
                 continue

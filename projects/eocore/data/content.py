@@ -81,7 +81,7 @@ def _in_digest_order(record: Record) -> list[ImageRef]:
 
 def _image_files(record: Record, dataset: RecordDataset) -> Iterator[str]:
     for image in _in_digest_order(record):
-        root = os.path.abspath(dataset.sources[image.role].root)
+        root = os.path.abspath(dataset.image_root(image))
         for path in image.paths:
             size = os.path.getsize(path) if os.path.isfile(path) else "missing"
             yield f"{image.label} {os.path.relpath(path, root)} {size}"

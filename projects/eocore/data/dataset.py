@@ -225,6 +225,10 @@ class RecordDataset(SampleSource):
             raise DataError(f"{source}: image '{image}' has no file in any of {', '.join(self.sources)}. Fetch it or drop the entry.")
         return refs
 
+    def image_root(self, ref: ImageRef) -> Path:
+        """The folder that an image of its records lies in, and does not leave."""
+        return Path(self.sources[ref.role].root)
+
     def __len__(self) -> int:
         return len(self.records)
 

@@ -11,7 +11,7 @@ from eocore.data.formats.entries import Entry, read_entries, segmentation_mask, 
 from eocore.data.formats.images import read_image_refs
 from eocore.data.image_sources import file_inside
 from eocore.data.io.readers import read_scene
-from eocore.data.records import MaskRef, Record
+from eocore.data.records import ImageRef, MaskRef, Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.benchmarks.boxes import SCALE, read_boxes
 from eocore.evaluate.benchmarks.caption import DESCRIBE
@@ -79,9 +79,12 @@ class CustomDataset(RecordDataset):
     def parse(self, path: Path) -> list[Record]:
         return [self._record(entry) for entry in read_entries(path)]
 
+    def image_root(self, ref: ImageRef) -> Path:
+        return self.folder
+
     def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
         record = self.transform(self.records[key.index], rng)
-        return record, tuple(read_scene(ref, root=self.folder) for ref in record.images)
+        return record, tuple(read_scene(ref, root=self.image_root(ref)) for ref in record.images)
 
     def _record(self, entry: Entry) -> Record:
         answer, meta = _truth(entry, self.task)

@@ -1,0 +1,42 @@
+"""The linear scorer as a system."""
+
+from pathlib import Path
+from typing import Any
+
+from eocore.system import PredictorOptions, System
+
+AUTO_MAP = {
+    "AutoConfig": "configuration_linear.LinearScorerConfig",
+    "AutoModel": "modeling_linear.LinearScorer",
+    "AutoProcessor": "processing_linear.LinearProcessor",
+}
+
+
+def _task() -> Any:
+    from .task import LinearScorerTask
+
+    return LinearScorerTask
+
+
+def _predictor(folder: Path, options: PredictorOptions) -> Any:
+    from .predictor import LinearPredictor
+
+    return LinearPredictor(folder, options)
+
+
+def _export(task: Any) -> Any:
+    from eocore.export.hf import Shipment
+
+    here = Path(__file__).parent
+    return Shipment(
+        title="Linear scorer",
+        usage="Call `AutoModel` on what `AutoProcessor` makes of pictures.",
+        model=task.model,
+        processor=task.processor,
+        model_package=here / "model",
+        auto_map=AUTO_MAP,
+        probe=here / "parity_check.py",
+    )
+
+
+SYSTEM = System(name="linear_scorer", model_types=("linear_scorer",), task=_task, predictor=_predictor, export=_export)

@@ -1,0 +1,78 @@
+"""A system of 150 lines that the core has never heard of is trained, converted, reloaded, evaluated and asked by the tools as they are."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+PACKAGES = Path(__file__).with_name("minimal")
+CLASSES = {"water": (20, 40, 160), "forest": (30, 120, 40), "sand": (210, 190, 130)}
+CONFIG = """systems = ["linear_scorer"]
+seed = 1
+task = dict(
+    type="LinearScorerTask",
+    classes={classes},
+    data=dict(type="CustomDataset", annotations={annotations!r}, task="classification"),
+)
+training = dict(max_iters=30, deepspeed="deepspeed_zero0")
+optimizer = dict(lr=0.5)
+schedule = dict(warmup_ratio=0.1)
+hooks = dict(checkpoint=dict(type="CheckpointHook", interval=30, keep=1), metrics=dict(type="MetricsHook", interval=10))
+tracking = []
+"""
+
+
+def pictures(folder: Path, *, count: int, seed: int) -> Path:
+    """A folder of noisy pictures, one colour a class, with their annotation file."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir()
+    lines = []
+    for number in range(count):
+        label = list(CLASSES)[number % len(CLASSES)]
+        pixels = np.clip(np.array(CLASSES[label]) + rng.normal(0, 20, (24, 32, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        entry = {"sample_id": str(number), "image": f"{number}.png", "label": label, "candidates": list(CLASSES)}
+        lines.append(json.dumps(entry) + "\n")
+    (folder / "labels.jsonl").write_text("".join(lines))
+    return folder / "labels.jsonl"
+
+
+def run(repo_root: Path, *command: object, folder: Path) -> str:
+    """What a command prints, run as a user does where this system is installed."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(repo_root / "projects"), str(PACKAGES)]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def model(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a trained and converted scorer; conversion has reloaded it where this repository is not."""
+    folder = tmp_path_factory.mktemp("minimal")
+    annotations = pictures(folder / "train", count=48, seed=0)
+    (folder / "scorer.py").write_text(CONFIG.format(classes=list(CLASSES), annotations=str(annotations)))
+    trained = (folder / "scorer.py", "--trust-config")
+    run(repo_root, repo_root / "tools/train.py", *trained, "--work-dir", folder / "run", folder=folder)
+    converting = (repo_root / "tools/convert_to_hf.py", *trained, "--pth-model", folder / "run", "--save-path", folder / "model")
+    assert "Reloaded in a process of its own; all weights equal" in run(repo_root, *converting, folder=folder)
+    return folder / "model"
+
+
+def test_the_folder_is_flat_and_holds_the_portable_modules_it_needs(model: Path) -> None:
+    names = {path.stem for path in model.glob("*.py")}
+    own = {"configuration_linear", "modeling_linear", "processing_linear"}
+    assert names == {*own, "band_rendering", "image_tiling", "normalisation"}
+    assert "from .normalisation import normalise" in (model / "modeling_linear.py").read_text()
+
+
+def test_the_core_names_the_class_of_an_image(model: Path, repo_root: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.full((20, 20, 3), CLASSES["forest"], np.uint8)).save(tmp_path / "a.png")
+    asked = ("--rgb", tmp_path / "a.png", "--text", "Which class?", "--out", tmp_path / "out")
+    assert run(repo_root, repo_root / "tools/predict.py", model, *asked, folder=tmp_path).startswith("forest\n")
