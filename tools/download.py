@@ -1,70 +1,8 @@
-"""Fetches upstream weights into pretrained/ and data sets into data/ from the Hugging Face hub; a call that was cut short is resumed."""
+"""Fetches upstream weights and data sets from the Hugging Face hub; see eocore/commands/download.py."""
 
-import argparse
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
-from eocore.command import command
-from eocore.files import format_size
-from eocore.hub import HubFiles, download, list_files
-from eocore.system import find_systems
-
-ROOTS = {"model": Path("pretrained"), "dataset": Path("data")}
-"""Kind of a repository -> where its files go."""
-
-
-def known_downloads() -> dict[str, HubFiles]:
-    """Name -> files, of every installed system."""
-    return {name: files for system in find_systems() if system.downloads for name, files in system.downloads().items()}
-
-
-def describe_downloads(known: Mapping[str, HubFiles]) -> str:
-    """Names, repositories and licences, for --help."""
-    lines = [f"  {name:<26} {files.repository:<32} {files.licence}" for name, files in known.items()]
-    return "\n".join(["names:", *lines, "", "HF_ENDPOINT names a mirror, HF_HUB_OFFLINE=1 forbids the network."])
-
-
-def build_parser(known: Mapping[str, HubFiles]) -> argparse.ArgumentParser:
-    """The command line."""
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, epilog=describe_downloads(known), formatter_class=form)
-    parser.add_argument("names", nargs="+", choices=tuple(known), metavar="NAME", help="what to fetch, see below")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to (default: pretrained for weights, data for data sets)")
-    parser.add_argument("--revision", default="main", help="branch, tag or commit (default: main)")
-    parser.add_argument("--endpoint", metavar="URL", help="address of the hub (default: HF_ENDPOINT, or the public one)")
-    parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, and fetch nothing")
-    return parser
-
-
-def show_files(name: str, wanted: HubFiles, *, arguments: argparse.Namespace) -> None:
-    """Prints what would be fetched and what is there already."""
-    target = root_of(wanted, arguments) / wanted.folder
-    listing = list_files(wanted, revision=arguments.revision, endpoint=arguments.endpoint)
-    print(f"{name}: {wanted.repository} at {listing.commit[:12]}, {len(listing.files)} files, {format_size(listing.size)} -> {target}")
-    for file in listing.files:
-        size = "?" if file.size is None else format_size(file.size)
-        print(f"  {size:>10}  {file.name}{'  (there)' if (target / file.name).is_file() else ''}")
-
-
-def root_of(wanted: HubFiles, arguments: argparse.Namespace) -> Path:
-    """The folder that the files of a download go below."""
-    return ROOTS[wanted.kind] if arguments.out is None else arguments.out
-
-
-@command
-def main() -> None:
-    """Runs the command; gives the exit status."""
-    known = known_downloads()
-    arguments = build_parser(known).parse_args()
-    for name in arguments.names:
-        wanted = known[name]
-        if arguments.dry_run:
-            show_files(name, wanted, arguments=arguments)
-            continue
-        folder = download(wanted, root_of(wanted, arguments), revision=arguments.revision, endpoint=arguments.endpoint)
-        print(f"{name}: in {folder}, checksums as the hub states them. Next:\n  {wanted.command}")
-
+from eocore.commands.download import COMMAND
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(COMMAND())

@@ -1,67 +1,8 @@
-"""Batched against one-by-one answers of a converted model: python tools/measure_throughput.py --model DIR --data-root DIR"""
+"""Measures answers in batches against answers one by one; see eocore/commands/measure_throughput.py."""
 
-import argparse
 import sys
-from pathlib import Path
 
-from rich.progress import Progress
-
-from eocore.errors import EOError
-from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
-from eocore.evaluate.engine.benchmark_run import show_only
-from eocore.evaluate.harnesses.throughput import Throughput, measure_throughput
-from eocore.system import PredictorOptions, system_of_model
-
-
-def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder written by tools/convert_to_hf.py")
-    parser.add_argument("--data-root", default="data", metavar="DIR", help="data folder (made-up sets: tools/make_benchmarks.py)")
-    parser.add_argument("--benchmark", nargs="+", default=["rrsisd", "vrsbench_vqa"], metavar="NAME", help="default: %(default)s")
-    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[8], metavar="N", help="compared with 1 (default: 8)")
-    parser.add_argument("--samples", type=int, default=32, metavar="N", help="answered in each turn (default: %(default)s)")
-    parser.add_argument("--turns", type=int, default=3, metavar="N", help="of each batch size; the fastest counts (default: %(default)s)")
-    parser.add_argument("--max-new-tokens", type=int, default=32, metavar="N", help="longest answer (default: %(default)s)")
-    return parser.parse_args()
-
-
-def describe(name: str, found: Throughput) -> str:
-    """One line of the result."""
-    rates = ", ".join(f"batch {size}: {rate:.2f} samples/s ({found.ratio(size):.2f} x)" for size, rate in found.rates.items())
-    return f"{name} ({found.num_samples} samples, {found.num_images} images): {rates}; same text {100 * found.same_texts:.0f} %"
-
-
-def main() -> int:
-    """Runs the command; gives the exit status."""
-    arguments = parse_arguments()
-    try:
-        system = system_of_model(arguments.model)
-        benchmarks = choose(arguments.benchmark, None, load_benchmarks([system.name]))
-        make = system.need(system.predictor, "the speed of its models cannot be measured")
-        answerer = make(arguments.model, PredictorOptions()).answerer(arguments.max_new_tokens)
-        turns = arguments.turns * (1 + len(set(arguments.batch_sizes) - {1}))
-        for benchmark in benchmarks:
-            setting, modalities = next(iter(benchmark.settings.items()))
-            source = show_only(benchmark(data_root=arguments.data_root), setting, modalities)
-            for different in (False, True):
-                with Progress(transient=True) as progress:
-                    bar = progress.add_task(benchmark.name, total=turns)
-                    found = measure_throughput(
-                        source,
-                        answerer,
-                        batch_sizes=arguments.batch_sizes,
-                        num_samples=arguments.samples,
-                        different_images=different,
-                        turns=arguments.turns,
-                        on_turn=lambda progress=progress, bar=bar: progress.advance(bar),  # type: ignore[misc]
-                    )
-                print(describe(benchmark.name, found), flush=True)
-    except EOError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
-
+from eocore.commands.measure_throughput import COMMAND
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(COMMAND())

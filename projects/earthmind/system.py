@@ -8,7 +8,7 @@ from eocore.system import Exchange, Planning, Predictor, PredictorOptions, Syste
 
 if TYPE_CHECKING:
     from eocore.export.hf import Shipment
-    from eocore.hub import HubFiles
+    from eocore.hub_files import HubFiles
     from eocore.train.task import Task
 
 

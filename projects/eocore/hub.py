@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import filter_repo_objects
 
 from eocore.errors import CheckpointError, DataError
+from eocore.hub_files import HubFiles
 from eocore.progress import Progress
 
 CHUNK = 2**22
@@ -19,29 +19,6 @@ CODE = ("*.py", "*.pyc", "*.ipynb", "*.sh", "*.so", "*.dll", "*.exe")
 """Shell patterns of files that could be executed; they are never fetched."""
 CLIENT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 """What the hub's HTTP client raises, whichever library it is: httpx's base error, or requests'."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HubFiles:
-    """Files of one repository on the hub.
-
-    Attributes:
-        repository: owner/name.
-        kind: of the repository.
-        files: shell patterns of the files that are needed.
-        extras: shell patterns of files that are fetched where there are any.
-        folder: where they go, below the folder of pretrained weights or of data.
-        licence: as its card states it.
-        command: what makes use of them.
-    """
-
-    repository: str
-    files: Sequence[str]
-    folder: str
-    licence: str
-    command: str
-    extras: Sequence[str] = ()
-    kind: Literal["model", "dataset"] = "model"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # a system is named without importing torch
     from eocore.data.loading.packing import Cost, PackSampler
     from eocore.evaluate.engine.predicting import Answerer
     from eocore.export.hf import Shipment
-    from eocore.hub import HubFiles
+    from eocore.hub_files import HubFiles
     from eocore.predict.answers import Prediction
     from eocore.sensors.scene import Scene
     from eocore.train.planning.estimate import StepShape

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from eocore.errors import CheckpointError, DataError
-from eocore.hub import HubFile, HubFiles, download, list_files
+from eocore.hub import HubFile, download, list_files
+from eocore.hub_files import HubFiles
 
 REPOSITORY = "owner/model"
 LARGE = 3 * 2**23

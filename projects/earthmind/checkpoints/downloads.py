@@ -1,6 +1,6 @@
 """What may be fetched from the Hugging Face hub, by name: weights that a training may start from, and data sets."""
 
-from eocore.hub import HubFiles
+from eocore.hub_files import HubFiles
 
 MODEL_FILES = ("config.json", "*.safetensors", "tokenizer_config.json", "vocab.json", "merges.txt")
 """What an import reads of a folder with a language model; the Python files in such folders are not fetched."""

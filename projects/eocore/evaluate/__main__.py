@@ -1,40 +1,49 @@
-"""Evaluation from the command line: python -m eocore.evaluate COMMAND; COMMAND --help says more."""
+"""Evaluation from the command line: python -m eocore.evaluate COMMAND, or eo evaluate COMMAND; COMMAND --help says more."""
 
-import argparse
 import sys
-from collections.abc import Sequence
 
-from eocore.command import command
-from eocore.evaluate.commands import compare, merge, report, run, score
-from eocore.evaluate.commands.command import Command
+from eocore.command import CommandGroup, Entry, Runnable
 
-COMMANDS: tuple[Command, ...] = (run.COMMAND, merge.COMMAND, score.COMMAND, compare.COMMAND, report.COMMAND)
+
+def _run() -> Runnable:
+    from eocore.evaluate.commands.run import COMMAND
+
+    return COMMAND
+
+
+def _merge() -> Runnable:
+    from eocore.evaluate.commands.merge import COMMAND
+
+    return COMMAND
+
+
+def _score() -> Runnable:
+    from eocore.evaluate.commands.score import COMMAND
+
+    return COMMAND
+
+
+def _compare() -> Runnable:
+    from eocore.evaluate.commands.compare import COMMAND
+
+    return COMMAND
+
+
+def _report() -> Runnable:
+    from eocore.evaluate.commands.report import COMMAND
+
+    return COMMAND
+
+
+COMMANDS = {
+    "run": Entry("predict benchmarks with a converted model and score them", _run),
+    "merge": Entry("merge the shards of a run and score them; needs no model", _merge),
+    "score": Entry("scores of a predictions file; needs no model", _score),
+    "compare": Entry("paired difference of two predictions files", _compare),
+    "report": Entry("write report.html and report.md of a run", _report),
+}
 """One per file of eocore/evaluate/commands."""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    parser = argparse.ArgumentParser(prog="python -m eocore.evaluate", description=__doc__)
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for entry in COMMANDS:
-        part = subparsers.add_parser(entry.name, help=entry.summary, description=entry.description or entry.summary)
-        entry.add_arguments(part)
-        part.set_defaults(run=entry.run)
-    return parser
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """Runs one command.
-
-    Args:
-        words: of the command line; None takes those of the process.
-
-    Returns:
-        Exit status: 0, or 1 where an input cannot be used (argparse itself ends with 2).
-    """
-    arguments = build_parser().parse_args(words)
-    return command(lambda: int(arguments.run(arguments)))()
-
+main = CommandGroup("python -m eocore.evaluate", COMMANDS)
 
 if __name__ == "__main__":
     sys.exit(main())

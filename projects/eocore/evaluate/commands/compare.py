@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from eocore.evaluate.commands.command import Command
+from eocore.command import Command
 from eocore.evaluate.commands.score import add_file_arguments, apply_benchmark, read_file, read_metric, wide_console
 from eocore.evaluate.comparison.agreement import Agreement, measure_agreement
 from eocore.evaluate.comparison.paired import Comparison, compare_predictions
@@ -86,4 +86,4 @@ def _cells(row: Comparison) -> tuple[str, ...]:
     )
 
 
-COMMAND = Command("compare", "paired difference of two predictions files", add_arguments, run, DESCRIPTION)
+COMMAND = Command(name="compare", description=DESCRIPTION, add_arguments=add_arguments, run=run)

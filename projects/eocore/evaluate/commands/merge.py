@@ -5,12 +5,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from eocore.command import Command
 from eocore.errors import DataError
-from eocore.evaluate.commands.command import Command
 from eocore.evaluate.engine.benchmark_run import collect
 from eocore.evaluate.engine.inputs import RUN_FILE
 from eocore.evaluate.reporting.summary import read_results, suite_table
 from eocore.evaluate.reporting.tables import to_rich
+
+DESCRIPTION = """Merges the shards of a run and scores them; needs no model."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,4 +36,4 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMAND = Command("merge", "merge the shards of a run and score them; needs no model", add_arguments, run)
+COMMAND = Command(name="merge", description=DESCRIPTION, add_arguments=add_arguments, run=run)

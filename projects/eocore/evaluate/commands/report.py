@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from eocore.evaluate.commands.command import Command
+from eocore.command import Command
 from eocore.evaluate.reporting.suite_report import write_suite_report
 from eocore.evaluate.reporting.summary import read_results, suite_table
 from eocore.evaluate.reporting.tables import to_rich
@@ -27,4 +27,4 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMAND = Command("report", "write report.html and report.md of a run", add_arguments, run)
+COMMAND = Command(name="report", description="Writes report.html and report.md of a run.", add_arguments=add_arguments, run=run)

@@ -4,20 +4,20 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 
+from eocore.command import Command
 from eocore.distributed import join_ranks, leave_ranks
 from eocore.errors import ConfigError
 from eocore.evaluate.benchmarks.catalogue import SUITES
 from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
-from eocore.evaluate.commands.command import Command
 from eocore.evaluate.engine.benchmark_run import AnswererOf, run_benchmarks
 from eocore.evaluate.engine.run_options import Outcome, RunOptions
 from eocore.evaluate.reporting.suite_report import write_suite_report
 from eocore.evaluate.reporting.summary import read_results, suite_table
 from eocore.evaluate.reporting.tables import to_rich
 from eocore.evaluate.settings import SETTINGS
+from eocore.overrides import OverrideAction
 from eocore.system import PredictorOptions, installed_systems, system_of_model
 
 DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run again, it goes on where it was stopped. On several
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--places-by", choices=("text", "masks"), help="how the model shows boxes (default: as its system says)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples answered together (default: %(default)s)")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the benchmark's own)")
-    parser.add_argument("--generation", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help=GENERATION)
+    parser.add_argument("--generation", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=GENERATION)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each benchmark")
     parser.add_argument("--any-count", action="store_true", help="also run a set that has not the published number of samples")
     parser.add_argument("--overwrite", action="store_true", help="throw away predictions of another model, data or choices in --out")
@@ -125,4 +125,4 @@ def _list_benchmarks() -> int:
     return 0
 
 
-COMMAND = Command("run", "predict benchmarks with a converted model and score them", add_arguments, run, DESCRIPTION)
+COMMAND = Command(name="run", description=DESCRIPTION, add_arguments=add_arguments, run=run)

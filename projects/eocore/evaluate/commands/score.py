@@ -11,9 +11,9 @@ from typing import Any
 
 from rich.console import Console
 
+from eocore.command import Command
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
-from eocore.evaluate.commands.command import Command
 from eocore.evaluate.engine.inputs import require_same_truths
 from eocore.evaluate.external.field_names import ALIASES, NONE, parse_map
 from eocore.evaluate.external.files import BOX_TASKS, CLASS_TASKS, ForeignOptions, is_native, read_foreign
@@ -292,4 +292,4 @@ def wide_console() -> Console:
     return console if console.is_terminal else Console(width=CONSOLE_WIDTH)
 
 
-COMMAND = Command("score", "scores of a predictions file; needs no model", add_arguments, run, DESCRIPTION)
+COMMAND = Command(name="score", description=DESCRIPTION, add_arguments=add_arguments, run=run)

@@ -1,0 +1,72 @@
+"""Arguments that several commands have."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eocore.errors import ConfigError
+from eocore.overrides import OverrideAction
+
+if TYPE_CHECKING:  # a command's --help needs no config
+    from mmengine.config import Config
+
+TRUST = "run a Python config from outside the project's configs folder"
+OVERRIDES = "overrides; + adds a key"
+GENERATION = "how text is generated: fields of transformers' GenerationConfig, compile=true"
+SHARD_SIZE = "5GB"
+"""Largest weight file that is written, where nothing is said."""
+
+
+def add_config(parser: argparse.ArgumentParser, help: str = "config file") -> None:
+    """A config, overrides of it, and whether it may be run."""
+    parser.add_argument("config", type=Path, help=help)
+    parser.add_argument("--trust-config", action="store_true", help=TRUST)
+    parser.add_argument("--cfg-options", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=OVERRIDES)
+
+
+def read_config(arguments: argparse.Namespace) -> "Config":
+    """The config with the command line's overrides. Raises ConfigError where it cannot be read."""
+    from eocore.config import load_config
+
+    return load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
+
+
+def add_generation(parser: argparse.ArgumentParser) -> None:
+    """How text is generated."""
+    parser.add_argument("--generation", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=GENERATION)
+
+
+def add_shard_size(parser: argparse.ArgumentParser) -> None:
+    """How large a weight file may be."""
+    parser.add_argument("--max-shard-size", default=SHARD_SIZE, metavar="SIZE", help="largest weight file (default: %(default)s)")
+
+
+def add_gpus(parser: argparse.ArgumentParser) -> None:
+    """On how many processes of this machine the command runs."""
+    how = "start N processes, one on each GPU, or any number on a CPU (default: run in this one)"
+    parser.add_argument("--gpus", type=int, metavar="N", help=how)
+
+
+def starts_processes(arguments: argparse.Namespace) -> bool:
+    """Whether the command is to start processes; False in those that it has started.
+
+    Raises:
+        ConfigError: a launcher has started another number of processes than --gpus says.
+    """
+    started = os.environ.get("LOCAL_WORLD_SIZE")
+    if arguments.gpus is None or started == str(arguments.gpus):
+        return False
+    if started is not None or arguments.gpus < 1:
+        raise ConfigError(
+            f"--gpus {arguments.gpus}: expected a number from 1 on, and none where a launcher has started the processes (here: "
+            f"{started or 'none'} on this machine). Leave --gpus out, or start the command without a launcher."
+        )
+    return True
+
+
+def start_processes(arguments: argparse.Namespace, name: str) -> int:
+    """Runs the command `name` again, on processes of its own; returns the exit status."""
+    from eocore.train.processes import start
+
+    return start(["-m", "eocore.commands", name, *arguments.words], num_processes=arguments.gpus)

@@ -1,0 +1,127 @@
+"""All commands by name, with a line each; the function of an entry imports the command's module, so that none is imported for another."""
+
+from eocore.command import CommandGroup, Entry, Runnable
+
+
+def _train() -> Runnable:
+    from eocore.commands.train import COMMAND
+
+    return COMMAND
+
+
+def _test() -> Runnable:
+    from eocore.commands.test import COMMAND
+
+    return COMMAND
+
+
+def _evaluate() -> Runnable:
+    from eocore.evaluate.__main__ import main
+
+    return main
+
+
+def _convert() -> Runnable:
+    from eocore.commands.convert import COMMAND
+
+    return COMMAND
+
+
+def _predict() -> Runnable:
+    from eocore.commands.predict import COMMAND
+
+    return COMMAND
+
+
+def _report() -> Runnable:
+    from eocore.commands.report import COMMAND
+
+    return COMMAND
+
+
+def _check_data() -> Runnable:
+    from eocore.commands.check_data import COMMAND
+
+    return COMMAND
+
+
+def _plan_run() -> Runnable:
+    from eocore.commands.plan_run import COMMAND
+
+    return COMMAND
+
+
+def _estimate_memory() -> Runnable:
+    from eocore.commands.estimate_memory import COMMAND
+
+    return COMMAND
+
+
+def _print_config() -> Runnable:
+    from eocore.commands.print_config import COMMAND
+
+    return COMMAND
+
+
+def _checkpoint() -> Runnable:
+    from eocore.commands.checkpoint import COMMAND
+
+    return COMMAND
+
+
+def _import_weights() -> Runnable:
+    from eocore.commands.import_weights import COMMAND
+
+    return COMMAND
+
+
+def _export_weights() -> Runnable:
+    from eocore.commands.export_weights import COMMAND
+
+    return COMMAND
+
+
+def _download() -> Runnable:
+    from eocore.commands.download import COMMAND
+
+    return COMMAND
+
+
+def _make_synthetic() -> Runnable:
+    from eocore.commands.make_synthetic import COMMAND
+
+    return COMMAND
+
+
+def _make_benchmarks() -> Runnable:
+    from eocore.commands.make_benchmarks import COMMAND
+
+    return COMMAND
+
+
+def _measure_throughput() -> Runnable:
+    from eocore.commands.measure_throughput import COMMAND
+
+    return COMMAND
+
+
+COMMANDS = {
+    "train": Entry("train what a config describes, or try one step of it (--dry-run)", _train),
+    "test": Entry("evaluate a converted model as a config's `evaluation` section says", _test),
+    "evaluate": Entry("evaluate by benchmark names: run, merge, score, compare, report", _evaluate),
+    "convert": Entry("make a Hugging Face folder of a training checkpoint", _convert),
+    "predict": Entry("ask a converted model about image files", _predict),
+    "report": Entry("write the report of an evaluation made by `test`", _report),
+    "check-data": Entry("read every record of a config's datasets before a training does", _check_data),
+    "plan-run": Entry("plan a training that packs its samples: packs, balance, hours", _plan_run),
+    "estimate-memory": Entry("estimate the GPU memory of a training from its config", _estimate_memory),
+    "print-config": Entry("print a config with its bases merged and overrides applied", _print_config),
+    "checkpoint": Entry("list, verify, show, compare and convert training checkpoints", _checkpoint),
+    "import": Entry("make a folder of this project's layout of upstream weights", _import_weights),
+    "export": Entry("write a model in an upstream layout", _export_weights),
+    "download": Entry("fetch upstream weights and data sets from the Hugging Face hub", _download),
+    "make-synthetic": Entry("write the synthetic world to train and evaluate on", _make_synthetic),
+    "make-benchmarks": Entry("write made-up test sets in the upstream layouts", _make_benchmarks),
+    "measure-throughput": Entry("measure answers in batches against answers one by one", _measure_throughput),
+}
+EO = CommandGroup("eo", COMMANDS)

@@ -1,0 +1,92 @@
+"""Asks a converted model about image files; writes the answer, masks (GeoTIFF where the image is georeferenced) and an overlay."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eocore.command import Command, say
+from eocore.commands.arguments import add_generation
+from eocore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from eocore.predict.image_files import ImageFile
+
+INPUTS = ("optical", "rgb", "multispectral", "sar")
+"""Each an option; `optical` becomes rgb or multispectral as its sensor tells."""
+EPILOG = """With --optical the sensor is told from the file: 3 bytes a pixel are a picture, 12 bands Sentinel-2 L2A, 13 bands L1C.
+Sentinel-2 products of processing baseline 04.00 and later carry an offset that files do not tell: give
+--sensor optical=sentinel2_l2a_pb0400."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.epilog = EPILOG
+    parser.add_argument("model", type=Path, help="folder of a converted model; its Python files are executed")
+    parser.add_argument("--optical", nargs="+", metavar="FILE", help="optical image, a picture or multispectral; several files: one a band")
+    parser.add_argument("--rgb", nargs="+", metavar="FILE", help="picture")
+    parser.add_argument("--multispectral", nargs="+", metavar="FILE", help="multispectral image; several files: one a band")
+    parser.add_argument("--sar", nargs="+", metavar="FILE", help="radar image, VV and VH [dB]; several files: one a band")
+    parser.add_argument("--text", required=True, help="question or request")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--sensor", nargs="+", default=[], metavar="INPUT=NAME", help="sensor of an input, e.g. sar=sentinel1_rtc_linear")
+    parser.add_argument("--bands", nargs="+", default=[], metavar="INPUT=A,B", help="names of an input's layers in order")
+    parser.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="longest answer (default: %(default)s)")
+    add_generation(parser)
+    parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier prediction in DIR")
+
+
+def by_input(option: str, entries: list[str]) -> dict[str, str]:
+    """INPUT=VALUE entries of an option.
+
+    Raises:
+        ConfigError: an entry has another form, or names an unknown input.
+    """
+    values = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not equals or not value or name not in INPUTS:
+            raise ConfigError(f"--{option} {entry}: expected INPUT=VALUE, with INPUT one of {', '.join(INPUTS)}.")
+        values[name] = value
+    return values
+
+
+def image_files(arguments: argparse.Namespace) -> "dict[str, ImageFile]":
+    """The images of the command line.
+
+    Raises:
+        ConfigError: a sensor or bands are given for an image that is not.
+    """
+    from eocore.predict.image_files import ImageFile
+
+    given = {name: paths for name in INPUTS if (paths := getattr(arguments, name))}
+    sensors, bands = by_input("sensor", arguments.sensor), by_input("bands", arguments.bands)
+    for option, values in (("sensor", sensors), ("bands", bands)):
+        for name in values:
+            if name not in given:
+                raise ConfigError(f"--{option} {name}=...: no --{name} image is given. Inputs given: {', '.join(given) or 'none'}.")
+    return {
+        name: ImageFile(tuple(paths), sensors.get(name), tuple(bands[name].split(",")) if name in bands else ())
+        for name, paths in given.items()
+    }
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Asks, writes, and prints the answer and the files."""
+    from eocore.predict.answers import find_earlier, write_prediction
+    from eocore.predict.image_files import read_images
+    from eocore.system import PredictorOptions, system_of_model
+
+    find_earlier(arguments.out, overwrite=arguments.overwrite)
+    scenes = read_images(image_files(arguments))
+    system = system_of_model(arguments.model)
+    make = system.need(system.predictor, "its models cannot answer")
+    options = PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation)
+    prediction = make(arguments.model, options).predict(scenes, arguments.text, max_new_tokens=arguments.max_new_tokens)
+    files = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
+    say(prediction.text or "(the model's answer is empty)")
+    for file in files:
+        say(f"  {file}")
+
+
+COMMAND = Command(name="predict", description=__doc__, add_arguments=add_arguments, run=run)
