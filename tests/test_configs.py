@@ -84,7 +84,7 @@ def test_print_config_shows_it_whole(path: Path, monkeypatch: pytest.MonkeyPatch
     command = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(command)
     monkeypatch.setattr(sys, "argv", ["print_config", str(path), "--cfg-options", "seed=11"])
-    assert command.main() == 0
+    assert command.COMMAND() == 0
     shown: dict[str, Any] = {}
     exec(capsys.readouterr().out, shown)
     assert shown["seed"] == 11

@@ -302,6 +302,6 @@ class TestCommand:
         assert spec is not None and spec.loader is not None
         command = module_from_spec(spec)
         spec.loader.exec_module(command)
-        assert command.main() == 1
+        assert command.COMMAND() == 1
         assert len(lines) == 1
         assert re.match(f"ConfigError: {message}", lines[0]), lines[0]

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from earthmind.export import AUTO_MAP, pack
 from earthmind.parity_check import probe
+from eocore.commands.convert import describe
 from eocore.errors import CheckpointError
 from eocore.export.convert import Choices, convert
 from eocore.export.verify import compare, examine
@@ -196,12 +197,12 @@ def test_tool_says_what_is_wrong(
     monkeypatch.setattr(
         sys, "argv", ["convert_to_hf.py", str(tmp_path / "none.py"), "--pth-model", "x", "--save-path", str(tmp_path / "out")]
     )
-    assert tool.main() == 1
+    assert tool.COMMAND() == 1
     shown = capsys.readouterr().err
     assert shown.startswith("ConfigError: config ") and "does not exist" in shown
 
 
-def test_summary_names_files_and_differences(tool: ModuleType, converted: tuple[Path, Any]) -> None:
-    text = tool.describe(converted[1], converted[0])
+def test_summary_names_files_and_differences(converted: tuple[Path, Any]) -> None:
+    text = describe(converted[1], converted[0])
     assert "LoRA merged in 4 layers" in text and "model.safetensors" in text and "all weights equal, largest differences:" in text
-    assert "(--no-verify)" in tool.describe(replace(converted[1], differences={}), converted[0])
+    assert "(--no-verify)" in describe(replace(converted[1], differences={}), converted[0])

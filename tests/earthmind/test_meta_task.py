@@ -136,10 +136,10 @@ def test_the_command_tells_it(repo_root: Path, monkeypatch: pytest.MonkeyPatch, 
     spec.loader.exec_module(tool)
     config = str(repo_root / "configs" / "earthmind" / "earthmind_tiny_synthetic.py")
     monkeypatch.setattr(sys, "argv", ["estimate_memory.py", config, "--gpus", "2", "--tokens", "300", "--precision", "fp32"])
-    assert tool.main() == 0
+    assert tool.COMMAND() == 0
     shown = capsys.readouterr().out
     assert "deepspeed_zero2 *" in shown and "language_model" in shown
     assert "as this config stands (deepspeed_zero2, gradient_checkpointing none), 300 tokens:" in shown
     monkeypatch.setattr(sys, "argv", ["estimate_memory.py", config, "--tokens", "30"])
-    assert tool.main() == 1
+    assert tool.COMMAND() == 1
     assert "do not fit a row of 30" in capsys.readouterr().err

@@ -365,7 +365,7 @@ def tool(repo_root: Path) -> ModuleType:
 
 def run_tool(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> int:
     monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, arguments)])
-    status: int = tool.main()
+    status: int = tool.COMMAND()
     return status
 
 

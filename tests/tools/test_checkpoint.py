@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> Path:
 
 def call(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["checkpoint.py", *map(str, arguments)])
-    return int(tool.main())
+    return int(tool.COMMAND())
 
 
 def test_the_checkpoints_of_a_run_are_listed(
@@ -148,5 +148,5 @@ def test_what_was_allowed_to_differ_is_shown(
     entry = {"step": 1, "checkpoint": "iter_000001", "differences": {"seed": ["seed: 1 then, 2 now"]}, "not_compared": "annotation files"}
     assert call(tool, monkeypatch, "show", recorded(tmp_path / "a", 2, allowed=[entry])) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "allowed          going on from iter_000001, seed: seed: 1 then, 2 now" in lines
-    assert "not compared     going on from iter_000001: annotation files" in lines
+    assert "allowed          resumed from iter_000001, seed: seed: 1 then, 2 now" in lines
+    assert "not compared     resumed from iter_000001: annotation files" in lines

@@ -43,7 +43,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 def run(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", [name, *map(str, arguments), "--trust-config"])
-    return load(name).main()
+    return load(name).COMMAND()
 
 
 def test_flags_reach_the_training(monkeypatch: pytest.MonkeyPatch, config_file: Path, calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_mistakes_end_in_one_line(
     monkeypatch.setattr(logger, "error", lambda text, *values: lines.append(text % values))
     monkeypatch.setattr("eocore.train.resilience.failure.get_logger", lambda: logger)
     monkeypatch.setattr(sys, "argv", ["train", str(config_file), *flags, "--trust-config"])
-    assert module.main() == 1
+    assert module.COMMAND() == 1
     assert len(lines) == 1 and lines[0].startswith(message) and not calls
 
 

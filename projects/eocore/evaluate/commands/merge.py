@@ -3,14 +3,8 @@
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
 from eocore.command import Command
 from eocore.errors import DataError
-from eocore.evaluate.engine.benchmark_run import collect
-from eocore.evaluate.engine.inputs import RUN_FILE
-from eocore.evaluate.reporting.summary import read_results, suite_table
-from eocore.evaluate.reporting.tables import to_rich
 
 DESCRIPTION = """Merges the shards of a run and scores them; needs no model."""
 
@@ -24,6 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Merges and scores every benchmark of the folder, prints the table."""
+    from rich.console import Console
+
+    from eocore.evaluate.engine.benchmark_run import collect
+    from eocore.evaluate.engine.inputs import RUN_FILE
+    from eocore.evaluate.reporting.summary import read_results, suite_table
+    from eocore.evaluate.reporting.tables import to_rich
+
     folder: Path = arguments.folder
     one = (folder / RUN_FILE).is_file()
     folders = [folder] if one else sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))

@@ -3,12 +3,7 @@
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
 from eocore.command import Command
-from eocore.evaluate.reporting.suite_report import write_suite_report
-from eocore.evaluate.reporting.summary import read_results, suite_table
-from eocore.evaluate.reporting.tables import to_rich
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the report, prints the table."""
+    from rich.console import Console
+
+    from eocore.evaluate.reporting.suite_report import write_suite_report
+    from eocore.evaluate.reporting.summary import read_results, suite_table
+    from eocore.evaluate.reporting.tables import to_rich
+
     results = read_results(arguments.folder, arguments.benchmark)
     page = write_suite_report(arguments.folder, results, title=arguments.title)
     Console().print(f"Report: {page}", soft_wrap=True)
