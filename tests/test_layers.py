@@ -19,7 +19,8 @@ CORE_LAYERS = (
     {"checkpoints"},
     {"train", "evaluate"},
     {"export", "predict", "synthetic"},
-    {"converters", "checks", "commands"},
+    {"converters", "checks"},
+    {"commands"},
 )
 """Folders of eocore, lowest first: each may import those of lower layers, none of its own layer or above."""
 ABOVE_THE_FOLDERS = {"system", "command"}

@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from packaging.version import Version
 
 from eocore.errors import ConfigError
-from eocore.log import get_logger
 
 OVERRIDE = "EOCORE_ALLOW_VULNERABLE"
 
@@ -66,5 +65,7 @@ def check_dependencies() -> None:
     found = vulnerable()
     if found and os.environ.get(OVERRIDE) != "1":
         raise ConfigError("; ".join(found) + f". To run all the same, with input you trust, set {OVERRIDE}=1.")
+    from eocore.log import get_logger  # mmengine's logger takes its time, and is seldom needed here
+
     for line in found:
         get_logger().warning("%s", line)
