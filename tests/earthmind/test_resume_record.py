@@ -196,3 +196,12 @@ def test_exceptions_name_options_that_exist() -> None:
 
 def test_all_of_it_is_json(base: RunRecord) -> None:
     assert json.loads(json.dumps(base.options)) == base.options and json.loads(json.dumps(base.content)) == base.content
+
+
+def test_a_template_that_is_only_written_in_another_way_does_not_show(world: Path, base: RunRecord) -> None:
+    older = record(world, {})
+    template = older.options["task"]["processor"]["chat_template"]
+    older.options["task"]["processor"]["chat_template"] = template.replace("{%- generation -%}", "").replace("{%- endgeneration -%}", "")
+    assert "processor" not in differences(older, base)
+    older.options["task"]["processor"]["chat_template"] = template.replace("<|end|>", "<|done|>")
+    assert any(line.startswith("task.processor.chat_template") for line in differences(older, base)["processor"])

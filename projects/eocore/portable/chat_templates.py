@@ -99,13 +99,23 @@ def choose_template(name: str, text: str | None) -> Template:
     if _GENERATION.search(text):
         return read_template(text)
     template = get_template(name)
-    messages = _messages(_PROBES)
-    if _write(text, messages)[0] != _write(template.text, messages)[0]:
+    if not writes_alike(text, template.text):
         raise ValueError(
             f"the chat template does not say what the model generates, and it is not the template '{name}'. Put each answer, with the mark "
             "that ends it, between {% generation %} and {% endgeneration %}."
         )
     return template
+
+
+def writes_alike(first: str, second: str) -> bool:
+    """Whether two jinja templates write the same conversations and prompts, whatever they say of what the model generates."""
+    lengths = range(1, len(_PROBES) + 1)
+    return first == second or all(
+        _write(first, _messages(_PROBES[:length]), add_generation_prompt=asks)[0]
+        == _write(second, _messages(_PROBES[:length]), add_generation_prompt=asks)[0]
+        for length in lengths
+        for asks in (False, True)
+    )
 
 
 @lru_cache

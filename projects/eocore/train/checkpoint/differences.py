@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 from typing import Any
 
+from eocore.portable.chat_templates import writes_alike
 from eocore.resolve import plain
 
+CHAT_TEMPLATE = ".processor.chat_template"
+"""Ends the path of an option whose text may be written in several ways that mean one format."""
 MAX_SHOWN = 100
 NOTHING = object()
 """Stands for the value of an option that is not there."""
@@ -38,6 +41,8 @@ def _compare_entry(then: Any, now: Any, *, defaults: Mapping[str, Any], path: st
     if then is NOTHING and isinstance(now, dict) and now:
         then = {}
     if then is NOTHING and now in (None, defaults.get(path)):
+        return
+    if path.endswith(CHAT_TEMPLATE) and isinstance(then, str) and isinstance(now, str) and writes_alike(then, now):
         return
     if then is NOTHING or (now is NOTHING and then is not None):
         yield path, _line(path, then, now=now)
