@@ -114,18 +114,18 @@ def fields_of_task(changes: Change | None, model: Change | None) -> dict[str, An
     }
 
 
-def build(path: TrainingPath, device: torch.device, *, dtype: torch.dtype) -> EarthMindTask:
+def build(path: TrainingPath, device: torch.device, dtype: torch.dtype) -> EarthMindTask:
     """The path's task, built on the CPU and moved, as a training does; what is no buffer stays behind."""
     return build_setting(fields_of_task(path.changes, path.model), device=torch.device("cpu"), dtype=dtype).to(device)
 
 
-def train(path: TrainingPath, device: torch.device, *, dtype: torch.dtype, backward: bool) -> list[float]:
+def train(path: TrainingPath, device: torch.device, dtype: torch.dtype, *, backward: bool) -> list[float]:
     """Loss of each step; with `backward`, also the norm of its gradient, after the guard's judgement and an update by torch's AdamW.
 
     Raises:
         AssertionError: a number is not finite.
     """
-    task = build(path, device, dtype=dtype)
+    task = build(path, device, dtype)
     batch = path.make(task) if path.make else make_batch(task.processor, path.kinds, **(path.layout or {}))
     if path.changes and "vision_cache" in path.changes:
         batch = WithTileKeys(lambda _: batch)([])
@@ -248,27 +248,27 @@ def answering_paths() -> dict[str, Callable[[torch.device, torch.dtype], Any]]:
     return {
         "generate, text alone": _generate_text,
         "generate, fixed cache": lambda device, dtype: _answer(
-            device, dtype, kinds=("vqa", "vqa"), cache_implementation="static", disable_compile=True
+            device, dtype, ("vqa", "vqa"), cache_implementation="static", disable_compile=True
         ),
-        "answer and masks": lambda device, dtype: _answer(device, dtype, kinds=("seg", "vqa", "seg")),
-        "answer, several tiles": lambda device, dtype: _answer(device, dtype, kinds=("seg10", "pair")),
-        "answer, sampled": lambda device, dtype: _answer(device, dtype, kinds=("vqa",), do_sample=True, temperature=0.7, top_p=0.9),
+        "answer and masks": lambda device, dtype: _answer(device, dtype, ("seg", "vqa", "seg")),
+        "answer, several tiles": lambda device, dtype: _answer(device, dtype, ("seg10", "pair")),
+        "answer, sampled": lambda device, dtype: _answer(device, dtype, ("vqa",), do_sample=True, temperature=0.7, top_p=0.9),
         "answers about one image, shared prefix": _shared_prefix,
-        "answer, gated grounding": lambda device, dtype: _answer(device, dtype, kinds=("seg",), model={"grounding_fusion": "gated"}),
+        "answer, gated grounding": lambda device, dtype: _answer(device, dtype, ("seg",), model={"grounding_fusion": "gated"}),
         "predict_batch": _predict,
         "conversion's probe": _probe,
         "digests of weights": _digests,
     }
 
 
-def _model(device: torch.device, dtype: torch.dtype, *, model: Change | None = None) -> Answers:
-    task = build(TrainingPath(name="", model=model), device, dtype=dtype).eval()
+def _model(device: torch.device, dtype: torch.dtype, model: Change | None = None) -> Answers:
+    task = build(TrainingPath(name="", model=model), device, dtype).eval()
     return Answers(task.model, task.processor, generation={})
 
 
-def _answer(device: torch.device, dtype: torch.dtype, *, kinds: Sequence[str], model: Change | None = None, **generation: Any) -> None:
+def _answer(device: torch.device, dtype: torch.dtype, kinds: Sequence[str], *, model: Change | None = None, **generation: Any) -> None:
     """Prefill, decoding, [SEG] states, drawing, masks at the size of the image: through the model's `answer`, with a dictated answer."""
-    answers = _model(device, dtype, model=model)
+    answers = _model(device, dtype, model)
     answers.generation = generation
     samples, sizes, rows = [], [], []
     for number, name in enumerate(kinds):

@@ -87,7 +87,7 @@ def check_new_parts(model: EarthMindForConditionalGeneration, folder: Path, toke
         ConfigError: as `check_new_tokens` and `check_new_channels`.
     """
     check_new_tokens(model, folder, tokenizer)
-    check_new_channels(model, folder, known=read_config(folder).vision_config.num_channels)
+    check_new_channels(model, folder, read_config(folder).vision_config.num_channels)
 
 
 def check_new_tokens(model: EarthMindForConditionalGeneration, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:

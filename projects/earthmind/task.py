@@ -60,8 +60,8 @@ class EarthMindTask(Task):
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
-        self.options = read_options(EarthMindOptions, options, name="task")
-        self.loss_settings = read_options(LossSettings, self.options.losses or {}, name="losses")
+        self.options = read_options(EarthMindOptions, options, "task")
+        self.loss_settings = read_options(LossSettings, self.options.losses or {}, "losses")
         self.data = TrainingData(self.options, IMAGES)
         words = TOKENIZERS.build(self.options.tokenizer)
         self.model = build_model(self.options.model, words)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -48,7 +49,7 @@ class Progress:
             self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
 

@@ -4,15 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from importlib.metadata import distribution
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from packaging.requirements import Requirement
+from linked_packages import link_packages
 from safetensors.torch import load_file
 
 from earthmind.export import pack
@@ -24,31 +23,6 @@ PACKAGES = ("torch", "transformers", "numpy", "pillow", "safetensors")
 AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModel")
 INTERPRETER = "EOCORE_CLEAN_PYTHON"
 """Environment variable: an interpreter that has these packages and no other."""
-
-
-def requirements(names: tuple[str, ...]) -> Iterator[str]:
-    """These distributions and all they need, extras left out."""
-    seen: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop().lower().replace("_", "-")
-        if name in seen:
-            continue
-        seen.add(name)
-        yield name
-        needed = [Requirement(text) for text in distribution(name).requires or ()]
-        waiting += [item.name for item in needed if item.marker is None or item.marker.evaluate({"extra": ""})]
-
-
-def link_packages(folder: Path) -> Path:
-    """A folder that offers just PACKAGES and what they need, by links to where they are installed."""
-    folder.mkdir()
-    for name in requirements(PACKAGES):
-        found = distribution(name)
-        for top in {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")}:
-            if not (folder / top).exists():
-                (folder / top).symlink_to(Path(str(found.locate_file(top))).resolve())
-    return folder
 
 
 def own_environment(folder: Path, constraints: Path) -> str:
@@ -66,7 +40,7 @@ def own_environment(folder: Path, constraints: Path) -> str:
 def clean_python(request: pytest.FixtureRequest, repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Command that runs a script where only PACKAGES are: by links (no set-up), or in an environment of its own."""
     if request.param == "links":
-        return [sys.executable, "-I", "-S", str(SCRIPT), str(link_packages(tmp_path_factory.mktemp("clean") / "packages"))]
+        return [sys.executable, "-I", "-S", str(SCRIPT), str(link_packages(tmp_path_factory.mktemp("clean") / "packages", PACKAGES))]
     cache = request.config.cache
     assert cache is not None
     python = os.environ.get(INTERPRETER) or own_environment(cache.mkdir("clean_environment"), repo_root / "constraints.txt")
@@ -120,6 +94,6 @@ def test_published_calls_and_pipeline_answer(used: Path) -> None:
 
 
 def test_environment_of_links_offers_the_packages_alone(tmp_path: Path) -> None:
-    offered = {path.name for path in link_packages(tmp_path / "packages").iterdir()}
+    offered = {path.name for path in link_packages(tmp_path / "packages", PACKAGES).iterdir()}
     assert {"torch", "transformers", "numpy", "PIL", "safetensors", "jinja2"} <= offered
     assert not offered & {"mmengine", "earthmind", "eocore", "torchvision", "rasterio", "peft", "accelerate", "deepspeed"}

@@ -103,9 +103,7 @@ class SamplePreparation(Ratio):
                 works: dict[str, Callable[[], object]] = {side: self._work(side, ref, masks) for side in SIDES}
                 times = time_in_turn(works, repeats=effort.repeats, warm_up=effort.warm_up)
                 limit = "the one decoding and the tiles"
-                readings.append(
-                    compare(Goal(quantity=name, goal=goal, limit=limit), "s", reference=times["reference"].best, ours=times["ours"].best)
-                )
+                readings.append(compare(Goal(quantity=name, goal=goal, limit=limit), "s", times["reference"].best, times["ours"].best))
         return readings
 
     def _work(self, side: Side, ref: ImageRef, masks: list[np.ndarray]) -> Callable[[], object]:

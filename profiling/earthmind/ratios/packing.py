@@ -143,15 +143,8 @@ class OperatorsPerSample(Ratio):
         packed = count_operators(self.all.packed).total / self.samples
         kernel = self._with_one_call() / self.samples
         return [
-            compare(
-                Goal(quantity="operators, a kernel for packs", goal=10.0, limit=str(self.samples)),
-                "operators",
-                reference=alone,
-                ours=kernel,
-            ),
-            compare(
-                Goal(quantity="operators, sample by sample", goal=None, limit=str(self.samples)), "operators", reference=alone, ours=packed
-            ),
+            compare(Goal(quantity="operators, a kernel for packs", goal=10.0, limit=str(self.samples)), "operators", alone, kernel),
+            compare(Goal(quantity="operators, sample by sample", goal=None, limit=str(self.samples)), "operators", alone, packed),
         ]
 
     def _with_one_call(self) -> int:
@@ -208,7 +201,7 @@ class UnevenSamples(Ratio):
             "padded": Goal(quantity="time, padded", goal=2.5, limit=f"{1 / (1 - filling):.1f} and less: {filling:.0%} is filling"),
         }
         note = f"loss and gradients equal to {apart:.0e}"
-        return [compare(goal, "s", reference=times[name].best, ours=times["packed"].best, note=note) for name, goal in goals.items()]
+        return [compare(goal, "s", times[name].best, times["packed"].best, note=note) for name, goal in goals.items()]
 
 
 @RATIOS.register_module(name="G10")
@@ -301,13 +294,7 @@ class LateStart(Ratio):
         replay = self.step * self.sample_s / self.workers
         goal = Goal(quantity="time", goal=replay / LONGEST_START_S, limit="O(1)")
         return [
-            compare(
-                goal,
-                "s",
-                reference=replay,
-                ours=max(times),
-                note=f"same batch as reached step by step ({walked:.1f} s); goal: {LONGEST_START_S:g} s",
-            )
+            compare(goal, "s", replay, max(times), note=f"same batch as reached step by step ({walked:.1f} s); goal: {LONGEST_START_S:g} s")
         ]
 
     def _sampler(self, folder: str) -> PackSampler:

@@ -18,7 +18,7 @@ SHARD_SIZE = "5GB"
 """Largest weight file that is written, where nothing is said."""
 
 
-def add_config(parser: argparse.ArgumentParser, help: str = "config file") -> None:
+def add_config(parser: argparse.ArgumentParser, help: str = "config file, or the name of one that ships (earthmind_4b_sft)") -> None:
     """A config, overrides of it, and whether it may be run."""
     parser.add_argument("config", type=Path, help=help)
     parser.add_argument("--trust-config", action="store_true", help=TRUST)

@@ -84,9 +84,9 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _run_training(config: "Config", arguments: argparse.Namespace) -> bool:
     from eocore.system import systems_of_config
-    from eocore.train.device import set_deepspeed_accelerator
+    from eocore.train.device import require_deepspeed
 
-    set_deepspeed_accelerator()
+    require_deepspeed()
     systems_of_config(config)
     from eocore.train.launch import dry_run, train
     from eocore.train.strategy import stop_process_group

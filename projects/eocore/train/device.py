@@ -1,5 +1,6 @@
 """What the machine offers: device, process-group backend, precision, memory."""
 
+import importlib.util
 import os
 import resource
 import sys
@@ -25,6 +26,20 @@ def set_deepspeed_accelerator() -> None:
     """
     if not has_gpu():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+def require_deepspeed() -> None:
+    """What comes before each `import deepspeed`: the accelerator is chosen, and there is something to import.
+
+    Raises:
+        ConfigError: DeepSpeed is not installed.
+    """
+    if importlib.util.find_spec("deepspeed") is None:
+        raise ConfigError(
+            "DeepSpeed is not installed, and nothing can be trained without it (evaluation, conversion and prediction can do without). "
+            "Install the extra that holds it: pip install 'eocore-earthmind[train]', or bash tools/setup_env.sh in a checkout."
+        )
+    set_deepspeed_accelerator()
 
 
 def local_device() -> torch.device:

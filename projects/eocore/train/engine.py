@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eocore.train.device import set_deepspeed_accelerator
+from eocore.train.device import require_deepspeed
 from eocore.train.resilience.guard import StepGuard
 from eocore.train.resilience.heartbeat import HEARTBEAT
 from eocore.train.zero.state import inner_optimizer
 
-set_deepspeed_accelerator()
+require_deepspeed()
 
 from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper, MMDeepSpeedEngineWrapper  # noqa: E402  (the accelerator comes before)
 

@@ -16,13 +16,13 @@ from torch.distributed import DistError, PrefixStore, TCPStore
 
 from eocore.errors import ConfigError
 from eocore.log import LogFile, close_log_files, get_logger
-from eocore.train.device import Precision, local_device, process_group_backend, set_deepspeed_accelerator
+from eocore.train.device import Precision, local_device, process_group_backend, require_deepspeed
 from eocore.train.network import choose_interface
 from eocore.train.resilience.guard import GuardOptions, StepGuard
 from eocore.train.resilience.preemption import Orders
 from eocore.train.zero import state as zero_state
 
-set_deepspeed_accelerator()
+require_deepspeed()
 
 import deepspeed  # noqa: E402  (the accelerator must be chosen before)
 from mmengine._strategy.base import BaseStrategy  # noqa: E402

@@ -33,7 +33,7 @@ class ShipDataset(BoxDataset):
             self.locate(
                 f"{number}-{entry.text('image')}",
                 entry.text("image"),
-                phrase=entry.text("question"),
+                entry.text("question"),
                 boxes=read_boxes(entry.values.get("answer"), entry.source),
                 source=entry.source,
                 task="detection",

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.model is None:
         raise ConfigError("--model is missing; expected the folder of a converted model (tools/convert_to_hf.py writes one).")
     system = system_of_model(arguments.model)
-    benchmarks = choose(arguments.benchmark, arguments.suite, known=load_benchmarks([system.name]))
+    benchmarks = choose(arguments.benchmark, arguments.suite, load_benchmarks([system.name]))
     make = system.need(system.predictor, "its models cannot be evaluated")
     predictor = make(arguments.model, PredictorOptions(generation=arguments.generation))
     options = _options(arguments, system.name, places_by_masks=predictor.places_by_masks)
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         return predictor.answerer
 
     outcomes = run_benchmarks(benchmarks, options, ranks, load_model=load_model)
-    status = _finish(options, outcomes, suite=arguments.suite) if ranks.is_first else 0
+    status = _finish(options, outcomes, arguments.suite) if ranks.is_first else 0
     status = ranks.gather(status)[0]
     leave_ranks()
     return int(status)
@@ -100,7 +100,7 @@ def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: boo
     )
 
 
-def _finish(options: RunOptions, outcomes: Sequence[Outcome], *, suite: str | None) -> int:
+def _finish(options: RunOptions, outcomes: Sequence[Outcome], suite: str | None) -> int:
     console = Console() if Console().is_terminal else Console(width=WIDTH)
     for item in outcomes:
         if item.reason:

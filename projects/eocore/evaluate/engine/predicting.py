@@ -68,7 +68,7 @@ class EvaluationOptions:
 
 def read_evaluation(section: Mapping[str, Any]) -> EvaluationOptions:
     """The options of a config's `evaluation` section."""
-    return read_options(EvaluationOptions, section, name="evaluation")
+    return read_options(EvaluationOptions, section, "evaluation")
 
 
 def build_sources(options: EvaluationOptions) -> Iterator[tuple[str, RecordDataset]]:

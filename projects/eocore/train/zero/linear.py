@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from eocore.train.device import set_deepspeed_accelerator
+from eocore.train.device import require_deepspeed
 
-set_deepspeed_accelerator()
+require_deepspeed()
 
 from deepspeed.runtime.zero.linear import LinearFunctionForZeroStage3, zero3_linear_wrap  # noqa: E402  (the accelerator comes before)
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from eocore.errors import CheckpointError
-from eocore.train.device import set_deepspeed_accelerator
+from eocore.train.device import require_deepspeed
 
-set_deepspeed_accelerator()
+require_deepspeed()
 
 from deepspeed.runtime.fp16.unfused_optimizer import FP16_UnfusedOptimizer  # noqa: E402  (the accelerator must be chosen before)
 from deepspeed.utils import (  # noqa: E402
