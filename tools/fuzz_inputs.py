@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from PIL import Image
 
-from earthmind.datasets import mcq, referring, region, vqa
+from earthmind.datasets import mcq
 from eocore.config import load_config
+from eocore.data.formats import llava, refer, regions
 from eocore.data.formats.entries import read_entries
 from eocore.data.io.masks import decode_mask, encode_rle
 from eocore.data.io.readers import read_class_map, read_scene
@@ -271,12 +272,12 @@ def _changed_entry(good: dict[str, Any], change: tuple[list[tuple[str, Any]], li
 
 
 _PARSERS: dict[str, Callable[..., Any]] = {
-    "llava": vqa.LlavaDataset,
+    "llava": llava.LlavaDataset,
     "bench": mcq.EarthMindBenchDataset,
-    "osprey": region.OspreyRegionDataset,
-    "coco": region.CocoRegionDataset,
-    "jsonl": referring.ReferringJsonlDataset,
-    "refer": referring.ReferDataset,
+    "osprey": regions.OspreyRegionDataset,
+    "coco": regions.CocoRegionDataset,
+    "jsonl": refer.ReferringJsonlDataset,
+    "refer": refer.ReferDataset,
 }
 
 

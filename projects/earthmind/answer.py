@@ -11,6 +11,7 @@ from earthmind.model.modeling_earthmind import Answer, EarthMindForConditionalGe
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.prepare import named_after, read_mask
 from eocore.data.records import Record
+from eocore.errors import AlignmentError
 from eocore.predict.generation import check_with_model, generation_settings
 from eocore.sensors.scene import Scene, by_role
 
@@ -94,6 +95,10 @@ class RecordAnswerer:
         )
 
     def _encode(self, record: Record, scenes: Sequence[Scene]) -> dict[str, Any]:
+        if not record.turns:
+            raise AlignmentError(
+                f"{record.source}: the record asks no question, which is what this model answers. Use a data set of questions."
+            )
         with named_after(record):
             return self.processor.encode(
                 by_role(scenes, source=record.source),

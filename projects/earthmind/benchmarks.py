@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from earthmind.datasets import bench, mcq, multispectral, paired, referring, region, vqa  # noqa: F401  (registers the datasets)
+from earthmind.datasets import bench, mcq, multispectral, paired  # noqa: F401  (registers the datasets)
 from earthmind.datasets.paired import pair_images
-from eocore.data import transforms as _transforms  # noqa: F401  (registers ComposeReferring)
+from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets and transforms)
+from eocore.data.formats.regions import QUESTION
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
 from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19
 from eocore.evaluate.benchmarks.questions import RGB, pictures
@@ -120,7 +121,7 @@ register(
         task="region",
         settings=RGB,
         source="EarthMind-data on the Hugging Face hub (sy1998): region_caption/rsvg_test.json and region_caption/rsvg/images/.",
-        prompt=region.QUESTION,
+        prompt=QUESTION,
         dataset={
             "type": "CocoRegionDataset",
             "annotations": "$root/region_caption/rsvg_test.json",

@@ -38,6 +38,11 @@ class SamplePreparer:
             BandError: the presentation asks for a band that the image does not have.
             LengthError: more than `max_length` tokens.
         """
+        if not record.turns:
+            raise AlignmentError(
+                f"{record.source}: the record has no question and answer ({len(record.captions)} captions, {len(record.labels)} labels), "
+                "which is what this model learns from. Use a data set of conversations, or a transform that makes turns of them."
+            )
         with named_after(record):
             sample = self.processor.encode(
                 by_role(scenes, source=record.source),

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from earthmind.build import build_model, build_processor
 from earthmind.cost_model import sample_cost
-from earthmind.datasets import mcq, multispectral, paired, referring, region, vqa  # noqa: F401  (registers the datasets)
+from earthmind.datasets import mcq, multispectral, paired  # noqa: F401  (registers the datasets)
 from earthmind.dummy_inputs import blank_masks, blank_tiles
 from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_weights, weighted
 from earthmind.model.processing_earthmind import EarthMindProcessor
@@ -23,8 +23,7 @@ from earthmind.seg_attention import SegAttention
 from earthmind.sizes import SampleMeasurer, processor_fields
 from earthmind.tokenizer import token_ids, tokenizer_digest
 from eocore.config import read_options
-from eocore.data import conversation as _conversation  # noqa: F401  (registers ImageConversations)
-from eocore.data import mixture as _mixture  # noqa: F401  (registers Mixture and the transforms)
+from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets and transforms)
 from eocore.data.loading.error_policy import NUM_REPLACED
 from eocore.losses.mask import mask_losses, uncertain_points
 from eocore.losses.text import token_cross_entropy

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from earthmind.datasets.mcq import EarthMindBenchDataset
 from earthmind.datasets.multispectral import MultispectralFolderDataset
@@ -14,13 +14,14 @@ from eocore.registry import DATASETS
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class EarthMindBenchFilesDataset(EarthMindBenchDataset):
     """Several files of EarthMind-Bench, one for each subtask, as one set; `type` of the meta is the subtask.
 
     Args:
         annotations: the folder of the files.
         files: subtask -> file name, or several names of which the first that is there counts (releases differ).
-        images: modality -> image source.
+        images: role -> image source.
         task: "mcq", or "open" for questions without candidates.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
@@ -32,25 +33,13 @@ class EarthMindBenchFilesDataset(EarthMindBenchDataset):
         AnnotationError: an entry breaks the form, or is of the other kind than `task`.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        files: Mapping[str, str | Sequence[str]],
-        images: Mapping[str, Mapping[str, Any]],
-        task: str = "mcq",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-        suffix: str = "",
-    ) -> None:
-        self.files = {kind: (names,) if isinstance(names, str) else tuple(names) for kind, names in files.items()}
-        self.task = task
-        super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name, suffix=suffix)
+    files: Mapping[str, str | Sequence[str]]
+    task: str = "mcq"
 
     def parse(self, path: Path) -> list[Record]:
         records = []
-        for kind, names in self.files.items():
+        for kind, given in self.files.items():
+            names = (given,) if isinstance(given, str) else tuple(given)
             found = [path / name for name in names if (path / name).is_file()]
             if not found:
                 raise DataError(f"{path}: no file {' or '.join(names)} of subtask '{kind}'. Fetch the release again (docs/evaluation.md).")
@@ -67,6 +56,7 @@ class EarthMindBenchFilesDataset(EarthMindBenchDataset):
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class LetteredClassesDataset(MultispectralFolderDataset):
     """ms_test.jsonl, answered with the letters of all classes that apply. Which letter is which class is read from each question.
 
@@ -82,18 +72,13 @@ class LetteredClassesDataset(MultispectralFolderDataset):
         AnnotationError: a question gives no letters to the classes.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        root: str,
-        classes: Sequence[str],
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        self.classes = tuple(classes)
-        super().__init__(annotations=annotations, root=root, transforms=transforms, limit=limit, name=name)
+    classes: Sequence[str]
+    layout: Literal["composites", "bands"] = field(init=False, default="composites")
+    sensor: str = field(init=False, default="")
+    bands: Sequence[str] = field(init=False, default=())
+    task: str = field(init=False, default="vqa")
+    id_field: str | None = field(init=False, default="id")
+    remove_duplicates: bool = field(init=False, default=False)
 
     def parse(self, path: Path) -> list[Record]:
         return [self._lettered(record) for record in super().parse(path)]

@@ -1,10 +1,11 @@
 """Questions about multispectral images whose annotation names a folder of composites or of bands."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from earthmind.datasets.vqa import LlavaDataset, read_question
 from eocore.data.formats.entries import Entry
+from eocore.data.formats.llava import LlavaDataset, read_question
 from eocore.errors import ConfigError
 from eocore.portable.messages import Text, Turn
 from eocore.registry import DATASETS
@@ -24,6 +25,7 @@ PATTERNS = {"composites": "{stem}/rgb_*.png", "bands": "{stem}/*B[0-9]*.tif"}
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class MultispectralFolderDataset(LlavaDataset):
     """LLaVA JSON, or JSON lines of {id, image, question, answer}, whose image ("a/patch.png" or "a/patch") names the folder `a/patch`.
 
@@ -50,35 +52,19 @@ class MultispectralFolderDataset(LlavaDataset):
         "root": "names below it and sizes of image files are compared, not where they lie",
     }
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        root: str,
-        layout: Literal["composites", "bands"] = "composites",
-        sensor: str = "",
-        bands: Sequence[str] = (),
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-        task: str = "vqa",
-        id_field: str | None = "id",
-        remove_duplicates: bool = False,
-    ) -> None:
-        if layout not in PATTERNS:
-            raise ConfigError(f"MultispectralFolderDataset: layout must be one of {', '.join(PATTERNS)}, found '{layout}'.")
-        sensor = sensor or (COMPOSITE_SENSOR.name if layout == "composites" else "sentinel2_l2a")
-        names = tuple(bands) or (COMPOSITE_BANDS if layout == "composites" else ())
-        super().__init__(
-            annotations=annotations,
-            images={"multispectral": {"root": root, "pattern": PATTERNS[layout], "sensor": sensor, "bands": names}},
-            transforms=transforms,
-            limit=limit,
-            name=name,
-            task=task,
-            id_field=id_field,
-            remove_duplicates=remove_duplicates,
-        )
+    images: Mapping[str, Mapping[str, Any]] = field(init=False)
+    root: str
+    layout: Literal["composites", "bands"] = "composites"
+    sensor: str = ""
+    bands: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.layout not in PATTERNS:
+            raise ConfigError(f"MultispectralFolderDataset: layout must be one of {', '.join(PATTERNS)}, found '{self.layout}'.")
+        sensor = self.sensor or (COMPOSITE_SENSOR.name if self.layout == "composites" else "sentinel2_l2a")
+        bands = tuple(self.bands) or (COMPOSITE_BANDS if self.layout == "composites" else ())
+        self.images = {"multispectral": {"root": self.root, "pattern": PATTERNS[self.layout], "sensor": sensor, "bands": bands}}
+        super().__post_init__()
 
     def turns_of(self, entry: Entry) -> tuple[Turn, ...]:
         if "conversations" in entry.values:

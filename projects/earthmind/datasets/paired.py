@@ -1,11 +1,12 @@
 """Conversations about a SAR and RGB pair: LLaVA JSON whose image name stands for a file in `rgb/img` and one in `sar/img`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from earthmind.datasets.vqa import LlavaDataset
 from eocore.data.formats.entries import Entry
+from eocore.data.formats.llava import LlavaDataset
 from eocore.registry import DATASETS
 
 RGB_PATTERNS = ("rgb/img/{name}", "rgb/img/{stem}.png", "rgb/img/{stem}.jpg")
@@ -14,6 +15,7 @@ SAR_PATTERNS = ("sar/img/{name}", "sar/img/{stem}.png", "sar/img/{stem}.jpg")
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class PairedDataset(LlavaDataset):
     """The published layout: `annotations` (final_all.json) in a folder with `rgb/img/` and `sar/img/`, joined by base name.
 
@@ -35,30 +37,16 @@ class PairedDataset(LlavaDataset):
         "root": "names below it and sizes of image files are compared, not where they lie",
     }
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        root: str = "",
-        rgb_sensor: str = "rgb_uint8",
-        sar_sensor: str = "grey_uint8",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-        task: str = "vqa",
-        id_field: str | None = None,
-        remove_duplicates: bool = False,
-    ) -> None:
-        super().__init__(
-            annotations=annotations,
-            images=pair_images(root or str(Path(annotations).parent), rgb_sensor=rgb_sensor, sar_sensor=sar_sensor),
-            transforms=transforms,
-            limit=limit,
-            name=name,
-            task=task,
-            id_field=id_field,
-            remove_duplicates=remove_duplicates,
-        )
+    images: Mapping[str, Mapping[str, Any]] = field(init=False)
+    root: str = ""
+    rgb_sensor: str = "rgb_uint8"
+    sar_sensor: str = "grey_uint8"
+    id_field: str | None = None
+
+    def __post_init__(self) -> None:
+        root = self.root or str(Path(self.annotations).parent)
+        self.images = pair_images(root, rgb_sensor=self.rgb_sensor, sar_sensor=self.sar_sensor)
+        super().__post_init__()
 
     def image_field(self, entry: Entry) -> str:
         return PurePosixPath(entry.file_name("image")).name

@@ -64,6 +64,10 @@ def _content(record: Record) -> Iterator[str]:
     for turn in record.turns:
         yield turn.role
         yield turn.text
+    for text in record.captions:
+        yield f"caption{SEPARATOR}{text}"
+    for label in record.labels:
+        yield f"label{SEPARATOR}{label}"
     for expression in record.expressions:
         yield f"{expression.text}{SEPARATOR}{expression.place}{SEPARATOR}{expression.mask is None}"
 

@@ -78,7 +78,7 @@ def random_stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator
 
 def estimate_length(record: Record) -> int:
     """About how many tokens the text of the record takes [tokens]: its words."""
-    texts = [turn.text for turn in record.turns] or [expression.text for expression in record.expressions]
+    texts = [turn.text for turn in record.turns] or [expression.text for expression in record.expressions] or record.captions
     return sum(len(text.split()) for text in texts)
 
 
@@ -143,10 +143,12 @@ class SampleSource(ABC):
         return record, scenes, rng
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class RecordDataset(SampleSource):
     """The records of one annotation file. A subclass says how to parse the file and nothing else.
 
-    A subclass with settings of its own sets them before it calls this constructor, which parses.
+    A subclass with options of its own is a dataclass too; what it derives from them it sets in `__post_init__` before it calls that of this
+    class, which parses.
 
     Args:
         annotations: the annotation file.
@@ -163,7 +165,9 @@ class RecordDataset(SampleSource):
         AlignmentError: placeholders of a record do not fit its images, regions or masks.
 
     Attributes:
+        sources: role -> where its images lie.
         annotation_files: what `parse` reads.
+        built_transforms: the transforms.
         records: of the file's good entries.
         entry_faults: what is wrong with the others, where faults are collected; else the first one is raised.
     """
@@ -174,31 +178,30 @@ class RecordDataset(SampleSource):
     }
     sections: ClassVar[Mapping[str, Callable[..., Any]]] = {"images.*": ImageSource}
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-        estimate: Callable[[Record], int] = estimate_length,
-    ) -> None:
-        self.name = name or Path(annotations).stem
-        if limit is not None and limit < 1:
-            raise ConfigError(f"{self.name}: limit must be at least 1 or None, found {limit}.")
-        self.sources = build_sources(images, self.name)
-        self.annotation_files = [Path(annotations)]
-        self.transforms: list[Transform] = [TRANSFORMS.build(config) for config in transforms]
+    annotations: str
+    images: Mapping[str, Mapping[str, Any]]
+    transforms: Sequence[Mapping[str, Any]] = ()
+    limit: int | None = None
+    name: str = ""
+    estimate: Callable[[Record], int] = estimate_length
+
+    def __post_init__(self) -> None:
+        annotations = Path(self.annotations)
+        self.name = self.name or annotations.stem
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"{self.name}: limit must be at least 1 or None, found {self.limit}.")
+        self.sources = build_sources(self.images, self.name)
+        self.annotation_files = [annotations]
+        self.built_transforms: list[Transform] = [TRANSFORMS.build(config) for config in self.transforms]
         first: dict[str, str] = {}
         known_faults = len(collected_faults())
-        self.records = each(self.parse(Path(annotations))[:limit], lambda record: _check_new(record, first))
+        self.records = each(self.parse(annotations)[: self.limit], lambda record: _check_new(record, first))
         self.entry_faults = collected_faults()[known_faults:]
         if not self.records and self.entry_faults:
             raise DataError(f"{annotations}: all entries of dataset '{self.name}' are broken; the first: {self.entry_faults[0]}")
         if not self.records:
             raise DataError(f"{annotations}: no record for dataset '{self.name}'. Check the file and the split, or leave the dataset out.")
-        self._text_lengths = np.array([estimate(record) for record in self.records], dtype=np.int64)
+        self._text_lengths = np.array([self.estimate(record) for record in self.records], dtype=np.int64)
         self._num_images = np.array([len(record.images) for record in self.records], dtype=np.int64)
 
     @abstractmethod
@@ -244,7 +247,7 @@ class RecordDataset(SampleSource):
 
     def transform(self, record: Record, rng: np.random.Generator) -> Record:
         """The record after the dataset's transforms."""
-        for transform in self.transforms:
+        for transform in self.built_transforms:
             record = transform(record, rng)
         check_record(record)
         return record
@@ -281,7 +284,7 @@ def build_dataset(config: Mapping[str, Any] | None, options: FaultOptions = STOP
 def _check_roles(dataset: SampleSource, known: Collection[str]) -> None:
     """Raise ConfigError if images or transforms of a dataset name a role that is not among `known`."""
     for leaf in dataset.leaves():
-        named = [*leaf.sources, *(role for transform in leaf.transforms for role in getattr(transform, "roles", ()))]
+        named = [*leaf.sources, *(role for transform in leaf.built_transforms for role in getattr(transform, "roles", ()))]
         unknown = sorted(set(named) - set(known))
         if unknown:
             raise ConfigError(
@@ -391,6 +394,10 @@ def check_record(record: Record) -> None:
             raise AnnotationError(
                 f"{record.source}: phrase '{expression.text}' holds {IMAGE_PLACEHOLDER} or {REGION_PLACEHOLDER}. Reword it."
             )
+    if not all(text.strip() for text in (*record.captions, *record.labels)):
+        raise AnnotationError(f"{record.source}: a caption or label is empty. Correct the entry.")
+    if len(set(record.labels)) < len(record.labels):
+        raise AnnotationError(f"{record.source}: a label is duplicated in {list(record.labels)!r}. Correct the entry.")
     if record.turns:
         _check_images(record)
         parts = [part for turn in record.turns for part in turn.parts]

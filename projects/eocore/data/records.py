@@ -94,12 +94,14 @@ class Record:
         sample_id: unique inside its dataset.
         images: in order; any subset of the roles that a model knows may be present. Images of one role differ in `time`: a series.
             Masks lie on the pixels of the first. None in samples of text alone.
-        turns: user and assistant messages in turn, beginning with the user. Empty while only `expressions` are set.
+        turns: user and assistant messages in turn, beginning with the user. Empty while only `expressions`, `captions` or `labels` are set.
         masks: those that the `Seg` parts of the assistant turns refer to by index, in order.
         regions: those that the `Region` parts of the user turns refer to by index.
         independent: each question is asked anew: it sees the images and itself, not the other questions and answers.
+        captions: texts that each describe the images as a whole; what contrastive models learn from.
+        labels: names of what the images show: one, or several where several may apply.
         expressions: referring phrases that a transform (`ComposeReferring`) makes turns and masks of.
-        task: "vqa", "mcq", "caption", "referring", "region" or "chat".
+        task: what is asked, as evaluation names it: "vqa", "mcq", "caption", "classification", "referring", "region", "chat", ...
         source: "file:line" or "file#entry", for messages.
         meta: what evaluation needs besides: `answer`, `candidates`, `type`, flags such as `cloudy`.
 
@@ -117,6 +119,9 @@ class Record:
     task: str = "chat"
     source: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    _: KW_ONLY
+    captions: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for ref in self.images:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from earthmind.datasets.referring import ReferDataset
 from eocore.converters.referring import count_phrases, prepare_phrases, prepare_rrsisd
 from eocore.data.dataset import SampleKey
+from eocore.data.formats.refer import ReferDataset
 from eocore.data.io.masks import decode_mask
 from eocore.errors import AnnotationError, DataError
 from eocore.sensors.scene import by_role

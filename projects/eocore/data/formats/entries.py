@@ -29,6 +29,9 @@ LARGE_BYTES = 50 * 10**6
 MAX_LINE_CHARACTERS = 64 * 2**20
 """Longer lines of a .jsonl file are refused: one annotation with the RLE of the largest image takes some MB."""
 
+LARGEST_CSV_BYTES = 2**30
+"""Larger CSV files are refused: they are read at once."""
+
 MAX_NAME_CHARACTERS = 1024
 
 LARGEST_INTEGER = 2**63 - 1

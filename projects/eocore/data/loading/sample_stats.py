@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import eocore.data
 from eocore.data.dataset import SampleKey, SampleSource, random_stream
+from eocore.data.io.file_digests import file_digest
 from eocore.data.io.readers import SceneHeader, scene_header
 from eocore.data.loading.error_policy import FaultOptions
 from eocore.data.records import Record
@@ -126,7 +127,7 @@ class SampleSizes:
         leaves = self.chunks.dataset.leaves()
         sources = [path for folder in self._code for path in sorted(folder.rglob("*.py"))]
         for path in [*sources, *(path for leaf in leaves for path in leaf.annotation_files)]:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(file_digest(path).encode())
         images = sorted({path for leaf in leaves for record in leaf.records for ref in record.images for path in ref.paths})
         with ThreadPoolExecutor(FILE_READERS) as pool:
             for image, state in zip(images, pool.map(_file_state, images, chunksize=256), strict=True):

@@ -128,7 +128,7 @@ def _read(benchmark: Benchmark, options: RunOptions) -> RecordDataset:
 def show_only(source: RecordDataset, setting: str, modalities: Sequence[str]) -> RecordDataset:
     """The same samples with the images of one setting."""
     shown = copy.copy(source)
-    shown.transforms = [*source.transforms, ChooseModalities(settings={setting: modalities})]
+    shown.built_transforms = [*source.built_transforms, ChooseModalities(settings={setting: modalities})]
     return shown
 
 

@@ -274,8 +274,9 @@ def describe(record: Record, scenes: Sequence[Scene], setting: str) -> Predictio
         masks = tuple(encode_rle(decode_mask(mask, size, source=record.source, root=None)) for mask in record.masks)
     answer = record.meta.get("answer") or next((turn.text for turn in record.turns if turn.role == "assistant"), "")
     meta = {name: value for name, value in record.meta.items() if name != "answer"}
+    prompt = record.turns[0].text if record.turns else ""
     images = tuple(_image_id(ref) for ref in record.images)
-    return Prediction(record.sample_id, record.task, images, setting, record.turns[0].text, None, str(answer), meta, (), masks)
+    return Prediction(record.sample_id, record.task, images, setting, prompt, None, str(answer), meta, (), masks)
 
 
 def describe_unread(source: RecordDataset, key: SampleKey, setting: str) -> Prediction:

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -26,6 +27,7 @@ Grouping = Literal["image", "expression"]
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class ReferDataset(RecordDataset):
     """The published form of RefSegRS, RRSIS-D, RISBench and the SAR set.
 
@@ -34,7 +36,7 @@ class ReferDataset(RecordDataset):
 
     Args:
         annotations: `refs(unc).p`.
-        images: modality -> image source; `{name}` is the file name in instances.json.
+        images: role -> image source; `{name}` is the file name in instances.json.
         instances: `instances.json`; "" = beside the refs.
         split: the split to take; None = all.
         group: "expression" = one record for each phrase (evaluation), "image" = all phrases of an image in one (training).
@@ -53,23 +55,15 @@ class ReferDataset(RecordDataset):
         "instances": "the content of the file is compared, not where it lies",
     }
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        instances: str = "",
-        split: str | None = None,
-        group: Grouping = "expression",
-        text_field: Literal["raw", "sent"] = "raw",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        _check_choice("group", group, ("image", "expression"))
-        _check_choice("text_field", text_field, ("raw", "sent"))
-        self.instances, self.split, self.group, self.text_field = instances, split, group, text_field
-        super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
+    instances: str = ""
+    split: str | None = None
+    group: Grouping = "expression"
+    text_field: Literal["raw", "sent"] = "raw"
+
+    def __post_init__(self) -> None:
+        _check_choice("group", self.group, choices=("image", "expression"))
+        _check_choice("text_field", self.text_field, choices=("raw", "sent"))
+        super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
         instances = Path(self.instances) if self.instances else path.with_name("instances.json")
@@ -172,6 +166,7 @@ def merge_masks(masks: Sequence[MaskRef], *, size: Sequence[int], source: str) -
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class ReferringJsonlDataset(RecordDataset):
     """Our own form: JSON lines (or a JSON list) of {sample_id, image, height, width, expression, mask}.
 
@@ -182,7 +177,7 @@ class ReferringJsonlDataset(RecordDataset):
 
     Args:
         annotations: the file.
-        images: modality -> image source.
+        images: role -> image source.
         group: "expression" = one record for each phrase (evaluation), "image" = all phrases of an image in one (training).
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
@@ -193,19 +188,11 @@ class ReferringJsonlDataset(RecordDataset):
         AnnotationError: an entry breaks the form.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        group: Grouping = "expression",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        _check_choice("group", group, ("image", "expression"))
-        self.group = group
-        super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
+    group: Grouping = "expression"
+
+    def __post_init__(self) -> None:
+        _check_choice("group", self.group, choices=("image", "expression"))
+        super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
         records = each(read_entries(path), lambda entry: self._record(entry, path.parent))
@@ -290,6 +277,6 @@ def _image_id(record: Record) -> str:
     return str(record.meta["image"]) + ("" if window is None else "@" + ",".join(map(str, window)))
 
 
-def _check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
+def _check_choice(argument: str, value: str, *, choices: Sequence[str]) -> None:
     if value not in choices:
         raise ConfigError(f"referring dataset: {argument} must be one of {', '.join(choices)}, found '{value}'.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from earthmind.datasets.vqa import LlavaDataset
+from eocore.data.formats.llava import LlavaDataset
 from eocore.errors import AnnotationError, ConfigError
 from eocore.registry import DATASETS
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from earthmind.datasets.referring import ReferDataset, ReferringJsonlDataset
 from eocore.data.dataset import SampleKey, check_record
+from eocore.data.formats.refer import ReferDataset, ReferringJsonlDataset
 from eocore.data.io.masks import decode_mask, encode_rle
 from eocore.data.records import Record
 from eocore.data.transforms import ChooseModalities, ComposeReferring

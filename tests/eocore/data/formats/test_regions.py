@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from earthmind.datasets.region import CocoRegionDataset, OspreyRegionDataset
+from eocore.data.formats.regions import CocoRegionDataset, OspreyRegionDataset
 from eocore.errors import AnnotationError, ConfigError
 
 RING = [[0, 0, 4, 0, 4, 4]]

@@ -1,6 +1,6 @@
 """Question answering and captions in the LLaVA JSON form: a list of {id, image, conversations: [{from, value}, ...]}."""
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ FIELDS = ("id", "image", "conversations", "question", "answer")
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class LlavaDataset(RecordDataset):
     """Conversations about an image, or about none.
 
@@ -29,7 +30,7 @@ class LlavaDataset(RecordDataset):
 
     Args:
         annotations: JSON list, or JSON lines of the same objects.
-        images: modality -> image source.
+        images: role -> image source.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
@@ -43,23 +44,15 @@ class LlavaDataset(RecordDataset):
         AnnotationError: an entry breaks the form.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-        task: str = "vqa",
-        id_field: str | None = "id",
-        remove_duplicates: bool = False,
-    ) -> None:
-        if task not in TASKS:
-            raise ConfigError(f"{type(self).__name__}: task must be one of {', '.join(TASKS)}, found '{task}'.")
-        self.task, self.id_field, self.remove_duplicates = task, id_field, remove_duplicates
+    task: str = "vqa"
+    id_field: str | None = "id"
+    remove_duplicates: bool = False
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise ConfigError(f"{type(self).__name__}: task must be one of {', '.join(TASKS)}, found '{self.task}'.")
         self.num_duplicates = 0
-        super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
+        super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
         records = each(enumerate(read_entries(path)), lambda item: self._record(item[1], f"{path.stem}-{item[0]}"))

@@ -1,8 +1,9 @@
 """Region captions: the Osprey form (train) and the COCO form of RSVG (test)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, as_entries, each, read_entries, read_json, segmentation_mask, shorten
@@ -18,6 +19,7 @@ QUESTION = "Please give me a short description of the region in the picture mark
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class OspreyRegionDataset(RecordDataset):
     """A list of {file_name, height, width, description: [texts], annotation: [{segmentation}]}, the two lists in the same order.
 
@@ -25,7 +27,7 @@ class OspreyRegionDataset(RecordDataset):
 
     Args:
         annotations: the JSON file.
-        images: modality -> image source; `{name}` is the file name.
+        images: role -> image source; `{name}` is the file name.
         group: "region" = one record for each region (evaluation), "image" = one conversation about all regions of an image (training).
         introduction: put before the first question; `{regions}` becomes "region1<region>, region2<region>, ...", `{count}` their number.
         question: asked about each region; `{number}` is its number in the conversation.
@@ -38,23 +40,15 @@ class OspreyRegionDataset(RecordDataset):
         AnnotationError: an entry breaks the form.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        group: Literal["region", "image"] = "region",
-        introduction: str = INTRODUCTION,
-        question: str = QUESTION,
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        if group not in ("region", "image"):
-            raise ConfigError(f"OspreyRegionDataset: group must be 'region' or 'image', found '{group}'.")
-        _check_texts(introduction, question)
-        self.group, self.introduction, self.question = group, introduction, question
-        super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
+    group: Literal["region", "image"] = "region"
+    introduction: str = INTRODUCTION
+    question: str = QUESTION
+
+    def __post_init__(self) -> None:
+        if self.group not in ("region", "image"):
+            raise ConfigError(f"OspreyRegionDataset: group must be 'region' or 'image', found '{self.group}'.")
+        _check_texts(self.introduction, self.question)
+        super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
         groups = each(enumerate(read_entries(path)), lambda item: self._records(item[1], f"{path.stem}-{item[0]}"))
@@ -90,6 +84,7 @@ class OspreyRegionDataset(RecordDataset):
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class CocoRegionDataset(RecordDataset):
     """{images: [{id, file_name, height, width, caption}], annotations: [{id, image_id, segmentation}]}, one record for each annotation.
 
@@ -97,7 +92,7 @@ class CocoRegionDataset(RecordDataset):
 
     Args:
         annotations: the JSON file (rsvg_test.json).
-        images: modality -> image source; `{name}` is the file name.
+        images: role -> image source; `{name}` is the file name.
         introduction: as OspreyRegionDataset.
         question: asked about the region; `{number}` is 1.
         transforms: configs of the registry TRANSFORMS.
@@ -109,20 +104,12 @@ class CocoRegionDataset(RecordDataset):
         AnnotationError: an entry breaks the form, or one image's caption stands for several regions.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        introduction: str = INTRODUCTION,
-        question: str = QUESTION,
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        _check_texts(introduction, question)
-        self.introduction, self.question = introduction, question
-        super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
+    introduction: str = INTRODUCTION
+    question: str = QUESTION
+
+    def __post_init__(self) -> None:
+        _check_texts(self.introduction, self.question)
+        super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
         content = read_json(path)

@@ -1,0 +1,128 @@
+"""Images with captions: CSV or JSON (lines) of an image field and one or several texts."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from eocore.data.dataset import RecordDataset
+from eocore.data.formats.entries import LARGEST_CSV_BYTES, Entry, each, read_bytes, read_entries, shorten
+from eocore.data.records import Record
+from eocore.errors import AnnotationError, ConfigError
+from eocore.registry import DATASETS
+
+
+@DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
+class ImageCaptionDataset(RecordDataset):
+    """Records of an image and what is said of it, without questions.
+
+    JSON: a list of objects, or one a line, with an image field and a caption field that holds a text or a list of texts. CSV: a header line
+    and a line for each image and caption; lines of one image are one record. An entry's `window`, [row, col, height, width] [px], makes
+    that part of the image's files the image (JSON only). Meta holds `image` and the plain further fields.
+
+    Args:
+        annotations: .csv, .json or .jsonl.
+        images: role -> image source; `{name}` is the image field.
+        image_field: field or column of the image's name.
+        caption_field: field or column of the caption or captions.
+        label_field: field or column of class names, a text or (JSON only) a list of texts; "" = none.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+        estimate: see `RecordDataset`.
+
+    Raises:
+        ConfigError: a field has no name.
+        DataError: the file is missing or cannot be read.
+        AnnotationError: an entry breaks the form, or a column is missing.
+    """
+
+    image_field: str = "image"
+    caption_field: str = "caption"
+    label_field: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.image_field or not self.caption_field:
+            raise ConfigError("ImageCaptionDataset: image_field and caption_field must name fields of the file, found an empty one.")
+        super().__post_init__()
+
+    def parse(self, path: Path) -> list[Record]:
+        entries = read_table(path) if path.suffix.lower() == ".csv" else read_entries(path)
+        records = each(enumerate(entries), lambda item: self._record(item[1], f"{path.stem}-{item[0]}"))
+        return _by_image(records) if path.suffix.lower() == ".csv" else records
+
+    def _record(self, entry: Entry, numbered: str) -> Record:
+        image = entry.file_name(self.image_field)
+        known = (self.image_field, self.caption_field, self.label_field, "window")
+        return Record(
+            sample_id=numbered,
+            images=self.locate_images(image, entry.source, window=entry.window()),
+            task="caption",
+            source=entry.source,
+            meta={"image": image, **entry.extras(*known)},
+            captions=read_texts(entry, self.caption_field),
+            labels=read_texts(entry, self.label_field) if self.label_field else (),
+        )
+
+
+def read_texts(entry: Entry, key: str) -> tuple[str, ...]:
+    """The text or texts under `key`, without white space around them.
+
+    Raises:
+        AnnotationError: there is none, or something else than texts.
+    """
+    if not isinstance(entry.values.get(key), list | tuple):
+        return (entry.text(key).strip(),)
+    values = entry.items(key)
+    if not all(isinstance(value, str) and value.strip() for value in values):
+        raise AnnotationError(f"{entry.source}: field '{key}' must be a text or a list of texts, found {shorten(values)}.")
+    return tuple(value.strip() for value in values)
+
+
+def read_table(path: Path) -> list[Entry]:
+    """The lines of a CSV file with a header as entries of texts, named `path`:line; empty cells are left out.
+
+    Raises:
+        DataError: the file is missing, too large or cannot be read.
+        AnnotationError: it is not UTF-8, has no header, or a line has another number of cells than the header.
+    """
+    try:
+        text = read_bytes(path, limit=LARGEST_CSV_BYTES, kind="CSV").decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{path}: not UTF-8 ({error.reason}, byte {error.start}). Save the file as UTF-8.") from error
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    entries = []
+    try:
+        header = next(lines, [])
+        if not any(cell.strip() for cell in header) or len(set(header)) < len(header):
+            raise AnnotationError(f"{path}:1: expected a header with the name of each column once, found {shorten(header)}.")
+        for cells in lines:
+            if len(cells) not in (0, len(header)):
+                raise AnnotationError(f"{path}:{lines.line_num}: {len(cells)} cells, but the header has {len(header)} columns. Correct it.")
+            if cells:
+                entries.append(Entry({name: cell for name, cell in zip(header, cells, strict=True) if cell}, f"{path}:{lines.line_num}"))
+    except csv.Error as error:
+        raise AnnotationError(f"{path}:{lines.line_num}: not CSV: {error}. Quote cells that hold quotes or line breaks.") from error
+    return entries
+
+
+def _by_image(records: list[Record]) -> list[Record]:
+    """One record for each image, with the captions and labels of all its lines, in the order of first sight."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(str(record.meta["image"]), []).append(record)
+    return [_merged(group) for group in groups.values()]
+
+
+def _merged(group: list[Record]) -> Record:
+    first = group[0]
+    return Record(
+        sample_id=first.sample_id,
+        images=first.images,
+        task=first.task,
+        source=first.source,
+        meta={key: value for key, value in first.meta.items() if all(other.meta.get(key) == value for other in group)},
+        captions=tuple(text for record in group for text in record.captions),
+        labels=tuple(dict.fromkeys(label for record in group for label in record.labels)),
+    )
