@@ -63,9 +63,11 @@ def check_dependencies() -> None:
         ConfigError: a library is older than its floor, and the environment does not set EOCORE_ALLOW_VULNERABLE=1.
     """
     found = vulnerable()
-    if found and os.environ.get(OVERRIDE) != "1":
+    if not found:
+        return
+    if os.environ.get(OVERRIDE) != "1":
         raise ConfigError("; ".join(found) + f". To run all the same, with input you trust, set {OVERRIDE}=1.")
-    from eocore.log import get_logger  # mmengine's logger takes its time, and is seldom needed here
+    from eocore.log import get_logger  # seldom needed here, and mmengine's logger takes its time
 
     for line in found:
         get_logger().warning("%s", line)
