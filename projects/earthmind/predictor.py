@@ -61,7 +61,7 @@ def predict(
 
 
 class EarthMindPredictor:
-    """See `eocore.system.Predictor`.
+    """Implements Generates, AnswersImages and Chats.
 
     Args:
         folder: of a converted model.

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eocore.system import Exchange, Planning, Predictor, PredictorOptions, System
+from eocore.system import Exchange, Planning, PredictorOptions, System
 
 if TYPE_CHECKING:
+    from earthmind.predictor import EarthMindPredictor
     from eocore.export.hf import Shipment
     from eocore.hub_files import HubFiles
     from eocore.train.task import Task
@@ -18,7 +19,7 @@ def _task() -> "type[Task]":
     return EarthMindTask
 
 
-def _predictor(folder: Path, options: PredictorOptions) -> Predictor:
+def _predictor(folder: Path, options: PredictorOptions) -> "EarthMindPredictor":
     from earthmind.predictor import EarthMindPredictor
 
     return EarthMindPredictor(folder, options)

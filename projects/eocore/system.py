@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from eocore.dependencies import check_dependencies
 from eocore.errors import ConfigError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # a system is named without importing torch
 
     from eocore.checkpoints.exchange import ExportPlan, ExportRequest, ImportPlan, ImportRequest
     from eocore.data.loading.packing import Cost, PackSampler
-    from eocore.evaluate.engine.predicting import Answerer
     from eocore.export.hf import Shipment
     from eocore.hub_files import HubFiles
     from eocore.predict.answers import Prediction
@@ -54,23 +53,20 @@ class PredictorOptions:
     generation: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Predictor(Protocol):
-    """A converted model that answers. It is made without reading weights; they are read when it is first used, or by `load`."""
-
-    places_by_masks: bool
-    """Whether the model shows positions by masks rather than by numbers in its text."""
-
-    def load(self) -> None:
-        """Reads the weights. Raises CheckpointError where the folder is damaged."""
-
-    def answerer(self, max_new_tokens: int) -> "Answerer":
-        """What answers the first question of records."""
+@runtime_checkable
+class AnswersImages(Protocol):
+    """A predictor that answers single questions about images of any kind: `eo predict`."""
 
     def predict(self, scenes: "Mapping[str, Scene]", text: str, *, max_new_tokens: int) -> "Prediction":
-        """The answer to one question about images."""
+        """The answer to a question about images, by role. Raises DataError where the model cannot take them."""
+
+
+@runtime_checkable
+class Chats(Protocol):
+    """A predictor that answers questions about pictures, several together: the harnesses of other projects."""
 
     def chat(self, questions: Sequence[tuple[Mapping[str, Any], str]], *, max_new_tokens: int) -> list[str]:
-        """One text for each (images by role, question)."""
+        """One text for each (pictures by role, question). Raises DataError where the model cannot take one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +116,8 @@ class System:
         name: of the package, as `systems` in configs and command lines name it.
         model_types: the `model_type`s of config.json that its converted models have.
         task: registers everything that configs build by name, and returns the task class.
-        predictor: (folder of a converted model, options) -> what answers with it.
+        predictor: (folder of a converted model, options) -> what answers with it: an object that implements one protocol or more of
+            `eocore.evaluate.protocols` (Generates, Scores, Embeds), and of AnswersImages and Chats. It is made without reading weights.
         export: trained task -> what becomes a checkpoint.
         benchmarks: registers the package's own benchmarks.
         planning: returns what estimates and packing plans are made from.
@@ -131,7 +128,7 @@ class System:
     name: str
     model_types: tuple[str, ...]
     task: "Callable[[], type[Task]]"
-    predictor: Callable[[Path, PredictorOptions], Predictor] | None = None
+    predictor: Callable[[Path, PredictorOptions], Any] | None = None
     export: "Callable[[Any], Shipment] | None" = None
     benchmarks: Callable[[], None] | None = None
     planning: Callable[[], Planning] | None = None

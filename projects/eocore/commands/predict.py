@@ -21,12 +21,14 @@ Sentinel-2 products of processing baseline 04.00 and later carry an offset that 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.epilog = EPILOG
+    parser.set_defaults(usage_error=parser.error)
     parser.add_argument("model", type=Path, help="folder of a converted model; its Python files are executed")
     parser.add_argument("--optical", nargs="+", metavar="FILE", help="optical image, a picture or multispectral; several files: one a band")
     parser.add_argument("--rgb", nargs="+", metavar="FILE", help="picture")
     parser.add_argument("--multispectral", nargs="+", metavar="FILE", help="multispectral image; several files: one a band")
     parser.add_argument("--sar", nargs="+", metavar="FILE", help="radar image, VV and VH [dB]; several files: one a band")
-    parser.add_argument("--text", required=True, help="question or request")
+    parser.add_argument("--text", default="", help="question or request")
+    parser.add_argument("--classes", nargs="+", default=[], metavar="NAME", help="instead: class names that the model scores")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--sensor", nargs="+", default=[], metavar="INPUT=NAME", help="sensor of an input, e.g. sar=sentinel1_rtc_linear")
     parser.add_argument("--bands", nargs="+", default=[], metavar="INPUT=A,B", help="names of an input's layers in order")
@@ -74,17 +76,23 @@ def image_files(arguments: argparse.Namespace) -> "dict[str, ImageFile]":
 def run(arguments: argparse.Namespace) -> None:
     """Asks, writes, and prints the answer and the files."""
     from eocore.predict.answers import find_earlier, write_prediction
+    from eocore.predict.asking import Question, ask
     from eocore.predict.image_files import read_images
     from eocore.system import PredictorOptions, system_of_model
 
+    if bool(arguments.text) == bool(arguments.classes):
+        arguments.usage_error("give --text or --classes, one of them")
     find_earlier(arguments.out, overwrite=arguments.overwrite)
     scenes = read_images(image_files(arguments))
     system = system_of_model(arguments.model)
     make = system.need(system.predictor, "its models cannot answer")
     options = PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation)
-    prediction = make(arguments.model, options).predict(scenes, arguments.text, max_new_tokens=arguments.max_new_tokens)
+    question = Question(arguments.text, arguments.classes, arguments.max_new_tokens)
+    prediction = ask(make(arguments.model, options), scenes, question=question)
     files = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
     say(prediction.text or "(the model's answer is empty)")
+    for name, score in sorted(prediction.scores.items(), key=lambda item: -item[1]):
+        say(f"  {score:8.4f}  {name}")
     for file in files:
         say(f"  {file}")
 

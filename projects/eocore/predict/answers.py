@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,15 @@ class Prediction:
         text: the answer.
         masks: (K, H, W) bool, one per [SEG], on the grid of `scenes[grid]`.
         grid: the modality the masks belong to.
-        scenes: what was shown.
+        scenes: what was shown, by role.
+        scores: class -> score, of a model that scores classes; higher = more likely.
     """
 
     text: str
     masks: np.ndarray
     grid: str
     scenes: Mapping[str, Scene]
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> list[Path]:
@@ -123,5 +125,6 @@ def _describe(prediction: Prediction, masks: Mapping[str, np.ndarray], files: Se
         "images": images,
         "masks_on": prediction.grid,
         "mask_pixels": areas,
+        **({"scores": dict(prediction.scores)} if prediction.scores else {}),
         "files": [file.name for file in files],
     }

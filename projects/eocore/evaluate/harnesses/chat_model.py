@@ -9,8 +9,9 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from eocore.errors import CheckpointError, ConfigError, DataError
+from eocore.evaluate.protocols import LoadsWeights
 from eocore.models import folders
-from eocore.system import PredictorOptions, system_of_model
+from eocore.system import Chats, PredictorOptions, system_of_model
 
 DEFAULT_MODALITIES = ("rgb", "sar")
 """What untagged pictures are taken for, in order: harnesses know no sensors."""
@@ -120,7 +121,10 @@ class ChatModel:
             raise CheckpointError(f"{folder} holds a model that no system here answers with: {error}") from error
         make = system.need(system.predictor, "its models cannot be asked")
         self.predictor = make(path, PredictorOptions(device=device, float32_on_cpu=True))
-        self.predictor.load()
+        if not isinstance(self.predictor, Chats):
+            raise CheckpointError(f"{folder}: models of system '{system.name}' do not answer several questions together (protocol Chats).")
+        if isinstance(self.predictor, LoadsWeights):
+            self.predictor.load()
 
     def chat(self, messages: Sequence[Sequence[Part]], *, max_new_tokens: int | None = None) -> list[str]:
         """One answer to each message, all in one batch.

@@ -1,0 +1,66 @@
+"""One question about images, put to a predictor by whichever protocol it implements."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eocore.data.records import ImageRef, Record
+from eocore.errors import ConfigError
+from eocore.evaluate.protocols import CLASS, PreparesImages, as_scores, class_prompts, implemented
+from eocore.predict.answers import Prediction
+from eocore.sensors.scene import Scene
+from eocore.system import AnswersImages
+
+SAMPLE = "image"
+"""Id of the only sample."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        text: a question or request; "" where classes are asked for.
+        classes: names to choose among.
+        max_new_tokens: longest answer.
+    """
+
+    text: str = ""
+    classes: Sequence[str] = ()
+    max_new_tokens: int = 256
+
+
+def ask(predictor: object, scenes: Mapping[str, Scene], *, question: Question) -> Prediction:
+    """The predictor's answer: text and masks, or class scores with the best class as text.
+
+    Args:
+        predictor: of a system, see `eocore.system.System.predictor`.
+        scenes: by role.
+        question: about them.
+
+    Raises:
+        ConfigError: the predictor cannot answer such a question.
+        DataError: the model cannot take the images or the text.
+    """
+    if question.classes:
+        return _score(predictor, scenes, question.classes)
+    if not isinstance(predictor, AnswersImages):
+        able = ", ".join(implemented(predictor)) or "nothing"
+        raise ConfigError(f"this model does not answer with text (it implements: {able}). Name classes to choose among with --classes.")
+    if not question.text:
+        raise ConfigError("--text is missing; expected a question or request about the images.")
+    return predictor.predict(scenes, question.text, max_new_tokens=question.max_new_tokens)
+
+
+def _score(predictor: object, scenes: Mapping[str, Scene], classes: Sequence[str]) -> Prediction:
+    if not scenes:
+        raise ConfigError("--classes: no image is given to choose a class for.")
+    images = tuple(ImageRef(role, scene.sensor, (scene.path,), bands=scene.bands, time=scene.time) for role, scene in scenes.items())
+    record = Record(sample_id=SAMPLE, images=images, source=next(iter(scenes.values())).path)
+    model = as_scores(predictor)
+    sample = (record, tuple(scenes.values()))
+    shown = model.prepare_image(sample) if isinstance(model, PreparesImages) else sample
+    scores = model.class_scores([shown], class_prompts(tuple(classes), [CLASS]))[0]
+    found = dict(zip(classes, map(float, scores), strict=True))
+    return Prediction(max(found, key=found.__getitem__), np.zeros((0, 1, 1), bool), "", scenes, found)
