@@ -1,4 +1,4 @@
-"""A model in our layout back in the published one, under the names that the published code loads, bit by bit."""
+"""A model in our layout back in the upstream one, under the names that the upstream code loads, bit by bit."""
 
 import json
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Publication:
     """What an export will write.
 
     Attributes:
-        tensors: published name -> tensor.
+        tensors: upstream name -> tensor.
         config: content of config.json.
         tokenizer: None where the model has none.
         num_restored: tensors that our model does not use, put back.
@@ -64,7 +64,7 @@ def plan_export(model: Path, *, rest: Path | None = None, without_video: bool = 
         without_video: leave these parts out.
 
     Raises:
-        CheckpointError: the model cannot be said in the published layout, or the parts for video are not found.
+        CheckpointError: the model cannot be said in the upstream layout, or the parts for video are not found.
         ConfigError: there is no model.
     """
     config, weights, origin = read_config(model), open_weights(model), _origin(model, rest)
@@ -136,7 +136,7 @@ def _not_used(place: Path, model: Path, key_map: KeyMap) -> dict[str, LazyTensor
 
 
 def _published_tensors(place: Path, model: Path) -> dict[str, LazyTensor]:
-    """Everything at `place` that has a name in the published layout."""
+    """Everything at `place` that has a name in the upstream layout."""
     if (place / NOT_USED).is_file():
         weights = open_weights(place / NOT_USED)
         return {name: weights.lazy(name) for name in weights.headers}

@@ -1,4 +1,4 @@
-"""Foreign checkpoints become a folder of our layout: config, tokenizer, processor and weights from one or several sources."""
+"""External checkpoints become a folder of our layout: config, tokenizer, processor and weights from one or several sources."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ class Plan:
         vocabulary: tokenizer, ids and new rows.
         processor: None where there is no tokenizer.
         tensors: the model's state, with new parameters and new rows, in the model's order.
-        not_used: what the sources hold besides, by the name that the published layout gives it.
+        not_used: what the sources hold besides, by the name that the upstream layout gives it.
         notes: what a user should know besides the table.
     """
 
@@ -148,7 +148,7 @@ def _fields(sources: Sequence[Source]) -> dict[str, Any]:
 
 
 def _not_used(sources: Sequence[Source], mapped: Sequence[Mapped]) -> Iterator[tuple[str, LazyTensor]]:
-    """What our model has no place for, but the published layout has; kept so that an export is complete."""
+    """What our model has no place for, but the upstream layout has; kept so that an export is complete."""
     for source, part in zip(sources, mapped, strict=True):
         for name in (name for what, headers in part.unused.items() if what != TIED_HEAD for name in headers):
             published = published_name(source.layout.name, name)
@@ -157,7 +157,7 @@ def _not_used(sources: Sequence[Source], mapped: Sequence[Mapped]) -> Iterator[t
 
 
 def _set_aside(sources: Sequence[Source], mapped: Sequence[Mapped]) -> list[str]:
-    """Takes out of earlier sources the parts that a later one gives whole; gives patterns of what is new because of it."""
+    """Takes out of earlier sources the parts that a later one gives whole; returns patterns of what is new because of it."""
     new: list[str] = []
     for number, (source, part) in enumerate(zip(sources, mapped, strict=True)):
         earlier = mapped[:number]

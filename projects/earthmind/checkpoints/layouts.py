@@ -22,7 +22,7 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Layout:
-    """A foreign layout.
+    """An external layout.
 
     Attributes:
         name: short, for arguments and notes.

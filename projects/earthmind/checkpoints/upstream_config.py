@@ -1,4 +1,4 @@
-"""config.json of the published layout, written for one of our models."""
+"""config.json of the upstream layout, written for one of our models."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from earthmind.model.configuration_earthmind import EarthMindConfig
 from eocore.checkpoints.key_maps.sam2_sizes import IMAGE_SIZE, SIZES, TOP_DOWN
 
 CODE = "configuration_earthmind_chat.Sa2VAChatConfig", "modeling_earthmind_chat.Sa2VAChatModel"
-"""Classes of the published code; its Python files are to be laid beside the weights."""
+"""Classes of the upstream code; its Python files are to be laid beside the weights."""
 FRAME = {
     "model_type": "sa2va_chat",
     "architectures": ["Sa2VAChatModel"],
@@ -21,7 +21,7 @@ FRAME = {
     "select_layer": -1,
     "template": "phi3_chat",
 }
-"""What the published config.json says of every model (EarthMind-4B); `ps_version` and `select_layer` are how vision is read here."""
+"""What the upstream config.json says of every model (EarthMind-4B); `ps_version` and `select_layer` are how vision is read here."""
 VISION = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "num_channels", "hidden_act", "layer_norm_eps")
 TEXT_LEFT_OUT = ("_name_or_path", "id2label", "label2id", "transformers_version", "dtype", "problem_type", "return_dict")
 
@@ -31,7 +31,7 @@ def published_config(config: EarthMindConfig, imported: Mapping[str, Any]) -> di
 
     Args:
         config: the model's.
-        imported: config.json of the published model that it was imported from, {} if there was none; its other fields are kept.
+        imported: config.json of the upstream model that it was imported from, {} if there was none; its other fields are kept.
     """
     vision, text = config.vision_config, _text(config)
     own = {
@@ -67,7 +67,7 @@ def _text(config: EarthMindConfig) -> dict[str, Any]:
 
 
 def _sam(config: EarthMindConfig) -> dict[str, Any] | None:
-    """Sizes of SAM 2 in Meta's terms; None for Hiera large, which the published code builds without being told."""
+    """Sizes of SAM 2 in Meta's terms; None for Hiera large, which the upstream code builds without being told."""
     vision, decoder, prompt = (
         config.sam_config.vision_config,
         config.sam_config.mask_decoder_config,

@@ -1,4 +1,4 @@
-"""Key maps: how the tensors of a foreign checkpoint become the parameters of a model here, and back.
+"""Key maps: how the tensors of an external checkpoint become the parameters of a model here, and back.
 
 A map is a list of rules in plain sight. Names in rules are literal but for placeholders, the same on both sides:
 `{i}`, `{j}`, `{k}` a number; `{leaf}` weight or bias; `{rest}` anything.
@@ -27,7 +27,7 @@ class Rule:
 
     Attributes:
         kind: what happens.
-        source: patterns of the foreign names.
+        source: patterns of the external names.
         ours: patterns of our names.
         part: for unused tensors: what they belong to.
     """
@@ -81,10 +81,10 @@ class Mapped:
 
 
 class KeyMap:
-    """Rules between a foreign layout and ours.
+    """Rules between an external layout and ours.
 
     Args:
-        layout: what the foreign layout is called.
+        layout: what the external layout is called.
         rules: the first one that knows a name decides.
 
     Raises:
@@ -98,7 +98,7 @@ class KeyMap:
         self._patterns = [[_compiled(source) for source in rule.source] for rule in self.rules]
 
     def reversed(self) -> "KeyMap":
-        """The map from our names to the foreign ones; unused parts have no way back."""
+        """The map from our names to the external ones; unused parts have no way back."""
         back: dict[Kind, Kind] = {"rename": "rename", "split": "join", "join": "split", "copy": "rename"}
         rules = []
         for rule in self.rules:
@@ -175,11 +175,11 @@ def _check(rule: Rule) -> None:
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """A regular expression of a pattern; a placeholder that stands twice means the same text twice."""
+    """A regular expression of a pattern; a placeholder that is duplicated means the same text twice."""
     seen: set[str] = set()
     text = ""
-    for place, part in enumerate(PLACEHOLDER.split(pattern)):
-        if place % 2 == 0:
+    for index, part in enumerate(PLACEHOLDER.split(pattern)):
+        if index % 2 == 0:
             text += re.escape(part)
         else:
             text += f"(?P={part})" if part in seen else f"(?P<{part}>{PATTERNS[part]})"

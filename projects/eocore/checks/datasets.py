@@ -62,9 +62,9 @@ class DatasetFacts:
         classes: what is asked about or answered -> records: question types, short answers and phrases.
         tasks: task -> records.
         sizes: "role height x width" -> images.
-        mask_shares: share of its image that each mask covers [1].
+        mask_shares: fraction of its image that each mask covers [1].
         empty_masks, full_masks: places of the records whose mask covers nothing, or the whole image; once for each such mask.
-        nodata: role -> share of pixels without data, per image [1].
+        nodata: role -> fraction of pixels without data, per image [1].
     """
 
     name: str
@@ -239,7 +239,7 @@ class _Places(Dataset[_Group]):
         for ref in records[0].images:
             try:
                 scene = read_scene(ref, root=self.dataset.image_root(ref))
-            except Exception as error:  # the check goes on whatever one file does
+            except Exception as error:  # the check continues whatever one file does
                 group.problems.append(_problem(IMAGE, records, error=error))
                 continue
             scenes.append(scene)

@@ -36,7 +36,7 @@ def summary_table(facts: Sequence[DatasetFacts]) -> TextTable:
 
 
 def write_report(facts: Sequence[DatasetFacts], out_dir: Path, *, title: str) -> Path:
-    """Writes report.html, report.json and PNG files; gives the path of the first.
+    """Writes report.html, report.json and PNG files; returns the path of the first.
 
     Args:
         facts: of all datasets.

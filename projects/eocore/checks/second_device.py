@@ -37,7 +37,7 @@ COPIES = {aten._to_copy.default, aten.copy_.default}
 INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 """Operators whose indices, the second argument, may lie on the CPU while the indexed tensor does not."""
 READS = {aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default, aten.equal.default}
-"""Operators whose result, or its shape, the host needs before it can go on."""
+"""Operators whose result, or its shape, the host needs before it can continue."""
 MATH_ATTENTION = 0
 """torch.nn.attention.SDPBackend.MATH: attention made of plain operators, which every device has."""
 
@@ -135,7 +135,7 @@ class _OtherModule(_DummyBackendModule):
 
 @contextmanager
 def second_device(name: str = "other") -> Iterator[tuple[torch.device, Waits]]:
-    """Within it there is a device of this name; gives it, and where the host would have waited for it.
+    """Within it there is a device of this name; returns it, and where the host would have waited for it.
 
     Args:
         name: one of `NAMES`.

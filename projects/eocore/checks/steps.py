@@ -139,7 +139,7 @@ def _run(check: Check, log: Path, *, limit_s: float) -> Outcome:
 
 
 def _reason(check: Check, log: Path, *, limit_s: float) -> str:
-    """Runs the command; gives why it failed, nothing where it did not."""
+    """Runs the command; returns why it failed, nothing where it did not."""
     with log.open("wb") as file:
         file.write(f"$ {' '.join(check.command)}\n".encode())
         file.flush()

@@ -36,7 +36,7 @@ OPTIONS = QuestionOptions(min_area=0.01, max_area=1.0)
 """Classes below 1 % of the tile are not asked for: specks are often errors of the map (85 % overall accuracy, Karra et al. 2021)."""
 
 NEARLY = 0.3
-"""A patch between this share of `min_area` and the whole might count or not; then its class is not counted at all."""
+"""A patch between this fraction of `min_area` and the whole might count or not; then its class is not counted at all."""
 
 NEIGHBOURS_8 = np.ones((3, 3), bool)
 SUFFIX = ".tif"

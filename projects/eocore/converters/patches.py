@@ -82,7 +82,7 @@ def read_split(path: Path) -> list[str]:
 def prepare_bigearthnet(
     s2: Path, split: Path, *, out: Path, s1: Path | None = None, on_patch: Callable[[], None] = lambda: None
 ) -> dict[str, int]:
-    """Writes test.jsonl and the patches of a split; gives the number of patches written and of those without any of the 19 classes.
+    """Writes test.jsonl and the patches of a split; returns the number of patches written and of those without any of the 19 classes.
 
     Args:
         s2: folder of BigEarthNet-S2: <patch>/<patch>_B01.tif ... and <patch>_labels_metadata.json.

@@ -13,7 +13,7 @@ from eocore.synthetic.test_sets.images import save_lines
 
 
 def prepare_dior_rsvg(source: Path, out: Path, *, copy: bool = False) -> dict[str, int]:
-    """DIOR-RSVG: `<split>.jsonl` of {sample_id, image, phrase, boxes}, boxes 0 to 100. Gives the number of phrases by split.
+    """DIOR-RSVG: `<split>.jsonl` of {sample_id, image, phrase, boxes}, boxes 0 to 100. Returns the number of phrases by split.
 
     The lines of the split files are running numbers of objects; see `VocGroundingDataset`.
 
@@ -56,7 +56,7 @@ def _box_entry(record: Record) -> dict[str, Any]:
 
 
 def prepare_rsvqa(source: Path, out: Path, *, images: Path, prefix: str, copy: bool = False) -> dict[str, int]:
-    """RSVQA: `<split>.jsonl` of {sample_id, image, question, answer, type}, without what was withdrawn. Gives the number by split.
+    """RSVQA: `<split>.jsonl` of {sample_id, image, question, answer, type}, without what was withdrawn. Returns the number by split.
 
     Args:
         source: folder of the annotation files.

@@ -26,7 +26,7 @@ OnDone = Callable[[], None]
 
 
 def prepare_rrsisd(source: Path, out: Path, *, copy: bool = False) -> dict[str, int]:
-    """RRSIS-D: the two annotation files beside its images, which are linked (or copied). Gives the number of refs by split.
+    """RRSIS-D: the two annotation files beside its images, which are linked (or copied). Returns the number of refs by split.
 
     Args:
         source: folder with rrsisd/{refs(unc).p,instances.json} and images/rrsisd/JPEGImages.

@@ -2,7 +2,7 @@
 
     python -I reload.py FOLDER AUTO_CLASS PROBE OUT
 
-Run as a file, in a process of its own; so it imports nothing of this repository. OUT/outputs.safetensors holds what the probe gave,
+Run as a file, in a process of its own; so it imports nothing of this repository. OUT/outputs.safetensors holds what the parity check gave,
 OUT/digests.json the digest of every weight.
 """
 

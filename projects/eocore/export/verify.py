@@ -18,7 +18,7 @@ from eocore.export.hf import Shipment
 from eocore.files import output_errno
 
 TOLERANCE = 1e-4
-"""Largest difference of any number the probe gives, both models computing in float32: rounding of a different order of sums, no more."""
+"""Largest difference of any number of the parity check, both models computing in float32: rounding of sums in another order."""
 
 MAX_NAMED = 5
 ERROR_LINES = 12
@@ -26,7 +26,7 @@ ERROR_LINES = 12
 
 @dataclass(frozen=True)
 class Findings:
-    """What a model is compared by: the probe's tensors and the digest of every weight."""
+    """What a model is compared by: the parity check's tensors and the digest of every weight."""
 
     outputs: Mapping[str, Tensor]
     digests: Mapping[str, str]
@@ -38,7 +38,7 @@ def examine(shipment: Shipment) -> Findings:
 
 
 def verify_checkpoint(folder: Path, expected: Findings, *, probe: Path, auto_class: str) -> dict[str, float]:
-    """Largest difference of each of the probe's tensors between the model in memory and the one a user would load.
+    """Largest difference of each of the parity check's tensors between the model in memory and the one a user would load.
 
     Args:
         folder: the checkpoint.
@@ -56,7 +56,7 @@ def examine_reloaded(folder: Path, *, probe: Path, auto_class: str) -> Findings:
     """The findings of the checkpoint, loaded in a fresh process, offline, with nothing of this repository on its path.
 
     Raises:
-        CheckpointError: it does not load, or the probe fails on it.
+        CheckpointError: it does not load, or the parity check fails on it.
         OutputError: the disk of temporary files is full.
     """
     with tempfile.TemporaryDirectory() as name:
@@ -80,7 +80,7 @@ def examine_reloaded(folder: Path, *, probe: Path, auto_class: str) -> Findings:
 
 
 def compare(found: Findings, expected: Findings, *, folder: Path) -> dict[str, float]:
-    """Largest difference of each of the probe's tensors.
+    """Largest difference of each of the parity check's tensors.
 
     Args:
         found: of the reloaded model.

@@ -8,7 +8,7 @@ from torch.nn import functional
 from transformers.models.mask2former.modeling_mask2former import sample_point
 
 DICE_SMOOTHING = 1.0
-"""Added to both halves of the dice ratio, so that an empty mask drawn empty has no loss (published EarthMind: eps 1.0)."""
+"""Added to both halves of the dice ratio, so that an empty mask drawn empty has no loss (upstream EarthMind: eps 1.0)."""
 
 
 def uncertain_points(
@@ -22,7 +22,7 @@ def uncertain_points(
         seeds: one per sample, so that a sample draws the same points whichever rank or batch holds it.
         counts: number of masks of each sample, K in all.
         oversample: candidates per kept point.
-        importance: share of points taken where |logit| is smallest; the others are uniform.
+        importance: fraction of points taken where |logit| is smallest; the others are uniform.
     """
     devices = [logits.device] if logits.device.type == "cuda" else []
     chosen = []

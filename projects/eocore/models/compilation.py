@@ -14,7 +14,7 @@ CHOICES = ("none", "static", "dynamic")
 
 
 def compile_layers(model: nn.Module, choice: str) -> int:
-    """Compiles every repeated layer of `model` where it is next called; in place. Gives the number of layers.
+    """Compiles every repeated layer of `model` where it is next called; in place. Returns the number of layers.
 
     Source: regional compilation, https://docs.pytorch.org/tutorials/recipes/regional_compilation.html.
 

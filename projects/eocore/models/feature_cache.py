@@ -170,7 +170,7 @@ class _Ledger:
             self._set(max(0, self._get() - size))
 
     def _evict(self) -> int:
-        """Removes features of other encoders; gives the bytes that stay."""
+        """Removes features of other encoders; returns the bytes that stay."""
         for folder in self.root.iterdir():
             if folder.is_dir() and folder != self._keep:
                 get_logger().info("%s: features of another encoder, removed to make room", folder)

@@ -16,10 +16,10 @@ MAX_NEAREST = 3
 def add_lora(
     module: nn.Module, *, rank: int = 128, alpha: float = 256, dropout: float = 0.05, target_modules: str | Sequence[str] = ALL_LINEAR
 ) -> list[str]:
-    """Puts LoRA beside linear layers of `module`, in place; gives the names of the new parameters.
+    """Puts LoRA beside linear layers of `module`, in place; returns the names of the new parameters.
 
     The new parameters are trained, the layers they stand beside are frozen, every other `requires_grad` stays as it was. Defaults of rank,
-    alpha and dropout are those of the published EarthMind training.
+    alpha and dropout are those of the upstream EarthMind training.
 
     Args:
         module: usually the language model.
@@ -61,7 +61,7 @@ def lora_names(module: nn.Module) -> list[str]:
 
 
 def merge_lora(module: nn.Module) -> int:
-    """Adds every LoRA update in `module` to the weight it stands beside and removes it; gives the number of layers merged.
+    """Adds every LoRA update in `module` to the weight it stands beside and removes it; returns the number of layers merged.
 
     Names of parameters and modules are afterwards what they were before `add_lora`.
     """

@@ -33,7 +33,7 @@ class LoraLinear(PeftLinear):
 
 
 class DroppedLinear(nn.Linear):
-    """A linear layer without bias that can leave out a share of the numbers of its input at random (Srivastava et al. 2014)."""
+    """A linear layer without bias that can leave out a fraction of the numbers of its input at random (Srivastava et al. 2014)."""
 
     def forward(self, input: Tensor, dropped: float = 0.0) -> Tensor:
         """(..., O) of input (..., I), of which a share `dropped` is left out and the rest scaled up."""
@@ -46,14 +46,14 @@ class DroppedLinear(nn.Linear):
 
 
 def lean(layer: PeftLinear) -> None:
-    """Makes peft's layer a `LoraLinear`, in place; names of modules and parameters stay, and peft's own forward goes on working."""
+    """Makes peft's layer a `LoraLinear`, in place; names of modules and parameters stay, and peft's own forward continues working."""
     layer.__class__ = LoraLinear
     for first in layer.lora_A.values():
         first.__class__ = DroppedLinear
 
 
 def draw_kept(shape: torch.Size, dropped: float, *, device: torch.device) -> tuple[Tensor, float]:
-    """Which numbers stay, bool of `shape`, and the share of them that is expected to.
+    """Which numbers stay, bool of `shape`, and the fraction of them that is expected to.
 
     A CPU draws single numbers slowly, so there four share a random number of 64 bits; `dropped` is rounded to 1 / 65,536.
     """

@@ -170,7 +170,7 @@ def _by_kernel(query: Tensor, key: Tensor, *, value: Tensor, lengths: Tensor, lo
 
 
 def packed_mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-    """The mask of padded rows and of rows that go on from a cache; none for others: `packed_attention` keeps samples apart without."""
+    """The mask of padded rows and of rows that continue from a cache; none for others: `packed_attention` keeps samples apart without."""
     if attention_mask is None and kwargs["q_length"] == kwargs["kv_length"]:
         return None
     return sdpa_mask(*args, attention_mask=attention_mask, **kwargs)

@@ -79,7 +79,7 @@ def add_token_rows(model: PreTrainedModel, token_ids: Sequence[int]) -> list[str
 
 
 def merge_token_rows(module: nn.Module) -> int:
-    """Writes trained rows back into their tables and makes these plain again; gives the number of tables changed.
+    """Writes trained rows back into their tables and makes these plain again; returns the number of tables changed.
 
     Names of parameters and modules are afterwards what they were before `add_token_rows`.
     """

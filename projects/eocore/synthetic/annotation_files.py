@@ -105,7 +105,7 @@ def _conversation(question: str, answer: str) -> list[dict[str, str]]:
 
 
 def mcq_entries(scene: SceneNotes) -> list[dict[str, Any]]:
-    """EarthMind-Bench entries; the image is named after a JSON file, as published."""
+    """EarthMind-Bench entries; the image is named after a JSON file, as upstream."""
     return [
         {
             "file_name": f"{scene.scene_id}.json",

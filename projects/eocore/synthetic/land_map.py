@@ -11,7 +11,7 @@ from eocore.errors import DataError
 CLEAR_LEAD = 1.3
 """How many times larger an area must be to be called larger."""
 UNKNOWN_LIMIT = 0.005
-"""Share of the image without a known class above which nothing is said to be absent."""
+"""Fraction of the image without a known class above which nothing is said to be absent."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class QuestionOptions:
     """What is asked for.
 
     Attributes:
-        min_area: smallest share of the image a class or object must cover to be asked for.
+        min_area: smallest fraction of the image a class or object must cover to be asked for.
         max_area: largest share a phrase may point at (1 = all).
-        object_share: share of the phrases that name a single object ("the lake in the north") and not a class ("the water").
-        min_visible: under clouds, smallest share of a phrase's pixels that must lie clear.
-        min_hidden: under clouds, smallest share of a phrase's pixels that must lie covered.
+        object_share: fraction of the phrases that name a single object ("the lake in the north") and not a class ("the water").
+        min_visible: under clouds, smallest fraction of a phrase's pixels that must lie clear.
+        min_hidden: under clouds, smallest fraction of a phrase's pixels that must lie covered.
         questions: most open questions per scene.
         choices: most multiple-choice questions per scene.
     """
@@ -79,14 +79,14 @@ class LandMap:
 
     @cached_property
     def areas(self) -> dict[int, float]:
-        """Share of the image by class, largest first; only known classes that occur."""
+        """Fraction of the image by class, largest first; only known classes that occur."""
         values, counts = np.unique(self.class_map, return_counts=True)
         found = {int(value): float(count) / self.class_map.size for value, count in zip(values, counts, strict=True)}
         return {value: found[value] for value in sorted(found, key=lambda value: (-found[value], value)) if value in self.classes}
 
     @cached_property
     def unknown(self) -> float:
-        """Share of the image without a known class."""
+        """Fraction of the image without a known class."""
         return 1 - sum(self.areas.values())
 
     @cached_property

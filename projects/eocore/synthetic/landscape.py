@@ -1,6 +1,6 @@
 """Where things lie in the synthetic world: a class map, its objects, and the clouds above them.
 
-Lengths are shares of the image side, areas shares of the image, unless a name says px.
+Lengths are fractions of the image side, areas fractions of the image, unless a name says px.
 """
 
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ BRIGHT_PAIR = (FOREST, CROPS)
 """Alike in SAR (both scatter in their volume), unlike in the optical."""
 
 KINDS = {"grass": 0.18, "coast": 0.24, "forest": 0.18, "crops": 0.18, "bare": 0.22}
-"""Shares of the kinds of scene, such that each class but the built area is about equally often the one that covers most."""
+"""Fractions of the kinds of scene, such that each class but the built area is about equally often the one that covers most."""
 BOTH_PAIRS = 0.7
 PAIR_BROKEN = 0.2
-"""Share of the pairs of which only one class is drawn: otherwise knowing one class would tell of the other."""
+"""Fraction of the pairs of which only one class is drawn: otherwise knowing one class would tell of the other."""
 SECOND_OBJECT = 0.3
 
 HIDDEN = (0.45, 0.7)
-"""Share of an object under the clouds: enough to lose its outline, too little to lose its name."""
+"""Fraction of an object under the clouds: enough to lose its outline, too little to lose its name."""
 COVER = (0.4, 0.65)
-"""Share of a cloudy image under the clouds."""
+"""Fraction of a cloudy image under the clouds."""
 CLOUD_TRIES = 8
 
 GAP_PX = 3
@@ -54,7 +54,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Plan:
-    """One object to place: its class, its shape, the share of the image it covers."""
+    """One object to place: its class, its shape, the fraction of the image it covers."""
 
     land_class: int
     shape: str

@@ -12,7 +12,7 @@ OFF_CENTRE = 0.17
 CLEAR_DIRECTION = 1.7
 """...if it lies that many times further off along one axis than along the other..."""
 MOSTLY = 0.8
-"""...and this share of the pixels lies on that side of the centre."""
+"""...and this fraction of the pixels lies on that side of the centre."""
 NEAR_CENTRE = 0.05
 """A centroid further off to a side than this [image sides] might be meant by that direction, too."""
 

@@ -1,4 +1,4 @@
-"""A .pth of the published training code: names below `mllm.model.`, a language model inside peft, its LoRA update not merged.
+"""A .pth of the upstream training code: names below `mllm.model.`, a language model inside peft, its LoRA update not merged.
 
 Such a file holds what was trained; everything else comes from the models that the training began with. Names: xtuner's and Sa2VA's
 `state_dict` (`VideoLLaVASAMModel.state_dict`), and peft's wrappers of layers.

@@ -1,4 +1,4 @@
-"""The published EarthMind and Sa2VA checkpoints: InternVL, SAM 2, [SEG] projector and, in EarthMind, queries of the fusion."""
+"""The upstream EarthMind and Sa2VA checkpoints: InternVL, SAM 2, [SEG] projector and, in EarthMind, queries of the fusion."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from eocore.checkpoints.weight_files import Headers
 
 SAM = "grounding_encoder.sam2_model."
 RENAMED_SCALE = (".gamma", ".g_weight")
-"""Meta's name of a scale in the memory encoder, and the published one (transformers renamed `gamma` when it read weights)."""
+"""Meta's name of a scale in the memory encoder, and the upstream one (transformers renamed `gamma` when it read weights)."""
 ONLY_IN_2_1 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.")
-"""Beginnings of names that SAM 2.1 has more than SAM 2, on which the published code builds."""
+"""Beginnings of names that SAM 2.1 has more than SAM 2, on which the upstream code builds."""
 OWN_RULES = (
     rename("text_hidden_fcs.{i}.{leaf}", "seg_head.projector.{i}.{leaf}"),
     rename("local_query", "fusion.queries"),
@@ -32,9 +32,9 @@ def published_map(config: Mapping[str, Any], headers: Headers) -> KeyMap:
 
 
 def published_fields(config: Mapping[str, Any], headers: Headers) -> dict[str, Any]:
-    """Fields of `EarthMindConfig` from a published config.json and the shapes beside it.
+    """Fields of `EarthMindConfig` from an upstream config.json and the shapes beside it.
 
-    Sizes of SAM 2 are those of the field `sam2` where the config has it, else the ones seen from the shapes: the published config does not
+    Sizes of SAM 2 are those of the field `sam2` where the config has it, else the ones seen from the shapes: the upstream config does not
     state them, its code builds Hiera large.
     """
     queries = headers.get("local_query")
@@ -49,7 +49,7 @@ def published_fields(config: Mapping[str, Any], headers: Headers) -> dict[str, A
 
 
 def published_name(layout: str, name: str) -> str | None:
-    """How the published layout calls a tensor of another layout that our model does not use; None where it has no place for it."""
+    """How the upstream layout calls a tensor of another layout that our model does not use; None where it has no place for it."""
     if layout == "earthmind":
         return name
     if layout == "sam2" and not name.startswith(ONLY_IN_2_1):

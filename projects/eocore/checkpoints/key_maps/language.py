@@ -31,7 +31,7 @@ def language_map(config: Mapping[str, Any], headers: Headers) -> KeyMap:
 
 
 def language_fields(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of our `text_config` from a language model's published config.
+    """Fields of our `text_config` from a language model's upstream config.
 
     Raises:
         CheckpointError: it is of a kind that transformers has no class for.

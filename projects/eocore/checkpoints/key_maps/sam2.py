@@ -1,6 +1,6 @@
 """Meta's SAM 2 and 2.1 (`image_encoder.trunk.*`, `sam_mask_decoder.*`, ...) as `Sam2Model` of transformers.
 
-Names: facebookresearch/sam2, sam2/modeling; the published EarthMind layout holds the same under `grounding_encoder.sam2_model.`.
+Names: facebookresearch/sam2, sam2/modeling; the upstream EarthMind layout holds the same under `grounding_encoder.sam2_model.`.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Sizes of SAM 2: which of Meta's four models a file holds, seen from names and shapes alone.
 
 A release is `{"model": state_dict}` without its config, so numbers that leave no mark in a shape (heads, windows, blocks that see the whole
-image, the image size) come from the published config of the size found: facebookresearch/sam2, sam2/configs/sam2 and sam2/configs/sam2.1.
+image, the image size) come from the upstream config of the size found: facebookresearch/sam2, sam2/configs/sam2 and sam2/configs/sam2.1.
 
 SAM 2 and SAM 2.1 differ in their weights and, by config, only in what one frame of a video remembers of another: 2.1 adds
 `no_obj_embed_spatial`, and encodes and projects the time of object pointers (`add_tpos_enc_to_obj_ptrs`, `proj_tpos_enc_in_obj_ptrs`,
@@ -18,11 +18,11 @@ from eocore.checkpoints.weight_files import Headers
 from eocore.errors import CheckpointError
 
 IMAGE_SIZE = 1024
-"""Side of the image [px], `image_size` in every published config."""
+"""Side of the image [px], `image_size` in every upstream config."""
 STRIDES = (4, 8, 16)
 """Of the three feature levels, image pixels per place (PatchEmbed of hieradet.py, then pooling by two)."""
 TOP_DOWN = [2, 3]
-"""Levels that take from the coarser one, `fpn_top_down_levels` in every published config."""
+"""Levels that take from the coarser one, `fpn_top_down_levels` in every upstream config."""
 ONLY_IN_2_1 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.weight")
 TRUNK, NECK, DECODER = "image_encoder.trunk.", "image_encoder.neck.", "sam_mask_decoder."
 

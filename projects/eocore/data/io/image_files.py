@@ -147,7 +147,7 @@ class GeoTiff:
             raise broken(self.path, "GeoTIFF", error=error) from error
 
     def close(self) -> None:
-        """Gives the file back."""
+        """Hands the file back."""
         self._dataset.close()
 
     def _read_grid(self) -> Grid | None:
@@ -213,7 +213,7 @@ class Picture:
         return layers[:-1], layers[-1:] > 0
 
     def close(self) -> None:
-        """Gives the file back."""
+        """Hands the file back."""
         self._image.close()
 
     def _too_large(self, found: str) -> DataError:

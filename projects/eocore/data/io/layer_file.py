@@ -41,7 +41,7 @@ class LayerFile(Protocol):
         """Pixels (C, h, w) of (row, col, height, width), and (C or 1, h, w) True where valid; None = the file marks nothing invalid."""
 
     def close(self) -> None:
-        """Gives the file back."""
+        """Hands the file back."""
 
 
 def broken(path: Path, kind: str, *, error: Exception) -> DataError:

@@ -29,7 +29,7 @@ MAX_MASK_PX = 128_000_000
 MIN_RING_NUMBERS = 6
 
 RLE_BYTES = (48, 111)
-"""First and last byte of a packed COCO RLE: 48 + six bits, of which the sixth says that the number goes on. Source: COCO API, maskApi.c."""
+"""First and last byte of a packed COCO RLE: 48 + six bits, of which the sixth says that more follows. Source: COCO API, maskApi.c."""
 
 RLE_MAX_BYTES_PER_RUN = 7
 """Five bits a byte: enough for any run of 32 bits."""

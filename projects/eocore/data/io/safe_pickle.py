@@ -10,7 +10,7 @@ from eocore.data.formats.entries import read_bytes
 from eocore.errors import AnnotationError
 
 MAX_PICKLE_BYTES = 512 * 2**20
-"""Larger pickled annotation files are refused: the largest published one (RISBench, 52,472 expressions) stays far below."""
+"""Larger pickled annotation files are refused: the largest upstream one (RISBench, 52,472 expressions) stays far below."""
 
 _PICKLE_FAULTS = (
     pickle.UnpicklingError,

@@ -15,8 +15,8 @@ EVERYTHING = "all"
 class Agreement(TypedDict):
     """One line: the samples of a task under a setting, or all of them.
 
-    `equal`: share of the `n` samples to which both files give the same text. `mask_iou`: mean over the `masks` pairs of drawn masks, paired
-    in order; a mask that only one file has counts 0, None where neither draws any.
+    `equal`: fraction of the `n` samples to which both files give the same text. `mask_iou`: mean over the `masks` pairs of drawn masks,
+    paired in order; a mask that only one file has counts 0, None where neither draws any.
     """
 
     task: str

@@ -81,11 +81,11 @@ def _compare(first: Judged, second: Judged, *, headline: str, seed: int) -> list
 def _macro(first: Judged, second: Judged, *, order: np.ndarray, headline: str, seed: int) -> Comparison:
     """The difference of the means over types, each type drawn by itself."""
     means, drawn, numbers = [], [], []
-    for place, rows in enumerate(rows_by(first, "type").values()):
+    for index, rows in enumerate(rows_by(first, "type").values()):
         clusters = clusters_of(first, rows)
         pair = (first.measures[headline], rows), (second.measures[headline], order[rows])
         means.append([measure.of(places) for measure, places in pair])
-        drawn.append([measure.reduce(resample(measure.statistics[places], clusters, seed=seed + place)) for measure, places in pair])
+        drawn.append([measure.reduce(resample(measure.statistics[places], clusters, seed=seed + index)) for measure, places in pair])
         numbers.append(len(set(clusters)))
     values, replicates = np.mean(means, axis=0), np.mean(drawn, axis=0)
     return _comparison(

@@ -1,4 +1,4 @@
-"""Which field of a foreign predictions file is what."""
+"""Which field of an external predictions file is what."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "height": ("height",),
     "width": ("width",),
 }
-"""Our name -> names it goes by in published files, the first one found counts. `answer` is the prediction where no other field is, as in
+"""Our name -> names it goes by in upstream files, the first one found counts. `answer` is the prediction where no other field is, as in
 the files of EarthDial, GeoChat and VRSBench; beside a `pred` it is the truth, as in the multispectral files of EarthMind."""
 
 _NUMBERED_REFERENCE = re.compile(r"(?:caption|reference|ref)_?(\d+)")

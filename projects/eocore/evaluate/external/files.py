@@ -26,11 +26,11 @@ SET_TASKS = ("multilabel", "mcq")
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignOptions:
-    """How a foreign file is read.
+    """How an external file is read.
 
     Attributes:
         task: one of `predictions.TASKS`.
-        sensor: which setting the predictions are of; a foreign file does not say.
+        sensor: which setting the predictions are of; an external file does not say.
         fields: our field name -> the file's, where the aliases do not find it.
         labels: the classes, or options, where the file does not list them; empty = those annotated in the file.
         annotations: file with the truths, where they are not in the predictions file; samples it has more count as missing.
@@ -54,7 +54,7 @@ def is_native(path: Path) -> bool:
 
 
 def read_foreign(path: Path, options: ForeignOptions) -> tuple[list[Prediction], FieldNames]:
-    """The samples of a foreign file, and which of its fields were read as what.
+    """The samples of an external file, and which of its fields were read as what.
 
     Raises:
         DataError: the file is missing, empty or broken, a sample stands in it twice, or it holds samples that are not annotated; with

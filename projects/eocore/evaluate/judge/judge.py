@@ -49,7 +49,7 @@ class JudgeOptions:
         timeout_s: of one try [s].
         pause_s: before the second try; doubles with each further one.
         workers: requests under way at once.
-        cache: folder of verdicts, one file each, named by the hash of model, prompt and texts; None = no cache.
+        cache: folder of judge scores, one file each, named by the hash of model, prompt and texts; None = no cache.
     """
 
     url: str
@@ -87,7 +87,7 @@ def options_from_environment(environment: Mapping[str, str] = os.environ, **othe
 
 
 class Judge:
-    """Asks the endpoint for verdicts, and remembers them.
+    """Asks the endpoint for judge scores, and remembers them.
 
     Args:
         options: see `JudgeOptions`.
@@ -100,7 +100,7 @@ class Judge:
         self._warned, self._refused = threading.Event(), threading.Event()
 
     def judge(self, questions: Sequence[Question]) -> list[Verdict | None]:
-        """A verdict for each, in order; None where the judge failed `attempts` times."""
+        """A judge score for each, in order; None where the judge failed `attempts` times."""
         with (
             ThreadPoolExecutor(self.options.workers) as pool,
             Progress("judging", len(questions), unit="answers", visible=len(questions) > 1) as progress,
@@ -132,7 +132,7 @@ class Judge:
         return None
 
     def _ask(self, text: str) -> str:
-        """The reply. Raises DataError for what another try may mend, ConfigError for what it cannot."""
+        """The reply. Raises DataError for what another try may fix, ConfigError for what it cannot."""
         body = {"model": self.options.model, "temperature": 0, "messages": [{"role": "user", "content": text}]}
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.options.key}"} if self.options.key else {})
         url = self.options.url.rstrip("/") + "/chat/completions"

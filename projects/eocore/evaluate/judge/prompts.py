@@ -85,7 +85,7 @@ class JudgePrompt:
 
     Attributes:
         template: with `{question}`, `{reference}` and `{prediction}`.
-        parse: reply -> verdict, None where there is none in it.
+        parse: reply -> judge score, None where there is none in it.
         lowest: value of a sample without an answer.
         highest: best value.
         tasks: the tasks it is meant for.

@@ -77,7 +77,7 @@ def _is_unanswered(sample: Prediction) -> bool:
 
 
 def _without_asking(sample: Prediction, judge: Judge) -> Verdict | None:
-    """The verdict that needs no judge, None where it does."""
+    """The judge score that needs no judge, None where it does."""
     lowest, highest = judge.prompt.lowest, judge.prompt.highest
     if _is_unanswered(sample):
         return Verdict(lowest, lowest)

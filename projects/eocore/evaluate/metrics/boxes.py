@@ -13,7 +13,7 @@ class Box:
     """A box with corners (x0, y0) and (x1, y1), turned by `degrees` about its middle; no unit of its own (pixels, per cent, share).
 
     Attributes:
-        quad: x and y of four corners, where the box is given by these; x0 ... y1 are then the level box around them.
+        quad: x and y of four corners, where the box is given by these; x0 ... y1 are then the axis-aligned box around them.
     """
 
     x0: float
@@ -78,7 +78,7 @@ def box_iou(first: Box, second: Box) -> float:
 
 
 def box_overlap(first: Box, second: Box) -> tuple[float, float]:
-    """(area shared, area covered by either); turned boxes as polygons (shapely)."""
+    """(area shared, area covered by either); oriented boxes as polygons (shapely)."""
     if first.is_level and second.is_level:
         width = min(first.x1, second.x1) - max(first.x0, second.x0)
         height = min(first.y1, second.y1) - max(first.y0, second.y0)
@@ -91,7 +91,7 @@ def box_overlap(first: Box, second: Box) -> tuple[float, float]:
 
 
 def box_iou_plus_one(first: Box, second: Box) -> float:
-    """IoU with one unit added to width and height, as published evaluations compute it whatever the unit is: on boxes from 0 to 1, two
+    """IoU with one unit added to width and height, as upstream evaluations compute it whatever the unit is: on boxes from 0 to 1, two
     that share nothing score above 0. For comparison with their figures only; angles are left out, as there."""
 
     def area(x0: float, y0: float, *, x1: float, y1: float) -> float:

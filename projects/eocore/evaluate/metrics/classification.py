@@ -57,7 +57,7 @@ def confusion_matrix(truths: Sequence[str], predictions: Sequence[str | None], *
 
 
 def balanced_accuracy(confusion: np.ndarray) -> float:
-    """Mean over the classes of the share of their samples predicted right; classes without samples do not count."""
+    """Mean over the classes of the fraction of their samples predicted right; classes without samples do not count."""
     support = confusion.sum(axis=1)
     present = support > 0
     return float((confusion.diagonal()[present] / support[present]).mean())

@@ -83,7 +83,7 @@ def spice(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.
 
 
 def _as_coco(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
-    return dict(enumerate(map(list, references))), {place: [text] for place, text in enumerate(candidates)}
+    return dict(enumerate(map(list, references))), {index: [text] for index, text in enumerate(candidates)}
 
 
 def _require_java(metric: str) -> None:

@@ -46,10 +46,10 @@ def _f1(counts: np.ndarray) -> np.ndarray:
 
 
 def token_recall(answer: str, truth: str) -> float:
-    """Share of the truth's words and marks found in the answer, each counted once above but as often as it stands below.
+    """Fraction of the truth's words and marks found in the answer, each counted once above but as often as it stands below.
 
     The published multispectral "accuracy". Naming every class gives the most there is, and a perfect answer less than 1 where a mark
-    stands twice; for comparison with those figures only.
+    is duplicated; for comparison with those figures only.
     """
     given, asked = _marks(answer), _marks(truth)
     return len(set(given) & set(asked)) / len(asked) if asked else 0.0

@@ -74,8 +74,8 @@ def overlaps_of(
     Raises:
         DataError: sizes differ, or an RLE cannot be read.
     """
-    drawn = [_decode(rle, source=f"{source}, predicted mask {place}") for place, rle in enumerate(predictions, start=1)]
-    asked = [_decode(rle, source=f"{source}, annotated mask {place}") for place, rle in enumerate(truths, start=1)]
+    drawn = [_decode(rle, source=f"{source}, predicted mask {index}") for index, rle in enumerate(predictions, start=1)]
+    asked = [_decode(rle, source=f"{source}, annotated mask {index}") for index, rle in enumerate(truths, start=1)]
     if not asked and not drawn:
         return [MaskOverlap(0, 0, 0, missing=not answered)]
     if not asked:
@@ -125,7 +125,7 @@ def mask_scores(overlaps: Sequence[MaskOverlap], *, both_empty: float = 1.0) -> 
 
 
 def background_statistics(overlaps: Sequence[MaskOverlap]) -> tuple[float, float, float, float]:
-    """What the published EarthMind evaluation's "mIoU" and "oIoU" are made of, of one sample, to be summed over samples.
+    """What the upstream EarthMind evaluation's "mIoU" and "oIoU" are made of, of one sample, to be summed over samples.
 
     It counts the background as a second class and skips missing masks: an empty mask over a small object scores about 0.5 and 0.99. For
     comparison with figures printed by that code only.

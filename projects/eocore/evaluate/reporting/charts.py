@@ -14,7 +14,7 @@ MOST_NUMBERED = 24
 
 
 def draw_confusion(confusion: Mapping[str, Any], *, title: str) -> bytes:
-    """PNG: rows are annotated classes, columns predicted ones, the last "none"; shade is the share of the row.
+    """PNG: rows are annotated classes, columns predicted ones, the last "none"; shade is the fraction of the row.
 
     Args:
         confusion: `labels` (C) and `counts` (C, C + 1), as scores.json has them.
@@ -49,9 +49,9 @@ def draw_types(scored: Mapping[str, TaskScores], *, title: str) -> bytes:
     figure = make_figure(width=6.4, height=1.0 + 0.2 * len(kinds) * max(1, len(scored) * 0.6))
     axis = figure.subplots()
     thick = 0.8 / len(scored)
-    for place, (setting, item) in enumerate(scored.items()):
+    for index, (setting, item) in enumerate(scored.items()):
         rows, values = _bars(kinds, item, headline=headline)
-        centres = np.array(rows) - (place - (len(scored) - 1) / 2) * thick
+        centres = np.array(rows) - (index - (len(scored) - 1) / 2) * thick
         axis.barh(centres, [100 * value for value, _, _ in values], thick * 0.92, color=SETTING_COLOURS[setting], label=setting, zorder=2)
         reach = 100 * np.clip([[value - low for value, low, _ in values], [high - value for value, _, high in values]], 0, None)
         axis.errorbar([100 * value for value, _, _ in values], centres, xerr=reach, fmt="none", ecolor="0.3", linewidth=0.8, zorder=3)

@@ -40,7 +40,7 @@ def extreme_rows(
     drawn = _boxes(samples, metrics) if samples[0].task == "grounding" else {}
     worst = _one_an_image(order, by_sample, count=count)
     best = _one_an_image(order[::-1], by_sample, count=count)
-    index = {record.sample_id: place for place, record in enumerate(source.records)}
+    index = {record.sample_id: position for position, record in enumerate(source.records)}
     return (
         [_row(source, index[name], items=by_sample[name], drawn=drawn) for name in best],
         [_row(source, index[name], items=by_sample[name], drawn=drawn) for name in worst if name not in best],

@@ -161,11 +161,11 @@ def draw_curves(scalars: Sequence[Mapping[str, float]]) -> bytes:
     figure = make_figure(width=5.6, height=4.6 if has_rate else 3.4)
     shares = {"height_ratios": [3, 1]} if has_rate else None
     axes = list(figure.subplots(1 + has_rate, 1, sharex=True, squeeze=False, gridspec_kw=shares)[:, 0])
-    for place, name in enumerate(losses):
+    for index, name in enumerate(losses):
         logged = [(entry["step"], entry[name]) for entry in scalars if name in entry]
         steps, values = np.array(logged).T
-        axes[0].plot(steps, values, color=f"C{place}", alpha=0.25, linewidth=0.8)
-        axes[0].plot(steps, _smoothed(values), color=f"C{place}", linewidth=1.8 if name == "loss" else 1.2, label=name)
+        axes[0].plot(steps, values, color=f"C{index}", alpha=0.25, linewidth=0.8)
+        axes[0].plot(steps, _smoothed(values), color=f"C{index}", linewidth=1.8 if name == "loss" else 1.2, label=name)
     if losses:
         axes[0].set_yscale("log")
         axes[0].legend(fontsize=8, ncols=2)
@@ -207,10 +207,10 @@ def _draw_task(axis: "Axes", scores: Scores, *, task: str) -> None:
     headline = next(iter(present.values()))["headline"]
     groups = ["all", *sorted({group for item in present.values() for group in item["by_cloud"]})]
     width = 0.8 / len(present)
-    for place, (setting, item) in enumerate(present.items()):
+    for index, (setting, item) in enumerate(present.items()):
         cells = {"all": item["overall"], **item["by_cloud"]}
         values = {at: cells[group]["metrics"][headline] for at, group in enumerate(groups) if group in cells}
-        centres = np.array(list(values)) + (place - (len(present) - 1) / 2) * width
+        centres = np.array(list(values)) + (index - (len(present) - 1) / 2) * width
         heights = [100 * value["value"] for value in values.values()]
         axis.bar(centres, heights, width * 0.92, color=SETTING_COLOURS[setting], label=setting, zorder=2)
         axis.errorbar(centres, heights, yerr=_reach(list(values.values())), fmt="none", ecolor="0.2", capsize=3, linewidth=1, zorder=3)

@@ -33,7 +33,7 @@ MOST_METRICS = 9
 
 
 def write_suite_report(out: Path, results: Sequence[Result], *, title: str, outcomes: Sequence[Outcome] = ()) -> Path:
-    """Writes report.html and report.md into `out`; gives the HTML file.
+    """Writes report.html and report.md into `out`; returns the HTML file.
 
     Args:
         out: folder of the run.

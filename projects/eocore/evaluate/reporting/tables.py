@@ -100,7 +100,7 @@ def mask_table(scores: Scores) -> TextTable:
 
 
 def compat_table(scores: Scores) -> TextTable:
-    """The published evaluation's figures, which count the background; apart from the others on purpose."""
+    """The upstream evaluation's figures, which count the background; apart from the others on purpose."""
     rows = []
     for task, setting, item in _cells(scores):
         for name, value in item["reference_compat"].items():
@@ -213,8 +213,8 @@ def environment_table(environment: Mapping[str, str]) -> TextTable:
 def to_rich(table: TextTable) -> Table:
     """For the console."""
     shown = Table(title=Text(table.title), box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for place, name in enumerate(table.header):
-        shown.add_column(Text(name), justify="left" if place < table.num_labels else "right")
+    for index, name in enumerate(table.header):
+        shown.add_column(Text(name), justify="left" if index < table.num_labels else "right")
     for row in table.rows:
         shown.add_row(*(Text(cell, no_wrap=True) for cell in row))
     return shown
@@ -229,7 +229,7 @@ def to_markdown(table: TextTable, *, level: int = 2) -> str:
     """
     if not table.rows:
         return ""
-    rule = ["---" if place < table.num_labels else "---:" for place in range(len(table.header))]
+    rule = ["---" if index < table.num_labels else "---:" for index in range(len(table.header))]
     lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (table.header, rule, *table.rows)]
     return "\n".join([f"{'#' * level} {table.title}", "", *(f"| {line} |" for line in lines), ""])
 

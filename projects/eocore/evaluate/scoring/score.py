@@ -161,14 +161,14 @@ def rows_by(judged: Judged, field: str) -> dict[str, np.ndarray]:
     if not any(field in sample.meta for sample in judged.samples):
         return {}
     groups: dict[str, list[int]] = defaultdict(list)
-    for place, sample in enumerate(judged.samples):
-        groups[str(sample.meta.get(field, "untyped"))].append(place)
+    for index, sample in enumerate(judged.samples):
+        groups[str(sample.meta.get(field, "untyped"))].append(index)
     return {name: np.array(groups[name]) for name in sorted(groups)}
 
 
 def _by_cloud(judged: Judged) -> dict[str, np.ndarray]:
     groups = {
-        name: np.array([place for place, sample in enumerate(judged.samples) if sample.meta.get("cloudy") is flag])
+        name: np.array([index for index, sample in enumerate(judged.samples) if sample.meta.get("cloudy") is flag])
         for flag, name in CLOUD_GROUPS.items()
     }
     return {name: rows for name, rows in groups.items() if rows.size}
@@ -210,10 +210,10 @@ def clusters_of(judged: Judged, rows: np.ndarray) -> list[str]:
 def _macro(judged: Judged, types: Mapping[str, np.ndarray], *, headline: str, seed: int) -> Value:
     measure = judged.measures[headline]
     values, replicates, numbers = [], [], []
-    for place, rows in enumerate(types.values()):
+    for index, rows in enumerate(types.values()):
         clusters = clusters_of(judged, rows)
         values.append(measure.of(rows))
-        replicates.append(measure.reduce(resample(measure.statistics[rows], clusters, seed=seed + place)))
+        replicates.append(measure.reduce(resample(measure.statistics[rows], clusters, seed=seed + index)))
         numbers.append(len(set(clusters)))
     return as_value(float(np.mean(values)), np.mean(replicates, axis=0), num_clusters=min(numbers))
 
@@ -229,7 +229,7 @@ def _differences(judged: JudgedTasks, *, seed: int) -> list[Difference]:
 
 
 def _compare(fused: Judged, other: Judged, *, headline: str, seed: int) -> list[Difference]:
-    place_of = {sample.sample_id: place for place, sample in enumerate(other.samples)}
+    place_of = {sample.sample_id: index for index, sample in enumerate(other.samples)}
     task, against = fused.samples[0].task, other.samples[0].sensor
     if set(place_of) != {sample.sample_id for sample in fused.samples}:
         get_logger().warning("%s: 'fused' and '%s' were not asked the same samples; their difference is not reported.", task, against)

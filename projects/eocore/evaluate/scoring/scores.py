@@ -37,7 +37,7 @@ class TaskScores(TypedDict):
     `macro`: mean over the types of the headline metric, where there are types. `by_group`: field of meta -> value -> scores. `subsets`:
     choices of types a convention asks for, each with its own `macro`. `chance`: what guessing among the candidates gives.
     `unparsed`: where predictions cannot be read. `notes`: how predictions were read, where that must be known beside the figures.
-    `reference_compat`: figures as published evaluations compute them; never to be shown in one column with the others.
+    `reference_compat`: figures as upstream evaluations compute them; never to be shown in one column with the others.
     """
 
     headline: str

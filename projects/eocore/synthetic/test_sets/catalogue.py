@@ -1,4 +1,4 @@
-"""All test sets the registry reads, written in their published layouts under one data folder."""
+"""All test sets the registry reads, written in their upstream layouts under one data folder."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -67,8 +67,8 @@ def save_layers(path: Path, layers: np.ndarray, *, names: Iterable[str] = (), st
     with MemoryFile() as memory:  # GDAL itself says nothing of a full disk when it closes a file
         with memory.open(**profile, transform=from_origin(500_000, 5_400_000, GSD_M * step, GSD_M * step)) as file:
             file.write(part)
-            for place, name in enumerate(names, start=1):
-                file.set_band_description(place, name)
+            for index, name in enumerate(names, start=1):
+                file.set_band_description(index, name)
         write_file(path, memory.read())
 
 

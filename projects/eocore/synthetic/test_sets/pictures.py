@@ -1,4 +1,4 @@
-"""Test sets of pictures in their published layouts: scene classes, questions, captions."""
+"""Test sets of pictures in their upstream layouts: scene classes, questions, captions."""
 
 import json
 from collections.abc import Sequence
@@ -78,9 +78,9 @@ def write_vrsbench(folder: Path, scenes: MadeScenes) -> None:
     for number, scene in enumerate(scenes.scenes):
         name = f"P{number:04d}_{number:04d}.png"
         save_picture(folder / "Images_val" / name, rgb_picture(scene))
-        for place, question in enumerate(scene.questions.questions):
+        for index, question in enumerate(scene.questions.questions):
             asked = {"image_id": name, "question": question.text, "ground_truth": question.answer, "dataset": "VRSBench"}
-            vqa.append({**asked, "question_id": len(vqa), "type": kinds[place % len(kinds)]})
+            vqa.append({**asked, "question_id": len(vqa), "type": kinds[index % len(kinds)]})
         for caption in scene.questions.captions:
             entry = {"image_id": name, "question": "Describe the image in detail", "ground_truth": caption}
             captions.append({**entry, "question_id": len(captions), "type": "caption"})

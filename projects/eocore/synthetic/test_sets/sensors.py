@@ -1,4 +1,4 @@
-"""Test sets of several sensors in their published layouts: BigEarthNet, composites of it, So2Sat, EarthMind-Bench."""
+"""Test sets of several sensors in their upstream layouts: BigEarthNet, composites of it, So2Sat, EarthMind-Bench."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -87,7 +87,7 @@ def write_patches(folder: Path, scenes: MadeScenes, *, classes: Sequence[str], n
         sar = 10 ** (scene.sar / 10) if reflectance else scene.sar
         save_layers(folder / "s1" / f"{name}.tif", sar.astype(np.float32), names=SAR_BANDS)
         save_picture(folder / "rgb" / f"{name}.png", rgb_picture(scene))
-        labels = [classes[(number + 5 * place) % len(classes)] for place in range(num_labels)]
+        labels = [classes[(number + 5 * index) % len(classes)] for index in range(num_labels)]
         lines.append({"image": name, "labels": labels})
     save_lines(folder / "test.jsonl", lines)
 
@@ -110,15 +110,15 @@ def write_eurosat_bands(root: Path, scenes: MadeScenes, *, classes: Sequence[str
 
 def write_composites(folder: Path, scenes: MadeScenes, *, classes: Sequence[str]) -> None:
     """ms_test.jsonl and rgb_images/<patch>/rgb_1.png ... rgb_4.png, as EarthMind reads BigEarthNet; answers are letters."""
-    options = "\n".join(f"{chr(ord('A') + place)}. {label}" for place, label in enumerate(classes))
+    options = "\n".join(f"{chr(ord('A') + index)}. {label}" for index, label in enumerate(classes))
     question = f"Which of these classes are in the image?\n{options}\nAnswer with the letters."
     lines = []
     for number, scene in enumerate(scenes.scenes):
         digital = digital_numbers(scene.optical).astype(np.float64)
         pixels = np.rint(255 * (digital / COMPOSITE_MOST_DN).clip(0, 1)).astype(np.uint8)
-        for place, bands in enumerate(COMPOSITES, start=1):
-            save_picture(folder / "rgb_images" / f"patch_{number}" / f"rgb_{place}.png", np.moveaxis(pixels[list(bands)], 0, -1))
-        letters = sorted({chr(ord("A") + (number + 3 * place) % len(classes)) for place in range(2)})
+        for index, bands in enumerate(COMPOSITES, start=1):
+            save_picture(folder / "rgb_images" / f"patch_{number}" / f"rgb_{index}.png", np.moveaxis(pixels[list(bands)], 0, -1))
+        letters = sorted({chr(ord("A") + (number + 3 * index) % len(classes)) for index in range(2)})
         lines.append({"id": number, "image": f"patch_{number}.png", "question": question, "answer": ", ".join(letters)})
     save_lines(folder / "ms_test.jsonl", lines)
 
@@ -128,8 +128,8 @@ def write_earthmind_bench(root: Path, scenes: MadeScenes) -> None:
     for number, scene in enumerate(scenes.scenes):
         save_picture(root / "img/test/rgb/img" / f"{number:04d}.png", rgb_picture(scene))
         save_picture(root / "img/test/sar/img" / f"{number:04d}.png", sar_picture(scene))
-    for place, (name, kind) in enumerate(BENCH_FILES.items()):
-        make = _choice if place < NUM_CHOICE_FILES else _open
+    for index, (name, kind) in enumerate(BENCH_FILES.items()):
+        make = _choice if index < NUM_CHOICE_FILES else _open
         entries = [entry for number in range(len(scenes)) for entry in make(number, scenes[number], kind=kind)]
         save_json(root / "json" / name, entries)
 

@@ -1,4 +1,4 @@
-"""On which scale the boxes of a file are: shares of the image, 0 to 100, 0 to 1000, or pixels; told by all boxes of the file together."""
+"""On which scale the boxes of a file are: fractions of the image, 0 to 100, 0 to 1000, or pixels; told by all boxes of the file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ NAMES = {1.0: "0 to 1", 100.0: "0 to 100", 1000.0: "0 to 1000", PIXELS: "pixels"
 OVERSHOOT = 1.05
 """Boxes that a model draws may end this far beyond the image."""
 MOST = 0.8
-"""Share of a file's predicted boxes that a scale must hold; a few beyond it are mistakes of the model, not another scale."""
+"""Fraction of a file's predicted boxes that a scale must hold; a few beyond it are mistakes of the model, not another scale."""
 ALIKE = 1.4
 """Factor by which predicted boxes may lie farther out (or in) than the annotated ones, in the median, before another scale is likely."""
 
@@ -86,7 +86,7 @@ def _far(samples: Sequence[SizedBoxes]) -> np.ndarray:
 
 
 def _shares(samples: Sequence[SizedBoxes]) -> np.ndarray:
-    """(N,) how far every box reaches, as a share of its image's side, where its numbers are pixels."""
+    """(N,) how far every box reaches, as a fraction of its image's side, where its numbers are pixels."""
     return np.array([max(box.x1 / s.size[1], box.y1 / s.size[0]) for s in samples if s.size for box in s.boxes])
 
 
@@ -100,14 +100,14 @@ def _share_held(samples: Sequence[SizedBoxes], scale: float) -> float:
 
 
 def _reach(samples: Sequence[SizedBoxes], scale: float) -> np.ndarray:
-    """(N,) how far every box reaches, as a share of the image's side, on a scale; empty for pixels of unknown sizes."""
+    """(N,) how far every box reaches, as a fraction of the image's side, on a scale; empty for pixels of unknown sizes."""
     if scale == PIXELS:
         return _shares(samples) if _sizes_known(samples) else np.zeros(0)
     return _far(samples) / scale
 
 
 def _tightest(samples: Sequence[SizedBoxes], *, share: float) -> float:
-    """The smallest scale that holds a share of the boxes; `PIXELS` where none does."""
+    """The smallest scale that holds a fraction of the boxes; `PIXELS` where none does."""
     known = [PIXELS] if _sizes_known(samples) else []
     reaches = {scale: np.quantile(_reach(samples, scale), share) for scale in (*SCALES, *known)}
     held = {scale: reach for scale, reach in reaches.items() if _share_held(samples, scale) >= share}

@@ -237,7 +237,7 @@ def _angled(text: str) -> list[Numbers]:
         if match[1] and len(numbers) == 8:
             found += _box(numbers)
         elif len(numbers) % 4 == 0:
-            fours = [numbers[place : place + 4] for place in range(0, len(numbers), 4)]
+            fours = [numbers[index : index + 4] for index in range(0, len(numbers), 4)]
             found += [box for four in fours[:-1] for box in _box(four)] + _box([*fours[-1], *angle])
     for match in _LOCATED.finditer(text):
         found += _box(_numbers(match[0].replace("loc", "").replace("_", "")))

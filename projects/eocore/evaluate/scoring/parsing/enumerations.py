@@ -23,7 +23,7 @@ class Enumeration:
 
     def judged_right(self) -> int | None:
         """The option that is called right where all others are called wrong; None where it is not so plain."""
-        verdicts = [self._verdict(place, block) for place, block in enumerate(self._blocks)]
+        verdicts = [self._verdict(index, block) for index, block in enumerate(self._blocks)]
         return verdicts.index(True) if verdicts.count(True) == 1 and verdicts.count(False) == len(verdicts) - 1 else None
 
     def _verdict(self, place: int, block: str) -> bool | None:

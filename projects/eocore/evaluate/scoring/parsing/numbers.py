@@ -276,7 +276,7 @@ def _of_words(text: str) -> float | None:
 
 
 def _cannot_follow(word: str, previous: str) -> bool:
-    """Whether two words of values name two numbers: only a ten goes on with a unit ("twenty one")."""
+    """Whether two words of values name two numbers: only a ten continues with a unit ("twenty one")."""
     if previous in _VALUES:
         return not (previous in _TENS and word in _SMALL[1:10])
     return False

@@ -78,7 +78,7 @@ class Options:
         """The option that is a number, where all options are."""
         if number is None or self.numbers is None:
             return None
-        return next((place for place, option in enumerate(self.numbers) if option.equals(number)), None)
+        return next((index for index, option in enumerate(self.numbers) if option.equals(number)), None)
 
     def named_at(self, lowered: str, start: int) -> tuple[int, int] | None:
         """(place, end) of the longest option text that stands at a character, behind an article or not."""
@@ -110,10 +110,10 @@ def _labelled(texts: Sequence[str]) -> tuple[dict[str, int], list[str], bool]:
         names = [mark[mark.lastindex or 0] for mark in marks if mark]
         if texts and len(names) == len(texts) and len(set(names)) == len(names) and (len(names) > 1 or names[0] in ("a", "1")):
             rests = [text[mark.end() :] for text, mark in zip(texts, marks, strict=True) if mark]
-            return {name: place for place, name in enumerate(names)}, rests, is_number
+            return {name: index for index, name in enumerate(names)}, rests, is_number
     if len(texts) > 1 and len(set(texts)) == len(texts) and all(text in string.ascii_lowercase and len(text) == 1 for text in texts):
-        return {text: place for place, text in enumerate(texts)}, list(texts), False
-    return {letter: place for place, letter in enumerate(string.ascii_lowercase[: len(texts)])}, list(texts), False
+        return {text: index for index, text in enumerate(texts)}, list(texts), False
+    return {letter: index for index, letter in enumerate(string.ascii_lowercase[: len(texts)])}, list(texts), False
 
 
 @lru_cache(maxsize=4096)

@@ -23,10 +23,10 @@ COUNT_TYPE = "count"
 
 @METRICS.register_module()
 class ShortAnswer:
-    """Share of answers that are right.
+    """Fraction of answers that are right.
 
     `accuracy` over all samples is the micro average; the mean over the question types is reported as `macro`. Where one of the types is
-    "count", both are given again without it (RSVQA-LR: the convention for language models), and `count_bucket` is the share of counts in
+    "count", both are given again without it (RSVQA-LR: the convention for language models), and `count_bucket` is the fraction of counts in
     the right class of the set's own five.
 
     Args:
@@ -80,7 +80,7 @@ def _bucket_measure(samples: Sequence[Prediction], is_count: np.ndarray) -> Meas
 
 @METRICS.register_module()
 class Choice:
-    """Share of questions whose right option was chosen; `within_one`: of the questions with a number as answer, those missed by one at
+    """Fraction of questions whose right option was chosen; `within_one`: of the questions with a number as answer, those missed by one at
     most, the annotators' tolerance. The mean over task types (`macro`) is the average EarthMind-Bench states.
 
     An answer that names several options is none, unless the question allows several: its annotated answer has several, `several` of its

@@ -18,7 +18,7 @@ class Judged:
     Attributes:
         samples: N, in order.
         measures: name -> score as it is defined in the field.
-        compat: name -> score as a published evaluation computes it where that differs; never shown in one table with the others.
+        compat: name -> score as an upstream evaluation computes it where that differs; never shown in one table with the others.
         num_items: (N,) what each sample asks for: one answer, or so many masks or boxes. The next three are part of it, but for the last.
         num_missing: (N,) items without any prediction.
         num_unparsed: (N,) items whose prediction cannot be read.

@@ -18,11 +18,11 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 @METRICS.register_module()
 class Grounding:
-    """Boxes for phrases: `acc@X` (share of annotated boxes found with IoU >= X), `mean_iou`, `cum_iou` (shared area over covered area).
+    """Boxes for phrases: `acc@X` (fraction of annotated boxes found with IoU >= X), `mean_iou`, `cum_iou` (shared area over covered area).
 
     IoU is taken in real numbers. Of an answer as many boxes are read as are annotated; several are paired so that the sum of IoU is
     largest. An answer that gives masks instead of numbers is taken by their bounds, the number of such in `details`. Without either it
-    scores 0 and counts as unreadable. `acc@X_plus_one` shows what published code with a "+1" makes of it.
+    scores 0 and counts as unreadable. `acc@X_plus_one` shows what upstream code with a "+1" makes of it.
 
     True boxes are the `boxes` of meta, on the scale of `box_scale`, else those read from the annotated text.
 
@@ -75,7 +75,7 @@ def _pair(said: Sequence[boxes.Box], asked: Sequence[boxes.Box]) -> list[Pair]:
     table = np.array([[boxes.box_iou(box, truth) for truth in asked] for box in said])
     rows, columns = linear_sum_assignment(table, maximize=True)
     own = {int(column): said[int(row)] for row, column in zip(rows, columns, strict=True)}
-    return [(own.get(place), truth) for place, truth in enumerate(asked)]
+    return [(own.get(index), truth) for index, truth in enumerate(asked)]
 
 
 def _grounding_measures(ious: Sequence[Sequence[float]], counts: np.ndarray) -> dict[str, Measure]:

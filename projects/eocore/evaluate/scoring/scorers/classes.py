@@ -21,7 +21,7 @@ MAX_CLASSES = 500
 
 @METRICS.register_module()
 class SceneClass:
-    """Share of images whose class is named.
+    """Fraction of images whose class is named.
 
     `accuracy`: the answer is the class, once case, blanks and punctuation are gone. `accuracy_contained`: a class standing in a longer
     answer counts too. `balanced_accuracy`: mean over the classes of `accuracy`. An answer in which no class of the set can be found

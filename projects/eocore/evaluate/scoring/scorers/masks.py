@@ -18,7 +18,7 @@ BOTH_EMPTY = 1.0
 @METRICS.register_module()
 class ReferringMasks:
     """Foreground overlap of drawn and annotated masks: `miou` (gIoU), `oiou` (cIoU), `pr@X`, and where phrases without target are among
-    them `no_target_accuracy` and `target_accuracy` (share of phrases with a target for which anything was drawn).
+    them `no_target_accuracy` and `target_accuracy` (fraction of phrases with a target for which anything was drawn).
 
     Args:
         both_empty: IoU where neither mask has a pixel: 1, or 0 as RMSIN and LAVT count.
