@@ -104,7 +104,7 @@ def _origin(model: Path, rest: Path | None) -> dict[str, Any]:
 
 
 def _require_sayable(mapped: Mapped, weights: Weights, config: EarthMindConfig) -> None:
-    """Nothing, if every tensor has a published name. Of copies the one that draws masks counts; see the rules of SAM 2."""
+    """Nothing, if every tensor has an upstream name. Of copies the one that draws masks counts; see the rules of SAM 2."""
     if mapped.unexpected:
         names = ", ".join(list(mapped.unexpected)[:8])
         raise CheckpointError(
@@ -119,7 +119,7 @@ def _require_sayable(mapped: Mapped, weights: Weights, config: EarthMindConfig) 
 
 
 def _not_used(place: Path, model: Path, key_map: KeyMap) -> dict[str, LazyTensor]:
-    """The tensors at `place` that our model has no use for, by their published names."""
+    """The tensors at `place` that our model has no use for, by their upstream names."""
     named = _published_tensors(place, model)
     unused = key_map.apply_tensors(named, origin=str(place)).unused
     found = {name: named[name] for part, headers in unused.items() if part != TIED_HEAD for name in headers}
