@@ -12,12 +12,20 @@ import numpy as np
 from eocore.data.dataset import Scenes
 from eocore.data.records import Record
 from eocore.errors import ConfigError, DataError
+from eocore.evaluate.metrics.classification import display_name
 
 Sample = tuple[Record, Scenes]
 """A record, and its scenes in the order of its images."""
 
 CLASS = "{class}"
 """Stands for the class's name in a template."""
+
+TEMPLATES = (
+    "a centered satellite photo of {class}.",
+    "a centered satellite photo of a {class}.",
+    "a centered satellite photo of the {class}.",
+)
+"""Source: Radford et al. 2021 (CLIP), the prompts for EuroSAT."""
 
 
 class AnswerLike(Protocol):
@@ -176,10 +184,10 @@ def unit_vectors(vectors: np.ndarray) -> np.ndarray:
 
 
 def class_prompts(classes: Sequence[str], templates: Sequence[str]) -> ClassPrompts:
-    """Every class in every template.
+    """Every class in every template, its name spelt in words ("BareLand" -> "bare land").
 
     Args:
-        classes: names.
+        classes: names, as annotated.
         templates: texts with `{class}` in them.
 
     Raises:
@@ -190,7 +198,8 @@ def class_prompts(classes: Sequence[str], templates: Sequence[str]) -> ClassProm
         raise ConfigError(
             f"templates {wrong or 'is empty'}: each must hold {CLASS}, where the class's name goes; all classes would look alike without."
         )
-    return ClassPrompts(tuple(classes), tuple(tuple(template.replace(CLASS, name) for template in templates) for name in classes))
+    names = [display_name(name) for name in classes]
+    return ClassPrompts(tuple(classes), tuple(tuple(template.replace(CLASS, name) for template in templates) for name in names))
 
 
 def implemented(predictor: object) -> tuple[str, ...]:

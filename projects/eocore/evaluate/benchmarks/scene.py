@@ -1,6 +1,5 @@
 """Scene classification: a folder a class, and the question files of GeoChat-Bench."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from eocore.data.records import Record
 from eocore.errors import AnnotationError, DataError
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
 from eocore.evaluate.benchmarks.questions import RGB, QuestionDataset, pictures
-from eocore.evaluate.metrics.classification import normalise_label
+from eocore.evaluate.metrics.classification import display_name, normalise_label
 from eocore.registry import DATASETS
 
 CLASSIFY = "Classes: {classes}.\nClassify the image from the following classes. Answer in one word or a short phrase."
@@ -37,11 +36,6 @@ EUROSAT_BANDS = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", 
 
 _JUNK_LENGTH = 2
 """Characters after the class in the ground truth of the released aid.jsonl."""
-
-
-def display_name(label: str) -> str:
-    """ "BareLand" and "bare_land" -> "bare land"."""
-    return " ".join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", label).replace("_", " ").replace("-", " ").lower().split())
 
 
 @DATASETS.register_module()

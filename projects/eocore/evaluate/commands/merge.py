@@ -2,9 +2,13 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from eocore.command import Command
 from eocore.errors import DataError
+
+if TYPE_CHECKING:
+    from eocore.evaluate.scoring.scores import Scores
 
 DESCRIPTION = """Merges the shards of a run and scores them; needs no model."""
 
@@ -20,20 +24,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Merges and scores every benchmark of the folder, prints the table."""
     from rich.console import Console
 
-    from eocore.evaluate.engine.benchmark_run import collect
     from eocore.evaluate.engine.inputs import RUN_FILE
+    from eocore.evaluate.engine.job import collect
     from eocore.evaluate.reporting.summary import read_results, suite_table
-    from eocore.evaluate.reporting.tables import to_rich
+    from eocore.evaluate.reporting.tables import console_table, to_rich
 
     folder: Path = arguments.folder
     one = (folder / RUN_FILE).is_file()
     folders = [folder] if one else sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
     if not folders:
         raise DataError(f"{folder} holds no {RUN_FILE}, so it is no run's. Name the --out folder of `run`.")
-    for found in folders:
-        collect(found)
-    results = read_results(folder.parent if one else folder, [path.name for path in folders])
-    Console().print(to_rich(suite_table(results)))
+    merged = [collect(found) for found in folders]
+    benchmarks = [path.name for path, result in zip(folders, merged, strict=True) if "benchmark" in result]
+    if benchmarks:
+        Console().print(to_rich(suite_table(read_results(folder.parent if one else folder, benchmarks))))
+    for result in (result for result in merged if "benchmark" not in result):  # of a config
+        Console().print(to_rich(console_table(cast("Scores", result))))
     return 0
 
 

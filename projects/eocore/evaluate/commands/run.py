@@ -11,8 +11,9 @@ from eocore.distributed import join_ranks, leave_ranks
 from eocore.errors import ConfigError
 from eocore.evaluate.benchmarks.catalogue import SUITES
 from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
-from eocore.evaluate.engine.benchmark_run import AnswererOf, run_benchmarks
+from eocore.evaluate.engine.benchmark_run import run_benchmarks
 from eocore.evaluate.engine.run_options import Outcome, RunOptions
+from eocore.evaluate.protocols import TEMPLATES, Generates
 from eocore.evaluate.reporting.suite_report import write_suite_report
 from eocore.evaluate.reporting.summary import read_results, suite_table
 from eocore.evaluate.reporting.tables import to_rich
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples answered together (default: %(default)s)")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the benchmark's own)")
     parser.add_argument("--generation", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=GENERATION)
+    parser.add_argument("--templates", nargs="+", default=TEMPLATES, metavar="TEXT", help="class prompts of a model that scores classes")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each benchmark")
     parser.add_argument("--any-count", action="store_true", help="also run a set that has not the published number of samples")
     parser.add_argument("--overwrite", action="store_true", help="throw away predictions of another model, data or choices in --out")
@@ -57,14 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     benchmarks = choose(arguments.benchmark, arguments.suite, load_benchmarks([system.name]))
     make = system.need(system.predictor, "its models cannot be evaluated")
     predictor = make(arguments.model, PredictorOptions(generation=arguments.generation))
-    options = _options(arguments, system.name, places_by_masks=predictor.places_by_masks)
+    options = _options(arguments, system.name, places_by_masks=isinstance(predictor, Generates) and predictor.places_by_masks)
     ranks = join_ranks()
-
-    def load_model() -> AnswererOf:
-        predictor.load()
-        return predictor.answerer
-
-    outcomes = run_benchmarks(benchmarks, options, ranks, load_model=load_model)
+    outcomes = run_benchmarks(benchmarks, options, predictor=predictor, ranks=ranks)
     status = _finish(options, outcomes, arguments.suite) if ranks.is_first else 0
     status = ranks.gather(status)[0]
     leave_ranks()
@@ -96,6 +93,7 @@ def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: boo
         prompts=prompts,
         places_by_masks=by_masks,
         generation=arguments.generation,
+        templates=tuple(arguments.templates),
         **chosen,
     )
 

@@ -2,15 +2,41 @@
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 from eocore.errors import DataError
 from eocore.evaluate.engine.inputs import RUN_FILE
 from eocore.evaluate.predictions import PredictionKey
+from eocore.evaluate.scoring.scores import Scores
 from eocore.files import write_file
+
+
+class RunManifest(Protocol):
+    """What run.json says of one folder of results, whether of a benchmark or of a config."""
+
+    @property
+    def run_id(self) -> str:
+        """Names everything that answers depend on; goes into the names of the shards."""
+
+    @property
+    def keys(self) -> list[PredictionKey]:
+        """Every line a complete predictions file has, in order."""
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]] | None:
+        """Task -> entry of METRICS, where it is not the task's own."""
+
+    def write(self, folder: Path) -> None:
+        """Writes run.json."""
+
+    def without(self, keys: Collection[PredictionKey], *, notes: Sequence[str]) -> Self:
+        """The manifest without some lines, and with the reasons."""
+
+    def result(self, scores: Scores, *, predictions: Mapping[str, Any], time_s: float | None) -> dict[str, Any]:
+        """What scores.json holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +90,28 @@ class Manifest:
         """Writes run.json."""
         write_file(folder / RUN_FILE, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]] | None:
+        """See `RunManifest`."""
+        return {self.task: self.metric} if self.metric else None
+
+    def without(self, keys: Collection[PredictionKey], *, notes: Sequence[str]) -> "Manifest":
+        """See `RunManifest`; settings are left out as a whole."""
+        settings = [setting for setting in self.settings if PredictionKey(self.task, setting, self.sample_ids[0]) not in keys]
+        return replace(self, settings=settings, notes=[*self.notes, *notes])
+
+    def result(self, scores: Scores, *, predictions: Mapping[str, Any], time_s: float | None) -> dict[str, Any]:
+        """See `RunManifest`."""
+        groups = [item["overall"] for by_task in scores["settings"].values() for item in by_task.values()]
+        return {
+            **self.describe(),
+            "predictions": predictions,
+            "n_missing": sum(group["n_missing"] for group in groups),
+            "n_unparsed": sum(group["n_unparsed"] for group in groups),
+            "time_s": None if time_s is None else round(time_s, 3),
+            **scores,
+        }
+
     def describe(self) -> dict[str, Any]:
         """What goes into scores.json: all but the lists of samples and inputs."""
         values = asdict(self)
@@ -72,8 +120,53 @@ class Manifest:
         return values
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a benchmark's folder.
+@dataclass(frozen=True, kw_only=True)
+class ConfigManifest:
+    """The data sets of a config, one model, one set of choices.
+
+    Attributes:
+        run_id, model, model_stamp, data_sha256, config_sha256, commit, notes, inputs: as of `Manifest`.
+        config: file name.
+        samples: (task, setting, sample id) of every line, in order.
+    """
+
+    run_id: str
+    config: str
+    model: str
+    model_stamp: str
+    data_sha256: str
+    config_sha256: str
+    commit: str
+    samples: Sequence[Sequence[str]]
+    notes: Sequence[str] = field(default_factory=tuple)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> list[PredictionKey]:
+        """See `RunManifest`."""
+        return [PredictionKey(*item) for item in self.samples]
+
+    @property
+    def metrics(self) -> None:
+        """See `RunManifest`: each task's own."""
+        return None
+
+    def write(self, folder: Path) -> None:
+        """See `RunManifest`."""
+        write_file(folder / RUN_FILE, json.dumps(asdict(self), indent=1, ensure_ascii=False, default=str) + "\n")
+
+    def without(self, keys: Collection[PredictionKey], *, notes: Sequence[str]) -> "ConfigManifest":
+        """See `RunManifest`."""
+        return replace(self, samples=[item for item in self.samples if PredictionKey(*item) not in keys], notes=[*self.notes, *notes])
+
+    def result(self, scores: Scores, *, predictions: Mapping[str, Any], time_s: float | None) -> dict[str, Any]:
+        """See `RunManifest`; the same for every run of it, however long it took."""
+        described = {name: value for name, value in asdict(self).items() if name not in ("samples", "inputs") and value != ()}
+        return {**scores, "predictions": predictions, "run": described}
+
+
+def read_manifest(folder: Path) -> Manifest | ConfigManifest:
+    """The manifest of a folder of results.
 
     Raises:
         DataError: there is none, or it cannot be read.
@@ -82,7 +175,8 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise DataError(f"{folder} has no {RUN_FILE}: it is no folder of a benchmark's run. Name the --out folder of `run`, or one inside.")
     try:
-        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return ConfigManifest(**content) if "config" in content else Manifest(**content)
     except (ValueError, TypeError) as error:
         raise DataError(f"{path} is broken ({error}). Run the benchmark again with --overwrite.") from error
 

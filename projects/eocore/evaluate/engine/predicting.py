@@ -12,14 +12,13 @@ import numpy as np
 from eocore.config import read_options
 from eocore.data import transforms as _transforms  # noqa: F401  (registers what `build_sources` names)
 from eocore.data.dataset import RecordDataset, SampleKey
-from eocore.data.io.masks import decode_mask, encode_rle, mask_to_box
+from eocore.data.io.masks import decode_mask, encode_rle
 from eocore.data.records import ImageRef, Record
 from eocore.errors import ConfigError, DataError
+from eocore.evaluate.engine.responders import Responder, Response
 from eocore.evaluate.engine.shards import PredictionWriter
-from eocore.evaluate.metrics.boxes import box_text
 from eocore.evaluate.predictions import Prediction, PredictionKey
-from eocore.evaluate.protocols import Answerer, AnswerLike, PreparingAnswerer, Sample
-from eocore.evaluate.scoring.parsing.boxes import parse_boxes
+from eocore.evaluate.protocols import TEMPLATES, Sample
 from eocore.evaluate.settings import SETTINGS
 from eocore.log import get_logger
 from eocore.registry import DATASETS
@@ -34,7 +33,7 @@ MOST_TOGETHER = 32
 MID_GREY = 128.0
 """Of 8-bit pictures."""
 
-Answered = tuple[Prediction, AnswerLike]
+Responded = tuple[Prediction, Response]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +42,12 @@ class EvaluationOptions:
 
     Attributes:
         datasets: configs of the registry DATASETS, one question a record.
-        settings: name (optical, sar, multispectral, fused) -> modalities fed.
+        settings: name, one of `SETTINGS` -> roles of the images fed.
         batch_size: samples answered together.
         max_new_tokens: longest answer.
         seed: of transforms that draw.
         generation: how the model generates, in its system's options.
+        templates: texts with `{class}` in place of a class's name, for a model that scores classes; several make a prompt ensemble.
     """
 
     datasets: Sequence[Mapping[str, Any]]
@@ -56,6 +56,7 @@ class EvaluationOptions:
     max_new_tokens: int = 256
     seed: int = 0
     generation: Mapping[str, Any] = field(default_factory=dict)
+    templates: Sequence[str] = TEMPLATES
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.settings) - set(SETTINGS))
@@ -135,37 +136,35 @@ def key_of(record: Record, setting: str) -> PredictionKey:
 
 
 def predict_share(
-    share: SampleShare, answerer: Answerer, writer: PredictionWriter, *, on_samples: Callable[[int], None] = lambda count: None
+    share: SampleShare, responder: Responder, *, writer: PredictionWriter, on_samples: Callable[[int], None] = lambda count: None
 ) -> list[Lost]:
-    """Writes the answers as they come; gives the samples that have none, for `write_lost`."""
+    """Writes the responses as they come; returns the samples that have none, for `write_lost`."""
     lost: list[Lost] = []
-    for answers in answer_share(share, answerer):
-        for item in answers:
+    for found in respond_to_share(share, responder):
+        for item in found:
             if isinstance(item, Lost):
                 lost.append(item)
             else:
-                blank, answer = item
-                masks = tuple(encode_rle(mask) for mask in answer.masks)
-                writer.write(replace(blank, prediction=_text(blank, answer), prediction_masks=masks))
-        on_samples(len(answers))
+                blank, response = item
+                predicted = replace(blank, prediction=response.text, prediction_masks=tuple(response.masks))
+                writer.write(predicted, vectors=response.vectors)
+        on_samples(len(found))
     return lost
 
 
-def answer_share(share: SampleShare, answerer: Answerer) -> Iterator[Sequence[Answered | Lost]]:
-    """Batches of answers, in the share's order; while one is answered, the next is read, and prepared where the answerer can do so."""
-    prepare: Callable[[Sample], Any] = answerer.prepare if isinstance(answerer, PreparingAnswerer) else lambda sample: sample
-    answer: Callable[[Sequence[Any]], Sequence[AnswerLike]] = answerer.answer if isinstance(answerer, PreparingAnswerer) else answerer
+def respond_to_share(share: SampleShare, responder: Responder) -> Iterator[Sequence[Responded | Lost]]:
+    """Batches of responses, in the share's order; while the model responds to one, the next is read and prepared."""
     batch: list[tuple[Prediction, Any]] = []
-    for found in _read_ahead(share, prepare):
+    for found in _read_ahead(share, responder.prepare):
         if isinstance(found, Lost):
             yield [found]
             continue
         batch.append(found)
         if len(batch) == share.batch_size:
-            yield _answer(batch, answer)
+            yield _respond(batch, responder)
             batch = []
     if batch:
-        yield _answer(batch, answer)
+        yield _respond(batch, responder)
 
 
 def deal_images(records: Sequence[Record], indices: Iterable[int], *, rank: int, world_size: int) -> list[int]:
@@ -238,24 +237,15 @@ def _load(share: SampleShare, index: int, prepare: Callable[[Sample], Any]) -> t
         return Lost(blank, str(error), refused=True)
 
 
-def _answer(batch: Sequence[tuple[Prediction, Any]], answer: Callable[[Sequence[Any]], Sequence[AnswerLike]]) -> Sequence[Answered | Lost]:
-    """Answers a batch; where the model refuses it, each sample by itself, so that one costs no other its answer."""
+def _respond(batch: Sequence[tuple[Prediction, Any]], responder: Responder) -> Sequence[Responded | Lost]:
+    """Responds to a batch; where the model refuses it, to each sample by itself, so that one costs no other its response."""
     try:
-        answers = answer([sample for _, sample in batch])
+        responses = responder.respond(batch)
     except DataError as error:
         if len(batch) == 1:
             return [Lost(batch[0][0], str(error), refused=True)]
-        return [item for one in batch for item in _answer([one], answer)]
-    return [(blank, given) for (blank, _), given in zip(batch, answers, strict=True)]
-
-
-def _text(blank: Prediction, answer: AnswerLike) -> str:
-    """The answer's text; to one that should give a box and draws masks instead, the box around them is added, 0 to 100."""
-    if blank.task != "grounding" or not answer.masks.any() or parse_boxes(answer.text):
-        return answer.text
-    height, width = answer.masks.shape[1:]
-    left, top, right, bottom = mask_to_box(np.logical_or.reduce(answer.masks)) or (0, 0, 0, 0)
-    return f"{answer.text} {box_text([100 * left / width, 100 * top / height, 100 * right / width, 100 * bottom / height])}"
+        return [item for one in batch for item in _respond([one], responder)]
+    return [(blank, response) for (blank, _), response in zip(batch, responses, strict=True)]
 
 
 def grey(scene: Scene) -> Scene:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from eocore.evaluate.protocols import TEMPLATES
+
 State = Literal["done", "skipped", "failed"]
 
 
@@ -25,6 +27,7 @@ class RunOptions:
         any_count: run a benchmark that has not its published number of samples, and say so in its scores.
         overwrite: throw away predictions of another run that are in the folder.
         generation: how the model generates, in its system's options.
+        templates: texts with `{class}`, for a model that scores classes; several make a prompt ensemble.
         places_by_masks: ask for masks where a benchmark offers it, and take the box around a mask for a box.
     """
 
@@ -41,6 +44,7 @@ class RunOptions:
     overwrite: bool = False
     places_by_masks: bool = False
     generation: Mapping[str, Any] = field(default_factory=dict)
+    templates: Sequence[str] = TEMPLATES
 
 
 @dataclass(frozen=True)

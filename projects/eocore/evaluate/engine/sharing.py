@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from eocore.distributed import Ranks, together
 from eocore.errors import DataError
 from eocore.evaluate.engine.predicting import SampleShare, predict_share, write_lost
+from eocore.evaluate.engine.responders import Responder
 from eocore.evaluate.engine.shards import PredictionWriter, find_shards
 from eocore.evaluate.predictions import Prediction, PredictionKey, read_predictions
-from eocore.evaluate.protocols import Answerer
 from eocore.files import writing
 from eocore.folder_lock import WAIT_S, FolderLock
 
@@ -61,23 +62,34 @@ def _whole_lines(path: Path) -> list[Prediction]:
         return read_predictions(path)
 
 
-def predict_together(
-    share: SampleShare, answerer: Answerer, writer: PredictionWriter, ranks: Ranks, *, any_done: bool, on_samples: Callable[[int], None]
-) -> None:
+@dataclass(frozen=True)
+class Lines:
+    """Where the lines of a share go.
+
+    Attributes:
+        writer: of this rank's shard.
+        any_done: whether any sample of the data set under the setting was predicted by an earlier start.
+        on_samples: called with the number of samples done.
+    """
+
+    writer: PredictionWriter
+    any_done: bool
+    on_samples: Callable[[int], None]
+
+
+def predict_together(share: SampleShare, responder: Responder, *, lines: Lines, ranks: Ranks) -> None:
     """Predicts this rank's share of a data set under one setting.
 
     Args:
         share: what is left for this rank.
-        answerer: of the model.
-        writer: of this rank's shard.
+        responder: of the model.
+        lines: where they go.
         ranks: all call this at once.
-        any_done: whether any sample of the setting was predicted by an earlier start.
-        on_samples: called with the number of samples done.
 
     Raises:
         DataError: on every rank, where none could be predicted on any.
         OutputError: the shard cannot be written.
     """
-    lost = together(ranks, lambda: predict_share(share, answerer, writer, on_samples=on_samples))
-    answered = any_done or any(ranks.gather(len(share.indices) > len(lost)))
-    together(ranks, lambda: write_lost(lost, writer, anything=answered))
+    lost = together(ranks, lambda: predict_share(share, responder, writer=lines.writer, on_samples=lines.on_samples))
+    answered = lines.any_done or any(ranks.gather(len(share.indices) > len(lost)))
+    together(ranks, lambda: write_lost(lost, lines.writer, anything=answered))

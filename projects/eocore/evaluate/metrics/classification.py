@@ -13,6 +13,11 @@ def normalise_label(text: str) -> str:
     return re.sub(r"[\W_]", "", text.casefold())
 
 
+def display_name(label: str) -> str:
+    """ "BareLand" and "bare_land" -> "bare land"."""
+    return " ".join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", label).replace("_", " ").replace("-", " ").lower().split())
+
+
 def parse_label(answer: str, labels: Sequence[str], *, contained: bool = True) -> str | None:
     """The class an answer names.
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from eocore.errors import AnnotationError, DataError
-from eocore.evaluate.benchmarks.scene import AID, EUROSAT_BANDS, SceneFolderDataset, SceneQuestionDataset, display_name
+from eocore.evaluate.benchmarks.scene import AID, EUROSAT_BANDS, SceneFolderDataset, SceneQuestionDataset
+from eocore.evaluate.metrics.classification import display_name
 
 IMAGES = {"rgb": {"root": "/nowhere", "pattern": "{name}", "sensor": "rgb_uint8"}}
 

@@ -1,17 +1,16 @@
 """Benchmarks run with a stand-in for the model that answers by rule: resumed, shared, counted, never mixed."""
 
 import json
-import multiprocessing
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from ports import free_port
+from evaluation_runs import RulePredictor, Said, on_ranks
 
 from eocore.data.io.masks import decode_mask
 from eocore.distributed import Ranks, join_ranks, leave_ranks
@@ -19,8 +18,9 @@ from eocore.errors import DataError, OutputError
 from eocore.evaluate.benchmarks.catalogue import Benchmark
 from eocore.evaluate.benchmarks.custom import custom_benchmark
 from eocore.evaluate.benchmarks.loading import load_benchmarks
-from eocore.evaluate.engine.benchmark_run import collect, run_benchmarks
+from eocore.evaluate.engine.benchmark_run import run_benchmarks
 from eocore.evaluate.engine.inputs import PREDICTIONS, SCORES
+from eocore.evaluate.engine.job import collect
 from eocore.evaluate.engine.run_options import Outcome, RunOptions
 from eocore.evaluate.predictions import read_predictions
 from eocore.folder_lock import LOCK
@@ -29,26 +29,10 @@ from eocore.synthetic.test_sets.catalogue import write_published
 NAMES = ("rsvqa_lr", "ucm_captions", "vrsbench_grounding", "bigearthnet")
 
 
-@dataclass
-class Said:
-    text: str
-    masks: np.ndarray
+class RuleAnswerer(RulePredictor):
+    """Right for every second image, by the shade of its first pixels."""
 
-
-class RuleAnswerer:
-    """Right for every second image, by the shade of its first pixels; stops the process's work after `most` samples."""
-
-    def __init__(self, most: int = 10**9) -> None:
-        self.asked: list[str] = []
-        self.most = most
-
-    def __call__(self, samples: Sequence[Any]) -> list[Said]:
-        if len(self.asked) + len(samples) > self.most:
-            raise KeyboardInterrupt
-        self.asked += [record.sample_id for record, _ in samples]
-        return [self._answer(record, scenes) for record, scenes in samples]
-
-    def _answer(self, record: Any, scenes: Any) -> Said:
+    def say(self, record: Any, scenes: Any) -> Said:
         scene = scenes[0]
         right = int(np.nansum(scene.pixels[0, :8, :8]) * 7) % 2 == 0
         masks = [decode_mask(mask, scene.size, source=record.source) for mask in record.masks]
@@ -79,7 +63,7 @@ def run(options: RunOptions, *names: str, answerer: RuleAnswerer | None = None, 
     known = load_benchmarks()
     used = answerer or RuleAnswerer()
     chosen = [custom_benchmark(name) if name.startswith("custom:") else known[name] for name in names]
-    return run_benchmarks(chosen, options, ranks or Ranks(), load_model=lambda: lambda _: used)
+    return run_benchmarks(chosen, options, predictor=used, ranks=ranks or Ranks())
 
 
 def scores(options: RunOptions, name: str) -> dict[str, Any]:
@@ -141,34 +125,16 @@ def _rank(rank: int, world_size: int, port: int, options: RunOptions, names: Seq
     leave_ranks()
 
 
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch: pytest.MonkeyPatch, repo_root: Path) -> None:
-    """This file under its own name for the processes that run `_rank`."""
-    monkeypatch.syspath_prepend(str(repo_root))
-
-
-def on_ranks(world_size: int, options: RunOptions, *names: str, most: int = 10**9) -> list[int]:
+def run_on_ranks(world_size: int, options: RunOptions, *names: str, most: int = 10**9) -> list[int]:
     """Exit codes of so many processes that run the benchmarks together."""
-    port = free_port()
-    # ranks come of a server that starts fresh: a process forked from here would inherit the threads of earlier process groups
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "eocore.distributed"])
-    workers = [context.Process(target=_rank, args=(rank, world_size, port, options, names, most)) for rank in range(world_size)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(timeout=600)  # a busy machine takes minutes to start them
-    codes = [worker.exitcode for worker in workers]
-    for worker in workers:
-        worker.kill()
-    return [-1 if code is None else code for code in codes]
+    return on_ranks(world_size, _rank, options, names, most)
 
 
 def test_one_two_and_three_ranks_give_the_same_files(options: RunOptions) -> None:
     texts = []
     for world_size in (1, 2, 3):
         chosen = replace(options, out=options.out / str(world_size))
-        assert on_ranks(world_size, chosen, *NAMES) == [0] * world_size
+        assert run_on_ranks(world_size, chosen, *NAMES) == [0] * world_size
         texts.append([(chosen.out / name / PREDICTIONS).read_text() for name in NAMES])
         shards = list((chosen.out / "rsvqa_lr").glob(f"predictions.*.*of{world_size}.jsonl"))
         assert len(shards) == world_size
@@ -177,10 +143,10 @@ def test_one_two_and_three_ranks_give_the_same_files(options: RunOptions) -> Non
 
 def test_a_run_stopped_on_two_ranks_goes_on_on_three(options: RunOptions) -> None:
     run(replace(options, out=options.out / "whole"), "bigearthnet")
-    assert any(on_ranks(2, options, "bigearthnet", most=4))
+    assert any(run_on_ranks(2, options, "bigearthnet", most=4))
     done = sum(len(path.read_text().splitlines()) for path in (options.out / "bigearthnet").glob("predictions.*.*of2.jsonl"))
     assert 0 < done < 20
-    assert on_ranks(3, options, "bigearthnet") == [0, 0, 0]
+    assert run_on_ranks(3, options, "bigearthnet") == [0, 0, 0]
     lines = [line for path in (options.out / "bigearthnet").glob("predictions.*.*of*.jsonl") for line in path.read_text().splitlines()]
     assert len(lines) == 20
     whole = (options.out / "whole" / "bigearthnet" / PREDICTIONS).read_text()
@@ -188,7 +154,7 @@ def test_a_run_stopped_on_two_ranks_goes_on_on_three(options: RunOptions) -> Non
 
 
 def test_shards_of_several_machines_are_merged_without_model_and_data(options: RunOptions) -> None:
-    assert on_ranks(2, options, "ucm_captions") == [0, 0]
+    assert run_on_ranks(2, options, "ucm_captions") == [0, 0]
     folder = options.out / "ucm_captions"
     before = scores(options, "ucm_captions")["settings"]
     (folder / PREDICTIONS).unlink()
@@ -295,7 +261,7 @@ def test_only_the_settings_asked_for(options: RunOptions) -> None:
 
 def test_a_model_that_draws_masks_is_asked_for_them_and_gives_the_box_around(options: RunOptions, tmp_path: Path) -> None:
     class Drawing(RuleAnswerer):
-        def _answer(self, record: Any, scenes: Any) -> Said:
+        def say(self, record: Any, scenes: Any) -> Said:
             assert "Please segment" in record.turns[0].text
             mask = np.zeros((1, 48, 48), bool)
             mask[0, 12:24, 24:48] = True
@@ -321,12 +287,12 @@ def test_grey_settings_show_nothing_of_that_sensor(options: RunOptions, tmp_path
     seen: dict[str, list[tuple[float, float]]] = {}
 
     class Looking(RuleAnswerer):
-        def _answer(self, record: Any, scenes: Any) -> Said:
+        def say(self, record: Any, scenes: Any) -> Said:
             seen.setdefault(record.meta["setting"], []).append(tuple(float(np.ptp(scene.pixels)) for scene in scenes))
-            return super()._answer(record, scenes)
+            return super().say(record, scenes)
 
     pair: Callable[..., Benchmark] = load_benchmarks(["earthmind"])["earthmind_bench_masks"]  # type: ignore[assignment]
-    run_benchmarks([pair], options, Ranks(), load_model=lambda: lambda _: Looking())  # type: ignore[list-item]
+    run_benchmarks([pair], options, predictor=Looking(), ranks=Ranks())  # type: ignore[list-item]
     assert all(rgb > 0 and sar == 0 for rgb, sar in seen["grey_sar"])
     assert all(rgb == 0 and sar > 0 for rgb, sar in seen["grey_rgb"])
     assert all(rgb > 0 and sar > 0 for rgb, sar in seen["fused"])

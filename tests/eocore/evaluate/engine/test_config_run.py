@@ -1,19 +1,16 @@
 """The rule of re-use: answers of a folder go on with the same model, data and choices, on any number of processes, or are refused."""
 
 import json
-import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from evaluation_runs import RulePredictor, on_ranks
 from mmengine.config import Config
-from ports import free_port
 from safetensors.torch import save_file
 
 from eocore.data.dataset import RecordDataset
@@ -52,25 +49,6 @@ class ConfigRunQuestions(RecordDataset):
         ]
 
 
-@dataclass
-class Said:
-    text: str
-    masks: np.ndarray
-
-
-class Answerer:
-    """Always answers water, and keeps count; stops as Ctrl-C does before it has answered more than `most`."""
-
-    def __init__(self, most: int = 10**9) -> None:
-        self.most, self.asked = most, 0
-
-    def __call__(self, samples: Sequence[Any]) -> list[Said]:
-        if self.asked + len(samples) > self.most:
-            raise KeyboardInterrupt
-        self.asked += len(samples)
-        return [Said("water", np.zeros((0, 48, 48), bool)) for _ in samples]
-
-
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
     root = tmp_path / "data"
@@ -101,8 +79,8 @@ def make_config(world: Path) -> Config:
     return Config({"evaluation": section, "task": {"processor": {"presentation": stretch}}})
 
 
-def run(config: Config, model: Path, out: Path, answerer: Answerer | None = None, *, overwrite: bool = False) -> Any:
-    return run_config(config, model, out, load_answerer=lambda options: answerer or Answerer(), overwrite=overwrite)
+def run(config: Config, model: Path, out: Path, answerer: RulePredictor | None = None, *, overwrite: bool = False) -> Any:
+    return run_config(config, answerer or RulePredictor(), model=model, out=out, overwrite=overwrite)
 
 
 def results(folder: Path) -> list[Path]:
@@ -183,10 +161,10 @@ def test_what_changed_is_named_and_nothing_is_touched(
         run(config, model, out)
     else:
         with pytest.raises(KeyboardInterrupt):
-            run(config, model, out, Answerer(most=5))
+            run(config, model, out, RulePredictor(most=5))
     before = contents(out)
     change(world, config)
-    asked = Answerer()
+    asked = RulePredictor()
     with pytest.raises(DataError, match=rf"out holds predictions of another run .*{named}.* nothing changed"):
         run(config, model, out, asked)
     assert not asked.asked and contents(out) == before
@@ -200,7 +178,7 @@ def test_what_is_overwritten_is_of_the_new_data_alone(
     run(config, model, out)
     (out / "report.html").write_text("of the old scores")
     change(world, config)
-    answerer = Answerer(most=3)
+    answerer = RulePredictor(most=3)
     with pytest.raises(KeyboardInterrupt):
         run(config, model, out, answerer, overwrite=True)
     assert sorted(path.suffix for path in results(out)) == [".json", ".jsonl"]  # run.json and the shard: no old scores, no old report
@@ -215,7 +193,7 @@ def test_moved_data_other_batches_and_a_copied_model_are_the_same_run(world: Pat
     shutil.copytree(model, tmp_path / "copy", copy_function=shutil.copyfile)
     config = make_config(tmp_path / "elsewhere" / "data")
     config.evaluation.batch_size = 3
-    asked = Answerer()
+    asked = RulePredictor()
     again = run(config, tmp_path / "copy", out, asked)
     assert not asked.asked and again["settings"] == first["settings"] and again["run"]["run_id"] == first["run"]["run_id"]
 
@@ -256,11 +234,11 @@ def test_a_broken_record_of_a_run_is_named(world: Path, model: Path, tmp_path: P
 def test_a_run_holds_its_folder_while_it_predicts_and_no_longer(world: Path, model: Path, tmp_path: Path) -> None:
     holders = []
 
-    def load(options: Any) -> Answerer:
-        holders.append(FolderLock(tmp_path / "out").take(wait_s=0))
-        return Answerer()
+    class Waiting(RulePredictor):
+        def load(self) -> None:
+            holders.append(FolderLock(tmp_path / "out").take(wait_s=0))
 
-    run_config(make_config(world), model, tmp_path / "out", load_answerer=load)
+    run(make_config(world), model, tmp_path / "out", Waiting())
     assert str(holders[0]).startswith(f"process {os.getpid()} on ")
     lock = FolderLock(tmp_path / "out")
     assert lock.take(wait_s=0) is None
@@ -276,34 +254,15 @@ def test_scores_say_what_they_are_of(world: Path, model: Path, tmp_path: Path) -
 
 def _rank(rank: int, world_size: int, port: int, data: Path, model: Path, out: Path, most: int) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world_size), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    run(make_config(data), model, out, Answerer(most))
+    run(make_config(data), model, out, RulePredictor(most))
 
 
-def on_ranks(world_size: int, *arguments: Any) -> list[int | None]:
-    """Exit codes of so many processes that run together."""
-    port = free_port()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "eocore.evaluate.engine.config_run"])
-    workers = [context.Process(target=_rank, args=(rank, world_size, port, *arguments)) for rank in range(world_size)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(timeout=600)  # a busy machine takes minutes to start them
-    codes = [worker.exitcode for worker in workers]
-    for worker in workers:
-        worker.kill()
-    return codes
-
-
-def test_a_run_killed_on_one_process_goes_on_on_two(
-    world: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repo_root: Path
-) -> None:
-    monkeypatch.syspath_prepend(str(repo_root))
+def test_a_run_killed_on_one_process_goes_on_on_two(world: Path, model: Path, tmp_path: Path) -> None:
     run(make_config(world), model, tmp_path / "straight")
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        run(make_config(world), model, out, Answerer(most=3))
-    assert on_ranks(2, world, model, out, 10**9) == [0, 0]
+        run(make_config(world), model, out, RulePredictor(most=3))
+    assert on_ranks(2, _rank, world, model, out, 10**9) == [0, 0]
     assert (out / PREDICTIONS).read_bytes() == (tmp_path / "straight" / PREDICTIONS).read_bytes()
     lines = [line for path in out.glob("predictions.*.*of*.jsonl") for line in path.read_text().splitlines()]
     assert len(lines) == NUM_LINES and len(list(out.glob("predictions.*.*of*.jsonl"))) == 3
@@ -315,12 +274,12 @@ def test_a_full_disk_keeps_what_was_predicted_and_the_run_goes_on(
     straight = run(make_config(world), model, tmp_path / "straight")
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        run(make_config(world), model, out, Answerer(most=3))
+        run(make_config(world), model, out, RulePredictor(most=3))
     size = next(out.glob("predictions.*.jsonl")).stat().st_size
     limit_file_size(size + 100)
     with pytest.raises(OutputError, match=r"predictions cannot be written: .* All samples written before are kept"):
         run(make_config(world), model, out)
     limit_file_size(None)
-    asked = Answerer()
+    asked = RulePredictor()
     assert run(make_config(world), model, out, asked)["settings"] == straight["settings"]
-    assert 0 < asked.asked < NUM_LINES
+    assert 0 < len(asked.asked) < NUM_LINES

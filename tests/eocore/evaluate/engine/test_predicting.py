@@ -25,6 +25,7 @@ from eocore.evaluate.engine.predicting import (
     read_evaluation,
     write_lost,
 )
+from eocore.evaluate.engine.responders import GeneratedAnswers
 from eocore.evaluate.engine.shards import PredictionWriter, merge_shards, shard_path
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.scoring.score import score_predictions
@@ -150,7 +151,7 @@ def run(options: EvaluationOptions, path: Path, answerer: Callable[..., Any], *,
             todo = [index for index in mine if key_of(source.records[index], setting) not in writer]
             done.append(len(mine) - len(todo))
             share = SampleShare(source, setting, todo, batch_size=options.batch_size)
-            write_lost(predict_share(share, answerer, writer, on_samples=done.append), writer, anything=True)
+            write_lost(predict_share(share, GeneratedAnswers(answerer), writer=writer, on_samples=done.append), writer, anything=True)
     return done
 
 
@@ -283,7 +284,7 @@ def test_what_is_prepared_ahead_is_what_is_answered(options: EvaluationOptions, 
     first = source.records[0].sample_id
     with PredictionWriter(tmp_path / "p.jsonl") as writer:
         share = SampleShare(source, setting, range(len(source)))
-        write_lost(predict_share(share, cast("Any", InTwoSteps()), writer), writer, anything=True)
+        write_lost(predict_share(share, GeneratedAnswers(cast("Any", InTwoSteps())), writer=writer), writer, anything=True)
     written = {item.sample_id: item.prediction for item in read_predictions(tmp_path / "p.jsonl")}
     assert written.pop(first) is None and all(written.values()) and len(written) == len(source) - 1
 

@@ -14,8 +14,8 @@ from eocore.data.io.masks import encode_rle
 from eocore.errors import DataError
 from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.evaluate.commands import merge, report
-from eocore.evaluate.engine.benchmark_run import collect
 from eocore.evaluate.engine.inputs import PREDICTIONS, SCORES
+from eocore.evaluate.engine.job import collect
 from eocore.evaluate.engine.manifest import Manifest, read_manifest
 from eocore.evaluate.engine.predicting import describe
 from eocore.evaluate.engine.run_options import Outcome

@@ -1,0 +1,56 @@
+"""What tests of benchmark runs and config runs share: a predictor that answers by rule, and runs on several processes."""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ports import free_port
+
+
+@dataclass
+class Said:
+    """An answer."""
+
+    text: str
+    masks: np.ndarray
+
+
+class RulePredictor:
+    """Answers "water", or what a subclass says, notes what it is asked; stops as Ctrl-C does before it has answered more than `most`."""
+
+    places_by_masks = False
+
+    def __init__(self, most: int = 10**9) -> None:
+        self.asked: list[str] = []
+        self.most = most
+
+    def answerer(self, max_new_tokens: int) -> Callable[[Sequence[Any]], list[Said]]:
+        return self
+
+    def __call__(self, samples: Sequence[Any]) -> list[Said]:
+        if len(self.asked) + len(samples) > self.most:
+            raise KeyboardInterrupt
+        self.asked += [record.sample_id for record, _ in samples]
+        return [self.say(record, scenes) for record, scenes in samples]
+
+    def say(self, record: Any, scenes: Any) -> Said:
+        return Said("water", np.zeros((0, *scenes[0].size), bool))
+
+
+def on_ranks(world_size: int, run: Callable[..., None], *arguments: Any) -> list[int]:
+    """Exit codes of so many processes that run `run(rank, world_size, port, *arguments)` together."""
+    port = free_port()
+    # ranks come of a server that starts fresh: a process forked from here would inherit the threads of earlier process groups
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "eocore.evaluate.engine.config_run"])
+    workers = [context.Process(target=run, args=(rank, world_size, port, *arguments)) for rank in range(world_size)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=600)  # a busy machine takes minutes to start them
+    codes = [worker.exitcode for worker in workers]
+    for worker in workers:
+        worker.kill()
+    return [-1 if code is None else code for code in codes]
