@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from earthmind.model.batching import Batch
 from earthmind.parity_check import probe
 from earthmind.task import EarthMindTask
 from eocore.export.reload import digest_weights
@@ -17,13 +18,12 @@ from eocore.portable.band_rendering import SceneArray
 from eocore.train.checkpoint.weights import frozen_hash
 from eocore.train.resilience.guard import GuardOptions, StepGuard
 from eocore.train.resilience.preemption import Orders
-from eocore.train.vision_cache import WithTileKeys
 from profiling.earthmind.inference import Answers, Questions
 from profiling.earthmind.samples import KINDS, encode_question, encode_sample, make_batch, make_scenes
 from profiling.earthmind.setting import build_setting
 
 Change = Mapping[str, Any]
-MakeBatch = Callable[[EarthMindTask], dict[str, Any]]
+MakeBatch = Callable[[EarthMindTask], Batch]
 TILE, GROUNDING = 32, 64
 SIX_KINDS = ("vqa", "seg", "pair", "region", "vqa5", "seg10")
 RECOMPUTED = ("selective", "attention", "full")
@@ -126,9 +126,7 @@ def train(path: TrainingPath, device: torch.device, dtype: torch.dtype, *, backw
         AssertionError: a number is not finite.
     """
     task = build(path, device, dtype)
-    batch = path.make(task) if path.make else make_batch(task.processor, path.kinds, **(path.layout or {}))
-    if path.changes and "vision_cache" in path.changes:
-        batch = WithTileKeys(lambda _: batch)([])
+    batch = path.make(task) if path.make else make_batch(task, path.kinds, **(path.layout or {}))
     trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
     found: list[float] = []
@@ -148,23 +146,23 @@ def train(path: TrainingPath, device: torch.device, dtype: torch.dtype, *, backw
     return found
 
 
-def text_batch(task: EarthMindTask) -> dict[str, Any]:
-    """A sample without images: the task completes it with a blank tile and a blank mask."""
+def text_batch(task: EarthMindTask) -> Batch:
+    """A sample without images: dummy inputs complete its batch."""
     turns = [("user", "What is SAR?"), ("assistant", "Radar from above.")]
-    return task.processor.collate([task.processor.encode({}, turns, masks=[], sample_id="text") | {"seed": 0}])
+    return task.collator()([task.processor.encode({}, turns, masks=[], sample_id="text")._replace(seed=0)])
 
 
-def mixed_batch(task: EarthMindTask) -> dict[str, Any]:
+def mixed_batch(task: EarthMindTask) -> Batch:
     """Text alone, a question, masks, a pair and a region in one packed row."""
     rng, processor = np.random.default_rng(0), task.processor
-    samples = [processor.encode({}, [("user", "What is SAR?"), ("assistant", "Radar.")], masks=[], sample_id="text") | {"seed": 0}]
+    samples = [processor.encode({}, [("user", "What is SAR?"), ("assistant", "Radar.")], masks=[], sample_id="text")._replace(seed=0)]
     for name in ("vqa", "seg", "pair", "region"):
         scenes = make_scenes(KINDS[name], tile_size=processor.tile_size, rng=rng)
         samples.append(encode_sample(processor, KINDS[name], scenes, name=name))
-    return processor.collate(samples, row_length=4096, shared_counts=("num_samples", "num_scored"))
+    return task.collator(row_length=4096)(samples)
 
 
-def questions_batch(task: EarthMindTask) -> dict[str, Any]:
+def questions_batch(task: EarthMindTask) -> Batch:
     """Several questions about one image, none seeing another; and a sample of one question beside it."""
     processor, mask = task.processor, np.zeros((48, 48), bool)
     mask[8:24, 12:36] = True
@@ -172,19 +170,19 @@ def questions_batch(task: EarthMindTask) -> dict[str, Any]:
     turns = [("user", "<image>\nWhat?"), ("assistant", "Water."), ("user", "\nSegment it."), ("assistant", "[SEG] north")]
     sample = processor.encode(scenes, turns, masks=[mask], independent=True, sample_id="questions")
     other = processor.encode({"rgb": scenes["rgb"]}, turns[:2], masks=[], sample_id="one")
-    return processor.collate([sample | {"seed": 0}, other | {"seed": 1}], row_length=512)
+    return task.collator(row_length=512)([sample._replace(seed=0), other._replace(seed=1)])
 
 
-def bands_batch(task: EarthMindTask) -> dict[str, Any]:
+def bands_batch(task: EarthMindTask) -> Batch:
     """All bands in one patch embedding, masks drawn on channels of several sensors."""
     mask = np.zeros((48, 48), bool)
     mask[8:24, 12:36] = True
     turns = [("user", "<image>\nSegment the water."), ("assistant", "[SEG]")]
     samples = [
-        task.processor.encode(_scenes(sensors), turns, masks=[mask], sample_id="bands") | {"seed": 0}
+        task.processor.encode(_scenes(sensors), turns, masks=[mask], sample_id="bands")._replace(seed=0)
         for sensors in (("multispectral", "sar"), ("rgb",))
     ]
-    return task.processor.collate(samples)
+    return task.collator()(samples)
 
 
 def _scenes(sensors: Sequence[str], size: int = 48) -> dict[str, SceneArray]:

@@ -6,7 +6,7 @@ times the forward. Frozen towers run forward once. The head counts on learnt tok
 backward, for filling, or for being multiplied by zero.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, Sam2Model
 
+from earthmind.model.batching import Batch
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.task import EarthMindTask
 
@@ -59,17 +60,17 @@ def attention_flops(task: EarthMindTask, lengths: Sequence[int]) -> float:
     return float(sum(TRAINED_ATTENTION * 2 * 2 * length**2 * width * text.num_hidden_layers / 2 for length in lengths))
 
 
-def step_flops(task: EarthMindTask, batch: Mapping[str, Any]) -> StepFlops:
+def step_flops(task: EarthMindTask, batch: Batch) -> StepFlops:
     """Useful operations of one forward and backward on `batch`.
 
     Args:
         task: whose sizes and frozen parts count.
-        batch: collated, before the task completes it with blanks.
+        batch: of samples; dummy inputs do not count.
     """
     model, config = task.model, task.model.config
     decoder: Any = model.language_model.get_decoder()
     head: Any = model.get_output_embeddings()
-    tiles = len(batch["tiles"]) if "tiles" in batch else 0
+    tiles = 0 if batch.vision is None or not len(batch.vision.placeholder_index) else len(batch.vision.tiles)
     # the projector's input comes from a frozen tower, which wants no gradient
     trained_tower = any(parameter.requires_grad for parameter in model.vision_tower.parameters())
     tower = tower_flops(config) * (TRAINED_ATTENTION if trained_tower else 1)
@@ -79,31 +80,31 @@ def step_flops(task: EarthMindTask, batch: Mapping[str, Any]) -> StepFlops:
         vision=tiles * (tower + projector),
         language=sum(lengths) * linear_flops(decoder, input_gradient=True),
         attention=attention_flops(task, lengths),
-        head=len(batch["label_index"]) * linear_flops(head, input_gradient=True),
+        head=len(batch.supervised.positions) * linear_flops(head, input_gradient=True),
         masks=_mask_flops(task, batch),
     )
 
 
-def sample_lengths(batch: Mapping[str, Any]) -> list[int]:
-    """Tokens of each sample of a batch: positions begin at 0 with every one; filling does not count."""
-    starts = (batch["position_ids"] == 0).sum().item()
+def sample_lengths(batch: Batch) -> list[int]:
+    """Tokens of each sample of a batch: positions begin at 0 with every one; padding does not count."""
+    starts = (batch.position_ids == 0).sum().item()
     if starts == 1:
-        return [int(batch["num_tokens"])]
-    flat = batch["position_ids"].flatten()
+        return [int(batch.num_tokens)]
+    flat = batch.position_ids.flatten()
     first = (flat == 0).nonzero().flatten()
     ends = torch.cat([first[1:], torch.tensor([len(flat)], device=flat.device)])
     lengths = (ends - first).tolist()
-    spare = sum(lengths) - int(batch["num_tokens"])
+    spare = sum(lengths) - int(batch.num_tokens)
     return [length for length in lengths if length != spare] if spare in lengths else lengths
 
 
-def _mask_flops(task: EarthMindTask, batch: Mapping[str, Any]) -> float:
-    if "masks" not in batch:
+def _mask_flops(task: EarthMindTask, batch: Batch) -> float:
+    if batch.grounding is None or batch.segments is None or batch.segments.is_dummy:
         return 0.0
     encoder, decoder = sam_flops(task.model.config)
     projector = linear_flops(task.model.seg_head.projector, input_gradient=True)
-    objects = len(batch["masks"])
-    return len(batch["grounding_images"]) * encoder + objects * (TRAINED_ATTENTION * decoder + projector)
+    objects = sum(batch.segments.counts)
+    return len(batch.grounding.images) * encoder + objects * (TRAINED_ATTENTION * decoder + projector)
 
 
 def tower_flops(config: EarthMindConfig) -> float:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from earthmind.model.batching import Batch, Sample
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.predictor import load_model
@@ -52,7 +53,7 @@ class Questions:
         answers: (R, N) tokens.
     """
 
-    samples: list[dict[str, Any]]
+    samples: list[Sample]
     sizes: list[tuple[int, int]]
     answers: Tensor
 
@@ -68,10 +69,10 @@ class AnswerTimes(PartTimes):
         """Within it, the model's calls tell its parts apart; what begins before the first token is prefill, what follows decode."""
         head = model.seg_head
         parts = (
-            (model, "look", "vision"),
+            (model, "encode_images", "vision"),
             (head, "encode", "SAM 2 encoder"),
-            (head, "point", "SAM 2 decoder"),
-            (head, "draw", "SAM 2 decoder"),
+            (head, "project_seg", "SAM 2 decoder"),
+            (head, "decode_masks", "SAM 2 decoder"),
         )
         with ExitStack() as stack:
             for owner, name, part in parts:
@@ -125,7 +126,7 @@ class Answers:
             with times.within(self.model), times.rest("rest"):
                 self._answer(collated, batch)
 
-    def _answer(self, collated: dict[str, Any], batch: Questions) -> None:
+    def _answer(self, collated: Batch, batch: Questions) -> None:
         self.model.answer(
             collated,
             self.processor,
@@ -215,7 +216,7 @@ def measure_answers(
         "what": f"{name}, batch {together}",
         "samples/s": samples / seconds,
         "new tokens/s": sum(batch.answers.numel() for batch in questions) / seconds,
-        "prompt tokens": sum(len(sample["input_ids"]) for batch in questions for sample in batch.samples) / samples,
+        "prompt tokens": sum(len(sample.input_ids) for batch in questions for sample in batch.samples) / samples,
         "new tokens": sum(batch.answers.numel() for batch in questions) / samples,
         "peak GiB": peak.peak / GIB,
         "rise GiB": peak.rise / GIB,

@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
+from earthmind import losses
+from earthmind.model.seg_attention import SegAttention
 from earthmind.task import EarthMindTask
 from profiling.measures.timing import wait_for_device
 
@@ -31,7 +33,13 @@ class PartTimes:
     def within(self, task: EarthMindTask) -> Iterator[None]:
         """Within it, calls of the task tell vision and masks apart; the rest of a forward is language."""
         with ExitStack() as stack:
-            for owner, name, part in ((task.model, "look", "vision"), (task, "_mask_losses", "masks")):
+            timed: tuple[tuple[Any, str, str], ...] = (
+                (task.model, "encode_images", "vision"),
+                (task.model, "_predict_masks", "masks"),
+                (SegAttention, "rows", "masks"),
+                (losses, "_segment_losses", "masks"),
+            )
+            for owner, name, part in timed:
                 stack.enter_context(mock.patch.object(owner, name, self.timed(getattr(owner, name), part)))
             yield
 

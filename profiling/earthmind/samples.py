@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
+from earthmind.model.batching import Batch, Sample
 from earthmind.model.processing_earthmind import EarthMindProcessor
+from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
 from eocore.portable.band_rendering import SceneArray
 
@@ -84,9 +85,7 @@ def make_scenes(kind: SampleKind, *, tile_size: int, rng: np.random.Generator) -
     }
 
 
-def encode_sample(
-    processor: EarthMindProcessor, kind: SampleKind, scenes: Mapping[str, SceneArray], *, name: str = "sample"
-) -> dict[str, Any]:
+def encode_sample(processor: EarthMindProcessor, kind: SampleKind, scenes: Mapping[str, SceneArray], *, name: str = "sample") -> Sample:
     """One encoded sample with exactly the tokens, tiles and masks of `kind`.
 
     Raises:
@@ -97,7 +96,7 @@ def encode_sample(
     side = next(iter(scenes.values())).pixels.shape[-1]
     masks = [_square(side, start=number, cells=4) for number in range(kind.masks)]
     turns = [("assistant", answer)]
-    return _encode(processor, kind, scenes, turns, text=kind.text, filler=FILLER, name=name, masks=masks) | {"seed": 0}
+    return _encode(processor, kind, scenes, turns, text=kind.text, filler=FILLER, name=name, masks=masks)._replace(seed=0)
 
 
 def filler_of(processor: EarthMindProcessor) -> str:
@@ -112,9 +111,7 @@ def filler_of(processor: EarthMindProcessor) -> str:
     raise ConfigError(f"the tokenizer joins or splits each of {FILLERS} when repeated, so prompts cannot be made of a stated length.")
 
 
-def encode_question(
-    processor: EarthMindProcessor, kind: SampleKind, scenes: Mapping[str, SceneArray], *, name: str = "sample"
-) -> dict[str, Any]:
+def encode_question(processor: EarthMindProcessor, kind: SampleKind, scenes: Mapping[str, SceneArray], *, name: str = "sample") -> Sample:
     """One encoded question: the tiles, and the text of `kind` but for what is learnt of it.
 
     Raises:
@@ -134,7 +131,7 @@ def _encode(
     filler: str,
     name: str,
     **choices: Any,
-) -> dict[str, Any]:
+) -> Sample:
     """A sample whose question is filled up until it has `text` tokens of text, those of the turns after it among them.
 
     Raises:
@@ -145,31 +142,26 @@ def _encode(
     asked = "<image>\n" + ("<region>" if kind.region else "")
     shortest = processor.encode(scenes, [("user", asked), *answer], sample_id=name, **choices)
     missing, tiles = text - _text_tokens(shortest), kind.tiles * len(kind.sensors)
-    if missing < 0 or len(shortest["tiles"]) != tiles:
+    if missing < 0 or len(shortest.tiles) != tiles:
         raise ConfigError(
-            f"sample kind {name}: {_text_tokens(shortest)} text tokens and {len(shortest['tiles'])} tiles at least, wanted are {text} and "
+            f"sample kind {name}: {_text_tokens(shortest)} text tokens and {len(shortest.tiles)} tiles at least, wanted are {text} and "
             f"{tiles}. Set task.processor.max_tiles to 12 or more, and one view a sensor."
         )
     return processor.encode(scenes, [("user", asked + filler * missing), *answer], sample_id=name, **choices) if missing else shortest
 
 
-def make_batch(processor: EarthMindProcessor, names: Sequence[str], *, row_length: int | None = None, seed: int = 0) -> dict[str, Any]:
-    """The collated batch of samples of these kinds."""
-    rng = np.random.default_rng(seed)
+def make_batch(task: EarthMindTask, names: Sequence[str], *, row_length: int | None = None, seed: int = 0) -> Batch:
+    """The training batch of samples of these kinds."""
+    rng, processor = np.random.default_rng(seed), task.processor
     samples = []
     for name in names:
         kind = KINDS[name]
         samples.append(encode_sample(processor, kind, make_scenes(kind, tile_size=processor.tile_size, rng=rng), name=name))
-    return processor.collate(samples, row_length=row_length)
+    return task.collator(row_length=row_length)(samples)
 
 
-def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """The batch with its tensors on `device`."""
-    return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
-
-
-def _text_tokens(sample: Mapping[str, Any]) -> int:
-    return len(sample["input_ids"]) - len(sample["placeholder_index"])
+def _text_tokens(sample: Sample) -> int:
+    return len(sample.input_ids) - len(sample.placeholder_index)
 
 
 def _square(side: int, *, start: int, cells: int, grid: int = 16) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from eocore.train.device import Precision, local_device, set_deepspeed_accelerator
-from profiling.earthmind.samples import kinds_of, make_batch, to_device
+from profiling.earthmind.samples import kinds_of, make_batch
 from profiling.earthmind.setting import build_setting
 from profiling.measures.isolation import run_module
 from profiling.measures.timing import time_once
@@ -75,7 +75,7 @@ def _main(file: Path) -> None:
     strategy = ZeroStrategy(config=config, precision=precision, accumulation=1, clip_norm=0.0, work_dir=file.parent / "work", seed=0)
     trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
     strategy.prepare(task, optim_wrapper=DeepSpeedOptimWrapper(torch.optim.AdamW(trained, lr=1e-5)), dispatch_kwargs={})
-    batches = [to_device(make_batch(task.processor, [kind], seed=rank), device) for kind in kinds_of(order["name"])]
+    batches = [make_batch(task, [kind], seed=rank).to(device) for kind in kinds_of(order["name"])]
 
     def update() -> None:
         for batch in batches:

@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from earthmind.model.batching import Batch, Sample
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
 from profiling.earthmind.flops import step_flops
 from profiling.earthmind.parts import PartTimes
-from profiling.earthmind.samples import KINDS, encode_sample, kinds_of, make_batch, make_scenes, to_device
+from profiling.earthmind.samples import KINDS, encode_sample, kinds_of, make_batch, make_scenes
 from profiling.earthmind.setting import build_setting
 from profiling.earthmind.upstream_step import PublishedStep
 from profiling.measures.memory import GIB, PeakMemory, measure_peak
 from profiling.measures.operators import OperatorCount
 from profiling.measures.timing import time_in_turn, time_once
 
-Batches = Sequence[Mapping[str, Any]]
+Batches = Sequence[Batch]
 STEP_SIDES = ("ours", "published")
 LEARNING_RATE = 1e-5
 
@@ -92,19 +93,19 @@ class Trainer:
         with times.within(self.task):
             for batch in batches:
                 with times.rest("language"):
-                    total, _ = self.task.parse_losses(self.task(to_device(batch, self.device)))
+                    total, _ = self.task.parse_losses(self.task(batch.to(self.device)))
                 with times.part("backward"):
                     total.backward()
                 with times.part("update"):
                     self.optimizer.step()
                     self.optimizer.zero_grad()
 
-    def batches(self, name: str, *, together: int, row_length: int | None) -> list[dict[str, Any]]:
+    def batches(self, name: str, *, together: int, row_length: int | None) -> list[Batch]:
         """The batches of a sample kind, `together` samples in each."""
         kinds = kinds_of(name)
         kinds = kinds if len(kinds) > 1 else kinds * together
         groups = [kinds[first : first + together] for first in range(0, len(kinds), together)]
-        return [make_batch(self.task.processor, group, row_length=row_length, seed=number) for number, group in enumerate(groups)]
+        return [make_batch(self.task, group, row_length=row_length, seed=number) for number, group in enumerate(groups)]
 
 
 def measure_training(
@@ -120,7 +121,7 @@ def measure_training(
         row_length: tokens of a packed row; None = one sample a row.
         repeats: timed steps after one that warms up and shows the peak of memory.
     """
-    made: list[list[dict[str, Any]]] = []
+    made: list[list[Batch]] = []
     data_s = time_once(lambda: made.append(trainer.batches(name, together=together, row_length=row_length)))
     batches = made[0]
     peak = measure_peak(lambda: trainer.step(batches))
@@ -132,8 +133,8 @@ def measure_training(
         trainer.step(batches)
     return StepFigures(
         name=name,
-        samples=sum(batch["num_samples"] for batch in batches),
-        tokens=sum(batch["num_tokens"] for batch in batches),
+        samples=sum(batch.num_samples for batch in batches),
+        tokens=sum(batch.num_tokens for batch in batches),
         seconds=best[0],
         peak=peak,
         parts={**best[1].seconds, "data": data_s},
@@ -147,20 +148,20 @@ def measure_training(
 def measure_data(trainer: Trainer, name: str, *, repeats: int = 3) -> dict[str, float | str]:
     """Preparing a sample kind from arrays in memory: encoding and collating, in this process."""
     names = kinds_of(name)
-    processor = trainer.task.processor
+    processor, collate = trainer.task.processor, trainer.task.collator()
     scenes = [make_scenes(KINDS[kind], tile_size=processor.tile_size, rng=np.random.default_rng(0)) for kind in names]
 
-    def encode() -> list[dict[str, Any]]:
+    def encode() -> list[Sample]:
         return [encode_sample(processor, KINDS[kind], shown, name=kind) for kind, shown in zip(names, scenes, strict=True)]
 
     samples = encode()
-    works: dict[str, Callable[[], object]] = {"encode": encode, "collate": lambda: [processor.collate([sample]) for sample in samples]}
+    works: dict[str, Callable[[], object]] = {"encode": encode, "collate": lambda: [collate([sample]) for sample in samples]}
     times = time_in_turn(works, repeats=repeats)
     total = times["encode"].best + times["collate"].best
     return {
         "kind": name,
         "samples/s": len(names) / total,
-        "tokens/s": sum(len(sample["input_ids"]) for sample in samples) / total,
+        "tokens/s": sum(len(sample.input_ids) for sample in samples) / total,
         "encode s": times["encode"].best,
         "collate s": times["collate"].best,
     }
@@ -174,7 +175,7 @@ def forward_backward(task: EarthMindTask, name: str, side: str, *, device: torch
     """
     if side not in STEP_SIDES:
         raise ConfigError(f"no side '{side}' of a step. Choices: {', '.join(STEP_SIDES)}.")
-    batches = [to_device(make_batch(task.processor, [kind]), device) for kind in kinds_of(name)]
+    batches = [make_batch(task, [kind]).to(device) for kind in kinds_of(name)]
     published = PublishedStep(task)
 
     def work() -> None:

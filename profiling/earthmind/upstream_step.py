@@ -7,7 +7,7 @@ upsampled to the image; the vision tower a third time for pairs of sensors; all 
 pixels normalised to float32 in the batch. What cannot be seen from there is left out: the cost of its data pipeline, and DeepSpeed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from earthmind.losses import attention_loss
+from earthmind.model.batching import Batch
 from earthmind.model.mask_head import NOT_A_POINT
 from earthmind.task import EarthMindTask
 from eocore.losses.mask import mask_losses
@@ -64,56 +65,58 @@ class PublishedStep:
             for layer in adapted:
                 del layer.forward
 
-    def loss(self, batch: Mapping[str, Any]) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """The sum of the losses of a batch of one sample; call it, and backward, within `switched`.
 
         Args:
-            batch: from the processor's `collate`, one sample.
+            batch: of one sample, from the task's collator.
         """
-        model = self.model
-        pixels = normalise(batch["tiles"], model.config.pixel_mean, model.config.pixel_std)
-        tokens = self._look(pixels, batch)
-        embeddings = model.splice(batch["input_ids"], tokens, batch["placeholder_index"], batch["vision_index"])
+        model, vision = self.model, batch.vision
+        assert vision is not None, "every kind of sample has an image"
+        pixels = normalise(vision.tiles, model.config.pixel_mean, model.config.pixel_std)
+        embeddings = model.merge_embeddings(batch.input_ids, vision, tokens=self._encode_images(pixels, vision.tile_group))
         outputs = model.language_model.get_decoder()(
             inputs_embeds=embeddings,
-            position_ids=batch["position_ids"],
+            position_ids=batch.position_ids,
             use_cache=False,
             output_attentions=True,
             output_hidden_states=True,
         )
         states = outputs.hidden_states[-1]
         logits = model.get_output_embeddings()(states).float()
-        shifted, labels = logits[..., :-1, :].contiguous(), batch["labels"][..., 1:].contiguous()
+        shifted, labels = logits[..., :-1, :].contiguous(), batch.labels[..., 1:].contiguous()
         text = functional.cross_entropy(shifted.view(-1, shifted.shape[-1]), labels.view(-1), ignore_index=IGNORE)
-        prompts = model.seg_head.point(states.flatten(0, 1))
+        prompts = model.seg_head.project_seg(states.flatten(0, 1))
         return text + self._masks(prompts, outputs.attentions, batch)
 
-    def _look(self, pixels: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    def _encode_images(self, pixels: Tensor, tile_group: Tensor) -> Tensor:
         """Fused tokens (T, N, D); a call for each sensor of a pair, and one more of which only the shape is read."""
         model = self.model
-        if not _is_pair(batch):
-            return model.fusion(model.encode_pixels(pixels), batch["tile_group"]).tokens
+        if not _is_pair(tile_group):
+            return model.fusion(model.encode_pixels(pixels), tile_group).tokens
         # within a place the tiles of the two sensors stand in turn
         first, second = model.encode_pixels(pixels[0::2]), model.encode_pixels(pixels[1::2])
         model.vision_tower(pixel_values=pixels[0::2], return_dict=True)
-        fused = model.fusion(torch.stack([first, second], dim=1).flatten(0, 1), batch["tile_group"])
+        fused = model.fusion(torch.stack([first, second], dim=1).flatten(0, 1), tile_group)
         return fused.tokens + 0.0 * (fused.before - fused.others).square().mean()
 
-    def _masks(self, prompts: Tensor, attentions: tuple[Tensor, ...], batch: Mapping[str, Any]) -> Tensor:
+    def _masks(self, prompts: Tensor, attentions: tuple[Tensor, ...], batch: Batch) -> Tensor:
         """Losses of five objects; of blank ones, times zero, where the sample has no mask."""
         model, size = self.model, self.model.config.sam_config.prompt_encoder_config.image_size
-        blank = "masks" not in batch
-        images = prompts.new_zeros(1, 3, size, size) if blank else batch["grounding_images"]
-        masks = prompts.new_zeros(OBJECTS, size, size) if blank else batch["masks"]
-        places = torch.zeros(OBJECTS, dtype=torch.long, device=prompts.device) if blank else batch["seg_index"]
-        drawn = self._draw(prompts[places], images)
+        grounding, segments = batch.grounding, batch.segments
+        if grounding is None or segments is None or segments.is_dummy or segments.masks is None:
+            images, masks = prompts.new_zeros(1, 3, size, size), prompts.new_zeros(OBJECTS, size, size)
+            positions, segments = torch.zeros(OBJECTS, dtype=torch.long, device=prompts.device), None
+        else:
+            images, masks, positions = grounding.images, segments.masks, segments.positions
+        drawn = self._draw(prompts[positions], images)
         points = torch.rand(len(drawn), self.task.loss_settings.num_points, 2, device=drawn.device)
         mask, dice = mask_losses(drawn, masks, points=points)
         losses = self.task.loss_settings.mask * mask.mean() + self.task.loss_settings.dice * dice.mean()
-        if blank:
+        if segments is None:
             return 0.0 * losses
-        rows = attentions[-1].mean(1)[0, places]
-        spread = attention_loss(rows, batch["seg_columns"], batch["masks"], model.config.tile_grid)
+        rows = attentions[-1].mean(1)[0, positions]
+        spread = attention_loss(rows, segments.columns, masks=masks, grid=model.config.tile_grid)
         return losses + self.task.loss_settings.attention * spread.mean()
 
     def _draw(self, prompts: Tensor, images: Tensor) -> Tensor:
@@ -137,6 +140,6 @@ class PublishedStep:
         return masks[torch.arange(count, device=masks.device), 0, scores[:, 0].argmax(-1)]
 
 
-def _is_pair(batch: Mapping[str, Any]) -> bool:
-    """True where two sensors show the same places."""
-    return bool(batch["tile_group"][1].max() > batch["tile_group"][0].max())
+def _is_pair(tile_group: Tensor) -> bool:
+    """True where two sensors show the same locations."""
+    return bool(tile_group[1].max() > tile_group[0].max())

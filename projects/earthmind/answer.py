@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from earthmind.model.modeling_earthmind import Answer, EarthMindForConditionalGeneration
+from earthmind.model.answering import Answer
+from earthmind.model.batching import Sample
+from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.prepare import named_after, read_mask
 from eocore.data.records import Record
@@ -27,7 +29,7 @@ class PreparedRecord:
     """
 
     sample_id: str
-    encoded: dict[str, Any]
+    encoded: Sample
     size: tuple[int, int]
 
 
@@ -74,10 +76,11 @@ class RecordAnswerer:
         """
         record, scenes = sample
         encoded = self._encode(record, scenes)
-        if "draw_on" in encoded:
-            encoded["draw_on"] = partial(_named, record, encoded["draw_on"])
+        if encoded.draw_on is not None:
+            draw_on = partial(_named, record, encoded.draw_on)
             if record.masks:  # they will be asked for
-                encoded["draw_on"]()
+                draw_on()
+            encoded = encoded._replace(draw_on=draw_on)
         return PreparedRecord(record.sample_id, encoded, scenes[0].size if scenes else (1, 1))
 
     def answer(self, prepared: Sequence[PreparedRecord]) -> list[Answer]:
@@ -94,7 +97,7 @@ class RecordAnswerer:
             **self.generation,
         )
 
-    def _encode(self, record: Record, scenes: Sequence[Scene]) -> dict[str, Any]:
+    def _encode(self, record: Record, scenes: Sequence[Scene]) -> Sample:
         if not record.turns:
             raise AlignmentError(
                 f"{record.source}: the record asks no question, which is what this model answers. Use a data set of questions."

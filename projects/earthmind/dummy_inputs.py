@@ -1,42 +1,60 @@
-"""Blank inputs for ranks that have nothing to show a part of the model which other ranks run (see `EarthMindTask`)."""
+"""Dummy inputs for batches that have nothing for a part of the model which other ranks run.
 
-from typing import Any
+All ranks must reduce the same gradients in the same order: ZeRO 1-3 send them as they arrive, so a rank that left a part out, or touched
+its parameters in another order, would add up gradients of different parameters.
+"""
 
 import torch
 
+from earthmind.model.batching import Batch, GroundingImages, SegTokens
 from earthmind.model.configuration_earthmind import EarthMindConfig
+from eocore.portable.row_packing import VisionInputs
 
 
-def blank_tiles(config: EarthMindConfig, device: torch.device) -> dict[str, Any]:
+def complete_batch(batch: Batch, config: EarthMindConfig) -> Batch:
+    """The batch with a dummy tile and a dummy mask, of weight 0, where it has none.
+
+    Args:
+        batch: of training samples.
+        config: of the model.
+    """
+    if batch.vision is None:
+        batch = batch._replace(vision=dummy_vision(config))
+    if batch.segments is None:
+        grounding, segments = dummy_masks(config)
+        batch = batch._replace(grounding=grounding, segments=segments)
+    return batch
+
+
+def dummy_vision(config: EarthMindConfig) -> VisionInputs:
     """One black tile whose tokens go nowhere."""
     vision = config.vision_config
-    none = torch.zeros(0, dtype=torch.long, device=device)
-    return {
-        "tiles": torch.zeros(1, vision.num_channels, *vision.image_size, dtype=torch.uint8, device=device),
-        "tile_group": torch.zeros(2, 1, dtype=torch.long, device=device),
-        "tile_sample": torch.zeros(1, dtype=torch.long, device=device),
-        "placeholder_index": none,
-        "vision_index": none,
-    }
+    none = torch.zeros(0, dtype=torch.long)
+    return VisionInputs(
+        tiles=torch.zeros(1, vision.num_channels, *vision.image_size, dtype=torch.uint8),
+        tile_group=torch.zeros(2, 1, dtype=torch.long),
+        tile_sample=torch.zeros(1, dtype=torch.long),
+        placeholder_index=none,
+        vision_index=none,
+    )
 
 
-def blank_masks(config: EarthMindConfig, device: torch.device) -> dict[str, Any]:
+def dummy_masks(config: EarthMindConfig) -> tuple[GroundingImages, SegTokens]:
     """One black grounding image and an empty mask, asked for by the first token with weight 0."""
     size = config.sam_config.prompt_encoder_config.image_size
-    zero = torch.zeros(1, dtype=torch.long, device=device)
-    return {
-        "grounding_images": torch.zeros(1, config.grounding_channels, size, size, dtype=torch.uint8, device=device),
-        "grounding_owner": zero,
-        "num_grounded": 1,
-        "seg_index": zero,
-        "seg_sample": zero,
-        "seg_slot": zero,
-        "seg_columns": zero[None],
-        "seg_weight": torch.zeros(1, device=device),
-        "seg_spans": [(0, 1)],
-        "seg_counts": [1],
-        "seg_seeds": [0],
-        "num_slots": 1,
-        "blank_masks": 1,
-        "masks": torch.zeros(1, size, size, dtype=torch.uint8, device=device),
-    }
+    zero = torch.zeros(1, dtype=torch.long)
+    grounding = GroundingImages(torch.zeros(1, config.grounding_channels, size, size, dtype=torch.uint8), owner=zero, num_samples=1)
+    segments = SegTokens(
+        positions=zero,
+        sample=zero,
+        slot=zero,
+        num_slots=1,
+        weights=torch.zeros(1),
+        columns=zero[None],
+        spans=[(0, 1)],
+        counts=[1],
+        seeds=[0],
+        masks=torch.zeros(1, size, size, dtype=torch.uint8),
+        is_dummy=True,
+    )
+    return grounding, segments

@@ -10,11 +10,13 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, masking_utils
 
-from earthmind.dummy_inputs import blank_masks
+from earthmind.dummy_inputs import complete_batch, dummy_masks
+from earthmind.model.batching import Batch, GroundingImages, SegTokens
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.special_tokens import SPECIAL_TOKENS
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
+from eocore.portable.row_packing import SupervisedTokens, VisionInputs
 from eocore.registry import TOKENIZERS
 from eocore.replaced import replaced
 from eocore.train.planning.estimate import StepShape
@@ -51,64 +53,69 @@ def _vocabulary(fields: Mapping[str, Any]) -> int:
     return int(stated) if stated is not None else int(learnt) + len(SPECIAL_TOKENS)
 
 
-def example_batch(task: EarthMindTask, shape: StepShape) -> dict[str, Any]:
+def example_batch(task: EarthMindTask, shape: StepShape) -> Batch:
     """A batch of that shape, all zeros: as many tiles as its rows have room for, a grounding image for each sample with masks.
 
     Raises:
         ConfigError: the row has no room for the text.
     """
     config = task.model.config
-    count, per_tile = shape.rows * shape.samples, config.tokens_per_tile
-    tiles = shape.rows * ((shape.tokens - shape.samples * shape.text) // per_tile)
+    tiles = shape.rows * ((shape.tokens - shape.samples * shape.text) // config.tokens_per_tile)
     if tiles < 0 or shape.supervised > shape.text:
         raise ConfigError(
             f"{shape.samples} samples with {shape.text} text tokens each ({shape.supervised} learnt) do not fit a row of {shape.tokens}. "
             "Ask for fewer."
         )
-    vision = config.vision_config
-    batch = {
-        "input_ids": _zeros(shape.rows, shape.tokens),
-        "position_ids": _zeros(shape.rows, shape.tokens),
-        "borders": _borders(shape),
-        "label_index": _zeros(count * shape.supervised),
-        "label_target": _zeros(count * shape.supervised),
-        "label_weight": torch.zeros(count * shape.supervised),
-        "num_samples": count,
-        "num_tokens": shape.rows * shape.tokens,
-    }
-    if tiles:
-        batch |= {
-            "tiles": torch.zeros(tiles, vision.num_channels, *vision.image_size, dtype=torch.uint8),
-            "tile_group": _zeros(2, tiles),
-            "tile_sample": _zeros(tiles),
-            "placeholder_index": _zeros(tiles * per_tile),
-            "vision_index": _zeros(tiles * per_tile),
-        }
-    return batch | (_masks(config, shape) if shape.masks else {})
+    count, supervised = shape.rows * shape.samples, shape.rows * shape.samples * shape.supervised
+    grounding, segments = _masks(config, shape) if shape.masks else (None, None)
+    batch = Batch(
+        input_ids=_zeros(shape.rows, shape.tokens),
+        labels=_zeros(shape.rows, shape.tokens),
+        position_ids=_zeros(shape.rows, shape.tokens),
+        sequence_boundaries=_boundaries(shape),
+        question_starts={},
+        supervised=SupervisedTokens(_zeros(supervised), _zeros(supervised), torch.zeros(supervised)),
+        sample_ids=[""] * count,
+        num_tokens=shape.rows * shape.tokens,
+        vision=_vision(config, tiles) if tiles else None,
+        grounding=grounding,
+        segments=segments,
+    )
+    return complete_batch(batch, config)
 
 
-def _masks(config: EarthMindConfig, shape: StepShape) -> dict[str, Any]:
-    one, samples = blank_masks(config, torch.device("cpu")), shape.rows * shape.samples
+def _vision(config: EarthMindConfig, tiles: int) -> VisionInputs:
+    vision, placeholders = config.vision_config, _zeros(tiles * config.tokens_per_tile)
+    return VisionInputs(
+        tiles=torch.zeros(tiles, vision.num_channels, *vision.image_size, dtype=torch.uint8),
+        tile_group=_zeros(2, tiles),
+        tile_sample=_zeros(tiles),
+        placeholder_index=placeholders,
+        vision_index=placeholders,
+    )
+
+
+def _masks(config: EarthMindConfig, shape: StepShape) -> tuple[GroundingImages, SegTokens]:
+    (one, segment), samples = dummy_masks(config), shape.rows * shape.samples
+    assert segment.masks is not None
     total = samples * shape.masks
-    repeated = {
-        key: value.expand(total, *value.shape[1:]).contiguous()
-        for key, value in one.items()
-        if isinstance(value, Tensor) and key not in ("grounding_images", "grounding_owner")
-    }
-    images = one["grounding_images"]
-    return repeated | {
-        "grounding_images": images.expand(samples, *images.shape[1:]).contiguous(),
-        "grounding_owner": _zeros(samples),
-        "num_grounded": samples,
-        "seg_columns": _zeros(total, config.tokens_per_tile),
-        "seg_spans": list(pairwise(_borders(shape))),
-        "seg_counts": [shape.masks] * samples,
-        "seg_seeds": [0] * samples,
-        "num_slots": shape.masks,
-    }
+    segments = SegTokens(
+        positions=_zeros(total),
+        sample=_zeros(total),
+        slot=_zeros(total),
+        num_slots=shape.masks,
+        weights=torch.zeros(total),
+        columns=_zeros(total, config.tokens_per_tile),
+        spans=list(pairwise(_boundaries(shape))),
+        counts=[shape.masks] * samples,
+        seeds=[0] * samples,
+        masks=segment.masks.expand(total, -1, -1).contiguous(),
+    )
+    images = one.images.expand(samples, -1, -1, -1).contiguous()
+    return GroundingImages(images, owner=_zeros(samples), num_samples=samples), segments
 
 
-def _borders(shape: StepShape) -> list[int]:
+def _boundaries(shape: StepShape) -> list[int]:
     """Of rows that are shared by samples of like length."""
     length = shape.tokens // shape.samples
     starts = [row * shape.tokens + number * length for row in range(shape.rows) for number in range(shape.samples)]

@@ -19,26 +19,20 @@ ANSWER = "Sure, [SEG] and [SEG]."
 def probe(model: Any, processor: Any) -> dict[str, Tensor]:
     """Inputs, fused vision tokens, logits where an answer is scored, and all candidate masks, of a sample with every sensor the
     processor knows how to show, one with a single sensor, and one of text alone."""
-    batch = processor.collate(_samples(processor))
-    batch = {name: value.to(model.device) if isinstance(value, Tensor) else value for name, value in batch.items()}
-    tokens = model.look(batch["tiles"], batch["tile_group"]).tokens
-    embeddings = model.splice(batch["input_ids"], tokens, batch["placeholder_index"], batch["vision_index"])
-    states = model.read(embeddings, batch["position_ids"]).flatten(0, 1)
-    head = model.seg_head
-    features = head.combine(head.encode(batch["grounding_images"]), batch["grounding_owner"], batch["num_grounded"])
-    drawn = head.draw(head.point(states[batch["seg_index"]]), features, batch["seg_sample"], batch["seg_slot"], batch["num_slots"])
+    batch = processor.collate(_samples(processor)).to(model.device)
+    output = model(batch=batch)
     return {
-        "input_ids": batch["input_ids"],
-        "tiles": batch["tiles"],
-        "grounding_images": batch["grounding_images"],
-        "vision_tokens": tokens,
-        "logits": model.get_output_embeddings()(states[batch["label_index"]]),
-        "mask_logits": drawn.candidates,
-        "mask_scores": drawn.iou_scores,
+        "input_ids": batch.input_ids,
+        "tiles": batch.vision.tiles,
+        "grounding_images": batch.grounding.images,
+        "vision_tokens": output.fused.tokens,
+        "logits": output.logits,
+        "mask_logits": output.masks.candidates,
+        "mask_scores": output.masks.iou_scores,
     }
 
 
-def _samples(processor: Any) -> list[dict[str, Any]]:
+def _samples(processor: Any) -> list[Any]:
     shown = [name for name, rule in processor.presentation.items() if name == "rgb" or _fits(rule, processor.num_channels)]
     height, width = processor.tile_size, 2 * processor.tile_size
     mask = np.zeros((height, width), dtype=bool)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
+from earthmind.model.batching import Sample
 from earthmind.model.processing_earthmind import MODALITIES, EarthMindProcessor, SampleTooLongError
 from eocore.data.dataset import ImageRules
 from eocore.data.io.masks import decode_mask
@@ -30,7 +30,7 @@ class SamplePreparer:
     def __init__(self, processor: EarthMindProcessor, *, max_length: int) -> None:
         self.processor, self.max_length = processor, max_length
 
-    def __call__(self, record: Record, scenes: Sequence[Scene], rng: np.random.Generator) -> dict[str, Any]:
+    def __call__(self, record: Record, scenes: Sequence[Scene], rng: np.random.Generator) -> Sample:
         """The encoded sample.
 
         Raises:
@@ -53,8 +53,7 @@ class SamplePreparer:
                 max_length=self.max_length,
                 sample_id=record.sample_id,
             )
-        sample["seed"] = int(rng.integers(SEED_RANGE))
-        return sample
+        return sample._replace(seed=int(rng.integers(SEED_RANGE)))
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def test_the_first_question_is_asked_with_what_is_shown_and_nothing_more(
     RecordAnswerer(tiny.model, tiny.processor, max_new_tokens=9)(samples)
     (call,) = asked
     assert call["sizes"] == [(48, 48), (30, 60), (48, 48), (1, 1)] and call["max_new_tokens"] == 9
-    ids, mask = call["batch"]["input_ids"], call["batch"]["attention_mask"].bool()
+    ids, mask = call["batch"].input_ids, call["batch"].attention_mask.bool()
     texts = [tiny.tokenizer.decode(row[keep]).replace("<IMG_CONTEXT>", "") for row, keep in zip(ids, mask, strict=True)]
     assert texts[0] == "<|user|>\n<img></img>\nsegment the water in this image.<|end|>\n<|assistant|>\n"
     assert texts[3] == "<|user|>\nHello<|end|>\n<|assistant|>\n"

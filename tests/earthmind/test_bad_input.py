@@ -85,8 +85,8 @@ def whole_mask(height: int = SIZE) -> dict[str, Any]:
 
 @pytest.mark.parametrize("shown", ["rgb", "multispectral", "sar"])
 def test_good_input_passes(place: Place, shown: str) -> None:
-    assert place.first_batch(place.vqa(shown=shown))["sample_ids"] == ["q0"]
-    assert place.first_batch(place.phrase(whole_mask()))["masks"].all()
+    assert place.first_batch(place.vqa(shown=shown)).sample_ids == ["q0"]
+    assert place.first_batch(place.phrase(whole_mask())).segments.masks.all()
 
 
 class TestImages:
@@ -193,7 +193,7 @@ class TestText:
         answer = "water and more of it " * 20
         with pytest.raises(LengthError, match=r"sample 'q0'.*q0: \d+ tokens .*at most 40 are allowed; nothing was cut. Raise max_length"):
             place.first_batch(place.vqa(answer=answer), **limits)
-        assert place.first_batch(place.vqa(answer=answer), max_length=4000)["num_tokens"] > 40
+        assert place.first_batch(place.vqa(answer=answer), max_length=4000).num_tokens > 40
 
     def test_an_empty_data_set(self, place: Place) -> None:
         data = place.vqa()

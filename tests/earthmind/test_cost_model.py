@@ -34,7 +34,7 @@ def test_it_is_what_a_step_of_a_small_model_counts(make_task: Callable[..., Eart
     ids = torch.randint(1, 100, (1, 64))
     cost = sample_cost(task.model)
     with FlopCounterMode(display=False) as counter:
-        states = task.model.read(task.model.get_input_embeddings()(ids), torch.arange(64)[None])
+        states = task.model.decode(task.model.get_input_embeddings()(ids), torch.arange(64)[None])
         states.sum().backward()
     products = sum(count for operation, count in counter.get_flop_counts()["Global"].items() if "mm" in str(operation))
     assert products == pytest.approx(64 * cost.token, rel=0.01)

@@ -153,7 +153,7 @@ def test_each_image_is_opened_and_decoded_once(
         decoded.clear()
         sample = prepared(source, prepare)[SampleKey(0, index)]
         assert opened == decoded == Counter(expected), f"{kind} {index}"
-        assert len(sample["tiles"]) >= len(record.images)
+        assert len(sample.tiles) >= len(record.images)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -200,7 +200,7 @@ class WithMemory:
 
     def __getitem__(self, key: SampleKey) -> tuple[int, int]:
         sample = self.dataset[key]
-        return len(sample["input_ids"]), resident_bytes()
+        return len(sample.input_ids), resident_bytes()
 
 
 @pytest.mark.slow
@@ -230,12 +230,12 @@ class TestPrefetch:
         task = make_task(data=configs(world)["llava"], num_workers=1, prefetch=5)
         loader = task.build_loader(rank=0, world_size=1, seed=0, start_step=0)
         assert loader.prefetch_factor == 5
-        assert torch.is_tensor(next(iter(loader))["input_ids"])
+        assert torch.is_tensor(next(iter(loader)).input_ids)
 
     def test_without_workers_nothing_is_prepared_ahead(self, make_task: Callable[..., EarthMindTask], world: Path) -> None:
         task = make_task(data=configs(world)["llava"], num_workers=0, prefetch=5)
         loader = task.build_loader(rank=0, world_size=1, seed=0, start_step=0)
-        assert torch.is_tensor(next(iter(loader))["input_ids"])
+        assert torch.is_tensor(next(iter(loader)).input_ids)
 
     @pytest.mark.parametrize("count", [0, -1, 2.0, True])
     def test_a_count_that_is_none_is_refused(self, make_task: Callable[..., EarthMindTask], count: Any) -> None:

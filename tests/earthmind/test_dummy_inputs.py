@@ -1,4 +1,4 @@
-"""Blank tiles and masks: they weigh nothing, and every part is run as if they were real."""
+"""Dummy tiles and masks: they weigh nothing, and every part is run as if they were real."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from earthmind.dummy_inputs import blank_masks, blank_tiles
+from earthmind.dummy_inputs import complete_batch, dummy_masks, dummy_vision
 from earthmind.losses import weighted
+from earthmind.model.batching import Batch
 from earthmind.task import EarthMindTask
 from eocore.losses.text import token_cross_entropy
 
@@ -19,14 +20,14 @@ def task(request: pytest.FixtureRequest, make_task: Callable[..., EarthMindTask]
 
 
 @pytest.fixture
-def text_batch(task: EarthMindTask) -> dict[str, Any]:
-    return task.processor.collate([task.processor.encode({}, [("user", "Hello"), ("assistant", "water.")], masks=[])])
+def text_batch(task: EarthMindTask) -> Batch:
+    return task.collator()([task.processor.encode({}, [("user", "Hello"), ("assistant", "water.")], masks=[])])
 
 
 @pytest.fixture
-def whole_batch(task: EarthMindTask, make_scenes: Callable[..., Any], square_mask: np.ndarray) -> dict[str, Any]:
+def whole_batch(task: EarthMindTask, make_scenes: Callable[..., Any], square_mask: np.ndarray) -> Batch:
     turns = [("user", "<image>\nsegment"), ("assistant", "[SEG]")]
-    return task.processor.collate([task.processor.encode(make_scenes("rgb", "sar"), turns, masks=[square_mask])])
+    return task.collator()([task.processor.encode(make_scenes("rgb", "sar"), turns, masks=[square_mask])])
 
 
 def gradients(task: EarthMindTask, loss: torch.Tensor) -> dict[str, torch.Tensor | None]:
@@ -35,15 +36,15 @@ def gradients(task: EarthMindTask, loss: torch.Tensor) -> dict[str, torch.Tensor
     return {name: parameter.grad for name, parameter in task.named_parameters()}
 
 
-def text_loss_alone(task: EarthMindTask, batch: dict[str, Any]) -> torch.Tensor:
+def text_loss_alone(task: EarthMindTask, batch: Batch) -> torch.Tensor:
     """The text loss by the language model alone."""
-    states = task.model.read(task.model.splice(batch["input_ids"], None, None, None), batch["position_ids"]).flatten(0, 1)
-    logits = task.model.get_output_embeddings()(states[batch["label_index"]])
-    loss = token_cross_entropy(logits, batch["label_target"], weights=batch["label_weight"])
+    states = task.model.decode(task.model.merge_embeddings(batch.input_ids), batch.position_ids).flatten(0, 1)
+    logits = task.model.get_output_embeddings()(states[batch.supervised.positions])
+    loss = token_cross_entropy(logits, batch.supervised.targets, weights=batch.supervised.weights)
     return sum(weighted({"text": loss}, task.loss_settings).values())
 
 
-def test_they_change_neither_loss_nor_gradient(task: EarthMindTask, text_batch: dict[str, Any]) -> None:
+def test_they_change_neither_loss_nor_gradient(task: EarthMindTask, text_batch: Batch) -> None:
     expected = gradients(task, text_loss_alone(task, text_batch))
     losses = task(text_batch)
     assert {name: losses[name].item() for name in ("loss_mask", "loss_dice", "loss_attention", "loss_alignment")} == dict.fromkeys(
@@ -56,9 +57,7 @@ def test_they_change_neither_loss_nor_gradient(task: EarthMindTask, text_batch: 
             torch.testing.assert_close(gradient, torch.zeros_like(gradient) if expected[name] is None else expected[name])
 
 
-def test_they_reach_every_parameter_that_real_samples_reach(
-    task: EarthMindTask, text_batch: dict[str, Any], whole_batch: dict[str, Any]
-) -> None:
+def test_they_reach_every_parameter_that_real_samples_reach(task: EarthMindTask, text_batch: Batch, whole_batch: Batch) -> None:
     reached = [
         {name for name, gradient in gradients(task, task.parse_losses(task(batch))[0]).items() if gradient is not None}
         for batch in (text_batch, whole_batch)
@@ -67,9 +66,7 @@ def test_they_reach_every_parameter_that_real_samples_reach(
     assert {"model.fusion.queries", "model.seg_head.projector.0.weight"} <= reached[0]
 
 
-def test_gradients_arrive_in_the_order_of_real_samples(
-    task: EarthMindTask, text_batch: dict[str, Any], whole_batch: dict[str, Any]
-) -> None:
+def test_gradients_arrive_in_the_order_of_real_samples(task: EarthMindTask, text_batch: Batch, whole_batch: Batch) -> None:
     """ZeRO 1-3 send gradients as they arrive; ranks must agree on which comes when."""
     orders = []
     for batch in (text_batch, whole_batch):
@@ -85,21 +82,22 @@ def test_gradients_arrive_in_the_order_of_real_samples(
     assert orders[0] == orders[1] and len(orders[0]) > 100
 
 
-def test_they_have_the_keys_and_kinds_of_real_inputs(task: EarthMindTask, whole_batch: dict[str, Any]) -> None:
-    blank = blank_tiles(task.model.config, torch.device("cpu")) | blank_masks(task.model.config, torch.device("cpu"))
-    assert set(blank) - {"blank_masks"} <= set(whole_batch)
-    for name, value in blank.items():
-        if isinstance(value, torch.Tensor):
-            assert value.dtype == whole_batch[name].dtype and value.dim() == whole_batch[name].dim(), name
-            assert value.shape[value.dim() - 2 :] == whole_batch[name].shape[value.dim() - 2 :] or value.dim() < 3, name
+def test_they_have_the_keys_and_kinds_of_real_inputs(task: EarthMindTask, whole_batch: Batch) -> None:
+    dummies = (dummy_vision(task.model.config), *dummy_masks(task.model.config))
+    for dummy, real in zip(dummies, (whole_batch.vision, whole_batch.grounding, whole_batch.segments), strict=True):
+        for name, value in dummy._asdict().items():
+            if isinstance(value, torch.Tensor):
+                given = getattr(real, name)
+                assert value.dtype == given.dtype and value.dim() == given.dim(), name
+                assert value.shape[value.dim() - 2 :] == given.shape[value.dim() - 2 :] or value.dim() < 3, name
 
 
-def test_a_batch_that_has_everything_stays_as_it_is(task: EarthMindTask, whole_batch: dict[str, Any]) -> None:
-    assert task._complete(dict(whole_batch)).keys() == whole_batch.keys()
+def test_a_batch_that_has_everything_stays_as_it_is(task: EarthMindTask, whole_batch: Batch) -> None:
+    assert complete_batch(whole_batch, task.model.config) is whole_batch
 
 
 def test_a_frozen_image_encoder_is_left_out_where_there_is_nothing_to_see(
-    make_task: Callable[..., EarthMindTask], text_batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    make_task: Callable[..., EarthMindTask], text_batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
     for trainable, runs in ((["*"], 1), (["seg_head.sam.mask_decoder", "projector"], 0)):
@@ -113,7 +111,7 @@ def test_a_frozen_image_encoder_is_left_out_where_there_is_nothing_to_see(
         assert decoder.conv_s0.weight.grad is not None and not decoder.conv_s0.weight.grad.any()
 
 
-def test_under_zero_3_every_rank_runs_the_encoder(make_task: Callable[..., EarthMindTask], text_batch: dict[str, Any]) -> None:
+def test_under_zero_3_every_rank_runs_the_encoder(make_task: Callable[..., EarthMindTask], text_batch: Batch) -> None:
     """Its weights are gathered by all ranks together; the mark is DeepSpeed's."""
     task = make_task(trainable=["seg_head.sam.mask_decoder", "projector"], losses={"num_points": 32})
     ran: list[bool] = []

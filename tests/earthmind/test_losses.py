@@ -33,58 +33,58 @@ class TestAttention:
         return row
 
     def test_attention_on_the_mask_costs_nothing(self) -> None:
-        loss = attention_loss(self.attend(at3=0.5, at5=0.5), self.COLUMNS, left_half(), GRID)
+        loss = attention_loss(self.attend(at3=0.5, at5=0.5), self.COLUMNS, masks=left_half(), grid=GRID)
         assert loss.item() == pytest.approx(0.0, abs=1e-5)
 
     def test_it_is_the_divergence_from_the_target_with_a_floor(self) -> None:
         attention = torch.rand(1, 9)
         target = torch.tensor([[0.5, 0.0, 0.5, 0.0]])
         expected = functional.kl_div((attention[:, 3:7] + ATTENTION_FLOOR).log(), target, reduction="sum")
-        torch.testing.assert_close(attention_loss(attention, self.COLUMNS, left_half(), GRID).sum(), expected)
+        torch.testing.assert_close(attention_loss(attention, self.COLUMNS, masks=left_half(), grid=GRID).sum(), expected)
 
     def test_attention_spent_elsewhere_costs_too(self) -> None:
-        loss = attention_loss(self.attend(at3=0.25, at5=0.25, at0=0.5), self.COLUMNS, left_half(), GRID)
+        loss = attention_loss(self.attend(at3=0.25, at5=0.25, at0=0.5), self.COLUMNS, masks=left_half(), grid=GRID)
         assert loss.item() == pytest.approx(math.log(2), abs=1e-5)
 
     def test_no_attention_at_all_costs_what_the_floor_allows(self) -> None:
-        loss = attention_loss(self.attend(at0=1.0), self.COLUMNS, left_half(), GRID)
+        loss = attention_loss(self.attend(at0=1.0), self.COLUMNS, masks=left_half(), grid=GRID)
         assert loss.item() == pytest.approx(math.log(0.5) - math.log(ATTENTION_FLOOR), rel=1e-5)
 
     def test_an_object_of_one_pixel_counts_as_a_whole_token(self) -> None:
         mask = torch.zeros(1, 8, 8, dtype=torch.uint8)
         mask[0, 7, 7] = 1
-        assert attention_loss(self.attend(at6=1.0), self.COLUMNS, mask, GRID).item() == pytest.approx(0.0, abs=1e-5)
+        assert attention_loss(self.attend(at6=1.0), self.COLUMNS, masks=mask, grid=GRID).item() == pytest.approx(0.0, abs=1e-5)
 
     def test_an_empty_mask_asks_for_nothing(self) -> None:
         attention = torch.rand(1, 9, requires_grad=True)
-        loss = attention_loss(attention, self.COLUMNS, torch.zeros(1, 8, 8, dtype=torch.uint8), GRID)
+        loss = attention_loss(attention, self.COLUMNS, masks=torch.zeros(1, 8, 8, dtype=torch.uint8), grid=GRID)
         loss.sum().backward()
         assert loss.item() == 0.0
         assert attention.grad is not None and not attention.grad.any()
 
     def test_every_view_gets_an_equal_share_of_the_target(self) -> None:
         two_views = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8]])
-        assert attention_loss(self.attend(at1=0.25, at3=0.25, at5=0.25, at7=0.25), two_views, left_half(), GRID).item() == pytest.approx(
-            0.0, abs=1e-5
-        )
+        assert attention_loss(
+            self.attend(at1=0.25, at3=0.25, at5=0.25, at7=0.25), two_views, masks=left_half(), grid=GRID
+        ).item() == pytest.approx(0.0, abs=1e-5)
 
     def test_filled_columns_count_for_nothing(self) -> None:
         attention = torch.rand(2, 9)
         columns = torch.tensor([[3, 4, 5, 6, -1, -1, -1, -1], [1, 2, 3, 4, 5, 6, 7, 8]])
         masks = left_half().expand(2, -1, -1)
         alone = [
-            attention_loss(attention[:1], columns[:1, :4], masks[:1], GRID),
-            attention_loss(attention[1:], columns[1:], masks[1:], GRID),
+            attention_loss(attention[:1], columns[:1, :4], masks=masks[:1], grid=GRID),
+            attention_loss(attention[1:], columns[1:], masks=masks[1:], grid=GRID),
         ]
-        torch.testing.assert_close(attention_loss(attention, columns, masks, GRID), torch.cat(alone))
+        torch.testing.assert_close(attention_loss(attention, columns, masks=masks, grid=GRID), torch.cat(alone))
 
     def test_without_any_column_it_is_zero(self) -> None:
-        loss = attention_loss(torch.rand(1, 9), torch.zeros(1, 0, dtype=torch.long), left_half(), GRID)
+        loss = attention_loss(torch.rand(1, 9), torch.zeros(1, 0, dtype=torch.long), masks=left_half(), grid=GRID)
         assert loss.tolist() == [0.0]
 
     def test_gradient_reaches_the_wanted_tokens_and_no_others(self) -> None:
         attention = torch.full((1, 9), 1 / 9, requires_grad=True)
-        attention_loss(attention, self.COLUMNS, left_half(), GRID).sum().backward()
+        attention_loss(attention, self.COLUMNS, masks=left_half(), grid=GRID).sum().backward()
         assert attention.grad is not None
         assert attention.grad.nonzero().tolist() == [[0, 3], [0, 5]]
         assert (attention.grad[0, [3, 5]] < 0).all(), "more attention there costs less"
@@ -102,7 +102,7 @@ class TestAlignment:
         tokens, fused = self.fused()
         weight = torch.tensor([0.25, 0.25, 9.0, 0.5, 0.5])
         first, last = (tokens[0] - tokens[1]).square().mean(), (tokens[3] - tokens[4]).square().mean()
-        torch.testing.assert_close(alignment_loss(fused, LossSettings(), weight), 0.5 * first + last)
+        torch.testing.assert_close(alignment_loss(fused, LossSettings(), tile_weight=weight), 0.5 * first + last)
 
     def test_contrastive_is_zero_for_single_tiles_and_small_for_equal_pairs(self) -> None:
         settings = LossSettings(alignment_kind="contrastive", temperature=0.01)
@@ -111,14 +111,14 @@ class TestAlignment:
         same = fusion(tokens[[0, 0, 1, 1, 1]], self.GROUP)
         turned = fusion(torch.stack([tokens[0], tokens[0].flip(0), tokens[1], tokens[1], tokens[1]]), self.GROUP)
         ones = torch.ones(5)
-        assert alignment_loss(same, settings, ones).item() < 1.0 < alignment_loss(turned, settings, ones).item()
+        assert alignment_loss(same, settings, tile_weight=ones).item() < 1.0 < alignment_loss(turned, settings, tile_weight=ones).item()
         alone = fusion(tokens, torch.tensor([[0, 1], [0, 1]]))
-        assert alignment_loss(alone, settings, torch.ones(2)).item() == 0.0
+        assert alignment_loss(alone, settings, tile_weight=torch.ones(2)).item() == 0.0
 
     @pytest.mark.parametrize("kind", ["mse", "contrastive"])
     def test_gradient_reaches_the_pairs_alone(self, kind: str) -> None:
         tokens, fused = self.fused(grad=True)
-        alignment_loss(fused, LossSettings(alignment_kind=kind), torch.ones(5)).backward()
+        alignment_loss(fused, LossSettings(alignment_kind=kind), tile_weight=torch.ones(5)).backward()
         assert tokens.grad is not None
         assert tokens.grad.abs().sum((1, 2)).gt(0).tolist() == [True, True, False, True, True]
 

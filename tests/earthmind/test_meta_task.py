@@ -11,6 +11,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from earthmind.meta_task import example_batch, known_borders, outline
+from earthmind.model.batching import Batch
 from earthmind.task import EarthMindTask
 from eocore.config import load_config
 from eocore.errors import ConfigError
@@ -76,11 +77,10 @@ def measured(settings: dict[str, Any], shape: StepShape) -> StepMemory:
     return measure_step(task, real_batch(task, shape))
 
 
-def real_batch(task: EarthMindTask, shape: StepShape) -> dict[str, Any]:
+def real_batch(task: EarthMindTask, shape: StepShape) -> Batch:
     batch = example_batch(task, shape)
     each = shape.tokens // shape.samples
-    batch["position_ids"] = torch.arange(each).repeat(shape.samples).expand(shape.rows, -1).contiguous()
-    return batch
+    return batch._replace(position_ids=torch.arange(each).repeat(shape.samples).expand(shape.rows, -1).contiguous())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,7 +98,7 @@ def test_a_step_without_memory_counts_what_one_with_memory_takes(settings: dict[
 def test_it_does_so_for_a_model_of_a_middle_size(mid_settings: dict[str, Any], mid_task: EarthMindTask, kind: str) -> None:
     batch = real_batch(mid_task, MID[kind])
     if kind == "pair":  # one place, two sensors
-        batch["tile_group"] = torch.tensor([[0, 0], [0, 1]])
+        batch = batch._replace(vision=batch.vision._replace(tile_group=torch.tensor([[0, 0], [0, 1]])))
     expected, found = measure_step(mid_task, batch), estimated(mid_settings, MID[kind])
     print(f"{kind}: estimated {found}, measured {expected}")
     assert found.kept == pytest.approx(expected.kept, rel=0.01)

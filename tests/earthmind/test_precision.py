@@ -15,7 +15,6 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.predictor import EarthMindPredictor, load_model
 from earthmind.task import EarthMindTask
 from eocore.system import PredictorOptions
-from eocore.train.vision_cache import WithTileKeys
 
 ALIKE = 0.93
 """Cosine between the gradients of all trained weights. Found: 0.95 for LoRA, above 0.97 else.
@@ -74,7 +73,7 @@ def samples(make_scenes: Callable[..., Any], square_mask: np.ndarray) -> Callabl
                 masks=[square_mask.T],
             ),
         ]
-        return [sample | {"seed": number} for number, sample in enumerate(made)]
+        return [sample._replace(seed=number) for number, sample in enumerate(made)]
 
     return make
 
@@ -112,7 +111,7 @@ def test_losses_and_gradients_are_nearly_those_of_float32(
         torch._dynamo.reset()
     choices = {"losses": {"num_points": 64}, "processor": {"presentation": BANDS | narrow(choices)}, **choices}
     tasks = make_task(**choices), as_the_engine_casts(make_task(**choices))
-    compare(*(learn(task, task.processor.collate(samples(task), row_length=400)) for task in tasks))
+    compare(*(learn(task, task.collator(row_length=400)(samples(task))) for task in tasks))
 
 
 def narrow(choices: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +132,7 @@ def test_features_on_disk_are_those_of_the_tower_in_bf16(
     found = []
     for cast in (lambda task: task, as_the_engine_casts, as_the_engine_casts):
         task = cast(make_task(losses={"num_points": 64}, processor=shown, **choices))
-        losses, gradients = learn(task, WithTileKeys(task.processor.collate)(samples(task)))
+        losses, gradients = learn(task, task.collator()(samples(task)))
         assert task.vision_cache is not None
         found.append((task.vision_cache.fraction_found, losses, gradients))
     assert [share for share, *_ in found] == [0.0, 0.0, 1.0]

@@ -64,7 +64,7 @@ def ask(
     samples = [processor.encode(images, [("user", prompt)], for_generation=True) for images, prompt in zip(scenes, prompts, strict=True)]
     batch = processor.collate(samples, left_pad=True)
     rows = [processor.tokenizer(answer, add_special_tokens=False).input_ids for answer in answers]
-    script = Script(rows, prompt_length=batch["input_ids"].shape[1], end=processor.tokenizer.eos_token_id)
+    script = Script(rows, prompt_length=batch.input_ids.shape[1], end=processor.tokenizer.eos_token_id)
     sizes = [next(iter(images.values())).pixels.shape[1:] if images else (1, 1) for images in scenes]
     return tiny.model.answer(batch, processor, sizes=sizes, logits_processor=[script], **settings)
 
@@ -76,12 +76,8 @@ def trained_on(tiny: Any, images: dict[str, Any], answer: str) -> torch.Tensor:
     masks = [np.ones(size, bool)] * answer.count("[SEG]")
     batch = processor.collate([processor.encode(images, [("user", "<image>\n" + QUESTION), ("assistant", answer)], masks=masks)])
     with torch.no_grad():
-        tokens = model.look(batch["tiles"], batch["tile_group"]).tokens
-        embeddings = model.splice(batch["input_ids"], tokens, batch["placeholder_index"], batch["vision_index"])
-        states = model.read(embeddings, batch["position_ids"]).flatten(0, 1)[batch["seg_index"]]
-        head = model.seg_head
-        features = head.combine(head.encode(batch["grounding_images"]), batch["grounding_owner"], batch["num_grounded"])
-        return head.draw(head.point(states), features, batch["seg_sample"], batch["seg_slot"], batch["num_slots"]).chosen
+        chosen: torch.Tensor = model(batch=batch).masks.chosen
+    return chosen
 
 
 def test_masks_of_an_answer_are_those_training_draws(keen: Any, make_scenes: Callable[..., Any]) -> None:

@@ -46,20 +46,20 @@ def test_masks_and_regions_are_drawn_in_the_image_s_pixels(prepare: SamplePrepar
     mask[:12, :24], region[24:, 24:] = True, True
     turns = [("user", "<image>\n<region>?"), ("assistant", "[SEG]")]
     expected = tiny.processor.encode({"sar": scene()}, turns, masks=[mask], regions=[region], sample_id="s4")
-    assert set(sample) == set(expected) | {"seed"}
-    for name, value in expected.items():
-        assert torch.equal(sample[name], value) if isinstance(value, torch.Tensor) else sample[name] == value, name
+    for name, value in expected._asdict().items():
+        found = getattr(sample, name)
+        assert name == "seed" or (torch.equal(found, value) if isinstance(value, torch.Tensor) else found == value), name
 
 
 def test_the_seed_of_its_points_is_the_sample_s_own(prepare: SamplePreparer) -> None:
-    seeds = [prepare(record(masks=(box(0, 0, 9, 9),)), [scene()], rng(seed))["seed"] for seed in (1, 1, 2)]
+    seeds = [prepare(record(masks=(box(0, 0, 9, 9),)), [scene()], rng(seed)).seed for seed in (1, 1, 2)]
     assert seeds[0] == seeds[1] != seeds[2]
     assert all(isinstance(seed, int) and 0 <= seed < 2**31 for seed in seeds)
 
 
 def test_a_text_alone_needs_no_scene(prepare: SamplePreparer) -> None:
     sample = prepare(record("What is radar?", "Waves."), [], rng())
-    assert not len(sample["tiles"]) and not len(sample["masks"])
+    assert not len(sample.tiles) and not len(sample.masks)
 
 
 def test_masks_have_the_size_of_the_first_image() -> None:

@@ -61,8 +61,8 @@ def build(config: Config) -> EarthMindTask:
 def update(task: EarthMindTask, make_scenes: Callable[..., Any], square_mask: Any) -> None:
     """One step of plain descent on a sample with a mask."""
     turns = [("user", "<image>\nPlease segment it."), ("assistant", "<p>it</p>[SEG]")]
-    sample = task.processor.encode(make_scenes("rgb"), turns, masks=[square_mask]) | {"seed": 1}
-    losses = task.train()(task.processor.collate([sample]))
+    sample = task.processor.encode(make_scenes("rgb"), turns, masks=[square_mask])._replace(seed=1)
+    losses = task.train()(task.collator()([sample]))
     task.parse_losses(losses)[0].backward()
     torch.optim.SGD([part for part in task.parameters() if part.requires_grad], lr=1.0).step()
 

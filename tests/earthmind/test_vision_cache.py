@@ -10,9 +10,10 @@ import torch
 from tolerances import GRADIENTS_ACROSS_LAYOUTS, LOSSES_ACROSS_LAYOUTS
 
 from earthmind.meta_task import outline
+from earthmind.model.batching import Batch
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
-from eocore.train.vision_cache import TILE_KEYS, WithTileKeys
+from eocore.models.feature_cache import content_keys
 
 TRAINABLE = ["projector", "fusion", "seg_head.projector", "seg_head.sam.mask_decoder", "language_model"]
 
@@ -27,18 +28,19 @@ def build(make_task: Callable[..., EarthMindTask], tmp_path: Path) -> Callable[.
 
 
 @pytest.fixture
-def batch(build: Callable[..., EarthMindTask], make_scenes: Callable[..., Any], square_mask: np.ndarray) -> dict[str, Any]:
+def batch(build: Callable[..., EarthMindTask], make_scenes: Callable[..., Any], square_mask: np.ndarray) -> Batch:
     """A pair with a mask, one image, and the image once more."""
-    processor = build(cached=False).processor
+    task = build()
+    processor = task.processor
     question = ("user", "<image>\nWhat?")
     samples = [
         processor.encode(make_scenes("rgb", "sar"), [question, ("assistant", "[SEG]")], masks=[square_mask]),
         *(processor.encode(make_scenes("rgb", seed=1), [question, ("assistant", text)], masks=[]) for text in ("water", "here")),
     ]
-    return WithTileKeys(processor.collate)([sample | {"seed": number} for number, sample in enumerate(samples)])
+    return task.collator()([sample._replace(seed=number) for number, sample in enumerate(samples)])
 
 
-def step(task: EarthMindTask, batch: dict[str, Any]) -> tuple[float, dict[str, torch.Tensor], list[int]]:
+def step(task: EarthMindTask, batch: Batch) -> tuple[float, dict[str, torch.Tensor], list[int]]:
     """(loss, gradients, tiles in each call of the tower)."""
     calls: list[int] = []
     hook = task.model.vision_tower.register_forward_hook(
@@ -51,7 +53,7 @@ def step(task: EarthMindTask, batch: dict[str, Any]) -> tuple[float, dict[str, t
     return loss.item(), {name: part.grad.clone() for name, part in task.named_parameters() if part.grad is not None}, calls
 
 
-def test_losses_and_gradients_are_those_without_a_cache(build: Callable[..., EarthMindTask], batch: dict[str, Any]) -> None:
+def test_losses_and_gradients_are_those_without_a_cache(build: Callable[..., EarthMindTask], batch: Batch) -> None:
     loss, gradients, calls = step(build(cached=False), batch)
     assert calls == [4]
     task = build()
@@ -67,14 +69,15 @@ def test_losses_and_gradients_are_those_without_a_cache(build: Callable[..., Ear
     assert task(batch)["vision_cached"] == pytest.approx(6 / 9)
 
 
-def test_other_weights_and_another_preparation_find_nothing(build: Callable[..., EarthMindTask], batch: dict[str, Any]) -> None:
+def test_other_weights_and_another_preparation_find_nothing(build: Callable[..., EarthMindTask], batch: Batch) -> None:
     step(build(), batch)
     changed = build()
     with torch.no_grad():
         next(changed.model.vision_tower.encoder.parameters()).mul_(1.5)
     assert step(changed, batch)[2] == [3]
-    brighter = {**batch, "tiles": batch["tiles"] // 2}
-    assert step(build(), WithTileKeys(lambda _: brighter)([]))[2] == [3]
+    tiles = batch.vision.tiles // 2
+    darker = batch._replace(vision=batch.vision._replace(tiles=tiles, keys=content_keys(tiles)))
+    assert step(build(), darker)[2] == [3]
     normalised = build()
     normalised.model.config.pixel_mean = [0.5, 0.5, 0.5]
     assert step(normalised, batch)[2] == [3]
@@ -92,7 +95,7 @@ def test_a_tower_that_changes_is_refused(build: Callable[..., EarthMindTask], tm
         build(vision_cache={"foldr": "x"})
 
 
-def test_ranks_that_gather_weights_together_are_refused(build: Callable[..., EarthMindTask], batch: dict[str, Any]) -> None:
+def test_ranks_that_gather_weights_together_are_refused(build: Callable[..., EarthMindTask], batch: Batch) -> None:
     task = build()
     for parameter in task.model.vision_tower.parameters():
         parameter.ds_id = 0  # what DeepSpeed marks the parameters of ZeRO-3 with
@@ -100,8 +103,8 @@ def test_ranks_that_gather_weights_together_are_refused(build: Callable[..., Ear
         task(batch)
 
 
-def test_a_batch_without_keys_is_computed(build: Callable[..., EarthMindTask], batch: dict[str, Any]) -> None:
-    bare = {name: value for name, value in batch.items() if name != TILE_KEYS}
+def test_a_batch_without_keys_is_computed(build: Callable[..., EarthMindTask], batch: Batch) -> None:
+    bare = batch._replace(vision=batch.vision._replace(keys=None))
     assert step(build(), bare)[2] == [4]
 
 

@@ -42,7 +42,7 @@ def make_batch(task: EarthMindTask, kind: str, rank: int) -> dict[str, Any]:
     """This rank's samples, packed in rows."""
     names = KINDS[kind][rank]
     samples = [_several(task, rank) if name == SEVERAL else mixed.make_sample(task, name) for name in names]
-    return task.processor.collate(samples, row_length=320)
+    return task.collator(row_length=320)(samples)
 
 
 def _several(task: EarthMindTask, rank: int) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _several(task: EarthMindTask, rank: int) -> dict[str, Any]:
     turns[0] = ("user", "<image>\n" + turns[0][1])
     scenes = {name: mixed.scene(name, rng) for name in ("multispectral", "sar")}
     masks = [mixed.square(rng) for _ in range(2)]
-    return task.processor.encode(scenes, turns, masks=masks, independent=True, sample_id=SEVERAL) | {"seed": rank}
+    return task.processor.encode(scenes, turns, masks=masks, independent=True, sample_id=SEVERAL)._replace(seed=rank)
 
 
 class Training:

@@ -152,7 +152,7 @@ def make_sample(task: EarthMindTask, kind: str) -> dict[str, Any]:
         masks=masks,
         sample_id=kind,
     )
-    return sample | {"seed": int(rng.integers(1000))}
+    return sample._replace(seed=int(rng.integers(1000)))
 
 
 SAMPLES: dict[str, tuple[tuple[str, ...], str, str, int]] = {
@@ -190,7 +190,7 @@ def square(rng: np.random.Generator) -> np.ndarray:
 
 def make_batch(task: EarthMindTask, kinds: Sequence[str]) -> dict[str, Any]:
     """The samples in packed rows."""
-    return task.processor.collate([make_sample(task, kind) for kind in kinds], row_length=256)
+    return task.collator(row_length=256)([make_sample(task, kind) for kind in kinds])
 
 
 def update_alone(folder: Path, freedom: str, deal: str) -> dict[str, Tensor]:

@@ -122,10 +122,10 @@ def watch(task: EarthMindTask) -> Any:
 @pytest.mark.parametrize("kind", ["pair", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("vqa", "seg", "region"))])
 def test_a_step(task: EarthMindTask, mode: FakeTensorMode, watch: Any, kind: str) -> None:
     sensors, _, answer, num_masks, num_regions = KINDS[kind]
-    real = task.processor.collate([sample(task, kind)])
+    real = task.collator()([sample(task, kind)])
     memory = measure_step(task, {name: mode.from_tensor(value) if isinstance(value, Tensor) else value for name, value in real.items()})
     seen, graded = watch
-    num_tokens, num_vision = real["input_ids"].shape[1], len(real["vision_index"])
+    num_tokens, num_vision = real.input_ids.shape[1], len(real.vision.vision_index)
     assert num_vision > TILES * TILE_TOKENS if num_regions else num_vision == TILES * TILE_TOKENS * len(sensors)
     assert seen["vision"] == (TILES * len(sensors), TILE_TOKENS, WIDTH)
     assert seen["language"]["last_hidden_state"] == (1, num_tokens, WIDTH)

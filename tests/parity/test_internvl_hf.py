@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from transformers import InternVLForConditionalGeneration, Sam2VideoModel
 
+from eocore.portable.row_packing import VisionInputs
+
 TOLERANCE = 1e-5
 """Absolute, on logits of order 1."""
 
@@ -54,8 +56,9 @@ def test_text_logits(theirs: Any, ours: Any, text: Tensor, tiles: Tensor, num_im
     words = text if num_images else text.clamp(max=255)
     expected = theirs(input_ids=words, pixel_values=pixels(tiles) if num_images else None).logits
     places = (words.flatten() == theirs.config.image_token_id).nonzero().flatten()
-    shown = {"tiles": tiles, "vision_index": torch.arange(len(places))} if num_images else {}
-    found = ours(input_ids=words, placeholder_index=places, **shown).logits
+    alone, owner = torch.arange(len(tiles)).expand(2, -1), torch.zeros(len(tiles), dtype=torch.long)
+    shown = VisionInputs(tiles, alone, owner, places, torch.arange(len(places))) if num_images else None
+    found = ours(input_ids=words, vision=shown).logits
     assert expected.std() > 0.1
     torch.testing.assert_close(found[..., : expected.shape[-1]], expected, atol=TOLERANCE, rtol=0)
 

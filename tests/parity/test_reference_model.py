@@ -15,13 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from earthmind.losses import LossSettings, alignment_loss, attention_loss, pair_weights
-from earthmind.model.mask_head import DrawnMasks
+from earthmind.model.mask_head import PredictedMasks
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from earthmind.model.seg_attention import SegAttention
 from earthmind.model.sensor_fusion import FusedTokens
-from earthmind.seg_attention import SegAttention
 from eocore.losses.mask import dice_loss, mask_losses
 from eocore.losses.text import token_cross_entropy
 from eocore.portable.image_tiling import tile_grid
+from eocore.portable.row_packing import VisionInputs
 
 Model = EarthMindForConditionalGeneration
 Golden = dict[str, Tensor]
@@ -56,8 +57,10 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
 def read(model: Model, input_ids: Tensor, tokens: Tensor, vision_index: Tensor) -> Tensor:
     """Last hidden states (1, L, D) of one sample, through the steps a batch takes."""
     places = (input_ids.flatten() == model.config.image_token_id).nonzero().flatten()
-    embeddings = model.splice(input_ids, tokens, places, vision_index)
-    return model.read(embeddings, torch.arange(input_ids.shape[1])[None])
+    none = torch.zeros(0)
+    vision = VisionInputs(none, none, none, placeholder_index=places, vision_index=vision_index)
+    embeddings = model.merge_embeddings(input_ids, vision, tokens=tokens)
+    return model.decode(embeddings, torch.arange(input_ids.shape[1])[None])
 
 
 def text_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -70,10 +73,12 @@ def seg_places(model: Model, golden: Golden) -> Tensor:
     return (golden["single.input_ids"][0] == model.config.seg_token_id).nonzero().flatten()
 
 
-def draw(model: Model, golden: Golden) -> DrawnMasks:
+def draw(model: Model, golden: Golden) -> PredictedMasks:
     features = model.seg_head.encode(golden["sam.image_uint8"])
     prompts = golden["single.seg_embeds"]
-    return model.seg_head.draw(prompts, features, torch.zeros(len(prompts), dtype=torch.long), torch.arange(len(prompts)), len(prompts))
+    count = len(prompts)
+    sample, slot = torch.zeros(count, dtype=torch.long), torch.arange(count)
+    return model.seg_head.decode_masks(prompts, features, sample=sample, slot=slot, num_slots=count)
 
 
 def as_tiles(model: Model, pixels: Tensor) -> Tensor:
@@ -99,20 +104,13 @@ class TestOneImage:
         assert_close(hidden, golden["single.last_hidden"])
         assert_close(logits, golden["single.logits"])
         assert_close(text_loss(logits, golden["single.labels"]), golden["single.llm_loss"])
-        assert_close(model.seg_head.point(hidden[0, seg_places(model, golden)]), golden["single.seg_embeds"])
+        assert_close(model.seg_head.project_seg(hidden[0, seg_places(model, golden)]), golden["single.seg_embeds"])
 
     def test_forward_gives_the_same_logits_and_loss(self, model: Model, golden: Golden) -> None:
         places = (golden["single.input_ids"].flatten() == model.config.image_token_id).nonzero().flatten()
         tiles = as_tiles(model, golden["single.pixel_values"])
-        outputs = model(
-            input_ids=golden["single.input_ids"],
-            attention_mask=golden["single.attention_mask"],
-            tiles=tiles,
-            tile_group=torch.arange(3).expand(2, 3),
-            placeholder_index=places,
-            vision_index=torch.arange(len(places)),
-            labels=golden["single.labels"],
-        )
+        vision = VisionInputs(tiles, torch.arange(3).expand(2, 3), torch.zeros(3, dtype=torch.long), places, torch.arange(len(places)))
+        outputs = model(golden["single.input_ids"], golden["single.attention_mask"], vision=vision, labels=golden["single.labels"])
         assert_close(outputs.logits, golden["single.logits"])
         assert_close(outputs.loss, golden["single.llm_loss"])
 
@@ -121,11 +119,11 @@ class TestOneImage:
         seg, length = seg_places(model, golden), golden["single.input_ids"].shape[1]
         with SegAttention(model.language_model.get_decoder()) as attention:
             read(model, golden["single.input_ids"], tokens, torch.arange(tokens.shape[0] * tokens.shape[1]))
-        rows = attention.rows(seg, [(0, length)], [len(seg)])
+        rows = attention.rows(seg, [(0, length)], counts=[len(seg)])
         image = (golden["single.input_ids"][0] == model.config.image_token_id).nonzero().flatten()
         assert_close(rows[:, image], golden["attn.seg_to_image"])
         last_tile = image[-tokens.shape[1] :].expand(len(seg), -1)
-        losses = attention_loss(rows, last_tile, golden["loss.gt_masks"], model.config.tile_grid)
+        losses = attention_loss(rows, last_tile, masks=golden["loss.gt_masks"], grid=model.config.tile_grid)
         assert_close(losses.mean(), golden["loss.attn_kl_last_tile"])
 
 
@@ -183,7 +181,7 @@ class TestPair:
         assert_close(fused.tokens, golden["pair.fused_tokens"])
 
     def test_alignment(self, fused: FusedTokens, golden: Golden) -> None:
-        loss = alignment_loss(fused, LossSettings(), pair_weights(torch.zeros(4, dtype=torch.long), 1))
+        loss = alignment_loss(fused, LossSettings(), tile_weight=pair_weights(torch.zeros(4, dtype=torch.long), 1))
         assert_close(loss, golden["pair.align_mse"])
 
     def test_logits_and_loss(self, model: Model, fused: FusedTokens, golden: Golden) -> None:

@@ -132,7 +132,7 @@ def test_masks_of_projected_prompts(theirs: Any, ours: Any, levels: list[Tensor]
     no_points = (torch.zeros(2, 1, 2), torch.full((2, 1), NOT_A_POINT))
     sparse, dense = theirs.sam_prompt_encoder(points=no_points, boxes=None, masks=None)
     masks, scores = their_masks(theirs, levels, torch.cat([sparse, prompts], dim=1), dense)
-    drawn = ours.seg_head.draw(prompts[:, 0], levels, torch.zeros(2, dtype=torch.long), torch.arange(2), 2)
+    drawn = ours.seg_head.decode_masks(prompts[:, 0], levels, sample=torch.zeros(2, dtype=torch.long), slot=torch.arange(2), num_slots=2)
     assert_close(drawn.candidates, masks)
     torch.testing.assert_close(drawn.iou_scores, scores, atol=TOLERANCE, rtol=0)
     best = scores.argmax(-1)
@@ -205,7 +205,7 @@ def test_frames_drawn_from_one_prompt_are_what_the_video_predictor_draws(
     for path in sorted(video.iterdir())[:count]:
         (tmp_path / path.name).symlink_to(path)
     state = torch.randn(24, generator=torch.Generator().manual_seed(4))  # of one [SEG], as wide as the language model
-    prompt = small_head.point(state)
+    prompt = small_head.project_seg(state)
     hook = tracker.sam_prompt_encoder.register_forward_hook(
         lambda _module, _given, made: (torch.cat([made[0], prompt.view(1, 1, -1)], dim=1), made[1])
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import Qwen2Config, Qwen2Model
 
-from earthmind.seg_attention import SegAttention
+from earthmind.model.seg_attention import SegAttention
 from eocore.registry import RATIOS
 from profiling.ratios.ratio import Goal, Pair, Result, Side
 
@@ -79,4 +79,4 @@ def _seg_rows(model: Any, embeddings: Tensor, places: Tensor) -> tuple[Tensor, T
     positions = torch.arange(embeddings.shape[1])[None]
     with SegAttention(model) as attention:
         states = model(inputs_embeds=embeddings, position_ids=positions, use_cache=False).last_hidden_state
-    return states, attention.rows(places, [(0, embeddings.shape[1])], [len(places)])
+    return states, attention.rows(places, [(0, embeddings.shape[1])], counts=[len(places)])

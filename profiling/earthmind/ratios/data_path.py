@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
+from earthmind.model.batching import Sample
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.special_tokens import IMAGE_END, IMAGE_START, IMAGE_TOKEN, PROMPT_TOKENS, SPECIAL_TOKENS
 from eocore.data.io.readers import read_scene
@@ -73,7 +74,7 @@ class PlaceholderIds(Pair):
         places, piece = torch.arange(self.num_placeholders), Piece(IMAGE_PLACEHOLDER, supervised=False, trusted=False, slot=ImagePart())
 
         def splice() -> Tensor:
-            return cast(Tensor, splicer.splice([piece], [("", places)], [], sample_id="G11")["input_ids"])
+            return splicer.splice([piece], [("", places)], [], sample_id="G11").input_ids
 
         return tokenise if side == "reference" else splice
 
@@ -109,7 +110,7 @@ class SamplePreparation(Ratio):
     def _work(self, side: Side, ref: ImageRef, masks: list[np.ndarray]) -> Callable[[], object]:
         turns = [("user", f"{IMAGE_PLACEHOLDER}\n{SENTENCES[1]}"), ("assistant", "[SEG]" * len(masks) or SENTENCES[2])]
 
-        def ours() -> dict[str, Any]:
+        def ours() -> Sample:
             return self.processor.encode({"rgb": read_scene(ref)}, turns, masks=masks)
 
         def reference() -> Any:

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig, Q
 
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.mask_head import SegHead
+from eocore.portable.row_packing import VisionInputs
 from eocore.portable.shared_prefix import plan_prefixes, start_prompts
 from eocore.registry import RATIOS
 from profiling.ratios.ratio import Goal, Pair, Result, Side
@@ -39,15 +40,18 @@ class OneEncoding(Pair):
         torch.manual_seed(0)
         head = SegHead(_sam_of(self.size)).eval()
         image = torch.randint(0, 256, (1, 3, self.size, self.size), dtype=torch.uint8)
-        prompts = head.point(torch.randn(self.segs, 64)).detach()
+        prompts = head.project_seg(torch.randn(self.segs, 64)).detach()
         zero = torch.zeros(1, dtype=torch.long)
 
+        def alone(prompt: Tensor) -> Tensor:
+            return head.decode_masks(prompt[None], head.encode(image), sample=zero, slot=zero, num_slots=1).chosen
+
         def apart() -> Tensor:
-            return torch.cat([head.draw(prompt[None], head.encode(image), zero, zero, 1).chosen for prompt in prompts])
+            return torch.cat([alone(prompt) for prompt in prompts])
 
         def once() -> Tensor:
             owner, slot = zero.expand(self.segs), torch.arange(self.segs)
-            return head.draw(prompts, head.encode(image), owner, slot, self.segs).chosen
+            return head.decode_masks(prompts, head.encode(image), sample=owner, slot=slot, num_slots=self.segs).chosen
 
         return torch.no_grad()(apart if side == "reference" else once)
 
@@ -137,19 +141,20 @@ class SharedPrefix(Pair):
     def prepare(self, side: Side) -> Callable[[], Result]:
         """See `Pair.prepare`; gives the logits of each prompt's next token."""
         model = _language_model(self.sizes, "sdpa")
-        inputs = self._inputs()
-        vision = torch.randn(self.image_tokens, self.sizes["hidden_size"])
-        embeddings = model.get_input_embeddings()(inputs["input_ids"]).detach()
-        embeddings.view(-1, embeddings.shape[-1])[inputs["placeholder_index"]] = vision.repeat(self.questions, 1)
+        ids, vision = self._inputs()
+        mask, tokens = torch.ones_like(ids), torch.randn(self.image_tokens, self.sizes["hidden_size"])
+        embeddings = model.get_input_embeddings()(ids).detach()
+        embeddings.view(-1, embeddings.shape[-1])[vision.placeholder_index] = tokens.repeat(self.questions, 1)
 
         def apart() -> Tensor:
             rows = [model(inputs_embeds=row[None], use_cache=True, past_key_values=DynamicCache(), logits_to_keep=1) for row in embeddings]
             return torch.cat([row.logits[:, -1] for row in rows])
 
         def shared() -> Tensor:
-            plan = plan_prefixes(inputs, torch.zeros(self.questions, dtype=torch.long), tokens_per_tile=self.image_tokens)
+            content = torch.zeros(self.questions, dtype=torch.long)
+            plan = plan_prefixes(ids, mask, vision=vision, content=content, tokens_per_tile=self.image_tokens)
             assert plan is not None
-            start = start_prompts(model.get_decoder(), embeddings, inputs, plan, pad_token_id=PAD)
+            start = start_prompts(model.get_decoder(), embeddings, input_ids=ids, attention_mask=mask, plan=plan, pad_token_id=PAD)
             positions = start.attention_mask.sum(1, keepdim=True) - 1
             last = model(
                 input_ids=start.input_ids[:, -1:],
@@ -162,19 +167,18 @@ class SharedPrefix(Pair):
 
         return torch.no_grad()(apart if side == "reference" else shared)
 
-    def _inputs(self) -> dict[str, Tensor]:
-        """A batch as the processor collates it: one tile a prompt, then the question."""
+    def _inputs(self) -> tuple[Tensor, VisionInputs]:
+        """Prompts as the processor collates them: one tile each, then the question."""
         rows, width = self.questions, self.image_tokens + self.text_tokens
         ids = torch.randint(1, VOCABULARY, (rows, width))
-        places = torch.arange(self.image_tokens)[None] + width * torch.arange(rows)[:, None]
-        return {
-            "input_ids": ids,
-            "attention_mask": torch.ones_like(ids),
-            "tile_sample": torch.arange(rows),
-            "tile_group": torch.arange(rows).expand(2, -1),
-            "placeholder_index": places.flatten(),
-            "vision_index": torch.arange(rows * self.image_tokens),
-        }
+        positions = torch.arange(self.image_tokens)[None] + width * torch.arange(rows)[:, None]
+        return ids, VisionInputs(
+            tiles=torch.zeros(rows, 0),  # their content is not looked at
+            tile_group=torch.arange(rows).expand(2, -1),
+            tile_sample=torch.arange(rows),
+            placeholder_index=positions.flatten(),
+            vision_index=torch.arange(rows * self.image_tokens),
+        )
 
 
 def _language(layers: int, width: int, heads: int, key_heads: int, feed_forward: int) -> dict[str, int]:

@@ -15,7 +15,7 @@ from eocore.data.loading.packing import PackingOptions, PackSampler, balance
 from eocore.data.loading.sample_stats import FIELDS
 from eocore.data.loading.sampler import GlobalBatchSampler
 from eocore.errors import EOError
-from eocore.models.packed_attention import PACKED, border_arguments
+from eocore.portable.packed_attention import PACKED, boundary_arguments
 from eocore.registry import RATIOS
 from eocore.train.planning.plan import single_balance
 from profiling.measures.operators import count_operators
@@ -89,8 +89,8 @@ class LanguageWork:
         """All in one row."""
         self.model.set_attn_implementation(PACKED)
         positions = torch.cat([torch.arange(len(ids)) for ids in self.ids])[None]
-        borders = np.cumsum([0, *map(len, self.ids)]).tolist()
-        return self._learn([(torch.cat(self.ids)[None], positions, border_arguments(borders, positions.device))])
+        boundaries = np.cumsum([0, *map(len, self.ids)]).tolist()
+        return self._learn([(torch.cat(self.ids)[None], positions, boundary_arguments(boundaries, positions.device))])
 
     def _learn(self, calls: list[tuple[Tensor, Tensor, dict[str, Any]]]) -> Tensor:
         """Sum of the losses of the next tokens, after backward."""

@@ -61,7 +61,7 @@ class EncoderCalls(Ratio):
 
     def measure(self, effort: Effort) -> list[Reading]:
         """See `Ratio.measure`."""
-        batch, published = make_batch(self.task.processor, [self.kind]), PublishedStep(self.task)
+        batch, published = make_batch(self.task, [self.kind]), PublishedStep(self.task)
 
         def reference() -> None:
             with published.switched():

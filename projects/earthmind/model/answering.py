@@ -1,7 +1,7 @@
 """From generated tokens to answers: states of [SEG], images to draw on, masks."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import GenerationConfig
-from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from eocore.portable.duplicates import find_repeats
 from eocore.portable.generation_options import check_answer_options, merge_options, stop_texts
 
-from .mask_head import DrawnMasks, SegHead
+from .batching import DrawOn
+from .mask_head import SegHead
 from .processing_earthmind import EarthMindProcessor
 
 _ONE_AT_A_TIME = threading.RLock()
@@ -23,9 +23,6 @@ FRAMES_AT_ONCE = 4
 """Frames that SAM 2 encodes together; its features of one at full size take about 100 MB."""
 ROPE_WITH_STATE = ("dynamic", "longrope")
 """Rotary embeddings whose frequencies transformers changes in the module for each length that it reads."""
-
-DrawOn = Callable[[], Tensor]
-"""Prepares the grounding images (G, C, S, S) uint8 of a sample; called for those that masks are asked of."""
 
 
 @dataclass
@@ -43,13 +40,6 @@ class Answer:
     masks: np.ndarray
     mask_logits: Tensor
     seg_states: Sequence[Tensor] = ()
-
-
-@dataclass
-class ReadOutput(CausalLMOutputWithPast):
-    """What the model gives for a step of generation; `last_state` (B, D) is the last layer's state at the last token."""
-
-    last_state: Tensor | None = None
 
 
 @dataclass
@@ -154,13 +144,13 @@ def draw_answers(head: SegHead, rows: Sequence[Sequence[Tensor]], draw_on: Seque
     first, place = find_repeats(torch.cat(stacks))
     owner = torch.repeat_interleave(torch.arange(len(wanted)), torch.tensor([len(stack) for stack in stacks]))
     encoded = head.encode(torch.cat(stacks)[first].to(device))
-    features = head.combine([level[place.to(device)] for level in encoded], owner.to(device), len(wanted))
+    features = head.combine([level[place.to(device)] for level in encoded], owner.to(device), num_samples=len(wanted))
     counts = [len(rows[row]) for row, _ in wanted]
     states = torch.stack([state for row, _ in wanted for state in rows[row]])
     sample = torch.repeat_interleave(torch.arange(len(wanted)), torch.tensor(counts)).to(device)
     slot = torch.cat([torch.arange(count) for count in counts]).to(device)
-    drawn: DrawnMasks = head.draw(head.point(states), features, sample, slot, max(counts))
-    return {row: masks for (row, _), masks in zip(wanted, drawn.chosen.float().split(counts), strict=True)}
+    predicted = head.decode_masks(head.project_seg(states), features, sample=sample, slot=slot, num_slots=max(counts))
+    return {row: masks for (row, _), masks in zip(wanted, predicted.chosen.float().split(counts), strict=True)}
 
 
 def draw_frames(head: SegHead, states: Sequence[Tensor], images: Tensor) -> Tensor:
@@ -171,13 +161,14 @@ def draw_frames(head: SegHead, states: Sequence[Tensor], images: Tensor) -> Tens
         states: (D,) of each [SEG], at least one.
         images: (F, C, S, S) uint8, at least one.
     """
-    prompts = head.point(torch.stack(list(states)))
+    prompts = head.project_seg(torch.stack(list(states)))
     count, drawn = len(prompts), []
     for chunk in images.split(FRAMES_AT_ONCE):
         frame = torch.arange(len(chunk), device=prompts.device)
-        features = head.combine(head.encode(chunk.to(prompts.device)), frame, len(chunk))
+        features = head.combine(head.encode(chunk.to(prompts.device)), frame, num_samples=len(chunk))
         slot = torch.arange(count, device=prompts.device).repeat(len(chunk))
-        masks: DrawnMasks = head.draw(prompts.repeat(len(chunk), 1), features, frame.repeat_interleave(count), slot, count)
+        sample = frame.repeat_interleave(count)
+        masks = head.decode_masks(prompts.repeat(len(chunk), 1), features, sample=sample, slot=slot, num_slots=count)
         drawn.append(masks.chosen.float().unflatten(0, (len(chunk), count)))
     return torch.cat(drawn).transpose(0, 1)
 

@@ -1,106 +1,232 @@
-"""Samples -> one batch: rows of tokens, the tiles of all sensors in one tensor, masks with the place of their [SEG]."""
+"""Encoded samples and batches of them: rows of tokens, the tiles of all sensors in one tensor, masks with the positions of their [SEG]."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
-from eocore.portable.row_packing import IGNORE, RowLayout, join_tiles, pack_rows, supervised_tokens
+from eocore.portable.row_packing import (
+    IGNORE,
+    RowLayout,
+    SupervisedTokens,
+    VisionInputs,
+    join_tiles,
+    pack_rows,
+    supervised_tokens,
+    to_device,
+)
+
+DrawOn = Callable[[], Tensor]
+"""Prepares the grounding images (G, C, S, S) uint8 of a sample; called for those that masks are asked of."""
+
+
+class Sample(NamedTuple):
+    """One encoded sample: L tokens, T tiles of side P, K [SEG] tokens, G grounding images of side S. Numbers count within the sample.
+
+    Attributes:
+        sample_id: for messages.
+        input_ids: (L,).
+        labels: (L,) ids of supervised tokens, `IGNORE` elsewhere.
+        question_starts: where each independent question begins; empty: they are one conversation.
+        tiles: (T, C, P, P) uint8; T is 0 without images.
+        tile_group: (2, T), see `VisionInputs`.
+        tokens_per_tile: vision tokens of one tile.
+        placeholder_index: (I,) positions of the placeholders.
+        vision_index: (I,) number of the vision token that replaces each.
+        seg_index: (K,) positions of the [SEG] tokens.
+        attention_columns: (A,) positions of the tokens that show the whole image, view by view; for the attention loss.
+        grounding_images: (G, C, S, S) uint8, the images that masks are drawn on; None where none is.
+        masks: (K, S, S) uint8, one for each [SEG]; None when predicting.
+        draw_on: gives `grounding_images` later (generation); None elsewhere.
+        seed: of the sample's own randomness in the losses.
+        faults: broken samples that this one stands for (see `eocore.data.loading.error_policy`).
+    """
+
+    sample_id: str
+    input_ids: Tensor
+    labels: Tensor
+    question_starts: list[int]
+    tiles: Tensor
+    tile_group: Tensor
+    tokens_per_tile: int
+    placeholder_index: Tensor
+    vision_index: Tensor
+    seg_index: Tensor
+    attention_columns: Tensor
+    grounding_images: Tensor | None = None
+    masks: Tensor | None = None
+    draw_on: DrawOn | None = None
+    seed: int = 0
+    faults: Sequence[Any] = ()
+
+
+class GroundingImages(NamedTuple):
+    """The images that masks are drawn on, G of all samples that have some.
+
+    Attributes:
+        images: (G, C, S, S) uint8.
+        owner: (G,) sample of each image, counted over the samples that have some.
+        num_samples: number of these samples.
+    """
+
+    images: Tensor
+    owner: Tensor
+    num_samples: int
+
+
+class SegTokens(NamedTuple):
+    """The [SEG] tokens of a batch, K of all samples.
+
+    Attributes:
+        positions: (K,) flat positions in the (R, S) rows.
+        sample: (K,) sample of each, counted over the samples with grounding images.
+        slot: (K,) number of each within its sample.
+        num_slots: most [SEG] tokens of any sample.
+        weights: (K,) 1 / [SEG] tokens of the sample / samples.
+        columns: (K, A) positions in the row of the tokens that show the whole image, padded with -1.
+        spans: flat start and end of each sample that has some.
+        counts: [SEG] tokens of each of these samples.
+        seeds: of these samples.
+        masks: (K, S, S) uint8; None when predicting.
+        is_dummy: True for an empty mask of weight 0, where no sample has one.
+    """
+
+    positions: Tensor
+    sample: Tensor
+    slot: Tensor
+    num_slots: int
+    weights: Tensor
+    columns: Tensor
+    spans: list[tuple[int, int]]
+    counts: list[int]
+    seeds: list[int]
+    masks: Tensor | None
+    is_dummy: bool = False
+
+
+class Batch(NamedTuple):
+    """What the model takes: R rows of S tokens that hold one sample or several.
+
+    A tuple, since mmengine moves those to a device, and ZeRO-3 finds tensors in them.
+
+    Attributes:
+        input_ids: (R, S).
+        labels: (R, S) ids of supervised tokens, `IGNORE` elsewhere.
+        position_ids: (R, S), beginning anew with every sample and in the padding.
+        sequence_boundaries: 0 and the end of each sample and of the padding, counted through all rows.
+        question_starts: flat start of a sample of independent questions -> where in it each of them begins.
+        supervised: the tokens that are learned.
+        sample_ids: of the samples, in their order.
+        num_tokens: of the samples, without padding.
+        attention_mask: (R, S) of rows padded in front (generation); None elsewhere.
+        vision: tiles; None where no sample has an image.
+        grounding: images to draw on; None where no sample has one.
+        segments: [SEG] tokens; None where no sample with grounding images has one.
+        draw_on: of each sample, see `Sample`; None where no sample has one.
+        faults: broken samples that others stand for.
+    """
+
+    input_ids: Tensor
+    labels: Tensor
+    position_ids: Tensor
+    sequence_boundaries: list[int]
+    question_starts: dict[int, list[int]]
+    supervised: SupervisedTokens
+    sample_ids: list[str]
+    num_tokens: int
+    attention_mask: Tensor | None = None
+    vision: VisionInputs | None = None
+    grounding: GroundingImages | None = None
+    segments: SegTokens | None = None
+    draw_on: list[DrawOn | None] | None = None
+    faults: tuple[Any, ...] = ()
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The batch with its tensors on `device`."""
+        return to_device(self, device)
+
+    @property
+    def num_samples(self) -> int:
+        """Samples of all rows."""
+        return len(self.sample_ids)
+
+    @property
+    def num_supervised(self) -> int:
+        """Supervised tokens of all samples."""
+        return len(self.supervised.targets)
 
 
 def collate(
-    samples: Sequence[Mapping[str, Any]],
-    *,
-    pad_token_id: int,
-    row_length: int | None = None,
-    full_rows: bool = False,
-    left_pad: bool = False,
-    shared_counts: Sequence[str] = (),
-) -> dict[str, Any]:
+    samples: Sequence[Sample], *, pad_token_id: int, row_length: int | None = None, full_rows: bool = False, left_pad: bool = False
+) -> Batch:
     """One batch of samples from `EarthMindProcessor.encode`.
 
     Args:
         samples: encoded samples.
-        pad_token_id: fills rows up to the longest.
+        pad_token_id: pads rows up to the longest.
         row_length: pack several samples into rows of at most this many tokens; None: one sample a row.
-        full_rows: fill packed rows up to `row_length`, so that all batches have one shape.
-        left_pad: fill in front (generation); an `attention_mask` comes with it.
-        shared_counts: counts of the batch that ranks tell each other, named under this key.
+        full_rows: pad packed rows up to `row_length`, so that all batches have one shape.
+        left_pad: pad in front (generation); an `attention_mask` comes with it.
 
-    Returns:
-        input_ids, labels, position_ids: (R, S); borders: list of 0 and the end of each sample and of the filling, through all rows.
-        question_starts: flat start of a sample of independent questions -> where in it each of them begins.
-        tiles: (T, C, P, P) uint8; tile_group (2, T), tile_sample (T,).
-        placeholder_index, vision_index: (I,) flat token place <- flat vision token.
-        label_index, label_target, label_weight: (M,); the weight is 1 / scored tokens of the sample / samples.
-        seg_index, seg_sample, seg_slot, seg_weight: (K,); seg_columns (K, A), places in the row, filled with -1.
-        masks: (K, S, S) uint8.
-        grounding_images: (G, 3, S, S) uint8; grounding_owner (G,).
-        num_slots, num_grounded, num_samples, num_tokens, num_scored: int.
-        draw_on: list, what prepares each sample's grounding images once masks are asked for (generation), None without images.
-        sample_ids: list; seg_counts, seg_seeds, seg_spans (flat start and end): lists, one entry for each sample with masks.
-        Parts that the samples do not have (tiles, masks, ...) are left out.
+    Raises:
+        ValueError: a sample alone is longer than a row.
     """
-    rows = pack_rows([len(sample["input_ids"]) for sample in samples], row_length)
-    width = max(sum(len(samples[index]["input_ids"]) for index in row) for row in rows)
-    width = row_length if full_rows and row_length is not None else width
-    layout = RowLayout(samples, rows, width=width, left_pad=left_pad)
-    batch: dict[str, Any] = {
-        "input_ids": layout.fill("input_ids", pad_token_id),
-        "labels": layout.fill("labels", IGNORE),
-        "position_ids": layout.positions(),
-        "borders": layout.borders(),
-        "question_starts": {
-            layout.start[index]: sample["question_starts"] for index, sample in enumerate(samples) if sample.get("question_starts")
-        },
-        "sample_ids": [sample.get("sample_id", "") for sample in samples],
-        "num_samples": len(samples),
-        "num_tokens": sum(len(sample["input_ids"]) for sample in samples),
-    }
-    if shared_counts:
-        batch["shared_counts"] = tuple(shared_counts)
-    if left_pad:
-        batch["attention_mask"] = layout.attention_mask()
-    batch.update(join_tiles(samples, layout))
-    batch.update(supervised_tokens(samples, layout))
-    batch["num_scored"] = len(batch["label_target"])
-    batch.update(_grounding(samples, layout))
-    if any("draw_on" in sample for sample in samples):
-        batch["draw_on"] = [sample.get("draw_on") for sample in samples]
-    return batch
-
-
-def _grounding(samples: Sequence[Mapping[str, Any]], layout: RowLayout) -> dict[str, Any]:
-    grounded = [index for index, sample in enumerate(samples) if len(sample["grounding_images"])]
-    if not grounded:
-        return {}
-    images = [samples[index]["grounding_images"] for index in grounded]
-    owner = [torch.full((len(stack),), number) for number, stack in enumerate(images)]
-    batch: dict[str, Any] = {
-        "grounding_images": torch.cat(images),
-        "grounding_owner": torch.cat(owner),
-        "num_grounded": len(grounded),
-        "grounded_samples": grounded,
-    }
-    counts = [len(samples[index]["seg_places"]) for index in grounded]
-    if not any(counts):
-        return batch
-    columns = [samples[index]["attention_columns"] + layout.start[index] % layout.width for index in grounded]
-    most = max(len(column) for column in columns)
-    batch["seg_index"] = torch.cat([samples[index]["seg_places"] + layout.start[index] for index in grounded])
-    batch["seg_sample"] = torch.cat([torch.full((count,), number) for number, count in enumerate(counts)])
-    batch["seg_slot"] = torch.cat([torch.arange(count) for count in counts])
-    batch["seg_weight"] = torch.cat([torch.full((count,), 1.0 / max(count, 1) / len(samples)) for count in counts])
-    batch["seg_columns"] = torch.cat(
-        [
-            torch.nn.functional.pad(column, (0, most - len(column)), value=-1).expand(count, -1)
-            for column, count in zip(columns, counts, strict=True)
-        ]
+    lengths = [len(sample.input_ids) for sample in samples]
+    rows = pack_rows(lengths, row_length)
+    width = row_length if full_rows and row_length is not None else max(sum(lengths[index] for index in row) for row in rows)
+    layout = RowLayout(lengths, rows, width=width, left_pad=left_pad)
+    grounded = [index for index, sample in enumerate(samples) if sample.grounding_images is not None]
+    return Batch(
+        input_ids=layout.fill([sample.input_ids for sample in samples], pad_token_id),
+        labels=layout.fill([sample.labels for sample in samples], IGNORE),
+        position_ids=layout.positions([sample.question_starts for sample in samples]),
+        sequence_boundaries=layout.sequence_boundaries(),
+        question_starts={layout.start[index]: sample.question_starts for index, sample in enumerate(samples) if sample.question_starts},
+        supervised=supervised_tokens([sample.labels for sample in samples], layout),
+        sample_ids=[sample.sample_id for sample in samples],
+        num_tokens=sum(lengths),
+        attention_mask=layout.attention_mask() if left_pad else None,
+        vision=join_tiles(samples, layout),
+        grounding=_join_grounding([samples[index] for index in grounded]),
+        segments=_join_segments(samples, grounded, layout),
+        draw_on=[sample.draw_on for sample in samples] if any(sample.draw_on for sample in samples) else None,
+        faults=tuple(fault for sample in samples for fault in sample.faults),
     )
-    batch["num_slots"] = max(counts)
-    batch["seg_spans"] = [layout.span(index) for index, count in zip(grounded, counts, strict=True) if count]
-    batch["seg_counts"] = [count for count in counts if count]
-    batch["seg_seeds"] = [samples[index].get("seed", 0) for index, count in zip(grounded, counts, strict=True) if count]
-    if all("masks" in samples[index] for index in grounded):
-        batch["masks"] = torch.cat([samples[index]["masks"] for index in grounded])
-    return batch
+
+
+def _join_grounding(samples: Sequence[Sample]) -> GroundingImages | None:
+    stacks = [sample.grounding_images for sample in samples if sample.grounding_images is not None]
+    if not stacks:
+        return None
+    owner = [torch.full((len(stack),), number) for number, stack in enumerate(stacks)]
+    return GroundingImages(torch.cat(stacks), torch.cat(owner), len(stacks))
+
+
+def _join_segments(samples: Sequence[Sample], grounded: Sequence[int], layout: RowLayout) -> SegTokens | None:
+    """The [SEG] tokens of the samples at `grounded`, which have something to draw on."""
+    counts = [len(samples[index].seg_index) for index in grounded]
+    if not any(counts):
+        return None
+    columns = [samples[index].attention_columns + layout.start[index] % layout.width for index in grounded]
+    most = max(len(column) for column in columns)
+    masks = [mask for index in grounded if (mask := samples[index].masks) is not None]
+    asked = [index for index, count in zip(grounded, counts, strict=True) if count]
+    return SegTokens(
+        positions=torch.cat([samples[index].seg_index + layout.start[index] for index in grounded]),
+        sample=torch.cat([torch.full((count,), number) for number, count in enumerate(counts)]),
+        slot=torch.cat([torch.arange(count) for count in counts]),
+        num_slots=max(counts),
+        weights=torch.cat([torch.full((count,), 1.0 / max(count, 1) / len(samples)) for count in counts]),
+        columns=torch.cat(
+            [
+                functional.pad(column, (0, most - len(column)), value=-1).expand(count, -1)
+                for column, count in zip(columns, counts, strict=True)
+            ]
+        ),
+        spans=[layout.span(index) for index in asked],
+        counts=[count for count in counts if count],
+        seeds=[samples[index].seed for index in asked],
+        masks=torch.cat(masks) if len(masks) == len(grounded) else None,
+    )

@@ -1,6 +1,6 @@
-"""Masks from [SEG] states: a projector makes a prompt of each state, SAM 2 draws it."""
+"""Masks from [SEG] states: a projector makes a prompt of each state, SAM 2 decodes it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,10 @@ from eocore.portable.normalisation import normalise
 from .configuration_earthmind import EarthMindConfig
 
 NOT_A_POINT = -1
-"""Label of a point that carries no place in SAM 2's prompt encoder."""
+"""Label of a point that carries no location in SAM 2's prompt encoder."""
 
 
-@dataclass
-class DrawnMasks:
+class PredictedMasks(NamedTuple):
     """Masks of K prompts.
 
     Attributes:
@@ -51,7 +50,7 @@ class SegHead(nn.Module):
         self.gate = nn.Conv2d(config.sam_config.vision_config.fpn_hidden_size, 1, 1) if config.grounding_fusion == "gated" else None
         self.mean, self.std = list(config.grounding_mean), list(config.grounding_std)
 
-    def point(self, states: Tensor) -> Tensor:
+    def project_seg(self, states: Tensor) -> Tensor:
         """Prompts (K, P) of [SEG] states (K, D)."""
         return self.projector(states)
 
@@ -62,7 +61,7 @@ class SegHead(nn.Module):
             list(self.sam.vision_encoder(pixels.to(self.sam.no_memory_embedding.dtype), return_dict=True).fpn_hidden_states)
         )
 
-    def blank_features(self, num_images: int) -> list[Tensor]:
+    def dummy_features(self, num_images: int) -> list[Tensor]:
         """Features of nothing, one place large on the coarsest level: the mask decoder runs on them as on real ones, in a moment.
 
         Autograd meets the same parameters in the same order, which is all that ranks without masks owe to those with some.
@@ -76,7 +75,7 @@ class SegHead(nn.Module):
         decoder = self.sam.mask_decoder
         return [decoder.conv_s0(maps[0]), decoder.conv_s1(maps[1]), maps[2] + self.sam.no_memory_embedding.view(1, -1, 1, 1)]
 
-    def combine(self, features: list[Tensor], owner: Tensor, num_samples: int) -> list[Tensor]:
+    def combine(self, features: list[Tensor], owner: Tensor, *, num_samples: int) -> list[Tensor]:
         """One set of features a sample from those of its grounding images.
 
         Args:
@@ -85,7 +84,7 @@ class SegHead(nn.Module):
             num_samples: number of such samples.
 
         Returns:
-            levels of (num_samples, C_l, h_l, w_l): for "first" the image itself, for "gated" a per-place softmax mix.
+            levels of (num_samples, C_l, h_l, w_l): for "first" the image itself, for "gated" a per-location softmax mix.
         """
         if self.gate is None:
             if owner.shape[0] != num_samples:
@@ -100,31 +99,31 @@ class SegHead(nn.Module):
         peak = score.new_full((num_samples, *score.shape[1:]), -torch.inf).scatter_reduce(0, places, score.detach(), "amax")
         unnormalised = torch.exp(score - peak[owner])
         total = unnormalised.new_zeros((num_samples, *unnormalised.shape[1:])).index_add(0, owner, unnormalised)
-        share = unnormalised / total[owner]
+        fraction = unnormalised / total[owner]
         mixed = []
         for level in features:
-            weight = nn.functional.interpolate(share, size=level.shape[-2:], mode="bilinear", align_corners=False)
+            weight = nn.functional.interpolate(fraction, size=level.shape[-2:], mode="bilinear", align_corners=False)
             mixed.append(level.new_zeros((num_samples, *level.shape[1:])).index_add(0, owner, level * weight.to(level.dtype)))
         return mixed
 
-    def draw(self, prompts: Tensor, features: list[Tensor], seg_sample: Tensor, seg_slot: Tensor, num_slots: int) -> DrawnMasks:
+    def decode_masks(self, prompts: Tensor, features: list[Tensor], *, sample: Tensor, slot: Tensor, num_slots: int) -> PredictedMasks:
         """Masks of all prompts, each image's objects decoded as one batch.
 
         Args:
             prompts: (K, P).
             features: from `combine`, for B samples.
-            seg_sample: (K,) sample of each prompt, below B.
-            seg_slot: (K,) number of the prompt within its sample, below `num_slots`.
+            sample: (K,) sample of each prompt, below B.
+            slot: (K,) number of the prompt within its sample, below `num_slots`.
             num_slots: most prompts any sample has.
         """
         batch, width = features[-1].shape[0], prompts.shape[-1]
-        slots = prompts.new_zeros(batch * num_slots, width).index_copy(0, seg_sample * num_slots + seg_slot, prompts)
+        slots = prompts.new_zeros(batch * num_slots, width).index_copy(0, sample * num_slots + slot, prompts)
         # coordinates, which SAM 2 encodes in float32
         points = torch.zeros(batch, num_slots, 1, 2, device=prompts.device)
         labels = torch.full((batch, num_slots, 1), NOT_A_POINT, dtype=torch.int32, device=prompts.device)
         sparse, dense = self.sam.prompt_encoder(input_points=points, input_labels=labels, input_boxes=None, input_masks=None)
         sparse = torch.cat([sparse.to(prompts.dtype), slots.view(batch, num_slots, 1, width)], dim=2)
-        # the whole of them, but for blank features; made in float32 and rounded for the decoder, which adds them to its weights' precision
+        # the whole of them, but for dummy features; made in float32 and rounded for the decoder, which adds them to its weights' precision
         height, columns = features[-1].shape[-2:]
         positions = self.sam.get_image_wide_positional_embeddings()[..., :height, :columns].to(prompts.dtype).repeat(batch, 1, 1, 1)
         masks, scores, _, _ = self.sam.mask_decoder(
@@ -135,6 +134,6 @@ class SegHead(nn.Module):
             multimask_output=True,
             high_resolution_features=features[:-1],
         )
-        masks, scores = masks[seg_sample, seg_slot], scores[seg_sample, seg_slot]
+        masks, scores = masks[sample, slot], scores[sample, slot]
         chosen = masks[torch.arange(masks.shape[0], device=masks.device), scores.argmax(-1)]
-        return DrawnMasks(masks, scores, chosen)
+        return PredictedMasks(masks, scores, chosen)

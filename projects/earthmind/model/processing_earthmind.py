@@ -25,10 +25,10 @@ from eocore.portable.image_tiling import resize
 from eocore.portable.messages import Turn, as_turns
 from eocore.portable.row_inputs import to_rows
 from eocore.portable.row_packing import IGNORE, without_padding
-from eocore.portable.text_splicing import TextSplicer
+from eocore.portable.text_splicing import SplicedText, TextSplicer
 from eocore.portable.vision_layout import SampleError, TilingRule, VisionLayout, lay_out, lay_out_frames, plan_layout
 
-from .batching import collate
+from .batching import Batch, Sample, collate
 from .special_tokens import ANSWER_TOKENS, IMAGE_END, IMAGE_START, IMAGE_TOKEN, PROMPT_TOKENS, REGION_END, REGION_START, SEG_TOKEN
 
 MODALITIES = ("rgb", "multispectral", "sar")
@@ -168,7 +168,7 @@ class EarthMindProcessor(ProcessorMixin):
         for_generation: bool = False,
         with_grounding: bool = True,
         sample_id: str = "",
-    ) -> dict[str, Any]:
+    ) -> Sample:
         """One sample, ready for `collate`.
 
         Args:
@@ -193,20 +193,20 @@ class EarthMindProcessor(ProcessorMixin):
         self._check_answers(turns, sample_id)
         pieces = self._render(turns, independent, for_generation=for_generation)
         sample = self._assemble(lay_out(scenes, self._rule), pieces, regions, sample_id)
-        if max_length is not None and len(sample["input_ids"]) > max_length:
+        if max_length is not None and len(sample.input_ids) > max_length:
             raise SampleTooLongError(
-                f"{sample_id}: {len(sample['input_ids'])} tokens ({len(sample['tiles'])} tiles of {sample['tokens_per_tile']} vision "
+                f"{sample_id}: {len(sample.input_ids)} tokens ({len(sample.tiles)} tiles of {sample.tokens_per_tile} vision "
                 f"tokens), at most {max_length} are allowed; nothing was cut. Raise max_length or lower max_tiles."
             )
         if with_grounding and scenes and (masks is None or len(masks) > 0):
             make = cache(partial(self._grounding_images, scenes))
             # whether an answer will have masks is not known yet: pictures for SAM 2 wait until one has
-            sample |= {"draw_on": make} if for_generation else {"grounding_images": make()}
+            sample = sample._replace(draw_on=make) if for_generation else sample._replace(grounding_images=make())
         if masks is not None:
-            sample["masks"] = self._mask_stack(masks, len(sample["seg_places"]), sample_id)
+            sample = sample._replace(masks=self._mask_stack(masks, len(sample.seg_index), sample_id))
         return sample
 
-    def encode_frames(self, frames: Sequence[SceneLike], turns: Sequence[Turn | tuple[str, str]], *, sample_id: str = "") -> dict[str, Any]:
+    def encode_frames(self, frames: Sequence[SceneLike], turns: Sequence[Turn | tuple[str, str]], *, sample_id: str = "") -> Sample:
         """A question about RGB frames of one size, one tile each, ready for `collate`; nothing is drawn on.
 
         Raises:
@@ -254,11 +254,11 @@ class EarthMindProcessor(ProcessorMixin):
         sample = self._assemble(plan_layout(views, self._rule), self._render(turns, independent), regions, sample_id)
         drawn_on = len(self.drawn_on(views)) if num_masks else 0
         return {
-            "tokens": len(sample["input_ids"]),
-            "tiles": len(sample["tiles"]),
+            "tokens": len(sample.input_ids),
+            "tiles": len(sample.tiles),
             "mask_images": min(drawn_on, 1) if self.grounding == "composite" else drawn_on,
             "masks": num_masks,
-            "scored": int((sample["labels"][1:] != IGNORE).sum()),
+            "scored": int((sample.labels[1:] != IGNORE).sum()),
         }
 
     def _render(self, turns: Sequence[Turn], independent: bool, *, for_generation: bool = False) -> list[Piece]:
@@ -279,24 +279,26 @@ class EarthMindProcessor(ProcessorMixin):
                 "user, or to see what is not there. Remove it."
             )
 
-    def _assemble(self, layout: VisionLayout, pieces: Sequence[Piece], regions: Sequence[np.ndarray], sample_id: str) -> dict[str, Any]:
+    def _assemble(self, layout: VisionLayout, pieces: Sequence[Piece], regions: Sequence[np.ndarray], sample_id: str) -> Sample:
         """A sample without grounding image and masks."""
         runs = [layout.region_tokens(region, self._rule, sample_id) for region in regions]
-        sample = self._splicer.splice(pieces, layout.blocks, runs, sample_id=sample_id)
-        ids = sample["input_ids"]
-        return {
-            **sample,
-            "sample_id": sample_id,
-            "tiles": layout.tiles,
-            "tile_group": layout.tile_group,
-            "tokens_per_tile": self._rule.tokens_per_tile,
-            "placeholder_index": (ids == self.image_token_id).nonzero().flatten(),
-            "seg_places": (ids == self.seg_token_id).nonzero().flatten(),
-            "attention_columns": _whole_image_columns(layout, ids == self.image_token_id, sample),
-            "grounding_images": torch.zeros(0, 3, 1, 1, dtype=torch.uint8),
-        }
+        text = self._splicer.splice(pieces, layout.blocks, runs, sample_id=sample_id)
+        placeholders = (text.input_ids == self.image_token_id).nonzero().flatten()
+        return Sample(
+            sample_id=sample_id,
+            input_ids=text.input_ids,
+            labels=text.labels,
+            question_starts=text.question_starts,
+            tiles=layout.tiles,
+            tile_group=layout.tile_group,
+            tokens_per_tile=self._rule.tokens_per_tile,
+            placeholder_index=placeholders,
+            vision_index=text.vision_index,
+            seg_index=(text.input_ids == self.seg_token_id).nonzero().flatten(),
+            attention_columns=_whole_image_columns(layout, placeholders, text),
+        )
 
-    def collate(self, samples: Sequence[Mapping[str, Any]], **layout: Any) -> dict[str, Any]:
+    def collate(self, samples: Sequence[Sample], **layout: Any) -> Batch:
         """One batch of encoded samples; see `batching.collate`, whose further arguments it takes."""
         return collate(samples, pad_token_id=self._pad_token_id(), **layout)
 
@@ -341,9 +343,11 @@ class EarthMindProcessor(ProcessorMixin):
             named = pictures if isinstance(pictures, Mapping) else _name_images(pictures, modalities)
             samples.append(self._encode_prompt(named, prompt, with_grounding))
         batch = self.collate(samples, left_pad=True)
-        keep = ("input_ids", "attention_mask", *(("grounding_images", "grounding_owner") if with_grounding else ()))
+        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        if batch.grounding is not None:
+            inputs |= {"grounding_images": batch.grounding.images, "grounding_owner": batch.grounding.owner}
         images = to_rows(samples, num_channels=self.num_channels, tile_size=self.tile_size)
-        return BatchFeature({**{key: batch[key] for key in keep if key in batch}, **images})
+        return BatchFeature({**inputs, **images})
 
     def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **choices: Any) -> Any:
         """As in transformers, with special tokens in the messages made words (see `prompting.BREAK`); answers keep theirs."""
@@ -351,17 +355,15 @@ class EarthMindProcessor(ProcessorMixin):
             defuse_messages(conversation, self._splicer.guarded, answer_tokens=ANSWER_TOKENS), chat_template, **choices
         )
 
-    def _encode_prompt(self, images: Mapping[str, Any], prompt: str, with_grounding: bool) -> dict[str, Any]:
+    def _encode_prompt(self, images: Mapping[str, Any], prompt: str, with_grounding: bool) -> Sample:
         pieces = with_one_image(parse_prompt(prompt, self.chat_format), has_images=bool(images))
         if images and not shows_image(pieces):
             pieces = with_leading_image(pieces, self.chat_format)
         scenes = self._scenes(images, "prompt")
         sample = self._assemble(lay_out(scenes, self._rule), pieces, (), "prompt")
         # a [SEG] in a prompt is an earlier turn's, already drawn
-        sample["seg_places"] = torch.zeros(0, dtype=torch.long)
-        if with_grounding and scenes:
-            sample["grounding_images"] = self._grounding_images(scenes)
-        return sample
+        sample = sample._replace(seg_index=torch.zeros(0, dtype=torch.long))
+        return sample._replace(grounding_images=self._grounding_images(scenes)) if with_grounding and scenes else sample
 
     def post_process_image_text_to_text(self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any) -> Any:
         """As in transformers, without the padding of a batch: each text is what it would be alone."""
@@ -452,15 +454,20 @@ class EarthMindProcessor(ProcessorMixin):
         return torch.from_numpy(np.stack(layers).copy()) if layers else torch.zeros(0, *size, dtype=torch.uint8)
 
 
-def _whole_image_columns(layout: VisionLayout, is_placeholder: Tensor, sample: Mapping[str, Any]) -> Tensor:
-    """Places in the text of the tokens that show the whole image, view by view; for the attention loss."""
+def _whole_image_columns(layout: VisionLayout, placeholders: Tensor, text: SplicedText) -> Tensor:
+    """Positions in the text of the tokens that show the whole image, view by view; for the attention loss.
+
+    Args:
+        layout: of the images.
+        placeholders: (I,) positions of the placeholders.
+        text: that they stand in.
+    """
     if not layout.blocks:
         return torch.zeros(0, dtype=torch.long)
-    start = sample["image_start"]
-    own = slice(start, start + sum(len(index) for _, index in layout.blocks))
-    place_of = torch.zeros(int(sample["vision_index"].max()) + 1, dtype=torch.long)
-    place_of[sample["vision_index"][own]] = is_placeholder.nonzero().flatten()[own]
-    return place_of[layout.whole.reshape(-1)]
+    own = slice(text.image_start, text.image_start + sum(len(index) for _, index in layout.blocks))
+    position_of = torch.zeros(int(text.vision_index.max()) + 1, dtype=torch.long)
+    position_of[text.vision_index[own]] = placeholders[own]
+    return position_of[layout.whole.reshape(-1)]
 
 
 def _check_size(mask: np.ndarray, scenes: Mapping[str, SceneLike], sample_id: str, what: str) -> None:

@@ -13,7 +13,6 @@ from torch.utils.data import Dataset
 from eocore.data.formats.entries import collected_faults, collecting_faults, each
 from eocore.data.image_sources import ImageSource, build_sources
 from eocore.data.io.readers import read_scene
-from eocore.data.loading.error_policy import KEY as FAULTS
 from eocore.data.loading.error_policy import MAX_ATTEMPTS, Fault, FaultOptions, Origin, report_entries
 from eocore.data.loading.worker_status import note_sample
 from eocore.data.records import ImageRef, Record, Window
@@ -39,7 +38,7 @@ Transform = Callable[[Record, np.random.Generator], Record]
 STOP = FaultOptions()
 Scenes = tuple[Scene, ...]
 """The images of a record, in its order."""
-Prepare = Callable[[Record, Scenes, np.random.Generator], Mapping[str, Any]]
+Prepare = Callable[[Record, Scenes, np.random.Generator], Any]
 
 
 @dataclass(frozen=True)
@@ -312,12 +311,12 @@ def read_images(record: Record, sources: Mapping[str, ImageSource]) -> Scenes:
     return scenes
 
 
-class PreparedDataset(Dataset[Mapping[str, Any]]):
+class PreparedDataset(Dataset[Any]):
     """What the model takes, by `SampleKey`.
 
     Args:
         dataset: where the samples come from.
-        prepare: (record, scenes, rng) -> features, given by the system.
+        prepare: (record, scenes, rng) -> sample, given by the system; a `NamedTuple` with a field `faults` where broken ones are replaced.
         seed: of all per-sample randomness.
         faults: what becomes of broken samples.
     """
@@ -335,10 +334,10 @@ class PreparedDataset(Dataset[Mapping[str, Any]]):
         """Dataset name, index, sample id and source of a sample, for messages."""
         return self.dataset.describe(SampleKey(*key))
 
-    def __getitem__(self, key: tuple[int, int]) -> Mapping[str, Any]:
-        """The features of one sample; the one place that meets a broken one.
+    def __getitem__(self, key: tuple[int, int]) -> Any:
+        """One prepared sample; the one place that meets a broken one.
 
-        A replaced sample carries what was wrong under `faults.KEY`.
+        Where broken samples are replaced, the sample's field `faults` says what was wrong.
 
         Raises:
             DataError: of the class the fault has, naming dataset, index and sample id. Where broken samples are replaced: many
@@ -352,13 +351,13 @@ class PreparedDataset(Dataset[Mapping[str, Any]]):
         tried = key
         for attempt in range(1 + MAX_ATTEMPTS):
             try:
-                return {**self._prepare(tried), FAULTS: found}
+                return self._prepare(tried)._replace(faults=tuple(found))
             except DataError as error:
                 found.append(Fault(self.dataset.origin(tried), str(error)))
                 tried = self.dataset.replacement(key, random_stream(self.seed, "replacement", *key, attempt))
         raise DataError(f"{MAX_ATTEMPTS} replacements were broken too, the last: {found[-1].message} Find all with tools/check_data.py.")
 
-    def _prepare(self, key: SampleKey) -> Mapping[str, Any]:
+    def _prepare(self, key: SampleKey) -> Any:
         note_sample(*key)
         try:
             return self.prepare(*self.dataset.load(key, seed=self.seed))

@@ -1,17 +1,18 @@
 """Images of prompts with numbers that count within each prompt, so that batches may be put together from single prompts by others."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from eocore.portable.row_packing import TiledSample, VisionInputs
 
 ROW_INPUTS = ("image", "tile_places", "tile_views", "tile_counts", "vision_order")
 """What the processor gives beside token ids. The pipelines of transformers batch prompts by joining, end to end, all tensors of one axis
 and the one named `image` (`pixel_values` as well, but only beside a feature extractor): none of these numbers depends on other rows."""
 
 
-def to_rows(samples: Sequence[Mapping[str, Any]], *, num_channels: int, tile_size: int) -> dict[str, Tensor]:
+def to_rows(samples: Sequence[TiledSample], *, num_channels: int, tile_size: int) -> dict[str, Tensor]:
     """The images of encoded samples, one a row.
 
     Args:
@@ -24,22 +25,22 @@ def to_rows(samples: Sequence[Mapping[str, Any]], *, num_channels: int, tile_siz
         tile_counts: (R,) tiles of each row.
         vision_order: (I,) number within the row of the vision token that stands at each placeholder, row after row.
     """
-    shown = [sample for sample in samples if len(sample["tiles"])]
+    shown = [sample for sample in samples if len(sample.tiles)]
     none = torch.zeros(0, dtype=torch.long)
-    groups = torch.cat([none.expand(2, 0), *(sample["tile_group"] for sample in shown)], dim=1)
+    groups = torch.cat([none.expand(2, 0), *(sample.tile_group for sample in shown)], dim=1)
     return {
-        "image": torch.cat([torch.zeros(0, num_channels, tile_size, tile_size, dtype=torch.uint8), *(sample["tiles"] for sample in shown)]),
+        "image": torch.cat([torch.zeros(0, num_channels, tile_size, tile_size, dtype=torch.uint8), *(sample.tiles for sample in shown)]),
         "tile_places": groups[0],
         "tile_views": groups[1],
-        "tile_counts": torch.tensor([len(sample["tiles"]) for sample in samples]),
-        "vision_order": torch.cat([none, *(sample["vision_index"] for sample in shown)]),
+        "tile_counts": torch.tensor([len(sample.tiles) for sample in samples]),
+        "vision_order": torch.cat([none, *(sample.vision_index for sample in shown)]),
     }
 
 
 def from_rows(
     rows: Mapping[str, Tensor], input_ids: Tensor, attention_mask: Tensor | None, *, image_token_id: int, tokens_per_tile: int
-) -> dict[str, Tensor]:
-    """The same images with numbers that count through the whole batch: tiles, tile_group, placeholder_index, vision_index.
+) -> VisionInputs | None:
+    """The same images with numbers that count through the whole batch; None where no row has an image.
 
     Args:
         rows: all of `ROW_INPUTS`.
@@ -47,9 +48,6 @@ def from_rows(
         attention_mask: (R, S) of prompts that go on; None where nothing is generated.
         image_token_id: of the placeholders.
         tokens_per_tile: vision tokens of one tile.
-
-    Returns:
-        nothing where no row has an image.
 
     Raises:
         ValueError: rows and images do not belong together, or rows are padded at their end.
@@ -64,19 +62,20 @@ def from_rows(
             "prompts and images do not belong together. Where a pipeline makes the batches, give each prompt as an item of its own."
         )
     if not len(tiles):
-        return {}
+        return None
     if attention_mask is not None and not bool(attention_mask[:, -1].all()):
         raise ValueError("prompts are padded at their end, where the answers begin. Set padding_side='left' in the tokenizer.")
     first = counts.cumsum(0) - counts
-    places = (input_ids.flatten() == image_token_id).nonzero().flatten()
-    if len(places) != len(rows["vision_order"]):
+    positions = (input_ids.flatten() == image_token_id).nonzero().flatten()
+    if len(positions) != len(rows["vision_order"]):
         raise ValueError(
-            f"{len(places)} placeholders in the text, {len(rows['vision_order'])} vision tokens to fill them; they must be equally many. "
-            "Prepare the prompts with the model's own processor."
+            f"{len(positions)} placeholders in the text, {len(rows['vision_order'])} vision tokens to fill them; they must be equally "
+            "many. Prepare the prompts with the model's own processor."
         )
-    return {
-        "tiles": tiles,
-        "tile_group": torch.stack([rows["tile_places"], rows["tile_views"]]) + torch.repeat_interleave(first, counts),
-        "placeholder_index": places,
-        "vision_index": rows["vision_order"] + first[places // input_ids.shape[1]] * tokens_per_tile,
-    }
+    return VisionInputs(
+        tiles=tiles,
+        tile_group=torch.stack([rows["tile_places"], rows["tile_views"]]) + torch.repeat_interleave(first, counts),
+        tile_sample=torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts),
+        placeholder_index=positions,
+        vision_index=rows["vision_order"] + first[positions // input_ids.shape[1]] * tokens_per_tile,
+    )

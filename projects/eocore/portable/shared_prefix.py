@@ -1,11 +1,13 @@
 """Prompts of a batch that begin alike, with the same images: their common part is read once, and its keys and values serve them all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from eocore.portable.row_packing import VisionInputs
 
 WORTH_IT = 0.75
 """Sharing is worth its further call of the decoder where at most this share of the tokens is left to read."""
@@ -42,17 +44,20 @@ class StartedPrompt:
     cache: Any
 
 
-def plan_prefixes(inputs: Mapping[str, Tensor], place: Tensor, *, tokens_per_tile: int) -> PrefixPlan | None:
+def plan_prefixes(
+    input_ids: Tensor, attention_mask: Tensor, *, vision: VisionInputs, content: Tensor, tokens_per_tile: int
+) -> PrefixPlan | None:
     """The plan of a batch from `processor.collate(..., left_pad=True)`; None where reading rows apart is as good.
 
     Args:
-        inputs: of the batch; with tiles.
-        place: (T,) number of each tile's content, see `repeats.find_repeats`.
+        input_ids, attention_mask: (R, S) of the batch.
+        vision: of the batch.
+        content: (T,) number of each tile's content, see `duplicates.find_repeats`.
         tokens_per_tile: vision tokens of one tile.
     """
-    texts = _contents(inputs, tokens_per_tile)
+    texts = _contents(input_ids, attention_mask, vision, tokens_per_tile)
     groups: dict[Any, list[int]] = {}
-    for row, shown in enumerate(_signatures(inputs, place, len(texts))):
+    for row, shown in enumerate(_signatures(vision, content, len(texts))):
         groups.setdefault(shown, []).append(row)
     if len(groups) == len(texts):
         return None
@@ -62,31 +67,31 @@ def plan_prefixes(inputs: Mapping[str, Tensor], place: Tensor, *, tokens_per_til
         group[rows] = number
     rest = max(len(text) - lengths[number] for text, number in zip(texts, group.tolist(), strict=True))
     left = len(groups) * max(lengths) + len(texts) * rest
-    if min(lengths) < 1 or left > WORTH_IT * inputs["input_ids"].numel():
+    if min(lengths) < 1 or left > WORTH_IT * input_ids.numel():
         return None
-    return PrefixPlan(group.to(place.device), [rows[0] for rows in groups.values()], lengths, rest)
+    return PrefixPlan(group.to(content.device), [rows[0] for rows in groups.values()], lengths, rest)
 
 
-def _contents(inputs: Mapping[str, Tensor], tokens_per_tile: int) -> list[Tensor]:
+def _contents(input_ids: Tensor, attention_mask: Tensor, vision: VisionInputs, tokens_per_tile: int) -> list[Tensor]:
     """Each row's own tokens: ids, and for a placeholder -1 - the number of its vision token within the sample."""
-    ids, mask = inputs["input_ids"].clone(), inputs["attention_mask"].bool()
+    ids, mask = input_ids.clone(), attention_mask.bool()
     rows, width = ids.shape
-    owners = inputs["tile_sample"]
+    owners = vision.tile_sample
     numbers = torch.arange(len(owners), device=ids.device)
     first = owners.new_zeros(rows).scatter_reduce(0, owners, numbers, "amin", include_self=False)
-    places = inputs["placeholder_index"]
-    within = inputs["vision_index"] - first[places // width] * tokens_per_tile
-    ids.view(-1)[places] = -1 - within
+    positions = vision.placeholder_index
+    within = vision.vision_index - first[positions // width] * tokens_per_tile
+    ids.view(-1)[positions] = -1 - within
     return [row[keep] for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]
 
 
-def _signatures(inputs: Mapping[str, Tensor], place: Tensor, num_rows: int) -> list[tuple[Any, ...]]:
-    """What each row shows: contents of its tiles, and which of them show one place."""
+def _signatures(vision: VisionInputs, content: Tensor, num_rows: int) -> list[tuple[Any, ...]]:
+    """What each row shows: contents of its tiles, and which of them show one location."""
     shown: list[list[tuple[int, ...]]] = [[] for _ in range(num_rows)]
     start: dict[int, tuple[int, int]] = {}
-    for row, content, where, view in torch.stack([inputs["tile_sample"], place, *inputs["tile_group"]]).T.tolist():
-        first_place, first_view = start.setdefault(row, (where, view))
-        shown[row].append((content, where - first_place, view - first_view))
+    for row, number, location, view in torch.stack([vision.tile_sample, content, *vision.tile_group]).T.tolist():
+        first_location, first_view = start.setdefault(row, (location, view))
+        shown[row].append((number, location - first_location, view - first_view))
     return [tuple(tiles) for tiles in shown]
 
 
@@ -101,7 +106,7 @@ def _common(texts: Sequence[Tensor]) -> int:
 
 
 def start_prompts(
-    decoder: nn.Module, embeddings: Tensor, inputs: Mapping[str, Tensor], plan: PrefixPlan, *, pad_token_id: int
+    decoder: nn.Module, embeddings: Tensor, *, input_ids: Tensor, attention_mask: Tensor, plan: PrefixPlan, pad_token_id: int
 ) -> StartedPrompt:
     """Reads each group's common part once, then what every row has beyond it but its last token.
 
@@ -110,14 +115,14 @@ def start_prompts(
     Args:
         decoder: of the language model.
         embeddings: (R, S, D) of the whole batch.
-        inputs: of the batch.
+        input_ids, attention_mask: (R, S) of the batch.
         plan: from `plan_prefixes`.
         pad_token_id: stands in masked columns.
     """
-    ids, device = inputs["input_ids"], embeddings.device
+    ids, device = input_ids, embeddings.device
     width, shared, rest = ids.shape[1], max(plan.lengths), plan.rest
     lengths = torch.tensor(plan.lengths, device=device)[:, None]
-    own = inputs["attention_mask"].sum(1, keepdim=True)
+    own = attention_mask.sum(1, keepdim=True)
     lead = torch.tensor(plan.lead, device=device)
     columns = torch.arange(shared, device=device)[None] - (shared - lengths)
     known = columns >= 0

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,6 +56,24 @@ class _Spliced:
         self.labels.append(ids if supervised else torch.full_like(ids, IGNORE))
 
 
+class SplicedText(NamedTuple):
+    """Tokens of a conversation.
+
+    Attributes:
+        input_ids: (L,).
+        labels: (L,) ids of supervised tokens, `IGNORE` elsewhere.
+        vision_index: (I,) vision token of each placeholder.
+        image_start: how many of them (of regions) stand before the image's own.
+        question_starts: where each independent question begins; empty: they are one conversation.
+    """
+
+    input_ids: Tensor
+    labels: Tensor
+    vision_index: Tensor
+    image_start: int
+    question_starts: list[int]
+
+
 class TextSplicer:
     """Tokenises with one tokenizer.
 
@@ -77,7 +95,7 @@ class TextSplicer:
 
     def splice(
         self, pieces: Sequence[Piece], blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor], *, sample_id: str
-    ) -> dict[str, Any]:
+    ) -> SplicedText:
         """Tokens of a conversation.
 
         Args:
@@ -85,10 +103,6 @@ class TextSplicer:
             blocks: (text before the block, indices of its vision tokens) that together replace the one `<image>`.
             regions: vision token numbers of each region, by its index.
             sample_id: for messages.
-
-        Returns:
-            input_ids, labels (L,); vision_index (I,), the vision token of each placeholder; image_start, how many of them (of regions)
-            stand before the image's own; question_starts, where each independent question begins (empty: they are one conversation).
 
         Raises:
             SampleError: placeholders and images or regions are not equally many.
@@ -105,13 +119,7 @@ class TextSplicer:
                 f"{sample_id}: the text itself holds {self.tokens.image}, which stands for vision tokens alone; they could not be told "
                 f"apart. Write {IMAGE_PLACEHOLDER} where the images belong."
             )
-        return {
-            "input_ids": ids,
-            "labels": labels,
-            "vision_index": vision,
-            "image_start": spliced.image_start,
-            "question_starts": spliced.question_starts,
-        }
+        return SplicedText(ids, labels, vision, spliced.image_start, spliced.question_starts)
 
     def _add(self, spliced: _Spliced, piece: Piece, *, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor]) -> None:
         if isinstance(piece.slot, Image):

@@ -1,6 +1,6 @@
 """One batch through a DeepSpeed engine, and the update at the end of an accumulation, under the guard."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,34 +39,43 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
     """
 
     guard: StepGuard
-    _usable_batch: Any = None
+    _usable_batch: tuple[Any, Mapping[str, float] | None] | None = None
 
-    def train_step(self, data: dict[str, Any], optim_wrapper: DeepSpeedOptimWrapper) -> dict[str, Tensor]:
+    def train_step(
+        self, data: Any, optim_wrapper: DeepSpeedOptimWrapper, *, num_items_in_batch: Mapping[str, float] | None = None
+    ) -> dict[str, Tensor]:
         """Forward, backward and, at the end of an accumulation, the update; gives what `Task.parse_losses` logs.
 
         A batch that is left out gives nothing.
+
+        Args:
+            data: one element of the loader.
+            optim_wrapper: of the run.
+            num_items_in_batch: from `eocore.train.ranks.mean_items`.
 
         Raises:
             EOError: this rank ran out of memory where it cannot be skipped, or too many updates in a row were skipped.
         """
         self.guard.see_batch(data)
-        result, shortage = self._forward(data)
+        given = (data, num_items_in_batch)
+        result, shortage = self._forward(*given)
         HEARTBEAT.mark("waiting for the other ranks after the forward pass")
         if self.guard.agree_on_memory(shortage, can_skip=self.model.zero_optimization_stage() < ZERO_3):
             return self._leave_out(optim_wrapper)
         assert result is not None
         total, log = result
         self.guard.see_loss(total)
-        self._usable_batch = data
+        self._usable_batch = given
         self._backward(total)
         return log | self._finish(optim_wrapper)
 
-    def _forward(self, data: dict[str, Any]) -> tuple[Forward | None, BaseException | None]:
+    def _forward(self, data: Any, num_items: Mapping[str, float] | None) -> tuple[Forward | None, BaseException | None]:
         """(loss and log, None), or (None, the error) where memory ran out."""
         HEARTBEAT.mark("forward pass")
         task = self.model.module
         try:
-            losses = self.model(task.data_preprocessor(data, training=True), mode="loss")
+            counted = {} if num_items is None else {"num_items_in_batch": num_items}
+            losses = self.model(task.data_preprocessor(data, training=True), mode="loss", **counted)
             return task.parse_losses(losses), None
         except torch.OutOfMemoryError as error:
             # Its traceback holds the tensors that did not fit.
@@ -91,7 +100,7 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
             self.model.global_steps += 1
             return {}
         # DeepSpeed clears what was accumulated only at the end of a last batch; an earlier one, which fits, stands in for it.
-        result, shortage = self._forward(self._usable_batch)
+        result, shortage = self._forward(*self._usable_batch)
         if result is None:
             raise RuntimeError("out of memory for a batch that fitted before") from shortage
         self._backward(result[0])

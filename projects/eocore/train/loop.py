@@ -1,6 +1,7 @@
 """The training loop: one step is one update of the weights."""
 
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmengine.runner import BaseLoop, FlexibleRunner
@@ -10,9 +11,16 @@ from torch.utils.data import DataLoader
 from eocore.data.loading.worker_status import describe_samples, open_table
 from eocore.errors import DataError, EOError, SampleError, describe_unforeseen
 from eocore.train.loader import Batches
-from eocore.train.ranks import share_counts
+from eocore.train.ranks import mean_items
 from eocore.train.resilience.heartbeat import HEARTBEAT
 from eocore.train.resilience.loader_errors import LOADER, ProcessTrace, as_raised, last_error, told_by_loader, trace_of_process
+
+CountItems = Callable[[Any], Mapping[str, float]]
+
+
+def count_nothing(_batch: Any) -> Mapping[str, float]:
+    """No items: losses are means over each batch by itself."""
+    return {}
 
 
 class StepLoop(BaseLoop):
@@ -22,17 +30,21 @@ class StepLoop(BaseLoop):
     `data_batch`, the last of these batches. Time spent waiting for data is kept in `data_seconds`.
     """
 
-    def __init__(self, runner: FlexibleRunner, dataloader: DataLoader, *, max_iters: int, accumulation: int) -> None:
+    def __init__(
+        self, runner: FlexibleRunner, dataloader: DataLoader, *, max_iters: int, accumulation: int, count_items: CountItems = count_nothing
+    ) -> None:
         """
         Args:
             runner: whose model, optimiser and hooks are used.
             dataloader: batches without end, begun where this run begins.
             max_iters: number of updates.
             accumulation: batches per update.
+            count_items: `Task.count_items`.
         """
         super().__init__(runner, dataloader)
         self.max_iters = max_iters
         self.accumulation = accumulation
+        self.count_items = count_items
         self.rank = runner.rank
         # mmengine's runner asks every loop for epochs; all of the training is one.
         self.max_epochs = 1
@@ -74,11 +86,11 @@ class StepLoop(BaseLoop):
         """One update; gives what each of its batches logged."""
         outputs = []
         batches = [self.next_batch() for _ in range(self.accumulation)]
-        share_counts(batches)
+        num_items = mean_items([self.count_items(batch) for batch in batches])
         for position, batch in enumerate(batches):
             if position == 0:
                 self.runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=batch)
-            outputs.append(self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper))
+            outputs.append(self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper, num_items_in_batch=num_items))
         HEARTBEAT.mark("logging and saving")
         self.runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=outputs)
         self.iter += 1

@@ -10,9 +10,6 @@ from eocore.errors import EOError
 
 Shared = TypeVar("Shared")
 
-SHARED_COUNTS, MEAN_COUNTS = "shared_counts", "mean_counts"
-"""Where a batch names counts that all ranks need to know of each other, and where it gets them (see `share_counts`)."""
-
 _control: dict[ProcessGroup, ProcessGroup] = {}
 
 
@@ -72,21 +69,18 @@ def gather_to_all(value: Any) -> list[Any]:
     return everyone
 
 
-def share_counts(batches: Sequence[Any]) -> None:
-    """Puts the means of counts over all batches of an update on all ranks into each batch, under `MEAN_COUNTS`; in place.
+def mean_items(counts: Sequence[Mapping[str, float]]) -> dict[str, float] | None:
+    """Mean number of each item in a batch, over all batches of an update on all ranks; None where nothing is counted. All ranks call it.
 
     Gradients are averaged over ranks and batches. A loss that is to be the mean over all samples (or tokens) of an update, although
-    batches hold unlike numbers of them, is a sum divided by the mean number in a batch. Batches that name no counts stay as they are.
+    batches hold unlike numbers of them, is a sum divided by the mean number in a batch.
 
     Args:
-        batches: of this rank; each a mapping that may name, under `SHARED_COUNTS`, keys of its own that hold numbers. All ranks alike.
+        counts: items of each of this rank's batches by name (`Task.count_items`); the same names in all, on all ranks.
     """
-    names = batches[0].get(SHARED_COUNTS) if isinstance(batches[0], Mapping) else None
-    if not names:
-        return
-    totals = torch.tensor([sum(batch[name] for batch in batches) for name in names], dtype=torch.float64)
+    if not counts[0]:
+        return None
+    totals = torch.tensor([sum(batch[name] for batch in counts) for name in counts[0]], dtype=torch.float64)
     if num_ranks() > 1:
         torch.distributed.all_reduce(totals, group=control_group())
-    means = dict(zip(names, (totals / (len(batches) * num_ranks())).tolist(), strict=True))
-    for batch in batches:
-        batch[MEAN_COUNTS] = means
+    return dict(zip(counts[0], (totals / (len(counts) * num_ranks())).tolist(), strict=True))

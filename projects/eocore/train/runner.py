@@ -122,7 +122,7 @@ class Runner(FlexibleRunner):
         """The loop, ready to run: engine built, schedule set, checkpoint restored."""
         if isinstance(self._train_loop, StepLoop):
             return self._train_loop
-        loop = StepLoop(self, self._train_dataloader, **self._train_loop)
+        loop = StepLoop(self, self._train_dataloader, count_items=self.model.count_items, **self._train_loop)
         self._train_loop = loop
         HEARTBEAT.mark("building the engine")
         self.frozen_hash = frozen_hash(self.model)

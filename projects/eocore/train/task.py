@@ -48,16 +48,29 @@ class Task(BaseModel):
         # pinned batches go to a GPU in passing; the host need not wait for them
         super().__init__(data_preprocessor=BaseDataPreprocessor(non_blocking=True), init_cfg=None)
 
+    def count_items(self, batch: Any) -> Mapping[str, float]:
+        """Number of each item, by name, that losses are means over, where these are to be means over all batches of an update.
+
+        The means of these numbers over the batches of the update, on all ranks, reach `forward` as `num_items_in_batch`. Empty: losses are
+        means over each batch by itself, and ranks exchange nothing.
+
+        Args:
+            batch: one element of the loader.
+        """
+        return {}
+
     @abstractmethod
-    def forward(self, batch: Mapping[str, Any], mode: Mode = "loss") -> Any:
+    def forward(self, batch: Any, mode: Mode = "loss", *, num_items_in_batch: Mapping[str, float] | None = None) -> Any:
         """Losses and metrics of a batch, or its predictions.
 
         Args:
-            batch: one element of the loader, moved to the model's device.
+            batch: one element of the loader, moved to the model's device: a `NamedTuple`, since mmengine leaves other classes where they
+                are. A field `sample_ids` names samples in messages, a field `faults` says which were replaced.
             mode: `loss` gives a dict: `loss_*` are scalar tensors that are summed and trained on; `num_*` are counts, summed over
                 ranks when logged (`num_samples` and `num_tokens` give the speeds); any other name is a metric, averaged when
                 logged. Every parameter that requires a gradient must take part in every step on every rank, if only as
                 `0.0 * parameter.sum()`: a parameter that some ranks leave out ends the process under ZeRO 1-3.
+            num_items_in_batch: see `count_items`; given where that counts something.
         """
 
     @abstractmethod

@@ -10,28 +10,11 @@ from transformers import PreTrainedModel
 
 from eocore.config import read_options
 from eocore.errors import ConfigError
-from eocore.models.feature_cache import FeatureCache, FeatureCacheOptions, content_keys
+from eocore.models.feature_cache import FeatureCache, FeatureCacheOptions
 from eocore.models.freeze import trainable_names
 from eocore.train.checkpoint.weights import frozen_hash
 
-TILE_KEYS = "tile_keys"
 DROPOUTS = ("hidden_dropout_prob", "attention_dropout", "projection_dropout")
-
-
-class WithTileKeys:
-    """Collates samples and gives each tile of the batch its key, in the loader's processes.
-
-    Args:
-        collate: samples -> batch.
-    """
-
-    def __init__(self, collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]) -> None:
-        self.collate = collate
-
-    def __call__(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """The batch, with `TILE_KEYS` where it has tiles."""
-        batch = self.collate(samples)
-        return {**batch, TILE_KEYS: content_keys(batch["tiles"])} if "tiles" in batch else batch
 
 
 class VisionCache:

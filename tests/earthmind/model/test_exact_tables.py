@@ -73,7 +73,8 @@ def test_positions_of_places_and_of_text_are_rounded_once(make_tiny: Callable[..
             lambda _module, _inputs, kwargs: seen.append(kwargs["image_positional_embeddings"]), with_kwargs=True
         )
         prompts = torch.zeros(1, width, dtype=model.dtype)
-        head.draw(prompts, head.encode(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)), *torch.zeros(2, 1, dtype=torch.long), 1)
+        features, zero = head.encode(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)), torch.zeros(1, dtype=torch.long)
+        head.decode_masks(prompts, features, sample=zero, slot=zero, num_slots=1)
         hook.remove()
     assert seen[1].dtype == torch.bfloat16 and torch.equal(seen[1], seen[0].bfloat16())
     places = torch.arange(900, 1000)[None]

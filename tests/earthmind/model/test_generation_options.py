@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria, TextIteratorStreamer
 
 from earthmind.answer import RecordAnswerer
+from earthmind.model.batching import Batch
 from earthmind.predictor import predict
 from eocore.errors import ConfigError
 from eocore.portable.duplicates import find_repeats
@@ -54,7 +55,7 @@ def keen(make_tiny: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def batch(keen: Any, make_scenes: Callable[..., Any]) -> dict[str, Any]:
+def batch(keen: Any, make_scenes: Callable[..., Any]) -> Batch:
     """Three questions of unequal length, the second without an image."""
     asked = [
         (make_scenes("rgb", "sar"), "<image>\nsegment the water in this image."),
@@ -62,11 +63,12 @@ def batch(keen: Any, make_scenes: Callable[..., Any]) -> dict[str, Any]:
         (make_scenes("sar"), "<image>\nWhat?"),
     ]
     samples = [keen.processor.encode(scenes, [("user", text)], for_generation=True) for scenes, text in asked]
-    return dict(keen.processor.collate(samples, left_pad=True))
+    batch: Batch = keen.processor.collate(samples, left_pad=True)
+    return batch
 
 
-def ask(made: Any, batch: dict[str, Any], **options: Any) -> list[Any]:
-    sizes = [(48, 48)] * len(batch["input_ids"])
+def ask(made: Any, batch: Batch, **options: Any) -> list[Any]:
+    sizes = [(48, 48)] * len(batch.input_ids)
     return list(made.model.answer(batch, made.processor, sizes=sizes, **{"max_new_tokens": NEW_TOKENS, **options}))
 
 
@@ -108,9 +110,7 @@ def test_every_option_is_among_those_tried() -> None:
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: "+".join(setting))
-def test_an_allowed_option_leaves_one_mask_for_each_seg_and_the_right_one(
-    keen: Any, batch: dict[str, Any], setting: dict[str, Any]
-) -> None:
+def test_an_allowed_option_leaves_one_mask_for_each_seg_and_the_right_one(keen: Any, batch: Batch, setting: dict[str, Any]) -> None:
     torch.manual_seed(3)
     recorder = Recorder()
     answers = ask(keen, batch, logits_processor=[recorder], **setting)
@@ -125,7 +125,7 @@ def test_an_allowed_option_leaves_one_mask_for_each_seg_and_the_right_one(
         torch.testing.assert_close(ours.mask_logits[:count], theirs.mask_logits[:count], **CLOSE)
 
 
-def test_the_bias_makes_masks_to_compare(keen: Any, batch: dict[str, Any]) -> None:
+def test_the_bias_makes_masks_to_compare(keen: Any, batch: Batch) -> None:
     answers = ask(keen, batch)
     assert len(answers[0].masks) > 1 and len(answers[2].masks) > 1
 
@@ -140,9 +140,9 @@ class TestEarlyStops:
 
     @pytest.mark.parametrize("cache", ["dynamic", "static"])
     @pytest.mark.parametrize("tokens", [1, 2, 3, 4])
-    def test_masks_are_those_of_the_whole_answer(self, keen: Any, batch: dict[str, Any], tokens: int, cache: str) -> None:
+    def test_masks_are_those_of_the_whole_answer(self, keen: Any, batch: Batch, tokens: int, cache: str) -> None:
         whole = ask(keen, batch, logits_processor=[self.dictation(keen)])
-        stop = StopAfter(batch["input_ids"].shape[1], tokens)
+        stop = StopAfter(batch.input_ids.shape[1], tokens)
         stopped = ask(
             keen, batch, logits_processor=[self.dictation(keen)], stopping_criteria=[stop], cache_implementation=cache, share_prefix=False
         )
@@ -154,7 +154,7 @@ class TestEarlyStops:
             if count:
                 torch.testing.assert_close(ours.mask_logits, theirs.mask_logits[:count], **CLOSE)
 
-    def test_time_that_is_up_leaves_the_mask_of_the_last_token(self, keen: Any, batch: dict[str, Any]) -> None:
+    def test_time_that_is_up_leaves_the_mask_of_the_last_token(self, keen: Any, batch: Batch) -> None:
         seg = [[keen.processor.seg_token_id]] * 3
         whole = ask(keen, batch, logits_processor=[Dictation(seg)])
         stopped = ask(keen, batch, logits_processor=[Dictation(seg)], max_time=1e-9)
@@ -163,7 +163,7 @@ class TestEarlyStops:
         for row in (0, 2):
             torch.testing.assert_close(stopped[row].mask_logits, whole[row].mask_logits[:1], **CLOSE)
 
-    def test_a_stop_text_adds_to_the_end_mark(self, keen: Any, batch: dict[str, Any]) -> None:
+    def test_a_stop_text_adds_to_the_end_mark(self, keen: Any, batch: Batch) -> None:
         words = Dictation([ids_of(keen, text) for text in ("ab[SEG]cd", "x<|end|>y", "wat<|end|>[SEG]")])
         answers = ask(keen, batch, logits_processor=[words], stop_strings=["[SEG]"])
         assert [answer.text for answer in answers] == ["ab[SEG]", "x", "wat"]
@@ -174,8 +174,9 @@ class TestEarlyStops:
         texts = [f"<image>\nsegment the water in this image{end}" for end in (".", "", "!", "?")]
         samples = [keen.processor.encode(scenes, [("user", text)], for_generation=True) for text in texts]
         together = keen.processor.collate(samples, left_pad=True)
-        place = find_repeats(together["tiles"])[1]
-        assert plan_prefixes(together, place, tokens_per_tile=keen.model.config.tokens_per_tile) is not None, "else nothing is tried"
+        place = find_repeats(together.vision.tiles)[1]
+        shared = {"vision": together.vision, "content": place, "tokens_per_tile": keen.model.config.tokens_per_tile}
+        assert plan_prefixes(together.input_ids, together.attention_mask, **shared) is not None, "else nothing is tried"
         words = ["a[SEG]", "[SEG][SEG]", "ab", "[SEG]a"]
         rows = [ids_of(keen, text) for text in words]
         seen: list[int] = []
@@ -225,7 +226,7 @@ class TestStreams:
         (plain,) = ask(keen, one, logits_processor=[Dictation(rows)], max_new_tokens=5)
         assert answer.text == plain.text and torch.equal(answer.mask_logits, plain.mask_logits)
 
-    def test_several_rows_are_too_many_for_a_text_streamer(self, keen: Any, batch: dict[str, Any]) -> None:
+    def test_several_rows_are_too_many_for_a_text_streamer(self, keen: Any, batch: Batch) -> None:
         with pytest.raises(ValueError, match="only supports batch size 1"):
             ask(keen, batch, streamer=TextIteratorStreamer(keen.tokenizer))
 
@@ -258,20 +259,18 @@ REFUSED = {
 
 class TestRefusals:
     @pytest.mark.parametrize(("name", "value"), REFUSED.items(), ids=list(REFUSED))
-    def test_an_option_that_breaks_answers_is_refused_with_the_choices(
-        self, keen: Any, batch: dict[str, Any], name: str, value: Any
-    ) -> None:
+    def test_an_option_that_breaks_answers_is_refused_with_the_choices(self, keen: Any, batch: Batch, name: str, value: Any) -> None:
         with pytest.raises(
             GenerationOptionError, match=rf"generation option {name}=.*: {re.escape(REASONS[name])}.* Options: do_sample, temperature"
         ):
             ask(keen, batch, **{name: value})
 
     @pytest.mark.parametrize("name", ["watermarking_config", "forced_eos_token_id", "exponential_decay_length_penalty"])
-    def test_an_option_nobody_tried_is_refused(self, keen: Any, batch: dict[str, Any], name: str) -> None:
+    def test_an_option_nobody_tried_is_refused(self, keen: Any, batch: Batch, name: str) -> None:
         with pytest.raises(GenerationOptionError, match=f"{name}=7: it is not known to keep answers and masks together"):
             ask(keen, batch, **{name: 7})
 
-    def test_a_misspelt_option_is_refused(self, keen: Any, batch: dict[str, Any]) -> None:
+    def test_a_misspelt_option_is_refused(self, keen: Any, batch: Batch) -> None:
         with pytest.raises(GenerationOptionError, match=r"temprature=0\.5: there is no such option\. Options: do_sample, temperature"):
             ask(keen, batch, temprature=0.5)
 
@@ -279,7 +278,7 @@ class TestRefusals:
         ("name", "value"),
         [("num_beams", 1), ("num_return_sequences", 1), ("guidance_scale", 1.0), ("return_dict_in_generate", False), ("num_beams", None)],
     )
-    def test_an_option_that_is_off_is_no_matter(self, keen: Any, batch: dict[str, Any], name: str, value: Any) -> None:
+    def test_an_option_that_is_off_is_no_matter(self, keen: Any, batch: Batch, name: str, value: Any) -> None:
         assert [answer.text for answer in ask(keen, batch, **{name: value})] == [answer.text for answer in ask(keen, batch)]
 
     @pytest.mark.parametrize(
@@ -315,11 +314,11 @@ class TestRefusals:
             check_option(name, value)
 
     @pytest.mark.parametrize("length", [0, -4, "many", 2.5])
-    def test_a_wrong_length_is_said(self, keen: Any, batch: dict[str, Any], length: Any) -> None:
+    def test_a_wrong_length_is_said(self, keen: Any, batch: Batch, length: Any) -> None:
         with pytest.raises(GenerationOptionError, match=r"max_new_tokens=.*: expected a whole number, at least 1"):
             ask(keen, batch, max_new_tokens=length)
 
-    def test_a_shortest_length_above_the_longest_is_said(self, keen: Any, batch: dict[str, Any]) -> None:
+    def test_a_shortest_length_above_the_longest_is_said(self, keen: Any, batch: Batch) -> None:
         with pytest.raises(GenerationOptionError, match="min_new_tokens=9 is more than max_new_tokens=8"):
             ask(keen, batch, min_new_tokens=9)
 
@@ -327,7 +326,7 @@ class TestRefusals:
         ("name", "value"), [("num_beams", 4), ("prompt_lookup_num_tokens", 3), ("use_cache", False), ("temperature", -1.0)]
     )
     def test_the_models_own_generation_config_counts_too(
-        self, keen: Any, batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch, make_scenes: Callable[..., Any], name: str, value: Any
+        self, keen: Any, batch: Batch, monkeypatch: pytest.MonkeyPatch, make_scenes: Callable[..., Any], name: str, value: Any
     ) -> None:
         monkeypatch.setattr(keen.model.generation_config, name, value)
         message = f"generation option {name}={value} in the generation config: "
@@ -338,23 +337,23 @@ class TestRefusals:
         with pytest.raises(ConfigError, match=message):
             predict(keen.model, make_scenes("rgb"), "What?")
 
-    def test_a_given_generation_config_counts_too(self, keen: Any, batch: dict[str, Any]) -> None:
+    def test_a_given_generation_config_counts_too(self, keen: Any, batch: Batch) -> None:
         with pytest.raises(GenerationOptionError, match="num_beams=2: masks belong to one answer"):
             ask(keen, batch, generation_config=GenerationConfig(num_beams=2))
 
-    def test_a_generation_config_that_is_none_is_said(self, keen: Any, batch: dict[str, Any]) -> None:
+    def test_a_generation_config_that_is_none_is_said(self, keen: Any, batch: Batch) -> None:
         with pytest.raises(GenerationOptionError, match=r"generation_config=\{'num_beams': 2\}: expected a GenerationConfig"):
             ask(keen, batch, generation_config={"num_beams": 2})
 
     def test_lengths_of_the_models_own_config_do_not_lengthen_answers(
-        self, keen: Any, batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+        self, keen: Any, batch: Batch, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ends = [[[number], 1000.0] for number in keen.processor.stop_settings()["eos_token_id"]]
         monkeypatch.setattr(keen.model.generation_config, "min_length", 1000)
         assert [answer.text for answer in ask(keen, batch, sequence_bias=ends)] == ["", "", ""]
 
     def test_a_shortest_length_of_the_models_own_config_above_the_longest_is_said(
-        self, keen: Any, batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+        self, keen: Any, batch: Batch, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(keen.model.generation_config, "min_new_tokens", 9)
         with pytest.raises(GenerationOptionError, match="min_new_tokens=9 in the generation config is more than max_new_tokens=8"):
@@ -373,9 +372,7 @@ class TestRefusals:
         with pytest.raises(GenerationOptionError, match=told):
             require_options(given)
 
-    def test_fields_that_transformers_does_not_read_are_no_matter(
-        self, keen: Any, batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_fields_that_transformers_does_not_read_are_no_matter(self, keen: Any, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(keen.model.generation_config, "chat_format", "chatml", raising=False)
         assert len(ask(keen, batch)) == 3
 

@@ -35,7 +35,7 @@ def count_special(processor: EarthMindProcessor, ids: torch.Tensor) -> list[int]
 def test_user_text_is_words(processor: EarthMindProcessor, door: str) -> None:
     def ids(text: str) -> torch.Tensor:
         if door == "encode":
-            return processor.encode({}, [("user", text)], for_generation=True)["input_ids"]
+            return processor.encode({}, [("user", text)], for_generation=True).input_ids
         if door == "prompt":
             text = text.split("<|end|>")[0]
             return processor(text=f"<|user|>\n{text}<|end|>\n<|assistant|>\n")["input_ids"][0]
@@ -55,7 +55,7 @@ def test_user_text_is_words(processor: EarthMindProcessor, door: str) -> None:
 def test_every_door_gives_the_same_tokens(processor: EarthMindProcessor) -> None:
     chat = [{"role": "user", "content": INJECTED}, {"role": "assistant", "content": "Here [SEG]."}, {"role": "user", "content": "And?"}]
     turns = [(message["role"], message["content"]) for message in chat]
-    encoded = processor.encode({}, turns, for_generation=True)["input_ids"]
+    encoded = processor.encode({}, turns, for_generation=True).input_ids
     called = processor(text=processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))["input_ids"][0]
     assert called.tolist() == encoded.tolist()
     assert (called == processor.seg_token_id).sum() == 1
@@ -65,10 +65,8 @@ def test_tokens_that_the_tokenizer_does_not_call_special_are_words_too(make_toke
     tokenizer = make_tokenizer(special=())
     tokenizer.add_tokens(list(SPECIAL_TOKENS))
     processor = EarthMindProcessor(tokenizer, tile_size=32, tile_tokens=(4, 4))
-    ids = processor.encode({}, [("user", INJECTED)], for_generation=True)["input_ids"]
-    assert count_special(processor, ids) == count_special(
-        processor, processor.encode({}, [("user", "x")], for_generation=True)["input_ids"]
-    )
+    ids = processor.encode({}, [("user", INJECTED)], for_generation=True).input_ids
+    assert count_special(processor, ids) == count_special(processor, processor.encode({}, [("user", "x")], for_generation=True).input_ids)
 
 
 @pytest.mark.parametrize("mark", ["<|end|>", "<|user|>", "<img>", "</img>", "<vp>", "<eos>"])
@@ -81,7 +79,7 @@ def test_placeholders_always_equal_vision_tokens(processor: EarthMindProcessor) 
     batch = processor(
         images=np.full((32, 32, 3), 1, np.uint8), text=f"<|user|>\n<image>\n{INJECTED.split('<|end|>')[0]}<|end|>\n<|assistant|>\n"
     )
-    assert (batch["input_ids"] == processor.image_token_id).sum() == len(batch["vision_order"]) == 16
+    assert (batch.input_ids == processor.image_token_id).sum() == len(batch["vision_order"]) == 16
 
 
 @pytest.mark.parametrize("template", template_names())
@@ -102,7 +100,7 @@ def test_a_literal_placeholder_in_a_text_part_is_words(processor: EarthMindProce
     prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
     called = processor(images=np.full((32, 32, 3), 1, np.uint8), text=prompt)["input_ids"][0]
     typed = Turn("user", (ImagePart(), Text("\nWhat does <image> or [SEG] mean?")))
-    encoded = processor.encode({"rgb": np.full((32, 32, 3), 1, np.uint8)}, [typed], for_generation=True)["input_ids"]
+    encoded = processor.encode({"rgb": np.full((32, 32, 3), 1, np.uint8)}, [typed], for_generation=True).input_ids
     assert called.tolist() == encoded.tolist()
     assert "What does <image> or [SEG] mean?" in processor.tokenizer.decode(encoded)
     assert int((encoded == processor.image_token_id).sum()) == 16 and int((encoded == processor.seg_token_id).sum()) == 0
@@ -110,7 +108,7 @@ def test_a_literal_placeholder_in_a_text_part_is_words(processor: EarthMindProce
 
 def test_a_literal_mask_token_in_a_text_part_of_an_answer_is_words(processor: EarthMindProcessor) -> None:
     turns = [Turn("user", (Text("What?"),)), Turn("assistant", (Text("[SEG] is a token: "), Seg(0)))]
-    ids = processor.encode({}, turns, sample_id="a")["input_ids"]
+    ids = processor.encode({}, turns, sample_id="a").input_ids
     assert int((ids == processor.seg_token_id).sum()) == 1
     assert "[SEG] is a token: [SEG]" in processor.tokenizer.decode(ids)
 

@@ -6,7 +6,7 @@ import torch
 from tolerances import ACROSS_LAYOUTS
 from torch import Tensor
 
-from earthmind.model.mask_head import DrawnMasks, SegHead
+from earthmind.model.mask_head import PredictedMasks, SegHead
 
 
 @pytest.fixture
@@ -27,16 +27,17 @@ def states(count: int) -> Tensor:
     return torch.randn(count, 32, generator=torch.Generator().manual_seed(5))
 
 
-def draw(head: SegHead, features: list[Tensor], prompts: Tensor, owners: list[int]) -> DrawnMasks:
+def draw(head: SegHead, features: list[Tensor], prompts: Tensor, owners: list[int]) -> PredictedMasks:
     """Masks of prompts whose images are `owners`, slots counted within each."""
     slots = [owners[:number].count(owner) for number, owner in enumerate(owners)]
-    return head.draw(prompts, features, torch.tensor(owners), torch.tensor(slots), max(slots) + 1)
+    sample, slot = torch.tensor(owners), torch.tensor(slots)
+    return head.decode_masks(prompts, features, sample=sample, slot=slot, num_slots=max(slots) + 1)
 
 
 @torch.no_grad()
 def test_prompts_drawn_together_equal_prompts_drawn_one_by_one(head: SegHead) -> None:
     owners = [0, 1, 1, 1, 2, 0]
-    prompts, features = head.point(states(6)), head.encode(pictures(3))
+    prompts, features = head.project_seg(states(6)), head.encode(pictures(3))
     together = draw(head, features, prompts, owners)
     assert together.candidates.shape == (6, 3, 16, 16)
     for number, owner in enumerate(owners):
@@ -48,7 +49,7 @@ def test_prompts_drawn_together_equal_prompts_drawn_one_by_one(head: SegHead) ->
 
 @torch.no_grad()
 def test_masks_depend_on_prompt_and_image(head: SegHead) -> None:
-    prompts, features = head.point(states(2)), head.encode(pictures(2))
+    prompts, features = head.project_seg(states(2)), head.encode(pictures(2))
     drawn = draw(head, features, torch.cat([prompts[:1]] * 2 + [prompts[1:]]), [0, 1, 0])
     assert not torch.allclose(drawn.candidates[0], drawn.candidates[1], atol=1e-3)
     assert not torch.allclose(drawn.candidates[0], drawn.candidates[2], atol=1e-3)
@@ -56,7 +57,7 @@ def test_masks_depend_on_prompt_and_image(head: SegHead) -> None:
 
 @torch.no_grad()
 def test_the_candidate_of_highest_predicted_iou_is_chosen(head: SegHead) -> None:
-    drawn = draw(head, head.encode(pictures(2)), head.point(states(8)), [0, 1] * 4)
+    drawn = draw(head, head.encode(pictures(2)), head.project_seg(states(8)), [0, 1] * 4)
     for number, best in enumerate(drawn.iou_scores.argmax(-1).tolist()):
         assert torch.equal(drawn.chosen[number], drawn.candidates[number, best])
 
@@ -68,7 +69,7 @@ def test_gradient_goes_from_the_chosen_mask_to_state_and_image_encoder(head: Seg
         head.sam.vision_encoder.backbone.patch_embed.projection.weight,
         head.sam.mask_decoder.mask_tokens.weight,
     ]
-    chosen = draw(head, head.encode(pictures(1)), head.point(hidden), [0]).chosen
+    chosen = draw(head, head.encode(pictures(1)), head.project_seg(hidden), [0]).chosen
     gradients = torch.autograd.grad(chosen.sum(), [hidden, *parts])
     assert all(gradient.abs().sum() > 0 for gradient in gradients)
 
@@ -76,13 +77,13 @@ def test_gradient_goes_from_the_chosen_mask_to_state_and_image_encoder(head: Seg
 class TestFirst:
     def test_features_pass_unchanged(self, head: SegHead) -> None:
         features = head.encode(pictures(2))
-        assert head.combine(features, torch.tensor([0, 1]), 2) is features
+        assert head.combine(features, torch.tensor([0, 1]), num_samples=2) is features
 
     def test_several_images_a_sample_are_an_error(self, head: SegHead) -> None:
         with pytest.raises(
             ValueError, match=r"3 grounding images for 2 samples, but grounding_fusion='first' takes one a sample; .* to 'gated'"
         ):
-            head.combine(head.encode(pictures(3)), torch.tensor([0, 0, 1]), 2)
+            head.combine(head.encode(pictures(3)), torch.tensor([0, 0, 1]), num_samples=2)
 
 
 class TestGated:
@@ -93,17 +94,17 @@ class TestGated:
 
     def test_one_image_a_sample_is_the_image_itself(self, gated: SegHead) -> None:
         features = gated.encode(pictures(2))
-        for level, mixed in zip(features, gated.combine(features, torch.tensor([0, 1]), 2), strict=True):
+        for level, mixed in zip(features, gated.combine(features, torch.tensor([0, 1]), num_samples=2), strict=True):
             torch.testing.assert_close(mixed, level, **ACROSS_LAYOUTS.close)
 
     def test_the_same_image_twice_is_that_image(self, gated: SegHead) -> None:
         features = gated.encode(pictures(1).expand(2, -1, -1, -1))
-        for level, mixed in zip(features, gated.combine(features, torch.tensor([0, 0]), 1), strict=True):
+        for level, mixed in zip(features, gated.combine(features, torch.tensor([0, 0]), num_samples=1), strict=True):
             torch.testing.assert_close(mixed, level[:1], **ACROSS_LAYOUTS.close)
 
     def test_two_images_are_mixed_by_the_softmax_of_their_scores(self, gated: SegHead) -> None:
         features = gated.encode(pictures(4))
-        mixed = gated.combine(features, torch.tensor([0, 1, 0, 1]), 2)
+        mixed = gated.combine(features, torch.tensor([0, 1, 0, 1]), num_samples=2)
         score = gated.gate(features[-1])
         for sample in range(2):
             share = torch.softmax(score[sample::2], dim=0)
@@ -111,27 +112,27 @@ class TestGated:
 
     def test_samples_do_not_meet(self, gated: SegHead) -> None:
         features = gated.encode(pictures(4))
-        together = gated.combine(features, torch.tensor([0, 0, 1, 1]), 2)
-        alone = gated.combine([level[2:] for level in features], torch.tensor([0, 0]), 1)
+        together = gated.combine(features, torch.tensor([0, 0, 1, 1]), num_samples=2)
+        alone = gated.combine([level[2:] for level in features], torch.tensor([0, 0]), num_samples=1)
         torch.testing.assert_close(together[0][1:], alone[0], **ACROSS_LAYOUTS.close)
 
     def test_a_sample_of_far_lower_scores_keeps_its_features(self, gated: SegHead) -> None:
         features = gated.encode(pictures(2))
         features[-1][0] += 1e4 * gated.gate.weight[0]
-        for level, mixed in zip(features, gated.combine(features, torch.tensor([0, 1]), 2), strict=True):
+        for level, mixed in zip(features, gated.combine(features, torch.tensor([0, 1]), num_samples=2), strict=True):
             torch.testing.assert_close(mixed[1], level[1], **ACROSS_LAYOUTS.close)
 
     def test_the_gate_is_learnt(self, gated: SegHead) -> None:
         with torch.enable_grad():
-            mixed = gated.combine(gated.encode(pictures(2)), torch.tensor([0, 0]), 1)
+            mixed = gated.combine(gated.encode(pictures(2)), torch.tensor([0, 0]), num_samples=1)
             (gradient,) = torch.autograd.grad(mixed[-1].square().sum(), [gated.gate.weight])
         assert (gradient != 0).any()
 
 
-def test_blank_features_are_small_and_are_drawn_on_like_real_ones(head: SegHead) -> None:
-    real, blank = head.encode(pictures(2)), head.blank_features(2)
+def test_dummy_features_are_small_and_are_drawn_on_like_real_ones(head: SegHead) -> None:
+    real, blank = head.encode(pictures(2)), head.dummy_features(2)
     assert [level.shape[:2] for level in blank] == [level.shape[:2] for level in real]
     assert [level.shape[2:] for level in blank] == [(4, 4), (2, 2), (1, 1)]
     prompts, place = torch.randn(3, head.projector[-1].out_features), torch.tensor([0, 0, 1])
-    drawn = head.draw(prompts, blank, place, torch.tensor([0, 1, 0]), 2)
+    drawn = head.decode_masks(prompts, blank, sample=place, slot=torch.tensor([0, 1, 0]), num_slots=2)
     assert drawn.chosen.shape == (3, 4, 4) and drawn.candidates.isfinite().all()

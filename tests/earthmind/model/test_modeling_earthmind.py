@@ -12,10 +12,11 @@ from tolerances import ACROSS_DECODING, ACROSS_LAYOUTS, MASK_PIXELS
 from torch import Tensor
 from transformers import LogitsProcessorList
 
+from earthmind.model.batching import Batch, Sample
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from eocore.portable.row_packing import VisionInputs
 
 LANGUAGES = ("qwen2", "qwen3", "llama")
-VISION = ("tiles", "tile_group", "placeholder_index", "vision_index")
 
 
 @pytest.fixture(autouse=True)
@@ -30,15 +31,16 @@ def any_tiny(request: pytest.FixtureRequest, make_tiny: Callable[..., Any]) -> A
     return make_tiny(text=request.param)
 
 
-def read(model: EarthMindForConditionalGeneration, batch: dict[str, Any]) -> Tensor:
+def read(model: EarthMindForConditionalGeneration, batch: Batch) -> Tensor:
     """Hidden states (R * S, D) by the steps that training takes."""
-    tokens = model.look(batch["tiles"], batch["tile_group"]).tokens if "tiles" in batch else None
-    embeddings = model.splice(batch["input_ids"], tokens, batch.get("placeholder_index"), batch.get("vision_index"))
-    return model.read(embeddings, batch["position_ids"]).flatten(0, 1)
+    tokens = None if batch.vision is None else model.encode_images(batch.vision).tokens
+    embeddings = model.merge_embeddings(batch.input_ids, batch.vision, tokens=tokens)
+    return model.decode(embeddings, batch.position_ids).flatten(0, 1)
 
 
-def prompt_inputs(batch: dict[str, Any]) -> dict[str, Tensor]:
-    return {name: batch[name] for name in ("input_ids", "attention_mask", *VISION) if name in batch}
+def prompt_inputs(batch: Batch) -> dict[str, Any]:
+    given = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "vision": batch.vision}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def dictated(tiny: Any, answers: Sequence[str]) -> LogitsProcessorList:
@@ -50,7 +52,7 @@ def test_it_is_tiny(tiny: Any) -> None:
     assert sum(parameter.numel() for parameter in tiny.model.parameters()) < 500_000
 
 
-class TestEncodeAndLook:
+class TestEncodeImages:
     def test_tiles_are_normalised_channel_by_channel(self, make_tiny: Callable[..., Any]) -> None:
         model = make_tiny(num_channels=4, pixel_mean=[0.1, 0.2, 0.3, 0.4], pixel_std=[1.0, 0.5, 0.25, 0.125]).model
         tiles = torch.randint(0, 256, (2, 4, 32, 32)).to(torch.uint8)
@@ -79,60 +81,65 @@ class TestEncodeAndLook:
         first, second = (
             processor.encode({"rgb": scenes["rgb"], "sar": source["sar"]}, [("user", "<image>\nWhat?")]) for source in (scenes, other)
         )
-        before, after = (model.look(sample["tiles"], sample["tile_group"]).tokens for sample in (first, second))
+        before, after = (model.encode_images(sample).tokens for sample in (first, second))
         assert not torch.allclose(before[0], after[0]), "SAR comes first"
         assert (not torch.equal(before[1], after[1])) == reaches
 
     def test_a_sensor_that_is_missing_leaves_the_other_unweighted(self, tiny: Any, make_scenes: Callable[..., Any]) -> None:
         sample = tiny.processor.encode(make_scenes("sar"), [("user", "<image>\nWhat?")])
-        fused = tiny.model.look(sample["tiles"], sample["tile_group"])
+        fused = tiny.model.encode_images(sample)
         assert (fused.importance == 1).all()
-        assert torch.equal(fused.tokens, tiny.model.encode(sample["tiles"]))
-
-    def test_without_groups_every_tile_stands_alone(self, tiny: Any) -> None:
-        tiles = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
-        assert torch.equal(tiny.model.look(tiles, None).tokens, tiny.model.encode(tiles))
+        assert torch.equal(fused.tokens, tiny.model.encode(sample.tiles))
 
     def test_gradient_goes_from_the_answer_to_every_part(self, make_tiny: Callable[..., Any], make_scenes: Callable[..., Any]) -> None:
         made = make_tiny()
         batch = made.processor.collate(
             [made.processor.encode(make_scenes("rgb", "sar"), [("user", "<image>\nWhat?"), ("assistant", "water")])]
         )
-        logits = made.model.get_output_embeddings()(read(made.model, batch)[batch["label_index"]])
-        torch.nn.functional.cross_entropy(logits, batch["label_target"]).backward()
+        logits = made.model(batch=batch).logits
+        torch.nn.functional.cross_entropy(logits, batch.supervised.targets).backward()
         for name in ("fusion.queries", "projector.linear_1.weight", "vision_tower.embeddings.patch_embeddings.projection.weight"):
             assert made.model.get_parameter(name).grad.abs().sum() > 0, name
 
 
-class TestSplice:
+def placed(placeholders: list[int], vision: list[int]) -> VisionInputs:
+    """Vision tokens at placeholders, of tiles that nothing reads."""
+    none = torch.zeros(0)
+    return VisionInputs(none, none, none, torch.tensor(placeholders, dtype=torch.long), torch.tensor(vision, dtype=torch.long))
+
+
+class TestMergeEmbeddings:
     def test_vision_tokens_stand_at_their_places_and_words_elsewhere(self, tiny: Any) -> None:
         ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
         tokens = torch.randn(2, 2, 32)
-        spliced = tiny.model.splice(ids, tokens, torch.tensor([1, 5, 3]), torch.tensor([3, 0, 0])).flatten(0, 1)
+        spliced = tiny.model.merge_embeddings(ids, placed([1, 5, 3], [3, 0, 0]), tokens=tokens).flatten(0, 1)
         words = tiny.model.get_input_embeddings()(ids).flatten(0, 1)
         assert torch.equal(spliced[[1, 5, 3]], tokens.flatten(0, 1)[[3, 0, 0]])
         assert torch.equal(spliced[[0, 2, 4]], words[[0, 2, 4]])
 
     def test_text_alone_is_embedded_as_it_is(self, tiny: Any) -> None:
         ids = torch.tensor([[5, 6, 7]])
-        assert torch.equal(tiny.model.splice(ids, None, None, None), tiny.model.get_input_embeddings()(ids))
+        assert torch.equal(tiny.model.merge_embeddings(ids), tiny.model.get_input_embeddings()(ids))
 
-    @pytest.mark.parametrize(("places", "vision", "counts"), [([1, 2], [0], "2 .* 1"), (None, [0], "0 .* 1"), ([1], None, "1 .* 0")])
+    @pytest.mark.parametrize(("places", "vision", "counts"), [([1, 2], [0], "2 .* 1"), ([], [0], "0 .* 1"), ([1], [], "1 .* 0")])
     def test_places_and_tokens_must_be_equally_many(self, tiny: Any, places: Any, vision: Any, counts: str) -> None:
         numbers = counts.split(" .* ")
         with pytest.raises(
             ValueError, match=rf"{numbers[0]} placeholders in the text, {numbers[1]} vision tokens to fill them; .*EarthMindProcessor"
         ):
-            tiny.model.splice(
-                torch.tensor([[5, 6, 7]]), torch.randn(1, 2, 32), *(None if x is None else torch.tensor(x) for x in (places, vision))
-            )
+            tiny.model.merge_embeddings(torch.tensor([[5, 6, 7]]), placed(places, vision), tokens=torch.randn(1, 2, 32))
+
+
+def test_images_that_are_given_field_by_field_are_refused(tiny: Any) -> None:
+    with pytest.raises(TypeError, match=r"inputs tiles are read by nothing\. Give them together: vision=VisionInputs"):
+        tiny.model(torch.tensor([[5, 6, 7]]), tiles=torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
 
 
 class TestRows:
     """How samples lie in rows makes no difference to them."""
 
     @pytest.fixture
-    def samples(self, any_tiny: Any, make_scenes: Callable[..., Any], square_mask: np.ndarray) -> list[dict[str, Any]]:
+    def samples(self, any_tiny: Any, make_scenes: Callable[..., Any], square_mask: np.ndarray) -> list[Sample]:
         encode = any_tiny.processor.encode
         return [
             encode(
@@ -149,31 +156,32 @@ class TestRows:
             ),
         ]
 
-    def test_packed_rows_give_the_states_of_single_samples(self, any_tiny: Any, samples: list[dict[str, Any]]) -> None:
+    def test_packed_rows_give_the_states_of_single_samples(self, any_tiny: Any, samples: list[Sample]) -> None:
         collate = any_tiny.processor.collate
-        lengths = [len(sample["input_ids"]) for sample in samples]
+        lengths = [len(sample.input_ids) for sample in samples]
         for row_length in (None, max(lengths) + 30, sum(lengths)):
             batch = collate(samples, row_length=row_length)
             states = read(any_tiny.model, batch)
-            for name in ("label_index", "seg_index"):
-                alone = [(single, read(any_tiny.model, single)) for single in (collate([sample]) for sample in samples)]
-                expected = torch.cat([hidden[single[name]] for single, hidden in alone if name in single])
-                torch.testing.assert_close(states[batch[name]], expected, **ACROSS_LAYOUTS.close)
+            alone = [(single, read(any_tiny.model, single)) for single in (collate([sample]) for sample in samples)]
+            for name in ("supervised", "segments"):
+                parts = [(getattr(single, name), hidden) for single, hidden in alone]
+                expected = torch.cat([hidden[part.positions] for part, hidden in parts if part is not None])
+                torch.testing.assert_close(states[getattr(batch, name).positions], expected, **ACROSS_LAYOUTS.close)
 
-    def test_padding_in_front_gives_the_logits_of_the_prompt_alone(self, any_tiny: Any, samples: list[dict[str, Any]]) -> None:
+    def test_padding_in_front_gives_the_logits_of_the_prompt_alone(self, any_tiny: Any, samples: list[Sample]) -> None:
         batch = any_tiny.processor.collate(samples, left_pad=True)
-        positions = (batch["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        positions = (batch.attention_mask.cumsum(1) - 1).clamp(min=0)
         together = any_tiny.model(**prompt_inputs(batch), position_ids=positions, logits_to_keep=1).logits
         for number, sample in enumerate(samples):
             alone = any_tiny.model(**prompt_inputs(any_tiny.processor.collate([sample])), logits_to_keep=1).logits
             torch.testing.assert_close(together[number], alone[0], **ACROSS_LAYOUTS.close)
 
-    def test_forward_gives_the_logits_and_loss_of_the_steps(self, any_tiny: Any, samples: list[dict[str, Any]]) -> None:
+    def test_forward_gives_the_logits_and_loss_of_the_steps(self, any_tiny: Any, samples: list[Sample]) -> None:
         batch = any_tiny.processor.collate(samples[:1])
         logits = any_tiny.model.get_output_embeddings()(read(any_tiny.model, batch))
-        outputs = any_tiny.model(**prompt_inputs(batch), labels=batch["labels"])
+        outputs = any_tiny.model(**prompt_inputs(batch), labels=batch.labels)
         torch.testing.assert_close(outputs.logits[0], logits, **ACROSS_LAYOUTS.close)
-        expected = torch.nn.functional.cross_entropy(logits[batch["label_index"]], batch["label_target"])
+        expected = torch.nn.functional.cross_entropy(logits[batch.supervised.positions], batch.supervised.targets)
         torch.testing.assert_close(outputs.loss, expected, **ACROSS_LAYOUTS.close)
 
 
@@ -182,7 +190,7 @@ class TestGeneration:
         sample = any_tiny.processor.encode(make_scenes("rgb", "sar"), [("user", "<image>\nWhat?")], for_generation=True)
         batch = any_tiny.processor.collate([sample], left_pad=True)
         written = any_tiny.model.generate(**prompt_inputs(batch), max_new_tokens=6, do_sample=False, eos_token_id=None)
-        ids = batch["input_ids"]
+        ids = batch.input_ids
         for _ in range(6):
             inputs = {**prompt_inputs(batch), "input_ids": ids, "attention_mask": torch.ones_like(ids)}
             ids = torch.cat([ids, any_tiny.model(**inputs).logits[:, -1:].argmax(-1)], dim=1)
@@ -223,9 +231,7 @@ class TestGeneration:
             trained = processor.collate(
                 [processor.encode(scenes, [("user", question), ("assistant", text)], masks=[square_mask] * len(answer.masks))]
             )
-            features = model.seg_head.encode(trained["grounding_images"])
-            prompts_of_masks = model.seg_head.point(read(model, trained)[trained["seg_index"]])
-            drawn = model.seg_head.draw(prompts_of_masks, features, trained["seg_sample"], trained["seg_slot"], trained["num_slots"]).chosen
+            drawn = model(batch=trained).masks.chosen
             torch.testing.assert_close(answer.mask_logits, drawn, **ACROSS_DECODING.close)
             assert (answer.masks != processor.post_process_masks(drawn, (48, 48))).mean() <= MASK_PIXELS
 

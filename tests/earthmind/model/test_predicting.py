@@ -127,12 +127,12 @@ def test_one_processor_prepares_for_several_threads(folder: Path) -> None:
     """User text is split from special tokens, the frame is not, whatever other threads ask of the tokenizer meanwhile."""
     processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
     texts = [f"{'[SEG]' if number % 2 else 'plain'} {number} <|end|> of {WORDS[number % 4]}" for number in range(200)]
-    alone = [processor.encode({}, [("user", text)], for_generation=True)["input_ids"].tolist() for text in texts]
+    alone = [processor.encode({}, [("user", text)], for_generation=True).input_ids.tolist() for text in texts]
     fresh = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
 
     def prepare(number: int) -> list[int]:
         fresh.stop_settings()
-        ids: list[int] = fresh.encode({}, [("user", texts[number])], for_generation=True)["input_ids"].tolist()
+        ids: list[int] = fresh.encode({}, [("user", texts[number])], for_generation=True).input_ids.tolist()
         assert fresh.read_answer(torch.tensor(ids[:5]))
         return ids
 

@@ -40,18 +40,18 @@ class TestOrderOfSensors:
 
     def test_published_order_is_place_by_place_sar_before_rgb(self, make_processor: Callable[..., EarthMindProcessor]) -> None:
         sample = make_processor(max_tiles=2).encode(self.PAIR, QUESTION)
-        assert sample["tiles"][:, 0, 0, 0].tolist() == [20, 10] * 3  # two tiles and the thumbnail
-        assert sample["tile_group"].tolist() == [[0, 0, 1, 1, 2, 2], [0, 1, 2, 3, 4, 5]]
-        assert sample["vision_index"].tolist() == list(range(6 * TOKENS))
+        assert sample.tiles[:, 0, 0, 0].tolist() == [20, 10] * 3  # two tiles and the thumbnail
+        assert sample.tile_group.tolist() == [[0, 0, 1, 1, 2, 2], [0, 1, 2, 3, 4, 5]]
+        assert sample.vision_index.tolist() == list(range(6 * TOKENS))
 
     def test_order_of_the_mapping_makes_no_difference(self, make_processor: Callable[..., EarthMindProcessor]) -> None:
         processor = make_processor(max_tiles=2)
         turned = processor.encode(dict(reversed(self.PAIR.items())), QUESTION)
-        assert torch.equal(turned["tiles"], processor.encode(self.PAIR, QUESTION)["tiles"])
+        assert torch.equal(turned.tiles, processor.encode(self.PAIR, QUESTION).tiles)
 
     def test_order_is_a_choice(self, make_processor: Callable[..., EarthMindProcessor]) -> None:
         sample = make_processor(max_tiles=2, modality_order=("rgb", "sar", "multispectral")).encode(self.PAIR, QUESTION)
-        assert sample["tiles"][:, 0, 0, 0].tolist() == [10, 20] * 3
+        assert sample.tiles[:, 0, 0, 0].tolist() == [10, 20] * 3
 
     @pytest.mark.parametrize("order", [("sar", "rgb"), ("sar", "rgb", "rgb"), ("sar", "rgb", "lidar")])
     def test_an_order_names_each_modality_once(self, make_processor: Callable[..., EarthMindProcessor], order: tuple[str, ...]) -> None:
@@ -61,60 +61,60 @@ class TestOrderOfSensors:
     def test_by_modality_each_sensor_has_a_named_block(self, make_processor: Callable[..., EarthMindProcessor]) -> None:
         processor = make_processor(max_tiles=2, token_order="modality")
         sample = processor.encode(self.PAIR, QUESTION)
-        text = processor.tokenizer.decode(sample["input_ids"]).replace("<IMG_CONTEXT>", "")
+        text = processor.tokenizer.decode(sample.input_ids).replace("<IMG_CONTEXT>", "")
         assert text.startswith("<|user|>\nsar: <img></img>rgb: <img></img>\nWhat is this?")
-        shown = sample["tiles"][:, 0, 0, 0][sample["vision_index"] // TOKENS]
+        shown = sample.tiles[:, 0, 0, 0][sample.vision_index // TOKENS]
         assert shown.tolist() == [20] * 3 * TOKENS + [10] * 3 * TOKENS
 
     def test_several_views_of_a_sensor_share_its_group(self, make_processor: Callable[..., EarthMindProcessor]) -> None:
         images = {"multispectral": SceneArray(np.zeros((6, 32, 64), np.float32), tuple("abcdef"), "uint8"), "sar": flat(20, (32, 64))}
         sample = make_processor(max_tiles=2).encode(images, QUESTION)
-        assert sample["tile_group"].tolist() == [[0] * 3 + [1] * 3 + [2] * 3, [0, 1, 1, 2, 3, 3, 4, 5, 5]]
+        assert sample.tile_group.tolist() == [[0] * 3 + [1] * 3 + [2] * 3, [0, 1, 1, 2, 3, 3, 4, 5, 5]]
 
     def test_sensors_of_different_size_are_cut_alike(self, make_processor: Callable[..., EarthMindProcessor]) -> None:
         sample = make_processor(max_tiles=4).encode({"rgb": flat(10, (64, 64)), "sar": flat(20, (16, 16))}, QUESTION)
-        assert sample["tiles"][:, 0, 0, 0].tolist() == [20, 10] * 5
+        assert sample.tiles[:, 0, 0, 0].tolist() == [20, 10] * 5
 
 
 class TestText:
     def test_only_answers_and_their_end_are_scored(self, processor: EarthMindProcessor) -> None:
         turns = [*QUESTION, ("user", "And here?"), ("assistant", "road")]
         sample = processor.encode({"rgb": flat(1)}, turns)
-        scored = sample["labels"] != IGNORE
-        assert torch.equal(sample["labels"][scored], sample["input_ids"][scored])
-        assert processor.tokenizer.decode(sample["labels"][scored]) == "water.<|end|>road<|end|>"
+        scored = sample.labels != IGNORE
+        assert torch.equal(sample.labels[scored], sample.input_ids[scored])
+        assert processor.tokenizer.decode(sample.labels[scored]) == "water.<|end|>road<|end|>"
 
     @pytest.mark.parametrize("template", ["phi3_chat", "chatml"])
     def test_prompts_of_training_prediction_and_chat_templates_are_the_same_tokens(
         self, make_processor: Callable[..., EarthMindProcessor], template: str
     ) -> None:
         processor = make_processor(template)
-        ours = processor.encode({"rgb": flat(1)}, QUESTION[:1], for_generation=True)["input_ids"]
+        ours = processor.encode({"rgb": flat(1)}, QUESTION[:1], for_generation=True).input_ids
         trained = processor.encode({"rgb": flat(1)}, QUESTION)
         content = [{"type": "image"}, {"type": "text", "text": "What is this?"}]
         prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
         called = processor(images=Image.fromarray(flat(1)), text=prompt)
         assert called["input_ids"][0].tolist() == ours.tolist()
-        assert trained["input_ids"][: len(ours)].tolist() == ours.tolist()
-        assert (trained["labels"][: len(ours)] == IGNORE).all()
-        assert trained["labels"][len(ours)] != IGNORE
+        assert trained.input_ids[: len(ours)].tolist() == ours.tolist()
+        assert (trained.labels[: len(ours)] == IGNORE).all()
+        assert trained.labels[len(ours)] != IGNORE
 
     def test_decoding_gives_the_answer_back(self, processor: EarthMindProcessor) -> None:
         answer = "Sure, <p> it is </p> [SEG] , and [SEG][SEG]."
         sample = processor.encode({}, [("user", "Hi"), ("assistant", answer)])
-        ids = sample["input_ids"][sample["labels"] != IGNORE]
+        ids = sample.input_ids[sample.labels != IGNORE]
         padded = torch.cat([ids, torch.full((3,), processor.tokenizer.pad_token_id)])
         assert processor.decode_answer(padded) == answer
 
     @pytest.mark.parametrize("word", ["[SEG]", "<IMG_CONTEXT>", "<|end|>", "<|assistant|>", "<vp>"])
     def test_user_text_holds_no_special_token(self, processor: EarthMindProcessor, word: str) -> None:
         special = processor.tokenizer.convert_tokens_to_ids(word)
-        usual = processor.encode({}, [("user", "mark  it")], for_generation=True)["input_ids"]
+        usual = processor.encode({}, [("user", "mark  it")], for_generation=True).input_ids
         sample = processor.encode({}, [("user", f"mark {word} it")], for_generation=True)
-        assert (sample["input_ids"] == special).sum() == (usual == special).sum()
-        assert processor.tokenizer.decode(sample["input_ids"]) == f"<|user|>\nmark {word} it<|end|>\n<|assistant|>\n"
-        assert not len(sample["seg_places"])
-        assert not len(sample["placeholder_index"])
+        assert (sample.input_ids == special).sum() == (usual == special).sum()
+        assert processor.tokenizer.decode(sample.input_ids) == f"<|user|>\nmark {word} it<|end|>\n<|assistant|>\n"
+        assert not len(sample.seg_index)
+        assert not len(sample.placeholder_index)
 
     def test_an_answer_cannot_hold_the_image_token(self, processor: EarthMindProcessor) -> None:
         with pytest.raises(SampleError, match="a7: the text itself holds <IMG_CONTEXT>"):
@@ -122,7 +122,7 @@ class TestText:
 
     def test_placeholders_in_an_answer_are_words(self, processor: EarthMindProcessor) -> None:
         sample = processor.encode({"rgb": flat(1)}, [QUESTION[0], ("assistant", "an <image> of a <region>")])
-        assert len(sample["placeholder_index"]) == TOKENS
+        assert len(sample.placeholder_index) == TOKENS
 
     @pytest.mark.parametrize("turns", [[("user", "What?")], [("user", "<image> <image> What?")]])
     def test_image_placeholders_must_fit_the_images(self, processor: EarthMindProcessor, turns: list[tuple[str, str]]) -> None:
@@ -134,8 +134,8 @@ class TestText:
             processor.encode({}, QUESTION)
 
     def test_too_long_is_an_error_and_nothing_is_cut(self, processor: EarthMindProcessor) -> None:
-        length = len(processor.encode({"rgb": flat(1)}, QUESTION)["input_ids"])
-        assert len(processor.encode({"rgb": flat(1)}, QUESTION, max_length=length)["input_ids"]) == length
+        length = len(processor.encode({"rgb": flat(1)}, QUESTION).input_ids)
+        assert len(processor.encode({"rgb": flat(1)}, QUESTION, max_length=length).input_ids) == length
         with pytest.raises(
             SampleTooLongError, match=rf"a7: {length} tokens \(1 tiles of 16 vision tokens\), at most {length - 1} are allowed"
         ):
@@ -156,15 +156,15 @@ class TestRegions:
         question = "<image>\nCompare" + " <region>" * len(regions)
         sample = processor.encode(images, [("user", question), ("assistant", "same")], regions=regions)
         start, end = (processor.tokenizer.convert_tokens_to_ids(mark) for mark in ("<vp>", "</vp>"))
-        places, found, inside = sample["placeholder_index"].tolist(), [], None
-        for place, token in enumerate(sample["input_ids"].tolist()):
+        places, found, inside = sample.placeholder_index.tolist(), [], None
+        for place, token in enumerate(sample.input_ids.tolist()):
             if token == start:
                 inside = []
             elif token == end:
                 found.append(inside)
                 inside = None
             elif inside is not None:
-                inside.append(int(sample["vision_index"][places.index(place)]))
+                inside.append(int(sample.vision_index[places.index(place)]))
         return found
 
     def test_a_region_becomes_the_tokens_it_covers(self, processor: EarthMindProcessor) -> None:
@@ -204,7 +204,7 @@ class TestRegions:
 
     def test_without_a_view_of_the_whole_image_they_are_an_error(self, make_processor: Callable[..., EarthMindProcessor]) -> None:
         processor = make_processor(max_tiles=4, use_thumbnail=False)
-        assert len(processor.encode({"rgb": flat(1, (64, 64))}, QUESTION)["attention_columns"]) == 0
+        assert len(processor.encode({"rgb": flat(1, (64, 64))}, QUESTION).attention_columns) == 0
         with pytest.raises(SampleError, match=r"cut into tiles and use_thumbnail=False .* Set use_thumbnail=True or max_tiles=1"):
             processor.encode({"rgb": flat(1, (64, 64))}, self.ASK, regions=[np.ones((64, 64), bool)])
 
@@ -212,10 +212,10 @@ class TestRegions:
 class TestMasks:
     def test_masks_go_to_the_grounding_size_without_new_values(self, processor: EarthMindProcessor, square_mask: np.ndarray) -> None:
         sample = processor.encode({"rgb": flat(1, (48, 48))}, SEGMENT, masks=[square_mask])
-        assert sample["masks"].shape == (1, 64, 64)
-        assert set(sample["masks"].unique().tolist()) == {0, 1}
-        assert abs(sample["masks"].float().mean().item() - square_mask.mean()) < 0.02
-        assert sample["input_ids"][sample["seg_places"]].tolist() == [processor.seg_token_id]
+        assert sample.masks.shape == (1, 64, 64)
+        assert set(sample.masks.unique().tolist()) == {0, 1}
+        assert abs(sample.masks.float().mean().item() - square_mask.mean()) < 0.02
+        assert sample.input_ids[sample.seg_index].tolist() == [processor.seg_token_id]
 
     @pytest.mark.parametrize("count", [0, 2])
     def test_each_seg_needs_one_mask(self, processor: EarthMindProcessor, square_mask: np.ndarray, count: int) -> None:
@@ -237,8 +237,8 @@ class TestMasks:
         images = {"rgb": flat(1, (32, 64)), "sar": flat(2, (32, 64))}
         for order in ("place", "modality"):
             sample = make_processor(max_tiles=2, token_order=order).encode(images, SEGMENT, masks=[np.ones((32, 64), bool)])
-            places = sample["placeholder_index"].tolist()
-            tokens = [int(sample["vision_index"][places.index(column)]) for column in sample["attention_columns"].tolist()]
+            places = sample.placeholder_index.tolist()
+            tokens = [int(sample.vision_index[places.index(column)]) for column in sample.attention_columns.tolist()]
             assert tokens == list(range(4 * TOKENS, 6 * TOKENS))
 
     def test_columns_stay_with_the_image_when_a_region_comes_first(self, processor: EarthMindProcessor) -> None:
@@ -248,19 +248,19 @@ class TestMasks:
             {"rgb": flat(1)}, [("user", "<region> in <image>"), ("assistant", "[SEG]")], regions=[region], masks=[region]
         )
         start = processor.tokenizer.convert_tokens_to_ids("<img>")
-        first = sample["input_ids"].tolist().index(start) + 1
-        assert sample["attention_columns"].tolist() == list(range(first, first + TOKENS))
+        first = sample.input_ids.tolist().index(start) + 1
+        assert sample.attention_columns.tolist() == list(range(first, first + TOKENS))
 
     def test_masks_are_drawn_on_the_first_sensor_of_the_grounding_order(self, make_processor: Callable[..., EarthMindProcessor]) -> None:
         images = {"rgb": flat(10), "multispectral": flat(30)}
         sample = make_processor(grounding_order=("sar", "multispectral", "rgb")).encode(images, QUESTION)
-        assert sample["grounding_images"][:, 0, 0, 0].tolist() == [30]
+        assert sample.grounding_images[:, 0, 0, 0].tolist() == [30]
         both = make_processor(grounding_order=("sar", "multispectral", "rgb"), grounding="all").encode(images, QUESTION)
-        assert both["grounding_images"][:, 0, 0, 0].tolist() == [30, 10]
+        assert both.grounding_images[:, 0, 0, 0].tolist() == [30, 10]
 
     def test_no_grounding_image_where_nothing_is_drawn(self, processor: EarthMindProcessor) -> None:
-        assert len(processor.encode({"rgb": flat(1)}, QUESTION, masks=[])["grounding_images"]) == 0
-        assert len(processor.encode({"rgb": flat(1)}, QUESTION, with_grounding=False)["grounding_images"]) == 0
+        assert processor.encode({"rgb": flat(1)}, QUESTION, masks=[]).grounding_images is None
+        assert processor.encode({"rgb": flat(1)}, QUESTION, with_grounding=False).grounding_images is None
 
     def test_masks_come_back_at_the_image_s_size(self, processor: EarthMindProcessor) -> None:
         logits = torch.full((2, 16, 16), -1.0)
@@ -293,11 +293,11 @@ class TestCall:
 
     def test_several_prompts_are_padded_in_front(self, processor: EarthMindProcessor) -> None:
         batch = processor(images=[[flat(10)], [flat(20), flat(10)]], text=["<image>\nWhat?", "<image>\nsegment the water in this image."])
-        assert batch["input_ids"].shape[0] == 2
-        assert batch["attention_mask"][0, 0] == 0
-        assert batch["attention_mask"][:, -1].tolist() == [1, 1]
+        assert batch.input_ids.shape[0] == 2
+        assert batch.attention_mask[0, 0] == 0
+        assert batch.attention_mask[:, -1].tolist() == [1, 1]
         assert batch["tile_counts"].tolist() == [1, 2]
-        assert (batch["input_ids"] == processor.image_token_id).sum() == len(batch["vision_order"])
+        assert (batch.input_ids == processor.image_token_id).sum() == len(batch["vision_order"])
 
     def test_images_must_fit_the_prompts(self, processor: EarthMindProcessor) -> None:
         with pytest.raises(SampleError, match="3 images or lists of images for 2 prompts"):
@@ -356,7 +356,7 @@ class TestChoices:
         loaded = EarthMindProcessor.from_pretrained(tmp_path)
         scenes = make_scenes("rgb", "multispectral", "sar")
         one, two = (made.encode(scenes, SEGMENT, masks=[np.ones((48, 48), bool)]) for made in (saved, loaded))
-        assert set(one) == set(two)
-        for name, value in one.items():
-            assert torch.equal(value, two[name]) if isinstance(value, torch.Tensor) else value == two[name], name
+        for name, value in one._asdict().items():
+            other = getattr(two, name)
+            assert torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other, name
         assert loaded.chat_template == saved.chat_template

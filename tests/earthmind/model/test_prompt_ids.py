@@ -48,7 +48,9 @@ def prompts(processor: EarthMindProcessor) -> dict[str, dict[str, list[int]]]:
         "questions": processor.encode(images, QUESTIONS, independent=True),
         "text": processor.encode({}, [("user", "Hi"), ("assistant", "Hi.")]),
     }
-    found: dict[str, Any] = {name: {key: sample[key].tolist() for key in ("input_ids", "labels")} for name, sample in samples.items()}
+    found: dict[str, Any] = {
+        name: {key: getattr(sample, key).tolist() for key in ("input_ids", "labels")} for name, sample in samples.items()
+    }
     content = [{"type": "image"}, {"type": "text", "text": "Where is [SEG]?"}]
     messages = [
         {"role": "user", "content": content},

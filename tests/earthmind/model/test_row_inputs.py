@@ -8,6 +8,7 @@ import torch
 from transformers.pipelines.base import pad_collate_fn
 
 from eocore.portable.row_inputs import ROW_INPUTS, from_rows
+from eocore.portable.row_packing import VisionInputs
 
 TEXTS = ("<image>\nWhat?", "Hello", "<image>\nsegment the water in this image.", "<image>\nWhat is the area used for?")
 
@@ -18,7 +19,7 @@ def prompts(tiny: Any, make_scenes: Callable[..., Any]) -> list[dict[str, Any]]:
     return [dict(tiny.processor(images=images, text=text)) for images, text in zip(shown, TEXTS, strict=True)]
 
 
-def flat(made: Any, batch: dict[str, Any]) -> dict[str, Any]:
+def flat(made: Any, batch: dict[str, Any]) -> VisionInputs | None:
     rows = {name: batch[name] for name in ROW_INPUTS}
     sizes = {"image_token_id": made.processor.image_token_id, "tokens_per_tile": made.model.config.tokens_per_tile}
     return from_rows(rows, batch["input_ids"], batch["attention_mask"], **sizes)
@@ -53,16 +54,16 @@ def test_numbers_of_the_whole_batch_are_those_of_collate(tiny: Any, make_scenes:
     prompts = [f"<|user|>\n{text}<|end|>\n<|assistant|>\n" for text in texts]
     called = tiny.processor(images=[images or [] for images in shown], text=prompts)
     found = flat(tiny, dict(called))
-    assert torch.equal(called["input_ids"], batch["input_ids"])
+    assert torch.equal(called["input_ids"], batch.input_ids)
     for name in ("tiles", "placeholder_index", "vision_index"):
-        assert torch.equal(found[name], batch[name]), name
+        assert torch.equal(getattr(found, name), getattr(batch.vision, name)), name
     # the numbers of places and sensors differ, what stands together does not
-    for ours, theirs in zip(found["tile_group"], batch["tile_group"], strict=True):
+    for ours, theirs in zip(found.tile_group, batch.vision.tile_group, strict=True):
         assert torch.equal(ours[:, None] == ours, theirs[:, None] == theirs)
 
 
 def test_text_alone_shows_nothing(tiny: Any, prompts: list[dict[str, Any]]) -> None:
-    assert flat(tiny, prompts[1]) == {}
+    assert flat(tiny, prompts[1]) is None
 
 
 class TestErrors:

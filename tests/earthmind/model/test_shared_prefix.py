@@ -32,11 +32,11 @@ def read(model: Any) -> Iterator[list[int]]:
     hook.remove()
 
 
-def encode(made: Any, asked: list[tuple[dict[str, Any], str, list[np.ndarray]]]) -> list[dict[str, Any]]:
+def encode(made: Any, asked: list[tuple[dict[str, Any], str, list[np.ndarray]]]) -> list[Any]:
     return [made.processor.encode(scenes, [("user", text)], regions=regions, for_generation=True) for scenes, text, regions in asked]
 
 
-def answer(made: Any, samples: list[dict[str, Any]], *, share: bool = True) -> list[Any]:
+def answer(made: Any, samples: list[Any], *, share: bool = True) -> list[Any]:
     batch = made.processor.collate(samples, left_pad=True)
     return made.model.answer(batch, made.processor, sizes=[(48, 48)] * len(samples), max_new_tokens=5, share_prefix=share)
 
@@ -56,8 +56,8 @@ def test_questions_about_one_image_are_answered_as_alone_and_the_image_is_read_o
     texts = ["<image>\nSegment the water.", "<image>\nSegment it.", "<image>\nWhat is the area on the left used for?"]
     samples = encode(model, [(scenes, text, []) for text in texts])
     together = answer(model, samples)
-    assert len(samples[0]["placeholder_index"]) < read[0] < len(samples[1]["input_ids"])
-    assert sum(read[:3]) < sum(len(sample["input_ids"]) for sample in samples) / 2
+    assert len(samples[0].placeholder_index) < read[0] < len(samples[1].input_ids)
+    assert sum(read[:3]) < sum(len(sample.input_ids) for sample in samples) / 2
     assert all(one.masks.shape == (5, 48, 48) for one in together)
     assert_same(together, [answer(model, [sample])[0] for sample in samples])
     assert_same(together, answer(model, samples, share=False))
@@ -81,13 +81,15 @@ def test_images_of_unlike_size_regions_and_text_alone_stand_in_one_batch(
         ],
     )
     together = answer(model, samples)
-    assert read[0] < 6 * len(samples[0]["input_ids"])
+    assert read[0] < 6 * len(samples[0].input_ids)
     assert_same(together, [answer(model, [sample])[0] for sample in samples])
 
 
-def plan_of(made: Any, samples: list[dict[str, Any]]) -> Any:
+def plan_of(made: Any, samples: list[Any]) -> Any:
     batch = made.processor.collate(samples, left_pad=True)
-    return plan_prefixes(batch, find_repeats(batch["tiles"])[1], tokens_per_tile=made.model.config.tokens_per_tile)
+    content = find_repeats(batch.vision.tiles)[1]
+    per_tile = made.model.config.tokens_per_tile
+    return plan_prefixes(batch.input_ids, batch.attention_mask, vision=batch.vision, content=content, tokens_per_tile=per_tile)
 
 
 def test_other_company_of_the_same_tile_is_another_image(tiny: Any, make_scenes: Callable[..., Any]) -> None:
@@ -96,7 +98,7 @@ def test_other_company_of_the_same_tile_is_another_image(tiny: Any, make_scenes:
     samples = encode(tiny, [(scenes, "<image>\nSegment it.", []) for scenes in (both, alone, other, both)])
     plan = plan_of(tiny, [*samples, samples[0]])
     assert plan.group.tolist() == [0, 1, 2, 0, 0] and plan.lead == [0, 1, 2]
-    assert plan.rest == 1 and plan.lengths == [len(samples[number]["input_ids"]) - 1 for number in plan.lead]
+    assert plan.rest == 1 and plan.lengths == [len(samples[number].input_ids) - 1 for number in plan.lead]
 
 
 def test_nothing_is_shared_where_it_does_not_pay(tiny: Any, make_scenes: Callable[..., Any]) -> None:

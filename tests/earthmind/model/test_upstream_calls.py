@@ -47,7 +47,7 @@ class Told:
         def write(**inputs: Any) -> Any:
             return generate(**inputs, logits_processor=LogitsProcessorList([Dictation([ids])]))
 
-        def keep(batch: dict[str, Any], *given: Any, **named: Any) -> Any:
+        def keep(batch: Any, *given: Any, **named: Any) -> Any:
             self.inputs = batch
             return answer_batch(batch, *given, **named)
 
@@ -55,7 +55,7 @@ class Told:
         monkeypatch.setattr(model, "answer", keep)
 
     def text(self) -> str:
-        return self.model.processor.tokenizer.decode(self.inputs["input_ids"][0]).replace("<IMG_CONTEXT>", "#")
+        return self.model.processor.tokenizer.decode(self.inputs.input_ids[0]).replace("<IMG_CONTEXT>", "#")
 
 
 @pytest.fixture
@@ -92,10 +92,10 @@ class TestVideo:
         block = f"<img>{'#' * told.model.config.tokens_per_tile}</img>"
         blocks = "\n".join([block] * 5)
         assert told.text() == f"<|user|>\n{blocks}\nPlease segment the water.<|end|>\n<|assistant|>\n"
-        assert len(told.inputs["tiles"]) == 5
+        assert len(told.inputs.vision.tiles) == 5
         side = told.model.processor.tile_size
         expected = np.asarray(FRAMES[4].resize((side, side), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-        assert np.array_equal(told.inputs["tiles"][4], expected)
+        assert np.array_equal(told.inputs.vision.tiles[4], expected)
 
     @pytest.mark.parametrize("count", [1, 3, 7])
     def test_every_frame_is_drawn_from_the_prompt(self, tell: Callable[[str], Told], count: int) -> None:
@@ -108,10 +108,11 @@ class TestVideo:
         (answer,) = told.model.answer(told.inputs, told.model.processor, sizes=[(40, 60)])
         head, processor = told.model.seg_head, told.model.processor
         with torch.no_grad():
-            prompts = head.point(torch.stack(list(answer.seg_states)))
+            prompts = head.project_seg(torch.stack(list(answer.seg_states)))
             for number, frame in enumerate(frames):
-                features = head.encode(processor.encode({"rgb": frame}, [("user", QUESTION)])["grounding_images"])
-                drawn = head.draw(prompts, features, torch.zeros(2, dtype=torch.long), torch.arange(2), 2).chosen
+                features = head.encode(processor.encode({"rgb": frame}, [("user", QUESTION)]).grounding_images)
+                sample, slot = torch.zeros(2, dtype=torch.long), torch.arange(2)
+                drawn = head.decode_masks(prompts, features, sample=sample, slot=slot, num_slots=2).chosen
                 alone = processor.post_process_masks(drawn, (40, 60))
                 assert all(np.array_equal(found["prediction_masks"][k][number], alone[k]) for k in range(2))
 
@@ -125,9 +126,9 @@ class TestVideo:
     def test_one_frame_is_one_tile_where_an_image_is_several(self, tell: Callable[[str], Told]) -> None:
         told, wide = tell("yes"), picture(3, (64, 128))
         told.model.predict_forward(video=[wide], text=QUESTION)
-        assert len(told.inputs["tiles"]) == 1
+        assert len(told.inputs.vision.tiles) == 1
         told.model.predict_forward(image=wide, text=QUESTION)
-        assert len(told.inputs["tiles"]) > 1
+        assert len(told.inputs.vision.tiles) > 1
 
     def test_an_answer_without_seg_draws_nothing(self, tell: Callable[[str], Told]) -> None:
         model = tell("There is none.").model

@@ -106,14 +106,14 @@ with second_device() as (device, _):
 
 def test_waits_of_the_host_are_noted_by_place() -> None:
     code = """
-from eocore.models.packed_attention import border_arguments, find_borders
+from eocore.portable.packed_attention import boundary_arguments, find_boundaries
 with second_device() as (device, waits):
-    border_arguments([0, 4, 6], device)
+    boundary_arguments([0, 4, 6], device)
     assert not waits.places, waits.places
-    assert find_borders(torch.tensor([[0, 1, 0, 1]], device=device)) == [0, 2, 4]
+    assert find_boundaries(torch.tensor([[0, 1, 0, 1]], device=device)) == [0, 2, 4]
     print([place.rpartition(" ")[2] for place in waits.places])
 """
-    assert run(code) == "['find_borders']"
+    assert run(code) == "['find_boundaries']"
 
 
 def test_unknown_devices_are_refused() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -62,14 +62,20 @@ class Numbers(SampleSource):
         return key, {}
 
 
+class NumberBatch(NamedTuple):
+    inputs: torch.Tensor
+    target: torch.Tensor
+    sample_ids: list[str]
+
+
 def prepare(key: Any, scenes: Any, rng: np.random.Generator) -> dict[str, Any]:
     vector = torch.randn(WIDTH, generator=torch.Generator().manual_seed(key.index))
     return {"id": f"n{key.index}", "inputs": vector + 0.01 * float(rng.normal())}
 
 
-def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+def collate(samples: list[dict[str, Any]]) -> NumberBatch:
     inputs = torch.stack([sample["inputs"] for sample in samples])
-    return {"inputs": inputs, "target": inputs.sin().sum(1), "sample_ids": [sample["id"] for sample in samples]}
+    return NumberBatch(inputs, inputs.sin().sum(1), [sample["id"] for sample in samples])
 
 
 def first_time(fault: Mapping[str, Any]) -> bool:
@@ -137,18 +143,18 @@ class FaultyTask(Task):
         data = PreparedDataset(Numbers(self.faults), prepare, seed=seed)
         return DataLoader(data, batch_sampler=sampler, collate_fn=collate, num_workers=self.num_workers)
 
-    def forward(self, batch: Mapping[str, Any], mode: str = "loss") -> dict[str, Any]:
+    def forward(self, batch: NumberBatch, mode: str = "loss", **_: Any) -> dict[str, Any]:
         rank = int(os.environ["RANK"])
         if self.id_folder:
             with (Path(self.id_folder) / IDS.format(rank)).open("a") as file:
-                file.write(json.dumps({"step": HEARTBEAT.step, "ids": batch["sample_ids"]}) + "\n")
+                file.write(json.dumps({"step": HEARTBEAT.step, "ids": batch.sample_ids}) + "\n")
         time.sleep(self.sleep)
         kinds = [fault["kind"] for fault in self.faults if self._strikes(fault, rank)]
         for kind in kinds:
             strike(kind)
-        hidden = torch.tanh(self.model["stem"](batch["inputs"].to(self.model["stem"].weight.dtype)))
+        hidden = torch.tanh(self.model["stem"](batch.inputs.to(self.model["stem"].weight.dtype)))
         hidden = self.dropout(self.model["norm"](self.model["hidden"](hidden)))
-        error = self.model["head"](hidden).squeeze(-1).float() - batch["target"]
+        error = self.model["head"](hidden).squeeze(-1).float() - batch.target
         loss = error.square().mean()
         if "nan_gradient" in kinds:
             loss.register_hook(lambda gradient: gradient * float("nan"))

@@ -1,6 +1,7 @@
 """The loop: batches per update, what hooks see, loaders that end."""
 
 import signal
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,23 +17,29 @@ from eocore.train.resilience.preemption import Orders
 class Model:
     def __init__(self) -> None:
         self.seen: list[int] = []
+        self.counts: list[Mapping[str, float] | None] = []
 
     def train(self) -> None:
         pass
 
-    def train_step(self, batch: torch.Tensor, optim_wrapper: Any) -> dict[str, torch.Tensor]:
+    def train_step(
+        self, batch: torch.Tensor, optim_wrapper: Any, *, num_items_in_batch: Mapping[str, float] | None
+    ) -> dict[str, torch.Tensor]:
         self.seen.append(int(batch))
+        self.counts.append(num_items_in_batch)
         return {"loss": batch.float()}
 
 
-def make_loop(numbers: int, *, max_iters: int, accumulation: int = 1) -> tuple[StepLoop, Model, list[tuple[str, dict[str, Any]]]]:
+def make_loop(
+    numbers: int, *, max_iters: int, accumulation: int = 1, **choices: Any
+) -> tuple[StepLoop, Model, list[tuple[str, dict[str, Any]]]]:
     model, calls = Model(), []
     orders = Orders()
     runner = SimpleNamespace(
         rank=0, model=model, optim_wrapper=None, orders=orders, call_hook=lambda name, **values: calls.append((name, values))
     )
     loader = DataLoader(torch.arange(numbers), batch_size=None)
-    return StepLoop(runner, loader, max_iters=max_iters, accumulation=accumulation), model, calls
+    return StepLoop(runner, loader, max_iters=max_iters, accumulation=accumulation, **choices), model, calls
 
 
 def test_an_update_takes_as_many_batches_as_asked() -> None:
@@ -42,6 +49,18 @@ def test_an_update_takes_as_many_batches_as_asked() -> None:
     after = [values for name, values in calls if name == "after_train_iter"]
     assert [values["batch_idx"] for values in after] == [0, 1, 2]
     assert [output["loss"].item() for output in after[1]["outputs"]] == [2.0, 3.0]
+
+
+def test_batches_of_an_update_are_told_the_mean_of_their_items() -> None:
+    loop, model, _ = make_loop(4, max_iters=2, accumulation=2, count_items=lambda batch: {"samples": 1 + int(batch)})
+    loop.run()
+    assert model.counts == [{"samples": 1.5}] * 2 + [{"samples": 3.5}] * 2
+
+
+def test_where_nothing_is_counted_nothing_is_told() -> None:
+    loop, model, _ = make_loop(2, max_iters=2)
+    loop.run()
+    assert model.counts == [None, None]
 
 
 def test_a_resumed_loop_makes_the_steps_that_are_left() -> None:

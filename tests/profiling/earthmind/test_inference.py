@@ -31,9 +31,9 @@ def test_answers_are_those_dictated(answers: Answers, name: str) -> None:
         answers.ask([batch])
     assert [answer.text for answer in given] == ["[SEG]" * kind.masks + "a" * (7 - kind.masks)] * 2
     assert [answer.masks.shape for answer in given] == [(kind.masks, *size) for size in batch.sizes]
-    vision = sum(int((sample["input_ids"] == answers.processor.image_token_id).sum()) for sample in batch.samples)
-    assert sum(len(sample["input_ids"]) for sample in batch.samples) - vision == 2 * (kind.text - kind.supervised)
-    assert not torch.equal(batch.samples[0]["tiles"], batch.samples[1]["tiles"])
+    vision = sum(int((sample.input_ids == answers.processor.image_token_id).sum()) for sample in batch.samples)
+    assert sum(len(sample.input_ids) for sample in batch.samples) - vision == 2 * (kind.text - kind.supervised)
+    assert not torch.equal(batch.samples[0].tiles, batch.samples[1].tiles)
 
 
 def test_a_row_tells_speed_memory_parts_and_operators(answers: Answers) -> None:
@@ -52,7 +52,7 @@ def test_a_row_tells_speed_memory_parts_and_operators(answers: Answers) -> None:
 
 
 def len_of(answers: Answers, name: str) -> int:
-    return len(answers.questions(name, together=1, new_tokens=8)[0].samples[0]["input_ids"])
+    return len(answers.questions(name, together=1, new_tokens=8)[0].samples[0].input_ids)
 
 
 def test_every_step_is_taken_once(answers: Answers) -> None:
@@ -63,7 +63,7 @@ def test_every_step_is_taken_once(answers: Answers) -> None:
     hook = decoder.register_forward_pre_hook(lambda _, args, named: lengths.append(reading(named)), with_kwargs=True)
     answers.ask([batch])
     hook.remove()
-    assert lengths == [len(batch.samples[0]["input_ids"])] + [1] * 6  # the sixth is read too, for its mask
+    assert lengths == [len(batch.samples[0].input_ids)] + [1] * 6  # the sixth is read too, for its mask
 
 
 def reading(named: dict[str, Any]) -> int:

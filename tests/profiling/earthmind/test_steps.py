@@ -37,13 +37,13 @@ def task(make_fields: Callable[..., dict[str, Any]]) -> EarthMindTask:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_sample_holds_what_its_kind_states(task: EarthMindTask, name: str) -> None:
-    kind, batch = KINDS[name], make_batch(task.processor, [name])
-    vision = int((batch["input_ids"] == task.processor.image_token_id).sum())
-    assert batch["num_tokens"] - vision == kind.text
-    assert len(batch["label_index"]) == kind.supervised
-    assert len(batch["tiles"]) == kind.tiles * len(kind.sensors)
-    assert len(batch.get("masks", ())) == len(batch.get("seg_index", ())) == kind.masks
-    assert batch["tiles"].dtype == torch.uint8
+    kind, batch = KINDS[name], make_batch(task, [name])
+    vision = int((batch.input_ids == task.processor.image_token_id).sum())
+    assert batch.num_tokens - vision == kind.text
+    assert len(batch.supervised.positions) == kind.supervised
+    assert len(batch.vision.tiles) == kind.tiles * len(kind.sensors)
+    assert (0 if batch.segments.is_dummy else len(batch.segments.masks)) == kind.masks
+    assert batch.vision.tiles.dtype == torch.uint8
 
 
 def test_the_mix_is_of_twenty_and_unknown_kinds_are_refused() -> None:
@@ -53,7 +53,7 @@ def test_the_mix_is_of_twenty_and_unknown_kinds_are_refused() -> None:
 
 
 def test_the_published_structure_learns_the_same_text(task: EarthMindTask) -> None:
-    batch = make_batch(task.processor, ["vqa"])
+    batch = make_batch(task, ["vqa"])
     ours = task.parse_losses(task(batch))[0]
     published = PublishedStep(task)
     kernel = task.model.language_model.config._attn_implementation
@@ -83,7 +83,7 @@ def test_it_looks_a_third_time_at_pairs_and_draws_what_is_not_there(task: EarthM
             hook.remove()
         return seen["tiles"], seen["images"]
 
-    batch, published = make_batch(task.processor, ["pair"]), PublishedStep(task)
+    batch, published = make_batch(task, ["pair"]), PublishedStep(task)
     with published.switched():
         assert tiles_and_images(lambda: published.loss(batch)) == (3, 1)
     assert tiles_and_images(lambda: task(batch)) == (2, 0)
@@ -91,7 +91,7 @@ def test_it_looks_a_third_time_at_pairs_and_draws_what_is_not_there(task: EarthM
 
 def test_no_operator_of_a_step_has_rows_for_every_position_and_word(task: EarthMindTask) -> None:
     """W3: logits exist at learnt positions alone; W7: operators are counted."""
-    batch = make_batch(task.processor, ["vqa"])
+    batch = make_batch(task, ["vqa"])
     sizes, rows = task.model.config.text_config, set()
 
     class Widest(OperatorCount):
@@ -112,7 +112,7 @@ def test_no_operator_of_a_step_has_rows_for_every_position_and_word(task: EarthM
 @pytest.mark.parametrize("name", ["vqa", "pair", "seg"])
 def test_a_step_does_not_make_the_host_wait(task: EarthMindTask, name: str) -> None:
     """W16: what the collator could know is not asked of the device; boolean masks, `.item()` and `.tolist()` would be."""
-    batch = make_batch(task.processor, [name])
+    batch = make_batch(task, [name])
     with OperatorCount() as count:
         total, _ = task.parse_losses(task(batch))
         total.backward()
@@ -127,7 +127,7 @@ def test_useful_operations_are_those_torch_counts_but_for_causal_halves(task: Ea
     language.set_attn_implementation("eager")  # torch does not count the fused kernel of CPUs
     try:
         with FlopCounterMode(display=False) as counter:
-            task.model.read(states, torch.arange(48)[None]).sum().backward()
+            task.model.decode(states, torch.arange(48)[None]).sum().backward()
     finally:
         language.set_attn_implementation(kernel)
     full_attention = 2 * attention_flops(task, [48])
@@ -136,15 +136,15 @@ def test_useful_operations_are_those_torch_counts_but_for_causal_halves(task: Ea
 
 
 def test_packed_samples_cost_what_they_cost_alone(task: EarthMindTask) -> None:
-    alone = sum(step_flops(task, make_batch(task.processor, [name])).total for name in ("vqa", "seg"))
-    packed = make_batch(task.processor, ["vqa", "seg"], row_length=400)
-    assert len(packed["input_ids"]) == 1 and sum(sample_lengths(packed)) == packed["num_tokens"]
+    alone = sum(step_flops(task, make_batch(task, [name])).total for name in ("vqa", "seg"))
+    packed = make_batch(task, ["vqa", "seg"], row_length=400)
+    assert len(packed.input_ids) == 1 and sum(sample_lengths(packed)) == packed.num_tokens
     assert step_flops(task, packed).total == pytest.approx(alone)
 
 
 def test_training_is_measured(task: EarthMindTask) -> None:
     found = measure_training(Trainer(task), "seg", ceiling=1e12, repeats=1)
-    assert found.samples == 1 and found.tokens == make_batch(task.processor, ["seg"])["num_tokens"]
+    assert found.samples == 1 and found.tokens == make_batch(task, ["seg"]).num_tokens
     assert 0 < found.mfu < 1 and found.operators > 100
     assert sum(seconds for part, seconds in found.parts.items() if part != "data") == pytest.approx(found.seconds, rel=0.3)
     assert measure_data(Trainer(task), "vqa", repeats=1)["samples/s"] > 0

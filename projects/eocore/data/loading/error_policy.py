@@ -15,13 +15,11 @@ from eocore.errors import ConfigError, DataError
 from eocore.log import get_logger
 
 POLICIES = ("stop", "skip")
-KEY = "faults"
-"""Where a sample and a batch carry their faults until the loader takes them."""
-
 MAX_ATTEMPTS = 16
 """Replacements tried for one sample; with half of a dataset broken, 1 in 65,536 samples would need more."""
 
 NUM_REPLACED = "num_replaced"
+"""Under which name a task reports how many samples of a batch stand for broken ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,24 +101,8 @@ class FaultReport:
         return f"{self.replaced} broken samples replaced ({'; '.join(parts) or 'none broken'})"
 
 
-class FaultCollate:
-    """Collates samples and carries their faults along.
-
-    Args:
-        collate: samples -> batch.
-    """
-
-    def __init__(self, collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]) -> None:
-        self.collate = collate
-
-    def __call__(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """The batch, its faults under `KEY`."""
-        plain = [{name: value for name, value in sample.items() if name != KEY} for sample in samples]
-        return {**self.collate(plain), KEY: [fault for sample in samples for fault in sample.get(KEY, ())]}
-
-
 class ReportingLoader(DataLoader):
-    """A loader of `FaultCollate` batches; takes the faults out of each batch it hands over, and leaves their number in `NUM_REPLACED`.
+    """A loader of batches with a field `faults`; notes the faults of each batch it hands over.
 
     Attributes:
         new_faults: not yet shared with the other ranks, see `eocore.train.resilience.data_errors`.
@@ -135,9 +117,8 @@ class ReportingLoader(DataLoader):
 
     def _report(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
-            faults = batch.pop(KEY)
-            self.new_faults += faults
-            yield {**batch, NUM_REPLACED: len(faults)}
+            self.new_faults += batch.faults
+            yield batch
 
 
 def make_loader(dataset: Any, *, collate: Callable[..., Any], options: FaultOptions, **choices: Any) -> DataLoader:
@@ -145,13 +126,14 @@ def make_loader(dataset: Any, *, collate: Callable[..., Any], options: FaultOpti
 
     Args:
         dataset: made with the same options.
-        collate: samples -> batch.
+        collate: samples -> batch. Under "skip", samples and batches are named tuples with a field `faults`: that of a batch joins those
+            of its samples.
         options: the policy.
         **choices: of `DataLoader`.
     """
     if not options.skips:
         return DataLoader(dataset, collate_fn=collate, **choices)
-    loader = ReportingLoader(dataset, collate_fn=FaultCollate(collate), **choices)
+    loader = ReportingLoader(dataset, collate_fn=collate, **choices)
     loader.options = options
     return loader
 

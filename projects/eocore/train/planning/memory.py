@@ -1,7 +1,7 @@
 """Memory of a training step, from a model without memory: every tensor a step would allocate is counted, none is."""
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -64,13 +64,13 @@ class StepMemory:
     peak: int
 
 
-def measure_step(task: Task, batch: Mapping[str, Any]) -> StepMemory:
+def measure_step(task: Task, batch: Any) -> StepMemory:
     """What one forward and backward allocates; with fake weights and a fake batch nothing is.
 
     Every gradient is dropped as soon as it is whole: how long it stays is ZeRO's affair (`eocore.train.zero.memory`).
     """
     hooks = [parameter.register_post_accumulate_grad_hook(_drop_gradient) for parameter in task.parameters() if parameter.requires_grad]
-    inputs = [value for value in batch.values() if isinstance(value, Tensor)]
+    inputs = [leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)]
     fake = _fake_mode(inputs)
     try:
         with fake if fake is not None else nullcontext(), LiveMemory([*task.parameters(), *task.buffers(), *inputs]) as memory:

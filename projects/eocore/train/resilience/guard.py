@@ -91,8 +91,7 @@ class StepGuard:
 
     def see_batch(self, batch: Any) -> None:
         """Notes which samples the update is made of, if the batch names them (`sample_ids`)."""
-        if isinstance(batch, Mapping):
-            self._samples += [str(name) for name in batch.get("sample_ids", [])]
+        self._samples += [str(name) for name in getattr(batch, "sample_ids", ())]
 
     def see_loss(self, loss: Tensor) -> None:
         """Notes the loss of one batch."""

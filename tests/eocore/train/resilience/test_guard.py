@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -147,10 +147,10 @@ def test_the_limit_counts_updates_in_a_row(guard: StepGuard) -> None:
 
 
 def test_the_samples_of_a_skipped_update_are_listed(guard: StepGuard, tmp_path: Path) -> None:
-    guard.see_batch({"sample_ids": ["a", "b"]})
-    guard.see_batch({"sample_ids": ["c"]})
+    guard.see_batch(SimpleNamespace(sample_ids=["a", "b"]))
+    guard.see_batch(SimpleNamespace(sample_ids=["c"]))
     assert not judge(guard, float("nan"))
-    guard.see_batch({"sample_ids": ["d"]})
+    guard.see_batch(SimpleNamespace(sample_ids=["d"]))
     assert not judge(guard, float("nan"))
     assert [record["sample_ids"] for record in skips(tmp_path)] == [[["a", "b", "c"]], [["d"]]]
 

@@ -46,32 +46,33 @@ class SegAttention:
     def rows(
         self,
         seg_index: Tensor,
-        seg_spans: Sequence[tuple[int, int]],
-        seg_counts: Sequence[int],
+        spans: Sequence[tuple[int, int]],
+        *,
+        counts: Sequence[int],
         visible: Mapping[int, Tensor] | None = None,
     ) -> Tensor:
         """Attention (K, S) of each [SEG] over its row, mean over the heads; 0 outside its sample and after itself.
 
         Args:
-            seg_index: (K,) flat places of the [SEG] tokens in the (R, S) rows.
-            seg_spans: flat (start, end) of each sample that has some; only these tokens are looked at.
-            seg_counts: [SEG] of each of these samples.
+            seg_index: (K,) flat positions of the [SEG] tokens in the (R, S) rows.
+            spans: flat (start, end) of each sample that has some; only these tokens are looked at.
+            counts: [SEG] of each of these samples.
             visible: flat start of a sample -> (L, L) bool, which tokens each of its tokens sees; all before it in the others.
         """
         assert self._states is not None and self._positions is not None
         attention, states = self._attention, self._states
         length = states.shape[1]
         cos, sin = (part.expand(states.shape[0], -1, -1).flatten(0, 1) for part in self._positions)
-        flat, shown = states.flatten(0, 1), torch.cat([torch.arange(*span, device=states.device) for span in seg_spans])
+        flat, shown = states.flatten(0, 1), torch.cat([torch.arange(*span, device=states.device) for span in spans])
         # one call of each projection, however many samples there are: under ZeRO-3 all ranks must make the same calls
         queries = self._heads(attention.q_proj, getattr(attention, "q_norm", None), flat[seg_index])
         keys = self._heads(attention.k_proj, getattr(attention, "k_norm", None), flat[shown])
         queries, _ = apply_rotary_pos_emb(queries, queries, cos[seg_index], sin[seg_index])
         keys, _ = apply_rotary_pos_emb(keys, keys, cos[shown], sin[shown])
         rows = []
-        sizes = [end - start for start, end in seg_spans]
+        sizes = [end - start for start, end in spans]
         for span, own, asked, seen in zip(
-            seg_spans, seg_index.split(list(seg_counts)), queries.split(list(seg_counts)), keys.split(sizes), strict=True
+            spans, seg_index.split(list(counts)), queries.split(list(counts)), keys.split(sizes), strict=True
         ):
             spread = self._spread(asked, seen, own - span[0], (visible or {}).get(span[0]))
             first = span[0] % length

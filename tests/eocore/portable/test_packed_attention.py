@@ -10,12 +10,12 @@ from tolerances import ACROSS_LAYOUTS
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from eocore.errors import ConfigError
-from eocore.models import packed_attention
-from eocore.models.packed_attention import (
+from eocore.portable import packed_attention
+from eocore.portable.packed_attention import (
     PACKED,
-    border_arguments,
-    find_borders,
+    QuestionsError,
+    boundary_arguments,
+    find_boundaries,
     packed_mask,
     question_arguments,
     use_packed_attention,
@@ -49,20 +49,20 @@ def positions() -> Tensor:
     return torch.stack([torch.cat([torch.arange(length) for length in row]) for row in ROWS])
 
 
-def states(model: Any, kernel: str, embeddings: Tensor, **borders: Any) -> Tensor:
+def states(model: Any, kernel: str, embeddings: Tensor, **boundaries: Any) -> Tensor:
     model.set_attn_implementation(kernel)
-    return model.model(inputs_embeds=embeddings, position_ids=positions(), use_cache=False, **borders).last_hidden_state
+    return model.model(inputs_embeds=embeddings, position_ids=positions(), use_cache=False, **boundaries).last_hidden_state
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["borders told", "borders found"])
+@pytest.mark.parametrize("told", [True, False], ids=["boundaries told", "boundaries found"])
 def test_states_and_gradients_do_not_depend_on_the_kernel(model: Any, told: bool) -> None:
     embeddings = torch.randn(3, 24, 32, generator=torch.Generator().manual_seed(0))
     weights = torch.randn(3, 24, 32, generator=torch.Generator().manual_seed(1))
-    borders = border_arguments(find_borders(positions()), embeddings.device) if told else {}
+    boundaries = boundary_arguments(find_boundaries(positions()), embeddings.device) if told else {}
     results = {}
     for kernel in ("eager", "sdpa", PACKED):
         given = embeddings.clone().requires_grad_()
-        found = states(model, kernel, given, **(borders if kernel == PACKED else {}))
+        found = states(model, kernel, given, **(boundaries if kernel == PACKED else {}))
         results[kernel] = (found.detach(), *torch.autograd.grad((found * weights).sum(), [given, *model.model.layers.parameters()]))
     for kernel in ("sdpa", PACKED):
         for value, expected in zip(results[kernel], results["eager"], strict=True):
@@ -78,7 +78,7 @@ def test_independent_questions_see_what_they_share_and_themselves(model: Any) ->
     for start, end in zip(starts, ends, strict=True):
         places[start:end] = torch.arange(shared, shared + end - start)
     model.set_attn_implementation(PACKED)
-    told = border_arguments([0, 24], row.device) | question_arguments({0: starts}, [0, 24], config=model.config, device=row.device)
+    told = boundary_arguments([0, 24], row.device) | question_arguments({0: starts}, [0, 24], config=model.config, device=row.device)
     joined = model.model(inputs_embeds=row, position_ids=places[None], use_cache=False, **told).last_hidden_state
     for start, end in zip(starts, ends, strict=True):
         alone = torch.cat([row[:, :shared], row[:, start:end]], dim=1)
@@ -90,7 +90,7 @@ def test_independent_questions_see_what_they_share_and_themselves(model: Any) ->
 def test_other_attention_refuses_independent_questions(model: Any) -> None:
     model.set_attn_implementation("eager")
     assert question_arguments({}, [0, 24], config=model.config, device=torch.device("cpu")) == {"visible": {}}
-    with pytest.raises(ConfigError, match=r"they would see each other. Take attn_implementation 'sdpa', or set independent=False"):
+    with pytest.raises(QuestionsError, match=r"they would see each other. Take attn_implementation 'sdpa', or set independent=False"):
         question_arguments({0: [10]}, [0, 24], config=model.config, device=torch.device("cpu"))
 
 
@@ -144,8 +144,8 @@ def test_a_saved_model_does_not_ask_for_it() -> None:
 
 
 def test_borders_reach_flash_attention_as_cumulative_lengths() -> None:
-    given = border_arguments([0, 9, 23, 24, 48], torch.device("cpu"))
-    assert given["cu_seq_lens_q"].tolist() == given["cu_seq_lens_k"].tolist() == given["borders"] == [0, 9, 23, 24, 48]
+    given = boundary_arguments([0, 9, 23, 24, 48], torch.device("cpu"))
+    assert given["cu_seq_lens_q"].tolist() == given["cu_seq_lens_k"].tolist() == given["sequence_boundaries"] == [0, 9, 23, 24, 48]
     assert given["cu_seq_lens_q"].dtype == torch.int32
     assert given["max_length_q"] == given["max_length_k"] == 24
 
@@ -162,11 +162,11 @@ def test_the_kernel_of_a_gpu_gives_the_same() -> None:
     )
     module: Any = torch.nn.Module()
     module.num_key_value_groups = 2
-    borders = border_arguments(find_borders(positions()), torch.device("cuda"))
+    boundaries = boundary_arguments(find_boundaries(positions()), torch.device("cuda"))
     results = []
     for has_kernel in (True, False):
         with mock.patch.object(packed_attention, "_has_kernel", return_value=has_kernel):
-            found, _ = packed_attention.packed_attention(module, query, key=key, value=value, attention_mask=None, **borders)
+            found, _ = packed_attention.packed_attention(module, query, key, value, None, **boundaries)
         results.append([found, *torch.autograd.grad(found.float().square().sum(), [query, key, value])])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=3e-2, rtol=3e-2)

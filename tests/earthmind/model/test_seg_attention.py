@@ -8,13 +8,13 @@ import torch
 from tolerances import ACROSS_LAYOUTS
 from torch import Tensor
 
-from earthmind.seg_attention import SegAttention
-from eocore.models.packed_attention import PACKED
+from earthmind.model.seg_attention import SegAttention
 from eocore.models.recompute import recompute_activations
+from eocore.portable.packed_attention import PACKED
 
 LANGUAGES = ("qwen2", "qwen3", "llama")
 LENGTHS = (((9, 14), (11, 5, 7)), ((23,), (23,)))
-"""Samples of each packed row, the last one of a row being filling."""
+"""Samples of each packed row, the last one of a row being padding."""
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
@@ -48,7 +48,7 @@ def listened_rows(language: Any, rows: dict[str, Any], embeddings: Tensor, kerne
     language.set_attn_implementation(kernel)
     with SegAttention(language.get_decoder()) as attention:
         language.get_decoder()(inputs_embeds=embeddings, position_ids=rows["positions"], use_cache=False)
-    return attention.rows(rows["index"], rows["spans"], rows["counts"])
+    return attention.rows(rows["index"], rows["spans"], counts=rows["counts"])
 
 
 @pytest.mark.parametrize("kernel", ["sdpa", "eager", PACKED])

@@ -1,4 +1,4 @@
-"""Causal attention over rows that hold several samples: each sample alone, so that nothing is computed across a border.
+"""Causal attention over rows that hold several samples: each sample alone, so that nothing is computed across a sequence boundary.
 
 transformers tells packed samples apart by a mask of the whole row, so its cost grows with the square of the row. Here it grows with the
 squares of the samples: on a GPU in half precision by torch's kernel for samples of unlike length, elsewhere sample by sample.
@@ -15,8 +15,6 @@ from transformers import AttentionInterface, AttentionMaskInterface, PretrainedC
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from eocore.errors import ConfigError
-
 PACKED = "packed_sdpa"
 """Name of this attention among those of transformers."""
 WHOLE = "full_attention"
@@ -26,6 +24,10 @@ CAUSAL_WINDOW = (-1, 0)
 KERNEL_DTYPES = (torch.float16, torch.bfloat16)
 KERNEL_CAPABILITY = (8, 0)
 """Oldest GPUs (A100) that torch's kernel for samples of unlike length runs on."""
+
+
+class QuestionsError(ValueError):
+    """Independent questions in an attention that cannot keep them apart."""
 
 
 def use_packed_attention(model: PreTrainedModel) -> None:
@@ -38,40 +40,40 @@ def use_packed_attention(model: PreTrainedModel) -> None:
         model.set_attn_implementation(PACKED)
 
 
-def border_arguments(borders: Sequence[int], device: torch.device) -> dict[str, Any]:
+def boundary_arguments(sequence_boundaries: Sequence[int], device: torch.device) -> dict[str, Any]:
     """Arguments of a decoder's forward that tell its attention where samples begin.
 
     Flash attention of transformers takes the cumulative lengths, the attention of this module the list.
 
     Args:
-        borders: 0 and the end of each sample, counted through all rows; the last is rows x length.
+        sequence_boundaries: 0 and the end of each sample, counted through all rows; the last is rows x length.
         device: of the rows.
     """
-    lengths = torch.tensor(borders, dtype=torch.int32).to(device, non_blocking=True)  # in passing: a GPU need not be waited for
-    longest = max(end - start for start, end in pairwise(borders))
+    lengths = torch.tensor(sequence_boundaries, dtype=torch.int32).to(device, non_blocking=True)  # in passing: a GPU need not be waited for
+    longest = max(end - start for start, end in pairwise(sequence_boundaries))
     ends = {f"cu_seq_lens_{side}": lengths for side in "qk"} | {f"max_length_{side}": longest for side in "qk"}
-    return {**ends, "borders": list(borders)}
+    return {**ends, "sequence_boundaries": list(sequence_boundaries)}
 
 
 def question_arguments(
-    question_starts: Mapping[int, Sequence[int]], borders: Sequence[int], *, config: PretrainedConfig, device: torch.device
+    question_starts: Mapping[int, Sequence[int]], sequence_boundaries: Sequence[int], *, config: PretrainedConfig, device: torch.device
 ) -> dict[str, Any]:
     """Argument of a decoder's forward that keeps the independent questions of a sample apart: `visible` of `packed_attention`.
 
     Args:
-        question_starts: place of a sample among the borders -> where in it each of its questions begins.
-        borders, device: as `border_arguments`.
+        question_starts: flat start of a sample -> where in it each of its questions begins.
+        sequence_boundaries, device: as `boundary_arguments`.
         config: the decoder's.
 
     Raises:
-        ConfigError: the decoder's attention is another's, which knows no such questions.
+        QuestionsError: the decoder's attention is another's, which knows no such questions.
     """
     if question_starts and config._attn_implementation != PACKED:
-        raise ConfigError(
+        raise QuestionsError(
             f"independent questions need full attention on sdpa, found '{config._attn_implementation}': they would see each other. "
             "Take attn_implementation 'sdpa', or set independent=False in ImageConversations."
         )
-    lengths = {start: end - start for start, end in pairwise(borders)}
+    lengths = {start: end - start for start, end in pairwise(sequence_boundaries)}
     return {"visible": {start: visible_tokens(starts, lengths[start], device=device) for start, starts in question_starts.items()}}
 
 
@@ -83,13 +85,13 @@ def visible_tokens(question_starts: Sequence[int], length: int, *, device: torch
 
 
 def known_masks(config: PretrainedConfig) -> dict[str, Any]:
-    """Argument of a decoder's forward that says its layers need no mask, where their attention reads the borders instead.
+    """Argument of a decoder's forward that says its layers need no mask, where their attention reads the sequence boundaries instead.
 
-    Without it transformers looks for borders in the positions, which a GPU must be waited for. Decoders that do not tell kinds of layers
-    apart take no such argument; for them it is empty.
+    Without it transformers looks for sequence boundaries in the positions, which a GPU must be waited for. Decoders that do not tell
+    kinds of layers apart take no such argument; for them it is empty.
     """
-    reads_borders = config._attn_implementation == PACKED or str(config._attn_implementation).startswith("flash_attention")
-    return {"attention_mask": {WHOLE: None}} if reads_borders and set(getattr(config, "layer_types", None) or ()) == {WHOLE} else {}
+    reads_boundaries = config._attn_implementation == PACKED or str(config._attn_implementation).startswith("flash_attention")
+    return {"attention_mask": {WHOLE: None}} if reads_boundaries and set(getattr(config, "layer_types", None) or ()) == {WHOLE} else {}
 
 
 def packed_attention(
@@ -98,7 +100,7 @@ def packed_attention(
     *others: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    borders: Sequence[int] | None = None,
+    sequence_boundaries: Sequence[int] | None = None,
     visible: Mapping[int, Tensor] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
@@ -110,7 +112,7 @@ def packed_attention(
         others: key and value (R, key heads, S, head_dim), and the attention mask of rows that are not packed, as transformers hands them.
         dropout: of the attention weights.
         scaling: of the scores.
-        borders: see `border_arguments`; None = where `position_ids` begin anew, for which a GPU must be waited for.
+        sequence_boundaries: see `boundary_arguments`; None = where `position_ids` begin anew, for which a GPU must be waited for.
         visible: start of a sample -> what its tokens see, see `visible_tokens`; what came before in the others.
         kwargs: what else transformers hands to attention functions.
     """
@@ -118,15 +120,15 @@ def packed_attention(
     assert key is not None and value is not None
     rows, _, length, _ = query.shape
     packed = attention_mask is None and length > 1 and length == key.shape[2]
-    if packed and borders is None and kwargs.get("position_ids") is not None:
-        borders = find_borders(kwargs["position_ids"].expand(rows, -1))
-    if not packed or borders is None or (len(borders) == rows + 1 and not visible):
+    if packed and sequence_boundaries is None and kwargs.get("position_ids") is not None:
+        sequence_boundaries = find_boundaries(kwargs["position_ids"].expand(rows, -1))
+    if not packed or sequence_boundaries is None or (len(sequence_boundaries) == rows + 1 and not visible):
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
     if kwargs.get("cu_seq_lens_q") is not None and _has_kernel(query) and not dropout and not visible:
         whole = _by_kernel(query, key, value=value, lengths=kwargs["cu_seq_lens_q"], longest=kwargs["max_length_q"], scaling=scaling)
         return whole.unflatten(0, (rows, length)), None
     parts = []
-    for start, end in pairwise(borders):
+    for start, end in pairwise(sequence_boundaries):
         row, first = divmod(start, length)
         own = (slice(row, row + 1), slice(None), slice(first, first + end - start))
         seen = visible.get(start) if visible else None
@@ -144,7 +146,7 @@ def packed_attention(
     return torch.cat(parts, dim=1).view(rows, length, *parts[0].shape[2:]), None
 
 
-def find_borders(position_ids: Tensor) -> list[int]:
+def find_boundaries(position_ids: Tensor) -> list[int]:
     """0 and the end of each sample in rows (R, S) of positions that begin anew with every sample, counted through all rows."""
     starts = (position_ids == 0).flatten().nonzero().flatten().tolist()
     return [*starts, position_ids.numel()]

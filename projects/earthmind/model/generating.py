@@ -1,0 +1,178 @@
+"""Generation by an EarthMind model: transformers' `generate` with images, and `answer`, which draws masks too."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationMixin
+
+from eocore.portable.duplicates import find_repeats
+from eocore.portable.generation_options import check_sees_images
+from eocore.portable.row_inputs import ROW_INPUTS, from_rows
+from eocore.portable.row_packing import VisionInputs, to_device
+from eocore.portable.shared_prefix import plan_prefixes, start_prompts
+from eocore.portable.text_splicing import TOKENIZING
+
+from .answering import Answer, Reading, answer_settings, draw_answers, make_answers, one_at_a_time, seg_states
+from .batching import Batch
+from .processing_earthmind import EarthMindProcessor
+
+
+class EarthMindGenerationMixin(GenerationMixin):
+    """What `EarthMindForConditionalGeneration` adds to transformers' generation.
+
+    Attributes:
+        config, device, generation_config, language_model, seg_head, processor, encode_images, merge_embeddings: of the model.
+    """
+
+    config: Any
+    device: Any
+    generation_config: Any
+    language_model: Any
+    seg_head: Any
+    processor: Any
+    encode_images: Any
+    merge_embeddings: Any
+
+    def _from_rows(self, input_ids: Tensor | None, attention_mask: Tensor | None, given: Mapping[str, Any]) -> VisionInputs | None:
+        """The images that came as `processor(...)` returns them; None without."""
+        rows = {name: given[name] for name in ROW_INPUTS if given.get(name) is not None}
+        if not rows or input_ids is None:
+            return None
+        sizes = {"image_token_id": self.config.image_token_id, "tokens_per_tile": self.config.tokens_per_tile}
+        return from_rows(rows, input_ids, attention_mask, **sizes)
+
+    @torch.no_grad()
+    def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
+        """`GenerationMixin.generate`, with the images encoded once and merged into the prompt before it starts.
+
+        Args:
+            inputs: ids of the prompts (R, S), padded in front; also as `input_ids`.
+            **kwargs: images as `processor(...)` returns them, or `vision` of a batch from `processor.collate`; and what transformers takes:
+                about text alone without limits, about images but for options in which they would be lost.
+
+        Raises:
+            GenerationOptionError: the images would be lost, as with use_cache=False: later steps would read ids, which hold no image.
+            ValueError: prompts and images do not belong together.
+        """
+        prompt = inputs if inputs is not None else kwargs.pop("input_ids", None)
+        vision = kwargs.pop("vision", None) or self._from_rows(prompt, kwargs.get("attention_mask"), kwargs)
+        kwargs = {name: value for name, value in kwargs.items() if name not in ROW_INPUTS}
+        own = self.generation_config
+        if vision is not None:
+            check_sees_images(kwargs, own)
+            tokens = self.encode_images(vision, repeats=find_repeats(vision.tiles)).tokens
+            kwargs["inputs_embeds"] = self.merge_embeddings(prompt, vision, tokens=tokens)
+        elif kwargs.get("inputs_embeds") is not None:
+            check_sees_images(kwargs, own)
+        stops = kwargs.get("stop_strings") or (kwargs.get("generation_config") or own).stop_strings or own.stop_strings
+        if stops and kwargs.get("tokenizer") is None:
+            kwargs["tokenizer"] = self.processor.tokenizer
+        with one_at_a_time(self.config.text_config):
+            return super().generate(prompt, **kwargs)
+
+    @torch.no_grad()
+    def answer(
+        self,
+        batch: Batch,
+        processor: EarthMindProcessor,
+        *,
+        sizes: Sequence[tuple[int, int]],
+        max_new_tokens: int = 256,
+        share_prefix: bool = True,
+        **kwargs: Any,
+    ) -> list[Answer]:
+        """Answers and masks of a left-padded batch from `processor.collate(..., left_pad=True)`.
+
+        Nothing of it is kept on the model: several threads may ask at once.
+
+        Args:
+            sizes: (height, width) [px] each sample's masks are scaled to.
+            max_new_tokens: longest answer.
+            share_prefix: read once what prompts about the same images have in common.
+            **kwargs: how answers are generated: `generation_options.OPTIONS`, without which the likeliest token is taken, and
+                `generation_options.OBJECTS` of transformers' `generate`.
+
+        Raises:
+            GenerationOptionError: an option is unknown, has a wrong value, or does not keep answers and masks together, here or in the
+                model's generation config.
+            ValueError: the processor is of another model.
+        """
+        settings = answer_settings(processor, kwargs, self.generation_config, max_new_tokens=max_new_tokens)
+        if processor.seg_token_id != self.config.seg_token_id or processor.image_token_id != self.config.image_token_id:
+            raise ValueError(
+                f"[SEG] and the image token are {processor.seg_token_id} and {processor.image_token_id} for the processor, but the model "
+                f"learnt {self.config.seg_token_id} and {self.config.image_token_id}: answers would mean nothing. Take the model's own."
+            )
+        reading = Reading()
+        with one_at_a_time(self.config.text_config):
+            given = self._start(batch, settings, share=share_prefix)
+            # one token more than asked for, so that a [SEG] at the very end is read too and has a state
+            sequences = self.generate(**given, reading=reading, max_new_tokens=max_new_tokens + 1, **settings)
+            written = sequences[:, given["input_ids"].shape[1] :][:, :max_new_tokens]
+            self._read_last(sequences, written, reading, processor.seg_token_id)
+        texts, counts = zip(*map(processor.read_answer, written), strict=True)
+        rows = seg_states(written, counts, reading.states, processor.seg_token_id)
+        logits = draw_answers(self.seg_head, rows, batch.draw_on or [None] * len(rows))
+        return make_answers(processor, texts, states=rows, logits=logits, sizes=sizes)
+
+    def _read_last(self, sequences: Tensor, written: Tensor, reading: Reading, seg_token_id: int) -> None:
+        """Reads the last token where an answer stopped before its longest length with a [SEG], whose state nothing has read yet."""
+        step, reading.next_step = reading.next_step, {}
+        if len(reading.states) <= written.shape[1] and bool((written[:, -1] == seg_token_id).any()):
+            inputs = self.prepare_inputs_for_generation(sequences, next_sequence_length=1, **step)
+            reading.states.append(self(**inputs, return_dict=True).last_state)
+
+    def _start(self, batch: Batch, settings: dict[str, Any], *, share: bool) -> dict[str, Any]:
+        """Arguments of `generate`; what several prompts have in common is read already where that pays."""
+        given: dict[str, Any] = {"input_ids": batch.input_ids.to(self.device)}
+        if batch.attention_mask is not None:
+            given["attention_mask"] = batch.attention_mask.to(self.device)
+        if batch.vision is None:
+            return given
+        vision = to_device(batch.vision, self.device)
+        repeats = find_repeats(vision.tiles)
+        embeddings = self.merge_embeddings(given["input_ids"], vision, tokens=self.encode_images(vision, repeats=repeats).tokens)
+        plan = None
+        if share and self._can_share(settings):
+            plan = plan_prefixes(**given, vision=vision, content=repeats[1], tokens_per_tile=self.config.tokens_per_tile)
+        if plan is None:
+            return {**given, "inputs_embeds": embeddings}
+        decoder = self.language_model.get_decoder()
+        started = start_prompts(decoder, embeddings, **given, plan=plan, pad_token_id=settings["pad_token_id"])
+        return {"input_ids": started.input_ids, "attention_mask": started.attention_mask, "past_key_values": started.cache}
+
+    def _can_share(self, settings: dict[str, Any]) -> bool:
+        """Whether keys and values read apart may be put together: not in a cache of fixed size, nor where attention counts columns."""
+        fixed = settings.get("cache_implementation", self.generation_config.cache_implementation)
+        kinds = getattr(self.config.text_config, "layer_types", None) or ()
+        return fixed is None and settings.get("use_cache", True) and all(kind == "full_attention" for kind in kinds)
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Tensor,
+        *,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        reading: Reading | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """As in transformers; `reading` goes along with the loop, not into its steps, which may be compiled."""
+        given = {"past_key_values": past_key_values, "inputs_embeds": inputs_embeds, **kwargs}
+        inputs: dict[str, Any] = super().prepare_inputs_for_generation(input_ids, **given)
+        return inputs
+
+    def _update_model_kwargs_for_generation(self, outputs: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As in transformers; `reading` keeps the state of the token just read."""
+        updated: dict[str, Any] = super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
+        reading = updated.get("reading")
+        if reading is not None:
+            reading.states.append(outputs.last_state.clone())  # a captured graph writes the next step's over it
+            reading.next_step = {name: value for name, value in updated.items() if name != "reading"}
+        return updated
+
+    def _get_stopping_criteria(self, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers, one thread at a time: texts that stop are looked up in tables that all threads share."""
+        with TOKENIZING:
+            return super()._get_stopping_criteria(*args, **kwargs)
