@@ -131,6 +131,8 @@ def load(folder: str) -> tuple[Any, Any]:
     Raises:
         DataError: they cannot be loaded.
     """
+    if not Path(folder).is_dir():
+        raise DataError(f"--model_path {folder} is no folder, and nothing is downloaded. Convert a model with tools/convert_to_hf.py.")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

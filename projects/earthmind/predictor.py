@@ -1,6 +1,6 @@
 """A converted EarthMind model that answers: single questions, records of an evaluation, questions of a chat."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from eocore.errors import DataError
 from eocore.models import folders
 from eocore.predict.answers import Prediction
 from eocore.predict.generation import check_with_model, generation_settings
+from eocore.predict.streaming import AnswerStreamer
 from eocore.sensors.scene import Scene
 from eocore.system import PredictorOptions
 from eocore.train.device import local_device
@@ -50,10 +51,35 @@ def predict(
         ConfigError: a generation option, here or in the model's generation config, is unknown or does not fit the others.
         DataError: the model cannot take these images or this text.
     """
-    settings = generation_settings(generation or {})
+    settings = checked_settings(model, generation or {}, max_new_tokens=max_new_tokens)
+    return answer_turns(model, scenes, [("user", text)], max_new_tokens=max_new_tokens, settings=settings)
+
+
+def checked_settings(model: Any, generation: Mapping[str, Any], *, max_new_tokens: int) -> dict[str, Any]:
+    """Arguments of the model's `predict`. Raises ConfigError as `predict`."""
+    settings = generation_settings(generation)
     check_with_model(settings, model, max_new_tokens=max_new_tokens)
+    return settings
+
+
+def answer_turns(
+    model: Any, scenes: Mapping[str, Scene], turns: Sequence[tuple[str, str]], *, max_new_tokens: int, settings: dict[str, Any]
+) -> Prediction:
+    """The model's answer to the last of the turns (role, text).
+
+    Args:
+        model: from `load_model`.
+        scenes: by role.
+        turns: questions and answers in turn, a question last.
+        max_new_tokens: longest answer.
+        settings: from `checked_settings`, and a streamer.
+
+    Raises:
+        DataError: the model cannot take these images or texts.
+    """
+    *past, (_, text) = turns
     try:
-        answer = model.predict(dict(scenes), text, max_new_tokens=max_new_tokens, generation=settings)
+        answer = model.predict(dict(scenes), text, past=past, max_new_tokens=max_new_tokens, generation=settings)
     except ValueError as error:  # what the model's own code raises for samples it cannot take
         raise DataError(f"the model cannot answer this: {error}") from error
     grid = next(iter(model.processor.drawn_on(scenes)), "")
@@ -96,6 +122,22 @@ class EarthMindPredictor:
     def predict(self, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int) -> Prediction:
         """The answer to one question about images; see the function `predict`."""
         return predict(self.model, scenes, text, max_new_tokens=max_new_tokens, generation=self.options.generation)
+
+    def converse(
+        self,
+        scenes: Mapping[str, Scene],
+        turns: Sequence[tuple[str, str]],
+        *,
+        max_new_tokens: int,
+        write: Callable[[str], None] | None = None,
+    ) -> Prediction:
+        """See `eocore.predict.chat.Converses`."""
+        settings = checked_settings(self.model, self.options.generation, max_new_tokens=max_new_tokens)
+        processor = self.model.processor
+        if write is not None:
+            ends = (processor.end_of_turn.strip(), processor.tokenizer.eos_token or "")
+            settings["streamer"] = AnswerStreamer(processor.tokenizer, write, ends=ends)
+        return answer_turns(self.model, scenes, turns, max_new_tokens=max_new_tokens, settings=settings)
 
     def chat(self, questions: Sequence[tuple[Mapping[str, Any], str]], *, max_new_tokens: int) -> list[str]:
         """One text for each (pictures by role, question), all in one batch. Raises DataError where the model cannot take one."""

@@ -33,6 +33,12 @@ def _predict() -> Runnable:
     return COMMAND
 
 
+def _chat() -> Runnable:
+    from eocore.commands.chat import COMMAND
+
+    return COMMAND
+
+
 def _report() -> Runnable:
     from eocore.commands.report import COMMAND
 
@@ -111,6 +117,7 @@ COMMANDS = {
     "evaluate": Entry("evaluate by benchmark names: run, merge, score, compare, report", _evaluate),
     "convert": Entry("make a Hugging Face folder of a training checkpoint", _convert),
     "predict": Entry("ask a converted model about image files", _predict),
+    "chat": Entry("converse with a converted model about image files", _chat),
     "report": Entry("write the report of an evaluation made by `test`", _report),
     "check-data": Entry("read every record of a config's datasets before a training does", _check_data),
     "plan-run": Entry("plan a training that packs its samples: packs, balance, hours", _plan_run),

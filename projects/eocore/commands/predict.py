@@ -23,19 +23,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.set_defaults(usage_error=parser.error)
     parser.add_argument("model", type=Path, help="folder of a converted model; its Python files are executed")
-    parser.add_argument("--optical", nargs="+", metavar="FILE", help="optical image, a picture or multispectral; several files: one a band")
-    parser.add_argument("--rgb", nargs="+", metavar="FILE", help="picture")
-    parser.add_argument("--multispectral", nargs="+", metavar="FILE", help="multispectral image; several files: one a band")
-    parser.add_argument("--sar", nargs="+", metavar="FILE", help="radar image, VV and VH [dB]; several files: one a band")
+    add_image_options(parser)
     parser.add_argument("--text", default="", help="question or request")
     parser.add_argument("--classes", nargs="+", default=[], metavar="NAME", help="instead: class names that the model scores")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument("--sensor", nargs="+", default=[], metavar="INPUT=NAME", help="sensor of an input, e.g. sar=sentinel1_rtc_linear")
-    parser.add_argument("--bands", nargs="+", default=[], metavar="INPUT=A,B", help="names of an input's layers in order")
     parser.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="longest answer (default: %(default)s)")
     add_generation(parser)
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier prediction in DIR")
+
+
+def add_image_options(parser: argparse.ArgumentParser) -> None:
+    """An option for each input, and for what its file does not tell."""
+    parser.add_argument("--optical", nargs="+", metavar="FILE", help="optical image, a picture or multispectral; several files: one a band")
+    parser.add_argument("--rgb", nargs="+", metavar="FILE", help="picture")
+    parser.add_argument("--multispectral", nargs="+", metavar="FILE", help="multispectral image; several files: one a band")
+    parser.add_argument("--sar", nargs="+", metavar="FILE", help="radar image, VV and VH [dB]; several files: one a band")
+    parser.add_argument("--sensor", nargs="+", default=[], metavar="INPUT=NAME", help="sensor of an input, e.g. sar=sentinel1_rtc_linear")
+    parser.add_argument("--bands", nargs="+", default=[], metavar="INPUT=A,B", help="names of an input's layers in order")
 
 
 def by_input(option: str, entries: list[str]) -> dict[str, str]:
