@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from earthmind.model.batching import Batch
-from earthmind.parity_check import probe
+from earthmind.checkpoints.parity_check import probe
 from earthmind.task import EarthMindTask
 from eocore.export.reload import digest_weights
 from eocore.portable.band_rendering import SceneArray

@@ -11,7 +11,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from earthmind.meta_task import outline
+from earthmind.planning.meta_task import outline
 from eocore.config import load_config
 from eocore.data.dataset import SampleKey
 from eocore.data.mixture import Mixture

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from PIL import Image
 
-from earthmind.datasets import mcq
 from eocore.config import load_config
 from eocore.data.formats import llava, refer, regions
 from eocore.data.formats.entries import read_entries
@@ -22,6 +21,8 @@ from eocore.data.io.masks import decode_mask, encode_rle
 from eocore.data.io.readers import read_class_map, read_scene
 from eocore.data.io.safe_pickle import read_plain_pickle
 from eocore.data.records import ImageRef, MaskRef
+from eocore.registry import DATASETS
+from eocore.system import find_systems
 
 SIZES = ((1, 1), (7, 9), (64, 48))
 SENSORS = ("rgb_uint8", "grey_uint8", "sentinel1_grd", "sentinel2_l2a")
@@ -271,9 +272,17 @@ def _changed_entry(good: dict[str, Any], change: tuple[list[tuple[str, Any]], li
     return {key: value for key, value in (good | dict(changed)).items() if key not in dropped}
 
 
+def _registered(name: str) -> Callable[..., Any]:
+    """A data set class that an installed system registers."""
+    for system in find_systems():
+        system.task()
+    found: Callable[..., Any] = DATASETS.module_dict[name]
+    return found
+
+
 _PARSERS: dict[str, Callable[..., Any]] = {
     "llava": llava.LlavaDataset,
-    "bench": mcq.EarthMindBenchDataset,
+    "bench": _registered("EarthMindBenchDataset"),
     "osprey": regions.OspreyRegionDataset,
     "coco": regions.CocoRegionDataset,
     "jsonl": refer.ReferringJsonlDataset,

@@ -11,7 +11,6 @@ from earthmind.model.answering import Answer
 from earthmind.model.batching import Sample
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.prepare import named_after, read_mask
 from eocore.data.records import Record
 from eocore.errors import AlignmentError
 from eocore.predict.generation import check_with_model, generation_settings

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from earthmind import parity_check as probe
+from earthmind.checkpoints import parity_check as probe
 from earthmind.model import modeling_earthmind
 from earthmind.task import EarthMindTask
 from eocore.export.hf import Shipment

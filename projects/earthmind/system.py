@@ -36,8 +36,8 @@ def _benchmarks() -> None:
 
 
 def _planning() -> Planning:
-    from earthmind.meta_task import example_batch, known_borders, outline
-    from earthmind.plan import plan_packs
+    from earthmind.planning.meta_task import example_batch, known_borders, outline
+    from earthmind.planning.packs import plan_packs
 
     return Planning(meta_task=outline, example_batch=example_batch, fake_step=known_borders, plan_packs=plan_packs)
 

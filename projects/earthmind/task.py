@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from earthmind.build import build_model, build_processor
+from earthmind.building.models import build_model, build_processor
 from earthmind.collator import TrainingCollator
-from earthmind.cost_model import sample_cost
+from earthmind.planning.cost_model import sample_cost
 from earthmind.datasets import mcq, multispectral, paired  # noqa: F401  (registers the datasets)
 from earthmind.losses import LossSettings, compute_losses, count_items, weighted
 from earthmind.model.batching import Batch
 from earthmind.model.modeling_earthmind import EarthMindOutput
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.prepare import IMAGES, SamplePreparer
+from earthmind.datasets.preparation import IMAGES, SamplePreparer
 from earthmind.pretrained import check_new_parts
-from earthmind.sizes import SampleMeasurer, processor_fields
-from earthmind.tokenizer import token_ids, tokenizer_digest
+from earthmind.datasets.sizes import SampleMeasurer, processor_fields
+from earthmind.building.tokenizer import token_ids, tokenizer_digest
 from eocore.config import read_options
 from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets and transforms)
 from eocore.data.loading.error_policy import NUM_REPLACED

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from earthmind.prepare import SamplePreparer
+from earthmind.datasets.preparation import SamplePreparer
 from earthmind.task import EarthMindTask
 from eocore.data.dataset import PreparedDataset, SampleKey, SampleSource
 from eocore.data.io import readers

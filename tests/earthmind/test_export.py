@@ -14,8 +14,8 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
+from earthmind.checkpoints.parity_check import probe
 from earthmind.export import AUTO_MAP, pack
-from earthmind.parity_check import probe
 from eocore.commands.convert import describe
 from eocore.errors import CheckpointError
 from eocore.export.convert import Choices, convert

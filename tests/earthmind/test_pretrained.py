@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from earthmind.build import build_model
+from earthmind.building.models import build_model
 from earthmind.pretrained import check_new_tokens, new_tokens
 from eocore.errors import CheckpointError, ConfigError
 from eocore.models.freeze import apply_trainable

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
-from earthmind.parity_check import probe
+from earthmind.checkpoints.parity_check import probe
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
 from eocore.export.convert import Choices, convert

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tolerances import GRADIENTS_ACROSS_LAYOUTS, LOSSES_ACROSS_LAYOUTS
 
-from earthmind.meta_task import outline
+from earthmind.planning.meta_task import outline
 from earthmind.model.batching import Batch
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from earthmind.meta_task import outline
+from earthmind.planning.meta_task import outline
 from earthmind.task import EarthMindTask
 from eocore.config import load_config
 from eocore.portable.band_rendering import SceneArray

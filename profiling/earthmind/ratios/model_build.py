@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from earthmind.build import build_model
-from earthmind.meta_task import StandInTokenizer
+from earthmind.building.models import build_model
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from earthmind.planning.meta_task import StandInTokenizer
 from earthmind.pretrained import read_pretrained
 from eocore.registry import RATIOS
 from profiling.measures.isolation import measure_sides

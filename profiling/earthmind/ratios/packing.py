@@ -44,7 +44,7 @@ def mixture(count: int) -> np.ndarray:
 def published_cost(table: np.ndarray) -> np.ndarray:
     """Operations of a 4B sample with LoRA: frozen layers twice, LoRA three times, causal attention, labels, tiles, SAM 2 where it draws.
 
-    Constants: counted with torch's FlopCounterMode on meta tensors at full size; `earthmind.cost_model` computes them for any model.
+    Constants: counted with torch's FlopCounterMode on meta tensors at full size; `planning.cost_model` computes them for any model.
     """
     tokens, tiles, images, masks, scored = table.astype(np.float64).T
     return 12.54e9 * tokens + 442_368 * tokens**2 + 0.743e12 * tiles + 1.825e12 * images + 11.1e9 * masks + 1.863e9 * scored

@@ -11,14 +11,14 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from earthmind.build import build_processor
+from earthmind.building.models import build_processor
+from earthmind.building.tokenizer import describe_vocabulary
 from earthmind.checkpoints.key_maps.upstream import published_name
 from earthmind.checkpoints.layouts import EARTHMIND, LANGUAGE, SAM_LAYOUTS, TRAINING, Layout, Source, open_source
 from earthmind.checkpoints.vocabulary import EMBEDDING, SpecialTokens, Vocabulary, read_tokenizer, read_vocabulary, with_new_rows
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.tokenizer import describe_vocabulary
 from eocore.checkpoints.composition import Composition, compose
 from eocore.checkpoints.exchange import ImportRequest, LoraScale
 from eocore.checkpoints.key_map import Mapped, our_headers

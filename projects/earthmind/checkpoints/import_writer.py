@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from earthmind import parity_check as probe
+from earthmind.checkpoints import parity_check as probe
 from earthmind.checkpoints.import_plan import Plan
 from earthmind.export import AUTO_MAP, USAGE
 from earthmind.model import modeling_earthmind

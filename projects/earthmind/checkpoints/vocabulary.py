@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from earthmind.building.tokenizer import add_special_tokens
 from earthmind.model.special_tokens import IMAGE_TOKEN, SEG_TOKEN
-from earthmind.tokenizer import add_special_tokens
 from eocore.checkpoints.weight_files import LazyTensor
 from eocore.errors import CheckpointError
 from eocore.models.folders import tokenizer_config

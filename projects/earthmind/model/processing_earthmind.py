@@ -123,7 +123,7 @@ class EarthMindProcessor(ProcessorMixin):
     def _token_id(self, token: str) -> int:
         number = self.tokenizer.convert_tokens_to_ids(token)
         if number is None or number == self.tokenizer.unk_token_id:
-            raise ValueError(f"the tokenizer has no token {token}; prepare it with earthmind.tokenizer.add_special_tokens.")
+            raise ValueError(f"the tokenizer has no token {token}; prepare it with earthmind.building.tokenizer.add_special_tokens.")
         return int(number)
 
     @property

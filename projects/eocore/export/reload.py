@@ -19,6 +19,17 @@ from torch import Tensor
 
 OUTPUTS = "outputs.safetensors"
 DIGESTS = "digests.json"
+AUTO_CLASSES = {
+    auto_class.__name__: auto_class
+    for auto_class in (
+        transformers.AutoModel,
+        transformers.AutoModelForCausalLM,
+        transformers.AutoModelForImageClassification,
+        transformers.AutoModelForImageTextToText,
+        transformers.AutoModelForZeroShotImageClassification,
+    )
+}
+"""Classes of transformers that load a checkpoint, by name; another kind of model adds its own here."""
 
 
 def run_probe(model: transformers.PreTrainedModel, processor: transformers.ProcessorMixin, probe: Path) -> dict[str, Tensor]:
@@ -46,7 +57,7 @@ def digest_weights(model: transformers.PreTrainedModel) -> dict[str, str]:
 def main(folder: str, auto_class: str, probe: str, out: str) -> None:
     """Loads, runs, saves."""
     arguments = {"trust_remote_code": True, "local_files_only": True}
-    model = getattr(transformers, auto_class).from_pretrained(folder, dtype=torch.float32, **arguments)
+    model = AUTO_CLASSES[auto_class].from_pretrained(folder, dtype=torch.float32, **arguments)
     processor = transformers.AutoProcessor.from_pretrained(folder, **arguments)
     for part in (model, processor):
         if not type(part).__module__.startswith("transformers_modules."):

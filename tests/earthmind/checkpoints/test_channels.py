@@ -9,7 +9,7 @@ import torch
 from tolerances import ACROSS_LAYOUTS
 from torch import Tensor
 
-from earthmind.build import build_model
+from earthmind.building.models import build_model
 from earthmind.checkpoints.channels import PATCHES
 from earthmind.pretrained import check_new_parts
 from eocore.errors import ConfigError

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from earthmind.build import build_model
+from earthmind.building.models import build_model
 from earthmind.checkpoints.import_plan import Plan, plan_import
 from earthmind.checkpoints.import_writer import write_import
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration

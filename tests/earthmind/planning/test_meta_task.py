@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from earthmind.meta_task import example_batch, known_borders, outline
+from earthmind.planning.meta_task import example_batch, known_borders, outline
 from earthmind.model.batching import Batch
 from earthmind.task import EarthMindTask
 from eocore.config import load_config

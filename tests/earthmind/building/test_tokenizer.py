@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from earthmind import tokenizer as tokenizers
+from earthmind.building.tokenizer import PretrainedTokenizer, TrainedTokenizer, add_special_tokens
 from earthmind.model.special_tokens import SPECIAL_TOKENS
-from earthmind.tokenizer import PretrainedTokenizer, TrainedTokenizer, add_special_tokens
 from eocore.errors import CheckpointError, ConfigError, DataError
 from eocore.registry import TOKENIZERS
 

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
+from earthmind.building.tokenizer import describe_vocabulary, same_vocabulary
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.special_tokens import IMAGE_TOKEN, SEG_TOKEN
 from earthmind.pretrained import read_pretrained
-from earthmind.tokenizer import describe_vocabulary, same_vocabulary
 from eocore.errors import ConfigError
 from eocore.text import did_you_mean
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from earthmind.prepare import SamplePreparer, named_after, read_mask
+from earthmind.datasets.preparation import SamplePreparer, named_after, read_mask
 from eocore.data.io.masks import encode_rle
 from eocore.data.records import MaskRef, Record
 from eocore.errors import AlignmentError, AnnotationError, BandError, LengthError

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from mmengine.config import Config
 
-from earthmind.build import build_processor
-from earthmind.cost_model import sample_cost
-from earthmind.meta_task import outline
-from earthmind.prepare import IMAGES
+from earthmind.building.models import build_processor
+from earthmind.datasets.preparation import IMAGES
+from earthmind.planning.cost_model import sample_cost
+from earthmind.planning.meta_task import outline
 from eocore.config import require
 from eocore.data.loading.packing import Cost, PackSampler
 from eocore.errors import ConfigError

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from earthmind.build import build_model, build_processor
+from earthmind.building.models import build_model, build_processor
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from eocore.errors import ConfigError
 

@@ -7,7 +7,7 @@ from unittest import mock
 import pytest
 from mmengine.config import Config
 
-from earthmind.plan import plan_packs
+from earthmind.planning.packs import plan_packs
 from eocore.config import load_config
 from eocore.errors import ConfigError
 from eocore.registry import TASKS

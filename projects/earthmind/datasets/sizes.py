@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from earthmind.building.tokenizer import tokenizer_digest
+from earthmind.datasets.preparation import named_after
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.prepare import named_after
-from earthmind.tokenizer import tokenizer_digest
 from eocore.data.io.masks import decode_mask
 from eocore.data.io.readers import SceneHeader
 from eocore.data.records import Record
@@ -16,7 +16,7 @@ from eocore.portable import band_rendering
 from eocore.portable.band_rendering import SceneShape
 from eocore.sensors.scene import by_role
 
-SYSTEM = Path(__file__).parent
+SYSTEM = Path(__file__).parent.parent
 """Folder of this system's sources."""
 PORTABLE = Path(band_rendering.__file__).parent
 """Folder of the sources that its processor shares with others."""
@@ -42,7 +42,7 @@ class SampleMeasurer:
     @property
     def code(self) -> list[Path]:
         """Folders of the sources that decide how large a sample becomes."""
-        return [PORTABLE, SYSTEM / "model", SYSTEM, SYSTEM / "datasets"]
+        return [PORTABLE, SYSTEM / "model", SYSTEM / "building", SYSTEM / "datasets"]
 
     def __call__(self, record: Record, headers: Sequence[SceneHeader]) -> dict[str, int]:
         """The `eocore.data.loading.sample_stats.FIELDS`.

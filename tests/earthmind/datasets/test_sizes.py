@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from earthmind.prepare import SamplePreparer
-from earthmind.sizes import SampleMeasurer
+from earthmind.datasets.preparation import SamplePreparer
+from earthmind.datasets.sizes import SampleMeasurer
 from earthmind.task import EarthMindTask
 from eocore.config import load_config
 from eocore.data.dataset import SampleKey, SampleSource

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from earthmind.cost_model import sample_cost
-from earthmind.meta_task import outline
+from earthmind.planning.cost_model import sample_cost
+from earthmind.planning.meta_task import outline
 from earthmind.task import EarthMindTask
 from eocore.config import load_config
 from eocore.system import systems_of_config
