@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from earthmind import tokenizer as tokenizers
+from earthmind.building import tokenizer as tokenizers
 from earthmind.building.tokenizer import PretrainedTokenizer, TrainedTokenizer, add_special_tokens
 from earthmind.model.special_tokens import SPECIAL_TOKENS
 from eocore.errors import CheckpointError, ConfigError, DataError
