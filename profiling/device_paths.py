@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earthmind.model.batching import Batch
 from earthmind.checkpoints.parity_check import probe
+from earthmind.model.batching import Batch
 from earthmind.task import EarthMindTask
 from eocore.export.reload import digest_weights
 from eocore.portable.band_rendering import SceneArray

@@ -40,6 +40,8 @@ def test_every_system_has_the_same_files(system: System) -> None:
     package = ROOT / "projects" / system.name
     assert [name for name in FILES if not (package / name).is_file()] == []
     assert [name for name in FOLDERS if not (package / name).is_dir()] == []
+    others = {path.name for path in package.glob("*.py")} - {*FILES, "__init__.py"}
+    assert not others, "they belong in a folder that says what they are"
 
 
 @pytest.mark.parametrize("system", OWN, ids=lambda system: system.name)

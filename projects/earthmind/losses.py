@@ -75,7 +75,7 @@ def compute_losses(
 
     Args:
         output: of the model for `batch`.
-        batch: with dummy inputs where it has no image or mask of its own (`earthmind.dummy_inputs`).
+        batch: with dummy inputs where it has no image or mask of its own (`earthmind.datasets.dummy_inputs`).
         settings: choices.
         grid: (rows, columns) of vision tokens of one tile.
         num_items_in_batch: mean number of each item of `count_items` in a batch, over all batches of the update on all ranks, where losses

@@ -9,17 +9,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from earthmind.building.models import build_model, build_processor
-from earthmind.collator import TrainingCollator
-from earthmind.planning.cost_model import sample_cost
+from earthmind.building.tokenizer import token_ids, tokenizer_digest
 from earthmind.datasets import mcq, multispectral, paired  # noqa: F401  (registers the datasets)
+from earthmind.datasets.collator import TrainingCollator
+from earthmind.datasets.preparation import IMAGES, SamplePreparer
+from earthmind.datasets.sizes import SampleMeasurer, processor_fields
 from earthmind.losses import LossSettings, compute_losses, count_items, weighted
 from earthmind.model.batching import Batch
 from earthmind.model.modeling_earthmind import EarthMindOutput
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.datasets.preparation import IMAGES, SamplePreparer
+from earthmind.planning.cost_model import sample_cost
 from earthmind.pretrained import check_new_parts
-from earthmind.datasets.sizes import SampleMeasurer, processor_fields
-from earthmind.building.tokenizer import token_ids, tokenizer_digest
 from eocore.config import read_options
 from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets and transforms)
 from eocore.data.loading.error_policy import NUM_REPLACED

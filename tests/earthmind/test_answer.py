@@ -8,7 +8,7 @@ import pytest
 import torch
 from tolerances import ACROSS_DECODING
 
-from earthmind.answer import RecordAnswerer
+from earthmind.predictor import RecordAnswerer
 from eocore.data.records import MaskRef, Record
 from eocore.portable.messages import read_turns
 

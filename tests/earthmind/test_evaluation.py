@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
-from earthmind.answer import RecordAnswerer
+from earthmind.predictor import RecordAnswerer
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.engine.config_run import evaluate_config as evaluate
 from eocore.evaluate.engine.inputs import PREDICTIONS, SCORES

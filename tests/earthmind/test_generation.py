@@ -9,7 +9,7 @@ import torch
 from torch._dynamo.utils import counters
 from transformers import CompileConfig
 
-from earthmind.answer import PreparedRecord, RecordAnswerer
+from earthmind.predictor import PreparedRecord, RecordAnswerer
 from eocore.errors import ConfigError
 from eocore.predict.generation import generation_settings
 

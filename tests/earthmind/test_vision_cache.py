@@ -9,8 +9,8 @@ import pytest
 import torch
 from tolerances import GRADIENTS_ACROSS_LAYOUTS, LOSSES_ACROSS_LAYOUTS
 
-from earthmind.planning.meta_task import outline
 from earthmind.model.batching import Batch
+from earthmind.planning.meta_task import outline
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
 from eocore.models.feature_cache import content_keys

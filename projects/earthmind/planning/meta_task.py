@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, masking_utils
 
-from earthmind.dummy_inputs import complete_batch, dummy_masks
+from earthmind.datasets.dummy_inputs import complete_batch, dummy_masks
 from earthmind.model.batching import Batch, GroundingImages, SegTokens
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.special_tokens import SPECIAL_TOKENS

@@ -107,7 +107,7 @@ class TestMistakes:
 
 
 def test_what_a_processor_refuses_is_refused_in_evaluation_too(tiny: Any, make_scenes: Callable[..., Any]) -> None:
-    from earthmind.answer import RecordAnswerer
+    from earthmind.predictor import RecordAnswerer
 
     with pytest.raises(BandError, match=rf"{SOURCE}: band VH is missing"):
         RecordAnswerer(tiny.model, tiny.processor)([(record("<image>\nWhat?"), [scene(("VV", "HH"))])])

@@ -10,9 +10,8 @@ from earthmind_models import Dictation
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria, TextIteratorStreamer
 
-from earthmind.answer import RecordAnswerer
 from earthmind.model.batching import Batch
-from earthmind.predictor import predict
+from earthmind.predictor import RecordAnswerer, predict
 from eocore.errors import ConfigError
 from eocore.portable.duplicates import find_repeats
 from eocore.portable.generation_options import OPTIONS, REASONS, GenerationOptionError, check_option, require_options

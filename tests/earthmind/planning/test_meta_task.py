@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from earthmind.planning.meta_task import example_batch, known_borders, outline
 from earthmind.model.batching import Batch
+from earthmind.planning.meta_task import example_batch, known_borders, outline
 from earthmind.task import EarthMindTask
 from eocore.config import load_config
 from eocore.errors import ConfigError

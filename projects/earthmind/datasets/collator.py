@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from earthmind.dummy_inputs import complete_batch
+from earthmind.datasets.dummy_inputs import complete_batch
 from earthmind.model.batching import Batch, Sample
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.processing_earthmind import EarthMindProcessor

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from earthmind.dummy_inputs import complete_batch, dummy_masks, dummy_vision
+from earthmind.datasets.dummy_inputs import complete_batch, dummy_masks, dummy_vision
 from earthmind.losses import weighted
 from earthmind.model.batching import Batch
 from earthmind.task import EarthMindTask
