@@ -8,8 +8,27 @@ from transformers.models.sam2.configuration_sam2 import Sam2Config
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+MORE_MEAN, MORE_STD = 0.5, 0.25
+"""Of channels beyond three, on a 0..1 scale."""
 FUSIONS = ("concat", "mutual_attention")
 GROUNDING_FUSIONS = ("first", "gated")
+
+DEFAULTS = {
+    "downsample_ratio": 0.5,
+    "projector_hidden_act": "gelu",
+    "fusion": "mutual_attention",
+    "num_fusion_queries": 2,
+    "grounding_fusion": "first",
+    "pixel_mean": None,
+    "pixel_std": None,
+    "grounding_mean": None,
+    "grounding_std": None,
+    "image_token_id": None,
+    "seg_token_id": None,
+    "vocabulary": None,
+    "initializer_range": 0.02,
+}
+"""Fields of `EarthMindConfig` beside its three parts."""
 
 
 class EarthMindConfig(PretrainedConfig):
@@ -35,47 +54,34 @@ class EarthMindConfig(PretrainedConfig):
     model_type = "earthmind"
     sub_configs = {"vision_config": InternVLVisionConfig, "text_config": AutoConfig, "sam_config": Sam2Config}  # noqa: RUF012 (read by transformers)
 
-    def __init__(
-        self,
-        vision_config: Any = None,
-        text_config: Any = None,
-        sam_config: Any = None,
-        *,
-        downsample_ratio: float = 0.5,
-        projector_hidden_act: str = "gelu",
-        fusion: str = "mutual_attention",
-        num_fusion_queries: int = 2,
-        grounding_fusion: str = "first",
-        pixel_mean: list[float] | None = None,
-        pixel_std: list[float] | None = None,
-        grounding_mean: list[float] | None = None,
-        grounding_std: list[float] | None = None,
-        image_token_id: int | None = None,
-        seg_token_id: int | None = None,
-        vocabulary: str | None = None,
-        initializer_range: float = 0.02,
-        **kwargs: Any,
-    ) -> None:
+    downsample_ratio: float
+    projector_hidden_act: str
+    fusion: str
+    num_fusion_queries: int
+    grounding_fusion: str
+    pixel_mean: list[float]
+    pixel_std: list[float]
+    grounding_mean: list[float]
+    grounding_std: list[float]
+    image_token_id: int | None
+    seg_token_id: int | None
+    vocabulary: str | None
+    initializer_range: float
+
+    def __init__(self, vision_config: Any = None, text_config: Any = None, *, sam_config: Any = None, **fields: Any) -> None:
         self.vision_config = _as_config(vision_config, InternVLVisionConfig)
         self.text_config = _as_text_config(text_config)
         self.sam_config = _as_config(sam_config, Sam2Config)
-        self.downsample_ratio = downsample_ratio
-        self.projector_hidden_act = projector_hidden_act
-        self.fusion = _one_of(fusion, FUSIONS, "fusion")
-        self.num_fusion_queries = num_fusion_queries
-        self.grounding_fusion = _one_of(grounding_fusion, GROUNDING_FUSIONS, "grounding_fusion")
-        more = self.vision_config.num_channels - 3
-        self.pixel_mean = list(pixel_mean or [*IMAGENET_MEAN, *[0.5] * more])
-        self.pixel_std = list(pixel_std or [*IMAGENET_STD, *[0.25] * more])
-        more = self.grounding_channels - 3
-        self.grounding_mean = list(grounding_mean or [*IMAGENET_MEAN, *[0.5] * more])
-        self.grounding_std = list(grounding_std or [*IMAGENET_STD, *[0.25] * more])
-        self.image_token_id = image_token_id
-        self.seg_token_id = seg_token_id
-        self.vocabulary = vocabulary
-        self.initializer_range = initializer_range
-        kwargs.setdefault("tie_word_embeddings", getattr(self.text_config, "tie_word_embeddings", False))
-        super().__init__(**kwargs)
+        for name, default in DEFAULTS.items():
+            setattr(self, name, fields.pop(name, default))
+        _check_choice(self.fusion, FUSIONS, name="fusion")
+        _check_choice(self.grounding_fusion, GROUNDING_FUSIONS, name="grounding_fusion")
+        self.pixel_mean = list(self.pixel_mean or _for_channels(IMAGENET_MEAN, MORE_MEAN, self.vision_config.num_channels))
+        self.pixel_std = list(self.pixel_std or _for_channels(IMAGENET_STD, MORE_STD, self.vision_config.num_channels))
+        self.grounding_mean = list(self.grounding_mean or _for_channels(IMAGENET_MEAN, MORE_MEAN, self.grounding_channels))
+        self.grounding_std = list(self.grounding_std or _for_channels(IMAGENET_STD, MORE_STD, self.grounding_channels))
+        fields.setdefault("tie_word_embeddings", getattr(self.text_config, "tie_word_embeddings", False))
+        super().__init__(**fields)
 
     @property
     def grounding_channels(self) -> int:
@@ -109,7 +115,12 @@ def _as_text_config(value: Any) -> PretrainedConfig:
     return AutoConfig.for_model(values.pop("model_type", "qwen2"), **values)
 
 
-def _one_of(value: str, choices: tuple[str, ...], name: str) -> str:
+def _for_channels(imagenet: tuple[float, ...], further: float, count: int) -> list[float]:
+    """Statistics of so many channels: ImageNet's of the first three."""
+    return [*imagenet, *[further] * (count - len(imagenet))]
+
+
+def _check_choice(value: str, choices: tuple[str, ...], *, name: str) -> None:
+    """Raise ValueError if `value` is none of the choices."""
     if value not in choices:
         raise ValueError(f"{name}='{value}' is unknown; choices: {', '.join(choices)}.")
-    return value
