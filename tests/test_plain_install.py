@@ -8,12 +8,15 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
 from distributions import build, copy_sources
 from linked_packages import link_packages
+from packaging.requirements import Requirement
 from PIL import Image
 
 pytestmark = pytest.mark.slow
@@ -63,6 +66,8 @@ def install(wheel: Path, extra: str, folder: Path) -> Installed:
     """A new environment into which pip has installed the wheel with an extra."""
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
     bin = folder / "venv" / "bin"
+    # the one that venv puts there on Python 3.11 is older than torch's requirement, and would hide the linked one
+    subprocess.run([str(bin / "python"), "-m", "pip", "uninstall", "--yes", "setuptools"], check=True, capture_output=True)
     packages = link_packages(folder / "packages", requirements_of(wheel, extra))
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     (folder / "venv" / "lib" / version / "site-packages" / "linked.pth").write_text(f"{packages}\n")
@@ -82,13 +87,8 @@ def install(wheel: Path, extra: str, folder: Path) -> Installed:
 
 def requirements_of(wheel: Path, extra: str) -> list[str]:
     """What the wheel asks for by itself and with that extra, as its metadata says."""
-    from importlib.metadata import Distribution
-    from zipfile import Path as ZipPath
-
-    from packaging.requirements import Requirement
-
-    (metadata,) = (item for item in ZipPath(wheel).iterdir() if item.name.endswith(".dist-info"))
-    found = [Requirement(text) for text in Distribution.at(metadata).requires or ()]  # type: ignore[arg-type]
+    (metadata,) = (item for item in zipfile.Path(wheel).iterdir() if item.name.endswith(".dist-info"))
+    found = [Requirement(text) for text in PathDistribution(metadata).requires or ()]
     wanted = [item for item in found if item.marker is None or item.marker.evaluate({"extra": extra})]
     return [f"{item.name}[{','.join(item.extras)}]" if item.extras else item.name for item in wanted]
 

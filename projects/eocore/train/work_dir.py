@@ -10,10 +10,10 @@ import datetime
 import json
 import os
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
+from eocore.checkout import ask_git
 from eocore.dependencies import library_versions
 from eocore.errors import CheckpointError, ConfigError
 from eocore.files import keeping, refusal, write_file
@@ -154,16 +154,10 @@ def read_status(work_dir: Path) -> dict[str, Any]:
 
 def git_state() -> dict[str, Any]:
     """Commit of the code and number of files that differ from it; empty where the code is in no repository."""
-    root = Path(__file__).resolve().parents[3]
-    try:
-        commit = _git(root, "rev-parse", "HEAD").strip()
-        return {"commit": commit, "changed_files": len(_git(root, "status", "--porcelain").splitlines())}
-    except (OSError, subprocess.SubprocessError):
+    commit, changed = ask_git("rev-parse", "HEAD"), ask_git("status", "--porcelain")
+    if commit is None or changed is None:
         return {}
-
-
-def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True, timeout=30).stdout
+    return {"commit": commit.strip(), "changed_files": len(changed.splitlines())}
 
 
 def _now() -> str:

@@ -1,12 +1,12 @@
 """What a run of one benchmark is: `run.json`, written before the first sample, from which shards are merged without data or model."""
 
 import json
-import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from eocore.checkout import ask_git
 from eocore.errors import DataError
 from eocore.evaluate.engine.inputs import RUN_FILE
 from eocore.evaluate.predictions import PredictionKey
@@ -183,11 +183,7 @@ def read_manifest(folder: Path) -> Manifest | ConfigManifest:
 
 def code_commit() -> str:
     """The commit this code is at, with "+changes" where files differ from it; "" outside of a repository."""
-    folder = Path(__file__).resolve().parent
-    found = [
-        subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
-        for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no", "--", "."])
-    ]
-    if any(result.returncode for result in found):
+    commit, changed = ask_git("rev-parse", "HEAD"), ask_git("status", "--porcelain", "--untracked-files=no", "--", "projects")
+    if commit is None or changed is None:
         return ""
-    return found[0].stdout.strip() + ("+changes" if found[1].stdout.strip() else "")
+    return commit.strip() + ("+changes" if changed.strip() else "")
