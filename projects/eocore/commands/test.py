@@ -26,16 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluates, here or on processes of its own, and prints the tables."""
     if shared.starts_processes(arguments):
         return shared.start_processes(arguments, COMMAND.name)
-    from rich.console import Console
-
+    from eocore.evaluate.commands.run import show_config_scores
     from eocore.evaluate.engine.config_run import evaluate_config
-    from eocore.evaluate.reporting.tables import console_table, difference_table, to_rich
 
     config = shared.read_config(arguments)
-    scores = evaluate_config(config, arguments.model, arguments.out, overwrite=arguments.overwrite)
-    if scores is not None:
-        for table in (console_table(scores), difference_table(scores)):
-            Console().print(to_rich(table))
+    show_config_scores(evaluate_config(config, arguments.model, arguments.out, overwrite=arguments.overwrite))
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from eocore.data.dataset import Scenes
+from eocore.data.formats.class_folders import LABEL
 from eocore.data.records import Record
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.metrics.classification import display_name
@@ -17,13 +18,10 @@ from eocore.evaluate.metrics.classification import display_name
 Sample = tuple[Record, Scenes]
 """A record, and its scenes in the order of its images."""
 
-CLASS = "{class}"
-"""Stands for the class's name in a template."""
-
 TEMPLATES = (
-    "a centered satellite photo of {class}.",
-    "a centered satellite photo of a {class}.",
-    "a centered satellite photo of the {class}.",
+    "a centered satellite photo of {label}.",
+    "a centered satellite photo of a {label}.",
+    "a centered satellite photo of the {label}.",
 )
 """Source: Radford et al. 2021 (CLIP), the prompts for EuroSAT."""
 
@@ -188,18 +186,18 @@ def class_prompts(classes: Sequence[str], templates: Sequence[str]) -> ClassProm
 
     Args:
         classes: names, as annotated.
-        templates: texts with `{class}` in them.
+        templates: texts with `{label}` in them.
 
     Raises:
-        ConfigError: no template, or one without `{class}`.
+        ConfigError: no template, or one without `{label}`.
     """
-    wrong = [template for template in templates if CLASS not in template]
+    wrong = [template for template in templates if LABEL not in template]
     if wrong or not templates:
         raise ConfigError(
-            f"templates {wrong or 'is empty'}: each must hold {CLASS}, where the class's name goes; all classes would look alike without."
+            f"templates {wrong or 'is empty'}: each must hold {LABEL}, where the class's name goes; all classes would look alike without."
         )
     names = [display_name(name) for name in classes]
-    return ClassPrompts(tuple(classes), tuple(tuple(template.replace(CLASS, name) for template in templates) for name in names))
+    return ClassPrompts(tuple(classes), tuple(tuple(template.replace(LABEL, name) for template in templates) for name in names))
 
 
 def implemented(predictor: object) -> tuple[str, ...]:

@@ -54,9 +54,9 @@ def test_a_predictor_that_scores_is_taken_as_it_is() -> None:
 
 
 def test_every_template_is_filled_with_every_class() -> None:
-    assert class_prompts(["a", "b"], ["{class}!", "of {class}"]).texts == (("a!", "of a"), ("b!", "of b"))
-    with pytest.raises(ConfigError, match=r"templates \['a photo'\]: each must hold \{class\}"):
-        class_prompts(["a"], ["{class}", "a photo"])
+    assert class_prompts(["a", "b"], ["{label}!", "of {label}"]).texts == (("a!", "of a"), ("b!", "of b"))
+    with pytest.raises(ConfigError, match=r"templates \['a photo'\]: each must hold \{label\}"):
+        class_prompts(["a"], ["{label}", "a photo"])
 
 
 def test_a_vector_without_direction_is_an_error() -> None:

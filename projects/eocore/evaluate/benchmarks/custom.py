@@ -38,6 +38,7 @@ PROMPTS = {
     "grounding": REFER,
     "detection": "{question}",
     "referring": SEGMENT,
+    "retrieval": "Find the texts that fit this image.",
 }
 """What is asked where an entry has no `question` of its own."""
 
@@ -136,7 +137,7 @@ def _truth(entry: Entry, task: str) -> tuple[str, dict[str, Any]]:
     if task == "multilabel":
         labels = _texts(entry, "labels")
         return "; ".join(labels), {"candidates": _texts(entry, "candidates"), "labels": labels}
-    if task in ("caption", "region"):
+    if task in ("caption", "region", "retrieval"):
         references = _texts(entry, "references")
         return references[0], {"references": references}
     if task in ("grounding", "detection"):

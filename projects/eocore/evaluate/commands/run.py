@@ -7,16 +7,19 @@ from pathlib import Path
 from rich.console import Console
 
 from eocore.command import Command
+from eocore.config import load_config
 from eocore.distributed import join_ranks, leave_ranks
 from eocore.errors import ConfigError
 from eocore.evaluate.benchmarks.catalogue import SUITES
 from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
 from eocore.evaluate.engine.benchmark_run import run_benchmarks
+from eocore.evaluate.engine.config_run import evaluate_config
 from eocore.evaluate.engine.run_options import Outcome, RunOptions
 from eocore.evaluate.protocols import TEMPLATES, Generates
 from eocore.evaluate.reporting.suite_report import write_suite_report
 from eocore.evaluate.reporting.summary import read_results, suite_table
-from eocore.evaluate.reporting.tables import to_rich
+from eocore.evaluate.reporting.tables import console_table, difference_table, to_rich
+from eocore.evaluate.scoring.scores import Scores
 from eocore.evaluate.settings import SETTINGS
 from eocore.overrides import OverrideAction
 from eocore.system import PredictorOptions, installed_systems, system_of_model
@@ -25,6 +28,7 @@ DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run
 processes: python -m torch.distributed.run --nproc-per-node N -m eocore.evaluate run ... (or the scripts of scripts_eval/)."""
 
 GENERATION = "how the model generates, e.g. cache_implementation=static, compile=true"
+OUT = Path("work_dirs/evaluation")
 WIDTH = 160
 """Columns the table may take where the output is no terminal."""
 
@@ -33,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of `run`."""
     parser.add_argument("--model", type=Path, metavar="DIR", help="folder written by tools/convert_to_hf.py")
     parser.add_argument("--benchmark", nargs="+", default=[], metavar="NAME", help="names (--list shows them), or custom:TASK:FILE.jsonl")
+    parser.add_argument("--config", metavar="FILE", help="instead of benchmarks: the data sets of a config's section `evaluation`")
+    parser.add_argument("--trust-config", action="store_true", help="run a Python config from outside the project's configs folder")
     parser.add_argument("--suite", metavar="NAME", help=f"all benchmarks of a group: {SUITES}")
     parser.add_argument("--data-root", default="data", metavar="DIR", help="data folder (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: work_dirs/evaluation/MODEL)")
@@ -55,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _list_benchmarks()
     if arguments.model is None:
         raise ConfigError("--model is missing; expected the folder of a converted model (tools/convert_to_hf.py writes one).")
+    if arguments.config:
+        return _run_config(arguments)
     system = system_of_model(arguments.model)
     benchmarks = choose(arguments.benchmark, arguments.suite, load_benchmarks([system.name]))
     make = system.need(system.predictor, "its models cannot be evaluated")
@@ -66,6 +74,27 @@ def run(arguments: argparse.Namespace) -> int:
     status = ranks.gather(status)[0]
     leave_ranks()
     return int(status)
+
+
+OF_BENCHMARKS = ("benchmark", "suite", "settings", "prompt", "places_by", "max_new_tokens", "generation", "limit", "any_count")
+"""Options that a config states itself."""
+
+
+def _run_config(arguments: argparse.Namespace) -> int:
+    """Runs the data sets of a config, as `tools/test.py` does."""
+    given = [f"--{name.replace('_', '-')}" for name in OF_BENCHMARKS if getattr(arguments, name)]
+    if given:
+        raise ConfigError(f"--config states data sets, settings and generation, so {', '.join(given)} would be ignored. Leave them out.")
+    config = load_config(arguments.config, trust=arguments.trust_config)
+    out = arguments.out or OUT / arguments.model.resolve().name / Path(arguments.config).stem
+    show_config_scores(evaluate_config(config, arguments.model, out, overwrite=arguments.overwrite))
+    return 0
+
+
+def show_config_scores(scores: Scores | None) -> None:
+    """Prints the tables of a config's run; nothing on ranks other than the first."""
+    for table in (console_table(scores), difference_table(scores)) if scores is not None else ():
+        Console().print(to_rich(table))
 
 
 def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: bool) -> RunOptions:
@@ -81,7 +110,7 @@ def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: boo
             raise ConfigError(f"--{name.replace('_', '-')} {value}: expected at least 1.")
     for name in arguments.settings:
         SETTINGS.find(name)
-    out = arguments.out or Path("work_dirs/evaluation") / arguments.model.resolve().name
+    out = arguments.out or OUT / arguments.model.resolve().name
     chosen = {name: getattr(arguments, name) for name in ("batch_size", "max_new_tokens", "limit", "any_count", "overwrite")}
     by_masks = places_by_masks if arguments.places_by is None else arguments.places_by == "masks"
     return RunOptions(

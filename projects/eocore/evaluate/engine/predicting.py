@@ -47,7 +47,7 @@ class EvaluationOptions:
         max_new_tokens: longest answer.
         seed: of transforms that draw.
         generation: how the model generates, in its system's options.
-        templates: texts with `{class}` in place of a class's name, for a model that scores classes; several make a prompt ensemble.
+        templates: texts with `{label}` in place of a class's name, for a model that scores classes; several make a prompt ensemble.
     """
 
     datasets: Sequence[Mapping[str, Any]]
@@ -262,20 +262,28 @@ def describe(record: Record, scenes: Sequence[Scene], setting: str) -> Predictio
     if record.masks:
         size = scenes[0].size
         masks = tuple(encode_rle(decode_mask(mask, size, source=record.source, root=None)) for mask in record.masks)
-    answer = record.meta.get("answer") or next((turn.text for turn in record.turns if turn.role == "assistant"), "")
-    meta = {name: value for name, value in record.meta.items() if name != "answer"}
     prompt = record.turns[0].text if record.turns else ""
     images = tuple(_image_id(ref) for ref in record.images)
-    return Prediction(record.sample_id, record.task, images, setting, prompt, None, str(answer), meta, (), masks)
+    return Prediction(record.sample_id, record.task, images, setting, prompt, None, _answer(record), _meta(record), (), masks)
 
 
 def describe_unread(source: RecordDataset, key: SampleKey, setting: str) -> Prediction:
     """The line of a record whose images cannot be read; without them its masks have no size and stay out."""
     record = source.records[key.index]
     images = tuple(_image_id(ref) for ref in record.images) or (record.sample_id,)
-    return Prediction(
-        record.sample_id, record.task, images, setting, "", None, str(record.meta.get("answer", "")), dict(record.meta), (), ()
-    )
+    return Prediction(record.sample_id, record.task, images, setting, "", None, _answer(record), _meta(record), (), ())
+
+
+def _answer(record: Record) -> str:
+    """The annotated answer: of meta, of the first assistant's turn, or the labels or first caption of a record without turns."""
+    said = record.meta.get("answer") or next((turn.text for turn in record.turns if turn.role == "assistant"), "")
+    return str(said or "; ".join(record.labels) or next(iter(record.captions), ""))
+
+
+def _meta(record: Record) -> dict[str, Any]:
+    """The record's meta, with its labels and captions under the names that scorers read."""
+    found = {"labels": list(record.labels), "references": list(record.captions)}
+    return {**{name: value for name, value in found.items() if value}, **{k: v for k, v in record.meta.items() if k != "answer"}}
 
 
 def _image_id(ref: ImageRef) -> str:

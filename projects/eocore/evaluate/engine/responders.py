@@ -90,7 +90,7 @@ class ClassScorer:
 
     Args:
         model: that scores.
-        templates: texts with `{class}`, for a model that reads text.
+        templates: texts with `{label}`, for a model that reads text.
     """
 
     def __init__(self, model: Scores, templates: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ class RunOptions:
         any_count: run a benchmark that has not its published number of samples, and say so in its scores.
         overwrite: throw away predictions of another run that are in the folder.
         generation: how the model generates, in its system's options.
-        templates: texts with `{class}`, for a model that scores classes; several make a prompt ensemble.
+        templates: texts with `{label}`, for a model that scores classes; several make a prompt ensemble.
         places_by_masks: ask for masks where a benchmark offers it, and take the box around a mask for a box.
     """
 
