@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eocore.data.formats.class_folders import LABEL
 from eocore.data.records import ImageRef, Record
 from eocore.errors import ConfigError
-from eocore.evaluate.protocols import CLASS, PreparesImages, as_scores, class_prompts, implemented
+from eocore.evaluate.protocols import PreparesImages, as_scores, class_prompts, implemented
 from eocore.predict.answers import Prediction
 from eocore.sensors.scene import Scene
 from eocore.system import AnswersImages
@@ -61,6 +62,6 @@ def _score(predictor: object, scenes: Mapping[str, Scene], classes: Sequence[str
     model = as_scores(predictor)
     sample = (record, tuple(scenes.values()))
     shown = model.prepare_image(sample) if isinstance(model, PreparesImages) else sample
-    scores = model.class_scores([shown], class_prompts(tuple(classes), [CLASS]))[0]
+    scores = model.class_scores([shown], class_prompts(tuple(classes), [LABEL]))[0]
     found = dict(zip(classes, map(float, scores), strict=True))
     return Prediction(max(found, key=found.__getitem__), np.zeros((0, 1, 1), bool), "", scenes, found)
