@@ -180,7 +180,7 @@ class RecordAnswerer:
             return self.processor.encode(
                 by_role(scenes, source=record.source),
                 record.turns[:1],
-                regions=[read_mask(region, scenes, record) for region in record.regions],
+                regions=[read_mask(region, scenes, record=record) for region in record.regions],
                 for_generation=True,
                 sample_id=record.sample_id,
             )

@@ -19,6 +19,7 @@ from earthmind.task import EarthMindTask
 from eocore.data.io.masks import encode_rle
 from eocore.errors import AlignmentError, AnnotationError, BandError, ConfigError, DataError, EOError, LengthError
 from eocore.log import get_logger
+from eocore.portable.messages import read_turns
 
 SIZE = 48
 BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
@@ -170,7 +171,7 @@ def _without_seg(call: Callable[..., Any]) -> Callable[..., Any]:
 
     def changed(self: Any, record: Any, rng: np.random.Generator) -> Any:
         made = call(self, record, rng)
-        return replace(made, turns=tuple(replace(turn, text=turn.text.replace("[SEG]", "it")) for turn in made.turns))
+        return replace(made, turns=read_turns([turn.text.replace("[SEG]", "it") for turn in made.turns]))
 
     return changed
 

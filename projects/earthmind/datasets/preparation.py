@@ -30,7 +30,7 @@ class SamplePreparer:
     def __init__(self, processor: EarthMindProcessor, *, max_length: int) -> None:
         self.processor, self.max_length = processor, max_length
 
-    def __call__(self, record: Record, scenes: Sequence[Scene], rng: np.random.Generator) -> Sample:
+    def __call__(self, record: Record, scenes: Sequence[Scene], *, rng: np.random.Generator) -> Sample:
         """The encoded sample.
 
         Raises:
@@ -47,8 +47,8 @@ class SamplePreparer:
             sample = self.processor.encode(
                 by_role(scenes, source=record.source),
                 record.turns,
-                regions=[read_mask(region, scenes, record) for region in record.regions],
-                masks=[read_mask(mask, scenes, record) for mask in record.masks],
+                regions=[read_mask(region, scenes, record=record) for region in record.regions],
+                masks=[read_mask(mask, scenes, record=record) for mask in record.masks],
                 independent=record.independent,
                 max_length=self.max_length,
                 sample_id=record.sample_id,
@@ -73,6 +73,6 @@ def named_after(record: Record) -> Iterator[None]:
         raise BandError(f"{record.source}: {error}") from error
 
 
-def read_mask(mask: MaskRef, scenes: Sequence[Scene], record: Record) -> np.ndarray:
+def read_mask(mask: MaskRef, scenes: Sequence[Scene], *, record: Record) -> np.ndarray:
     """(H, W) bool mask at the size of the record's first image."""
     return decode_mask(mask, scenes[0].size, source=record.source, root=None)

@@ -59,7 +59,7 @@ class DatasetFacts:
         num_images: image files, each counted once.
         problems: what is wrong.
         lengths: words of the text of each good record.
-        classes: what is asked about or answered -> records: question types, short answers and phrases.
+        classes: what is asked about or answered -> records: question types, short answers, phrases and labels.
         tasks: task -> records.
         sizes: "role height x width" -> images.
         mask_shares: fraction of its image that each mask covers [1].
@@ -167,6 +167,8 @@ def _count(record: Record, facts: DatasetFacts) -> None:
         facts.classes["question type"][record.meta["type"]] += 1
     for expression in record.expressions:
         facts.classes["phrase"][expression.text] += 1
+    for label in record.labels:
+        facts.classes["label"][label] += 1
     answer = record.turns[-1].text if record.turns else ""
     if answer and len(answer.split()) <= SHORT_ANSWER_WORDS:
         facts.classes["answer"][answer.strip().lower()] += 1

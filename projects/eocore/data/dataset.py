@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -38,7 +38,13 @@ Transform = Callable[[Record, np.random.Generator], Record]
 STOP = FaultOptions()
 Scenes = tuple[Scene, ...]
 """The images of a record, in its order."""
-Prepare = Callable[[Record, Scenes, np.random.Generator], Any]
+
+
+class Prepare(Protocol):
+    """Makes the model's sample of a record; given by the system."""
+
+    def __call__(self, record: Record, scenes: Scenes, /, *, rng: np.random.Generator) -> Any:
+        """The sample; `rng` is the sample's own generator."""
 
 
 @dataclass(frozen=True)
@@ -316,7 +322,7 @@ class PreparedDataset(Dataset[Any]):
 
     Args:
         dataset: where the samples come from.
-        prepare: (record, scenes, rng) -> sample, given by the system; a `NamedTuple` with a field `faults` where broken ones are replaced.
+        prepare: given by the system; gives a `NamedTuple` with a field `faults` where broken samples are replaced.
         seed: of all per-sample randomness.
         faults: what becomes of broken samples.
     """
@@ -360,7 +366,8 @@ class PreparedDataset(Dataset[Any]):
     def _prepare(self, key: SampleKey) -> Any:
         note_sample(*key)
         try:
-            return self.prepare(*self.dataset.load(key, seed=self.seed))
+            record, scenes, rng = self.dataset.load(key, seed=self.seed)
+            return self.prepare(record, scenes, rng=rng)
         except DataError as error:
             raise type(error)(f"{self.dataset.describe(key)}: {error}") from error
         except EOError:

@@ -135,7 +135,7 @@ def stem_of(name: str) -> str:
     return base if suffix.lower() in IMAGE_SUFFIXES else name
 
 
-def file_inside(root: str | Path, path: str, source: str) -> str:
+def file_inside(root: str | Path, path: str, *, source: str) -> str:
     """The absolute path of the file `path` names below `root`.
 
     Raises:

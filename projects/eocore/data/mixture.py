@@ -34,7 +34,7 @@ class PartOptions:
 class _Part:
     """One dataset of a mixture and how many draws of an epoch are its own."""
 
-    def __init__(self, dataset: SampleSource, name: str, weight: float, number: int) -> None:
+    def __init__(self, dataset: SampleSource, name: str, *, weight: float, number: int) -> None:
         self.dataset, self.name, self.weight, self.number = dataset, name, weight, number
         self.draws = round(weight * len(dataset))
         self._orders: dict[int, np.ndarray] = {}
@@ -145,7 +145,7 @@ def _build_part(config: Mapping[str, Any], number: int) -> _Part:
     name, weight = options.name or dataset.name, options.weight
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
         raise ConfigError(f"mixture part '{name}': weight must be a number above 0, found {weight!r}. Remove the part to leave it out.")
-    part = _Part(dataset, name, float(weight), number)
+    part = _Part(dataset, name, weight=float(weight), number=number)
     if not part.draws:
         raise ConfigError(
             f"mixture part '{name}': weight {weight} of {len(dataset)} samples gives no draw in an epoch. "

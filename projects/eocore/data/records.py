@@ -1,13 +1,13 @@
 """A `Record`: one annotated sample as parsed, before any image is opened."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from eocore.errors import AnnotationError
-from eocore.portable.messages import Turn
+from eocore.portable.messages import Image, Turn, joined
 
 Window = tuple[int, int, int, int]
 """(row, col, height, width) [px]."""
@@ -151,3 +151,21 @@ class Record:
     def images_of(self, role: str) -> tuple[ImageRef, ...]:
         """Its images of one role, in their order."""
         return tuple(ref for ref in self.images if ref.role == role)
+
+
+def with_roles(record: Record, roles: Collection[str]) -> Record:
+    """The record with its images of some roles alone; parts that show the others one by one are left out with them."""
+    kept = [index for index, ref in enumerate(record.images) if ref.role in roles]
+    moved: dict[int | None, int | None] = {None: None, **{index: position for position, index in enumerate(kept)}}
+    turns = [
+        Turn(
+            turn.role,
+            joined(
+                Image(moved[part.index]) if isinstance(part, Image) else part
+                for part in turn.parts
+                if not isinstance(part, Image) or part.index in moved
+            ),
+        )
+        for turn in record.turns
+    ]
+    return replace(record, images=tuple(record.images[index] for index in kept), turns=tuple(turns))

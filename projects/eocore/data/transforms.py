@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from eocore.data.records import Expression, MaskRef, Record, is_role
+from eocore.data.records import Expression, MaskRef, Record, is_role, with_roles
 from eocore.errors import ConfigError, DataError
 from eocore.portable.messages import IMAGE_PLACEHOLDER, SEG_PLACEHOLDER, Part, Seg, Text, Turn, joined, read_parts
 from eocore.registry import TRANSFORMS
@@ -72,11 +72,11 @@ class ChooseModalities:
             )
         weights = np.array([self.weights[name] for name in available])
         name = available[int(rng.choice(len(available), p=weights / weights.sum()))]
-        images = tuple(ref for ref in record.images if ref.role in self.settings[name])
-        return replace(record, images=images, meta={**record.meta, "setting": name})
+        return replace(with_roles(record, self.settings[name]), meta={**record.meta, "setting": name})
 
 
 @TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
 class ComposeReferring:
     """Makes a conversation of a record's referring expressions: one question and one answer each, masks in order.
 
@@ -97,29 +97,23 @@ class ComposeReferring:
         ConfigError: a count below 1, no template or answer, or one without its place.
     """
 
-    def __init__(
-        self,
-        *,
-        num_expressions: int = 5,
-        templates: Sequence[str] = QUESTIONS,
-        answers: Sequence[str] = ANSWERS,
-        absent_answers: Sequence[str] = ABSENT_ANSWERS,
-        unique: bool = True,
-        lower: bool = True,
-        strip_period: bool = True,
-        prefix: str = f"{IMAGE_PLACEHOLDER}\n",
-    ) -> None:
-        if num_expressions < 1:
-            raise ConfigError(f"ComposeReferring: num_expressions must be at least 1, found {num_expressions}.")
-        _check_templates("templates", templates, place="{phrase}", count=1)
-        _check_templates("answers", answers, place=SEG_PLACEHOLDER, count=1)
-        _check_templates("absent_answers", absent_answers, place=SEG_PLACEHOLDER, count=0)
-        if prefix.count(IMAGE_PLACEHOLDER) != 1:
-            raise ConfigError(f"ComposeReferring: prefix must hold {IMAGE_PLACEHOLDER} once, found {prefix!r}.")
-        self.num_expressions = num_expressions
-        self.templates, self.answers, self.absent_answers = tuple(templates), tuple(answers), tuple(absent_answers)
-        self.unique, self.lower, self.strip_period = unique, lower, strip_period
-        self.prefix = prefix
+    num_expressions: int = 5
+    templates: Sequence[str] = QUESTIONS
+    answers: Sequence[str] = ANSWERS
+    absent_answers: Sequence[str] = ABSENT_ANSWERS
+    unique: bool = True
+    lower: bool = True
+    strip_period: bool = True
+    prefix: str = f"{IMAGE_PLACEHOLDER}\n"
+
+    def __post_init__(self) -> None:
+        if self.num_expressions < 1:
+            raise ConfigError(f"ComposeReferring: num_expressions must be at least 1, found {self.num_expressions}.")
+        _check_templates("templates", self.templates, place="{phrase}", count=1)
+        _check_templates("answers", self.answers, place=SEG_PLACEHOLDER, count=1)
+        _check_templates("absent_answers", self.absent_answers, place=SEG_PLACEHOLDER, count=0)
+        if self.prefix.count(IMAGE_PLACEHOLDER) != 1:
+            raise ConfigError(f"ComposeReferring: prefix must hold {IMAGE_PLACEHOLDER} once, found {self.prefix!r}.")
 
     def __call__(self, record: Record, rng: np.random.Generator) -> Record:
         """The record with turns and masks. Raises DataError where it has no expression."""
@@ -173,5 +167,5 @@ def _fill_answer(answer: str, *, phrase: str, position: str, mask: Seg) -> tuple
     return joined(parts)
 
 
-def _draw(texts: tuple[str, ...], rng: np.random.Generator) -> str:
+def _draw(texts: Sequence[str], rng: np.random.Generator) -> str:
     return texts[int(rng.integers(len(texts)))]

@@ -41,7 +41,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def test_masks_and_regions_are_drawn_in_the_image_s_pixels(prepare: SamplePreparer, tiny: Any) -> None:
-    sample = prepare(record("<image>\n<region>?", masks=(box(0, 0, 24, 12),), regions=(box(24, 24, 48, 48),)), [scene()], rng())
+    sample = prepare(record("<image>\n<region>?", masks=(box(0, 0, 24, 12),), regions=(box(24, 24, 48, 48),)), [scene()], rng=rng())
     mask, region = np.zeros((48, 48), bool), np.zeros((48, 48), bool)
     mask[:12, :24], region[24:, 24:] = True, True
     turns = [("user", "<image>\n<region>?"), ("assistant", "[SEG]")]
@@ -52,26 +52,26 @@ def test_masks_and_regions_are_drawn_in_the_image_s_pixels(prepare: SamplePrepar
 
 
 def test_the_seed_of_its_points_is_the_sample_s_own(prepare: SamplePreparer) -> None:
-    seeds = [prepare(record(masks=(box(0, 0, 9, 9),)), [scene()], rng(seed)).seed for seed in (1, 1, 2)]
+    seeds = [prepare(record(masks=(box(0, 0, 9, 9),)), [scene()], rng=rng(seed)).seed for seed in (1, 1, 2)]
     assert seeds[0] == seeds[1] != seeds[2]
     assert all(isinstance(seed, int) and 0 <= seed < 2**31 for seed in seeds)
 
 
 def test_a_text_alone_needs_no_scene(prepare: SamplePreparer) -> None:
-    sample = prepare(record("What is radar?", "Waves."), [], rng())
+    sample = prepare(record("What is radar?", "Waves."), [], rng=rng())
     assert not len(sample.tiles) and not len(sample.masks)
 
 
 def test_masks_have_the_size_of_the_first_image() -> None:
     scenes = [scene(("red", "green", "blue"), size=(20, 30)), scene(size=(40, 60))]
-    assert read_mask(box(0, 0, 5, 5), scenes, record()).shape == (20, 30)
+    assert read_mask(box(0, 0, 5, 5), scenes, record=record()).shape == (20, 30)
 
 
 class TestMistakes:
     def test_a_sample_that_is_too_long_is_never_cut(self, tiny: Any) -> None:
         prepare = SamplePreparer(tiny.processor, max_length=20)
         with pytest.raises(LengthError, match=rf"{SOURCE}: s4: \d+ tokens .* at most 20 are allowed; nothing was cut.*row_length"):
-            prepare(record(masks=(box(0, 0, 9, 9),)), [scene()], rng())
+            prepare(record(masks=(box(0, 0, 9, 9),)), [scene()], rng=rng())
 
     @pytest.mark.parametrize(
         ("given", "message"),
@@ -83,23 +83,23 @@ class TestMistakes:
     )
     def test_counts_that_disagree_are_told(self, prepare: SamplePreparer, given: Record, message: str) -> None:
         with pytest.raises(AlignmentError, match=f"{SOURCE}: {message}"):
-            prepare(given, [scene()], rng())
+            prepare(given, [scene()], rng=rng())
 
     def test_a_band_that_is_missing_is_told(self, prepare: SamplePreparer) -> None:
         with pytest.raises(BandError, match=rf"{SOURCE}: band VH is missing: the scene has VV, HH.*change the presentation's views"):
-            prepare(record("<image>\nWhat?", "It."), [scene(("VV", "HH"))], rng())
+            prepare(record("<image>\nWhat?", "It."), [scene(("VV", "HH"))], rng=rng())
 
     def test_a_mask_of_another_size_is_told(self, prepare: SamplePreparer) -> None:
         other = MaskRef("rle", encode_rle(np.ones((24, 48), bool)))
         with pytest.raises(AnnotationError, match=rf"{SOURCE}: RLE of size \[24, 48\] \(height, width\), but the image is \[48, 48\]"):
-            prepare(record(masks=(other,)), [scene()], rng())
+            prepare(record(masks=(other,)), [scene()], rng=rng())
 
     def test_two_images_of_one_role_are_told_and_neither_is_left_out(self, prepare: SamplePreparer) -> None:
         before, after = (replace(scene(), time=time) for time in ("2024-05-01", "2024-06-01"))
         with pytest.raises(
             AlignmentError, match=rf"{SOURCE}: several images have the role 'sar', but this model takes one image of a role"
         ):
-            prepare(record("<image>\nWhat?", "It."), [before, after], rng())
+            prepare(record("<image>\nWhat?", "It."), [before, after], rng=rng())
 
     def test_other_errors_pass_as_they_are(self) -> None:
         with pytest.raises(KeyError, match="other"), named_after(record()):

@@ -112,9 +112,9 @@ def test_dots_and_colons_inside_names_are_no_trick() -> None:
 def test_mask_files_stay_inside_also_through_links(tmp_path: Path) -> None:
     touch(tmp_path, "in/mask.png", "out/secret.png")
     (tmp_path / "in" / "link.png").symlink_to(tmp_path / "out" / "secret.png")
-    assert file_inside(tmp_path / "in", "mask.png", "f#0") == f"{tmp_path}/in/mask.png"
+    assert file_inside(tmp_path / "in", "mask.png", source="f#0") == f"{tmp_path}/in/mask.png"
     with pytest.raises(AnnotationError, match=r"f#0: 'link\.png' leads out of .* by a link"):
-        file_inside(tmp_path / "in", "link.png", "f#0")
+        file_inside(tmp_path / "in", "link.png", source="f#0")
 
 
 def test_sources_come_in_the_order_of_the_config() -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from eocore.data.records import ImageRef, Record, is_role, is_time
+from eocore.data.records import ImageRef, Record, is_role, is_time, with_roles
 from eocore.errors import AnnotationError
+from eocore.portable.messages import Image, Text, Turn
 
 
 def image(role: str, time: str = "") -> ImageRef:
@@ -33,6 +34,15 @@ def test_images_keep_their_order_and_a_role_may_be_a_series() -> None:
 def test_images_that_cannot_be_told_apart_or_read_are_refused(images: list[ImageRef], message: str) -> None:
     with pytest.raises(AnnotationError, match=message):
         Record("s", tuple(images), source="f#0")
+
+
+def test_images_of_some_roles_take_the_parts_that_show_them_along() -> None:
+    asked = Turn("user", (Text("From "), Image(0), Text(" to "), Image(1), Text("?")))
+    record = Record("s", (image("before"), image("after")), (asked,), source="f#0")
+    kept = with_roles(record, ["after"])
+    assert kept.roles == ("after",) and kept.turns[0].parts == (Text("From  to "), Image(0), Text("?"))
+    together = Record("s", record.images, (Turn("user", (Image(), Text("What?"))),))
+    assert with_roles(together, ["before"]).turns == together.turns
 
 
 @pytest.mark.parametrize(("word", "right"), [("rgb", True), ("sar_vv2", True), ("", False), ("2d", False), ("RGB", False), (None, False)])

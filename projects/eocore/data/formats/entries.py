@@ -57,46 +57,46 @@ class Entry:
         """The non-empty string under `key`. Raises AnnotationError otherwise."""
         value = self._get(key)
         if not isinstance(value, str) or not value.strip():
-            self._refuse(key, "a text that is not empty", value)
+            self._refuse(key, "a text that is not empty", value=value)
         if _FORBIDDEN_IN_TEXT.search(value):
-            self._refuse(key, "a text without control characters", value)
+            self._refuse(key, "a text without control characters", value=value)
         return value
 
     def file_name(self, key: str) -> str:
         """The printable text of one line under `key`. Raises AnnotationError otherwise."""
         value = self.text(key)
         if not value.isprintable() or len(value) > MAX_NAME_CHARACTERS:
-            self._refuse(key, f"a printable name of at most {MAX_NAME_CHARACTERS} characters", value)
+            self._refuse(key, f"a printable name of at most {MAX_NAME_CHARACTERS} characters", value=value)
         return value
 
     def identifier(self, key: str) -> str:
         """The text or whole number under `key`, as text. Raises AnnotationError otherwise."""
         value = self._get(key)
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-            self._refuse(key, "a text or a whole number", value)
+            self._refuse(key, "a text or a whole number", value=value)
         return self.file_name(key) if isinstance(value, str) else str(self.integer(key))
 
     def integer(self, key: str, *, minimum: int | None = None) -> int:
         """The whole number under `key`, at least `minimum`. Raises AnnotationError otherwise."""
         value = self._get(key)
         if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST_INTEGER:
-            self._refuse(key, "a whole number", value)
+            self._refuse(key, "a whole number", value=value)
         if minimum is not None and value < minimum:
-            self._refuse(key, f"a number of at least {minimum}", value)
+            self._refuse(key, f"a number of at least {minimum}", value=value)
         return value
 
     def items(self, key: str) -> list[Any]:
         """The non-empty list under `key`. Raises AnnotationError otherwise."""
         value = self._get(key)
         if not isinstance(value, list | tuple) or not value:
-            self._refuse(key, "a list that is not empty", value)
+            self._refuse(key, "a list that is not empty", value=value)
         return list(value)
 
     def entries(self, key: str) -> list["Entry"]:
         """The non-empty list of objects under `key`. Raises AnnotationError otherwise."""
         values = self.items(key)
         if not all(isinstance(value, Mapping) for value in values):
-            self._refuse(key, "a list of objects", values)
+            self._refuse(key, "a list of objects", value=values)
         return [Entry(value, f"{self.source} {key}[{position}]") for position, value in enumerate(values)]
 
     def window(self, key: str = "window") -> Window | None:
@@ -107,7 +107,7 @@ class Entry:
         numbers = list(value) if isinstance(value, list | tuple) else []
         whole = [number for number in numbers if isinstance(number, int) and not isinstance(number, bool) and number <= LARGEST_INTEGER]
         if len(numbers) != 4 or len(whole) != 4 or min(whole[:2]) < 0 or min(whole[2:]) < 1:
-            self._refuse(key, "[row, col, height, width] in whole pixels, which lies inside the image", value)
+            self._refuse(key, "[row, col, height, width] in whole pixels, which lies inside the image", value=value)
         row, col, height, width = whole
         return row, col, height, width
 
@@ -123,7 +123,7 @@ class Entry:
             )
         return self.values[key]
 
-    def _refuse(self, key: str, expected: str, value: Any) -> NoReturn:
+    def _refuse(self, key: str, expected: str, *, value: Any) -> NoReturn:
         raise AnnotationError(f"{self.source}: field '{key}' must be {expected}, found {shorten(value)}.")
 
 
@@ -177,7 +177,7 @@ def read_entries(path: str | Path) -> list[Entry]:
     """
     if Path(path).suffix == ".jsonl":
         lines = enumerate(_read_text(path).split("\n"), start=1)
-        return each(((number, line) for number, line in lines if line.strip()), lambda item: _line(str(path), *item))
+        return each(((number, line) for number, line in lines if line.strip()), lambda item: _line(str(path), number=item[0], text=item[1]))
     return as_entries(read_json(path), str(path))
 
 
@@ -243,7 +243,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _line(path: str, number: int, text: str) -> Entry:
+def _line(path: str, *, number: int, text: str) -> Entry:
     source = f"{path}:{number}"
     if len(text) > MAX_LINE_CHARACTERS:
         raise AnnotationError(f"{source}: a line of {len(text)} characters, at most {MAX_LINE_CHARACTERS} are read. Split the entry.")

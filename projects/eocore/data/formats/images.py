@@ -33,10 +33,10 @@ def read_image_refs(entry: Entry, folder: Path) -> tuple[ImageRef, ...]:
             f"{entry.source}: images {shorten(named)}; expected an object whose keys are roles such as rgb, multispectral or sar."
         )
     several = {role: value if isinstance(value, list) else [value] for role, value in named.items()}
-    return tuple(_image_ref(value, role, entry, folder) for role, values in several.items() for value in values)
+    return tuple(_image_ref(value, role, entry=entry, folder=folder) for role, values in several.items() for value in values)
 
 
-def _image_ref(value: Any, role: str, entry: Entry, folder: Path) -> ImageRef:
+def _image_ref(value: Any, role: str, *, entry: Entry, folder: Path) -> ImageRef:
     if isinstance(value, str) and role in PLAIN_SENSORS:
         value = {"path": value, "sensor": PLAIN_SENSORS[role]}
     if not isinstance(value, Mapping) or not isinstance(value.get("sensor"), str) or "path" not in value:
@@ -48,5 +48,5 @@ def _image_ref(value: Any, role: str, entry: Entry, folder: Path) -> ImageRef:
     if time and not is_time(time):
         raise AnnotationError(f"{entry.source}: images.{role}.time is {shorten(time)}; expected an ISO 8601 date or date-time.")
     paths = [value["path"]] if isinstance(value["path"], str) else list(value["path"])
-    files = tuple(file_inside(folder, path, entry.source) for path in paths)
+    files = tuple(file_inside(folder, path, source=entry.source) for path in paths)
     return ImageRef(role, value["sensor"], files, bands=tuple(value.get("bands", ())), time=time)

@@ -132,10 +132,10 @@ class InstanceTable:
         if not wanted:
             return None
         image_id = ref.integer("image_id")
-        masks = [self._annotated(number, image_id, ref.source) for number in wanted]
+        masks = [self._annotated(number, image_id, source=ref.source) for number in wanted]
         return merge_masks(masks, size=self.size(self.image(image_id, ref.source)), source=ref.source)
 
-    def _annotated(self, number: int, image_id: int, source: str) -> MaskRef:
+    def _annotated(self, number: int, image_id: int, *, source: str) -> MaskRef:
         if number not in self.annotations:
             raise AnnotationError(f"{source}: ann_id {number} is not in {self.path}; the two files are of different releases.")
         entry = self.annotations[number]
@@ -236,7 +236,7 @@ def jsonl_mask(entry: Entry, folder: Path) -> MaskRef | None:
         return MaskRef("box", mask["box"], entry.source)
     if isinstance(mask, Mapping) and "path" in mask:
         path = Entry(mask, f"{entry.source} mask").file_name("path")
-        return MaskRef("file", {"path": file_inside(folder, path, entry.source), "value": mask.get("value")}, entry.source)
+        return MaskRef("file", {"path": file_inside(folder, path, source=entry.source), "value": mask.get("value")}, entry.source)
     return segmentation_mask(mask, entry.source)
 
 

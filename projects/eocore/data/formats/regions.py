@@ -118,7 +118,7 @@ class CocoRegionDataset(RecordDataset):
         images = {entry.integer("id"): entry for entry in as_entries(content.get("images"), f"{path} images")}
         captioned: dict[int, str] = {}
         regions = as_entries(content.get("annotations"), f"{path} annotations")
-        return each(regions, lambda region: self._record(_image_of(region, images, captioned), region))
+        return each(regions, lambda region: self._record(_image_of(region, images, captioned=captioned), region))
 
     def _record(self, image: Entry, region: Entry) -> Record:
         caption = (region if "caption" in region.values else image).text("caption")
@@ -154,16 +154,16 @@ def image_size(entry: Entry) -> list[int]:
     return [entry.integer("height", minimum=1), entry.integer("width", minimum=1)]
 
 
-def _image_of(region: Entry, images: Mapping[int, Entry], captioned: dict[int, str]) -> Entry:
+def _image_of(region: Entry, images: Mapping[int, Entry], *, captioned: dict[int, str]) -> Entry:
     image = images.get(region.integer("image_id"))
     if image is None:
         raise AnnotationError(f"{region.source}: image_id {region.integer('image_id')} is not among the images of the file.")
     if "caption" not in region.values:
-        _claim(captioned, image, region)
+        _claim(captioned, image, region=region)
     return image
 
 
-def _claim(captioned: dict[int, str], image: Entry, region: Entry) -> None:
+def _claim(captioned: dict[int, str], image: Entry, *, region: Entry) -> None:
     number = image.integer("id")
     if number in captioned:
         raise AnnotationError(

@@ -163,7 +163,7 @@ def _masks(entry: Entry, folder: Path) -> tuple[MaskRef, ...]:
     if mask is None:
         return ()
     if isinstance(mask, Mapping) and isinstance(mask.get("path"), str):
-        return (MaskRef("file", {"path": file_inside(folder, mask["path"], entry.source), "value": mask.get("value")}),)
+        return (MaskRef("file", {"path": file_inside(folder, mask["path"], source=entry.source), "value": mask.get("value")}),)
     return (segmentation_mask(mask, entry.source),)
 
 
