@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def list_run(run: Path) -> int:
-    """Prints a line for each checkpoint; gives the exit status."""
+    """Prints a line for each checkpoint; returns the exit status."""
     from eocore.train.checkpoint.files import list_checkpoints, read_state
     from eocore.train.work_dir import STATUS, read_status
 
@@ -50,7 +50,7 @@ def list_run(run: Path) -> int:
 
 
 def verify_all(path: Path) -> int:
-    """Prints for each checkpoint whether it is whole; gives the exit status."""
+    """Prints for each checkpoint whether it is whole; returns the exit status."""
     from eocore.train.checkpoint.files import MANIFEST, STATE, list_checkpoints, verify
 
     folders = [path] if (path / STATE).is_file() or (path / MANIFEST).is_file() else list_checkpoints(path)
@@ -68,7 +68,7 @@ def verify_all(path: Path) -> int:
 
 
 def show(folder: Path, *, config: bool = False, options: bool = False) -> int:
-    """Prints what trainer.json says; gives the exit status."""
+    """Prints what trainer.json says; returns the exit status."""
     from eocore.train.checkpoint.files import read_state
 
     state = read_state(folder)
@@ -92,7 +92,7 @@ def show(folder: Path, *, config: bool = False, options: bool = False) -> int:
 
 
 def compare(first: Path, second: Path) -> int:
-    """Prints what differs between the options and data of two checkpoints; gives the exit status, 1 where something does."""
+    """Prints what differs between the options and data of two checkpoints; returns the exit status, 1 where something does."""
     from eocore.train.checkpoint.files import read_state
     from eocore.train.checkpoint.resumption import find_differences, not_recorded
 
@@ -123,7 +123,7 @@ def _short(value: Any) -> str:
 
 
 def convert(source: Path, out: Path) -> int:
-    """Writes the weights of `source` to `out`; gives the exit status."""
+    """Writes the weights of `source` to `out`; returns the exit status."""
     import torch
     from safetensors.torch import save_file
 

@@ -45,8 +45,8 @@ class Prediction:
 
 
 def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> list[Path]:
-    """Writes answer.txt, answer.json, and, where there are masks, each as PNG (and GeoTIFF, where its image has a place), all of them in
-    one (`mask.png`, `mask.tif`), and overlay.png; gives the files.
+    """Writes answer.txt, answer.json, and, where there are masks, each as PNG (and GeoTIFF, where its image is georeferenced), all of them in
+    one (`mask.png`, `mask.tif`), and overlay.png; returns the files.
 
     Args:
         prediction: what to write.

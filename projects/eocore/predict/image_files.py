@@ -38,15 +38,15 @@ class ImageFile:
 
 
 def read_images(files: Mapping[str, ImageFile]) -> dict[str, Scene]:
-    """The scenes of one place, by modality.
+    """The scenes of one location, by role.
 
     Args:
-        files: input -> file; an input is a modality, or "optical", which becomes rgb or multispectral as its sensor tells.
+        files: input -> file; an input is a role, or "optical", which becomes rgb or multispectral as its sensor tells.
 
     Raises:
-        DataError: a file cannot be read, or the images show different places.
+        DataError: a file cannot be read, or the images show different locations.
         BandError: a sensor cannot be told from a file, or does not fit it.
-        ConfigError: two files are given for one modality.
+        ConfigError: two files are given for one role.
     """
     scenes: dict[str, Scene] = {}
     for name, file in files.items():
