@@ -35,7 +35,7 @@ def command(main: Callable[[], int | None]) -> Callable[[], int]:
         main: does the work and returns the status, None = 0.
 
     Returns:
-        A function that returns the status of `main`, or 1 where it raises an `EOError`, whose class and text stderr gets instead of a trace.
+        A function that returns the status of `main`, or 1 where it raises an `EOError`: stderr gets its class and text, no trace.
         A disk that is full or may not be written to is such an error too, whoever met it. On several ranks the first one speaks.
     """
 

@@ -45,8 +45,8 @@ class Prediction:
 
 
 def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> list[Path]:
-    """Writes answer.txt, answer.json, and, where there are masks, each as PNG (and GeoTIFF, where its image is georeferenced), all of them in
-    one (`mask.png`, `mask.tif`), and overlay.png; returns the files.
+    """Writes answer.txt and answer.json; where there are masks, each as PNG (and GeoTIFF, where its image is georeferenced), their union
+    (`mask.png`, `mask.tif`), and overlay.png. Returns the files.
 
     Args:
         prediction: what to write.
