@@ -157,7 +157,7 @@ def mixed_batch(task: EarthMindTask) -> Batch:
     rng, processor = np.random.default_rng(0), task.processor
     samples = [processor.encode({}, [("user", "What is SAR?"), ("assistant", "Radar.")], masks=[], sample_id="text")._replace(seed=0)]
     for name in ("vqa", "seg", "pair", "region"):
-        scenes = make_scenes(KINDS[name], tile_size=processor.tile_size, rng=rng)
+        scenes = make_scenes(KINDS[name], tile_size=processor.options.tile_size, rng=rng)
         samples.append(encode_sample(processor, KINDS[name], scenes, name=name))
     return task.collator(row_length=4096)(samples)
 

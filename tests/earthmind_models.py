@@ -18,6 +18,7 @@ from earthmind.checkpoints.export_upstream import plan_export, write_export
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
+from earthmind.model.processor_options import ProcessorOptions
 from earthmind.model.special_tokens import SPECIAL_TOKENS
 from earthmind.task import EarthMindTask
 from eocore.portable.band_rendering import SceneArray
@@ -168,14 +169,14 @@ def make_tiny(make_tokenizer: Callable[..., Any], make_config: Callable[..., Any
         _draw_weights(model)
         settings = {"max_tiles": 1, "presentation": PRESENTATION, "template": template, **(processor or {})}
         settings.setdefault("grounding", "first" if config.grounding_fusion == "first" else "all")
-        made = EarthMindProcessor(
-            tokenizer,
+        options = ProcessorOptions(
             tile_size=TILE,
             tile_tokens=config.tile_grid,
             num_channels=config.vision_config.num_channels,
             grounding_size=GROUNDING,
             **settings,
         )
+        made = EarthMindProcessor(tokenizer, options)
         config.image_token_id, config.seg_token_id = made.image_token_id, made.seg_token_id
         return Tiny(model, made)
 

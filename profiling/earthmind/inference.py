@@ -153,7 +153,7 @@ class Answers:
         length = new_tokens or max(kind.supervised for kind in kinds)
         samples, sizes, rows = [], [], []
         for name, kind in zip(names, kinds, strict=True):
-            scenes = make_scenes(kind, tile_size=self.processor.tile_size, rng=rng)
+            scenes = make_scenes(kind, tile_size=self.processor.options.tile_size, rng=rng)
             samples.append(encode_question(self.processor, kind, scenes, name=name))
             sizes.append(next(iter(scenes.values())).pixels.shape[-2:])
             rows.append(self._dictated(name, kind, length))

@@ -149,7 +149,7 @@ def measure_data(trainer: Trainer, name: str, *, repeats: int = 3) -> dict[str, 
     """Preparing a sample kind from arrays in memory: encoding and collating, in this process."""
     names = kinds_of(name)
     processor, collate = trainer.task.processor, trainer.task.collator()
-    scenes = [make_scenes(KINDS[kind], tile_size=processor.tile_size, rng=np.random.default_rng(0)) for kind in names]
+    scenes = [make_scenes(KINDS[kind], tile_size=processor.options.tile_size, rng=np.random.default_rng(0)) for kind in names]
 
     def encode() -> list[Sample]:
         return [encode_sample(processor, KINDS[kind], shown, name=kind) for kind, shown in zip(names, scenes, strict=True)]

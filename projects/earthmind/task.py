@@ -17,7 +17,7 @@ from earthmind.datasets.sizes import SampleMeasurer, processor_fields
 from earthmind.losses import LossSettings, compute_losses, count_items, weighted
 from earthmind.model.batching import Batch
 from earthmind.model.modeling_earthmind import EarthMindOutput
-from earthmind.model.processing_earthmind import EarthMindProcessor
+from earthmind.model.processor_options import ProcessorOptions
 from earthmind.planning.cost_model import sample_cost
 from earthmind.pretrained import check_new_parts
 from eocore.config import read_options
@@ -96,7 +96,7 @@ class EarthMindTask(Task):
             "model": describe_config(config, leave_out=("vocabulary",)),
             "attention": resolve({name: part._attn_implementation for name, part in parts.items()}),
             "tokenizer": resolve({"sha256": tokenizer_digest(self.processor.tokenizer)}),
-            "processor": resolve(processor_fields(self.processor), EarthMindProcessor),
+            "processor": resolve(processor_fields(self.processor), ProcessorOptions),
             "losses": resolve_instance(self.loss_settings),
             "lora": resolved_lora(self.options),
             **self.data.resolved(),

@@ -171,13 +171,13 @@ def test_nothing_is_written_back_into_the_dataset(world: Path, prepare: SamplePr
 
 def test_sam_s_image_is_prepared_where_masks_are(world: Path, tiny: Any, prepare: SamplePreparer, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Counter[str]()
-    real = type(tiny.processor)._grounding_images
+    real = type(tiny.processor).grounding_images
 
     def counted(self: Any, scenes: Mapping[str, Any]) -> Any:
         made["images"] += 1
         return real(self, scenes)
 
-    monkeypatch.setattr(type(tiny.processor), "_grounding_images", counted)
+    monkeypatch.setattr(type(tiny.processor), "grounding_images", counted)
     for kind, wanted in (("llava", 0), ("mcq", 0), ("osprey", 0), ("paired", 0), ("refer", 3)):
         made.clear()
         source = prepared(DATASETS.build(configs(world)[kind]), prepare)

@@ -192,10 +192,12 @@ def test_answers_end_at_a_mark_of_several_tokens(make_tokenizer: Callable[..., A
     from earthmind.export import AUTO_MAP, pack
     from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
     from earthmind.model.processing_earthmind import EarthMindProcessor
+    from earthmind.model.processor_options import ProcessorOptions
 
     made = make_tiny()
     tokenizer = make_tokenizer(whole_marks=False)
-    words = EarthMindProcessor(tokenizer, tile_size=32, tile_tokens=made.model.config.tile_grid, grounding_size=64, max_tiles=1)
+    options = ProcessorOptions(tile_size=32, tile_tokens=made.model.config.tile_grid, grounding_size=64, max_tiles=1)
+    words = EarthMindProcessor(tokenizer, options)
     task = SimpleNamespace(model=made.model, processor=words)
     assert pack(task).auto_map == AUTO_MAP
     made.model.save_pretrained(tmp_path)

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from earthmind.model.batching import Sample
 from earthmind.model.processing_earthmind import EarthMindProcessor
+from earthmind.model.processor_options import ProcessorOptions
 from earthmind.model.special_tokens import IMAGE_END, IMAGE_START, IMAGE_TOKEN, PROMPT_TOKENS, SPECIAL_TOKENS
 from eocore.data.io.readers import read_scene
 from eocore.data.records import ImageRef
@@ -91,7 +92,7 @@ class SamplePreparation(Ratio):
 
     def __init__(self, *, side: int = 800) -> None:
         self.side = side
-        self.processor = EarthMindProcessor(byte_tokenizer(), template=TEMPLATE)
+        self.processor = EarthMindProcessor(byte_tokenizer(), ProcessorOptions(template=TEMPLATE))
         self.mask = np.zeros((side, side), bool)
         self.mask[side // 4 : side // 2, side // 4 : side // 2] = True
 
@@ -114,9 +115,9 @@ class SamplePreparation(Ratio):
             return self.processor.encode({"rgb": read_scene(ref)}, turns, masks=masks)
 
         def reference() -> Any:
-            size = (self.processor.grounding_size, self.processor.grounding_size)
+            size = (self.processor.options.grounding_size, self.processor.options.grounding_size)
             drawn_on = resize(
-                grounding_image(read_scene(ref), self.processor.presentation["rgb"]), size, resample=Image.Resampling.BILINEAR
+                grounding_image(read_scene(ref), self.processor.options.presentation["rgb"]), size, resample=Image.Resampling.BILINEAR
             )
             return drawn_on, self.processor.encode({"rgb": read_scene(ref)}, turns, masks=masks, with_grounding=False)
 

@@ -12,6 +12,7 @@ from earthmind.building.tokenizer import describe_vocabulary, same_vocabulary
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
+from earthmind.model.processor_options import ProcessorOptions
 from earthmind.model.special_tokens import IMAGE_TOKEN, SEG_TOKEN
 from earthmind.pretrained import read_pretrained
 from eocore.errors import ConfigError
@@ -126,9 +127,9 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
     for modality, rule in fields.get("presentation", {}).items():
         _check_rule(rule, f"processor.presentation.{modality}")
     try:
-        return EarthMindProcessor(tokenizer, **decided, **fields)
+        return EarthMindProcessor(tokenizer, ProcessorOptions(**decided, **fields))
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"processor: {str(error).rstrip('.')}. Fields: see EarthMindProcessor.") from error
+        raise ConfigError(f"processor: {str(error).rstrip('.')}. Fields: see ProcessorOptions.") from error
 
 
 def _check_fields(given: Mapping[str, Any], known: PretrainedConfig, where: str) -> None:

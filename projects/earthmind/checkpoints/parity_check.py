@@ -33,11 +33,11 @@ def probe(model: Any, processor: Any) -> dict[str, Tensor]:
 
 
 def _samples(processor: Any) -> list[Any]:
-    shown = [name for name, rule in processor.presentation.items() if name == "rgb" or _fits(rule, processor.num_channels)]
-    height, width = processor.tile_size, 2 * processor.tile_size
+    shown = [name for name, rule in processor.options.presentation.items() if name == "rgb" or _fits(rule, processor.options.num_channels)]
+    height, width = processor.options.tile_size, 2 * processor.options.tile_size
     mask = np.zeros((height, width), dtype=bool)
     mask[: height // 2, : width // 3] = True
-    scenes = {name: _scene(name, processor.presentation[name], (height, width)) for name in shown}
+    scenes = {name: _scene(name, processor.options.presentation[name], (height, width)) for name in shown}
     turns = [("user", QUESTION), ("assistant", ANSWER)]
     return [
         processor.encode(scenes, turns, masks=[mask, ~mask], sample_id="all sensors"),

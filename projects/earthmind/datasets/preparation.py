@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from earthmind.model.batching import Sample
-from earthmind.model.processing_earthmind import MODALITIES, EarthMindProcessor, SampleTooLongError
+from earthmind.model.processing_earthmind import EarthMindProcessor, SampleTooLongError
+from earthmind.model.processor_options import MODALITIES
 from eocore.data.dataset import ImageRules
 from eocore.data.io.masks import decode_mask
 from eocore.data.records import MaskRef, Record

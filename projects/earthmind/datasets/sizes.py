@@ -1,7 +1,7 @@
 """Sizes of samples before any image is read, by the rules of the processor that will prepare them."""
 
-import inspect
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,5 @@ class SampleMeasurer:
 
 
 def processor_fields(processor: EarthMindProcessor) -> dict[str, Any]:
-    """Argument -> value that the processor took for it, but for the tokenizer."""
-    names = [name for name in inspect.signature(EarthMindProcessor.__init__).parameters if hasattr(processor, name)]
-    return {name: getattr(processor, name) for name in names if name not in ("self", "tokenizer")}
+    """Option -> value that the processor took for it, and its chat template."""
+    return {"chat_template": processor.chat_template, **asdict(processor.options)}

@@ -1,17 +1,17 @@
 """Images and text -> model inputs; the same object serves training, prediction and the Hugging Face pipelines."""
 
-from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, fields
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature, ProcessorMixin
 
-from eocore.portable.band_rendering import SceneLike, SceneShape, as_scene, composite_image, count_views, grounding_image
+from eocore.portable.answer_text import AnswerText
+from eocore.portable.band_rendering import SceneLike, SceneShape, as_scene, count_views
 from eocore.portable.chat_templates import (
     Piece,
     choose_template,
@@ -21,28 +21,22 @@ from eocore.portable.chat_templates import (
     render_questions,
 )
 from eocore.portable.image_slots import check_one_position, shows_image, with_leading_image, with_one_image
-from eocore.portable.image_tiling import resize
 from eocore.portable.messages import Turn, as_turns
+from eocore.portable.prompt_images import images_per_prompt
 from eocore.portable.row_inputs import to_rows
-from eocore.portable.row_packing import IGNORE, without_padding
+from eocore.portable.row_packing import IGNORE
 from eocore.portable.text_splicing import SplicedText, TextSplicer
-from eocore.portable.vision_layout import SampleError, TilingRule, VisionLayout, lay_out, lay_out_frames, plan_layout
+from eocore.portable.vision_layout import SampleError, VisionLayout, lay_out, lay_out_frames, plan_layout
 
 from .batching import Batch, Sample, collate
+from .grounding_images import grounding_images, stack_masks
+from .processor_options import MODALITIES, ProcessorOptions
 from .special_tokens import ANSWER_TOKENS, IMAGE_END, IMAGE_START, IMAGE_TOKEN, PROMPT_TOKENS, REGION_END, REGION_START, SEG_TOKEN
 
-MODALITIES = ("rgb", "multispectral", "sar")
-PUBLISHED_ORDER = ("sar", "rgb")
-"""Order of two images given without names: the published multi-image call takes SAR first."""
-MODALITY_ORDER = ("sar", "rgb", "multispectral")
-"""Order of the sensors' tokens at one place; the published code puts a place's SAR tokens before its RGB tokens."""
+UPSTREAM_ORDER = ("sar", "rgb")
+"""Order of two images given without names: the upstream multi-image call takes SAR first."""
 FRAME_TOKENS = (IMAGE_START, IMAGE_END, REGION_START, REGION_END)
 """Besides the chat marks, what no answer may hold."""
-DEFAULT_PRESENTATION = {
-    "rgb": {"views": [["red", "green", "blue"]], "stretch": {"method": "range", "low": 0, "high": 255}},
-    "multispectral": {"views": [["B04", "B03", "B02"]], "stretch": {"method": "percentile", "low": 2, "high": 98}},
-    "sar": {"views": [["VV", "VH", "zero"]], "stretch": {"method": "percentile", "low": 2, "high": 98}},
-}
 
 
 class SampleTooLongError(SampleError):
@@ -53,72 +47,35 @@ class EarthMindProcessor(ProcessorMixin):
     """Prepares samples of any subset of sensors.
 
     Args:
-        tokenizer: a tokenizer that holds the special tokens (see `prompting.SPECIAL_TOKENS`).
-        tile_size: side of a tile [px].
-        min_tiles, max_tiles, use_thumbnail: dynamic tiling (see `image_tiling`).
-        tile_tokens: (rows, columns) of vision tokens of one tile.
-        num_channels: channels of the vision tower's patch embedding.
-        channel_fill: what each of them shows where it is `none` [uint8]: the mean the model subtracts.
-        presentation: modality -> rule (see `presentation`).
-        token_order: "place" (published: all sensors of a place, then the next place, in one block) or "modality" (a named block a sensor).
-        modality_order: order of the sensors within a place or of their blocks; names every modality.
-        grounding_size: side of the SAM 2 image [px].
-        grounding: "first" (one image a sample), "all" (one a modality) or "composite" (one image with channels of all sensors).
-        grounding_channels: of the composite, see `presentation.composite_image`.
-        grounding_fill: what each of them shows where its sensor is not there [uint8].
-        grounding_order: which modality is drawn on first.
-        chat_template: jinja text of the chat template; None takes the one that `template` names.
-        template: name of the chat template, a .jinja file of `eocore.portable`.
+        tokenizer: a tokenizer that holds the special tokens (see `special_tokens.SPECIAL_TOKENS`).
+        options: tiling, band rendering, SAM 2's images and the name of the chat template; None = all at their defaults.
+        chat_template: jinja text of the chat template; None takes the one that `options.template` names.
     """
 
-    def __init__(
-        self,
-        tokenizer: Any = None,
-        chat_template: str | None = None,
-        tile_size: int = 448,
-        min_tiles: int = 1,
-        max_tiles: int = 12,
-        use_thumbnail: bool = True,
-        tile_tokens: Sequence[int] = (16, 16),
-        num_channels: int = 3,
-        channel_fill: Sequence[int] = (),
-        presentation: Mapping[str, Any] | None = None,
-        token_order: str = "place",
-        modality_order: Sequence[str] = MODALITY_ORDER,
-        grounding_size: int = 1024,
-        grounding: str = "first",
-        grounding_order: Sequence[str] = ("sar", "rgb", "multispectral"),
-        grounding_channels: Sequence[str] = (),
-        grounding_fill: Sequence[int] = (),
-        template: str = "phi3_chat",
-    ) -> None:
-        self.tile_size, self.min_tiles, self.max_tiles, self.use_thumbnail = tile_size, min_tiles, max_tiles, use_thumbnail
-        self.tile_tokens, self.num_channels = tuple(tile_tokens), num_channels
-        self.presentation = {**DEFAULT_PRESENTATION, **{name: dict(rule) for name, rule in (presentation or {}).items()}}
-        self.token_order, self.modality_order, self.template = token_order, tuple(modality_order), template
-        self.grounding_size, self.grounding, self.grounding_order = grounding_size, grounding, tuple(grounding_order)
-        self.grounding_channels = tuple(grounding_channels)
-        self.channel_fill, self.grounding_fill = tuple(channel_fill), tuple(grounding_fill)
-        self._check_choices()
-        self.chat_format = choose_template(template, chat_template)
+    def __init__(self, tokenizer: Any = None, options: ProcessorOptions | None = None, *, chat_template: str | None = None) -> None:
+        self.options = options or ProcessorOptions()
+        self.chat_format = choose_template(self.options.template, chat_template)
         super().__init__(tokenizer, chat_template=self.chat_format.text)
         tokenizer.padding_side = "left"  # where pipelines fill up prompts of unequal length: answers go on at the end
         self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
         self._splicer = TextSplicer(tokenizer, PROMPT_TOKENS, marks=self.chat_format.control_tokens)
+        self._answers = AnswerText(tokenizer, self.end_of_turn)
 
-    def _check_choices(self) -> None:
-        for name, value, choices in (
-            ("token_order", self.token_order, ("place", "modality")),
-            ("grounding", self.grounding, ("first", "all", "composite")),
-        ):
-            if value not in choices:
-                raise ValueError(f"{name}='{value}' is unknown; choices: {', '.join(choices)}.")
-        drawn_on = {part.split(":", 1)[0] for channel in self.grounding_channels for part in channel.split("|")}
-        unknown = sorted({*self.presentation, *self.grounding_order, *drawn_on} - set(MODALITIES))
-        if unknown:
-            raise ValueError(f"modalities {unknown} are unknown; choices: {', '.join(MODALITIES)}.")
-        if sorted(self.modality_order) != sorted(MODALITIES):
-            raise ValueError(f"modality_order={list(self.modality_order)} must name each modality once: {', '.join(MODALITIES)}.")
+    @classmethod
+    def from_args_and_dict(cls, args: Sequence[Any], processor_dict: Mapping[str, Any], **kwargs: Any) -> Any:
+        """As in transformers, which calls it with the parts and with processor_config.json, where the options stand side by side."""
+        return_unused = kwargs.pop("return_unused_kwargs", False)
+        given = {**processor_dict, **kwargs}
+        names = {field.name for field in fields(ProcessorOptions)}
+        options = ProcessorOptions(**{name: value for name, value in given.items() if name in names})
+        made = cls(next(iter(args), None), options, chat_template=given.get("chat_template"))
+        unused = {name: value for name, value in given.items() if name not in names and name != "chat_template"}
+        return (made, unused) if return_unused else made
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in transformers; the options stand side by side."""
+        written = {name: value for name, value in super().to_dict().items() if name != "options"}
+        return {**written, **asdict(self.options)}
 
     def _token_id(self, token: str) -> int:
         number = self.tokenizer.convert_tokens_to_ids(token)
@@ -143,18 +100,7 @@ class EarthMindProcessor(ProcessorMixin):
 
     def stop_settings(self) -> dict[str, Any]:
         """Arguments of `generate` that end an answer: token ids, and a stop string where the end mark is several tokens."""
-        ids = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
-        mark = self._splicer.text_ids(self.end_of_turn, trusted=True).tolist()
-        settings: dict[str, Any] = {"pad_token_id": self._pad_token_id()}
-        if len(mark) == 1:
-            ids.append(mark[0])
-        else:
-            settings.update(stop_strings=[self.end_of_turn], tokenizer=self.tokenizer)
-        return {**settings, "eos_token_id": sorted(set(ids))} if ids else settings
-
-    def _pad_token_id(self) -> int:
-        pad = self.tokenizer.pad_token_id
-        return int(pad if pad is not None else self.tokenizer.eos_token_id or 0)
+        return self._answers.stop_settings(self._splicer.text_ids(self.end_of_turn, trusted=True).tolist())
 
     def encode(
         self,
@@ -192,18 +138,20 @@ class EarthMindProcessor(ProcessorMixin):
         check_one_position(turns, len(scenes), sample_id=sample_id)
         self._check_answers(turns, sample_id)
         pieces = self._render(turns, independent, for_generation=for_generation)
-        sample = self._assemble(lay_out(scenes, self._rule), pieces, regions, sample_id)
+        sample = self._assemble(lay_out(scenes, self.options), pieces, regions, sample_id)
         if max_length is not None and len(sample.input_ids) > max_length:
             raise SampleTooLongError(
                 f"{sample_id}: {len(sample.input_ids)} tokens ({len(sample.tiles)} tiles of {sample.tokens_per_tile} vision "
                 f"tokens), at most {max_length} are allowed; nothing was cut. Raise max_length or lower max_tiles."
             )
         if with_grounding and scenes and (masks is None or len(masks) > 0):
-            make = cache(partial(self._grounding_images, scenes))
+            make = cache(partial(self.grounding_images, scenes))
             # whether an answer will have masks is not known yet: pictures for SAM 2 wait until one has
             sample = sample._replace(draw_on=make) if for_generation else sample._replace(grounding_images=make())
         if masks is not None:
-            sample = sample._replace(masks=self._mask_stack(masks, len(sample.seg_index), sample_id))
+            sample = sample._replace(
+                masks=stack_masks(masks, num_seg=len(sample.seg_index), side=self.options.grounding_size, sample_id=sample_id)
+            )
         return sample
 
     def encode_frames(self, frames: Sequence[SceneLike], turns: Sequence[Turn | tuple[str, str]], *, sample_id: str = "") -> Sample:
@@ -215,11 +163,11 @@ class EarthMindProcessor(ProcessorMixin):
         turns = as_turns(turns)
         self._check_answers(turns, sample_id)
         pieces = self._render(turns, False, for_generation=True)
-        return self._assemble(lay_out_frames(frames, self._rule, role="rgb"), pieces, (), sample_id)
+        return self._assemble(lay_out_frames(frames, self.options, role="rgb"), pieces, (), sample_id)
 
     def frame_images(self, frames: Sequence[SceneLike]) -> Tensor:
         """SAM 2's image of each frame: (F, C, S, S) uint8."""
-        return torch.cat([self._grounding_images({"rgb": frame}) for frame in frames])
+        return torch.cat([self.grounding_images({"rgb": frame}) for frame in frames])
 
     def measure(
         self,
@@ -247,16 +195,15 @@ class EarthMindProcessor(ProcessorMixin):
         turns = as_turns(turns)
         self._check_answers(turns, sample_id)
         views = {
-            name: (shapes[name].height, shapes[name].width, count_views(shapes[name], self.presentation[name]))
-            for name in self.modality_order
+            name: (shapes[name].height, shapes[name].width, count_views(shapes[name], self.options.presentation[name]))
+            for name in self.options.modality_order
             if name in shapes
         }
-        sample = self._assemble(plan_layout(views, self._rule), self._render(turns, independent), regions, sample_id)
-        drawn_on = len(self.drawn_on(views)) if num_masks else 0
+        sample = self._assemble(plan_layout(views, self.options), self._render(turns, independent), regions, sample_id)
         return {
             "tokens": len(sample.input_ids),
             "tiles": len(sample.tiles),
-            "mask_images": min(drawn_on, 1) if self.grounding == "composite" else drawn_on,
+            "mask_images": self.options.num_images(views) if num_masks else 0,
             "masks": num_masks,
             "scored": int((sample.labels[1:] != IGNORE).sum()),
         }
@@ -281,7 +228,7 @@ class EarthMindProcessor(ProcessorMixin):
 
     def _assemble(self, layout: VisionLayout, pieces: Sequence[Piece], regions: Sequence[np.ndarray], sample_id: str) -> Sample:
         """A sample without grounding image and masks."""
-        runs = [layout.region_tokens(region, self._rule, sample_id) for region in regions]
+        runs = [layout.region_tokens(region, self.options, sample_id) for region in regions]
         text = self._splicer.splice(pieces, layout.blocks, runs, sample_id=sample_id)
         placeholders = (text.input_ids == self.image_token_id).nonzero().flatten()
         return Sample(
@@ -291,7 +238,7 @@ class EarthMindProcessor(ProcessorMixin):
             question_starts=text.question_starts,
             tiles=layout.tiles,
             tile_group=layout.tile_group,
-            tokens_per_tile=self._rule.tokens_per_tile,
+            tokens_per_tile=self.options.tokens_per_tile,
             placeholder_index=placeholders,
             vision_index=text.vision_index,
             seg_index=(text.input_ids == self.seg_token_id).nonzero().flatten(),
@@ -300,7 +247,7 @@ class EarthMindProcessor(ProcessorMixin):
 
     def collate(self, samples: Sequence[Sample], **layout: Any) -> Batch:
         """One batch of encoded samples; see `batching.collate`, whose further arguments it takes."""
-        return collate(samples, pad_token_id=self._pad_token_id(), **layout)
+        return collate(samples, pad_token_id=self._answers.pad_token_id, **layout)
 
     def __call__(
         self,
@@ -337,7 +284,7 @@ class EarthMindProcessor(ProcessorMixin):
         if videos is not None or audio is not None:
             raise SampleError("videos and audio are not supported; give images.")
         prompts = [text] if isinstance(text, str) else list(text)
-        per_prompt = _images_per_prompt(images, len(prompts))
+        per_prompt = images_per_prompt(images, len(prompts))
         samples = []
         for prompt, pictures in zip(prompts, per_prompt, strict=True):
             named = pictures if isinstance(pictures, Mapping) else _name_images(pictures, modalities)
@@ -346,7 +293,7 @@ class EarthMindProcessor(ProcessorMixin):
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         if batch.grounding is not None:
             inputs |= {"grounding_images": batch.grounding.images, "grounding_owner": batch.grounding.owner}
-        images = to_rows(samples, num_channels=self.num_channels, tile_size=self.tile_size)
+        images = to_rows(samples, num_channels=self.options.num_channels, tile_size=self.options.tile_size)
         return BatchFeature({**inputs, **images})
 
     def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **choices: Any) -> Any:
@@ -360,17 +307,14 @@ class EarthMindProcessor(ProcessorMixin):
         if images and not shows_image(pieces):
             pieces = with_leading_image(pieces, self.chat_format)
         scenes = self._scenes(images, "prompt")
-        sample = self._assemble(lay_out(scenes, self._rule), pieces, (), "prompt")
+        sample = self._assemble(lay_out(scenes, self.options), pieces, (), "prompt")
         # a [SEG] in a prompt is an earlier turn's, already drawn
         sample = sample._replace(seg_index=torch.zeros(0, dtype=torch.long))
-        return sample._replace(grounding_images=self._grounding_images(scenes)) if with_grounding and scenes else sample
+        return sample._replace(grounding_images=self.grounding_images(scenes)) if with_grounding and scenes else sample
 
     def post_process_image_text_to_text(self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any) -> Any:
         """As in transformers, without the padding of a batch: each text is what it would be alone."""
-        pad, rows = self._pad_token_id(), torch.as_tensor(generated_outputs)
-        ids = [without_padding(row, pad) for row in rows.reshape(-1, rows.shape[-1]).tolist()]
-        texts = [self.tokenizer.decode(row, skip_special_tokens=skip_special_tokens, **kwargs) for row in ids]
-        return texts if rows.ndim > 1 else texts[0]
+        return self._answers.decode_rows(generated_outputs, skip_special_tokens=skip_special_tokens, **kwargs)
 
     def post_process_masks(self, logits: Tensor, size: tuple[int, int]) -> np.ndarray:
         """(K, H, W) bool masks at the image's own size from (K, h, w) mask logits."""
@@ -382,76 +326,22 @@ class EarthMindProcessor(ProcessorMixin):
         return self.read_answer(token_ids)[0]
 
     def read_answer(self, token_ids: Tensor) -> tuple[str, int]:
-        """The answer's text, as `decode_answer` gives it, and the number of [SEG] tokens (L,) in it.
-
-        What was written after the end mark belongs to no answer: neither its words nor its [SEG].
-        """
-        ids = token_ids.tolist()
-        text = self._decode(ids)
-        answer = self._before_end(text)
-        if answer != text and self.seg_token_id in ids:
-            # the shortest beginning in which the end is written: marks may be several tokens
-            beginnings = range(1, len(ids) + 1)
-            ids = ids[: 1 + bisect_left(beginnings, True, key=lambda length: self._has_ended(ids[:length]))]
-        return answer.strip(), ids.count(self.seg_token_id)
-
-    def _has_ended(self, ids: Sequence[int]) -> bool:
-        text = self._decode(ids)
-        return self._before_end(text) != text
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        return str(self.tokenizer.decode([number for number in ids if number != self.tokenizer.pad_token_id], skip_special_tokens=False))
-
-    def _before_end(self, text: str) -> str:
-        text = text.split(self.end_of_turn)[0]
-        return text.split(self.tokenizer.eos_token)[0] if self.tokenizer.eos_token else text
-
-    @property
-    def _rule(self) -> TilingRule:
-        return TilingRule(
-            tile_size=self.tile_size,
-            min_tiles=self.min_tiles,
-            max_tiles=self.max_tiles,
-            use_thumbnail=self.use_thumbnail,
-            tile_tokens=(self.tile_tokens[0], self.tile_tokens[1]),
-            num_channels=self.num_channels,
-            token_order=self.token_order,
-            presentation=self.presentation,
-            channel_fill=self.channel_fill,
-        )
+        """The answer's text, as `decode_answer` returns it, and the number of [SEG] tokens (L,) in it."""
+        return self._answers.read(token_ids, self.seg_token_id)
 
     def _scenes(self, images: Mapping[str, Any], sample_id: str) -> dict[str, SceneLike]:
         unknown = sorted(set(images) - set(MODALITIES))
         if unknown:
             raise SampleError(f"{sample_id}: modalities {unknown} are unknown; choices: {', '.join(MODALITIES)}.")
-        return {name: as_scene(images[name]) for name in self.modality_order if name in images}
+        return {name: as_scene(images[name]) for name in self.options.modality_order if name in images}
 
     def drawn_on(self, modalities: Collection[str]) -> list[str]:
         """Which of these modalities masks are drawn on; they lie on the pixel grid of the first."""
-        chosen = [name for name in self.grounding_order if name in modalities] or list(modalities)
-        return chosen if self.grounding == "all" else chosen[:1]
+        return self.options.drawn_on(modalities)
 
-    def _grounding_images(self, scenes: Mapping[str, SceneLike]) -> Tensor:
-        size = (self.grounding_size, self.grounding_size)
-        if self.grounding == "composite":
-            ordered = {name: scenes[name] for name in self.grounding_order if name in scenes}
-            picture = composite_image(ordered, self.presentation, self.grounding_channels, fill=self.grounding_fill)
-            return torch.from_numpy(resize(picture, size, resample=Image.Resampling.BILINEAR)[None].copy())
-        chosen = self.drawn_on(scenes)
-        pictures = [
-            resize(grounding_image(scenes[name], self.presentation[name]), size, resample=Image.Resampling.BILINEAR) for name in chosen
-        ]
-        return torch.from_numpy(np.stack(pictures).copy())
-
-    def _mask_stack(self, masks: Sequence[np.ndarray], num_seg: int, sample_id: str) -> Tensor:
-        if len(masks) != num_seg:
-            raise SampleError(
-                f"{sample_id}: the answers hold {num_seg} {SEG_TOKEN} but there are {len(masks)} masks; masks would be learnt for the "
-                "wrong phrase. Give one mask per token, in order."
-            )
-        size = (self.grounding_size, self.grounding_size)
-        layers = [resize(mask.astype(np.uint8)[None], size, resample=Image.Resampling.NEAREST)[0] for mask in masks]
-        return torch.from_numpy(np.stack(layers).copy()) if layers else torch.zeros(0, *size, dtype=torch.uint8)
+    def grounding_images(self, scenes: Mapping[str, SceneLike]) -> Tensor:
+        """(G, C, S, S) uint8 that masks are drawn on; see `grounding_images.grounding_images`."""
+        return grounding_images(scenes, self.options.presentation, self.options)
 
 
 def _whole_image_columns(layout: VisionLayout, placeholders: Tensor, text: SplicedText) -> Tensor:
@@ -478,21 +368,8 @@ def _check_size(mask: np.ndarray, scenes: Mapping[str, SceneLike], sample_id: st
         )
 
 
-def _images_per_prompt(images: Any, num_prompts: int) -> list[Any]:
-    if images is None:
-        return [[] for _ in range(num_prompts)]
-    if isinstance(images, Mapping) or not isinstance(images, (list, tuple)):
-        images = [images]
-    nested = [item if isinstance(item, (list, tuple, Mapping)) else [item] for item in images]
-    if len(nested) == num_prompts:
-        return nested
-    if num_prompts == 1:
-        return [[picture for item in nested for picture in item]]
-    raise SampleError(f"{len(nested)} images or lists of images for {num_prompts} prompts; give one list a prompt.")
-
-
 def _name_images(pictures: Sequence[Any], modalities: Sequence[str] | None) -> dict[str, Any]:
-    names = tuple(modalities) if modalities else {0: (), 1: ("rgb",), 2: PUBLISHED_ORDER}.get(len(pictures))
+    names = tuple(modalities) if modalities else {0: (), 1: ("rgb",), 2: UPSTREAM_ORDER}.get(len(pictures))
     if names is None or len(names) != len(pictures):
         raise SampleError(f"{len(pictures)} images but modalities={modalities}; name each image, choices: {', '.join(MODALITIES)}.")
     return dict(zip(names, pictures, strict=True))

@@ -16,19 +16,42 @@ class SampleError(ValueError):
     """Text, images, regions and masks of one sample do not fit together."""
 
 
-@dataclass(frozen=True)
-class TilingRule:
-    """How scenes become tiles and tokens; see `EarthMindProcessor` for the fields."""
+TOKEN_ORDERS = ("place", "modality")
 
-    tile_size: int
-    min_tiles: int
-    max_tiles: int
-    use_thumbnail: bool
-    tile_tokens: tuple[int, int]
-    num_channels: int
-    token_order: str
-    presentation: Mapping[str, Any]
-    channel_fill: tuple[int, ...] = ()
+
+@dataclass(frozen=True, kw_only=True)
+class VisionOptions:
+    """How scenes become tiles and tokens.
+
+    Attributes:
+        tile_size: side of a tile [px].
+        min_tiles, max_tiles, use_thumbnail: dynamic tiling, see `image_tiling`.
+        tile_tokens: (rows, columns) of vision tokens of one tile.
+        num_channels: channels of the vision tower's patch embedding.
+        channel_fill: what each of them shows where it is `none` [uint8]: the mean that the model subtracts.
+        presentation: role -> rule, see `band_rendering`.
+        token_order: "place" (as upstream: all sensors of a tile position, then the next position, in one block) or "modality" (a named
+            block for each sensor).
+
+    Raises:
+        ValueError: the order is unknown.
+    """
+
+    tile_size: int = 448
+    min_tiles: int = 1
+    max_tiles: int = 12
+    use_thumbnail: bool = True
+    tile_tokens: tuple[int, int] = (16, 16)
+    num_channels: int = 3
+    channel_fill: Sequence[int] = ()
+    presentation: Mapping[str, Any] = field(default_factory=dict)
+    token_order: str = "place"
+
+    def __post_init__(self) -> None:
+        if self.token_order not in TOKEN_ORDERS:
+            raise ValueError(f"token_order='{self.token_order}' is unknown; choices: {', '.join(TOKEN_ORDERS)}.")
+        object.__setattr__(self, "tile_tokens", tuple(self.tile_tokens))
+        object.__setattr__(self, "channel_fill", tuple(self.channel_fill))
 
     @property
     def tokens_per_tile(self) -> int:
@@ -53,7 +76,7 @@ class VisionLayout:
     blocks: list[tuple[str, Tensor]] = field(default_factory=list)
     whole: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long))
 
-    def region_tokens(self, region: np.ndarray, rule: TilingRule, sample_id: str) -> Tensor:
+    def region_tokens(self, region: np.ndarray, rule: VisionOptions, sample_id: str) -> Tensor:
         """Numbers of the tokens that a region (H, W) bool touches, view by view; every region with area has at least one.
 
         Raises:
@@ -72,7 +95,7 @@ class VisionLayout:
         return self.whole[:, cells.flatten().nonzero().flatten()].reshape(-1)
 
 
-def lay_out(scenes: Mapping[str, SceneLike], rule: TilingRule) -> VisionLayout:
+def lay_out(scenes: Mapping[str, SceneLike], rule: VisionOptions) -> VisionLayout:
     """Tiles and token order of scenes, given in the order of their tokens. All sensors share one tile grid, the largest scene's."""
     views = {
         name: present(scene, rule.presentation[name], num_channels=rule.num_channels, fill=rule.channel_fill)
@@ -87,7 +110,7 @@ def lay_out(scenes: Mapping[str, SceneLike], rule: TilingRule) -> VisionLayout:
     return replace(layout, tiles=torch.from_numpy(stacked.reshape(-1, *stacked.shape[2:]).copy()))
 
 
-def lay_out_frames(frames: Sequence[SceneLike], rule: TilingRule, *, role: str) -> VisionLayout:
+def lay_out_frames(frames: Sequence[SceneLike], rule: VisionOptions, *, role: str) -> VisionLayout:
     """Frames of one size: each is one tile in a block of its own, and the blocks are joined by a newline.
 
     Args:
@@ -108,7 +131,7 @@ def lay_out_frames(frames: Sequence[SceneLike], rule: TilingRule, *, role: str) 
     )
 
 
-def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: TilingRule) -> VisionLayout:
+def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: VisionOptions) -> VisionLayout:
     """The layout of scenes of (height, width, number of views) in the order of their tokens, with tiles of no size in place of theirs."""
     if not shapes:
         return VisionLayout(torch.zeros(0, rule.num_channels, 1, 1, dtype=torch.uint8), torch.zeros(2, 0, dtype=torch.long))
@@ -126,7 +149,7 @@ def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: TilingRule) ->
     )
 
 
-def _grid(sizes: Sequence[tuple[int, ...]], rule: TilingRule) -> tuple[int, int]:
+def _grid(sizes: Sequence[tuple[int, ...]], rule: VisionOptions) -> tuple[int, int]:
     height, width = max(sizes, key=lambda size: size[0] * size[1])
     return tile_grid(height, width, tile_size=rule.tile_size, min_tiles=rule.min_tiles, max_tiles=rule.max_tiles)
 
@@ -138,7 +161,7 @@ def _group(streams: Sequence[str], num_places: int) -> Tensor:
     return torch.stack([place.reshape(-1), (place * len(names) + kind).reshape(-1)])
 
 
-def _blocks(tokens: Tensor, streams: Sequence[str], rule: TilingRule) -> list[tuple[str, Tensor]]:
+def _blocks(tokens: Tensor, streams: Sequence[str], rule: VisionOptions) -> list[tuple[str, Tensor]]:
     """Blocks of token numbers (places, views, N) in the configured order."""
     if rule.token_order == "place":
         return [("", tokens.reshape(-1))]

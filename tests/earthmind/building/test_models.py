@@ -114,9 +114,9 @@ class TestProcessor:
 
     def test_the_model_decides_its_sizes(self, config: EarthMindConfig, words: Any) -> None:
         processor = build_processor({"max_tiles": 3}, words, config)
-        assert (processor.tile_size, processor.tile_tokens, processor.num_channels) == (32, (4, 4), 5)
-        assert (processor.grounding_size, processor.grounding, processor.max_tiles) == (64, "all", 3)
-        assert list(processor.channel_fill) == [round(255 * mean) for mean in config.pixel_mean]
+        assert (processor.options.tile_size, processor.options.tile_tokens, processor.options.num_channels) == (32, (4, 4), 5)
+        assert (processor.options.grounding_size, processor.options.grounding, processor.options.max_tiles) == (64, "all", 3)
+        assert list(processor.options.channel_fill) == [round(255 * mean) for mean in config.pixel_mean]
 
     def test_what_the_model_decides_may_not_stand_in_the_config(self, config: EarthMindConfig, words: Any) -> None:
         with pytest.raises(ConfigError, match="processor states num_channels, tile_size, which the model decides"):
@@ -125,9 +125,9 @@ class TestProcessor:
     @pytest.mark.parametrize(
         ("fields", "message"),
         [
-            ({"maxtiles": 3}, r"processor: .*unexpected keyword argument 'maxtiles'.*Fields: see EarthMindProcessor"),
+            ({"maxtiles": 3}, r"processor: .*unexpected keyword argument 'maxtiles'.*Fields: see ProcessorOptions"),
             ({"token_order": "random"}, r"processor: token_order='random' is unknown; choices: place, modality"),
-            ({"template": "vicuna"}, r"processor: no prompt template 'vicuna'; choices: phi3_chat, chatml"),
+            ({"template": "vicuna"}, r"processor: no prompt template 'vicuna'; choices: chatml, phi3_chat"),
             ({"grounding_order": ["lidar"]}, r"processor: modalities \['lidar'\] are unknown"),
             ({"presentation": {"sar": {"view": []}}}, r"processor.presentation.sar.view is read by nothing: .* Did you mean 'views'\?"),
             ({"presentation": {"sar": {"views": [["VV"]]}}}, r"processor.presentation.sar needs stretch. Keys: views, stretch, grounding"),
@@ -153,8 +153,8 @@ class TestProcessor:
 class TestCompositeGrounding:
     def test_the_backbone_and_the_channels_must_agree(self, make_fields: Callable[..., dict[str, Any]], words: Any) -> None:
         config = build_model(make_fields(), words).config
-        assert build_processor({}, words, config).grounding == "first"
+        assert build_processor({}, words, config).options.grounding == "first"
         channels = ["multispectral:B04", "sar:VV"]
         with pytest.raises(ConfigError, match="names 2 channels, the SAM 2 backbone of the model takes 3"):
             build_processor({"grounding_channels": channels}, words, config)
-        assert build_processor({"grounding_channels": [*channels, "sar:VH"]}, words, config).grounding == "composite"
+        assert build_processor({"grounding_channels": [*channels, "sar:VH"]}, words, config).options.grounding == "composite"

@@ -206,10 +206,12 @@ class TestEarlyStops:
 
 def test_a_mark_of_several_tokens_ends_text_and_masks(make_tokenizer: Callable[..., Any], make_tiny: Callable[..., Any]) -> None:
     from earthmind.model.processing_earthmind import EarthMindProcessor
+    from earthmind.model.processor_options import ProcessorOptions
 
     made = make_tiny()
     tokenizer = make_tokenizer(whole_marks=False)
-    words = EarthMindProcessor(tokenizer, tile_size=32, tile_tokens=made.model.config.tile_grid, grounding_size=64, max_tiles=1)
+    options = ProcessorOptions(tile_size=32, tile_tokens=made.model.config.tile_grid, grounding_size=64, max_tiles=1)
+    words = EarthMindProcessor(tokenizer, options)
     ids = tokenizer("a[SEG] and<|end|>[SEG][SEG]", add_special_tokens=False).input_ids
     assert words.read_answer(torch.tensor(ids)) == ("a[SEG] and", 1)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from earthmind.model.processing_earthmind import EarthMindProcessor
+from earthmind.model.processor_options import ProcessorOptions
 from earthmind.model.special_tokens import SPECIAL_TOKENS
 from eocore.portable.chat_templates import BREAK, get_template, parse_prompt, render, template_names
 from eocore.portable.messages import Image as ImagePart
@@ -64,7 +65,7 @@ def test_every_door_gives_the_same_tokens(processor: EarthMindProcessor) -> None
 def test_tokens_that_the_tokenizer_does_not_call_special_are_words_too(make_tokenizer: Callable[..., Any]) -> None:
     tokenizer = make_tokenizer(special=())
     tokenizer.add_tokens(list(SPECIAL_TOKENS))
-    processor = EarthMindProcessor(tokenizer, tile_size=32, tile_tokens=(4, 4))
+    processor = EarthMindProcessor(tokenizer, ProcessorOptions(tile_size=32, tile_tokens=(4, 4)))
     ids = processor.encode({}, [("user", INJECTED)], for_generation=True).input_ids
     assert count_special(processor, ids) == count_special(processor, processor.encode({}, [("user", "x")], for_generation=True).input_ids)
 

@@ -1,4 +1,6 @@
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ import torch
 from PIL import Image
 
 from earthmind.model.processing_earthmind import EarthMindProcessor, SampleTooLongError
+from earthmind.model.processor_options import ProcessorOptions
 from eocore.portable.band_rendering import SceneArray
 from eocore.portable.row_packing import IGNORE
 from eocore.portable.vision_layout import SampleError
@@ -340,7 +343,7 @@ class TestChoices:
     def test_an_answer_ends_at_the_template_s_mark(self, make_tokenizer: Callable[..., Any], processor: EarthMindProcessor) -> None:
         ends = [processor.tokenizer.convert_tokens_to_ids(token) for token in ("<eos>", "<|end|>")]
         assert processor.stop_settings() == {"pad_token_id": processor.tokenizer.pad_token_id, "eos_token_id": sorted(ends)}
-        other = EarthMindProcessor(make_tokenizer(whole_marks=False), tile_size=32, tile_tokens=(4, 4))
+        other = EarthMindProcessor(make_tokenizer(whole_marks=False), ProcessorOptions(tile_size=32, tile_tokens=(4, 4)))
         settings = other.stop_settings()
         assert settings["stop_strings"] == ["<|end|>"]
         assert settings["tokenizer"] is other.tokenizer
@@ -360,3 +363,19 @@ class TestChoices:
             other = getattr(two, name)
             assert torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other, name
         assert loaded.chat_template == saved.chat_template
+
+
+def test_options_stand_side_by_side_in_the_file_as_ever(make_processor: Callable[..., EarthMindProcessor], tmp_path: Path) -> None:
+    saved = make_processor("chatml", max_tiles=4)
+    saved.save_pretrained(tmp_path)
+    path = tmp_path / "processor_config.json"
+    content = json.loads(path.read_text())
+    assert set(content) == {
+        *("tile_size", "min_tiles", "max_tiles", "use_thumbnail", "tile_tokens", "num_channels", "channel_fill", "presentation"),
+        *("token_order", "modality_order", "grounding_size", "grounding", "grounding_order", "grounding_channels", "grounding_fill"),
+        *("template", "processor_class"),
+    }
+    assert EarthMindProcessor.from_pretrained(tmp_path).options == saved.options
+    path.write_text(json.dumps({**content, "max_tiles": 7, "grounding": "composite", "grounding_channels": ["sar:VV"]}))
+    loaded = EarthMindProcessor.from_pretrained(tmp_path, min_tiles=2).options
+    assert (loaded.max_tiles, loaded.min_tiles, loaded.grounding, loaded.grounding_channels) == (7, 2, "composite", ("sar:VV",))

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from earthmind.model.processing_earthmind import EarthMindProcessor
+from earthmind.model.processor_options import ProcessorOptions
 from earthmind.model.special_tokens import SPECIAL_TOKENS
 
 RECORDED = json.loads(Path(__file__).with_name("prompt_ids.json").read_text())
@@ -36,7 +37,8 @@ def make_processor(template: str, *, whole_marks: bool) -> EarthMindProcessor:
     core.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<eos>")
     tokenizer.add_special_tokens({"additional_special_tokens": [*SPECIAL_TOKENS, *(MARKS[template] if whole_marks else [])]})
-    return EarthMindProcessor(tokenizer, tile_size=32, tile_tokens=(2, 2), max_tiles=1, grounding_size=16, template=template)
+    options = ProcessorOptions(tile_size=32, tile_tokens=(2, 2), max_tiles=1, grounding_size=16, template=template)
+    return EarthMindProcessor(tokenizer, options)
 
 
 def prompts(processor: EarthMindProcessor) -> dict[str, dict[str, list[int]]]:

@@ -93,7 +93,7 @@ class TestVideo:
         blocks = "\n".join([block] * 5)
         assert told.text() == f"<|user|>\n{blocks}\nPlease segment the water.<|end|>\n<|assistant|>\n"
         assert len(told.inputs.vision.tiles) == 5
-        side = told.model.processor.tile_size
+        side = told.model.processor.options.tile_size
         expected = np.asarray(FRAMES[4].resize((side, side), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
         assert np.array_equal(told.inputs.vision.tiles[4], expected)
 
