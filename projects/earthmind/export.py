@@ -17,7 +17,7 @@ AUTO_MAP = {
 }
 USAGE = """```python
 from PIL import Image
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoProcessor, AutoTokenizer
 
 folder = "."  # this folder
 model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
@@ -26,6 +26,19 @@ question = "<image>\\nPlease segment the water in this image."
 result = model.predict_forward(image=Image.open("rgb.png"), text=question, tokenizer=tokenizer)
 result = model.predict_forward_multi(image=Image.open("sar.png"), rgb_image=Image.open("rgb.png"), text=question, tokenizer=tokenizer)
 result["prediction"], result["prediction_masks"]  # text, [(1, H, W) bool, ...]
+result = model.predict_forward(video=[Image.open("a.png"), Image.open("b.png")], text=question)  # masks (frames, H, W)
+
+processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)  # several rounds: earlier masks are not drawn again
+picture = Image.open("rgb.png")
+rounds = [
+    {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Where is the water?"}]},
+    {"role": "assistant", "content": [{"type": "text", "text": "Here: [SEG]."}]},
+    {"role": "user", "content": [{"type": "text", "text": "What is beside it?"}]},
+]
+inputs = processor(images=[picture], text=processor.apply_chat_template(rounds, add_generation_prompt=True, tokenize=False))
+processor.decode_answer(model.generate(**inputs, max_new_tokens=64)[0, inputs["input_ids"].shape[1] :])
+past = [("user", "Where is the water?"), ("assistant", "Here: [SEG].")]
+model.predict({"rgb": picture}, "Segment what is beside it.", past=past).masks  # with the masks of the last answer
 ```
 
 Measured bands go in by name: `model.predict({"multispectral": scene, "sar": scene}, question)`, a scene being any object with

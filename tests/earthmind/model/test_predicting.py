@@ -217,3 +217,39 @@ class TestPipelines:
     def test_an_option_that_loses_the_images_is_refused(self, pipe: Any) -> None:
         with pytest.raises(ValueError, match="prompt_lookup_num_tokens=3 cannot be used with images"):
             self.texts(pipe, self.CHATS, batch_size=2, generate_kwargs={"prompt_lookup_num_tokens": 3})
+
+
+class TestRounds:
+    """Several rounds about one image, the image with the first question."""
+
+    PAST = (("user", "<image>\nsegment the water"), ("assistant", "Here: [SEG]."))
+    QUESTION = "And where is the forest?"
+
+    def test_messages_through_the_processor_are_the_prompt_of_these_turns(self, folder: Path, shipped: Any) -> None:
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+        messages = [
+            *chat("segment the water", picture(1)),
+            {"role": "assistant", "content": [{"type": "text", "text": "Here: [SEG]."}]},
+            *chat(self.QUESTION),
+        ]
+        prompt = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        inputs = processor(images=[picture(1)], text=prompt)
+        turns = [*self.PAST, ("user", self.QUESTION)]
+        assert inputs["input_ids"][0].tolist() == processor.encode({"rgb": picture(1)}, turns, for_generation=True).input_ids.tolist()
+        written = shipped.generate(**inputs, max_new_tokens=4)[:, inputs["input_ids"].shape[1] :]
+        asked = shipped.predict({"rgb": picture(1)}, self.QUESTION, past=self.PAST, max_new_tokens=4)
+        assert processor.decode_answer(written[0]) == asked.text
+
+    def test_masks_of_earlier_rounds_are_not_drawn_again(self, shipped: Any) -> None:
+        several = [*self.PAST, ("user", "Once more."), ("assistant", "[SEG] [SEG]")]
+        for past in (self.PAST, several):
+            answer = shipped.predict({"rgb": picture(1)}, self.QUESTION, past=past, max_new_tokens=6)
+            assert len(answer.masks) == answer.text.count("[SEG]") > 0
+
+    def test_what_was_said_before_changes_the_answer(self, shipped: Any) -> None:
+        found = {
+            tuple(answer.mask_logits.flatten().tolist())
+            for past in ((), self.PAST, [("user", "Is it day?"), ("assistant", "yes")])
+            for answer in [shipped.predict({"rgb": picture(1)}, self.QUESTION, past=past, max_new_tokens=4)]
+        }
+        assert len(found) == 3

@@ -1,0 +1,159 @@
+"""docs/moving_over.md: every line of the upstream README is listed once, and every command of ours is taken by its real parser."""
+
+import argparse
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "moving_over.md"
+CONFIGS = "projects/llava_sam2/configs"
+CONVERT = "python projects/llava_sam2/hf/convert_to_hf.py CONFIG --pth-model work_dirs/earthmind_4b_sft/iter_252380.pth"
+UPSTREAM = {
+    "Commands": [
+        "conda create -n vlm python=3.10",
+        "conda activate vlm",
+        "conda install pytorch==2.3.1 torchvision==0.18.1 pytorch-cuda=12.1 cuda",
+        "pip install mmcv==2.1.0",
+        "pip install -r requirements.txt",
+        "python demo.py",
+        "python demo.py --image_path RGB --sar_image_path SAR",
+        f"bash tools/dist.sh train {CONFIGS}/earthmind_4b_sft.py 8",
+        f"bash tools/dist.sh train {CONFIGS}/earthmind_4b_multi.py 8",
+        'export PYTHONPATH="./:$PYTHONPATH"',
+        f"{CONVERT} --save-path your_model_path",
+        "bash scripts_eval/image_task_eval.sh",
+        "bash region_task.sh",
+        "bash pixel_task_eval.sh",
+        "bash multi_spectrum.sh",
+        "bash earthmind-bench.sh",
+        "projects/llava_sam2/evaluation/infer_earthmindbench_mcq.py",
+        "projects/llava_sam2/evaluation/infer_earthmindbench_oe.py",
+        *(f"huggingface.co/sy1998/{name}" for name in ("EarthMind-Pretrain", "EarthMind-4B", "EarthMind4B_multi")),
+        *(f"huggingface.co/datasets/sy1998/{name}" for name in ("EarthMind-data", "Multisensor_RS_Data", "EarthMind-Bench")),
+    ],
+    "Flags": [
+        *("--image_folder", "--model_path", "--work-dir", "--text", "--select", "--image_path", "--sar_image_path"),
+        *("--pth-model", "--save-path"),
+    ],
+    "Imports": [
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "from PIL import Image",
+        *("import argparse", "import os", "import torch", "import cv2"),
+        "from mmengine.visualization import Visualizer",
+    ],
+}
+"""Section -> what the README of both upstream releases names: github.com/shuyansy/EarthMind at 3b7c390, and the folder EarthMind of
+github.com/shuyansy/Earth-Observation-VLMs at 7c1ef30."""
+PROGRAMS = ("python", "bash", "pip", "source")
+PRINT_ARGUMENTS = '#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n'
+
+
+class Parsed(BaseException):
+    """Ends a program once its command line is parsed."""
+
+
+def cells(section: str) -> list[list[str]]:
+    """The rows of a section's tables, without their heads."""
+    text = re.search(rf"^## {section}$(.*?)(?=^## |\Z)", PAGE.read_text(), re.M | re.S)
+    assert text is not None, f"{PAGE} has no section {section}"
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text[1].splitlines() if line.startswith("| ")]
+    assert all(len(row) == 3 for row in rows)
+    return [row for row in rows if row[0].strip() != "upstream"]
+
+
+def code(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def our_commands() -> list[str]:
+    found = [span for section in UPSTREAM for row in cells(section) for cell in row[1:] for span in code(cell)]
+    return list(dict.fromkeys(span for span in found if span.split()[0] in PROGRAMS))
+
+
+@pytest.mark.parametrize("section", UPSTREAM)
+def test_every_upstream_line_is_listed_once(section: str) -> None:
+    assert Counter(span for row in cells(section) for span in code(row[0])) == Counter(UPSTREAM[section])
+
+
+def test_every_path_of_ours_exists() -> None:
+    spans = [span for row in cells("Files and folders") for span in code(row[1])]
+    paths = [span for span in spans if span.split("/")[0] in ("tools", "configs", "projects", "scripts_eval", "docs", "requirements.txt")]
+    assert len(paths) > 6
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+@pytest.fixture
+def printer(tmp_path: Path) -> Path:
+    """Stands for Python in the shell scripts, whose own checks are real: prints what it would be called with."""
+    path = tmp_path / "python"
+    path.write_text(PRINT_ARGUMENTS)
+    path.chmod(0o755)
+    (tmp_path / "MODEL").mkdir()
+    (tmp_path / "data").mkdir()
+    return path
+
+
+def parse(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
+    """What the parser of a program makes of `[-m] PROGRAM ARGUMENTS...`; the program does nothing else."""
+    original = argparse.ArgumentParser.parse_args
+
+    def parse_and_end(self: argparse.ArgumentParser, *given: Any, **named: Any) -> None:
+        raise Parsed(original(self, *given, **named))
+
+    is_module = arguments[0] == "-m"
+    program, *rest = arguments[1:] if is_module else arguments
+    with monkeypatch.context() as patch, pytest.raises(Parsed) as parsed:
+        patch.setattr(argparse.ArgumentParser, "parse_args", parse_and_end)
+        patch.setattr(sys, "argv", [program, *rest])
+        if is_module:
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(str(ROOT / program), run_name="__main__")
+    namespace = parsed.value.args[0]
+    assert isinstance(namespace, argparse.Namespace)
+    return namespace
+
+
+def launched(words: list[str], python: Path) -> list[str]:
+    """`[-m] PROGRAM ARGUMENTS...` that a shell script starts on several processes."""
+    folder = ROOT if words[0] == "tools/dist.sh" else python.parent
+    environment = {**os.environ, "PYTHON": str(python)}
+    command = ["bash", str(ROOT / words[0]), *words[1:]]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=60)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    start = lines.index("/dev/null") + 1  # the last argument of torchrun itself
+    return [line.removeprefix(f"{ROOT}/") for line in lines[start:]]
+
+
+@pytest.mark.parametrize("command", our_commands())
+def test_every_command_of_ours_is_taken_by_its_parser(command: str, printer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, *words = shlex.split(command)
+    if program == "python":
+        assert vars(parse(words, monkeypatch))
+    elif program == "source":
+        assert words == [".venv/bin/activate"]
+    elif program == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        assert words[0] == "install"
+        named = re.search(r"\[(.+)\]", words[1])
+        assert set(named[1].split(",")) <= set(extras) if named else (ROOT / words[-1]).is_file()
+    elif words[0] == "tools/setup_env.sh":
+        assert subprocess.run(["bash", *words, "--help"], cwd=ROOT, capture_output=True, timeout=60).returncode == 0
+    else:
+        assert vars(parse(launched(words, printer), monkeypatch))
+
+
+def test_a_flag_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit):
+        parse(["tools/download.py", "earthmind-4b", "--select", "1"], monkeypatch)
