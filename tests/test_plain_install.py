@@ -62,18 +62,23 @@ def wheel(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("wheel", copy_sources(repo_root, folder / "sources"), folder / "dist")
 
 
-def install(wheel: Path, extra: str, folder: Path) -> Installed:
-    """A new environment into which pip has installed the wheel with an extra."""
+def make_environment(folder: Path, packages: list[str]) -> Installed:
+    """A new environment that has these packages and what they need, and not the project."""
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
     bin = folder / "venv" / "bin"
     # the one that venv puts there on Python 3.11 is older than torch's requirement, and would hide the linked one
     subprocess.run([str(bin / "python"), "-m", "pip", "uninstall", "--yes", "setuptools"], check=True, capture_output=True)
-    packages = link_packages(folder / "packages", requirements_of(wheel, extra))
+    linked = link_packages(folder / "packages", packages)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    (folder / "venv" / "lib" / version / "site-packages" / "linked.pth").write_text(f"{packages}\n")
-    # without an index: pip finds all that the project asks for, or fails
+    (folder / "venv" / "lib" / version / "site-packages" / "linked.pth").write_text(f"{linked}\n")
+    (folder / "elsewhere").mkdir()
+    return Installed(bin=bin, folder=folder / "elsewhere", data=folder / "data")
+
+
+def pip_install(installed: Installed, *words: str, folder: Path) -> None:
+    """Installs with pip and without an index: it finds all that is asked for, or fails."""
     done = subprocess.run(
-        [str(bin / "python"), "-m", "pip", "install", "--no-index", f"eocore-earthmind[{extra}] @ {wheel.as_uri()}"],
+        [str(installed.bin / "python"), "-m", "pip", "install", "--no-index", *words],
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         cwd=folder,
         capture_output=True,
@@ -81,8 +86,13 @@ def install(wheel: Path, extra: str, folder: Path) -> Installed:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    (folder / "elsewhere").mkdir()
-    return Installed(bin=bin, folder=folder / "elsewhere", data=folder / "data")
+
+
+def install(wheel: Path, extra: str, folder: Path) -> Installed:
+    """A new environment into which pip has installed the wheel with an extra."""
+    installed = make_environment(folder, requirements_of(wheel, extra))
+    pip_install(installed, f"eocore-earthmind[{extra}] @ {wheel.as_uri()}", folder=folder)
+    return installed
 
 
 def requirements_of(wheel: Path, extra: str) -> list[str]:
@@ -179,3 +189,14 @@ def test_an_image_is_asked_about(for_evaluation: Installed, model: Path) -> None
     words = ["--rgb", "field.png", "--text", "Is there water?", "--max-new-tokens", "4", "--out", "answer"]
     for_evaluation.run("eo", "predict", model, *words)
     assert list((for_evaluation.folder / "answer").iterdir())
+
+
+def test_requirements_install_the_project_in_place(wheel: Path, repo_root: Path, tmp_path: Path) -> None:
+    sources = copy_sources(repo_root, tmp_path / "sources")
+    both = sorted({*requirements_of(wheel, "train"), *requirements_of(wheel, "eval")})
+    installed = make_environment(tmp_path, both)
+    pip_install(installed, "--no-build-isolation", "-r", "requirements.txt", folder=sources)
+    program = "from eocore.shipped_configs import CONFIGS; print(CONFIGS)"
+    assert installed.run("python", "-c", program).strip() == str(sources / "configs")
+    assert "max_iters" in installed.run("eo", "print-config", CONFIG)
+    assert not (sources / "build" / "lib").exists(), "nothing is copied"
