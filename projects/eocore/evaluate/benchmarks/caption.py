@@ -1,8 +1,8 @@
 """Image captions: the Karpathy form (UCM, Sydney, RSICD, RSITMD), NWPU-Captions, and VRSBench."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from eocore.data.formats.entries import Entry, as_entries, read_json
 from eocore.data.records import Record
@@ -16,22 +16,12 @@ RAW_FIELDS = ("raw", "raw_1", "raw_2", "raw_3", "raw_4")
 """The five captions of an entry of NWPU-Captions."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class _CaptionDataset(QuestionDataset):
     """Captions of one split; see the subclasses."""
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        split: str = "test",
-        prompt: str = DESCRIBE,
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        self.split = split
-        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+    split: str = "test"
+    prompt: str = DESCRIBE
 
     def parse(self, path: Path) -> list[Record]:
         entries = self.entries(path)

@@ -37,6 +37,7 @@ class BoxDataset(QuestionDataset):
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class BoxQuestionDataset(BoxDataset):
     """VRSBench_EVAL_referring.json and GeoChat-Bench referring.jsonl: {image_id, question, ground_truth, question_id, type, ...}.
 
@@ -55,19 +56,7 @@ class BoxQuestionDataset(BoxDataset):
         AnnotationError: an entry breaks the form.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        task: Literal["grounding", "detection"] = "grounding",
-        prompt: str = "{question}",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        self.task = task
-        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+    task: Literal["grounding", "detection"] = "grounding"
 
     def parse(self, path: Path) -> list[Record]:
         return [self._record(number, entry) for number, entry in enumerate(read_entries(path))]
@@ -98,6 +87,7 @@ class _Object:
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class VocGroundingDataset(BoxDataset):
     """DIOR-RSVG and RSVG: a VOC file an image, each `object` with a `description`; boxes in pixels.
 
@@ -120,28 +110,20 @@ class VocGroundingDataset(BoxDataset):
         AnnotationError: a VOC file breaks the form, or a line of the split names nothing.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        split: str,
-        split_by: Literal["object", "file"] = "object",
-        prompt: str = REFER,
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        if split_by not in ("object", "file"):
-            raise ConfigError(f"VocGroundingDataset: split_by must be 'object' or 'file', found '{split_by}'.")
-        self.split, self.split_by = Path(split), split_by
-        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+    split: str
+    split_by: Literal["object", "file"] = "object"
+    prompt: str = REFER
+
+    def __post_init__(self) -> None:
+        if self.split_by not in ("object", "file"):
+            raise ConfigError(f"VocGroundingDataset: split_by must be 'object' or 'file', found '{self.split_by}'.")
+        super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
         objects = list(_objects(path))
         if not objects:
             raise DataError(f"{path}: no VOC file (*.xml) with an object. Fetch the annotations, or correct the data root.")
-        wanted = _split_lines(self.split)
+        wanted = _split_lines(Path(self.split))
         by_name: dict[str, list[_Object]] = {}
         for item in objects:
             by_name.setdefault(str(item.number) if self.split_by == "object" else item.path.stem, []).append(item)

@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +65,7 @@ ONE = "Which of these local climate zones does the image show?\n{classes}\nAnswe
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class LabelledPatchDataset(QuestionDataset):
     """JSON lines of {image, labels: [class names]}, as tools/prepare/{bigearthnet,so2sat}.py write them.
 
@@ -81,21 +83,14 @@ class LabelledPatchDataset(QuestionDataset):
         AnnotationError: an entry breaks the form, or names another class.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        classes: Sequence[str],
-        task: Literal["multilabel", "classification"] = "multilabel",
-        prompt: str = ALL_THAT_APPLY,
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        self.classes, self.task = list(classes), task
-        filled = prompt.replace("{classes}", lettered(classes))
-        super().__init__(annotations=annotations, images=images, prompt=filled, transforms=transforms, limit=limit, name=name)
+    classes: Sequence[str]
+    task: Literal["multilabel", "classification"] = "multilabel"
+    prompt: str = ALL_THAT_APPLY
+
+    def __post_init__(self) -> None:
+        self.classes = list(self.classes)
+        self.prompt = self.prompt.replace("{classes}", lettered(self.classes))
+        super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
         return [self._record(entry) for entry in read_entries(path)]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from eocore.data.dataset import RecordDataset
@@ -20,6 +21,7 @@ def pictures(root: str, pattern: str | Sequence[str] = "{name}") -> dict[str, di
     return {"rgb": {"root": root, "pattern": pattern, "sensor": "rgb_uint8"}}
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class QuestionDataset(RecordDataset):
     """Records of one question each.
 
@@ -35,18 +37,11 @@ class QuestionDataset(RecordDataset):
 
     default_prompt: ClassVar[str] = "{question}"
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        prompt: str = "",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        self.prompt = prompt or self.default_prompt
-        super().__init__(annotations=annotations, images=images, transforms=transforms, limit=limit, name=name)
+    prompt: str = ""
+
+    def __post_init__(self) -> None:
+        self.prompt = self.prompt or self.default_prompt
+        super().__post_init__()
 
     def ask(
         self,

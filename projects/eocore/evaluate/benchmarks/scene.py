@@ -1,8 +1,8 @@
 """Scene classification: a folder a class, and the question files of GeoChat-Bench."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from eocore.data.formats.entries import Entry, read_entries
 from eocore.data.image_sources import IMAGE_SUFFIXES
@@ -39,6 +39,7 @@ _JUNK_LENGTH = 2
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class SceneFolderDataset(QuestionDataset):
     """Pictures in one folder a class: AID, WHU-RS19, EuroSAT, NWPU-RESISC45 and UC Merced as released.
 
@@ -55,19 +56,12 @@ class SceneFolderDataset(QuestionDataset):
         DataError: a class has no folder, or there is none.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        classes: Sequence[str] = (),
-        prompt: str = CLASSIFY,
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        self.classes = list(classes)
-        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+    classes: Sequence[str] = ()
+    prompt: str = CLASSIFY
+
+    def __post_init__(self) -> None:
+        self.classes = list(self.classes)
+        super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
         if not path.is_dir():
@@ -90,6 +84,7 @@ class SceneFolderDataset(QuestionDataset):
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class SceneQuestionDataset(QuestionDataset):
     """GeoChat-Bench: JSON lines of {image: "<Class>/<file>", question_id, text, ground_truth}; the text names the classes.
 
@@ -106,20 +101,12 @@ class SceneQuestionDataset(QuestionDataset):
         AnnotationError: the ground truth is no class, or another one than the image's folder says.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        classes: Sequence[str],
-        prompt: str = "{question}",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        self.classes = list(classes)
-        self.forms = {normalise_label(label): label for label in classes}
-        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+    classes: Sequence[str]
+
+    def __post_init__(self) -> None:
+        self.classes = list(self.classes)
+        self.forms = {normalise_label(label): label for label in self.classes}
+        super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
         return [self._record(entry) for entry in read_entries(path)]

@@ -1,6 +1,7 @@
 """Visual question answering: RSVQA (LR, HR) as released and as GeoChat-Bench asks it, and VRSBench."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ TYPES = {"image": "scene", "rural or urban": "scene", "scene type": "scene", "ex
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class RsvqaDataset(QuestionDataset):
     """RSVQA as released: {questions: [{id, img_id, type, question, answers_ids, active}]} with the file of answers beside it.
 
@@ -32,19 +34,7 @@ class RsvqaDataset(QuestionDataset):
         AnnotationError: the files break the form, or an active question has no active answer.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        types: Sequence[str] = (),
-        prompt: str = "{question}",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        self.types = tuple(types)
-        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+    types: Sequence[str] = ()
 
     def parse(self, path: Path) -> list[Record]:
         answers = read_answers(path.with_name(path.name.replace("questions", "answers")))
@@ -62,6 +52,7 @@ class RsvqaDataset(QuestionDataset):
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class RsvqaQuestionDataset(QuestionDataset):
     """GeoChat-Bench hrben.jsonl: lines of {image, question_id, category, text}, answered in RSVQA's own file of answers.
 
@@ -78,19 +69,7 @@ class RsvqaQuestionDataset(QuestionDataset):
         AnnotationError: the files break the form, or a question has no answer.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        answers: str,
-        images: Mapping[str, Mapping[str, Any]],
-        prompt: str = "{question}",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        self.answers = answers
-        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+    answers: str
 
     def parse(self, path: Path) -> list[Record]:
         answers = read_answers(Path(self.answers))
@@ -104,6 +83,7 @@ class RsvqaQuestionDataset(QuestionDataset):
 
 
 @DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
 class VrsbenchDataset(QuestionDataset):
     """VRSBench_EVAL_vqa.json and VRSBench_EVAL_Cap.json: a list of {image_id, question, ground_truth, question_id, type}.
 
@@ -122,19 +102,7 @@ class VrsbenchDataset(QuestionDataset):
         AnnotationError: an entry breaks the form.
     """
 
-    def __init__(
-        self,
-        *,
-        annotations: str,
-        images: Mapping[str, Mapping[str, Any]],
-        task: str = "vqa",
-        prompt: str = "{question}",
-        transforms: Sequence[Mapping[str, Any]] = (),
-        limit: int | None = None,
-        name: str = "",
-    ) -> None:
-        self.task = task
-        super().__init__(annotations=annotations, images=images, prompt=prompt, transforms=transforms, limit=limit, name=name)
+    task: str = "vqa"
 
     def parse(self, path: Path) -> list[Record]:
         return [self._record(number, entry) for number, entry in enumerate(read_entries(path))]
