@@ -1,0 +1,28 @@
+"""What documents say of files: every path they name is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("projects/*/README.md"), *ROOT.glob("data/*.md")])
+HISTORY = ("CHANGELOG.md", "moving_over.md")
+"""These name files of other versions and of upstream too."""
+PATH = re.compile(r"`((?:projects|eocore|earthmind|profiling|tools|configs|scripts_eval|docs)/[\w./-]*\w\.(?:py|sh|md|json|toml|jinja)|"
+                  r"(?:projects|eocore|earthmind|profiling|tools|configs|scripts_eval|docs)/(?:[\w-]+/)*)`")  # fmt: skip
+FOLDERS = ("", "projects", "tests")
+
+
+def missing(text: str) -> list[str]:
+    """The paths in backquotes that lie neither in the repository nor below projects/ or tests/."""
+    return sorted({path for path in PATH.findall(text) if not any((ROOT / folder / path).exists() for folder in FOLDERS)})
+
+
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.name not in HISTORY], ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_named_path_is_there(document: Path) -> None:
+    assert missing(document.read_text(encoding="utf-8")) == []
+
+
+def test_a_missing_path_is_seen() -> None:
+    assert missing("`eocore/nowhere.py` and `tools/none/`, `tools/train.py`, `eocore/data/`") == ["eocore/nowhere.py", "tools/none/"]
