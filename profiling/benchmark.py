@@ -151,7 +151,7 @@ def run_step(arguments: argparse.Namespace) -> None:
         for name in arguments.samples:
             seconds = compare_step(task, name, repeats=arguments.repeats, with_published=not arguments.ours_alone)
             peaks = compare_memory(settings, name, changes={}) if arguments.memory else None
-            rows.append(comparison_row(name, seconds, peaks))
+            rows.append(comparison_row(name, seconds, peaks=peaks))
             progress.advance()
     tell(arguments, rows, columns=("published s", "ours s", "faster x"))
 

@@ -114,18 +114,18 @@ def fields_of_task(changes: Change | None, model: Change | None) -> dict[str, An
     }
 
 
-def build(path: TrainingPath, device: torch.device, dtype: torch.dtype) -> EarthMindTask:
+def build(path: TrainingPath, device: torch.device, *, dtype: torch.dtype) -> EarthMindTask:
     """The path's task, built on the CPU and moved, as a training does; what is no buffer stays behind."""
     return build_setting(fields_of_task(path.changes, path.model), device=torch.device("cpu"), dtype=dtype).to(device)
 
 
-def train(path: TrainingPath, device: torch.device, dtype: torch.dtype, *, backward: bool) -> list[float]:
+def train(path: TrainingPath, device: torch.device, *, dtype: torch.dtype, backward: bool) -> list[float]:
     """Loss of each step; with `backward`, also the norm of its gradient, after the guard's judgement and an update by torch's AdamW.
 
     Raises:
         AssertionError: a number is not finite.
     """
-    task = build(path, device, dtype)
+    task = build(path, device, dtype=dtype)
     batch = path.make(task) if path.make else make_batch(task, path.kinds, **(path.layout or {}))
     trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
@@ -246,34 +246,34 @@ def answering_paths() -> dict[str, Callable[[torch.device, torch.dtype], Any]]:
     return {
         "generate, text alone": _generate_text,
         "generate, fixed cache": lambda device, dtype: _answer(
-            device, dtype, ("vqa", "vqa"), cache_implementation="static", disable_compile=True
+            device, dtype, kinds=("vqa", "vqa"), cache_implementation="static", disable_compile=True
         ),
-        "answer and masks": lambda device, dtype: _answer(device, dtype, ("seg", "vqa", "seg")),
-        "answer, several tiles": lambda device, dtype: _answer(device, dtype, ("seg10", "pair")),
-        "answer, sampled": lambda device, dtype: _answer(device, dtype, ("vqa",), do_sample=True, temperature=0.7, top_p=0.9),
+        "answer and masks": lambda device, dtype: _answer(device, dtype, kinds=("seg", "vqa", "seg")),
+        "answer, several tiles": lambda device, dtype: _answer(device, dtype, kinds=("seg10", "pair")),
+        "answer, sampled": lambda device, dtype: _answer(device, dtype, kinds=("vqa",), do_sample=True, temperature=0.7, top_p=0.9),
         "answers about one image, shared prefix": _shared_prefix,
-        "answer, gated grounding": lambda device, dtype: _answer(device, dtype, ("seg",), model={"grounding_fusion": "gated"}),
+        "answer, gated grounding": lambda device, dtype: _answer(device, dtype, kinds=("seg",), model={"grounding_fusion": "gated"}),
         "predict_batch": _predict,
         "conversion's probe": _probe,
         "digests of weights": _digests,
     }
 
 
-def _model(device: torch.device, dtype: torch.dtype, model: Change | None = None) -> Answers:
-    task = build(TrainingPath(name="", model=model), device, dtype).eval()
+def _model(device: torch.device, dtype: torch.dtype, *, model: Change | None = None) -> Answers:
+    task = build(TrainingPath(name="", model=model), device, dtype=dtype).eval()
     return Answers(task.model, task.processor, generation={})
 
 
-def _answer(device: torch.device, dtype: torch.dtype, kinds: Sequence[str], *, model: Change | None = None, **generation: Any) -> None:
+def _answer(device: torch.device, dtype: torch.dtype, *, kinds: Sequence[str], model: Change | None = None, **generation: Any) -> None:
     """Prefill, decoding, [SEG] states, drawing, masks at the size of the image: through the model's `answer`, with a dictated answer."""
-    answers = _model(device, dtype, model)
+    answers = _model(device, dtype, model=model)
     answers.generation = generation
     samples, sizes, rows = [], [], []
     for number, name in enumerate(kinds):
         scenes = make_scenes(KINDS[name], tile_size=TILE, rng=np.random.default_rng(number))
-        samples.append(encode_question(answers.processor, KINDS[name], scenes, name=name))
+        samples.append(encode_question(answers.processor, KINDS[name], scenes=scenes, name=name))
         sizes.append(next(iter(scenes.values())).pixels.shape[-2:])
-        rows.append(answers._dictated(name, KINDS[name], 8))
+        rows.append(answers._dictated(name, KINDS[name], length=8))
     answers.ask([Questions(samples, sizes, torch.tensor(rows))])
 
 
@@ -289,7 +289,7 @@ def _shared_prefix(device: torch.device, dtype: torch.dtype) -> None:
     samples = [
         answers.processor.encode(scenes, [("user", f"<image>\n{text}")], for_generation=True) for text in ("What is there?", "Where is it?")
     ]
-    rows = torch.tensor([answers._dictated("seg", KINDS["seg"], 8)] * 2)
+    rows = torch.tensor([answers._dictated("seg", KINDS["seg"], length=8)] * 2)
     answers.ask([Questions(samples, [(TILE, TILE)] * 2, rows)])
 
 

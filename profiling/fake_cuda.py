@@ -61,14 +61,14 @@ def main() -> int:
     results: list[Result] = []
     places: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder, second_device(arguments.device) as (device, waits):
-        wanted = list(works(arguments, Path(folder), device))
+        wanted = list(works(arguments, Path(folder), device=device))
         with Progress("paths", total=len(wanted), unit="paths") as progress:
             for name, precision, work in wanted:
                 waits.places.clear()
                 results.append(Result(name, precision, attempt(work), waits.places.total()))
                 places.update(waits.places)
                 progress.advance()
-    show(results, places if arguments.waits else Counter(), arguments.device)
+    show(results, places if arguments.waits else Counter(), device=arguments.device)
     return int(any(result.reason for result in results))
 
 
@@ -87,25 +87,25 @@ def precisions(arguments: argparse.Namespace) -> list[str]:
     return list(DTYPES) if arguments.precision == "both" else [arguments.precision]
 
 
-def works(arguments: argparse.Namespace, folder: Path, device: torch.device) -> Iterator[tuple[str, str, Callable[[], object]]]:
+def works(arguments: argparse.Namespace, folder: Path, *, device: torch.device) -> Iterator[tuple[str, str, Callable[[], object]]]:
     """(path, precision, what it does) of all that is asked for."""
     for precision in precisions(arguments):
         dtype = DTYPES[precision]
         known, paths = (training_paths(folder / f"{precision}_{where}") for where in ("cpu", device.type))
         for reference, path in zip(known, paths, strict=True):
             if arguments.only in path.name:
-                yield path.name, precision, partial(compare, reference, path, device, precision)
+                yield path.name, precision, partial(compare, reference, path, device=device, precision=precision)
         for name, work in answering_paths().items():
             if arguments.only in name:
                 yield name, precision, partial(work, device, dtype)
 
 
-def compare(reference: TrainingPath, path: TrainingPath, device: torch.device, precision: str) -> None:
+def compare(reference: TrainingPath, path: TrainingPath, *, device: torch.device, precision: str) -> None:
     """Trains on the CPU and on the device; raises AssertionError where losses or norms of gradients differ that should not."""
     found = []
     for one, place in ((reference, torch.device("cpu")), (path, device)):
         torch.manual_seed(0)
-        found.append(train(one, place, DTYPES[precision], backward=device.type == "other"))
+        found.append(train(one, place, dtype=DTYPES[precision], backward=device.type == "other"))
     for known, value in zip(*found, strict=True):
         assert path.random or math.isclose(value, known, rel_tol=TOLERANCE[precision]), (
             f"loss or gradient norm {value:.6g}, on the CPU {known:.6g}"
@@ -127,7 +127,7 @@ def attempt(work: Callable[[], object]) -> str:
     return ""
 
 
-def show(results: list[Result], places: Counter[str], device: str) -> None:
+def show(results: list[Result], places: Counter[str], *, device: str) -> None:
     """Prints the table and its sum."""
     console = Console(width=WIDTH)
     table = Table("path", "precision", "result", "host waits", title=f"device {device}, torch {torch.__version__}")

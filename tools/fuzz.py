@@ -42,16 +42,16 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fuzz(reader: Reader, inputs: int, start: int) -> dict[str, Any]:
+def fuzz(reader: Reader, inputs: int, *, start: int) -> dict[str, Any]:
     """Counts of accepted and refused inputs by one reader; any error that is none of ours is raised with its smallest input."""
     counts: Counter[str] = Counter()
     batches = -(-inputs // BATCH)
     for batch in range(batches):
-        _run_batch(reader.inputs, reader.read, counts, size=min(BATCH, inputs - batch * BATCH), number=start * batches + batch)
+        _run_batch(reader.inputs, reader.read, counts=counts, size=min(BATCH, inputs - batch * BATCH), number=start * batches + batch)
     return dict(counts)
 
 
-def _run_batch(inputs: SearchStrategy[Any], read: Callable[[Any], None], counts: Counter[str], *, size: int, number: int) -> None:
+def _run_batch(inputs: SearchStrategy[Any], read: Callable[[Any], None], *, counts: Counter[str], size: int, number: int) -> None:
     @seed(number)
     @settings(
         max_examples=size,
@@ -72,11 +72,11 @@ def _run_batch(inputs: SearchStrategy[Any], read: Callable[[Any], None], counts:
     one()
 
 
-def run_here(name: str, inputs: int, start: int) -> None:
+def run_here(name: str, inputs: int, *, start: int) -> None:
     """Fuzzes one reader in this process, and prints the counts as JSON."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_GIB << 30, MEMORY_GIB << 30))
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(fuzz(readers(Path(folder))[name], inputs, start)))
+        print(json.dumps(fuzz(readers(Path(folder))[name], inputs, start=start)))
 
 
 def run_all(inputs: int, start: int) -> int:
@@ -103,7 +103,7 @@ def main() -> int:
     """Runs the command; gives the exit status."""
     arguments = parse_arguments()
     if arguments.reader:
-        run_here(arguments.reader, arguments.inputs, arguments.seed)
+        run_here(arguments.reader, arguments.inputs, start=arguments.seed)
         return 0
     return 1 if run_all(arguments.inputs, arguments.seed) else 0
 

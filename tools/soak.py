@@ -41,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def write_config(path: Path, steps: int, workers: int) -> None:
+def write_config(path: Path, steps: int, *, workers: int) -> None:
     """The config of both runs: background checkpoints every few steps, dropout on."""
     interval = max(steps // 100, 2)
     config = {
@@ -60,7 +60,7 @@ def write_config(path: Path, steps: int, workers: int) -> None:
     path.write_text(json.dumps(config))
 
 
-def start(config: Path, run: Path, ranks: int) -> subprocess.Popen[bytes]:
+def start(config: Path, run: Path, *, ranks: int) -> subprocess.Popen[bytes]:
     """torchrun on the config, going on from the newest checkpoint; temporary files go beside the run, where what is left of them shows."""
     command = [
         sys.executable,
@@ -129,7 +129,7 @@ class Watched:
         files: the same, open files.
     """
 
-    def __init__(self, run: Path, config: Path, ranks: int, seed: int) -> None:
+    def __init__(self, run: Path, config: Path, *, ranks: int, seed: int) -> None:
         self.run, self.config, self.ranks = run, config, ranks
         self.draws = random.Random(seed)
         self.orphans: list[int] = []
@@ -140,7 +140,7 @@ class Watched:
     def attend(self, fault: tuple[str, int] | None = None) -> int:
         """Makes one start, injects its fault at its step, waits for the end of all processes; gives torchrun's exit code."""
         begun, starts = step_reached(self.run), self._starts()
-        process = start(self.config, self.run, self.ranks)
+        process = start(self.config, self.run, ranks=self.ranks)
         family: set[int] = set()
         sizes: dict[int, list[tuple[float, int]]] = {}
         while process.poll() is None:
@@ -210,7 +210,7 @@ class Faults:
         repeated: updates lost by each fault.
     """
 
-    def __init__(self, run: Watched, steps: int, kills: int, seed: int) -> None:
+    def __init__(self, run: Watched, steps: int, *, kills: int, seed: int) -> None:
         self.run, self.injected, self.survived = run, Counter[str](), Counter[str]()
         self.repeated: list[int] = []
         draws = random.Random(seed)
@@ -271,13 +271,13 @@ def main() -> int:
     out.mkdir(parents=True)
     begun = time.monotonic()
     config = out / "config.json"
-    write_config(config, arguments.steps, arguments.workers)
-    straight, disturbed = (Watched(out / name, config, arguments.ranks, arguments.seed) for name in ("straight", "disturbed"))
+    write_config(config, arguments.steps, workers=arguments.workers)
+    straight, disturbed = (Watched(out / name, config, ranks=arguments.ranks, seed=arguments.seed) for name in ("straight", "disturbed"))
     if straight.attend() != 0:
         print(f"the undisturbed run failed; see {out / 'straight.log'}", file=sys.stderr)
         return 1
     print(f"{arguments.steps} undisturbed updates: {time.monotonic() - begun:.0f} s", flush=True)
-    faults = Faults(disturbed, arguments.steps, arguments.kills, arguments.seed)
+    faults = Faults(disturbed, arguments.steps, kills=arguments.kills, seed=arguments.seed)
     faults.inject()
     last = f"iter_{arguments.steps:06d}"
     equal = equal_weights(straight.run / last, disturbed.run / last)

@@ -24,7 +24,7 @@ def compare_step(task: EarthMindTask, name: str, *, repeats: int, with_published
     """Seconds of one forward and backward of a sample kind, the fastest of `repeats`, both sides in turn; and of SAM 2's encoder alone."""
     device = next(task.parameters()).device
     sides = STEP_SIDES if with_published else STEP_SIDES[:1]
-    works: dict[str, Any] = {side: forward_backward(task, name, side, device=device) for side in sides}
+    works: dict[str, Any] = {side: forward_backward(task, name, side=side, device=device) for side in sides}
     size = task.model.config.sam_config.prompt_encoder_config.image_size
     blank = torch.zeros(1, task.model.config.grounding_channels, size, size, dtype=torch.uint8, device=device)
     works["SAM 2 encoder"] = lambda: task.model.seg_head.encode(blank)
@@ -46,7 +46,7 @@ def compare_memory(config: Mapping[str, Any], name: str, *, changes: Mapping[str
     return found
 
 
-def comparison_row(name: str, seconds: Mapping[str, float], peaks: Mapping[str, PeakMemory] | None) -> dict[str, float | str]:
+def comparison_row(name: str, seconds: Mapping[str, float], *, peaks: Mapping[str, PeakMemory] | None) -> dict[str, float | str]:
     """Column -> value."""
     ratio = seconds.get("published", float("nan")) / seconds["ours"]
     row: dict[str, float | str] = {
@@ -64,7 +64,7 @@ def comparison_row(name: str, seconds: Mapping[str, float], peaks: Mapping[str, 
 
 
 def _main(order: Mapping[str, Any]) -> None:
-    peak = measure_step_memory(order["config"], order["name"], order["side"], changes=order["changes"])
+    peak = measure_step_memory(order["config"], order["name"], side=order["side"], changes=order["changes"])
     sys.stdout.write(json.dumps(asdict(peak)) + "\n")
 
 

@@ -71,7 +71,7 @@ def measure_gpu(
         repeats: timed steps of each.
     """
     end, rows = time.monotonic() + seconds, []
-    rows += _attempt("decode", end, lambda: _decode_rows(config, device, dtype, new_tokens))
+    rows += _attempt("decode", end, measure=lambda: _decode_rows(config, device, dtype=dtype, new_tokens=new_tokens))
     for choice in choices:
         if time.monotonic() > end:
             rows += [_empty(f"{name}, {choice.name}", "no time was left") for name, *_ in shapes]
@@ -81,13 +81,13 @@ def measure_gpu(
         for name, kind, together, row_length in shapes:
             sizes = {"together": together, "row_length": row_length, "repeats": repeats, "ceiling": ceiling}
             label = f"{name}, {choice.name}"
-            rows += _attempt(label, end, lambda t=trainer, k=kind, s=sizes, n=label: [_row(n, measure_training(t, k, **s))])  # type: ignore[misc]
+            rows += _attempt(label, end, measure=lambda t=trainer, k=kind, s=sizes, n=label: [_row(n, measure_training(t, k, **s))])  # type: ignore[misc]
         del trainer, task
         _give_back()
     return rows
 
 
-def _attempt(name: str, end: float, measure: Callable[[], list[Row]]) -> list[Row]:
+def _attempt(name: str, end: float, *, measure: Callable[[], list[Row]]) -> list[Row]:
     """The rows of a measurement, or one that says why there are none."""
     if time.monotonic() > end:
         return [_empty(name, "no time was left")]
@@ -109,15 +109,15 @@ def _empty(name: str, why: str) -> Row:
     return {"what": name, "samples/s": none, "tokens/s": none, "MFU %": none, "peak GiB": none, "": why}
 
 
-def _decode_rows(config: Mapping[str, Any], device: torch.device, dtype: torch.dtype, new_tokens: int) -> list[Row]:
+def _decode_rows(config: Mapping[str, Any], device: torch.device, *, dtype: torch.dtype, new_tokens: int) -> list[Row]:
     task = build_setting(config, device=device, dtype=dtype, changes={"lora": None, "gradient_checkpointing": "none"}).eval()
-    rows = [_decode(task, batch, new_tokens) for batch in DECODED]
+    rows = [_decode(task, batch, new_tokens=new_tokens) for batch in DECODED]
     del task
     _give_back()
     return rows
 
 
-def _decode(task: EarthMindTask, batch: int, new_tokens: int) -> Row:
+def _decode(task: EarthMindTask, batch: int, *, new_tokens: int) -> Row:
     """Text decoding after a prompt of `PROMPT_TOKENS` tokens; no token ends it early."""
     model = task.model
     prompt = torch.full((batch, PROMPT_TOKENS), 5, device=model.device)

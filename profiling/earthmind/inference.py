@@ -156,10 +156,10 @@ class Answers:
             scenes = make_scenes(kind, tile_size=self.processor.options.tile_size, rng=rng)
             samples.append(encode_question(self.processor, kind, scenes, name=name))
             sizes.append(next(iter(scenes.values())).pixels.shape[-2:])
-            rows.append(self._dictated(name, kind, length))
+            rows.append(self._dictated(name, kind, length=length))
         return Questions(samples, sizes, torch.tensor(rows))
 
-    def _dictated(self, name: str, kind: SampleKind, length: int) -> list[int]:
+    def _dictated(self, name: str, kind: SampleKind, *, length: int) -> list[int]:
         if length < kind.masks:
             raise ConfigError(f"sample kind {name} has {kind.masks} masks, each a token of the answer; --new-tokens is {length}.")
         filler = self.processor.tokenizer(filler_of(self.processor), add_special_tokens=False).input_ids

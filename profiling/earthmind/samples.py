@@ -85,7 +85,7 @@ def make_scenes(kind: SampleKind, *, tile_size: int, rng: np.random.Generator) -
     }
 
 
-def encode_sample(processor: EarthMindProcessor, kind: SampleKind, scenes: Mapping[str, SceneArray], *, name: str = "sample") -> Sample:
+def encode_sample(processor: EarthMindProcessor, kind: SampleKind, *, scenes: Mapping[str, SceneArray], name: str = "sample") -> Sample:
     """One encoded sample with exactly the tokens, tiles and masks of `kind`.
 
     Raises:
@@ -96,7 +96,7 @@ def encode_sample(processor: EarthMindProcessor, kind: SampleKind, scenes: Mappi
     side = next(iter(scenes.values())).pixels.shape[-1]
     masks = [_square(side, start=number, cells=4) for number in range(kind.masks)]
     turns = [("assistant", answer)]
-    return _encode(processor, kind, scenes, turns, text=kind.text, filler=FILLER, name=name, masks=masks)._replace(seed=0)
+    return _encode(processor, kind, scenes=scenes, answer=turns, text=kind.text, filler=FILLER, name=name, masks=masks)._replace(seed=0)
 
 
 def filler_of(processor: EarthMindProcessor) -> str:
@@ -111,22 +111,22 @@ def filler_of(processor: EarthMindProcessor) -> str:
     raise ConfigError(f"the tokenizer joins or splits each of {FILLERS} when repeated, so prompts cannot be made of a stated length.")
 
 
-def encode_question(processor: EarthMindProcessor, kind: SampleKind, scenes: Mapping[str, SceneArray], *, name: str = "sample") -> Sample:
+def encode_question(processor: EarthMindProcessor, kind: SampleKind, *, scenes: Mapping[str, SceneArray], name: str = "sample") -> Sample:
     """One encoded question: the tiles, and the text of `kind` but for what is learnt of it.
 
     Raises:
         ConfigError: the processor cuts other tiles, or the text is too short for what must stand in it.
     """
     text = kind.text - kind.supervised
-    return _encode(processor, kind, scenes, [], text=text, filler=filler_of(processor), name=name, for_generation=True)
+    return _encode(processor, kind, scenes=scenes, answer=[], text=text, filler=filler_of(processor), name=name, for_generation=True)
 
 
 def _encode(
     processor: EarthMindProcessor,
     kind: SampleKind,
+    *,
     scenes: Mapping[str, SceneArray],
     answer: Sequence[tuple[str, str]],
-    *,
     text: int,
     filler: str,
     name: str,

@@ -152,7 +152,7 @@ def measure_data(trainer: Trainer, name: str, *, repeats: int = 3) -> dict[str, 
     scenes = [make_scenes(KINDS[kind], tile_size=processor.options.tile_size, rng=np.random.default_rng(0)) for kind in names]
 
     def encode() -> list[Sample]:
-        return [encode_sample(processor, KINDS[kind], shown, name=kind) for kind, shown in zip(names, scenes, strict=True)]
+        return [encode_sample(processor, KINDS[kind], scenes=shown, name=kind) for kind, shown in zip(names, scenes, strict=True)]
 
     samples = encode()
     works: dict[str, Callable[[], object]] = {"encode": encode, "collate": lambda: [collate([sample]) for sample in samples]}
@@ -167,7 +167,7 @@ def measure_data(trainer: Trainer, name: str, *, repeats: int = 3) -> dict[str, 
     }
 
 
-def forward_backward(task: EarthMindTask, name: str, side: str, *, device: torch.device) -> Callable[[], None]:
+def forward_backward(task: EarthMindTask, name: str, *, side: str, device: torch.device) -> Callable[[], None]:
     """One forward and backward of a sample kind, ours or in the structure of the published step; gradients are dropped.
 
     Raises:
@@ -190,12 +190,12 @@ def forward_backward(task: EarthMindTask, name: str, side: str, *, device: torch
     return work
 
 
-def measure_step_memory(config: Mapping[str, Any], name: str, side: str, *, changes: Mapping[str, Any]) -> PeakMemory:
+def measure_step_memory(config: Mapping[str, Any], name: str, *, side: str, changes: Mapping[str, Any]) -> PeakMemory:
     """Peak of the second forward and backward in this process; memory of the GPU where there is one."""
     from eocore.train.device import local_device
 
     device = local_device()
     task = build_setting(config, device=device, dtype=torch.float32, changes=changes)
-    work = forward_backward(task, name, side, device=device)
+    work = forward_backward(task, name, side=side, device=device)
     work()
     return measure_peak(work)

@@ -73,7 +73,7 @@ class PublishedStep:
         """
         model, vision = self.model, batch.vision
         assert vision is not None, "every kind of sample has an image"
-        pixels = normalise(vision.tiles, model.config.pixel_mean, model.config.pixel_std)
+        pixels = normalise(vision.tiles, model.config.pixel_mean, std=model.config.pixel_std)
         embeddings = model.merge_embeddings(batch.input_ids, vision, tokens=self._encode_images(pixels, vision.tile_group))
         outputs = model.language_model.get_decoder()(
             inputs_embeds=embeddings,
@@ -87,7 +87,7 @@ class PublishedStep:
         shifted, labels = logits[..., :-1, :].contiguous(), batch.labels[..., 1:].contiguous()
         text = functional.cross_entropy(shifted.view(-1, shifted.shape[-1]), labels.view(-1), ignore_index=IGNORE)
         prompts = model.seg_head.project_seg(states.flatten(0, 1))
-        return text + self._masks(prompts, outputs.attentions, batch)
+        return text + self._masks(prompts, outputs.attentions, batch=batch)
 
     def _encode_images(self, pixels: Tensor, tile_group: Tensor) -> Tensor:
         """Fused tokens (T, N, D); a call for each sensor of a pair, and one more of which only the shape is read."""
@@ -100,7 +100,7 @@ class PublishedStep:
         fused = model.fusion(torch.stack([first, second], dim=1).flatten(0, 1), tile_group)
         return fused.tokens + 0.0 * (fused.before - fused.others).square().mean()
 
-    def _masks(self, prompts: Tensor, attentions: tuple[Tensor, ...], batch: Batch) -> Tensor:
+    def _masks(self, prompts: Tensor, attentions: tuple[Tensor, ...], *, batch: Batch) -> Tensor:
         """Losses of five objects; of blank ones, times zero, where the sample has no mask."""
         model, size = self.model, self.model.config.sam_config.prompt_encoder_config.image_size
         grounding, segments = batch.grounding, batch.segments

@@ -126,9 +126,13 @@ class Pair(Ratio):
                 "do not do the same, so their ratio means nothing."
             )
         note = f"results equal to {apart:.0e}"
-        return [compare(goal, *self._figures(goal.quantity, works, effort), note=note) for goal in self.goals]
+        readings = []
+        for goal in self.goals:
+            unit, reference, ours = self._figures(goal.quantity, works, effort=effort)
+            readings.append(compare(goal, unit, reference=reference, ours=ours, note=note))
+        return readings
 
-    def _figures(self, quantity: str, works: Mapping[Side, Callable[[], Result]], effort: Effort) -> tuple[str, float, float]:
+    def _figures(self, quantity: str, works: Mapping[Side, Callable[[], Result]], *, effort: Effort) -> tuple[str, float, float]:
         """Unit, reference, ours."""
         if quantity == "time":
             times = time_in_turn(cast("Mapping[str, Callable[[], Result]]", works), repeats=effort.repeats, warm_up=effort.warm_up)
@@ -141,7 +145,7 @@ class Pair(Ratio):
         raise EOError(f"{type(self).__name__}: nothing measures '{quantity}'; goals of a Pair are time, memory and operators.")
 
 
-def compare(goal: Goal, unit: str, reference: float, ours: float, *, note: str = "") -> Reading:
+def compare(goal: Goal, unit: str, *, reference: float, ours: float, note: str = "") -> Reading:
     """The reading of two figures of which the smaller is better."""
     reached = reference / ours if ours else float("inf")
     return Reading(

@@ -44,7 +44,7 @@ _BENCH = "Hugging Face sy1998/EarthMind-Bench: json/ and img/ into EarthMind-Ben
 _PAIRS = pair_images("$root/EarthMind-Bench/img/test", rgb_sensor="rgb_uint8", sar_sensor="grey_uint8")
 
 
-def _bench(name: str, title: str, files: dict[str, Any], *, task: str, expected: int | None, max_new_tokens: int) -> Benchmark:
+def _bench(name: str, title: str, *, files: dict[str, Any], task: str, expected: int | None, max_new_tokens: int) -> Benchmark:
     return Benchmark(
         name=name,
         title=title,
@@ -93,7 +93,7 @@ def _refs(folder: str, images: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _sar_referring(name: str, title: str, suite: str, settings: dict[str, list[str]]) -> Benchmark:
+def _sar_referring(name: str, title: str, *, suite: str, settings: dict[str, list[str]]) -> Benchmark:
     """Part of the rgb images end in .jpg and their sar partners in .png."""
     suffixes = ["{name}", "{stem}.png", "{stem}.jpg"]
     images = {
@@ -132,7 +132,7 @@ register(
     _referring("rrsisd", "RRSIS-D test", expected=3481, source="github.com/Lsan2401/RMSIN, then tools/prepare/rrsisd.py."),
     _referring("refsegrs", "RefSegRS test", expected=1817, source="github.com/zhu-xlab/rrsis, then tools/prepare/refsegrs.py."),
     _referring("risbench", "RISBench test", source="github.com/HIT-SIRS/CroBIM, then tools/prepare/risbench.py."),
-    _sar_referring("sar_referring", "SAR referring (EarthMind)", "pixel", {"sar": ["sar"]}),
+    _sar_referring("sar_referring", "SAR referring (EarthMind)", suite="pixel", settings={"sar": ["sar"]}),
     Benchmark(
         name="bigearthnet_composites",
         title="BigEarthNet (EarthMind's composites)",
@@ -147,7 +147,7 @@ register(
             "classes": list(BIGEARTHNET_19),
         },
     ),
-    _bench("earthmind_bench_choice", "EarthMind-Bench, multiple choice", CHOICES, task="mcq", expected=1810, max_new_tokens=32),
-    _bench("earthmind_bench_open", "EarthMind-Bench, open questions", OPEN, task="open", expected=None, max_new_tokens=256),
-    _sar_referring("earthmind_bench_masks", "EarthMind-Bench, referring segmentation", "earthmind-bench", PAIR),
+    _bench("earthmind_bench_choice", "EarthMind-Bench, multiple choice", files=CHOICES, task="mcq", expected=1810, max_new_tokens=32),
+    _bench("earthmind_bench_open", "EarthMind-Bench, open questions", files=OPEN, task="open", expected=None, max_new_tokens=256),
+    _sar_referring("earthmind_bench_masks", "EarthMind-Bench, referring segmentation", suite="earthmind-bench", settings=PAIR),
 )

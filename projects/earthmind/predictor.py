@@ -42,7 +42,7 @@ def load_model(folder: Path, *, device: str | None = None, float32_on_cpu: bool 
 
 
 def predict(
-    model: Any, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int = 256, generation: Mapping[str, Any] | None = None
+    model: Any, scenes: Mapping[str, Scene], *, text: str, max_new_tokens: int = 256, generation: Mapping[str, Any] | None = None
 ) -> Prediction:
     """The model's answer to one question about images.
 
@@ -58,7 +58,7 @@ def predict(
         DataError: the model cannot take these images or this text.
     """
     settings = checked_settings(model, generation or {}, max_new_tokens=max_new_tokens)
-    return answer_turns(model, scenes, [("user", text)], max_new_tokens=max_new_tokens, settings=settings)
+    return answer_turns(model, scenes, turns=[("user", text)], max_new_tokens=max_new_tokens, settings=settings)
 
 
 def checked_settings(model: Any, generation: Mapping[str, Any], *, max_new_tokens: int) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def checked_settings(model: Any, generation: Mapping[str, Any], *, max_new_token
 
 
 def answer_turns(
-    model: Any, scenes: Mapping[str, Scene], turns: Sequence[tuple[str, str]], *, max_new_tokens: int, settings: dict[str, Any]
+    model: Any, scenes: Mapping[str, Scene], *, turns: Sequence[tuple[str, str]], max_new_tokens: int, settings: dict[str, Any]
 ) -> Prediction:
     """The model's answer to the last of the turns (role, text).
 
@@ -226,7 +226,7 @@ class EarthMindPredictor:
 
     def predict(self, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int) -> Prediction:
         """The answer to one question about images; see the function `predict`."""
-        return predict(self.model, scenes, text, max_new_tokens=max_new_tokens, generation=self.options.generation)
+        return predict(self.model, scenes, text=text, max_new_tokens=max_new_tokens, generation=self.options.generation)
 
     def converse(
         self,
@@ -242,7 +242,7 @@ class EarthMindPredictor:
         if write is not None:
             ends = (processor.end_of_turn.strip(), processor.tokenizer.eos_token or "")
             settings["streamer"] = AnswerStreamer(processor.tokenizer, write, ends=ends)
-        return answer_turns(self.model, scenes, turns, max_new_tokens=max_new_tokens, settings=settings)
+        return answer_turns(self.model, scenes, turns=turns, max_new_tokens=max_new_tokens, settings=settings)
 
     def chat(self, questions: Sequence[tuple[Mapping[str, Any], str]], *, max_new_tokens: int) -> list[str]:
         """One text for each (pictures by role, question), all in one batch. Raises DataError where the model cannot take one."""

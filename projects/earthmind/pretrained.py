@@ -35,7 +35,7 @@ def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForCond
     """
     config = read_config(folder)
     free = tuple(f"model.{name} " for name in CHANGEABLE)
-    different = [line for line in _differences(without_channels(fields, config), config, "model") if not line.startswith(free)]
+    different = [line for line in _differences(without_channels(fields, config), config, where="model") if not line.startswith(free)]
     if different:
         raise ConfigError(
             f"model.pretrained='{folder}' is of another size than the config says; nothing was loaded. {_some(different)}. Name the "
@@ -49,7 +49,7 @@ def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForCond
     except ValueError as error:
         raise ConfigError(f"model: {str(error).rstrip('.')}. Correct the choices there.") from error
     model, report = load_model(EarthMindForConditionalGeneration, folder, config=config, output_loading_info=True)
-    _check_weights(folder, report, tuple(PARTS[name] for name in changed if name in PARTS))
+    _check_weights(folder, report, free=tuple(PARTS[name] for name in changed if name in PARTS))
     widen_channels(model, fields)
     return model
 
@@ -80,17 +80,17 @@ def new_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     return [str(token) for token in tokenizer.convert_ids_to_tokens(list(range(known, len(tokenizer))))]
 
 
-def check_new_parts(model: EarthMindForConditionalGeneration, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+def check_new_parts(model: EarthMindForConditionalGeneration, folder: Path, *, tokenizer: PreTrainedTokenizerBase) -> None:
     """Nothing, if whatever is new to the model of `folder` is trained and so saved.
 
     Raises:
         ConfigError: as `check_new_tokens` and `check_new_channels`.
     """
-    check_new_tokens(model, folder, tokenizer)
-    check_new_channels(model, folder, read_config(folder).vision_config.num_channels)
+    check_new_tokens(model, folder, tokenizer=tokenizer)
+    check_new_channels(model, folder, known=read_config(folder).vision_config.num_channels)
 
 
-def check_new_tokens(model: EarthMindForConditionalGeneration, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+def check_new_tokens(model: EarthMindForConditionalGeneration, folder: Path, *, tokenizer: PreTrainedTokenizerBase) -> None:
     """Nothing, if every token that is new to the model of `folder` is trained and so saved.
 
     Raises:
@@ -108,12 +108,12 @@ def check_new_tokens(model: EarthMindForConditionalGeneration, folder: Path, tok
         )
 
 
-def _differences(given: Mapping[str, Any], found: PretrainedConfig, where: str) -> Iterator[str]:
+def _differences(given: Mapping[str, Any], found: PretrainedConfig, *, where: str) -> Iterator[str]:
     for key, value in given.items():
         # transformers 5 keeps rope_theta inside rope_parameters
         path, other = f"{where}.{key}", getattr(found, key, (getattr(found, "rope_parameters", None) or {}).get(key))
         if isinstance(value, Mapping) and isinstance(other, PretrainedConfig):
-            yield from _differences(value, other, path)
+            yield from _differences(value, other, where=path)
         elif path != OF_THE_TOKENIZER and _plain(value) != _plain(other):
             yield f"{path} is {value!r} in the config, {other!r} in the folder"
 
@@ -126,7 +126,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _check_weights(folder: Path, report: Mapping[str, Any], free: tuple[str, ...]) -> None:
+def _check_weights(folder: Path, report: Mapping[str, Any], *, free: tuple[str, ...]) -> None:
     missing = sorted(name for name in report["missing_keys"] if not (free and name.startswith(free)))
     unread = sorted(name for name in report["unexpected_keys"] if not (free and name.startswith(free)))
     if missing or unread:

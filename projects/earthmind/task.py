@@ -55,18 +55,18 @@ class EarthMindTask(Task):
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
-        self.options = read_options(EarthMindOptions, options, "task")
-        self.loss_settings = read_options(LossSettings, self.options.losses or {}, "losses")
+        self.options = read_options(EarthMindOptions, options, name="task")
+        self.loss_settings = read_options(LossSettings, self.options.losses or {}, name="losses")
         self.data = TrainingData(self.options, IMAGES)
         words = TOKENIZERS.build(self.options.tokenizer)
         self.model = build_model(self.options.model, words)
-        self.processor = build_processor(self.options.processor, words, self.model.config)
+        self.processor = build_processor(self.options.processor, words, config=self.model.config)
         language_model, tower = self.model.language_model, self.model.vision_tower
         use_packed_attention(language_model)
         rows = token_ids(words, self.options.trainable_tokens)
         choose_trainable(self.model, self.options, adapted=language_model, token_ids=rows)
         if "pretrained" in self.options.model:
-            check_new_parts(self.model, Path(self.options.model["pretrained"]), words)
+            check_new_parts(self.model, Path(self.options.model["pretrained"]), tokenizer=words)
         parts = LayerParts(
             language_model=language_model,
             encoders=(tower, self.model.seg_head.sam.vision_encoder),

@@ -45,7 +45,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None, *, t
     except Exception as error:  # a config is code: anything can be raised in it
         raise ConfigError(f"{path}: reading it failed with {type(error).__name__}: {error}. Correct it or its _base_ files.") from error
     for key, value in (options or {}).items():
-        _override(config, key, value)
+        _override(config, key, value=value)
     check_types(config.to_dict(), str(path))
     return config
 
@@ -79,7 +79,7 @@ def _broken_file(path: Path) -> str:
     return f"a _base_ file of {path}"
 
 
-def _override(config: Config, key: str, value: Any) -> None:
+def _override(config: Config, key: str, *, value: Any) -> None:
     if key.startswith(NEW_KEY):
         key = key.removeprefix(NEW_KEY)
     else:
@@ -139,7 +139,7 @@ def require(config: Config, key: str) -> Any:
     return config[key]
 
 
-def read_options(options: type[Options], section: Mapping[str, Any], name: str) -> Options:
+def read_options(options: type[Options], section: Mapping[str, Any], *, name: str) -> Options:
     """An options dataclass from a config section.
 
     Args:

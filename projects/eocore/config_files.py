@@ -120,7 +120,7 @@ def _read_merged(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
         if twice:
             raise ConfigError(f"config {path}: {', '.join(twice)} stands in more than one file of {BASE}. Remove all but one.")
         merged.update(content)
-    _check_deletions(values, merged, path)
+    _check_deletions(values, merged, path=path)
     config = Config(merged)
     config.merge_from_dict(values, allow_list_keys=False)
     return config.to_dict()
@@ -159,22 +159,22 @@ def _read_data(path: Path) -> dict[str, Any]:
         raise ConfigError(f"config {path}: not plain data: {' '.join(str(error).split())[:300]}. Correct it.") from error
     if not isinstance(values, dict):
         raise ConfigError(f"config {path}: holds {type(values).__name__}; expected keys with values.")
-    _check_keys("the config", values, path)
+    _check_keys("the config", values, path=path)
     for key, value in _walk(values, str(path)):
-        _check_value(key, value, path)
+        _check_value(key, value, path=path)
     return values
 
 
-def _check_value(key: str, value: Any, path: Path) -> None:
+def _check_value(key: str, value: Any, *, path: Path) -> None:
     if isinstance(value, dict):
-        _check_keys(key, value, path)
+        _check_keys(key, value, path=path)
     if not isinstance(value, dict | list | str | int | float | bool | None) or (isinstance(value, float) and not math.isfinite(value)):
         raise ConfigError(f"config {path}: {key} is {str(value)[:80]} ({type(value).__name__}); expected text, a number, yes or no.")
     if isinstance(value, str) and "{{" in value:
         raise ConfigError(f"config {path}: {key} holds a template; a data config reads no variables. Write the value.")
 
 
-def _check_keys(where: str, values: Mapping[Any, Any], path: Path) -> None:
+def _check_keys(where: str, values: Mapping[Any, Any], *, path: Path) -> None:
     for key in values:
         if not isinstance(key, str) or "." in key:
             raise ConfigError(f"config {path}: {where} has the key {str(key)[:80]!r}; expected a text without a dot.")
@@ -182,7 +182,7 @@ def _check_keys(where: str, values: Mapping[Any, Any], path: Path) -> None:
             raise ConfigError(f"config {path}: {where} has {key}, which would import code; a data config imports nothing. Use `systems`.")
 
 
-def _check_deletions(values: Mapping[str, Any], base: Mapping[str, Any], path: Path) -> None:
+def _check_deletions(values: Mapping[str, Any], base: Mapping[str, Any], *, path: Path) -> None:
     """Nothing; raises ConfigError where `_delete_` is not true, or has nothing to replace."""
     for key, value in values.items():
         if key == DELETE:
@@ -191,7 +191,7 @@ def _check_deletions(values: Mapping[str, Any], base: Mapping[str, Any], path: P
             below = base.get(key)
             if DELETE in value and (value[DELETE] is not True or not isinstance(below, dict)):
                 raise ConfigError(f"config {path}: {key}.{DELETE} must be true, and {key} must stand in a base. Remove or correct it.")
-            _check_deletions({k: v for k, v in value.items() if k != DELETE}, below if isinstance(below, dict) else {}, path)
+            _check_deletions({k: v for k, v in value.items() if k != DELETE}, below if isinstance(below, dict) else {}, path=path)
 
 
 def _walk(values: Any, source: str) -> Iterator[tuple[str, Any]]:

@@ -48,7 +48,9 @@ def writing(path: Path, what: str, *, follows: str = UNCHANGED, needed: int | No
         number = output_errno(error)
         if number is None:
             raise
-        raise OutputError(f"{path}: {what} cannot be written: {_reason(number, path, needed)}. {follows} {REMEDIES[number]}") from error
+        raise OutputError(
+            f"{path}: {what} cannot be written: {_reason(number, path, needed=needed)}. {follows} {REMEDIES[number]}"
+        ) from error
 
 
 def output_errno(error: BaseException) -> int | None:
@@ -75,7 +77,9 @@ def keeping(folder: Path, what: str, *, follows: str) -> Iterator[None]:
         number = output_errno(error)
         if number is None or (number not in FULL and not _lies_in(error, folder)):
             raise
-        raise OutputError(f"{folder}: {what} cannot be written: {_reason(number, folder, None)}. {follows} {REMEDIES[number]}") from error
+        raise OutputError(
+            f"{folder}: {what} cannot be written: {_reason(number, folder, needed=None)}. {follows} {REMEDIES[number]}"
+        ) from error
 
 
 def _lies_in(error: Exception, folder: Path) -> bool:
@@ -86,7 +90,7 @@ def _lies_in(error: Exception, folder: Path) -> bool:
 def refusal(error: OSError, path: Path) -> str:
     """Why `path` cannot be written, as a part of a message."""
     number = output_errno(error)
-    return _reason(number, path, None) if number is not None else str(error.strerror or error)
+    return _reason(number, path, needed=None) if number is not None else str(error.strerror or error)
 
 
 def describe_failure(error: OSError) -> str | None:
@@ -96,7 +100,7 @@ def describe_failure(error: OSError) -> str | None:
         return None
     path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
     where = f"{path}: " if path else ""
-    return f"{where}{_reason(number, path, None)}. {REMEDIES[number]}"
+    return f"{where}{_reason(number, path, needed=None)}. {REMEDIES[number]}"
 
 
 def require_space(folder: Path, what: str, *, needed: int) -> None:
@@ -104,7 +108,7 @@ def require_space(folder: Path, what: str, *, needed: int) -> None:
     free = shutil.disk_usage(_existing(folder)).free
     if free < needed:
         raise OutputError(
-            f"{folder}: {what} cannot be written: {_reason(errno.ENOSPC, folder, needed)}. {UNCHANGED} {REMEDIES[errno.ENOSPC]}"
+            f"{folder}: {what} cannot be written: {_reason(errno.ENOSPC, folder, needed=needed)}. {UNCHANGED} {REMEDIES[errno.ENOSPC]}"
         )
 
 
@@ -131,7 +135,7 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _reason(number: int, path: Path | None, needed: int | None) -> str:
+def _reason(number: int, path: Path | None, *, needed: int | None) -> str:
     """Why, with the space there is and the space it takes, where they are known."""
     sizes = []
     if number == errno.ENOSPC and path is not None:

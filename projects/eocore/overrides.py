@@ -5,6 +5,8 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import override
+
 PLAIN = (str, int, float, bool, type(None))
 BRACKETS = {"[": "]", "(": ")", "{": "}"}
 HOW = "Write it as Python does, between quotes for the shell: KEY=\"['a', 'b']\", KEY=\"{'a': 1}\", KEY=\"'text, with a comma'\""
@@ -13,6 +15,7 @@ HOW = "Write it as Python does, between quotes for the shell: KEY=\"['a', 'b']\"
 class OverrideAction(argparse.Action):
     """Collects KEY=VALUE words into a mapping, over several mentions of the option, too; the last value of a key counts."""
 
+    @override
     def __call__(
         self,
         parser: argparse.ArgumentParser,

@@ -34,7 +34,7 @@ def build_from_config(config: Mapping[str, Any], registry: Registry, **handed_in
     if clash:
         raise ConfigError(f"{name}: {', '.join(clash)} is handed in by the framework and cannot stand in the config. Remove it there.")
     arguments.update(handed_in)
-    _check_arguments(name, factory, arguments)
+    _check_arguments(name, factory, arguments=arguments)
     return factory(**arguments)
 
 
@@ -48,7 +48,7 @@ def _lookup(name: Any, registry: Registry) -> Callable[..., Any]:
     return factory
 
 
-def _check_arguments(name: str, factory: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+def _check_arguments(name: str, factory: Callable[..., Any], *, arguments: Mapping[str, Any]) -> None:
     parameters = {
         key: parameter
         for key, parameter in inspect.signature(options_of(factory)).parameters.items()

@@ -63,7 +63,7 @@ def _resolve_options(given: Mapping[str, Any], factory: Factory | None) -> Resol
     known = {} if factory is None else defaults_of(factory)
     left_out, sections = declared(factory, "uncompared"), declared(factory, "sections")
     parts = {
-        str(name): _resolve_entry(value, sections.get(name), sections.get(f"{name}.{EACH}"))
+        str(name): _resolve_entry(value, sections.get(name), each=sections.get(f"{name}.{EACH}"))
         for name, value in {**known, **given}.items()
         if name not in left_out
     }
@@ -72,7 +72,7 @@ def _resolve_options(given: Mapping[str, Any], factory: Factory | None) -> Resol
     return Resolved(joined.values, {**joined.defaults, **own})
 
 
-def _resolve_entry(value: Any, whole: Factory | None, each: Factory | None) -> Resolved:
+def _resolve_entry(value: Any, whole: Factory | None, *, each: Factory | None) -> Resolved:
     if each is None:
         return resolve(value, whole)
     if isinstance(value, Mapping):

@@ -39,7 +39,7 @@ def known() -> dict[str, Benchmark]:
 def test_published_layouts(known: dict[str, Benchmark], published: str, name: str) -> None:
     source = known[name](data_root=published)
     record, scenes, _ = source.load(SampleKey(0, 0))
-    line = describe(record, scenes, next(iter(known[name].settings)))
+    line = describe(record, scenes, setting=next(iter(known[name].settings)))
     assert line.task == known[name].task
     assert [scene.role for scene in scenes] == list(source.sources)
     assert record.turns[0].text.startswith("<image>")

@@ -79,7 +79,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_every_sample_is_answered_and_scored_under_every_setting(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
-    scores = evaluate(config, model_dir, tmp_path)
+    scores = evaluate(config, model_dir, out=tmp_path)
     assert scores is not None
     predictions = read_predictions(tmp_path / PREDICTIONS)
     assert len(predictions) == len(asked) == 2 * (5 + 3)
@@ -92,27 +92,27 @@ def test_every_sample_is_answered_and_scored_under_every_setting(config: Config,
 
 
 def test_a_second_run_asks_nothing_and_scores_the_same(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
-    first = evaluate(config, model_dir, tmp_path)
+    first = evaluate(config, model_dir, out=tmp_path)
     content = (tmp_path / PREDICTIONS).read_bytes()
     asked.clear()
-    assert evaluate(config, model_dir, tmp_path) == first
+    assert evaluate(config, model_dir, out=tmp_path) == first
     assert not asked and (tmp_path / PREDICTIONS).read_bytes() == content
 
 
 def test_a_stopped_run_goes_on_where_it_was(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
-    evaluate(config, model_dir, tmp_path / "straight")
+    evaluate(config, model_dir, out=tmp_path / "straight")
     (shard,) = (tmp_path / "straight").glob("predictions.*.0of1.jsonl")
     (tmp_path / "parts").mkdir()
     lines = shard.read_text().splitlines(keepends=True)
     (tmp_path / "parts" / shard.name).write_text("".join(lines[:6]) + lines[6][:20])
     asked.clear()
-    evaluate(config, model_dir, tmp_path / "parts")
+    evaluate(config, model_dir, out=tmp_path / "parts")
     assert len(asked) == 16 - 6
     assert (tmp_path / "parts" / PREDICTIONS).read_bytes() == (tmp_path / "straight" / PREDICTIONS).read_bytes()
 
 
 def test_another_model_into_the_same_folder_is_refused_by_name(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
-    evaluate(config, model_dir, tmp_path / "out")
+    evaluate(config, model_dir, out=tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.name != LOCK}
     other = tmp_path / "other"
     shutil.copytree(model_dir, other)
@@ -120,47 +120,47 @@ def test_another_model_into_the_same_folder_is_refused_by_name(config: Config, m
     save_file({**state, "fusion.queries": state["fusion.queries"] + 1}, other / "model.safetensors", metadata={"format": "pt"})
     asked.clear()
     with pytest.raises(DataError, match=r"another run .*: model file 'model.safetensors' has another content\. .*--overwrite"):
-        evaluate(config, other, tmp_path / "out")
+        evaluate(config, other, out=tmp_path / "out")
     assert not asked and {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.name != LOCK} == before
-    evaluate(config, other, tmp_path / "out", overwrite=True)
+    evaluate(config, other, out=tmp_path / "out", overwrite=True)
     assert len(asked) == 16 and len(list((tmp_path / "out").glob("predictions.*.0of1.jsonl"))) == 1
 
 
 def test_a_model_in_bfloat16_is_another_model(config: Config, model_dir: Path, tmp_path: Path) -> None:
-    evaluate(config, model_dir, tmp_path / "out")
+    evaluate(config, model_dir, out=tmp_path / "out")
     half = tmp_path / "half"
     shutil.copytree(model_dir, half)
     state = load_file(half / "model.safetensors")
     save_file({name: value.to(torch.bfloat16) for name, value in state.items()}, half / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(DataError, match=r"model file 'model.safetensors' has another content"):
-        evaluate(config, half, tmp_path / "out")
+        evaluate(config, half, out=tmp_path / "out")
 
 
 def test_a_copy_of_the_model_elsewhere_is_the_same_model(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
-    first = evaluate(config, model_dir, tmp_path / "out")
+    first = evaluate(config, model_dir, out=tmp_path / "out")
     shutil.copytree(model_dir, tmp_path / "copy", copy_function=shutil.copyfile)
     asked.clear()
-    again = evaluate(config, tmp_path / "copy", tmp_path / "out")
+    again = evaluate(config, tmp_path / "copy", out=tmp_path / "out")
     assert not asked and first is not None and again is not None and again["settings"] == first["settings"]
     assert json.loads((tmp_path / "out" / SCORES).read_text())["run"]["model"] == str(tmp_path / "copy")
 
 
 def test_other_images_shown_by_the_processor_are_another_model(config: Config, model_dir: Path, tmp_path: Path) -> None:
-    evaluate(config, model_dir, tmp_path / "out")
+    evaluate(config, model_dir, out=tmp_path / "out")
     other = tmp_path / "other"
     shutil.copytree(model_dir, other)
     settings = json.loads((other / "processor_config.json").read_text())
     settings["presentation"]["sar"]["stretch"]["low"] = -20.0
     (other / "processor_config.json").write_text(json.dumps(settings))
     with pytest.raises(DataError, match=r"model file 'processor_config.json' has another content"):
-        evaluate(config, other, tmp_path / "out")
+        evaluate(config, other, out=tmp_path / "out")
 
 
 def test_generation_options_of_the_config_reach_the_model(config: Config, model_dir: Path, tmp_path: Path) -> None:
-    evaluate(config, model_dir, tmp_path / "usual")
+    evaluate(config, model_dir, out=tmp_path / "usual")
     other = copy.deepcopy(config)
     other.evaluation.generation = {"suppress_tokens": list(range(200)), "cache_implementation": "static"}
-    evaluate(other, model_dir, tmp_path / "other")
+    evaluate(other, model_dir, out=tmp_path / "other")
     assert (tmp_path / "other" / PREDICTIONS).read_bytes() != (tmp_path / "usual" / PREDICTIONS).read_bytes()
 
 
@@ -169,12 +169,12 @@ class TestMistakes:
         other = copy.deepcopy(config)
         other.evaluation.generation = {"cache": "static"}
         with pytest.raises(ConfigError, match=r"generation option cache='static': there is no such option"):
-            evaluate(other, model_dir, tmp_path)
+            evaluate(other, model_dir, out=tmp_path)
 
     def test_a_folder_that_is_no_model_is_named(self, config: Config, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"no folder of a converted model \(no config.json\). Convert a checkpoint"):
-            evaluate(config, tmp_path, tmp_path / "out")
+            evaluate(config, tmp_path, out=tmp_path / "out")
 
     def test_a_config_without_evaluation_is_named(self, model_dir: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="has no 'evaluation', which is needed"):
-            evaluate(Config({"systems": ["earthmind"]}), model_dir, tmp_path)
+            evaluate(Config({"systems": ["earthmind"]}), model_dir, out=tmp_path)

@@ -73,7 +73,7 @@ def checkpoint(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def converted(config_file: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     out = tmp_path_factory.mktemp("converted") / "model"
     torch.manual_seed(3)
-    summary = convert(Config.fromfile(config_file), checkpoint, out, choices=Choices())
+    summary = convert(Config.fromfile(config_file), checkpoint, out_dir=out, choices=Choices())
     return out, summary
 
 
@@ -171,7 +171,7 @@ def test_half_precision_answers(config_file: Path, checkpoint: Path, tmp_path: P
 
     torch.manual_seed(3)
     out = tmp_path / "half"
-    convert(Config.fromfile(config_file), checkpoint, out, choices=Choices(dtype="bfloat16", verify=False))
+    convert(Config.fromfile(config_file), checkpoint, out_dir=out, choices=Choices(dtype="bfloat16", verify=False))
     weights = load_file(out / "model.safetensors")
     assert {value.dtype for name, value in weights.items() if "positional_embedding" not in name} == {torch.bfloat16}
     model = EarthMindForConditionalGeneration.from_pretrained(out)

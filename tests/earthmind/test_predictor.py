@@ -270,7 +270,7 @@ def test_a_band_the_model_needs_and_the_file_lacks_is_named(loaded: Any, tmp_pat
     path = write_tif(tmp_path / "some.tif", numbers(2, "uint16"))
     scenes = read_images({"optical": ImageFile((path,), "sentinel2_l2a", ("B02", "B03"))})
     with pytest.raises(DataError, match="the model cannot answer this: band B04 is missing"):
-        predict(loaded, scenes, QUESTION)
+        predict(loaded, scenes, text=QUESTION)
 
 
 def test_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ def test_files_to_map_layers(loaded: Any, shared_dir: Path, tmp_path: Path) -> N
     name = "38D_378R_2_3.tif"
     optical, sar = shared_dir / "tiles" / "S2L2A" / name, shared_dir / "tiles" / "S1RTC" / name
     scenes = read_images({"optical": ImageFile((str(optical),)), "sar": ImageFile((str(sar),), sensor="sentinel1_rtc")})
-    prediction = predict(loaded, scenes, QUESTION, max_new_tokens=1)
+    prediction = predict(loaded, scenes, text=QUESTION, max_new_tokens=1)
     assert prediction.text == "[SEG]" and prediction.grid == "sar"
     write_prediction(prediction, tmp_path)
     with rasterio.open(tmp_path / "mask_01.tif") as mask, rasterio.open(sar) as image:

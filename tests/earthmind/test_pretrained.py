@@ -112,9 +112,9 @@ class TestVocabulary:
         model = build_model({"pretrained": str(folder)}, more)
         apply_trainable(model, ["projector"])
         with pytest.raises(ConfigError, match=r"2 tokens are new to .* and would not be trained or saved: lagoon; tarn; each loading"):
-            check_new_tokens(model, folder, more)
+            check_new_tokens(model, folder, tokenizer=more)
         add_token_rows(model, more.convert_tokens_to_ids(["lagoon", "tarn"]))
-        check_new_tokens(model, folder, more)
+        check_new_tokens(model, folder, tokenizer=more)
 
 
 def _saved(make_tiny: Callable[..., Any], tmp_path: Path) -> Path:

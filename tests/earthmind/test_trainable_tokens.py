@@ -78,7 +78,7 @@ def test_a_step_a_checkpoint_and_a_conversion(
     update(task, make_scenes, square_mask)
     saved = {name: task.get_parameter(name).detach().clone() for name in names}
     save_file(saved, tmp_path / "trainable.safetensors")
-    convert(config, tmp_path / "trainable.safetensors", tmp_path / "out", choices=Choices())
+    convert(config, tmp_path / "trainable.safetensors", out_dir=tmp_path / "out", choices=Choices())
     before, after = load_file(base / "model.safetensors"), load_file(tmp_path / "out" / "model.safetensors")
     ids = set(task.processor.tokenizer.convert_tokens_to_ids(TOKENS))
     for table in TABLES[: 1 if tied else 2]:
@@ -109,7 +109,7 @@ def test_a_base_in_half_precision_keeps_trained_rows_whole(
     assert task.model.dtype == torch.bfloat16
     update(task.float(), make_scenes, square_mask)
     save_file({name: task.get_parameter(name).detach().clone() for name in trainable_names(task)}, tmp_path / "trainable.safetensors")
-    convert(config, tmp_path / "trainable.safetensors", tmp_path / "out", choices=Choices(verify=False))
+    convert(config, tmp_path / "trainable.safetensors", out_dir=tmp_path / "out", choices=Choices(verify=False))
     table = load_file(tmp_path / "out" / "model.safetensors")[TABLES[0]]
     embedding = task.model.get_input_embeddings()
     assert isinstance(embedding, RowEmbedding)

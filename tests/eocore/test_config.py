@@ -86,17 +86,17 @@ class Options:
 
 
 def test_options_are_read_from_a_section() -> None:
-    assert read_options(Options, {"size": 3}, "shape") == Options(size=3)
+    assert read_options(Options, {"size": 3}, name="shape") == Options(size=3)
 
 
 def test_an_unknown_option_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"section 'shape' has no option 'color'. Did you mean 'colour'\? Options: size, colour"):
-        read_options(Options, {"size": 3, "color": "blue"}, "shape")
+        read_options(Options, {"size": 3, "color": "blue"}, name="shape")
 
 
 def test_a_missing_option_is_named() -> None:
     with pytest.raises(ConfigError, match=r"section 'shape' needs size"):
-        read_options(Options, {}, "shape")
+        read_options(Options, {}, name="shape")
 
 
 def test_a_missing_section_is_named() -> None:
@@ -109,5 +109,5 @@ def test_a_number_that_is_none_is_named(value: object) -> None:
     from eocore.train.schedule import OptimizerOptions
 
     with pytest.raises(ConfigError, match=r"optimizer\.lr is .*; expected a number, such as 1e-4"):
-        read_options(OptimizerOptions, {"lr": value}, "optimizer")
-    assert read_options(OptimizerOptions, {"lr": 1}, "optimizer").lr == 1
+        read_options(OptimizerOptions, {"lr": value}, name="optimizer")
+    assert read_options(OptimizerOptions, {"lr": 1}, name="optimizer").lr == 1

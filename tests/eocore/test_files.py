@@ -62,7 +62,9 @@ def test_libraries_say_it_in_their_own_classes(tmp_path: Path, limit_file_size: 
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     savers: dict[str, Callable[[], object]] = {
         "safetensors": lambda: save_file({"a": torch.zeros(5000)}, tmp_path / "a"),
-        "gdal": lambda: write_mask_tif(tmp_path / "a.tif", noise, Georeference("EPSG:32632", (10.0, 0.0, 0.0, 0.0, -10.0, 0.0))),
+        "gdal": lambda: write_mask_tif(
+            tmp_path / "a.tif", noise, georeference=Georeference("EPSG:32632", (10.0, 0.0, 0.0, 0.0, -10.0, 0.0))
+        ),
         "pillow": lambda: picture.save(tmp_path / "a.png"),
     }
     limit_file_size(2000)

@@ -219,7 +219,7 @@ def test_frames_drawn_from_one_prompt_are_what_the_video_predictor_draws(
     finally:
         hook.remove()
     frames = torch.stack([torch.from_numpy(np.asarray(Image.open(path)).copy()) for path in sorted(tmp_path.iterdir())])
-    drawn, other = draw_frames(small_head, [state, -state], frames.permute(0, 3, 1, 2))
+    drawn, other = draw_frames(small_head, [state, -state], images=frames.permute(0, 3, 1, 2))
     assert (drawn - other).abs().max() > 10 * TOLERANCE, "the prompt must matter"
     found = nn.functional.interpolate(drawn[:, None], size=(VIDEO_SIDE, VIDEO_SIDE), mode="bilinear", align_corners=False)[:, 0]
     assert len({tuple(mask[::16, ::16].flatten().tolist()) for mask in expected}) == count, "the frames' masks must differ"

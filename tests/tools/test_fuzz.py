@@ -49,4 +49,4 @@ def test_an_error_that_is_none_of_ours_is_found() -> None:
             raise IndexError(value)
 
     with pytest.raises(IndexError, match="1001"):
-        module.fuzz(module.Reader(st.integers(), read), 2000, 0)
+        module.fuzz(module.Reader(st.integers(), read), 2000, start=0)

@@ -56,12 +56,12 @@ class SegRowAttention(Pair):
         given = torch.randn(1, self.tokens, self.sizes["hidden_size"])
         wanted = torch.randn(1, self.tokens, self.sizes["hidden_size"])
         places = torch.arange(self.tokens)[-self.segs :]
-        read = {"reference": _all_maps, "ours": _seg_rows}[side]
+        read: Callable[..., tuple[Tensor, Tensor]] = {"reference": _all_maps, "ours": _seg_rows}[side]
 
         def work() -> Result:
             model.zero_grad()
             embeddings = given.clone().requires_grad_()
-            states, rows = read(model, embeddings, places)
+            states, rows = read(model, embeddings, places=places)
             loss = (states - wanted).square().mean() + rows.square().sum()
             loss.backward()
             assert embeddings.grad is not None
@@ -70,12 +70,12 @@ class SegRowAttention(Pair):
         return work
 
 
-def _all_maps(model: Any, embeddings: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+def _all_maps(model: Any, embeddings: Tensor, *, places: Tensor) -> tuple[Tensor, Tensor]:
     outputs = model(inputs_embeds=embeddings, use_cache=False, output_attentions=True)
     return outputs.last_hidden_state, outputs.attentions[-1].mean(1)[0, places]
 
 
-def _seg_rows(model: Any, embeddings: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+def _seg_rows(model: Any, embeddings: Tensor, *, places: Tensor) -> tuple[Tensor, Tensor]:
     positions = torch.arange(embeddings.shape[1])[None]
     with SegAttention(model) as attention:
         states = model(inputs_embeds=embeddings, position_ids=positions, use_cache=False).last_hidden_state

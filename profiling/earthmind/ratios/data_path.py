@@ -75,7 +75,7 @@ class PlaceholderIds(Pair):
         places, piece = torch.arange(self.num_placeholders), Piece(IMAGE_PLACEHOLDER, supervised=False, trusted=False, slot=ImagePart())
 
         def splice() -> Tensor:
-            return splicer.splice([piece], [("", places)], [], sample_id="G11").input_ids
+            return splicer.splice([piece], [("", places)], regions=[], sample_id="G11").input_ids
 
         return tokenise if side == "reference" else splice
 
@@ -102,13 +102,15 @@ class SamplePreparation(Ratio):
         with tempfile.TemporaryDirectory() as folder:
             ref = ImageRef("rgb", "rgb_uint8", (str(_photograph(Path(folder) / "image.jpg", self.side)),))
             for name, masks, goal in (("time, masks", [self.mask], 1.1), ("time, no masks", [], 1.3)):
-                works: dict[str, Callable[[], object]] = {side: self._work(side, ref, masks) for side in SIDES}
+                works: dict[str, Callable[[], object]] = {side: self._work(side, ref, masks=masks) for side in SIDES}
                 times = time_in_turn(works, repeats=effort.repeats, warm_up=effort.warm_up)
                 limit = "the one decoding and the tiles"
-                readings.append(compare(Goal(quantity=name, goal=goal, limit=limit), "s", times["reference"].best, times["ours"].best))
+                readings.append(
+                    compare(Goal(quantity=name, goal=goal, limit=limit), "s", reference=times["reference"].best, ours=times["ours"].best)
+                )
         return readings
 
-    def _work(self, side: Side, ref: ImageRef, masks: list[np.ndarray]) -> Callable[[], object]:
+    def _work(self, side: Side, ref: ImageRef, *, masks: list[np.ndarray]) -> Callable[[], object]:
         turns = [("user", f"{IMAGE_PLACEHOLDER}\n{SENTENCES[1]}"), ("assistant", "[SEG]" * len(masks) or SENTENCES[2])]
 
         def ours() -> Sample:
@@ -170,7 +172,7 @@ class WorkerMemory(Ratio):
     def _slope(self, side: Side) -> float:
         # a process of its own: a forked one would fill up what this one has freed, and its memory would not grow
         loader: DataLoader = DataLoader(
-            _Prompts(side, self.settled + self.samples, self.tiles),
+            _Prompts(side, self.settled + self.samples, tiles=self.tiles),
             batch_size=None,
             num_workers=1,
             shuffle=False,
@@ -183,7 +185,7 @@ class WorkerMemory(Ratio):
 class _Prompts(Dataset[int]):
     """Prepares the text of the sample asked for, and gives what this process then holds [bytes]."""
 
-    def __init__(self, side: Literal["reference", "ours"], samples: int, tiles: int) -> None:
+    def __init__(self, side: Literal["reference", "ours"], samples: int, *, tiles: int) -> None:
         self.side, self.num_placeholders = side, tiles * TOKENS_PER_TILE
         self.messages = [f"{IMAGE_PLACEHOLDER}\n{SENTENCES[0]} ({number})" for number in range(samples)]
         self.tokenizer = byte_tokenizer()
@@ -198,7 +200,7 @@ class _Prompts(Dataset[int]):
             self.messages[index] = self.messages[index].replace(IMAGE_PLACEHOLDER, block)
         else:
             pieces = render([("user", self.messages[index]), ("assistant", SENTENCES[2])], get_template(TEMPLATE))
-            self.splicer.splice(pieces, [("", torch.arange(self.num_placeholders))], [], sample_id=str(index))
+            self.splicer.splice(pieces, [("", torch.arange(self.num_placeholders))], regions=[], sample_id=str(index))
         return _resident_bytes()
 
 

@@ -83,7 +83,7 @@ class CleanGeneration(Pair):
         tokens: int = 1344,
         new_tokens: int = 24,
     ) -> None:
-        self.sizes = _language(layers, width, heads, key_heads, feed_forward)
+        self.sizes = _language(layers, width, heads=heads, key_heads=key_heads, feed_forward=feed_forward)
         self.tokens, self.new_tokens = tokens, new_tokens
 
     def prepare(self, side: Side) -> Callable[[], Result]:
@@ -135,7 +135,7 @@ class SharedPrefix(Pair):
         text_tokens: int = 64,
         questions: int = 5,
     ) -> None:
-        self.sizes = _language(layers, width, heads, key_heads, feed_forward)
+        self.sizes = _language(layers, width, heads=heads, key_heads=key_heads, feed_forward=feed_forward)
         self.image_tokens, self.text_tokens, self.questions = image_tokens, text_tokens, questions
 
     def prepare(self, side: Side) -> Callable[[], Result]:
@@ -181,7 +181,7 @@ class SharedPrefix(Pair):
         )
 
 
-def _language(layers: int, width: int, heads: int, key_heads: int, feed_forward: int) -> dict[str, int]:
+def _language(layers: int, width: int, *, heads: int, key_heads: int, feed_forward: int) -> dict[str, int]:
     return {
         "hidden_size": width,
         "num_hidden_layers": layers,

@@ -47,7 +47,11 @@ class SupervisedLogits(Pair):
 
         def work() -> Result:
             states = given.clone().requires_grad_()
-            loss = _all_positions(head, states, labels) if side == "reference" else _learnt(head, states, places, targets)
+            loss = (
+                _all_positions(head, states, labels=labels)
+                if side == "reference"
+                else _learnt(head, states, places=places, targets=targets)
+            )
             loss.backward()
             assert states.grad is not None
             return loss.detach(), states.grad
@@ -55,12 +59,12 @@ class SupervisedLogits(Pair):
         return work
 
 
-def _all_positions(head: nn.Linear, states: Tensor, labels: Tensor) -> Tensor:
+def _all_positions(head: nn.Linear, states: Tensor, *, labels: Tensor) -> Tensor:
     logits = head(states).float()
     shifted = logits[..., :-1, :].contiguous()
     return functional.cross_entropy(shifted.view(-1, shifted.shape[-1]), labels[..., 1:].reshape(-1), ignore_index=IGNORE)
 
 
-def _learnt(head: nn.Linear, states: Tensor, places: Tensor, targets: Tensor) -> Tensor:
+def _learnt(head: nn.Linear, states: Tensor, *, places: Tensor, targets: Tensor) -> Tensor:
     weights = torch.full(places.shape, 1.0 / len(places))
     return token_cross_entropy(head(states.flatten(0, 1)[places]), targets, weights=weights)

@@ -77,7 +77,10 @@ class ModelBuild(Pair):
             at_least=False,
             note="reference: size of the files",
         )
-        return [compare(Goal(quantity="memory", goal=None, limit="3"), "GB", peaks["reference"].rise / 1e9, ours / 1e9), share]
+        return [
+            compare(Goal(quantity="memory", goal=None, limit="3"), "GB", reference=peaks["reference"].rise / 1e9, ours=ours / 1e9),
+            share,
+        ]
 
 
 @torch.no_grad()

@@ -143,8 +143,15 @@ class OperatorsPerSample(Ratio):
         packed = count_operators(self.all.packed).total / self.samples
         kernel = self._with_one_call() / self.samples
         return [
-            compare(Goal(quantity="operators, a kernel for packs", goal=10.0, limit=str(self.samples)), "operators", alone, kernel),
-            compare(Goal(quantity="operators, sample by sample", goal=None, limit=str(self.samples)), "operators", alone, packed),
+            compare(
+                Goal(quantity="operators, a kernel for packs", goal=10.0, limit=str(self.samples)),
+                "operators",
+                reference=alone,
+                ours=kernel,
+            ),
+            compare(
+                Goal(quantity="operators, sample by sample", goal=None, limit=str(self.samples)), "operators", reference=alone, ours=packed
+            ),
         ]
 
     def _with_one_call(self) -> int:
@@ -201,7 +208,7 @@ class UnevenSamples(Ratio):
             "padded": Goal(quantity="time, padded", goal=2.5, limit=f"{1 / (1 - filling):.1f} and less: {filling:.0%} is filling"),
         }
         note = f"loss and gradients equal to {apart:.0e}"
-        return [compare(goal, "s", times[name].best, times["packed"].best, note=note) for name, goal in goals.items()]
+        return [compare(goal, "s", reference=times[name].best, ours=times["packed"].best, note=note) for name, goal in goals.items()]
 
 
 @RATIOS.register_module(name="G10")
@@ -229,10 +236,10 @@ class Balance(Ratio):
             unmoved = self._by_count(costs, count, window=1)
             note = f"{unmoved:.2f} where no sample moves to another step"
             reached = self._by_count(costs, count, window=self.window)
-            readings.append(self._reading(f"{count} samples a step", single, reached, goal, note=note))
-        return [*readings, self._reading(f"packs of {self.max_tokens} tokens", single, self._by_packs(), 0.95)]
+            readings.append(self._reading(f"{count} samples a step", single, ours=reached, goal=goal, note=note))
+        return [*readings, self._reading(f"packs of {self.max_tokens} tokens", single, ours=self._by_packs(), goal=0.95)]
 
-    def _reading(self, quantity: str, reference: float, ours: float, goal: float, *, note: str = "") -> Reading:
+    def _reading(self, quantity: str, reference: float, *, ours: float, goal: float, note: str = "") -> Reading:
         return Reading(quantity=quantity, unit="share", reference=reference, ours=ours, reached=ours, goal=goal, limit="1", note=note)
 
     def _by_count(self, costs: np.ndarray, count: int, *, window: int) -> float:
@@ -294,7 +301,13 @@ class LateStart(Ratio):
         replay = self.step * self.sample_s / self.workers
         goal = Goal(quantity="time", goal=replay / LONGEST_START_S, limit="O(1)")
         return [
-            compare(goal, "s", replay, max(times), note=f"same batch as reached step by step ({walked:.1f} s); goal: {LONGEST_START_S:g} s")
+            compare(
+                goal,
+                "s",
+                reference=replay,
+                ours=max(times),
+                note=f"same batch as reached step by step ({walked:.1f} s); goal: {LONGEST_START_S:g} s",
+            )
         ]
 
     def _sampler(self, folder: str) -> PackSampler:

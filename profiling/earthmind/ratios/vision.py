@@ -70,10 +70,13 @@ class EncoderCalls(Ratio):
         def ours() -> None:
             self.task.parse_losses(self.task(batch))[0].backward()
 
-        counts = [float(count_inputs(self.encoder(), work)) for work in (reference, ours)]
+        before, after = (float(count_inputs(self.encoder(), work)) for work in (reference, ours))
         times = time_in_turn({"reference": reference, "ours": ours}, repeats=effort.repeats, warm_up=0)
         calls, whole = self.goals
-        return [compare(calls, "images", *counts), compare(whole, "s", times["reference"].best, times["ours"].best)]
+        return [
+            compare(calls, "images", reference=before, ours=after),
+            compare(whole, "s", reference=times["reference"].best, ours=times["ours"].best),
+        ]
 
 
 @RATIOS.register_module(name="G3")

@@ -35,7 +35,7 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
     """
     values = deepcopy(dict(fields))  # transformers 5.17 changes mappings inside those it is given
     folder, waves = values.pop("pretrained", None), values.pop("position_waves", 0.0)
-    _check_fields(values, EarthMindConfig(), "model")
+    _check_fields(values, EarthMindConfig(), where="model")
     if folder is not None:
         model = read_pretrained(Path(folder), values)
     else:
@@ -106,7 +106,7 @@ def _grounding(fields: Mapping[str, Any], config: EarthMindConfig) -> str:
     return "composite" if channels else {"first": "first", "gated": "all"}[config.grounding_fusion]
 
 
-def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, config: EarthMindConfig) -> EarthMindProcessor:
+def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, *, config: EarthMindConfig) -> EarthMindProcessor:
     """The processor of a model: sizes from the model's config, choices from `fields`.
 
     Raises:
@@ -132,17 +132,19 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
         raise ConfigError(f"processor: {str(error).rstrip('.')}. Fields: see ProcessorOptions.") from error
 
 
-def _check_fields(given: Mapping[str, Any], known: PretrainedConfig, where: str) -> None:
+def _check_fields(given: Mapping[str, Any], known: PretrainedConfig, *, where: str) -> None:
     """Nothing; raises ConfigError for a field that transformers would take in silence and nothing would read."""
     for key, value in given.items():
         part = getattr(known, key, None)
         if not hasattr(known, key) and key not in FIELDS_BY_OTHER_NAMES:
-            raise ConfigError(_unknown(f"{where}.{key}", type(known).__name__, key, [name for name in vars(known) if name[0] != "_"]))
+            raise ConfigError(
+                _unknown(f"{where}.{key}", type(known).__name__, key=key, choices=[name for name in vars(known) if name[0] != "_"])
+            )
         if isinstance(value, Mapping) and isinstance(part, PretrainedConfig):
-            _check_fields(value, _default_config(value, part, f"{where}.{key}"), f"{where}.{key}")
+            _check_fields(value, _default_config(value, part, where=f"{where}.{key}"), where=f"{where}.{key}")
 
 
-def _default_config(given: Mapping[str, Any], otherwise: PretrainedConfig, where: str) -> PretrainedConfig:
+def _default_config(given: Mapping[str, Any], otherwise: PretrainedConfig, *, where: str) -> PretrainedConfig:
     if not given.get("model_type"):  # transformers 5.17 writes "" for parts without a type of their own
         return otherwise
     try:
@@ -159,12 +161,12 @@ def _check_rule(rule: Mapping[str, Any], where: str) -> None:
     ):
         for key in part:
             if key not in (*keys, *optional):
-                raise ConfigError(_unknown(f"{path}.{key}", path, key, [*keys, *optional]))
+                raise ConfigError(_unknown(f"{path}.{key}", path, key=key, choices=[*keys, *optional]))
         missing = [key for key in keys if key not in part]
         if missing:
             raise ConfigError(f"{path} needs {', '.join(missing)}. Keys: {', '.join([*keys, *optional])}.")
 
 
-def _unknown(field: str, owner: str, key: str, choices: Sequence[str]) -> str:
+def _unknown(field: str, owner: str, *, key: str, choices: Sequence[str]) -> str:
     hint = did_you_mean(key, choices) or f" Fields: {', '.join(sorted(choices))}."
     return f"{field} is read by nothing: {owner} has no '{key}'.{hint}"

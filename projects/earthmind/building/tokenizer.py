@@ -95,11 +95,11 @@ def TrainedTokenizer(
         DataError: `path` does not exist yet and a corpus file is missing.
     """
     if not Path(path).is_dir():
-        _save_whole(_train([*texts, *_texts(corpus)], vocab_size, template), Path(path))
+        _save_whole(_train([*texts, *_texts(corpus)], vocab_size, template=template), Path(path))
     return load_tokenizer(Path(path))
 
 
-def _train(texts: list[str], vocab_size: int, template: str) -> PreTrainedTokenizerBase:
+def _train(texts: list[str], vocab_size: int, *, template: str) -> PreTrainedTokenizerBase:
     core = Tokenizer(models.BPE())
     core.normalizer = normalizers.Sequence(
         [

@@ -61,7 +61,7 @@ def widen_channels(model: EarthMindForConditionalGeneration, fields: Mapping[str
         setattr(config, name, [*known, *getattr(made, name)[len(known) :]])
 
 
-def check_new_channels(model: EarthMindForConditionalGeneration, folder: Path, known: int) -> None:
+def check_new_channels(model: EarthMindForConditionalGeneration, folder: Path, *, known: int) -> None:
     """Nothing, if the channels beyond the `known` ones of `folder` are trained and so saved.
 
     Raises:

@@ -27,7 +27,7 @@ def _internvl(version: str, size: str) -> HubFiles:
     )
 
 
-def _sam2(version: str, size: str, file: str, short: str) -> HubFiles:
+def _sam2(version: str, size: str, *, file: str, short: str) -> HubFiles:
     return HubFiles(
         repository=f"facebook/sam{version}-hiera-{size}",
         files=(file,),
@@ -43,11 +43,11 @@ WEIGHTS = {
     "internvl3-1b": _internvl("3", "1B"),
     "internvl3-2b": _internvl("3", "2B"),
     "internvl3-8b": _internvl("3", "8B"),
-    "sam2.1-t": _sam2("2.1", "tiny", "sam2.1_hiera_tiny.pt", "sam2-t"),
-    "sam2.1-s": _sam2("2.1", "small", "sam2.1_hiera_small.pt", "sam2-s"),
-    "sam2.1-b+": _sam2("2.1", "base-plus", "sam2.1_hiera_base_plus.pt", "sam2-b"),
-    "sam2.1-l": _sam2("2.1", "large", "sam2.1_hiera_large.pt", "sam2-l"),
-    "sam2-l": _sam2("2", "large", "sam2_hiera_large.pt", "sam2-l"),
+    "sam2.1-t": _sam2("2.1", "tiny", file="sam2.1_hiera_tiny.pt", short="sam2-t"),
+    "sam2.1-s": _sam2("2.1", "small", file="sam2.1_hiera_small.pt", short="sam2-s"),
+    "sam2.1-b+": _sam2("2.1", "base-plus", file="sam2.1_hiera_base_plus.pt", short="sam2-b"),
+    "sam2.1-l": _sam2("2.1", "large", file="sam2.1_hiera_large.pt", short="sam2-l"),
+    "sam2-l": _sam2("2", "large", file="sam2_hiera_large.pt", short="sam2-l"),
     "earthmind-4b": HubFiles(
         repository="sy1998/EarthMind-4B",
         files=MODEL_FILES,

@@ -72,11 +72,11 @@ def plan_export(model: Path, *, rest: Path | None = None, without_video: bool = 
     rules = published_rules(published, config.sam_config.mask_decoder_config.iou_head_depth)
     key_map = KeyMap("published EarthMind", rules)
     mapped = key_map.reversed().apply(weights)
-    _require_sayable(mapped, weights, config)
+    _require_sayable(mapped, weights, config=config)
     tensors = dict(mapped.tensors)
     if origin.get("tied_head"):
         tensors[PREFIX + HEAD] = tensors[PREFIX + EMBEDDING]
-    restored = {} if without_video else _not_used(rest or model, model, key_map)
+    restored = {} if without_video else _not_used(rest or model, model, key_map=key_map)
     return Publication({**tensors, **restored}, published, read_tokenizer([model]), len(restored))
 
 
@@ -103,7 +103,7 @@ def _origin(model: Path, rest: Path | None) -> dict[str, Any]:
     return {}
 
 
-def _require_sayable(mapped: Mapped, weights: Weights, config: EarthMindConfig) -> None:
+def _require_sayable(mapped: Mapped, weights: Weights, *, config: EarthMindConfig) -> None:
     """Nothing, if every tensor has an upstream name. Of copies the one that draws masks counts; see the rules of SAM 2."""
     if mapped.unexpected:
         names = ", ".join(list(mapped.unexpected)[:8])
@@ -118,7 +118,7 @@ def _require_sayable(mapped: Mapped, weights: Weights, config: EarthMindConfig) 
         )
 
 
-def _not_used(place: Path, model: Path, key_map: KeyMap) -> dict[str, LazyTensor]:
+def _not_used(place: Path, model: Path, *, key_map: KeyMap) -> dict[str, LazyTensor]:
     """The tensors at `place` that our model has no use for, by their upstream names."""
     named = _published_tensors(place, model)
     unused = key_map.apply_tensors(named, origin=str(place)).unused

@@ -91,7 +91,7 @@ def plan_import(request: ImportRequest) -> Plan:
     not_used = dict(_not_used(sources, mapped))
     new = [*OWN_PARTS, *_set_aside(sources, mapped)]
     tokenizer = read_tokenizer(_tokenizer_folders(request, sources))
-    vocabulary = read_vocabulary(tokenizer, fields, _rows(sources, mapped), _state_of_tokens(sources, mapped))
+    vocabulary = read_vocabulary(tokenizer, fields, rows=_rows(sources, mapped), special=_state_of_tokens(sources, mapped))
     config = _config(fields, vocabulary)
     model = _empty_model(config)
     for part in mapped:
@@ -100,9 +100,9 @@ def plan_import(request: ImportRequest) -> Plan:
     composition.require_whole()
     config.dtype = _dtype(composition.state)
     config.vocabulary = None if tokenizer is None else describe_vocabulary(tokenizer)
-    tensors = _complete(model, composition, config.dtype)
-    notes = tuple(_notes(vocabulary, composition, config.dtype))
-    return Plan(tuple(sources), config, composition, vocabulary, _processor(sources, tokenizer, config), tensors, not_used, notes)
+    tensors = _complete(model, composition, dtype=config.dtype)
+    notes = tuple(_notes(vocabulary, composition, dtype=config.dtype))
+    return Plan(tuple(sources), config, composition, vocabulary, _processor(sources, tokenizer, config=config), tensors, not_used, notes)
 
 
 def _open(request: ImportRequest) -> list[Source]:
@@ -110,7 +110,7 @@ def _open(request: ImportRequest) -> list[Source]:
     sources = [source for source in opened if source.layout is not TRAINING]
     for path, layouts, option in ((request.sam2, SAM_LAYOUTS, "--sam2"), (request.language, (LANGUAGE,), "--language")):
         if path is not None:
-            sources.append(_require_kind(open_source(path), layouts, option))
+            sources.append(_require_kind(open_source(path), layouts, option=option))
     return sources + [source for source in opened if source.layout is TRAINING]
 
 
@@ -123,7 +123,7 @@ def _map(sources: Sequence[Source], lora: LoraScale) -> list[Mapped]:
     return mapped
 
 
-def _require_kind(source: Source, layouts: tuple[Layout, ...], option: str) -> Source:
+def _require_kind(source: Source, layouts: tuple[Layout, ...], *, option: str) -> Source:
     if source.layout not in layouts:
         wanted = " or a ".join(layout.what for layout in layouts)
         raise CheckpointError(f"{option} {source.path} is a {source.layout.what}, expected a {wanted}. Name it as SRC if it is a model.")
@@ -162,17 +162,17 @@ def _set_aside(sources: Sequence[Source], mapped: Sequence[Mapped]) -> list[str]
     for number, (source, part) in enumerate(zip(sources, mapped, strict=True)):
         earlier = mapped[:number]
         if source.layout in SAM_LAYOUTS:
-            _move(earlier, (SAM_PREFIX,), f"SAM 2, replaced by {source.path.name}")
+            _move(earlier, (SAM_PREFIX,), part=f"SAM 2, replaced by {source.path.name}")
         elif source.layout is LANGUAGE:
             width, before = _header([part], EMBEDDING), _header(earlier, EMBEDDING)
-            _move(earlier, (LANGUAGE_PREFIX,), f"language model, replaced by {source.path.name}")
+            _move(earlier, (LANGUAGE_PREFIX,), part=f"language model, replaced by {source.path.name}")
             if width and before and width.shape[1] != before.shape[1]:
-                _move(earlier, OF_TEXT_WIDTH, f"for a language model {before.shape[1]} wide")
+                _move(earlier, OF_TEXT_WIDTH, part=f"for a language model {before.shape[1]} wide")
                 new += [prefix.rstrip(".") for prefix in OF_TEXT_WIDTH]
     return new
 
 
-def _move(mapped: Sequence[Mapped], prefixes: tuple[str, ...], part: str) -> None:
+def _move(mapped: Sequence[Mapped], prefixes: tuple[str, ...], *, part: str) -> None:
     for source in mapped:
         moved = {name: tensor.header for name, tensor in source.tensors.items() if name.startswith(prefixes)}
         if moved:
@@ -248,14 +248,14 @@ def _dtype(state: Mapping[str, LazyTensor]) -> torch.dtype:
     return counts.most_common(1)[0][0]
 
 
-def _complete(model: EarthMindForConditionalGeneration, composition: Composition, dtype: torch.dtype) -> dict[str, LazyTensor]:
+def _complete(model: EarthMindForConditionalGeneration, composition: Composition, *, dtype: torch.dtype) -> dict[str, LazyTensor]:
     """The whole state in the model's order; what no source gives is drawn as the model draws it, always the same."""
-    drawn = {name: _drawn(model, name, dtype) for name in composition.new}
+    drawn = {name: _drawn(model, name, dtype=dtype) for name in composition.new}
     state = {**composition.state, **drawn}
     return {name: state[name] for name in our_headers(model)}
 
 
-def _drawn(model: EarthMindForConditionalGeneration, name: str, dtype: torch.dtype) -> LazyTensor:
+def _drawn(model: EarthMindForConditionalGeneration, name: str, *, dtype: torch.dtype) -> LazyTensor:
     owner, _, leaf = name.rpartition(".")
     module = model.get_submodule(owner)
     header = Header(tuple(getattr(module, leaf).shape), dtype)
@@ -270,7 +270,9 @@ def _drawn(model: EarthMindForConditionalGeneration, name: str, dtype: torch.dty
     return LazyTensor(header, read)
 
 
-def _processor(sources: Sequence[Source], tokenizer: PreTrainedTokenizerBase | None, config: EarthMindConfig) -> EarthMindProcessor | None:
+def _processor(
+    sources: Sequence[Source], tokenizer: PreTrainedTokenizerBase | None, *, config: EarthMindConfig
+) -> EarthMindProcessor | None:
     if tokenizer is None:
         return None
     fields: dict[str, Any] = {}
@@ -279,10 +281,10 @@ def _processor(sources: Sequence[Source], tokenizer: PreTrainedTokenizerBase | N
         fields |= {ours: published[theirs] for ours, theirs in names.items() if theirs in published}
         fields |= {"min_tiles": 1, "max_tiles": 1} if published.get("dynamic_image_size") is False else {}
         fields |= {"template": published["template"]} if published.get("template") in template_names() else {}
-    return build_processor(fields, tokenizer, config)
+    return build_processor(fields, tokenizer, config=config)
 
 
-def _notes(vocabulary: Vocabulary, composition: Composition, dtype: torch.dtype) -> Iterator[str]:
+def _notes(vocabulary: Vocabulary, composition: Composition, *, dtype: torch.dtype) -> Iterator[str]:
     if vocabulary.tokenizer is None:
         yield "No tokenizer lies beside the weights, so the folder will hold a model without a processor. Give one with --tokenizer DIR."
     if vocabulary.new_ids:

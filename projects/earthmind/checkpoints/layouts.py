@@ -69,7 +69,7 @@ class Source:
             lora: how that update is scaled.
         """
         if self.layout is TRAINING:
-            return training_pth.map_training(self.weights, base, lora)
+            return training_pth.map_training(self.weights, base, lora=lora)
         return self.layout.key_map(self.config, self.weights.headers).apply(self.weights)
 
     def fields(self) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def _fits(rule: dict[str, Any], num_channels: int) -> bool:
     return all(len(view) == num_channels for view in rule["views"])
 
 
-def _scene(name: str, rule: dict[str, Any], size: tuple[int, int]) -> Any:
+def _scene(name: str, rule: dict[str, Any], *, size: tuple[int, int]) -> Any:
     """A scene that holds every band the rule names: waves of a different length in each, so that no two bands can be confused."""
     entries = [entry for view in [*rule["views"], rule.get("grounding") or []] for entry in view if entry != "zero"]
     named = dict.fromkeys(part for entry in entries for part in entry.removeprefix("ratio:").split("/"))

@@ -65,7 +65,7 @@ def read_tokenizer(folders: Sequence[Path]) -> PreTrainedTokenizerBase | None:
 
 
 def read_vocabulary(
-    tokenizer: PreTrainedTokenizerBase | None, fields: Mapping[str, Any], rows: int | None, special: SpecialTokens
+    tokenizer: PreTrainedTokenizerBase | None, fields: Mapping[str, Any], *, rows: int | None, special: SpecialTokens
 ) -> Vocabulary:
     """The vocabulary of a model about to be put together; the special tokens are added to the tokenizer, once.
 
@@ -119,11 +119,11 @@ def with_new_rows(tensors: Mapping[str, LazyTensor], vocabulary: Vocabulary, *, 
     grown = dict(tensors)
     for name in (EMBEDDING, HEAD):
         if name in tensors and (vocabulary.new_ids or tensors[name].header.shape[0] < vocabulary.size):
-            grown[name] = _grown(tensors[name], vocabulary, seed)
+            grown[name] = _grown(tensors[name], vocabulary, seed=seed)
     return grown
 
 
-def _grown(tensor: LazyTensor, vocabulary: Vocabulary, seed: int) -> LazyTensor:
+def _grown(tensor: LazyTensor, vocabulary: Vocabulary, *, seed: int) -> LazyTensor:
     header = replace(tensor.header, shape=(vocabulary.size, *tensor.header.shape[1:]))
 
     def read() -> Tensor:

@@ -86,7 +86,7 @@ def one_at_a_time(text_config: Any) -> AbstractContextManager[Any]:
 
 
 def answer_settings(
-    processor: EarthMindProcessor, options: Mapping[str, Any], own: GenerationConfig, *, max_new_tokens: int
+    processor: EarthMindProcessor, options: Mapping[str, Any], *, own: GenerationConfig, max_new_tokens: int
 ) -> dict[str, Any]:
     """Arguments of `generate`, but for the length.
 
@@ -112,7 +112,7 @@ def answer_settings(
     return settings
 
 
-def seg_states(texts: Tensor, counts: Sequence[int], states: Sequence[Tensor], seg_token_id: int) -> list[list[Tensor]]:
+def seg_states(texts: Tensor, counts: Sequence[int], *, states: Sequence[Tensor], seg_token_id: int) -> list[list[Tensor]]:
     """States (D,) of the [SEG] tokens of each row's answer, in order.
 
     Args:
@@ -128,7 +128,7 @@ def seg_states(texts: Tensor, counts: Sequence[int], states: Sequence[Tensor], s
     return found
 
 
-def draw_answers(head: SegHead, rows: Sequence[Sequence[Tensor]], draw_on: Sequence[DrawOn | None]) -> dict[int, Tensor]:
+def draw_answers(head: SegHead, rows: Sequence[Sequence[Tensor]], *, draw_on: Sequence[DrawOn | None]) -> dict[int, Tensor]:
     """Mask logits (K, h, w), float32, of each row with [SEG] and something to draw on; each different image is encoded once.
 
     Args:
@@ -153,7 +153,7 @@ def draw_answers(head: SegHead, rows: Sequence[Sequence[Tensor]], draw_on: Seque
     return {row: masks for (row, _), masks in zip(wanted, predicted.chosen.float().split(counts), strict=True)}
 
 
-def draw_frames(head: SegHead, states: Sequence[Tensor], images: Tensor) -> Tensor:
+def draw_frames(head: SegHead, states: Sequence[Tensor], *, images: Tensor) -> Tensor:
     """Mask logits (K, F, h, w), float32, of each prompt on each frame.
 
     Args:

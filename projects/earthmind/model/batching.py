@@ -190,7 +190,7 @@ def collate(
         attention_mask=layout.attention_mask() if left_pad else None,
         vision=join_tiles(samples, layout),
         grounding=_join_grounding([samples[index] for index in grounded]),
-        segments=_join_segments(samples, grounded, layout),
+        segments=_join_segments(samples, grounded, layout=layout),
         draw_on=[sample.draw_on for sample in samples] if any(sample.draw_on for sample in samples) else None,
         faults=tuple(fault for sample in samples for fault in sample.faults),
     )
@@ -204,7 +204,7 @@ def _join_grounding(samples: Sequence[Sample]) -> GroundingImages | None:
     return GroundingImages(torch.cat(stacks), torch.cat(owner), len(stacks))
 
 
-def _join_segments(samples: Sequence[Sample], grounded: Sequence[int], layout: RowLayout) -> SegTokens | None:
+def _join_segments(samples: Sequence[Sample], grounded: Sequence[int], *, layout: RowLayout) -> SegTokens | None:
     """The [SEG] tokens of the samples at `grounded`, which have something to draw on."""
     counts = [len(samples[index].seg_index) for index in grounded]
     if not any(counts):

@@ -76,10 +76,10 @@ class EarthMindConfig(PretrainedConfig):
             setattr(self, name, fields.pop(name, default))
         _check_choice(self.fusion, FUSIONS, name="fusion")
         _check_choice(self.grounding_fusion, GROUNDING_FUSIONS, name="grounding_fusion")
-        self.pixel_mean = list(self.pixel_mean or _for_channels(IMAGENET_MEAN, MORE_MEAN, self.vision_config.num_channels))
-        self.pixel_std = list(self.pixel_std or _for_channels(IMAGENET_STD, MORE_STD, self.vision_config.num_channels))
-        self.grounding_mean = list(self.grounding_mean or _for_channels(IMAGENET_MEAN, MORE_MEAN, self.grounding_channels))
-        self.grounding_std = list(self.grounding_std or _for_channels(IMAGENET_STD, MORE_STD, self.grounding_channels))
+        self.pixel_mean = list(self.pixel_mean or _for_channels(IMAGENET_MEAN, MORE_MEAN, count=self.vision_config.num_channels))
+        self.pixel_std = list(self.pixel_std or _for_channels(IMAGENET_STD, MORE_STD, count=self.vision_config.num_channels))
+        self.grounding_mean = list(self.grounding_mean or _for_channels(IMAGENET_MEAN, MORE_MEAN, count=self.grounding_channels))
+        self.grounding_std = list(self.grounding_std or _for_channels(IMAGENET_STD, MORE_STD, count=self.grounding_channels))
         fields.setdefault("tie_word_embeddings", getattr(self.text_config, "tie_word_embeddings", False))
         super().__init__(**fields)
 
@@ -115,7 +115,7 @@ def _as_text_config(value: Any) -> PretrainedConfig:
     return AutoConfig.for_model(values.pop("model_type", "qwen2"), **values)
 
 
-def _for_channels(imagenet: tuple[float, ...], further: float, count: int) -> list[float]:
+def _for_channels(imagenet: tuple[float, ...], further: float, *, count: int) -> list[float]:
     """Statistics of so many channels: ImageNet's of the first three."""
     return [*imagenet, *[further] * (count - len(imagenet))]
 

@@ -35,13 +35,13 @@ class EarthMindGenerationMixin(GenerationMixin):
     encode_images: Any
     merge_embeddings: Any
 
-    def _from_rows(self, input_ids: Tensor | None, attention_mask: Tensor | None, given: Mapping[str, Any]) -> VisionInputs | None:
+    def _from_rows(self, input_ids: Tensor | None, attention_mask: Tensor | None, *, given: Mapping[str, Any]) -> VisionInputs | None:
         """The images that came as `processor(...)` returns them; None without."""
         rows = {name: given[name] for name in ROW_INPUTS if given.get(name) is not None}
         if not rows or input_ids is None:
             return None
         sizes = {"image_token_id": self.config.image_token_id, "tokens_per_tile": self.config.tokens_per_tile}
-        return from_rows(rows, input_ids, attention_mask, **sizes)
+        return from_rows(rows, input_ids, attention_mask=attention_mask, **sizes)
 
     @torch.no_grad()
     def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
@@ -57,7 +57,7 @@ class EarthMindGenerationMixin(GenerationMixin):
             ValueError: prompts and images do not belong together.
         """
         prompt = inputs if inputs is not None else kwargs.pop("input_ids", None)
-        vision = kwargs.pop("vision", None) or self._from_rows(prompt, kwargs.get("attention_mask"), kwargs)
+        vision = kwargs.pop("vision", None) or self._from_rows(prompt, kwargs.get("attention_mask"), given=kwargs)
         kwargs = {name: value for name, value in kwargs.items() if name not in ROW_INPUTS}
         own = self.generation_config
         if vision is not None:
@@ -99,7 +99,7 @@ class EarthMindGenerationMixin(GenerationMixin):
                 model's generation config.
             ValueError: the processor is of another model.
         """
-        settings = answer_settings(processor, kwargs, self.generation_config, max_new_tokens=max_new_tokens)
+        settings = answer_settings(processor, kwargs, own=self.generation_config, max_new_tokens=max_new_tokens)
         if processor.seg_token_id != self.config.seg_token_id or processor.image_token_id != self.config.image_token_id:
             raise ValueError(
                 f"[SEG] and the image token are {processor.seg_token_id} and {processor.image_token_id} for the processor, but the model "
@@ -111,13 +111,13 @@ class EarthMindGenerationMixin(GenerationMixin):
             # one token more than asked for, so that a [SEG] at the very end is read too and has a state
             sequences = self.generate(**given, reading=reading, max_new_tokens=max_new_tokens + 1, **settings)
             written = sequences[:, given["input_ids"].shape[1] :][:, :max_new_tokens]
-            self._read_last(sequences, written, reading, processor.seg_token_id)
+            self._read_last(sequences, written, reading=reading, seg_token_id=processor.seg_token_id)
         texts, counts = zip(*map(processor.read_answer, written), strict=True)
-        rows = seg_states(written, counts, reading.states, processor.seg_token_id)
-        logits = draw_answers(self.seg_head, rows, batch.draw_on or [None] * len(rows))
+        rows = seg_states(written, counts, states=reading.states, seg_token_id=processor.seg_token_id)
+        logits = draw_answers(self.seg_head, rows, draw_on=batch.draw_on or [None] * len(rows))
         return make_answers(processor, texts, states=rows, logits=logits, sizes=sizes)
 
-    def _read_last(self, sequences: Tensor, written: Tensor, reading: Reading, seg_token_id: int) -> None:
+    def _read_last(self, sequences: Tensor, written: Tensor, *, reading: Reading, seg_token_id: int) -> None:
         """Reads the last token where an answer stopped before its longest length with a [SEG], whose state nothing has read yet."""
         step, reading.next_step = reading.next_step, {}
         if len(reading.states) <= written.shape[1] and bool((written[:, -1] == seg_token_id).any()):

@@ -1,6 +1,6 @@
 """Masks from [SEG] states: a projector makes a prompt of each state, SAM 2 decodes it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,8 @@ class PredictedMasks(NamedTuple):
 class _NoPositions(nn.Module):
     """Stands for the neck's positions of every pixel of every level and image, which masks of single images do not use."""
 
-    def forward(self, _shape: torch.Size, device: torch.device | str, dtype: torch.dtype, mask: Tensor | None = None) -> Tensor:
+    def forward(self, _shape: torch.Size, *where: Any) -> Tensor:
+        device, dtype = where[:2]
         return torch.zeros(0, device=device, dtype=dtype)
 
 
@@ -56,7 +57,7 @@ class SegHead(nn.Module):
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """SAM 2 features of grounding images (G, 3, S, S) uint8, finest level first: [(G, C_l, h_l, w_l), ...]."""
-        pixels = normalise(images, self.mean, self.std)
+        pixels = normalise(images, self.mean, std=self.std)
         return self._levels(
             list(self.sam.vision_encoder(pixels.to(self.sam.no_memory_embedding.dtype), return_dict=True).fpn_hidden_states)
         )

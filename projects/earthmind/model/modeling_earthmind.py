@@ -136,7 +136,7 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
 
     def patch_states(self, tiles: Tensor) -> Tensor:
         """What the vision tower makes of the patches (T, H * W, C) of tiles (T, C, P, P) uint8."""
-        return self._patch_states(normalise(tiles, self.config.pixel_mean, self.config.pixel_std))
+        return self._patch_states(normalise(tiles, self.config.pixel_mean, std=self.config.pixel_std))
 
     def _patch_states(self, pixels: Tensor) -> Tensor:
         return self.vision_tower(pixel_values=pixels.to(self.vision_tower.dtype), return_dict=True).last_hidden_state[:, 1:]
@@ -232,7 +232,7 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
         if batch is not None:
             return self._forward_batch(batch, inputs.get("patch_states"))
         if inputs_embeds is None:
-            vision = inputs.get("vision") or self._from_rows(input_ids, None, inputs)
+            vision = inputs.get("vision") or self._from_rows(input_ids, None, given=inputs)
             tokens = None if vision is None else self.encode_images(vision).tokens
             inputs_embeds = self.merge_embeddings(input_ids, vision, tokens=tokens)
         outputs = self.language_model.get_decoder()(
@@ -265,11 +265,11 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
         segments = batch.segments
         if batch.grounding is None or segments is None:
             return EarthMindOutput(logits=logits, fused=fused)
-        masks = self._predict_masks(states, batch.grounding, segments)
+        masks = self._predict_masks(states, batch.grounding, segments=segments)
         rows = attention.rows(segments.positions, segments.spans, counts=segments.counts, visible=arguments["visible"])
         return EarthMindOutput(logits=logits, fused=fused, masks=masks, seg_attention=rows)
 
-    def _predict_masks(self, states: Tensor, grounding: GroundingImages, segments: SegTokens) -> PredictedMasks:
+    def _predict_masks(self, states: Tensor, grounding: GroundingImages, *, segments: SegTokens) -> PredictedMasks:
         """Masks of the [SEG] tokens of a batch with states (R * S, D); a frozen image encoder skips a dummy image."""
         head = self.seg_head
         prompts = head.project_seg(states[segments.positions])

@@ -5,7 +5,6 @@ the last layer from the states that entered it.
 """
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -35,7 +34,7 @@ class SegAttention:
         self._hook = self._attention.register_forward_pre_hook(self._listen, with_kwargs=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._hook.remove()
 
     def _listen(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -65,8 +64,8 @@ class SegAttention:
         cos, sin = (part.expand(states.shape[0], -1, -1).flatten(0, 1) for part in self._positions)
         flat, shown = states.flatten(0, 1), torch.cat([torch.arange(*span, device=states.device) for span in spans])
         # one call of each projection, however many samples there are: under ZeRO-3 all ranks must make the same calls
-        queries = self._heads(attention.q_proj, getattr(attention, "q_norm", None), flat[seg_index])
-        keys = self._heads(attention.k_proj, getattr(attention, "k_norm", None), flat[shown])
+        queries = self._heads(attention.q_proj, getattr(attention, "q_norm", None), states=flat[seg_index])
+        keys = self._heads(attention.k_proj, getattr(attention, "k_norm", None), states=flat[shown])
         queries, _ = apply_rotary_pos_emb(queries, queries, cos[seg_index], sin[seg_index])
         keys, _ = apply_rotary_pos_emb(keys, keys, cos[shown], sin[shown])
         rows = []
@@ -74,12 +73,12 @@ class SegAttention:
         for span, own, asked, seen in zip(
             spans, seg_index.split(list(counts)), queries.split(list(counts)), keys.split(sizes), strict=True
         ):
-            spread = self._spread(asked, seen, own - span[0], (visible or {}).get(span[0]))
+            spread = self._spread(asked, seen, own=own - span[0], visible=(visible or {}).get(span[0]))
             first = span[0] % length
             rows.append(torch.nn.functional.pad(spread, (first, length - first - spread.shape[1])))
         return torch.cat(rows)
 
-    def _spread(self, queries: Tensor, keys: Tensor, own: Tensor, visible: Tensor | None) -> Tensor:
+    def _spread(self, queries: Tensor, keys: Tensor, *, own: Tensor, visible: Tensor | None) -> Tensor:
         """(k, L) mean over the heads, of queries (k, heads, head_dim) that stand at `own` among keys (L, key heads, head_dim)."""
         keys = keys.repeat_interleave(self._attention.num_key_value_groups, dim=1)
         # float32 as in attention kernels: a score rounded to bfloat16 would move its weight by several percent
@@ -87,7 +86,7 @@ class SegAttention:
         hidden = torch.arange(len(keys), device=keys.device) > own[:, None] if visible is None else ~visible[own]
         return scores.masked_fill(hidden[:, None], MASKED).softmax(-1).mean(1)
 
-    def _heads(self, projection: nn.Module, norm: nn.Module | None, states: Tensor) -> Tensor:
+    def _heads(self, projection: nn.Module, norm: nn.Module | None, *, states: Tensor) -> Tensor:
         """(N, heads, head_dim) of states (N, D)."""
         heads = projection(states).unflatten(-1, (-1, self._attention.head_dim))
         return heads if norm is None else norm(heads)

@@ -57,10 +57,10 @@ class SensorFusion(nn.Module):
         paired = (count > 0).to(exact.dtype)
         # the subtraction leaves rounding noise where no other sensor is: the mask makes it exactly zero
         others = others / count.clamp(min=1)[:, None, None] * paired[:, None, None]
-        importance = self._importance(exact, others, paired)
+        importance = self._importance(exact, others, paired=paired)
         return FusedTokens((exact * importance[..., None]).to(tokens.dtype), tokens, others, paired, importance)
 
-    def _importance(self, tokens: Tensor, others: Tensor, paired: Tensor) -> Tensor:
+    def _importance(self, tokens: Tensor, others: Tensor, *, paired: Tensor) -> Tensor:
         if self.queries is None:
             return torch.ones_like(tokens[..., 0])
         score = (others * tokens) @ self.queries.float().sum(0)

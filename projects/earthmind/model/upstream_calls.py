@@ -126,7 +126,7 @@ class UpstreamCalls(PredictionMixin):
         masks: list[np.ndarray] = []
         if answer.seg_states:
             with torch.no_grad():
-                logits = draw_frames(self.seg_head, answer.seg_states, self.processor.frame_images(frames))
+                logits = draw_frames(self.seg_head, answer.seg_states, images=self.processor.frame_images(frames))
             masks = [self.processor.post_process_masks(drawn, size) for drawn in logits]
         return {"prediction": answer.text, "prediction_masks": masks}
 

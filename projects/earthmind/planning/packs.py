@@ -37,7 +37,7 @@ def plan_packs(config: Config, *, num_gpus: int, num_workers: int) -> tuple[Pack
     words = TOKENIZERS.build(settings["tokenizer"])
     # the stand-in may know more tokens than the tokenizer learnt, and labels cost as much as there are tokens
     task.model.config.text_config.vocab_size = max(len(words), settings["model"].get("text_config", {}).get("vocab_size", 0))
-    task.processor = build_processor(settings["processor"], words, task.model.config)
+    task.processor = build_processor(settings["processor"], words, config=task.model.config)
     task.data = TrainingData(replace(task.options, data=settings["data"], num_workers=num_workers), IMAGES)
     shard = Shard(rank=0, world_size=num_gpus, seed=require(config, "seed"))
     sampler = task.data.build_packs(task.data.build_dataset(), shard, rules=task.pack_rules())

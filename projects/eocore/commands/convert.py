@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     names = ("dtype", "overwrite", "scores", "verify", "max_shard_size")
     choices = Choices(**{name: getattr(arguments, name) for name in names})
-    summary = convert(read_config(arguments), arguments.pth_model, arguments.save_path, choices=choices)
+    summary = convert(read_config(arguments), arguments.pth_model, out_dir=arguments.save_path, choices=choices)
     say(describe(summary, arguments.save_path))
 
 

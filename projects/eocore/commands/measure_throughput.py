@@ -37,13 +37,13 @@ def run(arguments: argparse.Namespace) -> None:
     from eocore.system import PredictorOptions, system_of_model
 
     system = system_of_model(arguments.model)
-    benchmarks = choose(arguments.benchmark, None, load_benchmarks([system.name]))
+    benchmarks = choose(arguments.benchmark, None, known=load_benchmarks([system.name]))
     make = system.need(system.predictor, "the speed of its models cannot be measured")
     answerer = make(arguments.model, PredictorOptions()).answerer(arguments.max_new_tokens)
     turns = arguments.turns * (1 + len(set(arguments.batch_sizes) - {1}))
     for benchmark in benchmarks:
         setting, modalities = next(iter(benchmark.settings.items()))
-        source = show_only(benchmark(data_root=arguments.data_root), setting, modalities)
+        source = show_only(benchmark(data_root=arguments.data_root), setting, roles=modalities)
         for different in (False, True):
             with Progress(transient=True) as progress:
                 bar = progress.add_task(benchmark.name, total=turns)

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from eocore.evaluate.engine.config_run import evaluate_config
 
     config = shared.read_config(arguments)
-    show_config_scores(evaluate_config(config, arguments.model, arguments.out, overwrite=arguments.overwrite))
+    show_config_scores(evaluate_config(config, arguments.model, out=arguments.out, overwrite=arguments.overwrite))
     return 0
 
 

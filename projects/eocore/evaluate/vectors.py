@@ -64,7 +64,7 @@ class VectorRef:
             state = path.stat()
         except OSError as error:
             raise DataError(f"{path}: no such file, but a predictions file beside it needs it ({error}). Copy both together.") from error
-        values = np.array(_open(path, state.st_size, state.st_mtime_ns)[self.start : self.end])
+        values = np.array(_open(path, state.st_size, time_ns=state.st_mtime_ns)[self.start : self.end])
         if len(values) != self.end - self.start or digest(values) != self.sha256:
             raise DataError(
                 f"{path}: the numbers {self.start} to {self.end} are not those of the predictions file beside it; scores would be of "
@@ -74,7 +74,7 @@ class VectorRef:
 
 
 @lru_cache(maxsize=8)
-def _open(path: Path, size: int, time_ns: int) -> np.ndarray:
+def _open(path: Path, size: int, *, time_ns: int) -> np.ndarray:
     """(n,) float32 on disk. Size and time of the file tell apart its states."""
     if not size:
         return np.zeros(0, ITEM)

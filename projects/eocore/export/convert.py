@@ -64,7 +64,7 @@ class Summary:
     files: dict[str, int] = field(default_factory=dict)
 
 
-def convert(config: Config, checkpoint: Path, out_dir: Path, *, choices: Choices) -> Summary:
+def convert(config: Config, checkpoint: Path, *, out_dir: Path, choices: Choices) -> Summary:
     """Writes the model of `checkpoint` as a Hugging Face folder and, unless told otherwise, compares it with the model in memory.
 
     Args:

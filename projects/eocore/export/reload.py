@@ -32,7 +32,7 @@ AUTO_CLASSES = {
 """Classes of transformers that load a checkpoint, by name; another kind of model adds its own here."""
 
 
-def run_probe(model: transformers.PreTrainedModel, processor: transformers.ProcessorMixin, probe: Path) -> dict[str, Tensor]:
+def run_probe(model: transformers.PreTrainedModel, processor: transformers.ProcessorMixin, *, probe: Path) -> dict[str, Tensor]:
     """What `probe(model, processor)` of the file gives, without gradients and in evaluation mode; the model's mode stays as it was."""
     trains = model.training
     model.eval()
@@ -54,7 +54,7 @@ def digest_weights(model: transformers.PreTrainedModel) -> dict[str, str]:
     return digests
 
 
-def main(folder: str, auto_class: str, probe: str, out: str) -> None:
+def main(folder: str, auto_class: str, *, probe: str, out: str) -> None:
     """Loads, runs, saves."""
     arguments = {"trust_remote_code": True, "local_files_only": True}
     model = AUTO_CLASSES[auto_class].from_pretrained(folder, dtype=torch.float32, **arguments)
@@ -62,9 +62,9 @@ def main(folder: str, auto_class: str, probe: str, out: str) -> None:
     for part in (model, processor):
         if not type(part).__module__.startswith("transformers_modules."):
             raise SystemExit(f"{type(part).__name__} came from {type(part).__module__}, not from the code in {folder}")
-    save_file(run_probe(model, processor, Path(probe)), Path(out) / OUTPUTS)
+    save_file(run_probe(model, processor, probe=Path(probe)), Path(out) / OUTPUTS)
     (Path(out) / DIGESTS).write_text(json.dumps(digest_weights(model)))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], sys.argv[2], probe=sys.argv[3], out=sys.argv[4])

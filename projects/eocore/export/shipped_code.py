@@ -105,13 +105,13 @@ def flat_imports(path: Path, names: Collection[str]) -> str:
     lines = source.splitlines(keepends=True)
     for node in _imports(path):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").startswith(f"{PORTABLE}."):
-            _flatten(lines, node, path)
+            _flatten(lines, node, path=path)
         else:
-            _require_available(node, names, path)
+            _require_available(node, names, path=path)
     return b"".join(lines).decode("utf-8")
 
 
-def _flatten(lines: list[bytes], node: ast.ImportFrom, path: Path) -> None:
+def _flatten(lines: list[bytes], node: ast.ImportFrom, *, path: Path) -> None:
     line, column = lines[node.lineno - 1], node.col_offset  # ast counts columns in bytes
     match = _PORTABLE_IMPORT.match(line, column)
     if match is None or match[1].decode() != (node.module or "").removeprefix(f"{PORTABLE}."):
@@ -122,7 +122,7 @@ def _flatten(lines: list[bytes], node: ast.ImportFrom, path: Path) -> None:
     lines[node.lineno - 1] = line[:column] + b"from ." + match[1] + line[match.end() :]
 
 
-def _require_available(node: ast.Import | ast.ImportFrom, names: Collection[str], path: Path) -> None:
+def _require_available(node: ast.Import | ast.ImportFrom, names: Collection[str], *, path: Path) -> None:
     level, modules = (node.level, [node.module or ""]) if isinstance(node, ast.ImportFrom) else (0, [name.name for name in node.names])
     for module in modules:
         if level == 0 and module.split(".")[0] == "eocore":

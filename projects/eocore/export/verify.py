@@ -34,7 +34,7 @@ class Findings:
 
 def examine(shipment: Shipment) -> Findings:
     """The findings of the model in memory, which should compute in float32."""
-    return Findings(reload.run_probe(shipment.model, shipment.processor, shipment.probe), reload.digest_weights(shipment.model))
+    return Findings(reload.run_probe(shipment.model, shipment.processor, probe=shipment.probe), reload.digest_weights(shipment.model))
 
 
 def verify_checkpoint(folder: Path, expected: Findings, *, probe: Path, auto_class: str) -> dict[str, float]:
@@ -90,11 +90,11 @@ def compare(found: Findings, expected: Findings, *, folder: Path) -> dict[str, f
     Raises:
         CheckpointError: a weight is missing, left over or different, or a difference exceeds `TOLERANCE`.
     """
-    _compare_weights(found.digests, expected.digests, folder)
-    return _compare_outputs(found.outputs, expected.outputs, folder)
+    _compare_weights(found.digests, expected.digests, folder=folder)
+    return _compare_outputs(found.outputs, expected.outputs, folder=folder)
 
 
-def _compare_weights(found: Mapping[str, str], expected: Mapping[str, str], folder: Path) -> None:
+def _compare_weights(found: Mapping[str, str], expected: Mapping[str, str], *, folder: Path) -> None:
     missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     changed = sorted(name for name in set(found) & set(expected) if found[name] != expected[name])
     if missing or extra or changed:
@@ -104,7 +104,7 @@ def _compare_weights(found: Mapping[str, str], expected: Mapping[str, str], fold
         )
 
 
-def _compare_outputs(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], folder: Path) -> dict[str, float]:
+def _compare_outputs(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, folder: Path) -> dict[str, float]:
     if set(found) != set(expected):
         raise CheckpointError(f"the probe gave {sorted(found)} after reloading {folder}, {sorted(expected)} before; they must be the same.")
     differences = {}

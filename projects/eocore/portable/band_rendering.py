@@ -101,17 +101,17 @@ def present(scene: SceneLike, rule: Mapping[str, Any], *, num_channels: int, fil
         ValueError: a band is missing, a view does not have `num_channels` entries, or the stretch is unknown.
     """
     if scene.unit == DISPLAY_UNIT:
-        return _display_views(scene, num_channels, fill)
+        return _display_views(scene, num_channels, fill=fill)
     views = rule["views"]
     for view in views:
         if len(view) != num_channels:
             raise ValueError(f"view {list(view)} names {len(view)} channels, the patch embedding takes {num_channels}; make them agree.")
-    layers = {entry: _stretched(entry, scene, rule["stretch"]) for view in views for entry in view if entry != NONE}
-    empty = _empty_layers(fill, num_channels, scene.pixels.shape[1:])
+    layers = {entry: _stretched(entry, scene, stretch=rule["stretch"]) for view in views for entry in view if entry != NONE}
+    empty = _empty_layers(fill, num_channels, size=scene.pixels.shape[1:])
     return np.stack([np.stack([layers.get(entry, empty[channel]) for channel, entry in enumerate(view)]) for view in views])
 
 
-def _empty_layers(fill: Sequence[int], num_channels: int, size: tuple[int, ...]) -> np.ndarray:
+def _empty_layers(fill: Sequence[int], num_channels: int, *, size: tuple[int, ...]) -> np.ndarray:
     """(C, H, W) uint8: what each channel shows where it has no signal."""
     if fill and len(fill) != num_channels:
         raise ValueError(f"fill gives values for {len(fill)} channels, there are {num_channels}.")
@@ -126,15 +126,15 @@ def grounding_image(scene: SceneLike, rule: Mapping[str, Any]) -> np.ndarray:
         ValueError: that view has not three entries, a band is missing, or the stretch is unknown.
     """
     if scene.unit == DISPLAY_UNIT:
-        return _display_views(scene, 3, ())[0]
+        return _display_views(scene, 3, fill=())[0]
     view = rule.get("grounding") or list(rule["views"][0])[:3]
     if len(view) != 3:
         raise ValueError(f"the grounding view {list(view)} names {len(view)} channels, the mask decoder takes 3; fill up with '{ZERO}'.")
-    return np.stack([_stretched(entry, scene, rule["stretch"]) for entry in view])
+    return np.stack([_stretched(entry, scene, stretch=rule["stretch"]) for entry in view])
 
 
 def composite_image(
-    scenes: Mapping[str, SceneLike], rules: Mapping[str, Any], channels: Sequence[str], *, fill: Sequence[int] = ()
+    scenes: Mapping[str, SceneLike], rules: Mapping[str, Any], *, channels: Sequence[str], fill: Sequence[int] = ()
 ) -> np.ndarray:
     """One (C, H, W) uint8 picture whose channels come from several sensors.
 
@@ -146,7 +146,7 @@ def composite_image(
         fill: value of a channel whose sensor is not there, for each channel; empty = 0.
     """
     size = next(iter(scenes.values())).pixels.shape[1:]
-    empty = _empty_layers(fill, len(channels), size)
+    empty = _empty_layers(fill, len(channels), size=size)
     layers = []
     for number, channel in enumerate(channels):
         chosen = next((part for part in channel.split("|") if part.split(":", 1)[0] in scenes), None)
@@ -154,19 +154,19 @@ def composite_image(
             layers.append(empty[number : number + 1])
             continue
         modality, entry = chosen.split(":", 1)
-        layers.append(resize(_channel(entry, scenes[modality], rules[modality]["stretch"])[None], (size[0], size[1])))
+        layers.append(resize(_channel(entry, scenes[modality], stretch=rules[modality]["stretch"])[None], (size[0], size[1])))
     return np.concatenate(layers)
 
 
-def _channel(entry: str, scene: SceneLike, stretch: Mapping[str, Any]) -> np.ndarray:
+def _channel(entry: str, scene: SceneLike, *, stretch: Mapping[str, Any]) -> np.ndarray:
     """(H, W) uint8: a measured band stretched; of a scene made for display the layer as it is, its only one for any band."""
     if scene.unit != DISPLAY_UNIT:
-        return _stretched(entry, scene, stretch)
+        return _stretched(entry, scene, stretch=stretch)
     layer = scene.pixels[0] if len(scene.bands) == 1 else _band(entry, scene)
     return np.nan_to_num(layer, nan=0.0).astype(np.uint8)
 
 
-def _display_views(scene: SceneLike, num_channels: int, fill: Sequence[int]) -> np.ndarray:
+def _display_views(scene: SceneLike, num_channels: int, *, fill: Sequence[int]) -> np.ndarray:
     layers = np.nan_to_num(scene.pixels, nan=0.0).astype(np.uint8)
     if layers.shape[0] == 1:
         layers = np.repeat(layers, 3, axis=0)
@@ -175,12 +175,12 @@ def _display_views(scene: SceneLike, num_channels: int, fill: Sequence[int]) -> 
     pictures = layers.reshape(-1, 3, *layers.shape[1:])
     if num_channels <= 3:
         return pictures
-    views = np.repeat(_empty_layers(fill, num_channels, layers.shape[1:])[None], len(pictures), axis=0)
+    views = np.repeat(_empty_layers(fill, num_channels, size=layers.shape[1:])[None], len(pictures), axis=0)
     views[:, :3] = pictures
     return views
 
 
-def _stretched(entry: str, scene: SceneLike, stretch: Mapping[str, Any]) -> np.ndarray:
+def _stretched(entry: str, scene: SceneLike, *, stretch: Mapping[str, Any]) -> np.ndarray:
     if entry == ZERO:
         return np.zeros(scene.pixels.shape[1:], np.uint8)
     values = _layer(entry, scene)

@@ -266,7 +266,7 @@ def parse_prompt(prompt: str, template: Template) -> list[Piece]:
         return _asked(read_parts(prompt, "user")) or [Piece("", False, False)]
     while rest:
         if role:
-            text, found, rest = _end_of_turn(rest, role, template)
+            text, found, rest = _end_of_turn(rest, role, template=template)
             whole = [*_read(text, pieces), Piece(found, True, False)] if role == "user" else [Piece(text + found, True, False)]
             pieces += [piece for piece in whole if piece.text]
             role = ""
@@ -297,7 +297,7 @@ def parse_turns(dialogue: str, template: Template) -> list[tuple[str, str]]:
     rest = dialogue.strip().removeprefix(template.prefix).lstrip()
     while rest:
         role, start = (("user", template.user_start), ("assistant", template.assistant_start))[len(turns) % 2]
-        text, ended, after = _end_of_turn(rest.removeprefix(start), role, loose)
+        text, ended, after = _end_of_turn(rest.removeprefix(start), role, template=loose)
         if not rest.startswith(start) or not (ended or role == "assistant"):
             raise _unfinished(rest, template)
         turns.append((role, text))
@@ -312,7 +312,7 @@ def _unfinished(found: str, template: Template) -> ValueError:
     return ValueError(f"expected a finished dialogue, {form!r} once or more, found {found[:80]!r}. Put the turns into this form.")
 
 
-def _end_of_turn(text: str, role: str, template: Template) -> tuple[str, str, str]:
+def _end_of_turn(text: str, role: str, *, template: Template) -> tuple[str, str, str]:
     """(text of the turn, mark of its end, text after)."""
     end = template.user_end if role == "user" else template.assistant_end
     # white space alone ends a question only where an answer begins

@@ -20,7 +20,7 @@ class _Rule:
     holds: Callable[[Any], bool]
 
 
-def _number(value: Any, low: float, high: float = float("inf")) -> bool:
+def _number(value: Any, low: float, *, high: float = float("inf")) -> bool:
     return not isinstance(value, bool) and isinstance(value, Real) and low <= float(value) <= high
 
 
@@ -48,8 +48,8 @@ _SMALLEST = 1e-9
 """Stands for "above 0" where a number must be."""
 _YES_OR_NO = _Rule("true or false", lambda value: isinstance(value, bool))
 _ABOVE_ZERO = _Rule("a number above 0", lambda value: _number(value, _SMALLEST) and value != float("inf"))
-_SHARE = _Rule("a number above 0, at most 1", lambda value: _number(value, _SMALLEST, 1.0))
-_SHARE_OR_NONE = _Rule("a number from 0 to 1", lambda value: _number(value, 0.0, 1.0))
+_SHARE = _Rule("a number above 0, at most 1", lambda value: _number(value, _SMALLEST, high=1.0))
+_SHARE_OR_NONE = _Rule("a number from 0 to 1", lambda value: _number(value, 0.0, high=1.0))
 _COUNT = _Rule("a whole number, at least 0", lambda value: _whole(value, 0))
 _SOME = _Rule("a whole number, at least 1", lambda value: _whole(value, 1))
 _TOKENS = _Rule("a list of token ids, such as [5, 9]", _ids)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def normalise(images: Tensor, mean: Sequence[float], *, std: Sequence[float]) -> Tensor:
     """(N, C, H, W) float32: (images / 255 - mean) / std.
 
     The constants are no buffers: a model cast to half precision would round them, and not be the model it is once cast back.

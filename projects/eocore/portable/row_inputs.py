@@ -38,7 +38,7 @@ def to_rows(samples: Sequence[TiledSample], *, num_channels: int, tile_size: int
 
 
 def from_rows(
-    rows: Mapping[str, Tensor], input_ids: Tensor, attention_mask: Tensor | None, *, image_token_id: int, tokens_per_tile: int
+    rows: Mapping[str, Tensor], input_ids: Tensor, *, attention_mask: Tensor | None, image_token_id: int, tokens_per_tile: int
 ) -> VisionInputs | None:
     """The same images with numbers that count through the whole batch; None where no row has an image.
 

@@ -55,9 +55,9 @@ def plan_prefixes(
         content: (T,) number of each tile's content, see `duplicates.find_repeats`.
         tokens_per_tile: vision tokens of one tile.
     """
-    texts = _contents(input_ids, attention_mask, vision, tokens_per_tile)
+    texts = _contents(input_ids, attention_mask, vision=vision, tokens_per_tile=tokens_per_tile)
     groups: dict[Any, list[int]] = {}
-    for row, shown in enumerate(_signatures(vision, content, len(texts))):
+    for row, shown in enumerate(_signatures(vision, content, num_rows=len(texts))):
         groups.setdefault(shown, []).append(row)
     if len(groups) == len(texts):
         return None
@@ -72,7 +72,7 @@ def plan_prefixes(
     return PrefixPlan(group.to(content.device), [rows[0] for rows in groups.values()], lengths, rest)
 
 
-def _contents(input_ids: Tensor, attention_mask: Tensor, vision: VisionInputs, tokens_per_tile: int) -> list[Tensor]:
+def _contents(input_ids: Tensor, attention_mask: Tensor, *, vision: VisionInputs, tokens_per_tile: int) -> list[Tensor]:
     """Each row's own tokens: ids, and for a placeholder -1 - the number of its vision token within the sample."""
     ids, mask = input_ids.clone(), attention_mask.bool()
     rows, width = ids.shape
@@ -85,7 +85,7 @@ def _contents(input_ids: Tensor, attention_mask: Tensor, vision: VisionInputs, t
     return [row[keep] for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]
 
 
-def _signatures(vision: VisionInputs, content: Tensor, num_rows: int) -> list[tuple[Any, ...]]:
+def _signatures(vision: VisionInputs, content: Tensor, *, num_rows: int) -> list[tuple[Any, ...]]:
     """What each row shows: contents of its tiles, and which of them show one location."""
     shown: list[list[tuple[int, ...]]] = [[] for _ in range(num_rows)]
     start: dict[int, tuple[int, int]] = {}

@@ -94,7 +94,7 @@ class TextSplicer:
         self._known: dict[tuple[str, bool], Tensor] = {}
 
     def splice(
-        self, pieces: Sequence[Piece], blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor], *, sample_id: str
+        self, pieces: Sequence[Piece], blocks: Sequence[tuple[str, Tensor]], *, regions: Sequence[Tensor], sample_id: str
     ) -> SplicedText:
         """Tokens of a conversation.
 
@@ -112,7 +112,7 @@ class TextSplicer:
             if piece.begins_question:
                 spliced.begin_question()
             self._add(spliced, piece, blocks=blocks, regions=regions)
-        _check_counts(spliced, blocks, regions, sample_id)
+        _check_counts(spliced, blocks, regions=regions, sample_id=sample_id)
         ids, labels, vision = (_joined(parts) for parts in (spliced.ids, spliced.labels, spliced.vision))
         if int((ids == self.image_token_id).sum()) != len(vision):
             raise SampleError(
@@ -126,15 +126,15 @@ class TextSplicer:
             spliced.num_images += 1
             spliced.image_start = sum(len(index) for index in spliced.vision)
             for lead, index in blocks:
-                self._add_run(spliced, lead + self.tokens.image_start, index, self.tokens.image_end)
+                self._add_run(spliced, lead + self.tokens.image_start, index=index, end=self.tokens.image_end)
         elif isinstance(piece.slot, Region):
             spliced.num_regions += 1
             if piece.slot.index < len(regions):
-                self._add_run(spliced, self.tokens.region_start, regions[piece.slot.index], self.tokens.region_end)
+                self._add_run(spliced, self.tokens.region_start, index=regions[piece.slot.index], end=self.tokens.region_end)
         else:
             spliced.add(self.text_ids(piece.text, trusted=piece.trusted), supervised=piece.supervised)
 
-    def _add_run(self, spliced: _Spliced, start: str, index: Tensor, end: str) -> None:
+    def _add_run(self, spliced: _Spliced, start: str, *, index: Tensor, end: str) -> None:
         spliced.add(self.text_ids(start, trusted=True), supervised=False)
         spliced.add(torch.full((len(index),), self.image_token_id), supervised=False)
         spliced.add(self.text_ids(end, trusted=True), supervised=False)
@@ -181,7 +181,7 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(parts)) if parts else torch.zeros(0, dtype=torch.long)
 
 
-def _check_counts(spliced: _Spliced, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor], sample_id: str) -> None:
+def _check_counts(spliced: _Spliced, blocks: Sequence[tuple[str, Tensor]], *, regions: Sequence[Tensor], sample_id: str) -> None:
     if spliced.num_images != int(bool(blocks)) or spliced.num_regions != len(regions):
         raise SampleError(
             f"{sample_id}: the user text holds {spliced.num_images} {IMAGE_PLACEHOLDER} and {spliced.num_regions} {REGION_PLACEHOLDER}, "

@@ -76,9 +76,9 @@ def _write_files(prediction: Prediction, out: Path) -> list[Path]:
     write_file(files[0], prediction.text + "\n")
     masks = {f"mask_{number:02d}": mask for number, mask in enumerate(prediction.masks, start=1)}
     if masks and prediction.scenes:
-        files += _write_masks({**masks, "mask": np.any(prediction.masks, axis=0)}, prediction.scenes[prediction.grid], out)
+        files += _write_masks({**masks, "mask": np.any(prediction.masks, axis=0)}, prediction.scenes[prediction.grid], out=out)
         files.append(_write_overlay(prediction, out))
-    write_file(files[1], json.dumps(_describe(prediction, masks, files), indent=1) + "\n")
+    write_file(files[1], json.dumps(_describe(prediction, masks, files=files), indent=1) + "\n")
     return files
 
 
@@ -94,14 +94,14 @@ def find_earlier(out: Path, *, overwrite: bool) -> list[Path]:
     return earlier
 
 
-def _write_masks(masks: Mapping[str, np.ndarray], scene: Scene, out: Path) -> list[Path]:
+def _write_masks(masks: Mapping[str, np.ndarray], scene: Scene, *, out: Path) -> list[Path]:
     files = []
     for name, mask in masks.items():
         files.append(out / f"{name}.png")
         write_mask_png(files[-1], mask)
         if scene.georeference:
             files.append(out / f"{name}.tif")
-            write_mask_tif(files[-1], mask, scene.georeference)
+            write_mask_tif(files[-1], mask, georeference=scene.georeference)
     return files
 
 
@@ -114,7 +114,7 @@ def _write_overlay(prediction: Prediction, out: Path) -> Path:
     return path
 
 
-def _describe(prediction: Prediction, masks: Mapping[str, np.ndarray], files: Sequence[Path]) -> dict[str, Any]:
+def _describe(prediction: Prediction, masks: Mapping[str, np.ndarray], *, files: Sequence[Path]) -> dict[str, Any]:
     images = {
         name: {"path": scene.path, "sensor": scene.sensor, "bands": list(scene.bands), "size": list(scene.size)}
         for name, scene in prediction.scenes.items()

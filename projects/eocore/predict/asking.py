@@ -45,7 +45,7 @@ def ask(predictor: object, scenes: Mapping[str, Scene], *, question: Question) -
         DataError: the model cannot take the images or the text.
     """
     if question.classes:
-        return _score(predictor, scenes, question.classes)
+        return _score(predictor, scenes, classes=question.classes)
     if not isinstance(predictor, AnswersImages):
         able = ", ".join(implemented(predictor)) or "nothing"
         raise ConfigError(f"this model does not answer with text (it implements: {able}). Name classes to choose among with --classes.")
@@ -54,7 +54,7 @@ def ask(predictor: object, scenes: Mapping[str, Scene], *, question: Question) -
     return predictor.predict(scenes, question.text, max_new_tokens=question.max_new_tokens)
 
 
-def _score(predictor: object, scenes: Mapping[str, Scene], classes: Sequence[str]) -> Prediction:
+def _score(predictor: object, scenes: Mapping[str, Scene], *, classes: Sequence[str]) -> Prediction:
     if not scenes:
         raise ConfigError("--classes: no image is given to choose a class for.")
     images = tuple(ImageRef(role, scene.sensor, (scene.path,), bands=scene.bands, time=scene.time) for role, scene in scenes.items())

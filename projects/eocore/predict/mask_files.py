@@ -26,7 +26,7 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
     write_file(path, content.getvalue())
 
 
-def write_mask_tif(path: Path, mask: np.ndarray, georeference: Georeference) -> None:
+def write_mask_tif(path: Path, mask: np.ndarray, *, georeference: Georeference) -> None:
     """Writes an (H, W) bool mask as GeoTIFF of one uint8 layer, 1 where set, deflated; 0 is a value, not a lack of data."""
     height, width = mask.shape
     profile = {"height": height, "width": width, "count": 1, "dtype": "uint8", "compress": "deflate"}

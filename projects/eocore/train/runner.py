@@ -97,7 +97,7 @@ class TrainingOptions:
 
     def start(self) -> LoadFrom | None:
         """The entry `load_from`, None where it is left out. Raises ConfigError where it is wrong."""
-        return None if self.load_from is None else read_options(LoadFrom, self.load_from, "training.load_from")
+        return None if self.load_from is None else read_options(LoadFrom, self.load_from, name="training.load_from")
 
 
 class Runner(FlexibleRunner):
@@ -245,7 +245,7 @@ def build_runner(
     )
     runner.resume_path, runner.allow = resume, allow
     runner.orders = Orders()
-    runner.guard = StepGuard(read_options(GuardOptions, config.get("guard", {}), "guard"), runner.orders, work_dir=work_dir)
+    runner.guard = StepGuard(read_options(GuardOptions, config.get("guard", {}), name="guard"), runner.orders, work_dir=work_dir)
     runner.settings = {"max_iters": training.max_iters, "optimizer": asdict(optimizer), "schedule": asdict(schedule)}
     runner.options = {
         "precision": precision,
@@ -270,14 +270,14 @@ def check_config(config: Config) -> tuple[TrainingOptions, OptimizerOptions, Sch
         if near and name not in SECTIONS:
             raise ConfigError(f"config section '{name}' is not read by anything. Did you mean '{near[0]}'? If not, choose another name.")
     _check_seed(require(config, "seed"))
-    training = read_options(TrainingOptions, require(config, "training"), "training")
+    training = read_options(TrainingOptions, require(config, "training"), name="training")
     load_zero_config(training.deepspeed)
     choose_precision(training.precision)
     build_hooks(config)
     read_tracking(config)
-    read_options(GuardOptions, config.get("guard", {}), "guard")
-    optimizer = read_options(OptimizerOptions, require(config, "optimizer"), "optimizer")
-    return training, optimizer, read_options(ScheduleOptions, config.get("schedule", {}), "schedule")
+    read_options(GuardOptions, config.get("guard", {}), name="guard")
+    optimizer = read_options(OptimizerOptions, require(config, "optimizer"), name="optimizer")
+    return training, optimizer, read_options(ScheduleOptions, config.get("schedule", {}), name="schedule")
 
 
 def _check_seed(seed: Any) -> None:

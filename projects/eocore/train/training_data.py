@@ -88,8 +88,8 @@ class TrainingData:
 
     def __init__(self, options: DataOptions, images: ImageRules = ANY_IMAGES) -> None:
         self.options, self.images = options, images
-        self.faults = read_options(FaultOptions, options.data_faults or {}, "data_faults")
-        self.packing = None if options.packing is None else read_options(PackingOptions, options.packing, "packing")
+        self.faults = read_options(FaultOptions, options.data_faults or {}, name="data_faults")
+        self.packing = None if options.packing is None else read_options(PackingOptions, options.packing, name="packing")
 
     @property
     def row_length(self) -> int | None:

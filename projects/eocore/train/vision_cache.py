@@ -54,7 +54,7 @@ class VisionCache:
                 "Set these to 0, or leave vision_cache out."
             )
         self.encoder, self.compute, self.preparation = encoder, compute, preparation
-        self.options = read_options(FeatureCacheOptions, options, "vision_cache")
+        self.options = read_options(FeatureCacheOptions, options, name="vision_cache")
         self._cache: FeatureCache | None = None
 
     def states(self, tiles: Tensor, keys: Sequence[str]) -> Tensor:

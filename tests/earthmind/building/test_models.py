@@ -120,7 +120,7 @@ class TestProcessor:
 
     def test_what_the_model_decides_may_not_stand_in_the_config(self, config: EarthMindConfig, words: Any) -> None:
         with pytest.raises(ConfigError, match="processor states num_channels, tile_size, which the model decides"):
-            build_processor({"tile_size": 448, "num_channels": 3}, words, config)
+            build_processor({"tile_size": 448, "num_channels": 3}, words, config=config)
 
     @pytest.mark.parametrize(
         ("fields", "message"),
@@ -143,11 +143,11 @@ class TestProcessor:
     )
     def test_mistakes_are_named(self, config: EarthMindConfig, words: Any, fields: dict[str, Any], message: str) -> None:
         with pytest.raises(ConfigError, match=message):
-            build_processor(fields, words, config)
+            build_processor(fields, words, config=config)
 
     def test_a_tokenizer_without_the_special_tokens_is_refused(self, config: EarthMindConfig, make_tokenizer: Callable[..., Any]) -> None:
         with pytest.raises(ConfigError, match=r"processor: the tokenizer has no token <IMG_CONTEXT>; prepare it with .*add_special_tokens"):
-            build_processor({}, make_tokenizer(special=()), config)
+            build_processor({}, make_tokenizer(special=()), config=config)
 
 
 class TestCompositeGrounding:

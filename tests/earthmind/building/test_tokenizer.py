@@ -104,7 +104,7 @@ class TestTrained:
         self, corpus: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first = TrainedTokenizer(path=str(tmp_path / "words"), corpus=corpus, vocab_size=400)
-        tokenizers._save_whole(tokenizers._train(["other words"], 300, "phi3_chat"), tmp_path / "words")
+        tokenizers._save_whole(tokenizers._train(["other words"], 300, template="phi3_chat"), tmp_path / "words")
         again = TrainedTokenizer(path=str(tmp_path / "words"), corpus=corpus)
         assert again.get_vocab() == first.get_vocab()
 

@@ -56,7 +56,7 @@ def test_the_new_channels_learn_are_saved_and_come_back(made: Any, folder: Path,
     known = made.model.config.pixel_mean
     model = widened(folder, made, pixel_mean=[*known, 0.1, 0.2])
     apply_trainable(model, [PATCHES])
-    check_new_parts(model, folder, made.tokenizer)
+    check_new_parts(model, folder, tokenizer=made.tokenizer)
     weight = model.get_submodule(PATCHES).projection.weight
     model.encode(tiles(made, seed=1)).square().mean().backward()
     assert (weight.grad[:, 3:] != 0).any(dim=(0, 2, 3)).all()
@@ -76,7 +76,7 @@ def test_new_channels_that_would_stay_at_zero_are_refused(made: Any, folder: Pat
     with pytest.raises(
         ConfigError, match=rf"takes 5 channels, of which .* knows 3: the others .* unseen. Add '{PATCHES}' to task.trainable"
     ):
-        check_new_parts(model, folder, made.tokenizer)
+        check_new_parts(model, folder, tokenizer=made.tokenizer)
 
 
 @pytest.mark.parametrize("mean", [[0.1, 0.2, 0.3, 0.5, 0.5], [0.5] * 4])

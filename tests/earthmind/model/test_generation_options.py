@@ -336,7 +336,7 @@ class TestRefusals:
         with pytest.raises(ConfigError, match=message):
             RecordAnswerer(keen.model, keen.processor)
         with pytest.raises(ConfigError, match=message):
-            predict(keen.model, make_scenes("rgb"), "What?")
+            predict(keen.model, make_scenes("rgb"), text="What?")
 
     def test_a_given_generation_config_counts_too(self, keen: Any, batch: Batch) -> None:
         with pytest.raises(GenerationOptionError, match="num_beams=2: masks belong to one answer"):

@@ -22,7 +22,7 @@ def prompts(tiny: Any, make_scenes: Callable[..., Any]) -> list[dict[str, Any]]:
 def flat(made: Any, batch: dict[str, Any]) -> VisionInputs | None:
     rows = {name: batch[name] for name in ROW_INPUTS}
     sizes = {"image_token_id": made.processor.image_token_id, "tokens_per_tile": made.model.config.tokens_per_tile}
-    return from_rows(rows, batch["input_ids"], batch["attention_mask"], **sizes)
+    return from_rows(rows, batch["input_ids"], attention_mask=batch["attention_mask"], **sizes)
 
 
 def test_prompts_joined_by_transformers_show_what_they_show_alone(tiny: Any, prompts: list[dict[str, Any]]) -> None:

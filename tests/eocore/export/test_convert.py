@@ -36,24 +36,24 @@ def test_rounded_weights_are_held_in_full_and_tied_ones_stay_tied() -> None:
 
 def test_choices_are_checked_before_anything_is_built(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="dtype 'int8' is unknown; choices: float32, bfloat16, float16"):
-        convert(Config({}), tmp_path, tmp_path / "out", choices=Choices(dtype="int8"))
+        convert(Config({}), tmp_path, out_dir=tmp_path / "out", choices=Choices(dtype="int8"))
     with pytest.raises(ConfigError, match=r"none.json does not exist"):
-        convert(Config({}), tmp_path, tmp_path / "out", choices=Choices(scores=tmp_path / "none.json"))
+        convert(Config({}), tmp_path, out_dir=tmp_path / "out", choices=Choices(scores=tmp_path / "none.json"))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "config.json").write_text("{}")
     with pytest.raises(CheckpointError, match="holds a checkpoint"):
-        convert(Config({}), tmp_path, tmp_path / "out", choices=Choices())
+        convert(Config({}), tmp_path, out_dir=tmp_path / "out", choices=Choices())
 
 
 def test_system_without_export_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lonely = System(name="lonely", model_types=(), task=lambda: Task)
     monkeypatch.setattr(conversion, "system_of_config", lambda config: lonely)
     with pytest.raises(ConfigError, match=r"system 'lonely' provides no part for it, so its models cannot be converted"):
-        convert(Config({}), tmp_path, tmp_path / "out", choices=Choices())
+        convert(Config({}), tmp_path, out_dir=tmp_path / "out", choices=Choices())
 
 
 def test_config_of_another_training_is_refused(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", 500)
     (run / "iter_000500" / "trainer.json").write_text(json.dumps({"config": "task = dict(model=dict(width=8))"}))
     with pytest.raises(ConfigError, match=r"task.model of this config is not what .*iter_000500 was trained with"):
-        convert(Config({"task": {"model": {"width": 4}}}), run / "latest", tmp_path / "out", choices=Choices())
+        convert(Config({"task": {"model": {"width": 4}}}), run / "latest", out_dir=tmp_path / "out", choices=Choices())

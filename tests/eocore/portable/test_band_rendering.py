@@ -207,17 +207,17 @@ class TestComposite:
     def test_channels_come_from_the_sensors_that_are_there(self) -> None:
         optical = SceneArray(np.full((1, 2, 3), 0.4, np.float32), ("B04",), "reflectance")
         radar = SceneArray(np.full((1, 2, 3), -10.0, np.float32), ("VV",), "sigma0_db")
-        both = composite_image({"multispectral": optical, "sar": radar}, self.RULES, self.CHANNELS)
+        both = composite_image({"multispectral": optical, "sar": radar}, self.RULES, channels=self.CHANNELS)
         assert both[:, 0, 0].tolist() == [102, 128]
-        assert composite_image({"sar": radar}, self.RULES, self.CHANNELS)[:, 0, 0].tolist() == [0, 128]
+        assert composite_image({"sar": radar}, self.RULES, channels=self.CHANNELS)[:, 0, 0].tolist() == [0, 128]
         picture = SceneArray(np.full((1, 2, 3), 51, np.uint8), ("red",), "uint8")
-        assert composite_image({"rgb": picture}, self.RULES, self.CHANNELS)[:, 0, 0].tolist() == [51, 0]
+        assert composite_image({"rgb": picture}, self.RULES, channels=self.CHANNELS)[:, 0, 0].tolist() == [51, 0]
 
     def test_a_channel_without_its_sensor_shows_the_mean_of_that_channel(self) -> None:
         radar = SceneArray(np.full((1, 2, 3), -10.0, np.float32), ("VV",), "sigma0_db")
-        assert composite_image({"sar": radar}, self.RULES, self.CHANNELS, fill=[92, 130])[:, 0, 0].tolist() == [92, 128]
+        assert composite_image({"sar": radar}, self.RULES, channels=self.CHANNELS, fill=[92, 130])[:, 0, 0].tolist() == [92, 128]
 
     def test_sensors_of_another_size_are_brought_to_the_first_ones(self) -> None:
         optical = SceneArray(np.zeros((1, 4, 6), np.float32), ("B04",), "reflectance")
         radar = SceneArray(np.full((1, 2, 3), -10.0, np.float32), ("VV",), "sigma0_db")
-        assert composite_image({"multispectral": optical, "sar": radar}, self.RULES, self.CHANNELS).shape == (2, 4, 6)
+        assert composite_image({"multispectral": optical, "sar": radar}, self.RULES, channels=self.CHANNELS).shape == (2, 4, 6)

@@ -53,7 +53,7 @@ def test_a_combination_declares_what_its_groups_do() -> None:
 )
 def test_mistakes_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        read_options(AllOptions, {"model": {}, "tokenizer": {}, "processor": {}, **options}, "task")
+        read_options(AllOptions, {"model": {}, "tokenizer": {}, "processor": {}, **options}, name="task")
 
 
 class Grouped:
@@ -62,7 +62,7 @@ class Grouped:
     options_class = AllOptions
 
     def __init__(self, **options: Any) -> None:
-        self.options = read_options(AllOptions, options, "task")
+        self.options = read_options(AllOptions, options, name="task")
 
 
 def test_the_registry_and_the_record_see_the_flat_options() -> None:

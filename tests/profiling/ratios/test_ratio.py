@@ -133,7 +133,7 @@ def test_a_goal_can_be_an_upper_bound() -> None:
     below = Reading(quantity="memory", unit="x", reference=2.0, ours=1.0, reached=1.05, goal=1.1, at_least=False)
     assert below.met
     assert not Reading(quantity="memory", unit="x", reference=2.0, ours=1.0, reached=1.2, goal=1.1, at_least=False).met
-    assert compare(Goal(quantity="time", goal=None), "s", 2.0, 1.0).met is None
+    assert compare(Goal(quantity="time", goal=None), "s", reference=2.0, ours=1.0).met is None
 
 
 def test_views_are_no_work_and_waits_are_told() -> None:
@@ -166,8 +166,8 @@ def test_the_ceiling_is_a_rate() -> None:
 
 def test_readings_become_table_file_and_plot(tmp_path: Path) -> None:
     readings = [
-        compare(Goal(quantity="time", goal=2.0, limit="S"), "s", 3.0, 1.0),
-        compare(Goal(quantity="memory", goal=9.0), "GiB", 3.0, 1.0),
+        compare(Goal(quantity="time", goal=2.0, limit="S"), "s", reference=3.0, ours=1.0),
+        compare(Goal(quantity="memory", goal=9.0), "GiB", reference=3.0, ours=1.0),
     ]
     found = {"G0": ("one | other", readings)}
     assert ratio_table(found).row_count == 2
@@ -183,9 +183,9 @@ def test_readings_become_table_file_and_plot(tmp_path: Path) -> None:
 def test_a_plot_says_in_words_what_has_no_logarithm(tmp_path: Path) -> None:
     """Nothing left of a waste is a ratio without end, and memory given back one below zero."""
     readings = [
-        compare(Goal(quantity="images", goal=float("inf")), "images", 1.0, 0.0),
-        compare(Goal(quantity="memory", goal=100.0), "bytes", -3.0, 1.0),
-        compare(Goal(quantity="time", goal=2.0), "s", 3.0, 1.0),
+        compare(Goal(quantity="images", goal=float("inf")), "images", reference=1.0, ours=0.0),
+        compare(Goal(quantity="memory", goal=100.0), "bytes", reference=-3.0, ours=1.0),
+        compare(Goal(quantity="time", goal=2.0), "s", reference=3.0, ours=1.0),
     ]
     written: list[str] = []
     with mock.patch("matplotlib.axes.Axes.annotate", autospec=True, side_effect=lambda _, text, *rest, **named: written.append(text)):
@@ -196,8 +196,8 @@ def test_a_plot_says_in_words_what_has_no_logarithm(tmp_path: Path) -> None:
 def test_a_plot_tells_goals_reached_from_goals_missed(tmp_path: Path) -> None:
     share: dict[str, Any] = {"unit": "bytes", "reference": 9.0, "limit": "", "note": "", "at_least": False, "goal": 5.0}
     readings = [
-        compare(Goal(quantity="time", goal=2.0), "s", 3.0, 1.0),
-        compare(Goal(quantity="step", goal=None), "s", 3.0, 1.0),
+        compare(Goal(quantity="time", goal=2.0), "s", reference=3.0, ours=1.0),
+        compare(Goal(quantity="step", goal=None), "s", reference=3.0, ours=1.0),
         Reading(quantity="little", ours=4.0, reached=4.0, **share),
         Reading(quantity="much", ours=6.0, reached=6.0, **share),
     ]

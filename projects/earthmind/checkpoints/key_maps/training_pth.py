@@ -38,7 +38,7 @@ PUBLISHED_NAMES = KeyMap(
 """Names of the training -> names of the published folder, and LoRA's two factors beside the weight they change."""
 
 
-def map_training(weights: Weights, base: Mapping[str, LazyTensor], lora: LoraScale) -> Mapped:
+def map_training(weights: Weights, base: Mapping[str, LazyTensor], *, lora: LoraScale) -> Mapped:
     """The tensors of a training under our names, LoRA merged into the weights it stands beside.
 
     Args:
@@ -64,11 +64,11 @@ def map_training(weights: Weights, base: Mapping[str, LazyTensor], lora: LoraSca
     mapped.unexpected |= published.unexpected
     mapped.unused |= published.unused
     for name in sorted({name.rpartition(".")[0] for name in factors}):
-        mapped.tensors[f"{name}.weight"] = _merged(name, factors, {**base, **mapped.tensors}, lora)
+        mapped.tensors[f"{name}.weight"] = _merged(name, factors, base={**base, **mapped.tensors}, lora=lora)
     return mapped
 
 
-def _merged(layer: str, factors: Mapping[str, LazyTensor], base: Mapping[str, LazyTensor], lora: LoraScale) -> LazyTensor:
+def _merged(layer: str, factors: Mapping[str, LazyTensor], *, base: Mapping[str, LazyTensor], lora: LoraScale) -> LazyTensor:
     """The weight of a layer with its update."""
     down, up, weight = factors.get(f"{layer}.lora_A"), factors.get(f"{layer}.lora_B"), base.get(f"{layer}.weight")
     if down is None or up is None:

@@ -29,13 +29,13 @@ class _CaptionDataset(QuestionDataset):
         if entries and not chosen:
             found = sorted({entry.text("split") for entry, _, _ in entries})
             raise DataError(f"{path}: no image of split '{self.split}'; it has {', '.join(found)}. Correct `split`.")
-        return [self._record(entry, image, texts) for entry, image, texts in chosen]
+        return [self._record(entry, image, texts=texts) for entry, image, texts in chosen]
 
     def entries(self, path: Path) -> list[tuple[Entry, str, list[str]]]:
         """(entry, image file, captions) of every image of the file."""
         raise NotImplementedError
 
-    def _record(self, entry: Entry, image: str, texts: list[str]) -> Record:
+    def _record(self, entry: Entry, image: str, *, texts: list[str]) -> Record:
         meta = {"references": texts}
         return self.ask(image, image, task="caption", question="", answer=texts[0], source=entry.source, meta=meta)
 
@@ -96,7 +96,7 @@ def _captions(entry: Entry) -> list[str]:
     return [entry.text(key) for key in RAW_FIELDS if key == "raw" or entry.values.get(key)]
 
 
-def _captions_of(name: str, title: str, file: str, folder: str, *, expected: int, source: str, kind: str) -> Benchmark:
+def _captions_of(name: str, title: str, *, file: str, folder: str, expected: int, source: str, kind: str) -> Benchmark:
     return Benchmark(
         name=name,
         title=title,
@@ -117,24 +117,26 @@ def _captions_of(name: str, title: str, file: str, folder: str, *, expected: int
 
 register(
     _captions_of(
-        "nwpu_captions", "NWPU-Captions test", "NWPU-Captions/dataset_nwpu.json", "NWPU-RESISC45", expected=3150, kind="NwpuCaptionDataset",
+        "nwpu_captions", "NWPU-Captions test", file="NWPU-Captions/dataset_nwpu.json", folder="NWPU-RESISC45", expected=3150,
+        kind="NwpuCaptionDataset",
         source="github.com/HaiyanHuang98/NWPU-Captions: dataset_nwpu.json into NWPU-Captions/, images of NWPU-RESISC45.",
     ),
     _captions_of(
-        "ucm_captions", "UCM-Captions test", "UCM_captions/dataset.json", "UCM_captions/imgs", expected=210, kind="KarpathyCaptionDataset",
+        "ucm_captions", "UCM-Captions test", file="UCM_captions/dataset.json", folder="UCM_captions/imgs", expected=210,
+        kind="KarpathyCaptionDataset",
         source="github.com/201528014227051/RSICD_optimal: UCM_captions.zip, dataset.json and imgs/ into UCM_captions/.",
     ),
     _captions_of(
-        "sydney_captions", "Sydney-Captions test", "Sydney_captions/dataset.json", "Sydney_captions/imgs", expected=58,
+        "sydney_captions", "Sydney-Captions test", file="Sydney_captions/dataset.json", folder="Sydney_captions/imgs", expected=58,
         kind="KarpathyCaptionDataset",
         source="github.com/201528014227051/RSICD_optimal: Sydney_captions.zip, dataset.json and imgs/ into Sydney_captions/.",
     ),
     _captions_of(
-        "rsicd", "RSICD test", "RSICD/dataset_rsicd.json", "RSICD/RSICD_images", expected=1093, kind="KarpathyCaptionDataset",
+        "rsicd", "RSICD test", file="RSICD/dataset_rsicd.json", folder="RSICD/RSICD_images", expected=1093, kind="KarpathyCaptionDataset",
         source="github.com/201528014227051/RSICD_optimal: dataset_rsicd.json and RSICD_images/ into RSICD/.",
     ),
     _captions_of(
-        "rsitmd", "RSITMD test", "RSITMD/dataset_RSITMD.json", "RSITMD/images", expected=452, kind="KarpathyCaptionDataset",
+        "rsitmd", "RSITMD test", file="RSITMD/dataset_RSITMD.json", folder="RSITMD/images", expected=452, kind="KarpathyCaptionDataset",
         source="github.com/xiaoyuan1996/AMFMN: dataset_RSITMD.json and images/ into RSITMD/.",
     ),
     Benchmark(

@@ -27,7 +27,7 @@ class BoxDataset(QuestionDataset):
     """Questions that boxes answer."""
 
     def locate(
-        self, sample_id: str, image: str, phrase: str, *, boxes: Sequence[Sequence[float]], source: str, task: str = "grounding",
+        self, sample_id: str, image: str, *, phrase: str, boxes: Sequence[Sequence[float]], source: str, task: str = "grounding",
         meta: Mapping[str, Any] | None = None,
     ) -> Record:  # fmt: skip
         """The record of a phrase with its boxes, on a scale of 0 to 100."""
@@ -66,7 +66,7 @@ class BoxQuestionDataset(BoxDataset):
         return self.locate(
             f"{number}-{entry.identifier('question_id')}",
             entry.identifier("image_id"),
-            entry.text("question"),
+            phrase=entry.text("question"),
             boxes=read_boxes(entry.values.get("ground_truth"), entry.source),
             source=entry.source,
             task=self.task,
@@ -139,7 +139,9 @@ class VocGroundingDataset(BoxDataset):
         height, width = item.size
         scaled = [value * SCALE / side for value, side in zip(item.box, (width, height, width, height), strict=True)]
         meta = {"image_size": [height, width]}
-        return self.locate(f"{item.path.stem}-{item.number}", item.image, item.phrase, boxes=[scaled], source=str(item.path), meta=meta)
+        return self.locate(
+            f"{item.path.stem}-{item.number}", item.image, phrase=item.phrase, boxes=[scaled], source=str(item.path), meta=meta
+        )
 
 
 def _objects(folder: Path) -> Iterator[_Object]:
@@ -150,22 +152,22 @@ def _objects(folder: Path) -> Iterator[_Object]:
             root = ElementTree.parse(path).getroot()
         except ElementTree.ParseError as error:
             raise AnnotationError(f"{path}: not XML ({error}). Fetch the file again.") from error
-        size = (_whole(root, "size/height", path), _whole(root, "size/width", path))
+        size = (_whole(root, "size/height", path=path), _whole(root, "size/width", path=path))
         for element in root.findall("object"):
-            box = [float(_whole(element, f"bndbox/{edge}", path)) for edge in ("xmin", "ymin", "xmax", "ymax")]
-            yield _Object(number, path, _text(root, "filename", path), size, _text(element, "description", path), box)
+            box = [float(_whole(element, f"bndbox/{edge}", path=path)) for edge in ("xmin", "ymin", "xmax", "ymax")]
+            yield _Object(number, path, _text(root, "filename", path=path), size, _text(element, "description", path=path), box)
             number += 1
 
 
-def _text(element: ElementTree.Element, name: str, path: Path) -> str:
+def _text(element: ElementTree.Element, name: str, *, path: Path) -> str:
     text = (element.findtext(name) or "").strip()
     if not text:
         raise AnnotationError(f"{path}: an element '{element.tag}' has no '{name}'. It cannot be asked about; correct the file.")
     return text
 
 
-def _whole(element: ElementTree.Element, name: str, path: Path) -> int:
-    text = _text(element, name, path)
+def _whole(element: ElementTree.Element, name: str, *, path: Path) -> int:
+    text = _text(element, name, path=path)
     try:
         return int(float(text))
     except (ValueError, OverflowError) as error:
@@ -180,7 +182,7 @@ def _split_lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line.strip().strip("\"',")) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _boxes(name: str, title: str, file: str, images: Mapping[str, Any], *, expected: int | None, source: str, prompt: str) -> Benchmark:
+def _boxes(name: str, title: str, *, file: str, images: Mapping[str, Any], expected: int | None, source: str, prompt: str) -> Benchmark:
     return Benchmark(
         name=name,
         title=title,
@@ -196,7 +198,7 @@ def _boxes(name: str, title: str, file: str, images: Mapping[str, Any], *, expec
     )
 
 
-def _voc(name: str, title: str, folder: str, *, expected: int, source: str, split_by: str) -> Benchmark:
+def _voc(name: str, title: str, *, folder: str, expected: int, source: str, split_by: str) -> Benchmark:
     return Benchmark(
         name=name,
         title=title,
@@ -221,22 +223,23 @@ def _voc(name: str, title: str, folder: str, *, expected: int, source: str, spli
 
 register(
     _boxes(
-        "vrsbench_grounding", "VRSBench grounding", "VRSBench/VRSBench_EVAL_referring.json", pictures("$root/VRSBench/Images_val"),
+        "vrsbench_grounding", "VRSBench grounding", file="VRSBench/VRSBench_EVAL_referring.json",
+        images=pictures("$root/VRSBench/Images_val"),
         expected=16159, prompt="{question}",
         source="VRSBench (Hugging Face xiang709/VRSBench): VRSBench_EVAL_referring.json and Images_val/ into VRSBench/.",
     ),
     _boxes(
-        "geochat_referring", "GeoChat referring", "GeoChat-Bench/referring.jsonl",
-        pictures("$root/GeoChat_finetuning/final_images_llava", ["{stem}.png", "{name}.png", "{stem}.jpg"]),
+        "geochat_referring", "GeoChat referring", file="GeoChat-Bench/referring.jsonl",
+        images=pictures("$root/GeoChat_finetuning/final_images_llava", ["{stem}.png", "{name}.png", "{stem}.jpg"]),
         expected=None, prompt="{question}",
         source="GeoChat-Bench/referring.jsonl; images of GeoChat (images.zip) into GeoChat_finetuning/final_images_llava/.",
     ),
     _voc(
-        "dior_rsvg", "DIOR-RSVG test", "DIOR_RSVG", expected=7500, split_by="object",
+        "dior_rsvg", "DIOR-RSVG test", folder="DIOR_RSVG", expected=7500, split_by="object",
         source="github.com/ZhanYang-nwpu/RSVG-pytorch: Annotations/, JPEGImages/, test.txt into DIOR_RSVG/.",
     ),
     _voc(
-        "rsvg", "RSVG test", "RSVG", expected=1227, split_by="file",
+        "rsvg", "RSVG test", folder="RSVG", expected=1227, split_by="file",
         source="RSVG (Sun et al., ACM MM 2022): Annotations/, JPEGImages/, test.txt into RSVG/.",
     ),
 )  # fmt: skip

@@ -32,7 +32,7 @@ def load_benchmarks(systems: Sequence[str] = ()) -> dict[str, Benchmark]:
     return {name: BENCHMARKS.get(name) for name in sorted(BENCHMARKS.module_dict)}
 
 
-def choose(names: Sequence[str], suite: str | None, known: Mapping[str, Benchmark]) -> list[Benchmark]:
+def choose(names: Sequence[str], suite: str | None, *, known: Mapping[str, Benchmark]) -> list[Benchmark]:
     """The benchmarks of these names and of this suite, in the order of the suite, then of the names.
 
     Raises:

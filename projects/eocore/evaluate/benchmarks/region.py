@@ -79,7 +79,7 @@ def scale_regions(record: Record, size: tuple[int, int]) -> Record:
     return replace(record, regions=regions)
 
 
-def _geochat(name: str, title: str, prompt: str, suite: str) -> Benchmark:
+def _geochat(name: str, title: str, *, prompt: str, suite: str) -> Benchmark:
     return Benchmark(
         name=name,
         title=title,
@@ -98,6 +98,6 @@ def _geochat(name: str, title: str, prompt: str, suite: str) -> Benchmark:
 
 
 register(
-    _geochat("geochat_region", "GeoChat region captions", SHOW_REGION, "region"),
-    _geochat("geochat_region_text", "GeoChat region captions, box in words", "{question}", ""),
+    _geochat("geochat_region", "GeoChat region captions", prompt=SHOW_REGION, suite="region"),
+    _geochat("geochat_region_text", "GeoChat region captions, box in words", prompt="{question}", suite=""),
 )

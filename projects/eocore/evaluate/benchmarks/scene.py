@@ -75,10 +75,10 @@ class SceneFolderDataset(QuestionDataset):
         records = []
         for label in self.classes:
             files = sorted(file.name for file in folders[label].iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-            records += [self._record(f"{label}/{file}", label, path) for file in files]
+            records += [self._record(f"{label}/{file}", label, path=path) for file in files]
         return records
 
-    def _record(self, image: str, label: str, path: Path) -> Record:
+    def _record(self, image: str, label: str, *, path: Path) -> Record:
         meta = {"candidates": self.classes, "type": label}
         return self.ask(image, image, task="classification", question="", answer=label, source=f"{path}/{image}", meta=meta)
 
@@ -130,7 +130,7 @@ class SceneQuestionDataset(QuestionDataset):
         return label or str(folder)
 
 
-def _folder(name: str, title: str, folder: str, *, expected: int, source: str, classes: Sequence[str] = ()) -> Benchmark:
+def _folder(name: str, title: str, *, folder: str, expected: int, source: str, classes: Sequence[str] = ()) -> Benchmark:
     return Benchmark(
         name=name,
         title=title,
@@ -151,7 +151,7 @@ def _folder(name: str, title: str, folder: str, *, expected: int, source: str, c
     )
 
 
-def _questions(name: str, title: str, file: str, folder: str, *, expected: int, source: str, classes: Sequence[str]) -> Benchmark:
+def _questions(name: str, title: str, *, file: str, folder: str, expected: int, source: str, classes: Sequence[str]) -> Benchmark:
     return Benchmark(
         name=name,
         title=title,
@@ -176,19 +176,20 @@ _EUROSAT_MS = {"multispectral": {"root": "$root/EuroSATallBands", "pattern": "{n
 
 register(
     _questions(
-        "aid", "AID (GeoChat-Bench)", "GeoChat-Bench/aid.jsonl", "aid_test_image", expected=2000, classes=AID,
+        "aid", "AID (GeoChat-Bench)", file="GeoChat-Bench/aid.jsonl", folder="aid_test_image", expected=2000, classes=AID,
         source=f"{_GEOCHAT} Images: captain-whu.github.io/AID into aid_test_image/<Class>/.",
     ),
     _questions(
-        "ucmerced", "UC Merced (GeoChat-Bench)", "GeoChat-Bench/UCmerced.jsonl", "UCMerced_LandUse/Images", expected=2100, classes=UCM,
+        "ucmerced", "UC Merced (GeoChat-Bench)", file="GeoChat-Bench/UCmerced.jsonl", folder="UCMerced_LandUse/Images", expected=2100,
+        classes=UCM,
         source=f"{_GEOCHAT} Images: weegee.vision.ucmerced.edu/datasets/landuse.html into UCMerced_LandUse/Images/<class>/.",
     ),
     _folder(
-        "whu_rs19", "WHU-RS19", "WHU-RS19", expected=1005, classes=WHU_RS19,
+        "whu_rs19", "WHU-RS19", folder="WHU-RS19", expected=1005, classes=WHU_RS19,
         source="Images: captain-whu.github.io/BED4RS (WHU-RS19) into WHU-RS19/<Class>/.",
     ),
     _folder(
-        "eurosat", "EuroSAT (RGB)", "EuroSAT", expected=27000, classes=EUROSAT,
+        "eurosat", "EuroSAT (RGB)", folder="EuroSAT", expected=27000, classes=EUROSAT,
         source="Images: github.com/phelber/EuroSAT (RGB) into EuroSAT/<Class>/.",
     ),
     Benchmark(
@@ -201,7 +202,7 @@ register(
         },
     ),
     _folder(
-        "resisc45", "NWPU-RESISC45", "NWPU-RESISC45", expected=31500,
+        "resisc45", "NWPU-RESISC45", folder="NWPU-RESISC45", expected=31500,
         source="Images: NWPU-RESISC45 (Cheng et al. 2017) into NWPU-RESISC45/<class>/.",
     ),
 )  # fmt: skip

@@ -33,7 +33,7 @@ class ShipDataset(BoxDataset):
             self.locate(
                 f"{number}-{entry.text('image')}",
                 entry.text("image"),
-                entry.text("question"),
+                phrase=entry.text("question"),
                 boxes=read_boxes(entry.values.get("answer"), entry.source),
                 source=entry.source,
                 task="detection",

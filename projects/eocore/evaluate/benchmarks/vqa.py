@@ -45,7 +45,7 @@ class RsvqaDataset(QuestionDataset):
     def _record(self, entry: Entry, answers: Mapping[str, str]) -> Record:
         number = entry.identifier("id")
         meta = {"type": entry.text("type")}
-        answer = answer_of(number, answers, entry.source)
+        answer = answer_of(number, answers, source=entry.source)
         return self.ask(
             number, entry.identifier("img_id"), task="vqa", question=entry.text("question"), answer=answer, source=entry.source, meta=meta
         )
@@ -77,7 +77,7 @@ class RsvqaQuestionDataset(QuestionDataset):
 
     def _record(self, entry: Entry, answers: Mapping[str, str]) -> Record:
         number = entry.identifier("question_id")
-        answer = answer_of(number, answers, entry.source)
+        answer = answer_of(number, answers, source=entry.source)
         meta = {"type": entry.text("category")}
         return self.ask(number, entry.text("image"), task="vqa", question=entry.text("text"), answer=answer, source=entry.source, meta=meta)
 
@@ -142,7 +142,7 @@ def read_answers(path: Path) -> dict[str, str]:
     return found
 
 
-def answer_of(number: str, answers: Mapping[str, str], source: str) -> str:
+def answer_of(number: str, answers: Mapping[str, str], *, source: str) -> str:
     """The answer to a question. Raises AnnotationError where there is none."""
     if number not in answers:
         raise AnnotationError(f"{source}: question {number} has no answer in the file of answers. The files are of different releases.")

@@ -64,13 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.config:
         return _run_config(arguments)
     system = system_of_model(arguments.model)
-    benchmarks = choose(arguments.benchmark, arguments.suite, load_benchmarks([system.name]))
+    benchmarks = choose(arguments.benchmark, arguments.suite, known=load_benchmarks([system.name]))
     make = system.need(system.predictor, "its models cannot be evaluated")
     predictor = make(arguments.model, PredictorOptions(generation=arguments.generation))
     options = _options(arguments, system.name, places_by_masks=isinstance(predictor, Generates) and predictor.places_by_masks)
     ranks = join_ranks()
     outcomes = run_benchmarks(benchmarks, options, predictor=predictor, ranks=ranks)
-    status = _finish(options, outcomes, arguments.suite) if ranks.is_first else 0
+    status = _finish(options, outcomes, suite=arguments.suite) if ranks.is_first else 0
     status = ranks.gather(status)[0]
     leave_ranks()
     return int(status)
@@ -87,7 +87,7 @@ def _run_config(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--config states data sets, settings and generation, so {', '.join(given)} would be ignored. Leave them out.")
     config = load_config(arguments.config, trust=arguments.trust_config)
     out = arguments.out or OUT / arguments.model.resolve().name / Path(arguments.config).stem
-    show_config_scores(evaluate_config(config, arguments.model, out, overwrite=arguments.overwrite))
+    show_config_scores(evaluate_config(config, arguments.model, out=out, overwrite=arguments.overwrite))
     return 0
 
 
@@ -127,7 +127,7 @@ def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: boo
     )
 
 
-def _finish(options: RunOptions, outcomes: Sequence[Outcome], suite: str | None) -> int:
+def _finish(options: RunOptions, outcomes: Sequence[Outcome], *, suite: str | None) -> int:
     console = Console() if Console().is_terminal else Console(width=WIDTH)
     for item in outcomes:
         if item.reason:

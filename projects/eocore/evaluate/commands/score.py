@@ -123,7 +123,7 @@ def apply_benchmark(arguments: argparse.Namespace) -> None:
     """
     if not arguments.benchmark:
         return
-    (benchmark,) = choose([arguments.benchmark], None, load_benchmarks())
+    (benchmark,) = choose([arguments.benchmark], None, known=load_benchmarks())
     if arguments.task not in (None, benchmark.task):
         raise ConfigError(f"benchmark '{benchmark.name}' is of task '{benchmark.task}', not '{arguments.task}'. Leave --task out.")
     arguments.task = benchmark.task
@@ -161,11 +161,11 @@ def read_file(arguments: argparse.Namespace, path: Path) -> tuple[list[Predictio
         )
         samples, names = read_foreign(path, options)
         fields = names.describe()
-    _check_count(samples, arguments.expect, path)
+    _check_count(samples, arguments.expect, path=path)
     return samples, fields
 
 
-def _check_count(samples: Sequence[Prediction], expected: int | None, path: Path) -> None:
+def _check_count(samples: Sequence[Prediction], expected: int | None, *, path: Path) -> None:
     counts = Counter((sample.task, sample.sensor) for sample in samples)
     wrong = [f"{count} of {task} ({sensor})" for (task, sensor), count in counts.items() if expected not in (None, count)]
     if wrong:

@@ -74,7 +74,7 @@ def adapt(benchmark: Benchmark, options: RunOptions) -> Benchmark:
     return replace(benchmark, settings=settings, prompt=prompt, max_new_tokens=options.max_new_tokens or benchmark.max_new_tokens)
 
 
-def show_only(source: RecordDataset, setting: str, roles: Sequence[str]) -> RecordDataset:
+def show_only(source: RecordDataset, setting: str, *, roles: Sequence[str]) -> RecordDataset:
     """The same samples with the images of one setting."""
     shown = copy.copy(source)
     shown.built_transforms = [*source.built_transforms, ChooseModalities(settings={setting: roles})]
@@ -103,7 +103,7 @@ class _BenchmarkRun:
             name=self.benchmark.name,
             folder=self.options.out / self.benchmark.name,
             manifest=self._manifest(source, inputs),
-            parts=[Part(name, show_only(source, name, roles), self.protocol) for name, roles in self.benchmark.settings.items()],
+            parts=[Part(name, show_only(source, name, roles=roles), self.protocol) for name, roles in self.benchmark.settings.items()],
             responses=ResponseOptions(max_new_tokens=self.benchmark.max_new_tokens, templates=tuple(self.options.templates)),
             batch_size=self.options.batch_size,
             reports=[self.options.out / name for name in REPORTS],

@@ -29,7 +29,7 @@ from eocore.system import PredictorOptions, system_of_model, systems_of_config
 Sources = Sequence[tuple[str, RecordDataset]]
 
 
-def evaluate_config(config: Config, model: Path, out: Path, *, overwrite: bool = False) -> Scores | None:
+def evaluate_config(config: Config, model: Path, *, out: Path, overwrite: bool = False) -> Scores | None:
     """Predicts and scores with a converted model what a config says, see `run_config`.
 
     Raises:
@@ -83,7 +83,7 @@ def _prepare(config: Config, options: EvaluationOptions, *, ranks: Ranks, predic
     sources = together(ranks, lambda: list(build_sources(options)))
     parts = [Part(setting, source, _protocol(source, predictor)) for setting, source in sources]
     digests = together(ranks, lambda: model_digests(model) if ranks.is_first else {})
-    data, paths = _read_all_data(options, sources, ranks)
+    data, paths = _read_all_data(options, sources, ranks=ranks)
     by_scores = any(part.protocol == SCORES for part in parts)
     choices = _choices(config, options, by_scores=by_scores)
     inputs = Inputs(model=ranks.gather(digests)[0], data=data, choices=choices, paths=paths)
@@ -124,7 +124,7 @@ def _protocol(source: RecordDataset, predictor: Any) -> str:
     return next(iter(found.values()))
 
 
-def _read_all_data(options: EvaluationOptions, sources: Sources, ranks: Ranks) -> tuple[dict[str, str], dict[str, str]]:
+def _read_all_data(options: EvaluationOptions, sources: Sources, *, ranks: Ranks) -> tuple[dict[str, str], dict[str, str]]:
     """Digests and places of all data sets; each holds the same records under every setting, so the first one tells all."""
     modalities = sorted({name for shown in options.settings.values() for name in shown})
     data: dict[str, str] = {}

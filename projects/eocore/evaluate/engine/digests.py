@@ -32,7 +32,7 @@ def annotation_files(source: RecordDataset, config: Mapping[str, Any]) -> list[P
     return list(dict.fromkeys([*source.annotation_files, *named]))
 
 
-def image_digests(source: RecordDataset, modalities: Collection[str], ranks: Ranks) -> dict[str, str]:
+def image_digests(source: RecordDataset, modalities: Collection[str], *, ranks: Ranks) -> dict[str, str]:
     """Modality -> digest of all its images that the records show, and "masks" -> of the mask files they name; each rank reads its share."""
     groups = _image_files(source.records, modalities)
     everything = sorted({path for paths in groups.values() for path in paths})

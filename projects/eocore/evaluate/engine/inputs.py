@@ -72,7 +72,7 @@ def read_data(
         plain = f"{name}: {path.name}"
         paths[plain if plain not in paths else f"{name}: {path.parent.name}/{path.name}"] = path
     files = {name: file_digest(path) if ranks.is_first else "" for name, path in paths.items()}
-    images = {f"{name}: {modality} images": digest for modality, digest in image_digests(source, modalities, ranks).items()}
+    images = {f"{name}: {modality} images": digest for modality, digest in image_digests(source, modalities, ranks=ranks).items()}
     return {**ranks.gather(files)[0], **images}, {name: str(path.absolute()) for name, path in paths.items()}
 
 

@@ -133,7 +133,7 @@ def predict_job(job: Job, model: Model, *, ranks: Ranks) -> Done:
 
 def _predict(job: Job, model: Model, *, ranks: Ranks) -> dict[int, str]:
     """Index of each part of which nothing could be predicted -> why."""
-    done = predicted(job.folder, job.manifest.run_id, ranks)
+    done = predicted(job.folder, job.manifest.run_id, ranks=ranks)
     if ranks.is_first and done:
         get_logger().info("%s: %d of %d samples are there already", job.name, len(done), len(job.manifest.keys))
     shares = [_share(job, part, done=done, ranks=ranks) for part in job.parts]
@@ -147,7 +147,7 @@ def _predict(job: Job, model: Model, *, ranks: Ranks) -> dict[int, str]:
     path = shard_path(job.folder, run_id=job.manifest.run_id, rank=ranks.rank, world_size=ranks.world_size)
     with PredictionWriter(path) as writer, Progress(job.name, total, unit="samples", visible=ranks.is_first) as progress:
         for index, (part, share) in enumerate(zip(job.parts, shares, strict=True)):
-            responder = together(ranks, lambda part=part: make_responder(model.predictor, part.protocol, job.responses))  # type: ignore[misc]
+            responder = together(ranks, lambda part=part: make_responder(model.predictor, part.protocol, options=job.responses))  # type: ignore[misc]
             lines = Lines(writer, any_done=not done.isdisjoint(part.keys), on_samples=progress.advance)
             try:
                 predict_together(share, responder, lines=lines, ranks=ranks)

@@ -69,7 +69,7 @@ class EvaluationOptions:
 
 def read_evaluation(section: Mapping[str, Any]) -> EvaluationOptions:
     """The options of a config's `evaluation` section."""
-    return read_options(EvaluationOptions, section, "evaluation")
+    return read_options(EvaluationOptions, section, name="evaluation")
 
 
 def build_sources(options: EvaluationOptions) -> Iterator[tuple[str, RecordDataset]]:
@@ -215,22 +215,22 @@ def _read_ahead(share: SampleShare, prepare: Callable[[Sample], Any]) -> Iterato
     waiting: deque[Future[tuple[Prediction, Any] | Lost]] = deque()
     with ThreadPoolExecutor(NUM_READERS) as readers:
         for index in share.indices:
-            waiting.append(readers.submit(_load, share, index, prepare))
+            waiting.append(readers.submit(_load, share, index, prepare=prepare))
             if len(waiting) > 2 * share.batch_size:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _load(share: SampleShare, index: int, prepare: Callable[[Sample], Any]) -> tuple[Prediction, Any] | Lost:
+def _load(share: SampleShare, index: int, *, prepare: Callable[[Sample], Any]) -> tuple[Prediction, Any] | Lost:
     key = SampleKey(0, index)
     try:
         record, scenes, _ = share.source.load(key, seed=share.seed)
         if share.greyed:
             scenes = tuple(grey(scene) if scene.role == share.greyed else scene for scene in scenes)
-        blank = describe(record, scenes, share.setting)
+        blank = describe(record, scenes, setting=share.setting)
     except DataError as error:
-        return Lost(describe_unread(share.source, key, share.setting), f"{share.source.describe(key)} cannot be read: {error}")
+        return Lost(describe_unread(share.source, key, setting=share.setting), f"{share.source.describe(key)} cannot be read: {error}")
     try:
         return blank, prepare((record, scenes))
     except DataError as error:
@@ -256,7 +256,7 @@ def grey(scene: Scene) -> Scene:
     return replace(scene, pixels=np.broadcast_to(means, scene.pixels.shape).astype(np.float32))
 
 
-def describe(record: Record, scenes: Sequence[Scene], setting: str) -> Prediction:
+def describe(record: Record, scenes: Sequence[Scene], *, setting: str) -> Prediction:
     """The line of a record before it is predicted: what is asked, and the truth."""
     masks: tuple[Mapping[str, Any], ...] = ()
     if record.masks:
@@ -267,7 +267,7 @@ def describe(record: Record, scenes: Sequence[Scene], setting: str) -> Predictio
     return Prediction(record.sample_id, record.task, images, setting, prompt, None, _answer(record), _meta(record), (), masks)
 
 
-def describe_unread(source: RecordDataset, key: SampleKey, setting: str) -> Prediction:
+def describe_unread(source: RecordDataset, key: SampleKey, *, setting: str) -> Prediction:
     """The line of a record whose images cannot be read; without them its masks have no size and stay out."""
     record = source.records[key.index]
     images = tuple(_image_id(ref) for ref in record.images) or (record.sample_id,)

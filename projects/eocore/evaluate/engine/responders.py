@@ -108,7 +108,7 @@ class ClassScorer:
         responses: dict[int, Response] = {}
         for classes, indices in groups.items():
             scores = self._model.class_scores([batch[index][1] for index in indices], class_prompts(classes, self._templates))
-            rows = _checked(scores, (len(indices), len(classes)), self._model)
+            rows = _checked(scores, (len(indices), len(classes)), model=self._model)
             responses |= {index: Response(classes[int(row.argmax())], vectors=row) for index, row in zip(indices, rows, strict=True)}
         return [responses[index] for index in range(len(batch))]
 
@@ -130,14 +130,14 @@ class Embedder:
     def respond(self, batch: Sequence[tuple[Prediction, Any]]) -> list[Response]:
         """See `Responder`."""
         texts = [references_of(blank) for blank, _ in batch]
-        images = _checked(self._model.embed_images([prepared for _, prepared in batch]), (len(batch), -1), self._model)
+        images = _checked(self._model.embed_images([prepared for _, prepared in batch]), (len(batch), -1), model=self._model)
         found = self._model.embed_texts([text for part in texts for text in part])
-        vectors = _checked(found, (sum(map(len, texts)), images.shape[1]), self._model)
+        vectors = _checked(found, (sum(map(len, texts)), images.shape[1]), model=self._model)
         parts = np.split(vectors, np.cumsum([len(part) for part in texts])[:-1])
         return [Response("", vectors=np.concatenate([image[None], part])) for image, part in zip(images, parts, strict=True)]
 
 
-def _checked(found: Any, shape: tuple[int, int], model: object) -> np.ndarray:
+def _checked(found: Any, shape: tuple[int, int], *, model: object) -> np.ndarray:
     """(rows, columns) float32.
 
     Raises:
@@ -165,7 +165,7 @@ class ResponseOptions:
     templates: tuple[str, ...]
 
 
-def make_responder(predictor: Any, protocol: str, options: ResponseOptions) -> Responder:
+def make_responder(predictor: Any, protocol: str, *, options: ResponseOptions) -> Responder:
     """The responder of a protocol that the predictor implements.
 
     Args:

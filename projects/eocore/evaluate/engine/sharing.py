@@ -46,7 +46,7 @@ def _take(lock: FolderLock, wait_s: float) -> None:
         )
 
 
-def predicted(folder: Path, run_id: str, ranks: Ranks) -> set[PredictionKey]:
+def predicted(folder: Path, run_id: str, *, ranks: Ranks) -> set[PredictionKey]:
     """The samples that stand in any shard of the run, on whatever number of ranks they were predicted."""
     found: list[set[PredictionKey]] = ranks.gather(together(ranks, lambda: _in_shards(folder, run_id)))
     return set().union(*found)

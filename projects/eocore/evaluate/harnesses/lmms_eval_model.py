@@ -35,6 +35,7 @@ class LmmsEvalModel(lmms):
         self,
         pretrained: str,
         batch_size: int | str = 1,
+        *,
         modalities: str = "+".join(DEFAULT_MODALITIES),
         max_new_tokens: int = 256,
         device: str = "",

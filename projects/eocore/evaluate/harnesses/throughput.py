@@ -62,13 +62,13 @@ def measure_throughput(
     if sizes[0] < 1 or num_samples < 1 or turns < 1:
         raise ConfigError(f"batch sizes {list(batch_sizes)}, {num_samples} samples, {turns} turns: all must be at least 1.")
     indices = _choose(source, num_samples, different_images=different_images)
-    _answer_all(source, answerer, indices[: sizes[-1]], sizes[-1])
+    _answer_all(source, answerer, indices=indices[: sizes[-1]], batch_size=sizes[-1])
     seconds = {size: float("inf") for size in sizes}
     texts: dict[int, list[str]] = {}
     for _ in range(turns):
         for size in sizes:
             began = time.perf_counter()
-            texts[size] = _answer_all(source, answerer, indices, size)
+            texts[size] = _answer_all(source, answerer, indices=indices, batch_size=size)
             seconds[size] = min(seconds[size], time.perf_counter() - began)
             on_turn()
     same = sum(len({texts[size][place] for size in sizes}) == 1 for place in range(num_samples))
@@ -84,7 +84,7 @@ def _choose(source: RecordDataset, num_samples: int, *, different_images: bool) 
     return [chosen[number % len(chosen)] for number in range(num_samples)]
 
 
-def _answer_all(source: RecordDataset, answerer: Answerer, indices: Sequence[int], batch_size: int) -> list[str]:
+def _answer_all(source: RecordDataset, answerer: Answerer, *, indices: Sequence[int], batch_size: int) -> list[str]:
     texts = []
     share = SampleShare(source, "", indices, batch_size=batch_size)
     for item in (item for batch in respond_to_share(share, GeneratedAnswers(answerer)) for item in batch):

@@ -31,6 +31,7 @@ class VlmEvalKitModel(BaseModel):
         self,
         model_path: str,
         modalities: Sequence[str] = DEFAULT_MODALITIES,
+        *,
         max_new_tokens: int = 256,
         device: str | None = None,
     ) -> None:

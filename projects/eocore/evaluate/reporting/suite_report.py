@@ -142,7 +142,7 @@ def _extremes(out: Path, result: Result) -> list[Part]:
 def _extreme_rows(out: Path, result: Result) -> tuple[list[OverlayRow], list[OverlayRow]]:
     known = load_benchmarks([result["system"]])
     name: str = result["benchmark"]
-    benchmark = known[name] if name in known else choose([result["named"]], None, known)[0]
+    benchmark = known[name] if name in known else choose([result["named"]], None, known=known)[0]
     source = benchmark(data_root=result["data_root"])
     metric: dict[str, Any] | None = result["metric"] or None
     return extreme_rows(read_predictions(out / name / PREDICTIONS), source, metrics=metric)

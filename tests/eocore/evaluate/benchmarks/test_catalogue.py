@@ -54,17 +54,17 @@ def test_every_suite_has_benchmarks(known: dict[str, Benchmark]) -> None:
 
 def test_an_unknown_name_gets_a_suggestion(known: dict[str, Benchmark]) -> None:
     with pytest.raises(ConfigError, match=r"no benchmark 'rsvqalr'. Did you mean 'rsvqa_lr'"):
-        choose(["rsvqalr"], None, known)
+        choose(["rsvqalr"], None, known=known)
 
 
 def test_nothing_chosen_is_an_error(known: dict[str, Benchmark]) -> None:
     with pytest.raises(ConfigError, match="no benchmark chosen"):
-        choose([], None, known)
+        choose([], None, known=known)
 
 
 def test_a_benchmark_is_chosen_once(known: dict[str, Benchmark]) -> None:
     with pytest.raises(ConfigError, match="chosen twice: aid"):
-        choose(["aid"], "image", known)
+        choose(["aid"], "image", known=known)
 
 
 def test_absent_files_are_named_with_their_source(known: dict[str, Benchmark], tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_wrong_definition_is_refused() -> None:
 
 def test_an_unknown_suite_names_the_suites(known: dict[str, Benchmark]) -> None:
     with pytest.raises(ConfigError, match=r"no suite 'imag'. Did you mean 'image'\? Choices: image, region"):
-        choose([], "imag", known)
+        choose([], "imag", known=known)
 
 
 def test_a_setting_a_task_and_a_suite_of_ones_own_are_registered_and_then_known(monkeypatch: pytest.MonkeyPatch) -> None:

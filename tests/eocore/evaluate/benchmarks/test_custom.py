@@ -49,7 +49,7 @@ def own(folder: Path, task: str, *entries: dict[str, Any]) -> Any:
 def test_every_task_has_its_form(folder: Path, task: str) -> None:
     benchmark, source = own(folder, task, TRUTHS[task])
     record, scenes, _ = source.load(SampleKey(0, 0))
-    line = describe(record, scenes, "optical")
+    line = describe(record, scenes, setting="optical")
     assert (line.task, line.sample_id, list(benchmark.settings)) == (task, "1", ["optical"])
     assert "{" not in record.turns[0].text
     assert (len(line.ground_truth_masks), len(record.regions)) == (task == "referring", task == "region")
@@ -70,7 +70,7 @@ def test_several_sensors_give_several_settings(folder: Path) -> None:
 def test_a_phrase_without_target(folder: Path) -> None:
     _, source = own(folder, "referring", {"phrase": "a bridge", "mask": None})
     record, scenes, _ = source.load(SampleKey(0, 0))
-    assert describe(record, scenes, "optical").ground_truth_masks == ()
+    assert describe(record, scenes, setting="optical").ground_truth_masks == ()
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         samples = []
         for place in range(len(source)):
             record, scenes, _ = source.load(SampleKey(0, place))
-            samples.append(answered(describe(record, scenes, setting), place))
+            samples.append(answered(describe(record, scenes, setting=setting), place))
         Manifest(
             run_id="run", benchmark=name, named=name, title=benchmark.title, task=benchmark.task, metric=dict(benchmark.metric),
             settings=[setting], sample_ids=[item.sample_id for item in samples], system="earthmind", model="m", model_stamp="s" * 64,

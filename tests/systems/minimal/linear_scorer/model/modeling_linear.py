@@ -20,4 +20,4 @@ class LinearScorer(PreTrainedModel):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Scores (N, C) of pictures (N, 3, H, W) uint8."""
-        return self.layer(normalise(pixels, (0.5,) * 3, (0.5,) * 3).mean((2, 3)))
+        return self.layer(normalise(pixels, (0.5,) * 3, std=(0.5,) * 3).mean((2, 3)))
