@@ -158,7 +158,7 @@ def mixed_batch(task: EarthMindTask) -> Batch:
     samples = [processor.encode({}, [("user", "What is SAR?"), ("assistant", "Radar.")], masks=[], sample_id="text")._replace(seed=0)]
     for name in ("vqa", "seg", "pair", "region"):
         scenes = make_scenes(KINDS[name], tile_size=processor.options.tile_size, rng=rng)
-        samples.append(encode_sample(processor, KINDS[name], scenes, name=name))
+        samples.append(encode_sample(processor, KINDS[name], scenes=scenes, name=name))
     return task.collator(row_length=4096)(samples)
 
 

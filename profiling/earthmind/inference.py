@@ -154,7 +154,7 @@ class Answers:
         samples, sizes, rows = [], [], []
         for name, kind in zip(names, kinds, strict=True):
             scenes = make_scenes(kind, tile_size=self.processor.options.tile_size, rng=rng)
-            samples.append(encode_question(self.processor, kind, scenes, name=name))
+            samples.append(encode_question(self.processor, kind, scenes=scenes, name=name))
             sizes.append(next(iter(scenes.values())).pixels.shape[-2:])
             rows.append(self._dictated(name, kind, length=length))
         return Questions(samples, sizes, torch.tensor(rows))

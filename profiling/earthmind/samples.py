@@ -156,7 +156,7 @@ def make_batch(task: EarthMindTask, names: Sequence[str], *, row_length: int | N
     samples = []
     for name in names:
         kind = KINDS[name]
-        samples.append(encode_sample(processor, kind, make_scenes(kind, tile_size=processor.options.tile_size, rng=rng), name=name))
+        samples.append(encode_sample(processor, kind, scenes=make_scenes(kind, tile_size=processor.options.tile_size, rng=rng), name=name))
     return task.collator(row_length=row_length)(samples)
 
 

@@ -37,7 +37,7 @@ def _samples(processor: Any) -> list[Any]:
     height, width = processor.options.tile_size, 2 * processor.options.tile_size
     mask = np.zeros((height, width), dtype=bool)
     mask[: height // 2, : width // 3] = True
-    scenes = {name: _scene(name, processor.options.presentation[name], (height, width)) for name in shown}
+    scenes = {name: _scene(name, processor.options.presentation[name], size=(height, width)) for name in shown}
     turns = [("user", QUESTION), ("assistant", ANSWER)]
     return [
         processor.encode(scenes, turns, masks=[mask, ~mask], sample_id="all sensors"),

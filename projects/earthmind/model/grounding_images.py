@@ -64,7 +64,7 @@ def grounding_images(scenes: Mapping[str, SceneLike], presentation: Mapping[str,
     size = (options.grounding_size, options.grounding_size)
     if options.grounding == "composite":
         ordered = {name: scenes[name] for name in options.grounding_order if name in scenes}
-        pictures = [composite_image(ordered, presentation, options.grounding_channels, fill=options.grounding_fill)]
+        pictures = [composite_image(ordered, presentation, channels=options.grounding_channels, fill=options.grounding_fill)]
     else:
         pictures = [grounding_image(scenes[name], presentation[name]) for name in options.drawn_on(scenes)]
     return torch.from_numpy(np.stack([resize(picture, size, resample=Image.Resampling.BILINEAR) for picture in pictures]))

@@ -229,7 +229,7 @@ class EarthMindProcessor(ProcessorMixin):
     def _assemble(self, layout: VisionLayout, pieces: Sequence[Piece], regions: Sequence[np.ndarray], sample_id: str) -> Sample:
         """A sample without grounding image and masks."""
         runs = [layout.region_tokens(region, self.options, sample_id) for region in regions]
-        text = self._splicer.splice(pieces, layout.blocks, runs, sample_id=sample_id)
+        text = self._splicer.splice(pieces, layout.blocks, regions=runs, sample_id=sample_id)
         placeholders = (text.input_ids == self.image_token_id).nonzero().flatten()
         return Sample(
             sample_id=sample_id,

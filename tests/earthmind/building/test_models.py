@@ -113,7 +113,7 @@ class TestProcessor:
         return make_config(vocab_size=len(words), num_channels=5, grounding_fusion="gated")
 
     def test_the_model_decides_its_sizes(self, config: EarthMindConfig, words: Any) -> None:
-        processor = build_processor({"max_tiles": 3}, words, config)
+        processor = build_processor({"max_tiles": 3}, words, config=config)
         assert (processor.options.tile_size, processor.options.tile_tokens, processor.options.num_channels) == (32, (4, 4), 5)
         assert (processor.options.grounding_size, processor.options.grounding, processor.options.max_tiles) == (64, "all", 3)
         assert list(processor.options.channel_fill) == [round(255 * mean) for mean in config.pixel_mean]
@@ -153,8 +153,8 @@ class TestProcessor:
 class TestCompositeGrounding:
     def test_the_backbone_and_the_channels_must_agree(self, make_fields: Callable[..., dict[str, Any]], words: Any) -> None:
         config = build_model(make_fields(), words).config
-        assert build_processor({}, words, config).options.grounding == "first"
+        assert build_processor({}, words, config=config).options.grounding == "first"
         channels = ["multispectral:B04", "sar:VV"]
         with pytest.raises(ConfigError, match="names 2 channels, the SAM 2 backbone of the model takes 3"):
-            build_processor({"grounding_channels": channels}, words, config)
-        assert build_processor({"grounding_channels": [*channels, "sar:VH"]}, words, config).options.grounding == "composite"
+            build_processor({"grounding_channels": channels}, words, config=config)
+        assert build_processor({"grounding_channels": [*channels, "sar:VH"]}, words, config=config).options.grounding == "composite"
