@@ -52,7 +52,8 @@ def real_sizes(task: EarthMindTask, dataset: SampleSource, epoch: int) -> np.nda
     """Of the samples as they are prepared."""
     prepare, rows = SamplePreparer(task.processor, max_length=4096), []
     for index in range(len(dataset)):
-        sample = prepare(*dataset.load(SampleKey(epoch, index), seed=3))
+        record, scenes, rng = dataset.load(SampleKey(epoch, index), seed=3)
+        sample = prepare(record, scenes, rng=rng)
         scored = int((sample.labels[1:] != -100).sum())
         drawn_on = 0 if sample.grounding_images is None else len(sample.grounding_images)
         rows.append([len(sample.input_ids), len(sample.tiles), drawn_on, len(sample.masks), scored])
