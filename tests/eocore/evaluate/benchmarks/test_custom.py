@@ -23,6 +23,7 @@ TRUTHS: dict[str, dict[str, Any]] = {
     "classification": {"candidates": ["road", "lake"], "label": "lake"},
     "multilabel": {"candidates": ["road", "lake", "sea"], "labels": ["road", "sea"]},
     "caption": {"references": ["A lake.", "Water."]},
+    "retrieval": {"references": ["A lake.", "Water."]},
     "region": {"references": ["a lake"], "box": [30, 10, 50, 20]},
     "grounding": {"phrase": "the lake", "boxes": [[10, 20, 30, 40]]},
     "detection": {"question": "Find all ships.", "boxes": [[10, 20, 30, 40], [1, 2, 3, 4]]},
