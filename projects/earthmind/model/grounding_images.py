@@ -67,7 +67,8 @@ def grounding_images(scenes: Mapping[str, SceneLike], presentation: Mapping[str,
         pictures = [composite_image(ordered, presentation, channels=options.grounding_channels, fill=options.grounding_fill)]
     else:
         pictures = [grounding_image(scenes[name], presentation[name]) for name in options.drawn_on(scenes)]
-    return torch.from_numpy(np.stack([resize(picture, size, resample=Image.Resampling.BILINEAR) for picture in pictures]))
+    stacked = np.stack([resize(picture, size, resample=Image.Resampling.BILINEAR) for picture in pictures])
+    return torch.from_numpy(stacked.copy())  # channel by channel in memory: kernels round alike wherever a batch comes from
 
 
 def stack_masks(masks: Sequence[np.ndarray], *, num_seg: int, side: int, sample_id: str) -> Tensor:
