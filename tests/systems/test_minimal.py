@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eocore.evaluate.vectors import VECTORS
+
 PACKAGES = Path(__file__).with_name("minimal")
 CLASSES = {"water": (20, 40, 160), "forest": (30, 120, 40), "sand": (210, 190, 130)}
 CONFIG = """systems = ["linear_scorer"]
@@ -76,3 +78,17 @@ def test_the_core_names_the_class_of_an_image(model: Path, repo_root: Path, tmp_
     Image.fromarray(np.full((20, 20, 3), CLASSES["forest"], np.uint8)).save(tmp_path / "a.png")
     asked = ("--rgb", tmp_path / "a.png", "--text", "Which class?", "--out", tmp_path / "out")
     assert run(repo_root, repo_root / "tools/predict.py", model, *asked, folder=tmp_path).startswith("forest\n")
+
+
+def test_it_is_evaluated_by_its_class_scores(model: Path, repo_root: Path, tmp_path: Path) -> None:
+    annotations = pictures(tmp_path / "test", count=12, seed=1)
+    asked = ("--model", model, "--benchmark", f"custom:classification:{annotations}", "--out", tmp_path / "results")
+    run(repo_root, "-m", "eocore.evaluate", "run", *asked, folder=tmp_path)
+    (path,) = (tmp_path / "results").glob("*/scores.json")
+    scores = json.loads(path.read_text())
+    assert scores["system"] == "linear_scorer"
+    (by_task,) = scores["settings"].values()
+    assert by_task["classification"]["overall"]["metrics"]["accuracy"]["value"] == 1.0
+    lines = [json.loads(line) for line in path.with_name("predictions.jsonl").read_text().splitlines()]
+    assert all(line["prediction"] == list(CLASSES)[int(line["sample_id"]) % len(CLASSES)] for line in lines)
+    assert np.load(path.with_name(VECTORS)).shape == (12 * len(CLASSES),)
