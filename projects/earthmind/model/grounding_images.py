@@ -53,7 +53,7 @@ class GroundingOptions:
         return min(drawn_on, 1) if self.grounding == "composite" else drawn_on
 
 
-def grounding_images(scenes: Mapping[str, SceneLike], presentation: Mapping[str, Any], options: GroundingOptions) -> Tensor:
+def grounding_images(scenes: Mapping[str, SceneLike], presentation: Mapping[str, Any], *, options: GroundingOptions) -> Tensor:
     """(G, C, S, S) uint8 that masks are drawn on.
 
     Args:

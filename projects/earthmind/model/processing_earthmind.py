@@ -133,12 +133,12 @@ class EarthMindProcessor(ProcessorMixin):
         """
         scenes = self._scenes(images, sample_id)
         for mask, what in [*((region, "region") for region in regions), *((mask, "mask") for mask in masks or ())]:
-            _check_size(mask, scenes, sample_id, what)
+            _check_size(mask, scenes, sample_id=sample_id, what=what)
         turns = as_turns(turns)
         check_one_position(turns, len(scenes), sample_id=sample_id)
         self._check_answers(turns, sample_id)
         pieces = self._render(turns, independent, for_generation=for_generation)
-        sample = self._assemble(lay_out(scenes, self.options), pieces, regions, sample_id)
+        sample = self._assemble(lay_out(scenes, self.options), pieces, regions=regions, sample_id=sample_id)
         if max_length is not None and len(sample.input_ids) > max_length:
             raise SampleTooLongError(
                 f"{sample_id}: {len(sample.input_ids)} tokens ({len(sample.tiles)} tiles of {sample.tokens_per_tile} vision "
@@ -163,7 +163,7 @@ class EarthMindProcessor(ProcessorMixin):
         turns = as_turns(turns)
         self._check_answers(turns, sample_id)
         pieces = self._render(turns, False, for_generation=True)
-        return self._assemble(lay_out_frames(frames, self.options, role="rgb"), pieces, (), sample_id)
+        return self._assemble(lay_out_frames(frames, self.options, role="rgb"), pieces, sample_id=sample_id)
 
     def frame_images(self, frames: Sequence[SceneLike]) -> Tensor:
         """SAM 2's image of each frame: (F, C, S, S) uint8."""
@@ -199,7 +199,7 @@ class EarthMindProcessor(ProcessorMixin):
             for name in self.options.modality_order
             if name in shapes
         }
-        sample = self._assemble(plan_layout(views, self.options), self._render(turns, independent), regions, sample_id)
+        sample = self._assemble(plan_layout(views, self.options), self._render(turns, independent), regions=regions, sample_id=sample_id)
         return {
             "tokens": len(sample.input_ids),
             "tiles": len(sample.tiles),
@@ -226,9 +226,9 @@ class EarthMindProcessor(ProcessorMixin):
                 "user, or to see what is not there. Remove it."
             )
 
-    def _assemble(self, layout: VisionLayout, pieces: Sequence[Piece], regions: Sequence[np.ndarray], sample_id: str) -> Sample:
+    def _assemble(self, layout: VisionLayout, pieces: Sequence[Piece], *, sample_id: str, regions: Sequence[np.ndarray] = ()) -> Sample:
         """A sample without grounding image and masks."""
-        runs = [layout.region_tokens(region, self.options, sample_id) for region in regions]
+        runs = [layout.region_tokens(region, self.options, sample_id=sample_id) for region in regions]
         text = self._splicer.splice(pieces, layout.blocks, regions=runs, sample_id=sample_id)
         placeholders = (text.input_ids == self.image_token_id).nonzero().flatten()
         return Sample(
@@ -242,7 +242,7 @@ class EarthMindProcessor(ProcessorMixin):
             placeholder_index=placeholders,
             vision_index=text.vision_index,
             seg_index=(text.input_ids == self.seg_token_id).nonzero().flatten(),
-            attention_columns=_whole_image_columns(layout, placeholders, text),
+            attention_columns=_whole_image_columns(layout, placeholders, text=text),
         )
 
     def collate(self, samples: Sequence[Sample], **layout: Any) -> Batch:
@@ -288,7 +288,7 @@ class EarthMindProcessor(ProcessorMixin):
         samples = []
         for prompt, pictures in zip(prompts, per_prompt, strict=True):
             named = pictures if isinstance(pictures, Mapping) else _name_images(pictures, modalities)
-            samples.append(self._encode_prompt(named, prompt, with_grounding))
+            samples.append(self._encode_prompt(named, prompt, with_grounding=with_grounding))
         batch = self.collate(samples, left_pad=True)
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         if batch.grounding is not None:
@@ -302,12 +302,12 @@ class EarthMindProcessor(ProcessorMixin):
             defuse_messages(conversation, self._splicer.guarded, answer_tokens=ANSWER_TOKENS), chat_template, **choices
         )
 
-    def _encode_prompt(self, images: Mapping[str, Any], prompt: str, with_grounding: bool) -> Sample:
+    def _encode_prompt(self, images: Mapping[str, Any], prompt: str, *, with_grounding: bool) -> Sample:
         pieces = with_one_image(parse_prompt(prompt, self.chat_format), has_images=bool(images))
         if images and not shows_image(pieces):
             pieces = with_leading_image(pieces, self.chat_format)
         scenes = self._scenes(images, "prompt")
-        sample = self._assemble(lay_out(scenes, self.options), pieces, (), "prompt")
+        sample = self._assemble(lay_out(scenes, self.options), pieces, sample_id="prompt")
         # a [SEG] in a prompt is an earlier turn's, already drawn
         sample = sample._replace(seg_index=torch.zeros(0, dtype=torch.long))
         return sample._replace(grounding_images=self.grounding_images(scenes)) if with_grounding and scenes else sample
@@ -341,10 +341,10 @@ class EarthMindProcessor(ProcessorMixin):
 
     def grounding_images(self, scenes: Mapping[str, SceneLike]) -> Tensor:
         """(G, C, S, S) uint8 that masks are drawn on; see `grounding_images.grounding_images`."""
-        return grounding_images(scenes, self.options.presentation, self.options)
+        return grounding_images(scenes, self.options.presentation, options=self.options)
 
 
-def _whole_image_columns(layout: VisionLayout, placeholders: Tensor, text: SplicedText) -> Tensor:
+def _whole_image_columns(layout: VisionLayout, placeholders: Tensor, *, text: SplicedText) -> Tensor:
     """Positions in the text of the tokens that show the whole image, view by view; for the attention loss.
 
     Args:
@@ -360,7 +360,7 @@ def _whole_image_columns(layout: VisionLayout, placeholders: Tensor, text: Splic
     return position_of[layout.whole.reshape(-1)]
 
 
-def _check_size(mask: np.ndarray, scenes: Mapping[str, SceneLike], sample_id: str, what: str) -> None:
+def _check_size(mask: np.ndarray, scenes: Mapping[str, SceneLike], *, sample_id: str, what: str) -> None:
     sizes = {scene.pixels.shape[1:] for scene in scenes.values()}
     if mask.ndim != 2 or mask.shape not in sizes:
         raise SampleError(

@@ -27,7 +27,7 @@ class UpstreamCalls(PredictionMixin):
 
     seg_head: Any
 
-    def predict_forward(
+    def predict_forward(  # noqa: PLR0917  (upstream calls it by position)
         self,
         image: Any = None,
         video: Sequence[Any] | None = None,
@@ -61,7 +61,7 @@ class UpstreamCalls(PredictionMixin):
         question = self._question(images, text, past_text=past_text, mask_prompts=mask_prompts, tokenizer=tokenizer)
         return self._ask_upstream(question, video, max_new_tokens=max_new_tokens)
 
-    def predict_forward_multi(
+    def predict_forward_multi(  # noqa: PLR0917  (upstream calls it by position)
         self,
         image: Any = None,
         rgb_image: Any = None,

@@ -170,7 +170,9 @@ def prepare_so2sat(source: Path, out: Path, *, limit: int | None = None, on_patc
     try:
         import h5py
     except ImportError as error:
-        raise ConfigError("So2Sat's files need h5py, which is not installed. Install the extra: pip install -e '.[eval]'.") from error
+        raise ConfigError(
+            "So2Sat's files need h5py, which is not installed. Install the extra: pip install 'eocore-earthmind[eval]'."
+        ) from error
     if not source.is_file():
         raise DataError(f"{source}: no such file. Fetch testing.h5 of So2Sat LCZ42.")
     lines = []

@@ -76,7 +76,7 @@ class VisionLayout:
     blocks: list[tuple[str, Tensor]] = field(default_factory=list)
     whole: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long))
 
-    def region_tokens(self, region: np.ndarray, rule: VisionOptions, sample_id: str) -> Tensor:
+    def region_tokens(self, region: np.ndarray, rule: VisionOptions, *, sample_id: str) -> Tensor:
         """Numbers of the tokens that a region (H, W) bool touches, view by view; every region with area has at least one.
 
         Raises:
@@ -144,7 +144,7 @@ def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: VisionOptions)
     return VisionLayout(
         torch.zeros(num_tiles, rule.num_channels, 0, 0, dtype=torch.uint8),
         _group(streams, num_places),
-        _blocks(tokens, streams, rule),
+        _blocks(tokens, streams, rule=rule),
         tokens[-1] if shows_whole else tokens[-1, :, :0],
     )
 
@@ -161,7 +161,7 @@ def _group(streams: Sequence[str], num_places: int) -> Tensor:
     return torch.stack([place.reshape(-1), (place * len(names) + kind).reshape(-1)])
 
 
-def _blocks(tokens: Tensor, streams: Sequence[str], rule: VisionOptions) -> list[tuple[str, Tensor]]:
+def _blocks(tokens: Tensor, streams: Sequence[str], *, rule: VisionOptions) -> list[tuple[str, Tensor]]:
     """Blocks of token numbers (places, views, N) in the configured order."""
     if rule.token_order == "place":
         return [("", tokens.reshape(-1))]

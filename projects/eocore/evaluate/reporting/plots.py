@@ -241,7 +241,9 @@ def make_figure(*, width: float, height: float) -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError("charts need matplotlib, which is not installed. Install the extra: pip install -e '.[eval]'.") from error
+        raise ConfigError(
+            "charts need matplotlib, which is not installed. Install the extra: pip install 'eocore-earthmind[eval]'."
+        ) from error
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 
