@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.predictor import load_model
 from eocore.errors import ConfigError
+from eocore.replaced import replaced
 from profiling.earthmind.parts import PartTimes
 from profiling.earthmind.samples import KINDS, SampleKind, encode_question, filler_of, kinds_of, make_scenes
 from profiling.earthmind.setting import build_setting
@@ -76,9 +76,9 @@ class AnswerTimes(PartTimes):
         )
         with ExitStack() as stack:
             for owner, name, part in parts:
-                stack.enter_context(mock.patch.object(owner, name, self.timed(getattr(owner, name), part)))
-            stack.enter_context(mock.patch.object(model, "_start", self._start(model._start)))
-            stack.enter_context(mock.patch.object(model, "generate", self._generate(model, model.generate)))
+                stack.enter_context(replaced(owner, name, value=self.timed(getattr(owner, name), part)))
+            stack.enter_context(replaced(model, "_start", value=self._start(model._start)))
+            stack.enter_context(replaced(model, "generate", value=self._generate(model, model.generate)))
             yield
 
     def _start(self, work: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,7 +100,7 @@ class AnswerTimes(PartTimes):
                     prefill.close()  # does something after the prompt alone
                     return read(*outputs, **more)
 
-                with mock.patch.object(model, "_update_model_kwargs_for_generation", note):
+                with replaced(model, "_update_model_kwargs_for_generation", value=note):
                     return work(*arguments, **named)
 
         return timed
