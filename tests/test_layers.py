@@ -146,7 +146,7 @@ def test_no_modules_import_each_other() -> None:
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names them
 
 
-@pytest.mark.parametrize("folder", ["projects", "tools"])
+@pytest.mark.parametrize("folder", ["projects", "tools", "profiling"])
 def test_nothing_but_tests_replaces_parts_by_mocks(folder: str) -> None:
     assert importers(folder, {"unittest"}) == []
 
