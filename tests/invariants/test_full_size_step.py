@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_map_only
 
 from earthmind.planning.meta_task import outline
 from earthmind.task import EarthMindTask
@@ -123,7 +124,7 @@ def watch(task: EarthMindTask) -> Any:
 def test_a_step(task: EarthMindTask, mode: FakeTensorMode, watch: Any, kind: str) -> None:
     sensors, _, answer, num_masks, num_regions = KINDS[kind]
     real = task.collator()([sample(task, kind)])
-    memory = measure_step(task, {name: mode.from_tensor(value) if isinstance(value, Tensor) else value for name, value in real.items()})
+    memory = measure_step(task, tree_map_only(Tensor, mode.from_tensor, real))
     seen, graded = watch
     num_tokens, num_vision = real.input_ids.shape[1], len(real.vision.vision_index)
     assert num_vision > TILES * TILE_TOKENS if num_regions else num_vision == TILES * TILE_TOKENS * len(sensors)

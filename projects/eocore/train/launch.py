@@ -199,6 +199,8 @@ def describe_batch(batch: Any, name: str = "batch", *, depth: int = 0) -> list[s
     indent = "  " * depth
     if isinstance(batch, torch.Tensor):
         return [f"{indent}{name}: {tuple(batch.shape)} {str(batch.dtype).removeprefix('torch.')}"]
+    if isinstance(batch, tuple) and hasattr(batch, "_asdict"):
+        batch = {key: value for key, value in batch._asdict().items() if value is not None}
     if isinstance(batch, Mapping):
         inner = [line for key, value in batch.items() for line in describe_batch(value, str(key), depth=depth + 1)]
         return [f"{indent}{name}", *inner]

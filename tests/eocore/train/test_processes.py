@@ -31,7 +31,8 @@ def test_every_process_has_a_rank_and_a_failure_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(has_gpu(), reason="cores are shared where there is no GPU")
 def test_cores_are_shared_and_the_users_choice_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert environment(3)["OMP_NUM_THREADS"] == "2" and environment(16)["OMP_NUM_THREADS"] == "1"
     monkeypatch.setenv("OMP_NUM_THREADS", "5")

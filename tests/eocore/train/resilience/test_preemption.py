@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from eocore.train.resilience.preemption import ENDED_AT_ONCE, Orders
 from eocore.train.work_dir import read_status
 
-TASK = Path(__file__).with_name("faulty_task.py")
+TASK = Path(__file__).resolve().parents[1] / "faulty_task.py"
 
 
 def start(config: dict[str, Any], work_dir: Path, *rest: str, restarts: int = 0) -> subprocess.Popen[str]:
