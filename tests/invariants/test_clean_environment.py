@@ -83,6 +83,7 @@ def test_every_auto_class_gives_the_same_logits_and_masks(used: Path, checkpoint
 def test_published_calls_and_pipeline_answer(used: Path) -> None:
     results = json.loads((used / "results.json").read_text())
     assert all(name.startswith("transformers_modules.") for name in results["code"])
+    assert results["processor_apart"][0] == results["processor_apart"][1]
     assert "fusion.queries" in results["parameters"]
     assert results["single"] == {"text": "[SEG][SEG]", "shapes": [[1, 40, 60]] * 2, "types": ["bool"] * 2}
     assert results["pair"] == {"text": "[SEG][SEG][SEG]", "shapes": [[1, 40, 60]] * 3, "types": ["bool"] * 3}

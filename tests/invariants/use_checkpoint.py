@@ -44,6 +44,8 @@ def main(packages: str, folder: str, probe: str, out: str) -> None:
     model = models["AutoModelForCausalLM"]
     single = model.predict_forward(image=rgb, text=QUESTION, tokenizer=tokenizer, max_new_tokens=2)
     pair = model.predict_forward_multi(image=sar, rgb_image=rgb, text=QUESTION, tokenizer=tokenizer, max_new_tokens=3)
+    # loaded by themselves, model and processor have files of their own
+    apart = model.predict({"rgb": rgb}, "Please segment it.", processor=processor, max_new_tokens=2)
     quick = quick_start(transformers, folder, frames=[sar, rgb, sar])
     pipe = transformers.pipeline("image-text-to-text", model=folder, **arguments)
     chat = [{"role": "user", "content": [{"type": "image", "image": rgb}, {"type": "text", "text": "Please segment it."}]}]
@@ -52,6 +54,7 @@ def main(packages: str, folder: str, probe: str, out: str) -> None:
     results = {
         "code": [type(model).__module__, type(processor).__module__],
         "parameters": sorted(name for name, _ in model.named_parameters()),
+        "processor_apart": [apart.text, model.predict({"rgb": rgb}, "Please segment it.", max_new_tokens=2).text],
         "single": _summary(single),
         "pair": _summary(pair),
         "quick_start": [_summary(answer) for answer in quick],

@@ -6,7 +6,7 @@ holds: no placeholder is looked for in it.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, SEG_PLACEHOLDER = "<image>", "<region>", "[SEG]"
@@ -102,7 +102,9 @@ def as_turns(messages: Sequence[Turn | tuple[str, str]]) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     regions = masks = 0
     for number, message in enumerate(messages):
-        if not isinstance(message, Turn):
+        if hasattr(message, "parts"):
+            message = _own(message)
+        else:
             role, text = message
             if role not in ROLES:
                 raise ValueError(f"turn {number}: role '{role}' is unknown; choices: {', '.join(ROLES)}.")
@@ -111,6 +113,19 @@ def as_turns(messages: Sequence[Turn | tuple[str, str]]) -> tuple[Turn, ...]:
         masks += sum(isinstance(part, Seg) for part in message.parts)
         turns.append(message)
     return tuple(turns)
+
+
+def _own(turn: Turn) -> Turn:
+    """The turn in the classes of this module.
+
+    transformers loads the files of a checkpoint once for the model and once more for a processor that is loaded by itself; a turn that the
+    one makes is then of other classes than the other's.
+    """
+    if isinstance(turn, Turn):
+        return turn
+    kinds = {kind.__name__: kind for kind in (Text, Image, Region, Seg)}
+    parts = (kinds[type(part).__name__](*(getattr(part, name.name) for name in fields(part))) for part in turn.parts)
+    return Turn(turn.role, tuple(parts))
 
 
 def joined(parts: Iterable[Part]) -> tuple[Part, ...]:

@@ -1,7 +1,11 @@
 """Texts become typed parts once; after that a text is words, whatever it holds."""
 
+import importlib.util
+import sys
+
 import pytest
 
+from eocore.portable import messages
 from eocore.portable.messages import (
     Image,
     Region,
@@ -63,3 +67,16 @@ def test_turns_that_come_after_others_refer_to_later_masks() -> None:
     turn = Turn("assistant", (Seg(0), Text(" and "), Seg(1)))
     assert shifted(turn, regions=5, masks=2).parts == (Seg(2), Text(" and "), Seg(3))
     assert shifted(Turn("user", (Region(0),)), regions=5, masks=2).parts == (Region(5),)
+
+
+def test_turns_of_another_copy_of_the_module_become_turns_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As transformers loads a checkpoint's files: once for the model, once for a processor loaded by itself."""
+    spec = importlib.util.spec_from_file_location("messages_again", messages.__file__)
+    assert spec is not None and spec.loader is not None
+    again = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, again)
+    spec.loader.exec_module(again)
+    texts = ["<image>\nWhat is <region>?", "A lake [SEG]."]
+    foreign = again.read_turns(texts)
+    assert not isinstance(foreign[0], Turn)
+    assert as_turns(foreign) == read_turns(texts)
