@@ -7,7 +7,7 @@ holds: no placeholder is looked for in it.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, SEG_PLACEHOLDER = "<image>", "<region>", "[SEG]"
 """How upstream formats write an image and a region in a question, and a mask in an answer. Source: LLaVA, Osprey, LISA."""
@@ -115,7 +115,7 @@ def as_turns(messages: Sequence[Turn | tuple[str, str]]) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def _own(turn: Turn) -> Turn:
+def _own(turn: Any) -> Turn:
     """The turn in the classes of this module.
 
     transformers loads the files of a checkpoint once for the model and once more for a processor that is loaded by itself; a turn that the
