@@ -139,5 +139,5 @@ def test_score_chart_of_settings_with_different_tasks_and_of_one_sample(predicte
 
 def test_charts_without_matplotlib_name_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match=r"charts need matplotlib.*pip install -e '\.\[eval\]'"):
+    with pytest.raises(ConfigError, match=r"charts need matplotlib.*pip install 'eocore-earthmind\[eval\]'"):
         plots.draw_curves([json.loads('{"step": 1.0, "loss": 1.0}')])
