@@ -96,8 +96,10 @@ def test_out_of_memory_where_ranks_already_wait_ends_all(faulty: ModuleType, tmp
 
 
 @pytest.mark.fault
-def test_a_spike_is_skipped_and_the_statistics_outlive_a_restart(faulty: ModuleType, tmp_path: Path) -> None:
-    config = faulty.make_config({"faults": [{"kind": "spike", "rank": 0, "step": 71}]}, {"interval": 68, "keep": 9}, max_iters=72)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_spike_is_skipped_and_the_statistics_outlive_a_restart(faulty: ModuleType, tmp_path: Path, precision: str) -> None:
+    training = {"max_iters": 72, "precision": precision}
+    config = faulty.make_config({"faults": [{"kind": "spike", "rank": 0, "step": 71}]}, {"interval": 68, "keep": 9}, **training)
     ranks = faulty.run_ranks(config, tmp_path / "run", timeout_s=300)
     assert [rank.code for rank in ranks] == [0, 0], ranks[0].text[-3000:]
     assert [(record["step"], record["reason"]) for record in skips(tmp_path / "run")] == [(71, "loss spike")]
