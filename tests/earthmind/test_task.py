@@ -15,12 +15,12 @@ from torch.utils._pytree import tree_leaves
 from earthmind.losses import count_items
 from earthmind.model.batching import Batch, Sample
 from earthmind.task import EarthMindTask
+from eocore.distributed import mean_items
 from eocore.errors import ConfigError
 from eocore.models.recompute import KINDS
 from eocore.portable.packed_attention import PACKED
 from eocore.registry import TASKS
 from eocore.synthetic.world import write_world
-from eocore.train.ranks import mean_items
 
 LOSSES = ("loss_text", "loss_mask", "loss_dice", "loss_attention", "loss_alignment")
 POINTS = {"num_points": 64}

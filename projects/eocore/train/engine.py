@@ -51,7 +51,7 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
         Args:
             data: one element of the loader.
             optim_wrapper: of the run.
-            num_items_in_batch: from `eocore.train.ranks.mean_items`.
+            num_items_in_batch: from `eocore.distributed.mean_items`.
 
         Raises:
             EOError: this rank ran out of memory where it cannot be skipped, or too many updates in a row were skipped.

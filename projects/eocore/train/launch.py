@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import set_random_seed
 
 from eocore.config import require
+from eocore.distributed import share_from_first
 from eocore.errors import ConfigError, EOError
 from eocore.files import keeping
 from eocore.log import get_logger
@@ -22,7 +23,6 @@ from eocore.train.checkpoint.resumption import check_allowable
 from eocore.train.checkpoint.start_from import load_from
 from eocore.train.device import make_deterministic, peak_memory_gib
 from eocore.train.loader import prepare_loader
-from eocore.train.ranks import share_from_first
 from eocore.train.resilience.heartbeat import HEARTBEAT
 from eocore.train.resilience.preemption import Interrupts
 from eocore.train.resilience.watchdog import Watchdog

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from eocore.data.loading.worker_status import describe_samples, open_table
+from eocore.distributed import mean_items
 from eocore.errors import DataError, EOError, SampleError, describe_unforeseen
 from eocore.train.loader import Batches
-from eocore.train.ranks import mean_items
 from eocore.train.resilience.heartbeat import HEARTBEAT
 from eocore.train.resilience.loader_errors import LOADER, ProcessTrace, as_raised, last_error, told_by_loader, trace_of_process
 

@@ -17,10 +17,10 @@ from eocore.data.loading.packing import Cost, PackingOptions, PackSampler
 from eocore.data.loading.sample_stats import SampleSizes
 from eocore.data.loading.sampler import GlobalBatchSampler
 from eocore.data.records import Record
+from eocore.distributed import find_on_first, num_ranks
 from eocore.errors import ConfigError
 from eocore.resolve import Resolved, resolve_instance
 from eocore.train.options import DataOptions
-from eocore.train.ranks import find_on_first, num_ranks
 from eocore.train.resilience.heartbeat import HEARTBEAT
 
 

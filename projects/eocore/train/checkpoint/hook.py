@@ -6,12 +6,12 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
+from eocore.distributed import share_from_first
 from eocore.errors import CheckpointError, ConfigError
 from eocore.log import get_logger
 from eocore.registry import HOOKS
 from eocore.train.checkpoint.snapshot import take_snapshot
 from eocore.train.checkpoint.writer import CheckpointWriter
-from eocore.train.ranks import share_from_first
 
 POLICIES = ("stop", "continue")
 

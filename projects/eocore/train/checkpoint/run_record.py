@@ -9,10 +9,10 @@ from torch.utils.data import DataLoader
 
 from eocore.data.content import describe_content
 from eocore.data.dataset import SampleSource
+from eocore.distributed import find_on_first
 from eocore.registry import HOOKS, TASKS
 from eocore.resolve import Resolved, declared, join, resolve, resolve_instance
 from eocore.train.options import GROUPS
-from eocore.train.ranks import find_on_first
 from eocore.train.resilience.heartbeat import HEARTBEAT
 from eocore.train.task import Task
 

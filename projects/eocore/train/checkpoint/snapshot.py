@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from eocore.dependencies import library_versions
+from eocore.distributed import gather_to_all
 from eocore.errors import CheckpointError
 from eocore.log import get_logger
 from eocore.models.freeze import trainable_names
 from eocore.train.checkpoint.files import OPTIMIZER, STATE, WEIGHTS, publish, read_state, rng_name, verify, write_json
 from eocore.train.checkpoint.random_state import random_states, restore_random_states
 from eocore.train.checkpoint.weights import IDENTITY, check_names, names_in, open_tensors
-from eocore.train.ranks import gather_to_all
 from eocore.train.strategy import ZeroStrategy
 
 FORMAT = 2

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from eocore.distributed import control_group, gather_to_all, num_ranks
 from eocore.errors import ConfigError, EOError
 from eocore.log import get_logger
-from eocore.train.ranks import control_group, gather_to_all, num_ranks
 from eocore.train.resilience.preemption import Orders
 
 SKIPPED = "skipped.jsonl"

@@ -20,9 +20,9 @@ from typing import Self
 import torch
 from torch.distributed import DistStoreError, TCPStore
 
+from eocore.distributed import num_ranks, share_from_first
 from eocore.errors import EOError
 from eocore.log import get_logger
-from eocore.train.ranks import num_ranks, share_from_first
 from eocore.train.resilience.heartbeat import HEARTBEAT
 
 STACKS = "stacks"
