@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluates, here or on processes of its own, and prints the tables."""
     if shared.starts_processes(arguments):
         return shared.start_processes(arguments, COMMAND.name)
-    from eocore.evaluate.commands.run import show_config_scores
+    from eocore.evaluate.commands.showing import show_config_scores
     from eocore.evaluate.engine.config_run import evaluate_config
 
     config = shared.read_config(arguments)

@@ -5,17 +5,15 @@ those that it can be evaluated through (`eocore.evaluate.tasks`). Everything is 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-import numpy as np
+if TYPE_CHECKING:  # names of tasks and settings are listed without numpy and torch
+    import numpy as np
 
-from eocore.data.dataset import Scenes
-from eocore.data.formats.class_folders import LABEL
-from eocore.data.records import Record
-from eocore.errors import ConfigError, DataError
-from eocore.evaluate.metrics.classification import display_name
+    from eocore.data.dataset import Scenes
+    from eocore.data.records import Record
 
-Sample = tuple[Record, Scenes]
+Sample: TypeAlias = "tuple[Record, Scenes]"
 """A record, and its scenes in the order of its images."""
 
 TEMPLATES = (
@@ -30,7 +28,7 @@ class AnswerLike(Protocol):
     """What is generated for one sample: text, and masks (K, H, W) bool."""
 
     text: str
-    masks: np.ndarray
+    masks: "np.ndarray"
 
 
 Answerer = Callable[[Sequence[Sample]], Sequence[AnswerLike]]
@@ -83,7 +81,7 @@ class ClassPrompts(NamedTuple):
 class Scores(Protocol):
     """A model that scores classes. One with a fixed list of classes reads `prompts.classes`, one that reads text the texts."""
 
-    def class_scores(self, images: Sequence[Any], prompts: ClassPrompts) -> np.ndarray:
+    def class_scores(self, images: Sequence[Any], prompts: ClassPrompts) -> "np.ndarray":
         """(N, C) scores, higher = more likely; comparable among the samples of a class and among the classes of a sample.
 
         Args:
@@ -100,14 +98,14 @@ class Scores(Protocol):
 class Embeds(Protocol):
     """A model with one space of vectors for images and texts; the nearer, the greater the cosine."""
 
-    def embed_images(self, images: Sequence[Any]) -> np.ndarray:
+    def embed_images(self, images: Sequence[Any]) -> "np.ndarray":
         """(N, D) vectors of N samples, or of what `PreparesImages.prepare_image` made of them.
 
         Raises:
             DataError: a sample does not fit the model.
         """
 
-    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+    def embed_texts(self, texts: Sequence[str]) -> "np.ndarray":
         """(M, D) vectors of M texts."""
 
 
@@ -135,85 +133,7 @@ PROTOCOLS: Mapping[str, type] = {"generates": Generates, "scores": Scores, "embe
 """Name -> protocol."""
 
 
-class EmbeddingScores:
-    """Class scores of a model that embeds: the cosine of the image and the mean of the class's texts (a prompt ensemble).
-
-    Source: Radford et al. 2021 (CLIP), section 3.1.4: vectors of all templates are normalised, averaged, and normalised again.
-
-    Args:
-        model: that embeds.
-    """
-
-    def __init__(self, model: Embeds) -> None:
-        self._model = model
-        self._of_classes: dict[ClassPrompts, np.ndarray] = {}
-        if isinstance(model, PreparesImages):
-            self.prepare_image = model.prepare_image
-
-    def class_scores(self, images: Sequence[Any], prompts: ClassPrompts) -> np.ndarray:
-        """See `Scores`."""
-        if prompts not in self._of_classes:
-            self._of_classes[prompts] = self._embed_classes(prompts)
-        cosines: np.ndarray = unit_vectors(self._model.embed_images(images)) @ self._of_classes[prompts].T
-        return cosines
-
-    def _embed_classes(self, prompts: ClassPrompts) -> np.ndarray:
-        """(C, D) one vector a class."""
-        vectors = unit_vectors(self._model.embed_texts([text for texts in prompts.texts for text in texts]))
-        ends = np.cumsum([len(texts) for texts in prompts.texts])[:-1]
-        return unit_vectors(np.stack([part.mean(axis=0) for part in np.split(vectors, ends)]))
-
-
-def unit_vectors(vectors: np.ndarray) -> np.ndarray:
-    """(N, D) float32 of length 1.
-
-    Raises:
-        DataError: a vector is of length 0 or not finite.
-    """
-    vectors = np.asarray(vectors, dtype=np.float32)
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    if not (np.isfinite(lengths) & (lengths > 0)).all():
-        raise DataError(
-            f"{int((~(np.isfinite(lengths) & (lengths > 0))).sum())} of {len(vectors)} vectors are zero or not finite: they have no "
-            "direction, and no cosine. Look for broken images, empty texts or broken weights."
-        )
-    unit: np.ndarray = vectors / lengths
-    return unit
-
-
-def class_prompts(classes: Sequence[str], templates: Sequence[str]) -> ClassPrompts:
-    """Every class in every template, its name spelt in words ("BareLand" -> "bare land").
-
-    Args:
-        classes: names, as annotated.
-        templates: texts with `{label}` in them.
-
-    Raises:
-        ConfigError: no template, or one without `{label}`.
-    """
-    wrong = [template for template in templates if LABEL not in template]
-    if wrong or not templates:
-        raise ConfigError(
-            f"templates {wrong or 'is empty'}: each must hold {LABEL}, where the class's name goes; all classes would look alike without."
-        )
-    names = [display_name(name) for name in classes]
-    return ClassPrompts(tuple(classes), tuple(tuple(template.replace(LABEL, name) for template in templates) for name in names))
-
-
 def implemented(predictor: object) -> tuple[str, ...]:
     """Names of the protocols a predictor implements; one that embeds also scores, by the cosines of class prompts."""
     found = [name for name, protocol in PROTOCOLS.items() if isinstance(predictor, protocol)]
     return tuple(dict.fromkeys([*found, *(["scores"] if "embeds" in found else [])]))
-
-
-def as_scores(predictor: object) -> Scores:
-    """The predictor itself where it scores classes, else its scores by embeddings.
-
-    Raises:
-        ConfigError: it does neither.
-    """
-    if isinstance(predictor, Scores):
-        return predictor
-    if isinstance(predictor, Embeds):
-        return EmbeddingScores(predictor)
-    raise ConfigError(f"{type(predictor).__name__} neither scores classes nor embeds images and texts (eocore/evaluate/protocols.py).")

@@ -58,6 +58,12 @@ TASKS: Choices[EvaluationTask] = Choices(
 """Name -> task, in the order of tables."""
 
 
+CLASS_TASKS = ("classification", "multilabel")
+"""Tasks whose samples choose among classes."""
+BOX_TASKS = ("grounding", "detection")
+"""Tasks whose truths are boxes."""
+
+
 def scored_tasks(protocol: str = GENERATES) -> dict[str, ScorerConfig]:
     """Task -> scorer of all tasks that have a score through a protocol."""
     return {name: task.scorers[protocol] for name, task in TASKS.items() if protocol in task.scorers}

@@ -8,7 +8,8 @@ import numpy as np
 from eocore.data.formats.class_folders import LABEL
 from eocore.data.records import ImageRef, Record
 from eocore.errors import ConfigError
-from eocore.evaluate.protocols import PreparesImages, as_scores, class_prompts, implemented
+from eocore.evaluate.embedding_scores import as_scores, class_prompts
+from eocore.evaluate.protocols import PreparesImages, implemented
 from eocore.predict.answers import Prediction
 from eocore.sensors.scene import Scene
 from eocore.system import AnswersImages

@@ -1,4 +1,4 @@
-"""What a predictor implements, and class scores by embeddings of several templates."""
+"""What a predictor implements."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,10 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eocore.errors import ConfigError, DataError
-from eocore.evaluate.protocols import ClassPrompts, EmbeddingScores, as_scores, class_prompts, implemented, unit_vectors
-
-DIRECTIONS = {"a forest": [1.0, 0.0, 0.0], "trees": [0.0, 3.0, 0.0], "a lake": [0.0, 0.0, 1.0], "water": [0.0, 0.0, 5.0]}
+from eocore.evaluate.protocols import ClassPrompts, implemented
 
 
 class Embedder:
@@ -17,7 +14,7 @@ class Embedder:
         return np.asarray(images, dtype=np.float32)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        return np.array([DIRECTIONS[text] for text in texts], dtype=np.float32)
+        return np.zeros((len(texts), 3), dtype=np.float32)
 
 
 class Generator:
@@ -37,28 +34,3 @@ class Scorer:
 )
 def test_protocols_of_a_predictor_are_told(predictor: object, names: tuple[str, ...]) -> None:
     assert implemented(predictor) == names
-
-
-def test_a_class_is_the_normalised_mean_of_its_normalised_texts() -> None:
-    prompts = ClassPrompts(("forest", "lake"), (("a forest", "trees"), ("a lake", "water")))
-    found = EmbeddingScores(Embedder()).class_scores([[2.0, 2.0, 0.0], [0.0, 0.0, 7.0], [1.0, 0.0, 0.0]], prompts)
-    np.testing.assert_allclose(found, [[1.0, 0.0], [0.0, 1.0], [np.sqrt(0.5), 0.0]], atol=1e-6)
-
-
-def test_a_predictor_that_scores_is_taken_as_it_is() -> None:
-    scorer = Scorer()
-    assert as_scores(scorer) is scorer
-    assert isinstance(as_scores(Embedder()), EmbeddingScores)
-    with pytest.raises(ConfigError, match="Generator neither scores classes nor embeds"):
-        as_scores(Generator())
-
-
-def test_every_template_is_filled_with_every_class() -> None:
-    assert class_prompts(["a", "b"], ["{label}!", "of {label}"]).texts == (("a!", "of a"), ("b!", "of b"))
-    with pytest.raises(ConfigError, match=r"templates \['a photo'\]: each must hold \{label\}"):
-        class_prompts(["a"], ["{label}", "a photo"])
-
-
-def test_a_vector_without_direction_is_an_error() -> None:
-    with pytest.raises(DataError, match="1 of 2 vectors are zero or not finite"):
-        unit_vectors(np.array([[0.0, 0.0], [1.0, 0.0]]))

@@ -5,24 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eocore.choices import Choices
 from eocore.data.dataset import RecordDataset
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.settings import SETTINGS
+from eocore.evaluate.suites import SUITES
 from eocore.evaluate.tasks import TASKS
 from eocore.registry import BENCHMARKS, DATASETS
-
-SUITES: Choices[str] = Choices(
-    "suite",
-    {
-        "image": "questions about whole images: answers, classes, captions",
-        "region": "questions about regions of images",
-        "pixel": "masks and boxes",
-        "multispectral": "land cover of multispectral and SAR patches",
-        "earthmind-bench": "EarthMind-Bench",
-    },
-)
-"""Name -> what it holds, of groups of benchmarks that one command runs; a system or a user registers more."""
 
 ROOT, PROMPT = "$root", "$prompt"
 """Places in a benchmark's data set config: the data folder, and the benchmark's prompt."""
@@ -35,7 +23,7 @@ class Benchmark:
     Attributes:
         name: what the command line calls it.
         title: what tables call it.
-        suite: one of SUITES, "" = none.
+        suite: one of `suites.SUITES`, "" = none.
         task: one of `tasks.TASKS`.
         metric: config of the registry METRICS; empty = the task's own (`tasks.TASKS`).
         prompt: what is asked; `{question}`, `{phrase}` and `{classes}` stand for the entry's own.

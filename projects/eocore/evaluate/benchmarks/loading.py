@@ -12,8 +12,9 @@ from eocore.evaluate.benchmarks import (  # noqa: F401  (they register themselve
     ships,
     vqa,
 )
-from eocore.evaluate.benchmarks.catalogue import SUITES, Benchmark
+from eocore.evaluate.benchmarks.catalogue import Benchmark
 from eocore.evaluate.benchmarks.custom import CUSTOM, custom_benchmark
+from eocore.evaluate.suites import SUITES
 from eocore.registry import BENCHMARKS
 from eocore.system import find_system
 from eocore.text import did_you_mean

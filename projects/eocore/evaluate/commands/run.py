@@ -3,26 +3,17 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from eocore.command import Command
-from eocore.config import load_config
-from eocore.distributed import join_ranks, leave_ranks
 from eocore.errors import ConfigError
-from eocore.evaluate.benchmarks.catalogue import SUITES
-from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
-from eocore.evaluate.engine.benchmark_run import run_benchmarks
-from eocore.evaluate.engine.config_run import evaluate_config
-from eocore.evaluate.engine.run_options import Outcome, RunOptions
-from eocore.evaluate.protocols import TEMPLATES, Generates
-from eocore.evaluate.reporting.suite_report import write_suite_report
-from eocore.evaluate.reporting.summary import read_results, suite_table
-from eocore.evaluate.reporting.tables import console_table, difference_table, to_rich
-from eocore.evaluate.scoring.scores import Scores
+from eocore.evaluate.protocols import TEMPLATES
 from eocore.evaluate.settings import SETTINGS
+from eocore.evaluate.suites import SUITES
 from eocore.overrides import OverrideAction
-from eocore.system import PredictorOptions, installed_systems, system_of_model
+
+if TYPE_CHECKING:  # what runs is imported when there is something to run
+    from eocore.evaluate.engine.run_options import Outcome, RunOptions
 
 DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run again, it goes on where it was stopped. On several
 processes: python -m torch.distributed.run --nproc-per-node N -m eocore.evaluate run ... (or the scripts of scripts_eval/)."""
@@ -42,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", metavar="NAME", help=f"all benchmarks of a group: {SUITES}")
     parser.add_argument("--data-root", default="data", metavar="DIR", help="data folder (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: work_dirs/evaluation/MODEL)")
-    parser.add_argument("--settings", nargs="+", default=[], metavar="NAME", help=f"of {SETTINGS} (default: all of a benchmark)")
+    parser.add_argument("--settings", nargs="+", default=[], metavar="NAME", help=f"of {SETTINGS}, or a system's own (default: all)")
     parser.add_argument("--prompt", nargs="+", default=[], metavar="NAME=TEXT", help="another prompt for a benchmark")
     parser.add_argument("--places-by", choices=("text", "masks"), help="how the model shows boxes (default: as its system says)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples answered together (default: %(default)s)")
@@ -57,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs, prints one table, writes the report; 1 if a benchmark failed or none could be run."""
+    from eocore.distributed import join_ranks, leave_ranks
+    from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
+    from eocore.evaluate.engine.benchmark_run import run_benchmarks
+    from eocore.evaluate.protocols import Generates
+    from eocore.system import PredictorOptions, system_of_model
+
     if arguments.list:
         return _list_benchmarks()
     if arguments.model is None:
@@ -82,6 +79,10 @@ OF_BENCHMARKS = ("benchmark", "suite", "settings", "prompt", "places_by", "max_n
 
 def _run_config(arguments: argparse.Namespace) -> int:
     """Runs the data sets of a config, as `tools/test.py` does."""
+    from eocore.config import load_config
+    from eocore.evaluate.commands.showing import show_config_scores
+    from eocore.evaluate.engine.config_run import evaluate_config
+
     given = [f"--{name.replace('_', '-')}" for name in OF_BENCHMARKS if getattr(arguments, name)]
     if given:
         raise ConfigError(f"--config states data sets, settings and generation, so {', '.join(given)} would be ignored. Leave them out.")
@@ -91,13 +92,9 @@ def _run_config(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def show_config_scores(scores: Scores | None) -> None:
-    """Prints the tables of a config's run; nothing on ranks other than the first."""
-    for table in (console_table(scores), difference_table(scores)) if scores is not None else ():
-        Console().print(to_rich(table))
+def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: bool) -> "RunOptions":
+    from eocore.evaluate.engine.run_options import RunOptions
 
-
-def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: bool) -> RunOptions:
     prompts = {}
     for entry in arguments.prompt:
         name, equals, text = entry.partition("=")
@@ -127,7 +124,13 @@ def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: boo
     )
 
 
-def _finish(options: RunOptions, outcomes: Sequence[Outcome], *, suite: str | None) -> int:
+def _finish(options: "RunOptions", outcomes: "Sequence[Outcome]", *, suite: str | None) -> int:
+    from rich.console import Console
+
+    from eocore.evaluate.reporting.suite_report import write_suite_report
+    from eocore.evaluate.reporting.summary import read_results, suite_table
+    from eocore.evaluate.reporting.tables import to_rich
+
     console = Console() if Console().is_terminal else Console(width=WIDTH)
     for item in outcomes:
         if item.reason:
@@ -144,6 +147,11 @@ def _finish(options: RunOptions, outcomes: Sequence[Outcome], *, suite: str | No
 
 
 def _list_benchmarks() -> int:
+    from rich.console import Console
+
+    from eocore.evaluate.benchmarks.loading import load_benchmarks
+    from eocore.system import installed_systems
+
     known = load_benchmarks(list(installed_systems()))
     for item in known.values():
         count = f"{item.expected} samples" if item.expected else "count not published"

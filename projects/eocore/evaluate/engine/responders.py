@@ -9,6 +9,7 @@ import numpy as np
 
 from eocore.data.io.masks import encode_rle, mask_to_box
 from eocore.errors import ConfigError
+from eocore.evaluate.embedding_scores import as_scores, class_prompts
 from eocore.evaluate.metrics.boxes import box_text
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.protocols import (
@@ -19,8 +20,6 @@ from eocore.evaluate.protocols import (
     PreparingAnswerer,
     Sample,
     Scores,
-    as_scores,
-    class_prompts,
 )
 from eocore.evaluate.scoring.parsing.boxes import parse_boxes
 from eocore.evaluate.scoring.scorers.base import candidates_of, references_of

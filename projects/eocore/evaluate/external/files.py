@@ -16,11 +16,10 @@ from eocore.evaluate.external.masks import read_masks, stated_size
 from eocore.evaluate.metrics import classification
 from eocore.evaluate.predictions import REQUIRED_FIELDS, Prediction, some_ids
 from eocore.evaluate.scoring.parsing.letters import is_letters
+from eocore.evaluate.tasks import BOX_TASKS, CLASS_TASKS
 
 MASK_TASKS = ("referring",)
 REFERENCE_TASKS = ("caption", "region", "open")
-CLASS_TASKS = ("classification", "multilabel")
-BOX_TASKS = ("grounding", "detection")
 SET_TASKS = ("multilabel", "mcq")
 
 

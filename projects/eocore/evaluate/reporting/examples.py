@@ -13,9 +13,9 @@ from eocore.evaluate.metrics.boxes import Box
 from eocore.evaluate.predictions import Prediction, PredictionKey
 from eocore.evaluate.reporting.gallery import OPTICAL_MODALITIES
 from eocore.evaluate.reporting.plots import OverlayRow, overlay_row
-from eocore.evaluate.scoring.parsing.box_scales import PIXELS
+from eocore.evaluate.scoring.parsing.reading_options import ORDERS, PIXELS
 from eocore.evaluate.scoring.score import judge_samples
-from eocore.evaluate.scoring.scorers.box_reader import ORDERS, BoxReader
+from eocore.evaluate.scoring.scorers.box_reader import BoxReader
 from eocore.sensors.display import display_image
 
 DRAWN_TASKS = ("referring", "grounding")

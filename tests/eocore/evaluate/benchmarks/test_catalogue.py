@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.benchmarks.catalogue import SUITES, Benchmark, check_count, require_data
+from eocore.evaluate.benchmarks.catalogue import Benchmark, check_count, require_data
 from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
 from eocore.evaluate.predictions import Prediction, format_prediction, parse_prediction
 from eocore.evaluate.scoring.score import score_predictions
 from eocore.evaluate.settings import SETTINGS, Setting
+from eocore.evaluate.suites import SUITES
 from eocore.evaluate.tasks import TASKS, EvaluationTask, scored_tasks
 from eocore.registry import METRICS
 

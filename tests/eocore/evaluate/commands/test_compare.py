@@ -1,8 +1,8 @@
 import json
 
 from eocore.evaluate.__main__ import main
-from eocore.evaluate.commands.compare import comparison_table
 from eocore.evaluate.comparison.paired import Comparison
+from eocore.evaluate.reporting.difference_tables import comparison_table
 
 
 def test_the_command_on_two_foreign_files(capsys, tmp_path):

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from eocore.errors import ConfigError
-from eocore.evaluate.judge.judge import Judge, JudgeOptions, Question, options_from_environment
+from eocore.evaluate.judge.judge import Judge, Question
+from eocore.evaluate.judge.options import JudgeOptions, options_from_environment
 from eocore.evaluate.judge.prompts import Verdict, parse_match, parse_verdict
 
 QUESTION = Question("What is there?", "A harbour with ships.", "Ships in a port.")

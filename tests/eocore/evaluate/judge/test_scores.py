@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from eocore.evaluate.judge.judge import Judge, JudgeOptions
+from eocore.evaluate.judge.judge import Judge
+from eocore.evaluate.judge.options import JudgeOptions
 from eocore.evaluate.judge.scores import add_verdicts
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring.score import score_predictions

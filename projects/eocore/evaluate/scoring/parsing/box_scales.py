@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from eocore.evaluate.metrics.boxes import Box
+from eocore.evaluate.scoring.parsing.reading_options import PIXELS
 
-PIXELS = 0.0
-"""Stands for pixels where scales are numbers."""
 SCALES = (1.0, 100.0, 1000.0)
 """What the far edge of an image is called. Source: GeoChat and VRSBench write 100, Qwen-VL and InternVL 1000, others shares."""
 NAMES = {1.0: "0 to 1", 100.0: "0 to 100", 1000.0: "0 to 1000", PIXELS: "pixels"}

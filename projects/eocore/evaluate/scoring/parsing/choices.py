@@ -3,17 +3,15 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from eocore.evaluate.scoring.parsing import phrases
 from eocore.evaluate.scoring.parsing.enumerations import enumeration_of
 from eocore.evaluate.scoring.parsing.letters import CLOSED, Letters, behind_marks, tidy
 from eocore.evaluate.scoring.parsing.numbers import find_number, read_number
 from eocore.evaluate.scoring.parsing.options import Options, is_denied, options_of
+from eocore.evaluate.scoring.parsing.reading_options import Mode
 from eocore.evaluate.scoring.parsing.text import final_answer
 
-Mode = Literal["strict", "lenient"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 """strict: letters and option texts where an answer states them (alone, first, on a last line of their own, after "the answer is").
 lenient: also from a sentence ("I would choose B", "there is a road here")."""
 
@@ -47,7 +45,7 @@ def read_choice(answer: str, candidates: Sequence[str], *, mode: Mode = "lenient
     Args:
         answer: the model's text.
         candidates: the options in order, with or without letters of their own ("A. road").
-        mode: one of MODES.
+        mode: one of `reading_options.MODES`.
         several: the question allows several options; single capitals in a sentence ("it shows A and C") are read too then.
     """
     options, text = options_of(tuple(candidates)), final_answer(answer)

@@ -8,8 +8,9 @@ from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.metrics import vqa
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring.intervals import Measure, mean_of
-from eocore.evaluate.scoring.parsing.choices import MODES, Mode, ReadChoice, read_choice
+from eocore.evaluate.scoring.parsing.choices import ReadChoice, read_choice
 from eocore.evaluate.scoring.parsing.options import options_of
+from eocore.evaluate.scoring.parsing.reading_options import MODES, Mode
 from eocore.evaluate.scoring.scorers.base import Judged, candidates_of, missing
 from eocore.registry import METRICS
 
@@ -87,7 +88,7 @@ class Choice:
     meta is true, or this scorer's is. Then it is right where the set of options is the annotated one.
 
     Args:
-        reading: one of `reading.choices.MODES`.
+        reading: one of `reading_options.MODES`.
         several: every question allows several options.
         index_base: where annotated answers are numbers that count options: the number of the first, 0 or 1. It is never guessed.
     """

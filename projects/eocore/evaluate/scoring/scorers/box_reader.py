@@ -11,15 +11,12 @@ from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.metrics import boxes
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring.parsing import box_scales
-from eocore.evaluate.scoring.parsing.box_scales import PIXELS, SizedBoxes, Told
+from eocore.evaluate.scoring.parsing.box_scales import SizedBoxes, Told
 from eocore.evaluate.scoring.parsing.boxes import ReadBoxes, parse_boxes, read_boxes
+from eocore.evaluate.scoring.parsing.reading_options import ORDERS, PIXELS
 
 DEFAULT_SCALE = 100.0
 """What the far edge of an image is called where neither the annotation nor its numbers tell. Source: GeoChat, VRSBench."""
-
-ORDERS = ("xyxy", "yxyx", "xywh")
-"""Orders of a box's numbers: two corners; two corners with y first (Gemini); a corner and the size (COCO)."""
-
 
 LIKELIER = 0.2
 """By how much the mean overlap in another order must be larger before that is said."""

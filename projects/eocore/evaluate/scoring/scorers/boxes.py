@@ -8,8 +8,9 @@ from eocore.errors import ConfigError
 from eocore.evaluate.metrics import boxes
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring.intervals import Measure, mean_of, ratio_or_one
+from eocore.evaluate.scoring.parsing.reading_options import ORDERS
 from eocore.evaluate.scoring.scorers.base import Judged, missing
-from eocore.evaluate.scoring.scorers.box_reader import ORDERS, BoxReader
+from eocore.evaluate.scoring.scorers.box_reader import BoxReader
 from eocore.registry import METRICS
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)

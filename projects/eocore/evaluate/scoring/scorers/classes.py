@@ -10,7 +10,8 @@ from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.metrics import classification, multilabel, vqa
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring.intervals import Measure, mean_of
-from eocore.evaluate.scoring.parsing.choices import MODES, Mode, ReadChoice, read_choice
+from eocore.evaluate.scoring.parsing.choices import ReadChoice, read_choice
+from eocore.evaluate.scoring.parsing.reading_options import MODES, Mode
 from eocore.evaluate.scoring.parsing.text import final_answer
 from eocore.evaluate.scoring.scorers.base import Judged, candidates_of, missing
 from eocore.registry import METRICS
@@ -92,7 +93,7 @@ class SceneClasses:
     `exact_match`. Answers and annotations may give letters or names; `candidates` lists the classes in the order of their letters.
 
     Args:
-        reading: one of `reading.choices.MODES`.
+        reading: one of `reading_options.MODES`.
     """
 
     headline = "f1_sample"

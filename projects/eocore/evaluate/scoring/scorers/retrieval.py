@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from eocore.errors import DataError
+from eocore.evaluate.embedding_scores import unit_vectors
 from eocore.evaluate.metrics.retrieval import CUTS, TOP, average_precision, average_precision_of_hits, first_ranks, recall_at
 from eocore.evaluate.predictions import Prediction
-from eocore.evaluate.protocols import unit_vectors
 from eocore.evaluate.scoring.intervals import Measure, mean_of, ratio
 from eocore.evaluate.scoring.scorers.base import Judged, missing, references_of, vectors_of
 from eocore.registry import METRICS

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from eocore.evaluate.metrics.boxes import Box
-from eocore.evaluate.scoring.parsing.box_scales import PIXELS, SizedBoxes, Told, scale_name, tell_annotation, tell_predictions
+from eocore.evaluate.scoring.parsing.box_scales import SizedBoxes, Told, scale_name, tell_annotation, tell_predictions
+from eocore.evaluate.scoring.parsing.reading_options import PIXELS
 
 NUM = 40
 

@@ -1,0 +1,58 @@
+"""Class scores by embeddings of several templates."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eocore.errors import ConfigError, DataError
+from eocore.evaluate.embedding_scores import EmbeddingScores, as_scores, class_prompts, unit_vectors
+from eocore.evaluate.protocols import ClassPrompts
+
+DIRECTIONS = {"a forest": [1.0, 0.0, 0.0], "trees": [0.0, 3.0, 0.0], "a lake": [0.0, 0.0, 1.0], "water": [0.0, 0.0, 5.0]}
+
+
+class Embedder:
+    def embed_images(self, images: Sequence[Any]) -> np.ndarray:
+        return np.asarray(images, dtype=np.float32)
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array([DIRECTIONS[text] for text in texts], dtype=np.float32)
+
+
+class Generator:
+    places_by_masks = False
+
+    def answerer(self, max_new_tokens: int) -> Any:
+        return lambda samples: []
+
+
+class Scorer:
+    def class_scores(self, images: Sequence[Any], prompts: ClassPrompts) -> np.ndarray:
+        return np.zeros((len(images), len(prompts.classes)))
+
+
+def test_a_class_is_the_normalised_mean_of_its_normalised_texts() -> None:
+    prompts = ClassPrompts(("forest", "lake"), (("a forest", "trees"), ("a lake", "water")))
+    found = EmbeddingScores(Embedder()).class_scores([[2.0, 2.0, 0.0], [0.0, 0.0, 7.0], [1.0, 0.0, 0.0]], prompts)
+    np.testing.assert_allclose(found, [[1.0, 0.0], [0.0, 1.0], [np.sqrt(0.5), 0.0]], atol=1e-6)
+
+
+def test_a_predictor_that_scores_is_taken_as_it_is() -> None:
+    scorer = Scorer()
+    assert as_scores(scorer) is scorer
+    assert isinstance(as_scores(Embedder()), EmbeddingScores)
+    with pytest.raises(ConfigError, match="Generator neither scores classes nor embeds"):
+        as_scores(Generator())
+
+
+def test_every_template_is_filled_with_every_class() -> None:
+    assert class_prompts(["a", "b"], ["{label}!", "of {label}"]).texts == (("a!", "of a"), ("b!", "of b"))
+    with pytest.raises(ConfigError, match=r"templates \['a photo'\]: each must hold \{label\}"):
+        class_prompts(["a"], ["{label}", "a photo"])
+
+
+def test_a_vector_without_direction_is_an_error() -> None:
+    with pytest.raises(DataError, match="1 of 2 vectors are zero or not finite"):
+        unit_vectors(np.array([[0.0, 0.0], [1.0, 0.0]]))
