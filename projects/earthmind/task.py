@@ -23,6 +23,7 @@ from earthmind.pretrained import check_new_parts
 from eocore.config import read_options
 from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets and transforms)
 from eocore.data.loading.error_policy import NUM_REPLACED
+from eocore.data.loading.shard import Shard
 from eocore.errors import ConfigError
 from eocore.models.config_record import describe_config
 from eocore.portable.packed_attention import QuestionsError, use_packed_attention
@@ -31,7 +32,7 @@ from eocore.resolve import Resolved, resolve, resolve_instance
 from eocore.train.options import DataOptions, ModelOptions, TrainabilityOptions, VisionCacheOptions
 from eocore.train.task import Mode, Task
 from eocore.train.trainability import LayerParts, choose_trainable, prepare_layers, resolved_lora
-from eocore.train.training_data import PackRules, Shard, TrainingData
+from eocore.train.training_data import PackRules, TrainingData
 from eocore.train.vision_cache import VisionCache
 
 

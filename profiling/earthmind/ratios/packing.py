@@ -13,7 +13,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from eocore.data.dataset import random_stream
 from eocore.data.loading.packing import PackingOptions, PackSampler, balance
 from eocore.data.loading.sample_stats import FIELDS
-from eocore.data.loading.sampler import GlobalBatchSampler
+from eocore.data.loading.sampler import GlobalBatchSampler, LikeLengths
+from eocore.data.loading.shard import Shard
 from eocore.errors import EOError
 from eocore.portable.packed_attention import PACKED, boundary_arguments
 from eocore.registry import RATIOS
@@ -246,9 +247,8 @@ class Balance(Ratio):
         sampler = GlobalBatchSampler(
             num_samples=len(costs),
             batch_size=count // self.ranks,
-            world_size=self.ranks,
-            lengths=lambda _: self.table[:, FIELDS.index("tokens")],
-            window=window,
+            shard=Shard(world_size=self.ranks),
+            like_lengths=LikeLengths(lengths=lambda _: self.table[:, FIELDS.index("tokens")], window=window),
         )
         steps = [sampler.global_batch(step) for step in range(len(costs) // count // window * window)]
         return balance([[costs[[key.index for key in share]].sum() for share in step] for step in steps])
@@ -259,7 +259,7 @@ class Balance(Ratio):
             sizes=lambda _: self.table,
             cost=published_cost,
             options=PackingOptions(max_tokens=self.max_tokens, folder=None),
-            world_size=self.ranks,
+            shard=Shard(world_size=self.ranks),
         )
         costs = published_cost(self.table)
         return balance([[costs[pack].sum() for pack in group] for group in sampler.epoch_packs(0)])

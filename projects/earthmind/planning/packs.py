@@ -10,9 +10,10 @@ from earthmind.planning.cost_model import sample_cost
 from earthmind.planning.meta_task import outline
 from eocore.config import require
 from eocore.data.loading.packing import Cost, PackSampler
+from eocore.data.loading.shard import Shard
 from eocore.errors import ConfigError
 from eocore.registry import TOKENIZERS
-from eocore.train.training_data import Shard, TrainingData
+from eocore.train.training_data import TrainingData
 
 
 def plan_packs(config: Config, *, num_gpus: int, num_workers: int) -> tuple[PackSampler, Cost]:

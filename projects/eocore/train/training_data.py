@@ -1,65 +1,26 @@
 """`DataOptions` at work: datasets, packs and loaders of a training, whatever system prepares the samples."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Sampler
 
 from eocore.config import read_options
 from eocore.data.dataset import ANY_IMAGES, ImageRules, Prepare, PreparedDataset, SampleKey, SampleSource, build_dataset
-from eocore.data.io.readers import SceneHeader
 from eocore.data.loading.error_policy import FaultOptions, make_loader
 from eocore.data.loading.packing import Cost, PackingOptions, PackSampler
-from eocore.data.loading.sample_stats import SampleSizes
-from eocore.data.loading.sampler import GlobalBatchSampler
-from eocore.data.records import Record
+from eocore.data.loading.sample_stats import Measurer, MeasuringOptions, SampleSizes, SizeCache
+from eocore.data.loading.sampler import GlobalBatchSampler, LikeLengths
+from eocore.data.loading.shard import Shard
 from eocore.distributed import find_on_first, num_ranks
 from eocore.errors import ConfigError
 from eocore.resolve import Resolved, resolve_instance
 from eocore.train.options import DataOptions
 from eocore.train.resilience.heartbeat import HEARTBEAT
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shard:
-    """Which batches of an endless order are wanted: those of `rank` among `world_size`, from global batch `start_step` on.
-
-    Attributes:
-        rank, world_size: this process and the number of them.
-        seed: of order and of per-sample randomness.
-        start_step: number of global batches that an earlier run has used up.
-    """
-
-    rank: int
-    world_size: int
-    seed: int
-    start_step: int = 0
-
-
-class Measurer(Protocol):
-    """Sizes of samples before they are prepared, given by a system.
-
-    Attributes:
-        max_length: most tokens of a sample.
-        settings: all that sizes depend on beside the data, fit for JSON.
-        code: folders of the sources that decide sizes.
-    """
-
-    @property
-    def max_length(self) -> int: ...
-
-    @property
-    def settings(self) -> Mapping[str, Any]: ...
-
-    @property
-    def code(self) -> Sequence[Path]: ...
-
-    def __call__(self, record: Record, headers: Sequence[SceneHeader]) -> Mapping[str, int]:
-        """The `eocore.data.loading.sample_stats.FIELDS` of a record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,13 +106,9 @@ class TrainingData:
 
     def _build_sampler(self, dataset: SampleSource, shard: Shard) -> Sampler[list[SampleKey]]:
         options = self.options
-        return GlobalBatchSampler(
-            num_samples=len(dataset),
-            batch_size=options.batch_size,
-            lengths=None if options.length_window is None else partial(dataset.lengths, image_tokens=self.images.tokens),
-            window=options.length_window or 1,
-            **asdict(shard),
-        )
+        lengths = partial(dataset.lengths, image_tokens=self.images.tokens)
+        like = None if options.length_window is None else LikeLengths(lengths=lengths, window=options.length_window)
+        return GlobalBatchSampler(num_samples=len(dataset), batch_size=options.batch_size, shard=shard, like_lengths=like)
 
     def build_packs(self, dataset: SampleSource, shard: Shard, *, rules: PackRules) -> PackSampler:
         """The packs of a shard of `dataset`; the sizes of its samples are found, or read where they were kept.
@@ -163,7 +120,7 @@ class TrainingData:
         if self.packing is None:
             raise ConfigError("the config has no task.packing. Add +task.packing.max_tokens=8192 (--cfg-options).")
         sizes = self.find_sizes(dataset, rules.measurer, seed=shard.seed)
-        return PackSampler(num_samples=len(dataset), sizes=sizes, cost=rules.cost, options=self.packing, **asdict(shard))
+        return PackSampler(num_samples=len(dataset), sizes=sizes, cost=rules.cost, options=self.packing, shard=shard)
 
     def find_sizes(self, dataset: SampleSource, measurer: Measurer, *, seed: int) -> SampleSizes:
         """The tables of sizes of a training, that of epoch 0 found on the first rank.
@@ -172,21 +129,15 @@ class TrainingData:
             EOError: a sample is broken, and broken samples end the run; on all ranks.
         """
         folder = None if self.packing is None else self.packing.folder
+        settings = {"data": self.options.data, "max_length": measurer.max_length, "faults": self.faults.policy, **measurer.settings}
         sizes = SampleSizes(
             dataset,
             measurer,
             seed=seed,
-            settings={
-                "data": self.options.data,
-                "max_length": measurer.max_length,
-                "faults": self.faults.policy,
-                **measurer.settings,
-            },
-            code=measurer.code,
-            faults=self.faults,
-            folder=None if folder is None else Path(folder),
-            num_workers=self.options.num_workers,
-            on_progress=lambda: HEARTBEAT.mark("measuring samples"),
+            cache=None if folder is None else SizeCache(folder=Path(folder), settings=settings, code=measurer.code),
+            options=MeasuringOptions(
+                faults=self.faults, num_workers=self.options.num_workers, on_progress=lambda: HEARTBEAT.mark("measuring samples")
+            ),
         )
         if num_ranks() > 1:
             sizes.put(0, find_on_first(lambda: sizes(0)))

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 
 from eocore.data.dataset import PreparedDataset, SampleKey, SampleSource
 from eocore.data.loading.sampler import GlobalBatchSampler
+from eocore.data.loading.shard import Shard
 from eocore.errors import DataError, EOError
 from eocore.models.freeze import apply_trainable
 from eocore.registry import TASKS
@@ -137,9 +138,8 @@ class FaultyTask(Task):
         apply_trainable(self.model, trainable)
 
     def build_loader(self, *, rank: int, world_size: int, seed: int, start_step: int) -> DataLoader:
-        sampler = GlobalBatchSampler(
-            num_samples=NUM_SAMPLES, batch_size=self.batch_size, rank=rank, world_size=world_size, seed=seed, start_step=start_step
-        )
+        shard = Shard(rank=rank, world_size=world_size, seed=seed, start_step=start_step)
+        sampler = GlobalBatchSampler(num_samples=NUM_SAMPLES, batch_size=self.batch_size, shard=shard)
         data = PreparedDataset(Numbers(self.faults), prepare, seed=seed)
         return DataLoader(data, batch_sampler=sampler, collate_fn=collate, num_workers=self.num_workers)
 

@@ -19,6 +19,7 @@ from torch.utils.data import Sampler
 
 from eocore.data.dataset import SampleKey, random_stream
 from eocore.data.loading.sample_stats import FIELDS, read_array, write_array
+from eocore.data.loading.shard import WHOLE, Shard
 from eocore.errors import ConfigError, LengthError
 
 LIMITED = 3
@@ -144,10 +145,7 @@ class PackSampler(Sampler[list[SampleKey]]):
         sizes: epoch -> table of sizes (`eocore.data.loading.sample_stats`).
         cost: of samples by their sizes.
         options: budgets.
-        rank: this process.
-        world_size: number of processes; in each micro-step every rank takes one pack.
-        seed: of the order.
-        start_step: micro-step to begin with.
+        shard: this process among all, of which each takes one pack in a micro-step; the seed of the order; the micro-step to begin with.
 
     Raises:
         ConfigError: `together` is no multiple of the ranks, or an epoch has fewer samples than packs are dealt together.
@@ -161,19 +159,16 @@ class PackSampler(Sampler[list[SampleKey]]):
         sizes: Callable[[int], np.ndarray],
         cost: Cost,
         options: PackingOptions,
-        rank: int = 0,
-        world_size: int = 1,
-        seed: int = 0,
-        start_step: int = 0,
+        shard: Shard = WHOLE,
     ) -> None:
-        self.together = options.together or world_size
-        if self.together % world_size:
+        self.together = options.together or shard.world_size
+        if self.together % shard.world_size:
             raise ConfigError(
-                f"packing.together is {self.together}, but {world_size} ranks work at the same time: packs would be left over. Choose a "
-                "multiple of the ranks."
+                f"packing.together is {self.together}, but {shard.world_size} ranks work at the same time: packs would be left over. "
+                "Choose a multiple of the ranks."
             )
         self.num_samples, self.sizes, self.cost, self.options = num_samples, sizes, cost, options
-        self.rank, self.world_size, self.seed, self.start_step = rank, world_size, seed, start_step
+        self.shard = shard
         self._cuts: dict[int, np.ndarray] = {}
         self._first_groups = [0]
         self._epoch: tuple[int, np.ndarray, np.ndarray, np.ndarray] | None = None
@@ -182,26 +177,26 @@ class PackSampler(Sampler[list[SampleKey]]):
     @property
     def global_batch_size(self) -> int:
         """Packs of one micro-step over all ranks."""
-        return self.world_size
+        return self.shard.world_size
 
     @cached_property
     def plan(self) -> str:
         """A digest of all that decides which samples a pack holds."""
-        digest = hashlib.sha256(f"{self.seed} {self.together} {self.options.limits.tolist()}".encode())
+        digest = hashlib.sha256(f"{self.shard.seed} {self.together} {self.options.limits.tolist()}".encode())
         digest.update(np.ascontiguousarray(self.sizes(0)).tobytes())
         digest.update(np.asarray(self.cost(self.sizes(0))).tobytes())
         return digest.hexdigest()[:32]
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
-        for step in count(self.start_step):
-            yield self.global_batch(step)[self.rank]
+        for step in count(self.shard.start_step):
+            yield self.global_batch(step)[self.shard.rank]
 
     def global_batch(self, step: int) -> list[list[SampleKey]]:
         """The packs of one micro-step, rank by rank."""
-        number, place = divmod(step * self.world_size, self.together)
+        number, place = divmod(step * self.shard.world_size, self.together)
         if self._group[0] != number:
             self._group = (number, self._deal(number))
-        return self._group[1][place : place + self.world_size]
+        return self._group[1][place : place + self.shard.world_size]
 
     def cuts(self, epoch: int) -> np.ndarray:
         """(G + 1,) where the groups of an epoch begin, in its order, and its end."""
@@ -244,7 +239,7 @@ class PackSampler(Sampler[list[SampleKey]]):
         if self._epoch is None or self._epoch[0] != epoch:
             table = self.sizes(epoch)
             self._check(table)
-            order = random_stream(self.seed, "order", epoch).permutation(self.num_samples)
+            order = random_stream(self.shard.seed, "order", epoch).permutation(self.num_samples)
             costs = np.maximum(np.asarray(self.cost(table), dtype=np.float64), 1.0)[order]
             self._epoch = (epoch, order, costs, table[order, :LIMITED].astype(np.int64))
         return self._epoch

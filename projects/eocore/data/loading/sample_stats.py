@@ -5,10 +5,11 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -35,46 +36,85 @@ READABLE = 0o644
 FILE_READERS = 32
 """Threads that ask for the state of image files, which takes long over a network and no work."""
 
-Measure = Callable[[Record, Sequence[SceneHeader]], Mapping[str, int]]
-"""(record, headers in the order of its images) -> the `FIELDS`."""
+
+class Measurer(Protocol):
+    """Sizes of samples before they are prepared, given by a system.
+
+    Attributes:
+        max_length: most tokens of a sample.
+        settings: all that sizes depend on beside the data, fit for JSON.
+        code: folders of the sources that decide sizes.
+    """
+
+    @property
+    def max_length(self) -> int: ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+    @property
+    def code(self) -> Sequence[Path]: ...
+
+    def __call__(self, record: Record, headers: Sequence[SceneHeader]) -> Mapping[str, int]:
+        """The `FIELDS` of a record; headers come in the order of its images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeCache:
+    """Where tables of sizes are kept, and what they depend on besides the data.
+
+    Attributes:
+        folder: of the tables.
+        settings: config of the data, tokenizer, processor; fit for JSON.
+        code: folders of the sources that measure, besides this one's.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    code: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuringOptions:
+    """How samples are measured.
+
+    Attributes:
+        faults: under "skip", a broken sample has size 0; else it ends the measuring.
+        num_workers: processes; 0 = this one.
+        on_progress: called after every few samples, as a sign of life.
+    """
+
+    faults: FaultOptions = field(default_factory=FaultOptions)
+    num_workers: int = 0
+    on_progress: Callable[[], None] = lambda: None
 
 
 class SampleSizes:
     """Tables of sizes by epoch: (N, len(FIELDS)) int32, in the order of the dataset. A sample may be worded anew in every epoch.
 
-    A table is kept in `folder` under a digest of all that it depends on: annotation files, state of the image files (size and time of the
-    last change), `settings`, seed, epoch, and the code that measures. Any change makes another table. It is written beside and renamed, so
+    A table is kept under a digest of all that it depends on: annotation files, state of the image files (size and time of the last
+    change), the settings, seed, epoch, and the code that measures. Any change makes another table. It is written beside and renamed, so
     that nobody reads half of one.
 
     Args:
         dataset: whose samples are measured.
-        measure: how.
+        measurer: of sizes.
         seed: of the training, on which the wording of samples depends.
-        settings: what else the sizes depend on (config of the data, tokenizer, processor); fit for JSON.
-        code: folders of the sources that measure, besides this one's.
-        faults: under "skip", a broken sample has size 0; else it ends the measuring.
-        folder: None = nothing is kept.
-        num_workers: processes; 0 = this one.
-        on_progress: called after every few samples, as a sign of life.
+        cache: None = nothing is kept.
+        options: of the measuring.
     """
 
     def __init__(
         self,
         dataset: SampleSource,
-        measure: Measure,
+        measurer: Measurer,
         *,
         seed: int,
-        settings: Mapping[str, Any],
-        code: Iterable[Path] = (),
-        faults: FaultOptions | None = None,
-        folder: Path | None = None,
-        num_workers: int = 0,
-        on_progress: Callable[[], None] = lambda: None,
+        cache: SizeCache | None = None,
+        options: MeasuringOptions | None = None,
     ) -> None:
-        self.chunks = _Chunks(dataset, measure, seed=seed, faults=faults or FaultOptions())
-        self.folder, self.num_workers, self.on_progress = folder, num_workers, on_progress
-        self._settings = {"settings": settings, "seed": seed, "samples": len(dataset)}
-        self._code = [*code, Path(next(iter(eocore.data.__path__)))]
+        self.options, self.cache = options or MeasuringOptions(), cache
+        self.chunks = _Chunks(dataset, measurer, seed=seed, faults=self.options.faults)
         self._digest = ""
         self._tables: dict[int, np.ndarray] = {}
 
@@ -95,7 +135,7 @@ class SampleSizes:
         self._tables[epoch] = table
 
     def _find(self, epoch: int) -> np.ndarray:
-        path = None if self.folder is None else self.folder / f"{self._digest_of(epoch)}.npy"
+        path = None if self.cache is None else self.cache.folder / f"{self._digest_of(epoch, self.cache)}.npy"
         kept = None if path is None else read_array(path)
         if kept is not None and kept.shape == (len(self.chunks.dataset), len(FIELDS)):
             return kept
@@ -109,23 +149,24 @@ class SampleSizes:
         self.chunks.epoch = epoch
         parts = []
         # A loader draws a seed when it starts. A resumed run measures an epoch at another step, so not from the training's own generator.
-        loader = DataLoader(self.chunks, batch_size=None, num_workers=self.num_workers, generator=torch.Generator())
+        loader = DataLoader(self.chunks, batch_size=None, num_workers=self.options.num_workers, generator=torch.Generator())
         with Progress(f"measuring samples of epoch {epoch}", total=len(self.chunks.dataset), unit="samples") as progress:
             for part in loader:
                 parts.append(np.asarray(part))
                 progress.advance(len(part))
-                self.on_progress()
+                self.options.on_progress()
         return np.concatenate(parts)
 
-    def _digest_of(self, epoch: int) -> str:
+    def _digest_of(self, epoch: int, cache: SizeCache) -> str:
         if not self._digest:
-            self._digest = self._content_digest()
+            self._digest = self._content_digest(cache)
         return hashlib.sha256(f"{self._digest} {epoch}".encode()).hexdigest()[:32]
 
-    def _content_digest(self) -> str:
-        digest = hashlib.sha256(json.dumps(self._settings, sort_keys=True, default=str).encode())
+    def _content_digest(self, cache: SizeCache) -> str:
+        settings = {"settings": cache.settings, "seed": self.chunks.seed, "samples": len(self.chunks.dataset)}
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
         leaves = self.chunks.dataset.leaves()
-        sources = [path for folder in self._code for path in sorted(folder.rglob("*.py"))]
+        sources = [path for folder in (*cache.code, Path(next(iter(eocore.data.__path__)))) for path in sorted(folder.rglob("*.py"))]
         for path in [*sources, *(path for leaf in leaves for path in leaf.annotation_files)]:
             digest.update(file_digest(path).encode())
         images = sorted({path for leaf in leaves for record in leaf.records for ref in record.images for path in ref.paths})
@@ -140,8 +181,8 @@ class _Chunks(Dataset[np.ndarray]):
 
     epoch = 0
 
-    def __init__(self, dataset: SampleSource, measure: Measure, *, seed: int, faults: FaultOptions) -> None:
-        self.dataset, self.measure, self.seed, self.faults = dataset, measure, seed, faults
+    def __init__(self, dataset: SampleSource, measurer: Measurer, *, seed: int, faults: FaultOptions) -> None:
+        self.dataset, self.measurer, self.seed, self.faults = dataset, measurer, seed, faults
 
     def __len__(self) -> int:
         return -(-len(self.dataset) // CHUNK)
@@ -157,7 +198,7 @@ class _Chunks(Dataset[np.ndarray]):
         try:
             record, sources = self.dataset.draw(key, random_stream(self.seed, "sample", *key))
             headers = [scene_header(ref, root=Path(sources[ref.role].root)) for ref in record.images]
-            found = self.measure(record, headers)
+            found = self.measurer(record, headers)
             return [found[field] for field in FIELDS]
         except DataError as error:
             if self.faults.skips:

@@ -2,16 +2,38 @@
 
 import heapq
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from eocore.data.dataset import SampleKey, random_stream
+from eocore.data.loading.shard import WHOLE, Shard
 from eocore.errors import ConfigError
 
 Keys = np.ndarray
 """(G, 2) int64: epoch and index of each sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikeLengths:
+    """Samples of like length go to one global batch.
+
+    Attributes:
+        lengths: epoch -> (num_samples,) cost of each sample.
+        window: steps samples may move within.
+
+    Raises:
+        ConfigError: the window is empty.
+    """
+
+    lengths: Callable[[int], np.ndarray]
+    window: int = 16
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise ConfigError(f"LikeLengths: window must be at least 1, found {self.window}.")
 
 
 class GlobalBatchSampler(Sampler[list[SampleKey]]):
@@ -22,23 +44,19 @@ class GlobalBatchSampler(Sampler[list[SampleKey]]):
     the batch in which an epoch ends is filled up with the beginning of the next. Any world size with the same G gets the same set of
     samples at each step. Starting at a later step costs nothing.
 
-    With `lengths`, samples are moved inside windows of `window` steps so that each global batch holds samples of like length, the
+    With `like_lengths`, samples are moved inside windows of so many steps so that each global batch holds samples of like length, the
     batches of a window come in random order, and the samples of a batch are dealt out so that all ranks carry like loads.
 
     Args:
         num_samples: samples of one epoch.
         batch_size: samples of one rank in one micro-step.
-        rank: this process.
-        world_size: number of processes.
-        seed: of the order.
-        start_step: optimiser step to begin with.
+        shard: this process among all, the seed of the order, and the optimiser step to begin with.
         num_steps: optimiser step to end before; None = never.
         accumulate: micro-steps of one optimiser step; each yields one list.
-        lengths: epoch -> (num_samples,) cost of each sample; None = all alike.
-        window: steps samples may move within.
+        like_lengths: cost of the samples, and how far they may move; None = they stay where they are.
 
     Raises:
-        ConfigError: a count or rank out of range; later, lengths of another number than num_samples.
+        ConfigError: a count out of range; later, lengths of another number than num_samples.
     """
 
     def __init__(
@@ -46,33 +64,19 @@ class GlobalBatchSampler(Sampler[list[SampleKey]]):
         *,
         num_samples: int,
         batch_size: int,
-        rank: int = 0,
-        world_size: int = 1,
-        seed: int = 0,
-        start_step: int = 0,
+        shard: Shard = WHOLE,
         num_steps: int | None = None,
         accumulate: int = 1,
-        lengths: Callable[[int], np.ndarray] | None = None,
-        window: int = 16,
+        like_lengths: LikeLengths | None = None,
     ) -> None:
-        counts = {
-            "num_samples": num_samples,
-            "batch_size": batch_size,
-            "world_size": world_size,
-            "accumulate": accumulate,
-            "window": window,
-        }
-        for name, value in counts.items():
+        for name, value in {"num_samples": num_samples, "batch_size": batch_size, "accumulate": accumulate}.items():
             if value < 1:
                 raise ConfigError(f"GlobalBatchSampler: {name} must be at least 1, found {value}.")
-        if not 0 <= rank < world_size:
-            raise ConfigError(f"GlobalBatchSampler: rank {rank} is not one of {world_size} ranks.")
-        if start_step < 0 or (num_steps is not None and num_steps < start_step):
-            raise ConfigError(f"GlobalBatchSampler: start_step {start_step} must lie between 0 and num_steps {num_steps}.")
-        self.num_samples, self.batch_size, self.accumulate, self.window = num_samples, batch_size, accumulate, window
-        self.rank, self.world_size = rank, world_size
-        self.seed, self.start_step, self.num_steps = seed, start_step, num_steps
-        self.lengths = lengths
+        if num_steps is not None and num_steps < shard.start_step:
+            raise ConfigError(f"GlobalBatchSampler: start_step {shard.start_step} must lie between 0 and num_steps {num_steps}.")
+        self.num_samples, self.batch_size, self.accumulate, self.num_steps = num_samples, batch_size, accumulate, num_steps
+        self.shard, self.like_lengths = shard, like_lengths
+        self.window = 1 if like_lengths is None else like_lengths.window
         self._orders: dict[int, np.ndarray] = {}
         self._costs: dict[int, np.ndarray] = {}
         self._windows: dict[int, tuple[Keys, np.ndarray]] = {}
@@ -80,20 +84,21 @@ class GlobalBatchSampler(Sampler[list[SampleKey]]):
     @property
     def global_batch_size(self) -> int:
         """Samples of one optimiser step over all ranks."""
-        return self.batch_size * self.world_size * self.accumulate
+        return self.batch_size * self.shard.world_size * self.accumulate
 
     def __len__(self) -> int:
         """Lists yet to come. Raises TypeError where there is no end."""
         if self.num_steps is None:
             raise TypeError("GlobalBatchSampler has no length without num_steps.")
-        return (self.num_steps - self.start_step) * self.accumulate
+        return (self.num_steps - self.shard.start_step) * self.accumulate
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
-        steps = count(self.start_step) if self.num_steps is None else range(self.start_step, self.num_steps)
+        start = self.shard.start_step
+        steps = count(start) if self.num_steps is None else range(start, self.num_steps)
         for step in steps:
             chunks = self.global_batch(step)
             for micro in range(self.accumulate):
-                yield chunks[micro * self.world_size + self.rank]
+                yield chunks[micro * self.shard.world_size + self.shard.rank]
 
     def global_batch(self, step: int) -> list[list[SampleKey]]:
         """The samples of one optimiser step: micro-step by micro-step, and within each rank by rank."""
@@ -101,7 +106,7 @@ class GlobalBatchSampler(Sampler[list[SampleKey]]):
         keys, costs = self._window(number)
         chosen = slice(place * self.global_batch_size, (place + 1) * self.global_batch_size)
         shares = np.arange(self.global_batch_size).reshape(-1, self.batch_size)
-        if self.lengths is not None:
+        if self.like_lengths is not None:
             shares = deal(costs[chosen], num_shares=len(shares))
         return [[SampleKey(int(epoch), int(index)) for epoch, index in keys[chosen][share]] for share in shares]
 
@@ -113,9 +118,9 @@ class GlobalBatchSampler(Sampler[list[SampleKey]]):
             for epoch in np.unique(epochs):
                 here = epochs == epoch
                 keys[here, 0], keys[here, 1] = epoch, self._order(int(epoch))[places[here]]
-                if self.lengths is not None:
-                    costs[here] = self._cost(int(epoch), self.lengths)[keys[here, 1]]
-            if self.lengths is not None:
+                if self.like_lengths is not None:
+                    costs[here] = self._cost(int(epoch), self.like_lengths.lengths)[keys[here, 1]]
+            if self.like_lengths is not None:
                 moved = self._by_length(costs, number)
                 keys, costs = keys[moved], costs[moved]
             self._windows = {number: (keys, costs)}
@@ -124,12 +129,12 @@ class GlobalBatchSampler(Sampler[list[SampleKey]]):
     def _by_length(self, costs: np.ndarray, number: int) -> np.ndarray:
         # The order is random already, so a stable sort leaves samples of equal length in random order.
         batches = np.argsort(costs, kind="stable").reshape(self.window, self.global_batch_size)
-        return random_stream(self.seed, "window", number).permutation(batches).reshape(-1)
+        return random_stream(self.shard.seed, "window", number).permutation(batches).reshape(-1)
 
     def _order(self, epoch: int) -> np.ndarray:
         if epoch not in self._orders:
             _forget_before(self._orders, epoch - 1)
-            self._orders[epoch] = random_stream(self.seed, "order", epoch).permutation(self.num_samples)
+            self._orders[epoch] = random_stream(self.shard.seed, "order", epoch).permutation(self.num_samples)
         return self._orders[epoch]
 
     def _cost(self, epoch: int, lengths: Callable[[int], np.ndarray]) -> np.ndarray:

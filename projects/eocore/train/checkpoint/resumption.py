@@ -35,7 +35,7 @@ def data_position(loader: DataLoader, loop: StepLoop) -> dict[str, Any]:
         "batches": loop.iter * loop.accumulation,
         "accumulation": loop.accumulation,
         "global_batch": getattr(sampler, "global_batch_size", None),
-        "by_length": getattr(sampler, "lengths", None) is not None if hasattr(sampler, "lengths") else None,
+        "by_length": getattr(sampler, "like_lengths", None) is not None if hasattr(sampler, "like_lengths") else None,
         "plan": getattr(sampler, "plan", None),
     }
 

@@ -78,7 +78,7 @@ def plan_run(
     table = sampler.sizes(0)
     costs, options = np.asarray(sampler.cost(table), dtype=np.float64), sampler.options
     packs = list(sampler.epoch_packs(0))
-    ranks = sampler.world_size
+    ranks = sampler.shard.world_size
     tokens = np.array([[table[pack, 0].sum() for pack in group] for group in packs]).reshape(-1, ranks)
     loads = np.array([[costs[pack].sum() for pack in group] for group in packs]).reshape(-1, ranks)
     tflop = float(np.asarray(useful(table)).sum()) / TERA
@@ -95,7 +95,7 @@ def plan_run(
         filled=float(tokens.sum() / whole),
         wasted_tokens=int(whole - tokens.sum()) if options.full_rows else 0,
         balance=share,
-        balance_single=single_balance(costs, ranks, seed=sampler.seed),
+        balance_single=single_balance(costs, ranks, seed=sampler.shard.seed),
         updates=len(tokens) / accumulation,
         tflop=tflop,
         hours=tflop / (ranks * peak_tflops * mfu * share) / HOUR_S,

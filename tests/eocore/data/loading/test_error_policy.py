@@ -13,6 +13,7 @@ from eocore.data.dataset import PreparedDataset, RecordDataset, SampleKey, Sampl
 from eocore.data.formats.entries import each, read_entries
 from eocore.data.loading.error_policy import Fault, FaultOptions, FaultReport, Origin, ReportingLoader, make_loader
 from eocore.data.loading.sampler import GlobalBatchSampler
+from eocore.data.loading.shard import Shard
 from eocore.data.mixture import Mixture
 from eocore.data.records import Record
 from eocore.errors import AnnotationError, ConfigError, DataError
@@ -69,9 +70,8 @@ def collate(samples: Any) -> Batch:
 
 
 def loader(source: SampleSource, options: FaultOptions = SKIP, *, rank: int = 0, world_size: int = 1, num_workers: int = 0) -> DataLoader:
-    sampler = GlobalBatchSampler(
-        num_samples=len(source), batch_size=4 // world_size, rank=rank, world_size=world_size, seed=3, num_steps=10
-    )
+    shard = Shard(rank=rank, world_size=world_size, seed=3)
+    sampler = GlobalBatchSampler(num_samples=len(source), batch_size=4 // world_size, shard=shard, num_steps=10)
     dataset = PreparedDataset(source, prepare, seed=3, faults=options)
     return make_loader(dataset, collate=collate, options=options, batch_sampler=sampler, num_workers=num_workers)
 

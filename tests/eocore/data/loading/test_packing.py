@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from eocore.data.dataset import SampleKey
 from eocore.data.loading.packing import LIMITED, PackingOptions, PackSampler, balance, cut_epoch, deal_packs
+from eocore.data.loading.shard import Shard
 from eocore.errors import ConfigError, LengthError
 
 NUM_SAMPLES = 1200
@@ -33,7 +35,9 @@ def cost(table: np.ndarray) -> np.ndarray:
 
 def sampler(**choices: Any) -> PackSampler:
     options = {**LIMITS, "folder": None, **{key: choices.pop(key) for key in ("together", "folder", *LIMITS) if key in choices}}
-    return PackSampler(**{"num_samples": NUM_SAMPLES, "sizes": make_table, "cost": cost, "options": PackingOptions(**options), **choices})
+    shard = Shard(**{field.name: choices.pop(field.name) for field in fields(Shard) if field.name in choices})
+    given = {"num_samples": NUM_SAMPLES, "sizes": make_table, "cost": cost, "options": PackingOptions(**options), "shard": shard}
+    return PackSampler(**{**given, **choices})
 
 
 def indexes(packs: Sequence[Sequence[SampleKey]]) -> list[int]:

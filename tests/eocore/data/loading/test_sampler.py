@@ -10,7 +10,8 @@ import pytest
 from torch.utils.data import DataLoader
 
 from eocore.data.dataset import SampleKey
-from eocore.data.loading.sampler import GlobalBatchSampler, deal
+from eocore.data.loading.sampler import GlobalBatchSampler, LikeLengths, deal
+from eocore.data.loading.shard import Shard
 from eocore.errors import ConfigError
 
 LENGTHS = np.random.default_rng(0).lognormal(6, 1, size=1000)
@@ -20,11 +21,15 @@ def lengths(epoch: int) -> np.ndarray:
     return np.roll(LENGTHS, epoch)
 
 
-def steps(first: int, last: int, *, world_size: int = 1, **settings: Any) -> list[list[SampleKey]]:
+def steps(
+    first: int, last: int, *, world_size: int = 1, seed: int = 0, lengths: Any = None, window: int = 16, **settings: Any
+) -> list[list[SampleKey]]:
     """All keys of each step, over all ranks, in the order the ranks yield them."""
     per_rank = []
     for rank in range(world_size):
-        sampler = GlobalBatchSampler(rank=rank, world_size=world_size, start_step=first, num_steps=last, **settings)
+        shard = Shard(rank=rank, world_size=world_size, start_step=first, seed=seed)
+        like = None if lengths is None else LikeLengths(lengths=lengths, window=window)
+        sampler = GlobalBatchSampler(shard=shard, num_steps=last, like_lengths=like, **settings)
         batches = list(sampler)
         assert len(batches) == len(sampler) == (last - first) * sampler.accumulate
         assert all(len(batch) == settings["batch_size"] for batch in batches)
@@ -70,7 +75,8 @@ def test_a_later_start_gives_the_same_batches(cost: Any) -> None:
 
 def test_a_later_start_costs_no_more() -> None:
     def seconds(start: int) -> float:
-        sampler = GlobalBatchSampler(num_samples=200_000, batch_size=16, start_step=start, lengths=lambda epoch: np.ones(200_000))
+        ones = LikeLengths(lengths=lambda epoch: np.ones(200_000))
+        sampler = GlobalBatchSampler(num_samples=200_000, batch_size=16, shard=Shard(start_step=start), like_lengths=ones)
         begin = time.perf_counter()
         next(iter(sampler))
         return time.perf_counter() - begin
@@ -99,7 +105,8 @@ def test_batches_hold_samples_of_like_length_in_no_order_of_length() -> None:
 def test_ranks_of_a_micro_step_carry_like_loads() -> None:
     def efficiency(cost: Any) -> float:
         """Mean over micro-steps of mean load / largest load of the 4 ranks."""
-        sampler = GlobalBatchSampler(num_samples=1000, batch_size=8, world_size=4, accumulate=2, lengths=cost, window=1)
+        like = None if cost is None else LikeLengths(lengths=cost, window=1)
+        sampler = GlobalBatchSampler(num_samples=1000, batch_size=8, shard=Shard(world_size=4), accumulate=2, like_lengths=like)
         loads = []
         for step in range(15):
             chunks = sampler.global_batch(step)
@@ -126,7 +133,7 @@ def test_lengths_are_asked_for_each_epoch() -> None:
         asked.append(epoch)
         return np.ones(10)
 
-    list(GlobalBatchSampler(num_samples=10, batch_size=5, num_steps=8, lengths=remember, window=2))
+    list(GlobalBatchSampler(num_samples=10, batch_size=5, num_steps=8, like_lengths=LikeLengths(lengths=remember, window=2)))
     assert asked == [0, 1, 2, 3]
 
 
@@ -154,11 +161,7 @@ def test_without_an_end_there_is_no_length() -> None:
         ({"num_samples": 0}, "num_samples must be at least 1, found 0"),
         ({"batch_size": 0}, "batch_size must be at least 1, found 0"),
         ({"accumulate": 0}, "accumulate must be at least 1, found 0"),
-        ({"window": 0}, "window must be at least 1, found 0"),
-        ({"world_size": 0}, "world_size must be at least 1, found 0"),
-        ({"rank": 2, "world_size": 2}, "rank 2 is not one of 2 ranks"),
-        ({"start_step": -1}, "start_step -1 must lie between 0 and num_steps None"),
-        ({"start_step": 5, "num_steps": 4}, "start_step 5 must lie between 0 and num_steps 4"),
+        ({"shard": Shard(start_step=5), "num_steps": 4}, "start_step 5 must lie between 0 and num_steps 4"),
     ],
 )
 def test_wrong_numbers_are_named(settings: dict[str, Any], message: str) -> None:
@@ -166,7 +169,12 @@ def test_wrong_numbers_are_named(settings: dict[str, Any], message: str) -> None
         GlobalBatchSampler(**{"num_samples": 10, "batch_size": 2, **settings})
 
 
+def test_an_empty_window_is_named() -> None:
+    with pytest.raises(ConfigError, match="LikeLengths: window must be at least 1, found 0"):
+        LikeLengths(lengths=lengths, window=0)
+
+
 def test_lengths_of_another_number_are_named() -> None:
-    sampler = GlobalBatchSampler(num_samples=10, batch_size=2, lengths=lambda epoch: np.ones(9))
+    sampler = GlobalBatchSampler(num_samples=10, batch_size=2, like_lengths=LikeLengths(lengths=lambda epoch: np.ones(9)))
     with pytest.raises(ConfigError, match=r"lengths of epoch 0 have shape \(9,\), expected \(10,\)"):
         next(iter(sampler))

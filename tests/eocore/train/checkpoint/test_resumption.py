@@ -6,9 +6,10 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -16,13 +17,23 @@ from mmengine.hooks import Hook
 from safetensors.torch import load_file
 from tolerances import ACROSS_RANKS, IN_BF16
 
+from eocore.data.loading.sampler import GlobalBatchSampler, LikeLengths
+from eocore.data.loading.shard import Shard
 from eocore.errors import CheckpointError, ConfigError
 from eocore.log import get_logger
 from eocore.registry import HOOKS
 from eocore.train.checkpoint import files as checkpoint_files
 from eocore.train.checkpoint.files import read_state
-from eocore.train.checkpoint.resumption import find_differences
+from eocore.train.checkpoint.resumption import data_position, find_differences
 from eocore.train.launch import dry_run, train
+
+
+@pytest.mark.parametrize("like", [None, LikeLengths(lengths=lambda epoch: np.ones(8))])
+def test_the_order_of_the_data_is_written_down(like: LikeLengths | None) -> None:
+    sampler: Any = GlobalBatchSampler(num_samples=8, batch_size=2, shard=Shard(world_size=2), like_lengths=like)
+    loader = SimpleNamespace(batch_sampler=sampler)
+    expected = {"batches": 6, "accumulation": 2, "global_batch": 4, "by_length": like is not None, "plan": None}
+    assert data_position(loader, SimpleNamespace(iter=3, accumulation=2)) == expected  # type: ignore[arg-type]
 
 
 def losses(work_dir: Path) -> list[tuple[float, ...]]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eocore.data.loading.packing import PackingOptions, PackSampler
+from eocore.data.loading.shard import Shard
 from eocore.train.planning.plan import as_json, describe, draw, plan_run, single_balance
 
 # 24 samples of 100 tokens and 8 of 400, so that two packs of 800 take either four times and more
@@ -15,7 +16,9 @@ TABLE = np.array([[100, 1, 0, 0, 10]] * 24 + [[400, 4, 1, 2, 20]] * 8, dtype=np.
 
 def make_sampler(*, full_rows: bool = False) -> PackSampler:
     options = PackingOptions(max_tokens=800, full_rows=full_rows, folder=None)
-    return PackSampler(num_samples=32, sizes=lambda _: TABLE, cost=lambda table: table[:, 0] * 1e12, options=options, world_size=2)
+    return PackSampler(
+        num_samples=32, sizes=lambda _: TABLE, cost=lambda table: table[:, 0] * 1e12, options=options, shard=Shard(world_size=2)
+    )
 
 
 def test_figures_are_those_of_the_packs() -> None:

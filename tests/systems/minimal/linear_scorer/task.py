@@ -9,12 +9,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from eocore.data.dataset import ImageRules, Scenes
+from eocore.data.loading.shard import Shard
 from eocore.data.records import Record
 from eocore.evaluate.benchmarks import custom as _custom  # noqa: F401  (registers CustomDataset)
 from eocore.registry import TASKS
 from eocore.train.options import DataOptions
 from eocore.train.task import Task
-from eocore.train.training_data import Shard, TrainingData
+from eocore.train.training_data import TrainingData
 
 from .model.configuration_linear import LinearScorerConfig
 from .model.modeling_linear import LinearScorer
