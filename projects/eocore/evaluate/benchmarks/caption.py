@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from eocore.data.formats.entries import Entry, as_entries, read_json
 from eocore.data.records import Record
 from eocore.errors import AnnotationError, DataError
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
-from eocore.evaluate.benchmarks.questions import RGB, QuestionDataset, pictures
+from eocore.evaluate.benchmarks.questions import RGB, Question, QuestionDataset, picture_dataset
 from eocore.registry import DATASETS
 
 DESCRIBE = "Provide a one-sentence caption for this image."
@@ -36,8 +38,8 @@ class _CaptionDataset(QuestionDataset):
         raise NotImplementedError
 
     def _record(self, entry: Entry, image: str, *, texts: list[str]) -> Record:
-        meta = {"references": texts}
-        return self.ask(image, image, task="caption", question="", answer=texts[0], source=entry.source, meta=meta)
+        question = Question(sample_id=image, image=image, source=entry.source, answer=texts[0], meta={"references": texts})
+        return self.ask(question, task="caption")
 
 
 @DATASETS.register_module()
@@ -59,9 +61,7 @@ class KarpathyCaptionDataset(_CaptionDataset):
     """
 
     def entries(self, path: Path) -> list[tuple[Entry, str, list[str]]]:
-        content = read_json(path)
-        if not isinstance(content, Mapping):
-            raise AnnotationError(f"{path}: expected an object with 'images', found {type(content).__name__}. Fetch the file again.")
+        content = _object_of(path, "with 'images'")
         listed = as_entries(content.get("images"), f"{path} images")
         return [(entry, entry.text("filename"), [part.text("raw") for part in entry.entries("sentences")]) for entry in listed]
 
@@ -85,59 +85,64 @@ class NwpuCaptionDataset(_CaptionDataset):
     """
 
     def entries(self, path: Path) -> list[tuple[Entry, str, list[str]]]:
-        content = read_json(path)
-        if not isinstance(content, Mapping):
-            raise AnnotationError(f"{path}: expected an object of lists by class, found {type(content).__name__}. Fetch the file again.")
+        content = _object_of(path, "of lists by class")
         listed = [(label, entry) for label, entries in content.items() for entry in as_entries(entries, f"{path} {label}")]
         return [(entry, f"{label}/{entry.text('filename')}", _captions(entry)) for label, entry in listed]
+
+
+def _object_of(path: Path, kind: str) -> Mapping[str, Any]:
+    """The JSON object of a file.
+
+    Raises:
+        AnnotationError: it holds something else.
+    """
+    content = read_json(path)
+    if not isinstance(content, Mapping):
+        raise AnnotationError(f"{path}: expected an object {kind}, found {type(content).__name__}. Fetch the file again.")
+    return content
 
 
 def _captions(entry: Entry) -> list[str]:
     return [entry.text(key) for key in RAW_FIELDS if key == "raw" or entry.values.get(key)]
 
 
-def _captions_of(name: str, title: str, *, file: str, folder: str, expected: int, source: str, kind: str) -> Benchmark:
-    return Benchmark(
-        name=name,
-        title=title,
-        suite="image",
-        task="caption",
-        prompt=DESCRIBE,
-        settings=RGB,
-        expected=expected,
-        source=source,
-        dataset={
-            "type": kind,
-            "annotations": f"$root/{file}",
-            "images": pictures(f"$root/{folder}"),
-            "prompt": "$prompt",
-        },
-    )
-
+_CAPTIONS = partial(Benchmark, suite="image", task="caption", prompt=DESCRIBE, settings=RGB)
 
 register(
-    _captions_of(
-        "nwpu_captions", "NWPU-Captions test", file="NWPU-Captions/dataset_nwpu.json", folder="NWPU-RESISC45", expected=3150,
-        kind="NwpuCaptionDataset",
+    _CAPTIONS(
+        name="nwpu_captions",
+        title="NWPU-Captions test",
+        expected=3150,
         source="github.com/HaiyanHuang98/NWPU-Captions: dataset_nwpu.json into NWPU-Captions/, images of NWPU-RESISC45.",
+        dataset=picture_dataset("NwpuCaptionDataset", "NWPU-Captions/dataset_nwpu.json", images="NWPU-RESISC45"),
     ),
-    _captions_of(
-        "ucm_captions", "UCM-Captions test", file="UCM_captions/dataset.json", folder="UCM_captions/imgs", expected=210,
-        kind="KarpathyCaptionDataset",
+    _CAPTIONS(
+        name="ucm_captions",
+        title="UCM-Captions test",
+        expected=210,
         source="github.com/201528014227051/RSICD_optimal: UCM_captions.zip, dataset.json and imgs/ into UCM_captions/.",
+        dataset=picture_dataset("KarpathyCaptionDataset", "UCM_captions/dataset.json", images="UCM_captions/imgs"),
     ),
-    _captions_of(
-        "sydney_captions", "Sydney-Captions test", file="Sydney_captions/dataset.json", folder="Sydney_captions/imgs", expected=58,
-        kind="KarpathyCaptionDataset",
+    _CAPTIONS(
+        name="sydney_captions",
+        title="Sydney-Captions test",
+        expected=58,
         source="github.com/201528014227051/RSICD_optimal: Sydney_captions.zip, dataset.json and imgs/ into Sydney_captions/.",
+        dataset=picture_dataset("KarpathyCaptionDataset", "Sydney_captions/dataset.json", images="Sydney_captions/imgs"),
     ),
-    _captions_of(
-        "rsicd", "RSICD test", file="RSICD/dataset_rsicd.json", folder="RSICD/RSICD_images", expected=1093, kind="KarpathyCaptionDataset",
+    _CAPTIONS(
+        name="rsicd",
+        title="RSICD test",
+        expected=1093,
         source="github.com/201528014227051/RSICD_optimal: dataset_rsicd.json and RSICD_images/ into RSICD/.",
+        dataset=picture_dataset("KarpathyCaptionDataset", "RSICD/dataset_rsicd.json", images="RSICD/RSICD_images"),
     ),
-    _captions_of(
-        "rsitmd", "RSITMD test", file="RSITMD/dataset_RSITMD.json", folder="RSITMD/images", expected=452, kind="KarpathyCaptionDataset",
+    _CAPTIONS(
+        name="rsitmd",
+        title="RSITMD test",
+        expected=452,
         source="github.com/xiaoyuan1996/AMFMN: dataset_RSITMD.json and images/ into RSITMD/.",
+        dataset=picture_dataset("KarpathyCaptionDataset", "RSITMD/dataset_RSITMD.json", images="RSITMD/images"),
     ),
     Benchmark(
         name="vrsbench_caption",
@@ -148,12 +153,6 @@ register(
         expected=9350,
         max_new_tokens=256,
         source="VRSBench (Hugging Face xiang709/VRSBench): VRSBench_EVAL_Cap.json and Images_val/ into VRSBench/.",
-        dataset={
-            "type": "VrsbenchDataset",
-            "task": "caption",
-            "annotations": "$root/VRSBench/VRSBench_EVAL_Cap.json",
-            "images": pictures("$root/VRSBench/Images_val"),
-            "prompt": "$prompt",
-        },
+        dataset=picture_dataset("VrsbenchDataset", "VRSBench/VRSBench_EVAL_Cap.json", images="VRSBench/Images_val", task="caption"),
     ),
-)  # fmt: skip
+)

@@ -1,8 +1,9 @@
 """Visual grounding by boxes: VRSBench, GeoChat, DIOR-RSVG and RSVG."""
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from eocore.data.records import Record
 from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.evaluate.benchmarks.boxes import SCALE, read_boxes
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
-from eocore.evaluate.benchmarks.questions import RGB, QuestionDataset, pictures
+from eocore.evaluate.benchmarks.questions import GEOCHAT_PICTURES, RGB, Question, QuestionDataset, picture_dataset
 from eocore.evaluate.metrics.boxes import box_text
 from eocore.registry import DATASETS
 
@@ -26,14 +27,10 @@ SEGMENT = "Please segment {phrase} in this image."
 class BoxDataset(QuestionDataset):
     """Questions that boxes answer."""
 
-    def locate(
-        self, sample_id: str, image: str, *, phrase: str, boxes: Sequence[Sequence[float]], source: str, task: str = "grounding",
-        meta: Mapping[str, Any] | None = None,
-    ) -> Record:  # fmt: skip
+    def locate(self, question: Question, boxes: Sequence[Sequence[float]], *, task: str = "grounding") -> Record:
         """The record of a phrase with its boxes, on a scale of 0 to 100."""
-        known = {"boxes": [list(box) for box in boxes], "box_scale": SCALE, **(meta or {})}
-        answer = "".join(map(box_text, boxes))
-        return self.ask(sample_id, image, task=task, question=phrase, answer=answer, source=source, meta=known)
+        meta = {"boxes": [list(box) for box in boxes], "box_scale": SCALE, **question.meta}
+        return self.ask(replace(question, answer="".join(map(box_text, boxes)), meta=meta), task=task)
 
 
 @DATASETS.register_module()
@@ -63,15 +60,14 @@ class BoxQuestionDataset(BoxDataset):
 
     def _record(self, number: int, entry: Entry) -> Record:
         meta = {key: entry.values[key] for key in GROUPS if key in entry.values}
-        return self.locate(
-            f"{number}-{entry.identifier('question_id')}",
-            entry.identifier("image_id"),
-            phrase=entry.text("question"),
-            boxes=read_boxes(entry.values.get("ground_truth"), entry.source),
+        question = Question(
+            sample_id=f"{number}-{entry.identifier('question_id')}",
+            image=entry.identifier("image_id"),
             source=entry.source,
-            task=self.task,
+            text=entry.text("question"),
             meta=meta,
         )
+        return self.locate(question, read_boxes(entry.values.get("ground_truth"), entry.source), task=self.task)
 
 
 @dataclass(frozen=True)
@@ -138,10 +134,14 @@ class VocGroundingDataset(BoxDataset):
     def _record(self, item: _Object) -> Record:
         height, width = item.size
         scaled = [value * SCALE / side for value, side in zip(item.box, (width, height, width, height), strict=True)]
-        meta = {"image_size": [height, width]}
-        return self.locate(
-            f"{item.path.stem}-{item.number}", item.image, phrase=item.phrase, boxes=[scaled], source=str(item.path), meta=meta
+        question = Question(
+            sample_id=f"{item.path.stem}-{item.number}",
+            image=item.image,
+            source=str(item.path),
+            text=item.phrase,
+            meta={"image_size": [height, width]},
         )
+        return self.locate(question, [scaled])
 
 
 def _objects(folder: Path) -> Iterator[_Object]:
@@ -182,64 +182,44 @@ def _split_lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line.strip().strip("\"',")) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _boxes(name: str, title: str, *, file: str, images: Mapping[str, Any], expected: int | None, source: str, prompt: str) -> Benchmark:
-    return Benchmark(
-        name=name,
-        title=title,
-        suite="region",
-        task="grounding",
-        prompt=prompt,
-        mask_prompt=SEGMENT,
-        settings=RGB,
-        expected=expected,
-        source=source,
-        max_new_tokens=48,
-        dataset={"type": "BoxQuestionDataset", "annotations": f"$root/{file}", "images": images, "prompt": "$prompt"},
-    )
+_GROUNDING = partial(Benchmark, suite="region", task="grounding", mask_prompt=SEGMENT, settings=RGB, max_new_tokens=48)
 
 
-def _voc(name: str, title: str, *, folder: str, expected: int, source: str, split_by: str) -> Benchmark:
-    return Benchmark(
-        name=name,
-        title=title,
-        suite="region",
-        task="grounding",
-        prompt=REFER,
-        mask_prompt=SEGMENT,
-        settings=RGB,
-        expected=expected,
-        source=source,
-        max_new_tokens=48,
-        dataset={
-            "type": "VocGroundingDataset",
-            "annotations": f"$root/{folder}/Annotations",
-            "split": f"$root/{folder}/test.txt",
-            "split_by": split_by,
-            "images": pictures(f"$root/{folder}/JPEGImages"),
-            "prompt": "$prompt",
-        },
-    )
+def _voc(folder: str, *, split_by: str) -> dict[str, Any]:
+    split = f"$root/{folder}/test.txt"
+    return picture_dataset("VocGroundingDataset", f"{folder}/Annotations", images=f"{folder}/JPEGImages", split=split, split_by=split_by)
 
 
 register(
-    _boxes(
-        "vrsbench_grounding", "VRSBench grounding", file="VRSBench/VRSBench_EVAL_referring.json",
-        images=pictures("$root/VRSBench/Images_val"),
-        expected=16159, prompt="{question}",
+    _GROUNDING(
+        name="vrsbench_grounding",
+        title="VRSBench grounding",
+        prompt="{question}",
+        expected=16159,
         source="VRSBench (Hugging Face xiang709/VRSBench): VRSBench_EVAL_referring.json and Images_val/ into VRSBench/.",
+        dataset=picture_dataset("BoxQuestionDataset", "VRSBench/VRSBench_EVAL_referring.json", images="VRSBench/Images_val"),
     ),
-    _boxes(
-        "geochat_referring", "GeoChat referring", file="GeoChat-Bench/referring.jsonl",
-        images=pictures("$root/GeoChat_finetuning/final_images_llava", ["{stem}.png", "{name}.png", "{stem}.jpg"]),
-        expected=None, prompt="{question}",
+    _GROUNDING(
+        name="geochat_referring",
+        title="GeoChat referring",
+        prompt="{question}",
         source="GeoChat-Bench/referring.jsonl; images of GeoChat (images.zip) into GeoChat_finetuning/final_images_llava/.",
+        dataset=picture_dataset("BoxQuestionDataset", "GeoChat-Bench/referring.jsonl", images=GEOCHAT_PICTURES),
     ),
-    _voc(
-        "dior_rsvg", "DIOR-RSVG test", folder="DIOR_RSVG", expected=7500, split_by="object",
+    _GROUNDING(
+        name="dior_rsvg",
+        title="DIOR-RSVG test",
+        prompt=REFER,
+        expected=7500,
         source="github.com/ZhanYang-nwpu/RSVG-pytorch: Annotations/, JPEGImages/, test.txt into DIOR_RSVG/.",
+        dataset=_voc("DIOR_RSVG", split_by="object"),
     ),
-    _voc(
-        "rsvg", "RSVG test", folder="RSVG", expected=1227, split_by="file",
+    _GROUNDING(
+        name="rsvg",
+        title="RSVG test",
+        prompt=REFER,
+        expected=1227,
         source="RSVG (Sun et al., ACM MM 2022): Annotations/, JPEGImages/, test.txt into RSVG/.",
+        dataset=_voc("RSVG", split_by="file"),
     ),
-)  # fmt: skip
+)

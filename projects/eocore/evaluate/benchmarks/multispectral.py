@@ -10,7 +10,7 @@ from eocore.data.formats.entries import Entry, read_entries, shorten
 from eocore.data.records import Record
 from eocore.errors import AnnotationError
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
-from eocore.evaluate.benchmarks.questions import QuestionDataset
+from eocore.evaluate.benchmarks.questions import Question, QuestionDataset, picture_dataset
 from eocore.registry import DATASETS
 
 BIGEARTHNET_19 = (
@@ -107,7 +107,8 @@ class LabelledPatchDataset(QuestionDataset):
         meta = {"candidates": self.classes, "labels": labels}
         if self.task == "classification":
             meta["type"] = labels[0]
-        return self.ask(image, image, task=self.task, question="", answer="; ".join(labels), source=entry.source, meta=meta)
+        question = Question(sample_id=image, image=image, source=entry.source, answer="; ".join(labels), meta=meta)
+        return self.ask(question, task=self.task)
 
 
 def lettered(classes: Sequence[str]) -> str:
@@ -116,6 +117,7 @@ def lettered(classes: Sequence[str]) -> str:
 
 
 def _patches(folder: str, *, optical: Mapping[str, Any], sar: str) -> dict[str, dict[str, Any]]:
+    """Image sources of a prepared set: pictures, optical and radar bands in folders of their own."""
     return {
         "rgb": {"root": f"$root/{folder}/rgb", "pattern": "{name}.png", "sensor": "rgb_uint8", "optional": True},
         "multispectral": {"root": f"$root/{folder}/s2", "pattern": "{name}.tif", **optical},
@@ -135,14 +137,13 @@ register(
         settings=SENTINEL,
         max_new_tokens=64,
         source="bigearth.net: BigEarthNet-S2 (and -S1) and test.csv, then tools/prepare/bigearthnet.py --out DATA/bigearthnet.",
-        dataset={
-            "type": "LabelledPatchDataset",
-            "annotations": "$root/bigearthnet/test.jsonl",
-            "classes": list(BIGEARTHNET_19),
-            "task": "multilabel",
-            "prompt": "$prompt",
-            "images": _patches("bigearthnet", optical={"sensor": "sentinel2_l2a"}, sar="sentinel1_grd"),
-        },
+        dataset=picture_dataset(
+            "LabelledPatchDataset",
+            "bigearthnet/test.jsonl",
+            images=_patches("bigearthnet", optical={"sensor": "sentinel2_l2a"}, sar="sentinel1_grd"),
+            classes=list(BIGEARTHNET_19),
+            task="multilabel",
+        ),
     ),
     Benchmark(
         name="so2sat",
@@ -153,15 +154,12 @@ register(
         settings=SENTINEL,
         max_new_tokens=24,
         source="mediaTUM 1454690: testing.h5, then tools/prepare/so2sat.py --out DATA/so2sat.",
-        dataset={
-            "type": "LabelledPatchDataset",
-            "annotations": "$root/so2sat/test.jsonl",
-            "classes": list(LCZ_17),
-            "task": "classification",
-            "prompt": "$prompt",
-            "images": _patches(
-                "so2sat", optical={"sensor": "sentinel2_l1c_reflectance", "bands": SO2SAT_BANDS}, sar="sentinel1_grd_linear"
-            ),
-        },
+        dataset=picture_dataset(
+            "LabelledPatchDataset",
+            "so2sat/test.jsonl",
+            images=_patches("so2sat", optical={"sensor": "sentinel2_l1c_reflectance", "bands": SO2SAT_BANDS}, sar="sentinel1_grd_linear"),
+            classes=list(LCZ_17),
+            task="classification",
+        ),
     ),
 )

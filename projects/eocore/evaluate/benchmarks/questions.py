@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from eocore.data.dataset import RecordDataset
@@ -19,6 +19,46 @@ RGB = {"optical": ["rgb"]}
 def pictures(root: str, pattern: str | Sequence[str] = "{name}") -> dict[str, dict[str, Any]]:
     """Image source of colour pictures below `root`."""
     return {"rgb": {"root": root, "pattern": pattern, "sensor": "rgb_uint8"}}
+
+
+GEOCHAT_PICTURES = pictures("$root/GeoChat_finetuning/final_images_llava", ["{stem}.png", "{name}.png", "{stem}.jpg"])
+"""Image source of GeoChat's own images, as its images.zip holds them."""
+
+
+def picture_dataset(kind: str, annotations: str, *, images: str | Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    """Config of a data set of questions that are filled into the benchmark's prompt.
+
+    Args:
+        kind: its name in the registry DATASETS.
+        annotations: path below the data root.
+        images: folder of colour pictures below the data root, or modality -> image source.
+        fields: others of this kind of data set.
+    """
+    sources = pictures(f"$root/{images}") if isinstance(images, str) else images
+    return {"type": kind, "annotations": f"$root/{annotations}", "images": sources, "prompt": "$prompt", **fields}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One entry of a question file.
+
+    Attributes:
+        sample_id: unique in the file.
+        image: name of its image.
+        source: file and line, for messages.
+        text: the question.
+        answer: the true one.
+        regions: shown by the prompt.
+        meta: what scores need besides.
+    """
+
+    sample_id: str
+    image: str
+    source: str
+    text: str = ""
+    answer: str = ""
+    regions: tuple[MaskRef, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -43,34 +83,23 @@ class QuestionDataset(RecordDataset):
         self.prompt = self.prompt or self.default_prompt
         super().__post_init__()
 
-    def ask(
-        self,
-        sample_id: str,
-        image: str,
-        *,
-        task: str,
-        question: str,
-        answer: str,
-        source: str,
-        regions: Sequence[MaskRef] = (),
-        meta: Mapping[str, Any] | None = None,
-    ) -> Record:
+    def ask(self, question: Question, *, task: str) -> Record:
         """The record of a question.
 
         Raises:
             AnnotationError, DataError: the image's name is no path inside its folder, or there is none.
         """
-        filled = {"{question}": question.strip(), "{phrase}": question.strip().rstrip(".")}
+        filled = {"{question}": question.text.strip(), "{phrase}": question.text.strip().rstrip(".")}
         parts = [
             Text(re.sub(r"\{(question|phrase)\}", lambda match: filled[match[0]], part.text)) if isinstance(part, Text) else part
             for part in read_parts(self.prompt, "user")
         ]
         return Record(
-            sample_id=sample_id,
-            images=self.locate_images(image, source),
-            turns=(Turn("user", about_images(*parts)), Turn("assistant", (Text(answer),))),
-            regions=tuple(regions),
+            sample_id=question.sample_id,
+            images=self.locate_images(question.image, question.source),
+            turns=(Turn("user", about_images(*parts)), Turn("assistant", (Text(question.answer),))),
+            regions=question.regions,
             task=task,
-            source=source,
-            meta={"image": image, **(meta or {}), "answer": answer},
+            source=question.source,
+            meta={"image": question.image, **question.meta, "answer": question.answer},
         )

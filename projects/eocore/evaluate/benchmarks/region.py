@@ -1,6 +1,7 @@
 """Region captions asked by a box in the text, or by showing the region."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from eocore.data.records import MaskRef, Record
 from eocore.errors import AnnotationError
 from eocore.evaluate.benchmarks.boxes import SCALE, corners, read_boxes
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
-from eocore.evaluate.benchmarks.questions import RGB, QuestionDataset, pictures
+from eocore.evaluate.benchmarks.questions import GEOCHAT_PICTURES, RGB, Question, QuestionDataset, picture_dataset
 from eocore.portable.messages import REGION_PLACEHOLDER
 from eocore.registry import DATASETS
 
@@ -54,17 +55,16 @@ class GeoChatRegionDataset(QuestionDataset):
         meta = {"references": [answer], "boxes": boxes, "box_scale": SCALE}
         if "size_group" in entry.values:
             meta["size_group"] = entry.text("size_group")
-        shown = [MaskRef("polygon", [corners(boxes[0])])] if REGION_PLACEHOLDER in self.prompt else []
-        return self.ask(
-            f"{number}-{entry.identifier('question_id')}",
-            entry.identifier("image_id"),
-            task="region",
-            question=entry.text("question"),
-            answer=answer,
+        question = Question(
+            sample_id=f"{number}-{entry.identifier('question_id')}",
+            image=entry.identifier("image_id"),
             source=entry.source,
-            regions=shown,
+            text=entry.text("question"),
+            answer=answer,
+            regions=(MaskRef("polygon", [corners(boxes[0])]),) if REGION_PLACEHOLDER in self.prompt else (),
             meta=meta,
         )
+        return self.ask(question, task="region")
 
     def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
         record, scenes = super().read(key, rng)
@@ -79,25 +79,15 @@ def scale_regions(record: Record, size: tuple[int, int]) -> Record:
     return replace(record, regions=regions)
 
 
-def _geochat(name: str, title: str, *, prompt: str, suite: str) -> Benchmark:
-    return Benchmark(
-        name=name,
-        title=title,
-        suite=suite,
-        task="region",
-        prompt=prompt,
-        settings=RGB,
-        source="GeoChat-Bench/region_captioning.jsonl; images of GeoChat (images.zip) into GeoChat_finetuning/final_images_llava/.",
-        dataset={
-            "type": "GeoChatRegionDataset",
-            "annotations": "$root/GeoChat-Bench/region_captioning.jsonl",
-            "images": pictures("$root/GeoChat_finetuning/final_images_llava", ["{stem}.png", "{name}.png", "{stem}.jpg"]),
-            "prompt": "$prompt",
-        },
-    )
-
+_GEOCHAT = partial(
+    Benchmark,
+    task="region",
+    settings=RGB,
+    source="GeoChat-Bench/region_captioning.jsonl; images of GeoChat (images.zip) into GeoChat_finetuning/final_images_llava/.",
+    dataset=picture_dataset("GeoChatRegionDataset", "GeoChat-Bench/region_captioning.jsonl", images=GEOCHAT_PICTURES),
+)
 
 register(
-    _geochat("geochat_region", "GeoChat region captions", prompt=SHOW_REGION, suite="region"),
-    _geochat("geochat_region_text", "GeoChat region captions, box in words", prompt="{question}", suite=""),
+    _GEOCHAT(name="geochat_region", title="GeoChat region captions", prompt=SHOW_REGION, suite="region"),
+    _GEOCHAT(name="geochat_region_text", title="GeoChat region captions, box in words", prompt="{question}"),
 )

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from eocore.data.formats.entries import Entry, read_entries
 from eocore.data.image_sources import IMAGE_SUFFIXES
 from eocore.data.records import Record
 from eocore.errors import AnnotationError, DataError
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
-from eocore.evaluate.benchmarks.questions import RGB, QuestionDataset, pictures
+from eocore.evaluate.benchmarks.questions import RGB, Question, QuestionDataset, picture_dataset
 from eocore.evaluate.metrics.classification import display_name, normalise_label
 from eocore.registry import DATASETS
 
@@ -80,7 +82,8 @@ class SceneFolderDataset(QuestionDataset):
 
     def _record(self, image: str, label: str, *, path: Path) -> Record:
         meta = {"candidates": self.classes, "type": label}
-        return self.ask(image, image, task="classification", question="", answer=label, source=f"{path}/{image}", meta=meta)
+        question = Question(sample_id=image, image=image, source=f"{path}/{image}", answer=label, meta=meta)
+        return self.ask(question, task="classification")
 
 
 @DATASETS.register_module()
@@ -114,7 +117,8 @@ class SceneQuestionDataset(QuestionDataset):
     def _record(self, entry: Entry) -> Record:
         image, label = entry.text("image"), self._label(entry)
         meta = {"candidates": self.classes, "type": label, "question_id": entry.identifier("question_id")}
-        return self.ask(image, image, task="classification", question=entry.text("text"), answer=label, source=entry.source, meta=meta)
+        question = Question(sample_id=image, image=image, source=entry.source, text=entry.text("text"), answer=label, meta=meta)
+        return self.ask(question, task="classification")
 
     def _label(self, entry: Entry) -> str:
         folder = self.forms.get(normalise_label(Path(entry.text("image")).parent.name))
@@ -130,79 +134,67 @@ class SceneQuestionDataset(QuestionDataset):
         return label or str(folder)
 
 
-def _folder(name: str, title: str, *, folder: str, expected: int, source: str, classes: Sequence[str] = ()) -> Benchmark:
-    return Benchmark(
-        name=name,
-        title=title,
-        suite="image",
-        task="classification",
-        prompt=CLASSIFY,
-        settings=RGB,
-        expected=expected,
-        source=source,
-        max_new_tokens=16,
-        dataset={
-            "type": "SceneFolderDataset",
-            "annotations": f"$root/{folder}",
-            "images": pictures(f"$root/{folder}"),
-            "classes": list(classes),
-            "prompt": "$prompt",
-        },
-    )
-
-
-def _questions(name: str, title: str, *, file: str, folder: str, expected: int, source: str, classes: Sequence[str]) -> Benchmark:
-    return Benchmark(
-        name=name,
-        title=title,
-        suite="image",
-        task="classification",
-        settings=RGB,
-        expected=expected,
-        source=source,
-        max_new_tokens=16,
-        dataset={
-            "type": "SceneQuestionDataset",
-            "annotations": f"$root/{file}",
-            "images": pictures(f"$root/{folder}"),
-            "classes": list(classes),
-            "prompt": "$prompt",
-        },
-    )
-
-
 _GEOCHAT = "Question files: GeoChat-Bench (github.com/mbzuai-oryx/GeoChat) into GeoChat-Bench/."
 _EUROSAT_MS = {"multispectral": {"root": "$root/EuroSATallBands", "pattern": "{name}", "sensor": "sentinel2_l1c", "bands": EUROSAT_BANDS}}
 
+_SCENES = partial(Benchmark, suite="image", task="classification", settings=RGB, max_new_tokens=16)
+
+
+def _folder(folder: str, classes: Sequence[str] = ()) -> dict[str, Any]:
+    return picture_dataset("SceneFolderDataset", folder, images=folder, classes=list(classes))
+
+
 register(
-    _questions(
-        "aid", "AID (GeoChat-Bench)", file="GeoChat-Bench/aid.jsonl", folder="aid_test_image", expected=2000, classes=AID,
+    _SCENES(
+        name="aid",
+        title="AID (GeoChat-Bench)",
+        expected=2000,
         source=f"{_GEOCHAT} Images: captain-whu.github.io/AID into aid_test_image/<Class>/.",
+        dataset=picture_dataset("SceneQuestionDataset", "GeoChat-Bench/aid.jsonl", images="aid_test_image", classes=list(AID)),
     ),
-    _questions(
-        "ucmerced", "UC Merced (GeoChat-Bench)", file="GeoChat-Bench/UCmerced.jsonl", folder="UCMerced_LandUse/Images", expected=2100,
-        classes=UCM,
+    _SCENES(
+        name="ucmerced",
+        title="UC Merced (GeoChat-Bench)",
+        expected=2100,
         source=f"{_GEOCHAT} Images: weegee.vision.ucmerced.edu/datasets/landuse.html into UCMerced_LandUse/Images/<class>/.",
+        dataset=picture_dataset(
+            "SceneQuestionDataset", "GeoChat-Bench/UCmerced.jsonl", images="UCMerced_LandUse/Images", classes=list(UCM)
+        ),
     ),
-    _folder(
-        "whu_rs19", "WHU-RS19", folder="WHU-RS19", expected=1005, classes=WHU_RS19,
+    _SCENES(
+        name="whu_rs19",
+        title="WHU-RS19",
+        prompt=CLASSIFY,
+        expected=1005,
         source="Images: captain-whu.github.io/BED4RS (WHU-RS19) into WHU-RS19/<Class>/.",
+        dataset=_folder("WHU-RS19", WHU_RS19),
     ),
-    _folder(
-        "eurosat", "EuroSAT (RGB)", folder="EuroSAT", expected=27000, classes=EUROSAT,
+    _SCENES(
+        name="eurosat",
+        title="EuroSAT (RGB)",
+        prompt=CLASSIFY,
+        expected=27000,
         source="Images: github.com/phelber/EuroSAT (RGB) into EuroSAT/<Class>/.",
+        dataset=_folder("EuroSAT", EUROSAT),
     ),
     Benchmark(
-        name="eurosat_ms", title="EuroSAT (13 bands)", suite="multispectral", task="classification", prompt=CLASSIFY,
-        settings={"multispectral": ["multispectral"]}, expected=27000, max_new_tokens=16,
+        name="eurosat_ms",
+        title="EuroSAT (13 bands)",
+        suite="multispectral",
+        task="classification",
+        prompt=CLASSIFY,
+        settings={"multispectral": ["multispectral"]},
+        expected=27000,
+        max_new_tokens=16,
         source="Images: github.com/phelber/EuroSAT (multispectral) into EuroSATallBands/<Class>/.",
-        dataset={
-            "type": "SceneFolderDataset", "annotations": "$root/EuroSATallBands", "images": _EUROSAT_MS, "classes": EUROSAT,
-            "prompt": "$prompt",
-        },
+        dataset=picture_dataset("SceneFolderDataset", "EuroSATallBands", images=_EUROSAT_MS, classes=list(EUROSAT)),
     ),
-    _folder(
-        "resisc45", "NWPU-RESISC45", folder="NWPU-RESISC45", expected=31500,
+    _SCENES(
+        name="resisc45",
+        title="NWPU-RESISC45",
+        prompt=CLASSIFY,
+        expected=31500,
         source="Images: NWPU-RESISC45 (Cheng et al. 2017) into NWPU-RESISC45/<class>/.",
+        dataset=_folder("NWPU-RESISC45"),
     ),
-)  # fmt: skip
+)

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from eocore.data.formats.entries import read_entries
+from eocore.data.formats.entries import Entry, read_entries
 from eocore.data.records import Record
 from eocore.evaluate.benchmarks.boxes import read_boxes
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
 from eocore.evaluate.benchmarks.grounding import GROUPS, BoxDataset
+from eocore.evaluate.benchmarks.questions import Question
 from eocore.registry import DATASETS
 
 
@@ -30,17 +31,15 @@ class ShipDataset(BoxDataset):
 
     def parse(self, path: Path) -> list[Record]:
         return [
-            self.locate(
-                f"{number}-{entry.text('image')}",
-                entry.text("image"),
-                phrase=entry.text("question"),
-                boxes=read_boxes(entry.values.get("answer"), entry.source),
-                source=entry.source,
-                task="detection",
-                meta={key: entry.values[key] for key in GROUPS if key in entry.values},
-            )
+            self.locate(_question(number, entry), read_boxes(entry.values.get("answer"), entry.source), task="detection")
             for number, entry in enumerate(read_entries(path))
         ]
+
+
+def _question(number: int, entry: Entry) -> Question:
+    image = entry.text("image")
+    meta = {key: entry.values[key] for key in GROUPS if key in entry.values}
+    return Question(sample_id=f"{number}-{image}", image=image, source=entry.source, text=entry.text("question"), meta=meta)
 
 
 register(

@@ -9,7 +9,7 @@ from eocore.data.formats.entries import Entry, as_entries, read_entries, read_js
 from eocore.data.records import Record
 from eocore.errors import AnnotationError
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
-from eocore.evaluate.benchmarks.questions import RGB, SINGLE_WORD, QuestionDataset, pictures
+from eocore.evaluate.benchmarks.questions import RGB, SINGLE_WORD, Question, QuestionDataset, picture_dataset, pictures
 from eocore.registry import DATASETS
 
 TYPES = {"image": "scene", "rural or urban": "scene", "scene type": "scene", "existence": "presence"}
@@ -44,11 +44,15 @@ class RsvqaDataset(QuestionDataset):
 
     def _record(self, entry: Entry, answers: Mapping[str, str]) -> Record:
         number = entry.identifier("id")
-        meta = {"type": entry.text("type")}
-        answer = answer_of(number, answers, source=entry.source)
-        return self.ask(
-            number, entry.identifier("img_id"), task="vqa", question=entry.text("question"), answer=answer, source=entry.source, meta=meta
+        question = Question(
+            sample_id=number,
+            image=entry.identifier("img_id"),
+            source=entry.source,
+            text=entry.text("question"),
+            answer=answer_of(number, answers, source=entry.source),
+            meta={"type": entry.text("type")},
         )
+        return self.ask(question, task="vqa")
 
 
 @DATASETS.register_module()
@@ -77,9 +81,15 @@ class RsvqaQuestionDataset(QuestionDataset):
 
     def _record(self, entry: Entry, answers: Mapping[str, str]) -> Record:
         number = entry.identifier("question_id")
-        answer = answer_of(number, answers, source=entry.source)
-        meta = {"type": entry.text("category")}
-        return self.ask(number, entry.text("image"), task="vqa", question=entry.text("text"), answer=answer, source=entry.source, meta=meta)
+        question = Question(
+            sample_id=number,
+            image=entry.text("image"),
+            source=entry.source,
+            text=entry.text("text"),
+            answer=answer_of(number, answers, source=entry.source),
+            meta={"type": entry.text("category")},
+        )
+        return self.ask(question, task="vqa")
 
 
 @DATASETS.register_module()
@@ -115,15 +125,15 @@ class VrsbenchDataset(QuestionDataset):
             meta["type"] = TYPES.get(kind, kind)
         else:
             meta["references"] = [answer]
-        return self.ask(
-            f"{number}-{meta['question_id']}",
-            entry.text("image_id"),
-            task=self.task,
-            question=entry.text("question"),
-            answer=answer,
+        question = Question(
+            sample_id=f"{number}-{meta['question_id']}",
+            image=entry.text("image_id"),
             source=entry.source,
+            text=entry.text("question"),
+            answer=answer,
             meta=meta,
         )
+        return self.ask(question, task=self.task)
 
 
 def read_answers(path: Path) -> dict[str, str]:
@@ -169,12 +179,9 @@ register(
         expected=10004,
         max_new_tokens=16,
         source="Zenodo record 6344334: LR_split_test_{questions,answers,images}.json and Images_LR/ into RSVQA_LR/.",
-        dataset={
-            "type": "RsvqaDataset",
-            "annotations": "$root/RSVQA_LR/LR_split_test_questions.json",
-            "images": pictures("$root/RSVQA_LR/Images_LR", "{name}.tif"),
-            "prompt": "$prompt",
-        },
+        dataset=picture_dataset(
+            "RsvqaDataset", "RSVQA_LR/LR_split_test_questions.json", images=pictures("$root/RSVQA_LR/Images_LR", "{name}.tif")
+        ),
     ),
     Benchmark(
         name="rsvqa_hrben",
@@ -184,13 +191,12 @@ register(
         settings=RGB,
         max_new_tokens=16,
         source="GeoChat-Bench/hrben.jsonl; Zenodo 6344367: USGS_split_test_phili_answers.json into HRBEN_questions/, images into HRBEN/.",
-        dataset={
-            "type": "RsvqaQuestionDataset",
-            "annotations": "$root/GeoChat-Bench/hrben.jsonl",
-            "answers": "$root/HRBEN_questions/USGS_split_test_phili_answers.json",
-            "images": pictures("$root/HRBEN", ["{name}", "{stem}.tif", "{stem}.png"]),
-            "prompt": "$prompt",
-        },
+        dataset=picture_dataset(
+            "RsvqaQuestionDataset",
+            "GeoChat-Bench/hrben.jsonl",
+            answers="$root/HRBEN_questions/USGS_split_test_phili_answers.json",
+            images=pictures("$root/HRBEN", ["{name}", "{stem}.tif", "{stem}.png"]),
+        ),
     ),
     Benchmark(
         name="rsvqa_hr_phili",
@@ -201,13 +207,12 @@ register(
         expected=62554,
         max_new_tokens=16,
         source="Zenodo record 6344367: USGS_split_test_phili_{questions,answers}.json into HRBEN_questions/, images into HRBEN/.",
-        dataset={
-            "type": "RsvqaDataset",
-            "annotations": "$root/HRBEN_questions/USGS_split_test_phili_questions.json",
-            "images": pictures("$root/HRBEN", ["{name}.tif", "{name}.png"]),
-            "types": ["presence", "comp"],
-            "prompt": "$prompt",
-        },
+        dataset=picture_dataset(
+            "RsvqaDataset",
+            "HRBEN_questions/USGS_split_test_phili_questions.json",
+            images=pictures("$root/HRBEN", ["{name}.tif", "{name}.png"]),
+            types=["presence", "comp"],
+        ),
     ),
     Benchmark(
         name="vrsbench_vqa",
@@ -220,11 +225,6 @@ register(
         expected=37409,
         max_new_tokens=32,
         source="VRSBench (Hugging Face xiang709/VRSBench): VRSBench_EVAL_vqa.json and Images_val/ into VRSBench/.",
-        dataset={
-            "type": "VrsbenchDataset",
-            "annotations": "$root/VRSBench/VRSBench_EVAL_vqa.json",
-            "images": pictures("$root/VRSBench/Images_val"),
-            "prompt": "$prompt",
-        },
+        dataset=picture_dataset("VrsbenchDataset", "VRSBench/VRSBench_EVAL_vqa.json", images="VRSBench/Images_val"),
     ),
 )
