@@ -168,12 +168,13 @@ def run_data(arguments: argparse.Namespace) -> None:
 
 def run_gpu(arguments: argparse.Namespace) -> None:
     """A full-size model with random weights on one GPU: training as it is, packed, recomputed, compiled; decoding."""
-    from profiling.earthmind.gpu import measure_gpu
+    from profiling.earthmind.gpu import GpuPlan, measure_gpu
 
     task, device, dtype = settings_of(arguments)
     ceiling = matrix_product_flops(device, dtype)
-    sizes = {"ceiling": ceiling, "seconds": arguments.seconds, "repeats": min(arguments.repeats, 3)}
-    tell(arguments, measure_gpu(task, device=device, dtype=dtype, **sizes), columns=("tokens/s", "MFU %", "peak GiB"), ceiling=ceiling)
+    plan = GpuPlan(seconds=arguments.seconds, repeats=min(arguments.repeats, 3))
+    rows = measure_gpu(task, plan, device=device, dtype=dtype, ceiling=ceiling)
+    tell(arguments, rows, columns=("tokens/s", "MFU %", "peak GiB"), ceiling=ceiling)
 
 
 def run_scaling(arguments: argparse.Namespace) -> None:

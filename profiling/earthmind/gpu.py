@@ -46,40 +46,44 @@ CHOICES = (
 )
 
 
-def measure_gpu(
-    config: Mapping[str, Any],
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    ceiling: float,
-    seconds: float,
-    shapes: Sequence[tuple[str, str, int, int | None]] = SHAPES,
-    choices: Sequence[Choice] = CHOICES,
-    new_tokens: int = NEW_TOKENS,
-    repeats: int = 3,
-) -> list[Row]:
-    """One row for each shape of each choice, then the rows of decoding; what no time is left for is named as not run.
+@dataclass(frozen=True, kw_only=True)
+class GpuPlan:
+    """What is measured.
 
-    Args:
-        config: of the task.
-        device, dtype: of the weights.
-        ceiling: of the machine.
+    Attributes:
         seconds: no measurement begins after so long.
         shapes: see `SHAPES`.
         choices: fields of the task to compare.
         new_tokens: decoded for each prompt.
         repeats: timed steps of each.
     """
-    end, rows = time.monotonic() + seconds, []
-    rows += _attempt("decode", end, measure=lambda: _decode_rows(config, device, dtype=dtype, new_tokens=new_tokens))
-    for choice in choices:
+
+    seconds: float
+    shapes: Sequence[tuple[str, str, int, int | None]] = SHAPES
+    choices: Sequence[Choice] = CHOICES
+    new_tokens: int = NEW_TOKENS
+    repeats: int = 3
+
+
+def measure_gpu(config: Mapping[str, Any], plan: GpuPlan, *, device: torch.device, dtype: torch.dtype, ceiling: float) -> list[Row]:
+    """One row for each shape of each choice, then the rows of decoding; what no time is left for is named as not run.
+
+    Args:
+        config: of the task.
+        plan: what is measured.
+        device, dtype: of the weights.
+        ceiling: of the machine.
+    """
+    end, rows = time.monotonic() + plan.seconds, []
+    rows += _attempt("decode", end, measure=lambda: _decode_rows(config, device, dtype=dtype, new_tokens=plan.new_tokens))
+    for choice in plan.choices:
         if time.monotonic() > end:
-            rows += [_empty(f"{name}, {choice.name}", "no time was left") for name, *_ in shapes]
+            rows += [_empty(f"{name}, {choice.name}", "no time was left") for name, *_ in plan.shapes]
             continue
         task = build_setting(config, device=device, dtype=dtype, changes=choice.changes)
         trainer = Trainer(task)
-        for name, kind, together, row_length in shapes:
-            sizes = {"together": together, "row_length": row_length, "repeats": repeats, "ceiling": ceiling}
+        for name, kind, together, row_length in plan.shapes:
+            sizes = {"together": together, "row_length": row_length, "repeats": plan.repeats, "ceiling": ceiling}
             label = f"{name}, {choice.name}"
             rows += _attempt(label, end, measure=lambda t=trainer, k=kind, s=sizes, n=label: [_row(n, measure_training(t, k, **s))])  # type: ignore[misc]
         del trainer, task

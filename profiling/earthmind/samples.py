@@ -96,7 +96,8 @@ def encode_sample(processor: EarthMindProcessor, kind: SampleKind, *, scenes: Ma
     side = next(iter(scenes.values())).pixels.shape[-1]
     masks = [_square(side, start=number, cells=4) for number in range(kind.masks)]
     turns = [("assistant", answer)]
-    return _encode(processor, kind, scenes=scenes, answer=turns, text=kind.text, filler=FILLER, name=name, masks=masks)._replace(seed=0)
+    wanted = _Wording(answer=turns, text=kind.text, filler=FILLER)
+    return _encode(processor, kind, scenes=scenes, wording=wanted, name=name, masks=masks)._replace(seed=0)
 
 
 def filler_of(processor: EarthMindProcessor) -> str:
@@ -117,8 +118,17 @@ def encode_question(processor: EarthMindProcessor, kind: SampleKind, *, scenes: 
     Raises:
         ConfigError: the processor cuts other tiles, or the text is too short for what must stand in it.
     """
-    text = kind.text - kind.supervised
-    return _encode(processor, kind, scenes=scenes, answer=[], text=text, filler=filler_of(processor), name=name, for_generation=True)
+    wanted = _Wording(answer=[], text=kind.text - kind.supervised, filler=filler_of(processor))
+    return _encode(processor, kind, scenes=scenes, wording=wanted, name=name, for_generation=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wording:
+    """Turns after the question, tokens of text of all, and what the question is filled up with."""
+
+    answer: Sequence[tuple[str, str]]
+    text: int
+    filler: str
 
 
 def _encode(
@@ -126,13 +136,11 @@ def _encode(
     kind: SampleKind,
     *,
     scenes: Mapping[str, SceneArray],
-    answer: Sequence[tuple[str, str]],
-    text: int,
-    filler: str,
+    wording: _Wording,
     name: str,
     **choices: Any,
 ) -> Sample:
-    """A sample whose question is filled up until it has `text` tokens of text, those of the turns after it among them.
+    """A sample whose question is filled up until it has the wanted tokens of text, those of the turns after it among them.
 
     Raises:
         ConfigError: the processor cuts other tiles, or the text is too short for what must stand in it.
@@ -140,14 +148,15 @@ def _encode(
     side = next(iter(scenes.values())).pixels.shape[-1]
     choices["regions"] = [_square(side, start=0, cells=REGION_CELLS)] if kind.region else []
     asked = "<image>\n" + ("<region>" if kind.region else "")
-    shortest = processor.encode(scenes, [("user", asked), *answer], sample_id=name, **choices)
-    missing, tiles = text - _text_tokens(shortest), kind.tiles * len(kind.sensors)
+    shortest = processor.encode(scenes, [("user", asked), *wording.answer], sample_id=name, **choices)
+    missing, tiles = wording.text - _text_tokens(shortest), kind.tiles * len(kind.sensors)
     if missing < 0 or len(shortest.tiles) != tiles:
         raise ConfigError(
-            f"sample kind {name}: {_text_tokens(shortest)} text tokens and {len(shortest.tiles)} tiles at least, wanted are {text} and "
-            f"{tiles}. Set task.processor.max_tiles to 12 or more, and one view a sensor."
+            f"sample kind {name}: {_text_tokens(shortest)} text tokens and {len(shortest.tiles)} tiles at least, wanted are "
+            f"{wording.text} and {tiles}. Set task.processor.max_tiles to 12 or more, and one view a sensor."
         )
-    return processor.encode(scenes, [("user", asked + filler * missing), *answer], sample_id=name, **choices) if missing else shortest
+    turns = [("user", asked + wording.filler * missing), *wording.answer]
+    return processor.encode(scenes, turns, sample_id=name, **choices) if missing else shortest
 
 
 def make_batch(task: EarthMindTask, names: Sequence[str], *, row_length: int | None = None, seed: int = 0) -> Batch:

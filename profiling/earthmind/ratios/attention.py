@@ -1,14 +1,15 @@
 """Attention maps of every layer against the rows of the [SEG] tokens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Qwen2Config, Qwen2Model
+from transformers import Qwen2Model
 
 from earthmind.model.seg_attention import SegAttention
 from eocore.registry import RATIOS
+from profiling.earthmind.ratios.language import LanguageSizes
 from profiling.ratios.ratio import Goal, Pair, Result, Side
 
 
@@ -19,7 +20,7 @@ class SegRowAttention(Pair):
     The reference asks for the maps of all layers, for which attention must be computed eagerly, and reads the last one.
 
     Args:
-        layers, width, heads, key_heads, feed_forward: of the language model.
+        sizes: of the language model, where they are to differ; fields of `LanguageSizes`.
         tokens: of the sequence.
         segs: number of [SEG] tokens, the last of the sequence.
     """
@@ -31,30 +32,20 @@ class SegRowAttention(Pair):
     def __init__(
         self,
         *,
-        layers: int = 8,
-        width: int = 512,
-        heads: int = 8,
-        key_heads: int = 2,
-        feed_forward: int = 1376,
+        sizes: Mapping[str, int] | None = None,
         tokens: int = 1344,
         segs: int = 5,
     ) -> None:
-        self.sizes = {
-            "hidden_size": width,
-            "num_hidden_layers": layers,
-            "num_attention_heads": heads,
-            "num_key_value_heads": key_heads,
-            "intermediate_size": feed_forward,
-        }
+        self.sizes = LanguageSizes(**(sizes or {}))
         self.tokens, self.segs = tokens, segs
 
     def prepare(self, side: Side) -> Callable[[], Result]:
         """See `Pair.prepare`; gives the loss, the [SEG] rows and the gradient of the embeddings."""
         torch.manual_seed(0)
         kernel = {"reference": "eager", "ours": "sdpa"}[side]
-        model = Qwen2Model(Qwen2Config(vocab_size=8, attn_implementation=kernel, **self.sizes)).train()
-        given = torch.randn(1, self.tokens, self.sizes["hidden_size"])
-        wanted = torch.randn(1, self.tokens, self.sizes["hidden_size"])
+        model = Qwen2Model(self.sizes.config(attn_implementation=kernel)).train()
+        given = torch.randn(1, self.tokens, self.sizes.width)
+        wanted = torch.randn(1, self.tokens, self.sizes.width)
         places = torch.arange(self.tokens)[-self.segs :]
         read: Callable[..., tuple[Tensor, Tensor]] = {"reference": _all_maps, "ours": _seg_rows}[side]
 

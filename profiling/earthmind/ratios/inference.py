@@ -1,17 +1,18 @@
 """Ratios of answering: masks of several [SEG], generation, and several questions about one image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig
 
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.mask_head import SegHead
 from eocore.portable.row_packing import VisionInputs
 from eocore.portable.shared_prefix import plan_prefixes, start_prompts
 from eocore.registry import RATIOS
+from profiling.earthmind.ratios.language import LanguageSizes
 from profiling.ratios.ratio import Goal, Pair, Result, Side
 
 VOCABULARY = 6144
@@ -62,10 +63,9 @@ class CleanGeneration(Pair):
     code does, or with the last layer's states alone, on sdpa.
 
     Args:
-        layers, width, heads, key_heads, feed_forward: of the language model.
+        sizes: of the language model, where they are to differ; fields of `LanguageSizes`.
         tokens: of the prompt.
         new_tokens: generated.
-        goal: of the time.
     """
 
     what = "generation: all states, maps, second forward | last state, sdpa"
@@ -75,15 +75,11 @@ class CleanGeneration(Pair):
     def __init__(
         self,
         *,
-        layers: int = 8,
-        width: int = 512,
-        heads: int = 8,
-        key_heads: int = 2,
-        feed_forward: int = 1376,
+        sizes: Mapping[str, int] | None = None,
         tokens: int = 1344,
         new_tokens: int = 24,
     ) -> None:
-        self.sizes = _language(layers, width, heads=heads, key_heads=key_heads, feed_forward=feed_forward)
+        self.sizes = LanguageSizes(vocabulary=VOCABULARY, **(sizes or {}))
         self.tokens, self.new_tokens = tokens, new_tokens
 
     def prepare(self, side: Side) -> Callable[[], Result]:
@@ -114,7 +110,7 @@ class SharedPrefix(Pair):
     """Prompts about one image, read up to the first token of each answer: each by itself, or their common part once.
 
     Args:
-        layers, width, heads, key_heads, feed_forward: of the language model.
+        sizes: of the language model, where they are to differ; fields of `LanguageSizes`.
         image_tokens, text_tokens: of each prompt.
         questions: about the image.
     """
@@ -126,23 +122,19 @@ class SharedPrefix(Pair):
     def __init__(
         self,
         *,
-        layers: int = 8,
-        width: int = 512,
-        heads: int = 8,
-        key_heads: int = 2,
-        feed_forward: int = 1376,
+        sizes: Mapping[str, int] | None = None,
         image_tokens: int = 2560,
         text_tokens: int = 64,
         questions: int = 5,
     ) -> None:
-        self.sizes = _language(layers, width, heads=heads, key_heads=key_heads, feed_forward=feed_forward)
+        self.sizes = LanguageSizes(vocabulary=VOCABULARY, **(sizes or {}))
         self.image_tokens, self.text_tokens, self.questions = image_tokens, text_tokens, questions
 
     def prepare(self, side: Side) -> Callable[[], Result]:
         """See `Pair.prepare`; gives the logits of each prompt's next token."""
         model = _language_model(self.sizes, "sdpa")
         ids, vision = self._inputs()
-        mask, tokens = torch.ones_like(ids), torch.randn(self.image_tokens, self.sizes["hidden_size"])
+        mask, tokens = torch.ones_like(ids), torch.randn(self.image_tokens, self.sizes.width)
         embeddings = model.get_input_embeddings()(ids).detach()
         embeddings.view(-1, embeddings.shape[-1])[vision.placeholder_index] = tokens.repeat(self.questions, 1)
 
@@ -181,20 +173,9 @@ class SharedPrefix(Pair):
         )
 
 
-def _language(layers: int, width: int, *, heads: int, key_heads: int, feed_forward: int) -> dict[str, int]:
-    return {
-        "hidden_size": width,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": key_heads,
-        "intermediate_size": feed_forward,
-    }
-
-
-def _language_model(sizes: dict[str, int], kernel: str) -> Any:
+def _language_model(sizes: LanguageSizes, kernel: str) -> Any:
     torch.manual_seed(0)
-    config = Qwen2Config(vocab_size=VOCABULARY, attn_implementation=kernel, **sizes)
-    model: Any = AutoModelForCausalLM.from_config(config).eval()
+    model: Any = AutoModelForCausalLM.from_config(sizes.config(attn_implementation=kernel)).eval()
     model.generation_config = GenerationConfig(eos_token_id=None)
     return model
 

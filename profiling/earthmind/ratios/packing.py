@@ -3,12 +3,13 @@
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import Qwen2ForCausalLM
 
 from eocore.data.dataset import random_stream
 from eocore.data.loading.packing import PackingOptions, PackSampler, balance
@@ -19,6 +20,7 @@ from eocore.errors import EOError
 from eocore.portable.packed_attention import PACKED, boundary_arguments
 from eocore.registry import RATIOS
 from eocore.train.planning.plan import single_balance
+from profiling.earthmind.ratios.language import LanguageSizes
 from profiling.measures.operators import count_operators
 from profiling.measures.timing import time_in_turn
 from profiling.ratios.ratio import Effort, Goal, Ratio, Reading, compare, difference
@@ -28,7 +30,7 @@ SHARES = {1: 0.75, 5: 0.10, 10: 0.05, 0: 0.08, 20: 0.02}
 sets are mostly square, of 512 px and less. With the data at hand, `tools/plan_run.py` takes their real sizes instead."""
 TILE_TOKENS = 256
 LONGEST_START_S = 2.0
-SMALL = {"layers": 4, "width": 64, "heads": 4, "key_heads": 2, "feed_forward": 128, "vocabulary": 512}
+SMALL = LanguageSizes(layers=4, width=64, heads=4, key_heads=2, feed_forward=128, vocabulary=512)
 
 
 def mixture(count: int) -> np.ndarray:
@@ -56,22 +58,13 @@ class LanguageWork:
 
     Args:
         lengths: of the samples [tokens].
-        layers, width, heads, key_heads, feed_forward, vocabulary: of the model.
+        sizes: of the model.
     """
 
-    def __init__(self, lengths: list[int], **sizes: int) -> None:
+    def __init__(self, lengths: list[int], sizes: LanguageSizes) -> None:
         torch.manual_seed(0)
-        self.model: Any = Qwen2ForCausalLM(
-            Qwen2Config(
-                vocab_size=sizes["vocabulary"],
-                hidden_size=sizes["width"],
-                num_hidden_layers=sizes["layers"],
-                num_attention_heads=sizes["heads"],
-                num_key_value_heads=sizes["key_heads"],
-                intermediate_size=sizes["feed_forward"],
-            )
-        )
-        self.ids = [torch.randint(0, sizes["vocabulary"], (length,)) for length in lengths]
+        self.model: Any = Qwen2ForCausalLM(sizes.config())
+        self.ids = [torch.randint(0, sizes.vocabulary, (length,)) for length in lengths]
 
     def alone(self) -> Tensor:
         """Every sample in a call of its own."""
@@ -116,27 +109,15 @@ class OperatorsPerSample(Ratio):
     Args:
         tokens: of a sample.
         samples: of a pack; 25 samples of one tile fill 8,192 tokens.
-        layers, width, heads, key_heads, feed_forward, vocabulary: of the language model.
+        sizes: of the language model, where they are to differ; fields of `LanguageSizes`.
     """
 
     what = "operators a sample: one a call | 8k packs"
 
-    def __init__(
-        self,
-        *,
-        tokens: int = 320,
-        samples: int = 25,
-        layers: int = 36,
-        width: int = 64,
-        heads: int = 4,
-        key_heads: int = 2,
-        feed_forward: int = 128,
-        vocabulary: int = 128,
-    ) -> None:
-        self.samples = samples
-        sizes = {"layers": layers, "width": width, "heads": heads, "key_heads": key_heads, "feed_forward": feed_forward}
-        self.one = LanguageWork([tokens], vocabulary=vocabulary, **sizes)
-        self.all = LanguageWork([tokens] * samples, vocabulary=vocabulary, **sizes)
+    def __init__(self, *, tokens: int = 320, samples: int = 25, sizes: Mapping[str, int] | None = None) -> None:
+        self.samples, self.sizes = samples, replace(SMALL, **{"layers": 36, "vocabulary": 128, **(sizes or {})})
+        self.one = LanguageWork([tokens], self.sizes)
+        self.all = LanguageWork([tokens] * samples, self.sizes)
 
     def measure(self, effort: Effort) -> list[Reading]:
         """Operators of forward and backward, and those of a GPU's kernel, which takes all samples of a pack in one call."""
@@ -157,19 +138,8 @@ class OperatorsPerSample(Ratio):
 
     def _with_one_call(self) -> int:
         """As on a GPU: the pack's attention is one call, as that of a row with one sample is."""
-        whole = LanguageWork([sum(map(len, self.all.ids))], **self._sizes())
+        whole = LanguageWork([sum(map(len, self.all.ids))], self.sizes)
         return count_operators(whole.packed).total
-
-    def _sizes(self) -> dict[str, int]:
-        config = self.all.model.config
-        return {
-            "layers": config.num_hidden_layers,
-            "width": config.hidden_size,
-            "heads": config.num_attention_heads,
-            "key_heads": config.num_key_value_heads,
-            "feed_forward": config.intermediate_size,
-            "vocabulary": config.vocab_size,
-        }
 
 
 @RATIOS.register_module(name="G9")
@@ -179,7 +149,7 @@ class UnevenSamples(Ratio):
     Args:
         samples: how many.
         longest: tokens of the longest; lengths are spread log-normally.
-        sizes: layers, width, heads, key_heads, feed_forward and vocabulary of the language model, where they are to differ.
+        sizes: of the language model, where they are to differ; fields of `LanguageSizes`.
     """
 
     what = "24 uneven samples: one at a time, or padded | packed"
@@ -188,7 +158,7 @@ class UnevenSamples(Ratio):
     def __init__(self, *, samples: int = 24, longest: int = 320, sizes: Mapping[str, int] | None = None) -> None:
         lengths = np.sort(random_stream(0, "uneven").lognormal(0.0, 1.0, samples))
         self.lengths = [max(int(longest * length / lengths[-1]), 4) for length in lengths]
-        self.sizes = {**SMALL, **(sizes or {})}
+        self.sizes = replace(SMALL, **(sizes or {}))
 
     def measure(self, effort: Effort) -> list[Reading]:
         """The fastest of several calls of each, in turn.
@@ -196,7 +166,7 @@ class UnevenSamples(Ratio):
         Raises:
             EOError: they give different losses or gradients.
         """
-        work = LanguageWork(self.lengths, **self.sizes)
+        work = LanguageWork(self.lengths, self.sizes)
         works = {"alone": work.alone, "padded": work.padded, "packed": work.packed}
         results = {name: (run(), work.model.get_input_embeddings().weight.grad.clone()) for name, run in works.items()}
         apart = max(difference(results[name], results["packed"]) for name in ("alone", "padded"))

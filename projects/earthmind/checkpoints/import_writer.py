@@ -55,9 +55,9 @@ def write_import(plan: Plan, out_dir: Path, *, overwrite: bool = False, max_shar
         model_package=Path(modeling_earthmind.__file__).parent,
         auto_map=AUTO_MAP,
         probe=Path(probe.__file__),
+        num_bytes=sum(tensor.header.nbytes for tensor in [*plan.tensors.values(), *plan.not_used.values()]),
     )
-    num_bytes = sum(tensor.header.nbytes for tensor in [*plan.tensors.values(), *plan.not_used.values()])
-    write_checkpoint(shipment, out_dir, card=_card(plan), overwrite=overwrite, max_shard_size=max_shard_size, num_bytes=num_bytes)
+    write_checkpoint(shipment, out_dir, card=_card(plan), overwrite=overwrite, max_shard_size=max_shard_size)
 
 
 class _Streamed:

@@ -1,6 +1,7 @@
 """Measures answers of a converted model in batches against answers one by one."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,27 +34,24 @@ def run(arguments: argparse.Namespace) -> None:
 
     from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
     from eocore.evaluate.engine.benchmark_run import show_only
-    from eocore.evaluate.harnesses.throughput import measure_throughput
+    from eocore.evaluate.harnesses.throughput import ThroughputOptions, measure_throughput
     from eocore.system import PredictorOptions, system_of_model
 
     system = system_of_model(arguments.model)
     benchmarks = choose(arguments.benchmark, None, known=load_benchmarks([system.name]))
     make = system.need(system.predictor, "the speed of its models cannot be measured")
     answerer = make(arguments.model, PredictorOptions()).answerer(arguments.max_new_tokens)
-    turns = arguments.turns * (1 + len(set(arguments.batch_sizes) - {1}))
+    options = ThroughputOptions(batch_sizes=arguments.batch_sizes, num_samples=arguments.samples, turns=arguments.turns)
     for benchmark in benchmarks:
         setting, modalities = next(iter(benchmark.settings.items()))
         source = show_only(benchmark(data_root=arguments.data_root), setting, roles=modalities)
         for different in (False, True):
             with Progress(transient=True) as progress:
-                bar = progress.add_task(benchmark.name, total=turns)
+                bar = progress.add_task(benchmark.name, total=options.turns * len(options.sizes))
                 found = measure_throughput(
                     source,
                     answerer,
-                    batch_sizes=arguments.batch_sizes,
-                    num_samples=arguments.samples,
-                    different_images=different,
-                    turns=arguments.turns,
+                    options=replace(options, different_images=different),
                     on_turn=lambda progress=progress, bar=bar: progress.advance(bar),  # type: ignore[misc]
                 )
             say(describe(benchmark.name, found))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from eocore.converters.referring import count_phrases, prepare_phrases
+from eocore.converters.referring import PhraseRelease, count_phrases, prepare_phrases
 
 
 def release_parser(description: str | None, *, holds: str, out: Path | None = None) -> argparse.ArgumentParser:
@@ -47,6 +47,7 @@ def prepare_phrase_release(description: str | None, *, images: str, masks: str, 
     """
     holds = f"{images}/, {masks}/ and output_phrase_{{train,val,test}}.txt"
     arguments = release_parser(description, holds=holds, out=out).parse_args()
-    with counting("phrases", count_phrases(arguments.source)) as advance:
-        counts = prepare_phrases(arguments.source, arguments.out, images=images, masks=masks, copy=arguments.copy, on_phrase=advance)
+    release = PhraseRelease(source=arguments.source, images=images, masks=masks)
+    with counting("phrases", count_phrases(release)) as advance:
+        counts = prepare_phrases(release, arguments.out, copy=arguments.copy, on_phrase=advance)
     show_counts(arguments.out, counts)

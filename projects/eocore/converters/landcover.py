@@ -67,7 +67,6 @@ def prepare_landcover(
     out: Path,
     *,
     split: str = "train",
-    options: QuestionOptions = OPTIONS,
     seed: int = 0,
     copy: bool = False,
     on_tile: Callable[[str], None] | None = None,
@@ -78,7 +77,6 @@ def prepare_landcover(
         tiles: where the tiles lie.
         out: root of the prepared set.
         split: name of the subfolder, and of the split in the REFER file.
-        options: what is asked.
         seed: of the choice of questions; each tile is drawn for by itself, in the order of the names.
         copy: copy the images to `out`/`split`/<modality>; else the annotations refer to them where they are, by name.
         on_tile: called with the tile's name after each tile, for a progress display.
@@ -91,8 +89,8 @@ def prepare_landcover(
         for number, name in enumerate(tile_names(tiles)):
             paths = {modality: folder / name for modality, folder in tiles.images.items()}
             check_registration([tiles.labels / name, *paths.values()])
-            land = make_land_map(read_class_map(str(tiles.labels / name)), tiles.classes, min_area=options.min_area)
-            questions = describe_landscape(land, np.random.default_rng([seed, number]), options=options)
+            land = make_land_map(read_class_map(str(tiles.labels / name)), tiles.classes, min_area=OPTIONS.min_area)
+            questions = describe_landscape(land, np.random.default_rng([seed, number]), options=OPTIONS)
             height, width = land.class_map.shape
             if copy:
                 _copy(paths, out / split)

@@ -5,6 +5,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,24 +53,37 @@ def prepare_rrsisd(source: Path, out: Path, *, copy: bool = False) -> dict[str, 
     return {split: sum(ref.text("split") == split for ref in refs) for split in sorted({ref.text("split") for ref in refs})}
 
 
-def prepare_phrases(
-    source: Path,
-    out: Path,
-    *,
-    images: str,
-    masks: str,
-    splits: Sequence[str] = SPLITS,
-    copy: bool = False,
-    on_phrase: OnDone = lambda: None,
-) -> dict[str, int]:
+@dataclass(frozen=True, kw_only=True)
+class PhraseRelease:
     """RefSegRS and RISBench: `output_phrase_<split>.txt` with lines "<id> <expression>", an image and a mask (> 0) for each id.
 
-    Args:
+    Attributes:
         source: folder of the release.
-        out: folder to write to.
-        images: folder of the images in it.
-        masks: folder of the masks in it.
+        images, masks: names of the folders in it.
         splits: to take.
+    """
+
+    source: Path
+    images: str
+    masks: str
+    splits: Sequence[str] = SPLITS
+
+    def lines(self, split: str) -> Iterator[tuple[str, str, str]]:
+        """(file and line, id, expression) of each phrase of a split.
+
+        Raises:
+            DataError: there is no such file.
+            AnnotationError: a line has another form.
+        """
+        return _phrases(self.source / f"output_phrase_{split}.txt")
+
+
+def prepare_phrases(release: PhraseRelease, out: Path, *, copy: bool = False, on_phrase: OnDone = lambda: None) -> dict[str, int]:
+    """The release in the form that is read.
+
+    Args:
+        release: where it lies.
+        out: folder to write to.
         copy: copy the images instead of linking their folder.
         on_phrase: called after each line.
 
@@ -80,16 +94,15 @@ def prepare_phrases(
         DataError: a file is missing, or a mask has another size than its image.
         AnnotationError: a line has another form, or no pixel to point at.
     """
-    names = {"images": _by_stem(source / images), "masks": _by_stem(source / masks)}
+    folders = {"images": release.source / release.images, "masks": release.source / release.masks}
+    names = {kind: _by_stem(folder) for kind, folder in folders.items()}
     table: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "object"}]}
     refs: list[dict[str, Any]] = []
     image_ids: dict[str, int] = {}
-    counts = dict.fromkeys(splits, 0)
-    for split in splits:
-        for where, key, text in _phrases(source / f"output_phrase_{split}.txt"):
-            image, mask = (
-                _file_of(key, names[kind], where=where, folder=source / folder) for kind, folder in (("images", images), ("masks", masks))
-            )
+    counts = dict.fromkeys(release.splits, 0)
+    for split in release.splits:
+        for where, key, text in release.lines(split):
+            image, mask = (_file_of(key, names[kind], where=where, folder=folder) for kind, folder in folders.items())
             if image.name not in image_ids:
                 image_ids[image.name] = len(image_ids) + 1
                 height, width = image_size(ImageRef("rgb", "rgb_uint8", (str(image),)))
@@ -101,13 +114,13 @@ def prepare_phrases(
             on_phrase()
     write_file(out / REFER_FILE, pickle.dumps(refs, protocol=PICKLE_PROTOCOL))
     save_json(out / "instances.json", table)
-    link_folder(source / images, out / "images", copy=copy)
+    link_folder(folders["images"], out / "images", copy=copy)
     return counts
 
 
-def count_phrases(source: Path, splits: Sequence[str] = SPLITS) -> int:
+def count_phrases(release: PhraseRelease) -> int:
     """Lines that `prepare_phrases` will read; for a progress display."""
-    return sum(len(list(_phrases(source / f"output_phrase_{split}.txt"))) for split in splits)
+    return sum(len(list(release.lines(split))) for split in release.splits)
 
 
 def link_folder(folder: Path, place: Path, *, copy: bool) -> None:

@@ -1,7 +1,7 @@
 """From a training checkpoint to a Hugging Face folder: load, merge LoRA, write, verify."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +112,12 @@ def convert(config: Config, checkpoint: Path, *, out_dir: Path, choices: Choices
     check = _comparison(shipment, differences) if choices.verify else None
     _store_weights(shipment.model, DTYPES[choices.dtype])
     write_checkpoint(
-        shipment,
+        replace(shipment, num_bytes=sum(parameter.nbytes for parameter in shipment.model.parameters())),
         out_dir,
         card=write_card(facts),
         overwrite=choices.overwrite,
         max_shard_size=choices.max_shard_size,
         check=check,
-        num_bytes=sum(parameter.numel() * parameter.element_size() for parameter in shipment.model.parameters()),
     )
     files = {path.name: path.stat().st_size for path in sorted(out_dir.iterdir())}
     return Summary(checkpoint, num_parameters, num_merged, differences, files)

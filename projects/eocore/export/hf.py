@@ -44,6 +44,7 @@ class Shipment:
         auto_map: Auto class of transformers -> "file.Class" in that folder; models, AutoConfig and AutoProcessor.
         probe: file with a function `probe(model, processor) -> dict of tensors` that exercises every part of the model. It is run on the
             model here and on the reloaded one, in a process that knows nothing of this repository: it may import what shipped code may.
+        num_bytes: of the weights, for a look at the free space beforehand; None = not known.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Shipment:
     model_package: Path
     auto_map: Mapping[str, str]
     probe: Path
+    num_bytes: int | None = None
 
     @property
     def code(self) -> list[ShippedFile]:
@@ -82,7 +84,6 @@ def write_checkpoint(
     overwrite: bool = False,
     max_shard_size: str = MAX_SHARD_SIZE,
     check: Callable[[Path], None] | None = None,
-    num_bytes: int | None = None,
 ) -> None:
     """Writes a checkpoint to `out_dir`, where it appears whole or not at all.
 
@@ -93,7 +94,6 @@ def write_checkpoint(
         overwrite: replace a checkpoint that is there.
         max_shard_size: largest weight file, as transformers writes sizes.
         check: called with the written folder before it takes its name; what it raises stops the writing.
-        num_bytes: of the weights, for a look at the free space beforehand; None = not known.
 
     Raises:
         CheckpointError: `out_dir` is taken, a size is none, the shipped code could not run elsewhere, or a file of a kind that is not
@@ -108,7 +108,7 @@ def write_checkpoint(
     code = shipment.code
     require_classes(shipment.auto_map, code)
     keep_bars_out_of_logs()
-    with folder_aside(out_dir, needed=num_bytes) as folder:
+    with folder_aside(out_dir, needed=shipment.num_bytes) as folder:
         shipment.model.save_pretrained(folder, max_shard_size=max_shard_size)
         if shipment.processor is not None:
             shipment.processor.save_pretrained(folder)

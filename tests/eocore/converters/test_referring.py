@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eocore.converters.referring import count_phrases, prepare_phrases, prepare_rrsisd
+from eocore.converters.referring import PhraseRelease, count_phrases, prepare_phrases, prepare_rrsisd
 from eocore.data.dataset import SampleKey
 from eocore.data.formats.refer import ReferDataset
 from eocore.data.io.masks import decode_mask
@@ -42,8 +42,9 @@ def small_release(folder: Path, line: str = "1 the lake\n", mask: np.ndarray | N
 def test_phrases_and_masks_become_refs(name: str, write, scenes: MadeScenes, tmp_path: Path) -> None:
     write(tmp_path / "release", scenes)
     images, masks = FOLDERS[name]
-    counts = prepare_phrases(tmp_path / "release", tmp_path / "out", images=images, masks=masks)
-    assert sum(counts.values()) == count_phrases(tmp_path / "release") == 6
+    whole = PhraseRelease(source=tmp_path / "release", images=images, masks=masks)
+    counts = prepare_phrases(whole, tmp_path / "out")
+    assert sum(counts.values()) == count_phrases(whole) == 6
     for split, count in counts.items():
         source = read(tmp_path / "out", split)
         assert len(source) == count
@@ -80,9 +81,14 @@ def test_a_missing_image_of_rrsisd_is_named(scenes: MadeScenes, tmp_path: Path) 
         prepare_rrsisd(tmp_path, tmp_path / "out")
 
 
+def release(folder: Path) -> PhraseRelease:
+    """The test split of what `small_release` writes to `r`."""
+    return PhraseRelease(source=folder / "r", images="images", masks="masks", splits=["test"])
+
+
 def test_one_image_with_two_phrases_is_listed_once(tmp_path: Path) -> None:
     small_release(tmp_path / "r", "1 the lake\n1 the blue water\n")
-    prepare_phrases(tmp_path / "r", tmp_path / "out", images="images", masks="masks", splits=["test"])
+    prepare_phrases(release(tmp_path), tmp_path / "out")
     assert len(read(tmp_path / "out", "test")) == 2
 
 
@@ -98,11 +104,11 @@ def test_one_image_with_two_phrases_is_listed_once(tmp_path: Path) -> None:
 def test_faults_name_the_line(tmp_path: Path, line: str, mask: np.ndarray | None, kind: type[Exception], message: str) -> None:
     small_release(tmp_path / "r", line, mask)
     with pytest.raises(kind, match=message):
-        prepare_phrases(tmp_path / "r", tmp_path / "out", images="images", masks="masks", splits=["test"])
+        prepare_phrases(release(tmp_path), tmp_path / "out")
 
 
 def test_something_else_in_the_place_of_the_images_is_left_alone(tmp_path: Path) -> None:
     small_release(tmp_path / "r")
     (tmp_path / "out/images").mkdir(parents=True)
     with pytest.raises(DataError, match="is there already and is no link"):
-        prepare_phrases(tmp_path / "r", tmp_path / "out", images="images", masks="masks", splits=["test"])
+        prepare_phrases(release(tmp_path), tmp_path / "out")

@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(
 
 def test_too_little_space_is_told_before_the_first_byte(make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"out: the checkpoint cannot be written: the disk is full \(.* free, 1000.0 TB needed\)"):
-        write_checkpoint(make_shipment(), tmp_path / "out", card="", num_bytes=10**15)
+        write_checkpoint(replace(make_shipment(), num_bytes=10**15), tmp_path / "out", card="")
     assert not (tmp_path / "out").exists()
 
 

@@ -13,7 +13,8 @@ def measure(name: str, **sizes: Any) -> list[Reading]:
 
 
 def test_operators_of_a_pack_are_shared_by_its_samples() -> None:
-    kernel, single = measure("G8", tokens=16, samples=5, layers=3, width=16, heads=2, key_heads=1, feed_forward=16, vocabulary=16)
+    sizes = {"layers": 3, "width": 16, "heads": 2, "key_heads": 1, "feed_forward": 16, "vocabulary": 16}
+    kernel, single = measure("G8", tokens=16, samples=5, sizes=sizes)
     assert 4 < kernel.reached <= 6
     assert 1 < single.reached < kernel.reached, "attention alone is computed sample by sample"
 

@@ -10,10 +10,10 @@ from profiling.ratios.ratio import Effort, Pair, build_ratio, difference, load_r
 
 SIZES: dict[str, dict[str, Any]] = {
     "G1": {"tokens": 256, "vocabulary": 20_000, "width": 16, "rows": 8},
-    "G2": {"layers": 3, "width": 32, "heads": 4, "feed_forward": 64, "tokens": 256, "segs": 3},
+    "G2": {"sizes": {"layers": 3, "width": 32, "heads": 4, "feed_forward": 64}, "tokens": 256, "segs": 3},
     "G5": {"segs": 3, "size": 64},
-    "G6": {"layers": 2, "width": 32, "heads": 4, "feed_forward": 64, "tokens": 40, "new_tokens": 4},
-    "G7": {"layers": 2, "width": 32, "heads": 4, "feed_forward": 64, "image_tokens": 60, "text_tokens": 8, "questions": 3},
+    "G6": {"sizes": {"layers": 2, "width": 32, "heads": 4, "feed_forward": 64}, "tokens": 40, "new_tokens": 4},
+    "G7": {"sizes": {"layers": 2, "width": 32, "heads": 4, "feed_forward": 64}, "image_tokens": 60, "text_tokens": 8, "questions": 3},
 }
 
 

@@ -33,39 +33,57 @@ class Throughput:
         return self.rates[batch_size] / self.rates[1]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ThroughputOptions:
+    """What is timed.
+
+    Attributes:
+        batch_sizes: to compare; 1 is always among them.
+        num_samples: to answer, from the first on, taken again from the start where there are fewer.
+        different_images: take the first question about each image alone.
+        turns: of each batch size, in turn, so that a busy moment of the machine hits all alike; the fastest counts.
+
+    Raises:
+        ConfigError: a batch size or count below 1.
+    """
+
+    batch_sizes: Sequence[int]
+    num_samples: int
+    different_images: bool = False
+    turns: int = 3
+
+    def __post_init__(self) -> None:
+        if min(self.sizes) < 1 or self.num_samples < 1 or self.turns < 1:
+            raise ConfigError(
+                f"batch sizes {list(self.batch_sizes)}, {self.num_samples} samples, {self.turns} turns: all must be at least 1."
+            )
+
+    @property
+    def sizes(self) -> list[int]:
+        """The batch sizes, smallest first."""
+        return sorted({1, *self.batch_sizes})
+
+
 def measure_throughput(
-    source: RecordDataset,
-    answerer: Answerer,
-    *,
-    batch_sizes: Sequence[int],
-    num_samples: int,
-    different_images: bool = False,
-    turns: int = 3,
-    on_turn: Callable[[], None] = lambda: None,
+    source: RecordDataset, answerer: Answerer, *, options: ThroughputOptions, on_turn: Callable[[], None] = lambda: None
 ) -> Throughput:
     """Times the way of an evaluation from image files to answers: while a batch is answered, the next is read and prepared.
 
     Args:
         source: the samples, images of one setting.
         answerer: of the model.
-        batch_sizes: to compare; 1 is always among them.
-        num_samples: to answer, from the first on, taken again from the start where there are fewer.
-        different_images: take the first question about each image alone.
-        turns: of each batch size, in turn, so that a busy moment of the machine hits all alike; the fastest counts.
+        options: what is timed.
         on_turn: called after each turn.
 
     Raises:
-        ConfigError: a batch size or count below 1.
         DataError: a sample cannot be read, or the model cannot take it.
     """
-    sizes = sorted({1, *batch_sizes})
-    if sizes[0] < 1 or num_samples < 1 or turns < 1:
-        raise ConfigError(f"batch sizes {list(batch_sizes)}, {num_samples} samples, {turns} turns: all must be at least 1.")
-    indices = _choose(source, num_samples, different_images=different_images)
+    sizes, num_samples = options.sizes, options.num_samples
+    indices = _choose(source, num_samples, different_images=options.different_images)
     _answer_all(source, answerer, indices=indices[: sizes[-1]], batch_size=sizes[-1])
     seconds = {size: float("inf") for size in sizes}
     texts: dict[int, list[str]] = {}
-    for _ in range(turns):
+    for _ in range(options.turns):
         for size in sizes:
             began = time.perf_counter()
             texts[size] = _answer_all(source, answerer, indices=indices, batch_size=size)

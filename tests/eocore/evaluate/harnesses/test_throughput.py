@@ -9,7 +9,7 @@ from eocore.errors import ConfigError
 from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.evaluate.engine.predicting import image_key
 from eocore.evaluate.harnesses import throughput
-from eocore.evaluate.harnesses.throughput import measure_throughput
+from eocore.evaluate.harnesses.throughput import ThroughputOptions, measure_throughput
 from eocore.synthetic.test_sets.images import make_scenes
 from eocore.synthetic.test_sets.pictures import write_karpathy
 
@@ -54,20 +54,22 @@ def test_what_costs_by_the_call_is_so_many_times_as_fast(source, clock: Clock) -
         clock.seconds += CALL_S
         return said(samples)
 
-    found = measure_throughput(source, slow, batch_sizes=[4], num_samples=8, turns=1)
+    found = measure_throughput(source, slow, options=ThroughputOptions(batch_sizes=[4], num_samples=8, turns=1))
     assert found.ratio(4) == pytest.approx(4)
     assert found.rates[1] == pytest.approx(1 / CALL_S)
     assert found.same_texts == 1
 
 
 def test_other_texts_in_batches_are_told(source) -> None:
-    found = measure_throughput(source, lambda samples: [Said(str(len(samples)))] * len(samples), batch_sizes=[4], num_samples=8, turns=1)
+    found = measure_throughput(
+        source, lambda samples: [Said(str(len(samples)))] * len(samples), options=ThroughputOptions(batch_sizes=[4], num_samples=8, turns=1)
+    )
     assert found.same_texts == 0
 
 
 def test_impossible_choices_are_refused(source) -> None:
     with pytest.raises(ConfigError, match="all must be at least 1"):
-        measure_throughput(source, said, batch_sizes=[0], num_samples=8)
+        measure_throughput(source, said, options=ThroughputOptions(batch_sizes=[0], num_samples=8))
 
 
 def test_different_images_are_the_first_question_about_each(source) -> None:
@@ -77,7 +79,7 @@ def test_different_images_are_the_first_question_about_each(source) -> None:
         asked.extend(image_key(record) for record, _ in samples)
         return [Said(record.sample_id) for record, _ in samples]
 
-    found = measure_throughput(source, answer, batch_sizes=[2], num_samples=4, different_images=True, turns=1)
+    found = measure_throughput(source, answer, options=ThroughputOptions(batch_sizes=[2], num_samples=4, different_images=True, turns=1))
     assert found.num_images == len(set(asked)) == min(4, len({image_key(record) for record in source.records}))
-    found = measure_throughput(source, answer, batch_sizes=[2], num_samples=4, turns=1)
+    found = measure_throughput(source, answer, options=ThroughputOptions(batch_sizes=[2], num_samples=4, turns=1))
     assert found.num_images == len({image_key(record) for record in source.records[:4]})
