@@ -51,6 +51,14 @@ def limit_file_size() -> Iterator[Callable[[int | None], None]]:
     limit(None)
 
 
+@pytest.fixture(params=[0o022, 0o002, 0o077], ids=lambda mask: f"umask-{mask:03o}")
+def default_mode(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The permissions that new files get under the umask of the test."""
+    before = os.umask(request.param)
+    yield 0o666 & ~request.param
+    os.umask(before)
+
+
 @pytest.fixture(autouse=True)
 def _plain_linear() -> Iterator[None]:
     """A ZeRO-3 engine replaces `torch.nn.functional.linear` for its whole process; the replacement keeps more for backward."""

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -128,6 +130,26 @@ def write_file(path: Path, content: str | bytes) -> None:
         except OSError:
             _remove(aside)
             raise
+
+
+def grant_default_mode(*paths: Path) -> None:
+    """Gives files the permissions that a file newly made beside them has: those of the umask, or of the folder's default access list.
+
+    safetensors and `tempfile` make files that only their owner can read, whatever the umask says.
+
+    Args:
+        paths: files of one folder or tree, made by this process; what a new file beside the first would get is given to all.
+    """
+    if not paths:
+        return
+    sample = paths[0].with_name(f".mode-{secrets.token_hex(8)}")
+    sample.touch(exist_ok=False)
+    try:
+        mode = stat.S_IMODE(sample.stat().st_mode)
+    finally:
+        sample.unlink()
+    for path in paths:
+        path.chmod(mode)
 
 
 def _remove(path: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from eocore.errors import DataError, OutputError
-from eocore.files import keeping, output_errno, require_space, write_file, writing
+from eocore.files import grant_default_mode, keeping, output_errno, require_space, write_file, writing
 from eocore.predict.mask_files import write_mask_tif
 from eocore.sensors.scene import Georeference
 
@@ -123,3 +124,13 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     with pytest.raises(OutputError, match=r"new.bin: the file cannot be written: the disk is full \(\d+.\d kB free, 100.0 kB needed\)"):
         write_file(small_disk / "new.bin", b"n" * 100_000)
     assert [path.name for path in small_disk.iterdir()] == ["old.json"]
+
+
+def test_files_of_libraries_get_the_permissions_of_any_new_file(tmp_path: Path, default_mode: int) -> None:
+    paths = [tmp_path / "a.safetensors", tmp_path / "b.part"]
+    save_file({"a": torch.zeros(1)}, paths[0])
+    paths[1].touch(mode=0o600)
+    grant_default_mode(*paths)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [default_mode] * 2
+    assert sorted(tmp_path.iterdir()) == paths, "nothing is left beside them"
+    grant_default_mode()

@@ -85,6 +85,7 @@ def test_weights_are_taken_out(tool: ModuleType, run: Path, monkeypatch: pytest.
     written = load_file(out) if ending == "safetensors" else torch.load(out, weights_only=True)["state_dict"]
     assert torch.equal(written["head"], torch.full((4,), 2.0))
     assert call(tool, monkeypatch, "convert", run / "iter_000001", out) == 1, "never written over"
+    assert out.stat().st_mode == (run / "iter_000002" / "trainer.json").stat().st_mode
 
 
 def test_an_unknown_ending_is_refused(

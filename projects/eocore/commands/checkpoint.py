@@ -127,6 +127,7 @@ def convert(source: Path, out: Path) -> int:
     import torch
     from safetensors.torch import save_file
 
+    from eocore.files import grant_default_mode
     from eocore.train.checkpoint.weights import read_weights
 
     if out.exists():
@@ -138,6 +139,7 @@ def convert(source: Path, out: Path) -> int:
         torch.save({"state_dict": weights}, out)
     else:
         save_file(weights, out)
+        grant_default_mode(out)
     say(f"{out}: {len(weights)} weights, {out.stat().st_size / 1e6:.2f} MB")
     return 0
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from eocore.errors import CheckpointError
 from eocore.export.shipped_code import ShippedFile, collect_code, require_classes
-from eocore.files import require_space, writing
+from eocore.files import grant_default_mode, require_space, writing
 from eocore.progress import keep_bars_out_of_logs
 
 ALLOWED_SUFFIXES = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model", ".py", ".md"})
@@ -141,6 +141,7 @@ def folder_aside(out_dir: Path, *, needed: int | None = None) -> Iterator[Path]:
             folder = aside / out_dir.name
             folder.mkdir()
             yield folder
+            grant_default_mode(*(path for path in folder.rglob("*") if path.is_file()))
             _take_place(folder, out_dir, old=aside / f"old-{out_dir.name}")
         finally:
             shutil.rmtree(aside, ignore_errors=True)

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from eocore.errors import ConfigError
+from eocore.files import grant_default_mode
 from eocore.log import get_logger
 
 GB = 10**9
@@ -113,6 +114,7 @@ class FeatureCache:
         part = path.with_name(f"{uuid.uuid4().hex}{PART_SUFFIX}")
         try:
             save_file({NAME: value.cpu().contiguous()}, part)
+            grant_default_mode(part)
             self._ledger.admit(part, path)
         except OSError as error:
             get_logger().warning("%s: nothing more is kept in this feature cache (%s)", self.root, error)

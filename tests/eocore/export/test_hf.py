@@ -48,6 +48,17 @@ def test_folder_holds_weights_configs_code_and_card(make_shipment: Callable[...,
     assert torch.equal(weights["gain"], shipment.model.gain)
 
 
+def test_weights_are_as_readable_as_the_files_beside_them(
+    make_shipment: Callable[..., Shipment], tmp_path: Path, default_mode: int
+) -> None:
+    shipment = make_shipment()
+    wide = type(shipment.model)(type(shipment.model.config)(width=20))
+    write_checkpoint(replace(shipment, model=wide), tmp_path / "out", card="", max_shard_size="1KB")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}
+    assert set(modes.values()) == {default_mode} and sum(name.endswith(".safetensors") for name in modes) == 2
+    assert (tmp_path / "out").stat().st_mode & 0o777 == default_mode | (default_mode >> 2 & 0o111)
+
+
 def test_large_weights_are_split(make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
     shipment = make_shipment()
     wide = type(shipment.model)(type(shipment.model.config)(width=20))

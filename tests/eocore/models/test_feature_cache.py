@@ -68,6 +68,11 @@ def test_what_was_seen_is_computed_once(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_kept_features_follow_the_umask(tmp_path: Path, default_mode: int) -> None:
+    fetch(open_cache(tmp_path), 1, 2)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.safetensors")} == {default_mode}
+
+
 def test_precision_is_kept(tmp_path: Path) -> None:
     cache = open_cache(tmp_path)
     for _ in range(2):

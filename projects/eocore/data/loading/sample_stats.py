@@ -22,6 +22,7 @@ from eocore.data.io.readers import SceneHeader, scene_header
 from eocore.data.loading.error_policy import FaultOptions
 from eocore.data.records import Record
 from eocore.errors import DataError
+from eocore.files import grant_default_mode
 from eocore.log import get_logger
 from eocore.progress import Progress
 
@@ -31,8 +32,6 @@ CHUNK = 128
 """Samples that a process measures at a time."""
 WORTH_KEEPING_S = 1.0
 """A table that took less is not written: small data sets have short epochs, and each would leave a file."""
-READABLE = 0o644
-"""Mode of a kept table: other users of a cluster may read it."""
 FILE_READERS = 32
 """Threads that ask for the state of image files, which takes long over a network and no work."""
 
@@ -228,7 +227,7 @@ def write_array(path: Path, array: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             np.save(file, array)
-        Path(file.name).chmod(READABLE)
+        grant_default_mode(Path(file.name))
         os.replace(file.name, path)
     except OSError as error:
         get_logger().warning("%s cannot be written (%s): it will be made again next time. Choose another folder.", path, error)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from eocore.errors import CheckpointError
+from eocore.files import grant_default_mode
 from eocore.log import get_logger
 
 WEIGHTS = "trainable.safetensors"
@@ -77,6 +78,7 @@ def publish(work_dir: Path, step: int, *, fill: Callable[[Path], None]) -> Path:
     try:
         writing.mkdir(parents=True)
         fill(writing)
+        grant_default_mode(*writing.iterdir())
         for path in sorted(writing.iterdir()):
             _flush(path)
         write_json(writing / MANIFEST, {"step": step, "files": {path.name: _describe(path) for path in sorted(writing.iterdir())}})

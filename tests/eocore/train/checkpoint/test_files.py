@@ -311,3 +311,9 @@ def test_pointer_to_nothing_is_told(tmp_path: Path) -> None:
         (run / "latest").write_text(content)
         with pytest.raises(CheckpointError, match=r"latest names '.*', which is no folder beside it. Name an iter_\* folder"):
             resolve_checkpoint(run / "latest")
+
+
+def test_files_of_a_checkpoint_follow_the_umask(tmp_path: Path, default_mode: int) -> None:
+    save(tmp_path, 1)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in [*(tmp_path / "iter_000001").iterdir(), tmp_path / "latest"]}
+    assert {"trainable.safetensors", "optimizer.safetensors", "manifest.json"} < set(modes) and set(modes.values()) == {default_mode}
