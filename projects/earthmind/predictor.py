@@ -15,8 +15,9 @@ from earthmind.model.batching import Sample
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from eocore.data.records import Record
-from eocore.errors import AlignmentError, DataError
+from eocore.errors import AlignmentError, DataError, LengthError
 from eocore.models import folders
+from eocore.portable.position_limit import SampleTooLongError, most_prompt_tokens
 from eocore.predict.answers import Prediction
 from eocore.predict.generation import check_with_model, generation_settings
 from eocore.predict.streaming import AnswerStreamer
@@ -86,6 +87,8 @@ def answer_turns(
     *past, (_, text) = turns
     try:
         answer = model.predict(dict(scenes), text, past=past, max_new_tokens=max_new_tokens, generation=settings)
+    except SampleTooLongError as error:
+        raise LengthError(f"the model cannot answer this: {error}") from error
     except ValueError as error:  # what the model's own code raises for samples it cannot take
         raise DataError(f"the model cannot answer this: {error}") from error
     grid = next(iter(model.processor.drawn_on(scenes)), "")
@@ -182,6 +185,7 @@ class RecordAnswerer:
                 record.turns[:1],
                 regions=[read_mask(region, scenes, record=record) for region in record.regions],
                 for_generation=True,
+                max_length=most_prompt_tokens(self.model.config.text_config),
                 sample_id=record.sample_id,
             )
 

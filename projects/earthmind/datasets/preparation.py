@@ -6,12 +6,13 @@ from contextlib import contextmanager
 import numpy as np
 
 from earthmind.model.batching import Sample
-from earthmind.model.processing_earthmind import EarthMindProcessor, SampleTooLongError
+from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.processor_options import MODALITIES
 from eocore.data.dataset import ImageRules
 from eocore.data.io.masks import decode_mask
 from eocore.data.records import MaskRef, Record
 from eocore.errors import AlignmentError, BandError, LengthError
+from eocore.portable.position_limit import SampleTooLongError
 from eocore.portable.vision_layout import SampleError
 from eocore.sensors.scene import Scene, by_role
 
@@ -67,7 +68,7 @@ def named_after(record: Record) -> Iterator[None]:
     try:
         yield
     except SampleTooLongError as error:
-        raise LengthError(f"{record.source}: {error} A packed row must have room for it too (row_length).") from error
+        raise LengthError(f"{record.source}: {error}") from error
     except SampleError as error:
         raise AlignmentError(f"{record.source}: {error}") from error
     except ValueError as error:  # the presentation asks for something that the scene does not have

@@ -9,6 +9,7 @@ from transformers import GenerationMixin
 
 from eocore.portable.duplicates import find_repeats
 from eocore.portable.generation_options import check_sees_images
+from eocore.portable.position_limit import check_prompt_length
 from eocore.portable.row_inputs import ROW_INPUTS, from_rows
 from eocore.portable.row_packing import VisionInputs, to_device
 from eocore.portable.shared_prefix import plan_prefixes, start_prompts
@@ -54,11 +55,13 @@ class EarthMindGenerationMixin(GenerationMixin):
 
         Raises:
             GenerationOptionError: the images would be lost, as with use_cache=False: later steps would read ids, which hold no image.
+            SampleTooLongError: a prompt has more tokens than the language model has positions.
             ValueError: prompts and images do not belong together.
         """
         prompt = inputs if inputs is not None else kwargs.pop("input_ids", None)
         vision = kwargs.pop("vision", None) or self._from_rows(prompt, kwargs.get("attention_mask"), given=kwargs)
         kwargs = {name: value for name, value in kwargs.items() if name not in ROW_INPUTS}
+        check_prompt_length(self.config.text_config, prompt, attention_mask=kwargs.get("attention_mask"))
         own = self.generation_config
         if vision is not None:
             check_sees_images(kwargs, own)

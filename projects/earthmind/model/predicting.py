@@ -9,6 +9,7 @@ import numpy as np
 
 from eocore.portable.generation_options import require_options
 from eocore.portable.messages import Turn, as_turns, with_images
+from eocore.portable.position_limit import most_prompt_tokens
 
 from .answering import Answer, size_of
 from .processing_earthmind import EarthMindProcessor
@@ -93,13 +94,20 @@ class PredictionMixin:
         max_new_tokens: int = 256,
         generation: dict[str, Any] | None = None,
     ) -> list[Answer]:
-        """Answers to several questions, computed together; a pair holds what `predict` takes."""
+        """Answers to several questions, computed together; a pair holds what `predict` takes.
+
+        Raises:
+            SampleTooLongError: a prompt has more tokens than the language model has positions.
+            SampleError: images, texts and regions of a question do not fit together.
+        """
         options = require_options(generation)
         processor = processor or self.processor
         samples, sizes = [], []
-        for question in (Question(*given) if isinstance(given, tuple) else given for given in questions):
+        longest = most_prompt_tokens(self.config.text_config)
+        for question in (Question(*asked) if isinstance(asked, tuple) else asked for asked in questions):
             images = question.images
-            samples.append(processor.encode(images, question.turns(), regions=question.regions, for_generation=True))
+            given = {"regions": question.regions, "for_generation": True, "max_length": longest}
+            samples.append(processor.encode(images, question.turns(), **given))
             sizes.append(next((size_of(images[name]) for name in processor.drawn_on(images)), (1, 1)))
         batch = processor.collate(samples, left_pad=True)
         answers: list[Answer] = self.answer(batch, processor, sizes=sizes, max_new_tokens=max_new_tokens, **options)

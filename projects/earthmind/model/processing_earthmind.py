@@ -21,7 +21,9 @@ from eocore.portable.chat_templates import (
     render_questions,
 )
 from eocore.portable.image_slots import check_one_position, shows_image, with_leading_image, with_one_image
+from eocore.portable.kept_turns import check_turns_kept
 from eocore.portable.messages import Turn, as_turns
+from eocore.portable.position_limit import SampleTooLongError, too_long
 from eocore.portable.prompt_images import images_per_prompt
 from eocore.portable.row_inputs import to_rows
 from eocore.portable.row_packing import IGNORE
@@ -35,12 +37,10 @@ from .special_tokens import ANSWER_TOKENS, IMAGE_END, IMAGE_START, IMAGE_TOKEN, 
 
 UPSTREAM_ORDER = ("sar", "rgb")
 """Order of two images given without names: the upstream multi-image call takes SAR first."""
+AS_TEXT = {"tokenize": False, "return_dict": False, "return_assistant_tokens_mask": False, "continue_final_message": False}
+"""Choices of `apply_chat_template` with which it returns the prompt as text."""
 FRAME_TOKENS = (IMAGE_START, IMAGE_END, REGION_START, REGION_END)
 """Besides the chat marks, what no answer may hold."""
-
-
-class SampleTooLongError(SampleError):
-    """A sample has more tokens than allowed; nothing was cut."""
 
 
 class EarthMindProcessor(ProcessorMixin):
@@ -124,7 +124,8 @@ class EarthMindProcessor(ProcessorMixin):
             regions: (H, W) bool masks in image coordinates.
             masks: (H, W) bool, by the index of the `Seg` parts of the answers; None when predicting.
             independent: each question sees the images and itself alone, as if it were the only one; the first begins with the images.
-            max_length: most tokens; longer is an error, nothing is cut.
+            max_length: most tokens; longer is an error, nothing is cut. For a prompt that is what the model has positions for
+                (`position_limit.most_prompt_tokens`).
             for_generation: end with the opening of an answer; SAM 2's image is prepared when `draw_on` is called.
             with_grounding: prepare SAM 2's image (it is only needed where masks are drawn).
 
@@ -139,11 +140,7 @@ class EarthMindProcessor(ProcessorMixin):
         self._check_answers(turns, sample_id)
         pieces = self._render(turns, independent, for_generation=for_generation)
         sample = self._assemble(lay_out(scenes, self.options), pieces, regions=regions, sample_id=sample_id)
-        if max_length is not None and len(sample.input_ids) > max_length:
-            raise SampleTooLongError(
-                f"{sample_id}: {len(sample.input_ids)} tokens ({len(sample.tiles)} tiles of {sample.tokens_per_tile} vision "
-                f"tokens), at most {max_length} are allowed; nothing was cut. Raise max_length or lower max_tiles."
-            )
+        _check_length(sample, max_length, for_generation=for_generation)
         if with_grounding and scenes and (masks is None or len(masks) > 0):
             make = cache(partial(self.grounding_images, scenes))
             # whether an answer will have masks is not known yet: pictures for SAM 2 wait until one has
@@ -154,16 +151,30 @@ class EarthMindProcessor(ProcessorMixin):
             )
         return sample
 
-    def encode_frames(self, frames: Sequence[SceneLike], turns: Sequence[Turn | tuple[str, str]], *, sample_id: str = "") -> Sample:
+    def encode_frames(
+        self,
+        frames: Sequence[SceneLike],
+        turns: Sequence[Turn | tuple[str, str]],
+        *,
+        max_length: int | None = None,
+        sample_id: str = "",
+    ) -> Sample:
         """A question about RGB frames of one size, one tile each, ready for `collate`; nothing is drawn on.
+
+        Args:
+            frames: of a video.
+            turns, max_length, sample_id: as `encode`.
 
         Raises:
             SampleError: not exactly one image part, which stands for all frames, is in the turns.
+            SampleTooLongError: more than `max_length` tokens.
         """
         turns = as_turns(turns)
         self._check_answers(turns, sample_id)
         pieces = self._render(turns, False, for_generation=True)
-        return self._assemble(lay_out_frames(frames, self.options, role="rgb"), pieces, sample_id=sample_id)
+        sample = self._assemble(lay_out_frames(frames, self.options, role="rgb"), pieces, sample_id=sample_id)
+        _check_length(sample, max_length, for_generation=True)
+        return sample
 
     def frame_images(self, frames: Sequence[SceneLike]) -> Tensor:
         """SAM 2's image of each frame: (F, C, S, S) uint8."""
@@ -297,7 +308,13 @@ class EarthMindProcessor(ProcessorMixin):
         return BatchFeature({**inputs, **images})
 
     def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **choices: Any) -> Any:
-        """As in transformers, with special tokens in the messages made words (see `prompting.BREAK`); answers keep theirs."""
+        """As in transformers, with special tokens in the messages made words (see `prompting.BREAK`); answers keep theirs.
+
+        Raises:
+            ValueError: the template refuses or would leave out a turn, such as a system turn, or a part of one.
+        """
+        write = partial(super().apply_chat_template, chat_template=chat_template, **{**choices, **AS_TEXT})
+        check_turns_kept(conversation, write, template=self.chat_format if chat_template is None else None)
         return super().apply_chat_template(
             defuse_messages(conversation, self._splicer.guarded, answer_tokens=ANSWER_TOKENS), chat_template, **choices
         )
@@ -358,6 +375,20 @@ def _whole_image_columns(layout: VisionLayout, placeholders: Tensor, *, text: Sp
     position_of = torch.zeros(int(text.vision_index.max()) + 1, dtype=torch.long)
     position_of[text.vision_index[own]] = placeholders[own]
     return position_of[layout.whole.reshape(-1)]
+
+
+def _check_length(sample: Sample, max_length: int | None, *, for_generation: bool) -> None:
+    """Raise SampleTooLongError if the sample has more than `max_length` tokens."""
+    count = len(sample.input_ids)
+    if max_length is None or count <= max_length:
+        return
+    tiles = f" ({len(sample.tiles)} tiles of {sample.tokens_per_tile} vision tokens)"
+    if for_generation:
+        raise SampleTooLongError(too_long(sample.sample_id or "the prompt", count, limit=max_length, tiles=tiles))
+    raise SampleTooLongError(
+        f"{sample.sample_id}: {count} tokens{tiles}, at most {max_length} are allowed; nothing was cut. Raise max_length or lower "
+        "max_tiles. A packed row must have room for it too (row_length)."
+    )
 
 
 def _check_size(mask: np.ndarray, scenes: Mapping[str, SceneLike], *, sample_id: str, what: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from eocore.portable.band_rendering import SceneLike, as_scene
 from eocore.portable.chat_templates import parse_turns
 from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, with_images
+from eocore.portable.position_limit import most_prompt_tokens
 from eocore.portable.vision_layout import SampleError
 
 from .answering import draw_frames
@@ -120,7 +121,8 @@ class UpstreamCalls(PredictionMixin):
     def _ask_video(self, question: Question, frames: Sequence[SceneLike], *, max_new_tokens: int) -> dict[str, Any]:
         size = _one_size(frames)
         turns = with_images(question.turns())
-        sample = self.processor.encode_frames(frames[:SHOWN_FRAMES], turns, sample_id="video")
+        longest = most_prompt_tokens(self.config.text_config)
+        sample = self.processor.encode_frames(frames[:SHOWN_FRAMES], turns, max_length=longest, sample_id="video")
         batch = self.processor.collate([sample], left_pad=True)
         answer = self.answer(batch, self.processor, sizes=[size], max_new_tokens=max_new_tokens)[0]
         masks: list[np.ndarray] = []

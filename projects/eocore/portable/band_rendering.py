@@ -17,11 +17,13 @@ import numpy as np
 from PIL import Image
 
 from eocore.portable.image_tiling import resize
+from eocore.portable.pictures import picture_pixels
 
 ZERO = "zero"
 NONE = "none"
 RATIO = "ratio:"
 DISPLAY_UNIT = "uint8"
+WHITE = 255
 STRETCHES = ("range", "percentile")
 
 
@@ -49,6 +51,18 @@ class SceneArray:
     bands: tuple[str, ...]
     unit: str
 
+    def __post_init__(self) -> None:
+        """Raise ValueError if the array is not what bands and unit say."""
+        if self.pixels.ndim != 3 or len(self.bands) != self.pixels.shape[0] or not self.pixels.size:
+            raise ValueError(
+                f"a scene is an array (C, H, W) with a name for each of its C bands, found {self.pixels.shape} and {len(self.bands)} names "
+                f"({', '.join(self.bands)})."
+            )
+        if self.unit == DISPLAY_UNIT:
+            _check_display_range(self.pixels)
+        else:
+            _check_measured(self.pixels, self.unit)
+
 
 @dataclass(frozen=True)
 class SceneShape:
@@ -68,24 +82,61 @@ def count_views(shape: SceneShape, rule: Mapping[str, Any]) -> int:
 
 
 def as_scene(image: Any) -> SceneLike:
-    """A scene from a Pillow image, an (H, W) or (H, W, 3) uint8 array, or anything that already is one.
+    """A scene from a Pillow image of 8 bits, an (H, W) or (H, W, 3) uint8 array, or anything that already is one.
 
     Raises:
         TypeError: none of these.
+        ValueError: a picture is not stored as it is shown; see `pictures.picture_pixels`.
     """
     if isinstance(image, Image.Image):
-        image = np.asarray(image.convert("RGB"))
+        image = picture_pixels(image)
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)) or not image.size:
             raise TypeError(
-                f"an image array must be (H, W) or (H, W, 3) uint8, found {image.shape} {image.dtype}; "
-                "give measured bands as SceneArray(pixels, bands, unit)."
+                f"an image array must be (H, W) or (H, W, 3) uint8, found {image.shape} {image.dtype}{_found_range(image)}. Scale it to "
+                "0..255 yourself, as for display; give measured bands as SceneArray(pixels, bands, unit)."
             )
         layers = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
         return SceneArray(layers, ("grey",) if layers.shape[0] == 1 else ("red", "green", "blue"), DISPLAY_UNIT)
     if not all(hasattr(image, name) for name in ("pixels", "bands", "unit")):
         raise TypeError(f"expected a Pillow image, a uint8 array or a scene with pixels, bands and unit; found {type(image).__name__}.")
     return image
+
+
+def _found_range(values: np.ndarray) -> str:
+    """The smallest and largest number of an array, for messages."""
+    if not values.size or values.dtype.kind not in "biuf":
+        return ""
+    known = values[np.isfinite(values)]
+    return f" ({known.min():g} to {known.max():g})" if known.size else " (no finite number)"
+
+
+def _check_display_range(pixels: np.ndarray) -> None:
+    """Raise ValueError if pixels that are said to be made for display are not numbers of 0..255."""
+    if pixels.dtype == np.uint8:
+        return
+    known = pixels[np.isfinite(pixels)]
+    if not known.size:
+        return
+    if known.min() < 0 or known.max() > WHITE:
+        fault = "would wrap around or be cut off"
+    elif known.max() <= 1 and (known % 1 != 0).any():
+        fault = "would all be black; multiply fractions by 255"
+    else:
+        return
+    raise ValueError(
+        f"pixels of unit '{DISPLAY_UNIT}' are 0..255, found {pixels.dtype} {known.min():g} to {known.max():g}: they {fault}. Scale them as "
+        "for display, or name the unit that they are in."
+    )
+
+
+def _check_measured(pixels: np.ndarray, unit: str) -> None:
+    """Raise ValueError if pixels that are said to be measured values are digital numbers."""
+    if pixels.dtype.kind != "f":
+        raise ValueError(
+            f"pixels of unit '{unit}' are fractional numbers, found {pixels.dtype}{_found_range(pixels)}, which are digital numbers. Scale "
+            f"them to the unit and give float32; for pictures made for display the unit is '{DISPLAY_UNIT}'."
+        )
 
 
 def present(scene: SceneLike, rule: Mapping[str, Any], *, num_channels: int, fill: Sequence[int] = ()) -> np.ndarray:

@@ -19,6 +19,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from eocore.portable.messages import (
     IMAGE_PLACEHOLDER,
     SEG_PLACEHOLDER,
+    SYSTEM,
     Image,
     Part,
     Region,
@@ -38,7 +39,10 @@ A noncharacter: Unicode reserves it for internal use, so no text holds it."""
 
 _PROBES = ("\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4")
 """Texts of the conversation a template is read with: noncharacters, which no template holds."""
+_SYSTEM_PROBE = "\ufdd5"
 _ROLES = ("user", "assistant", "user", "assistant")
+INTO_THE_QUESTION = "Put what it says in front of the first question."
+NO_SYSTEM = f"this chat template has no system turn, so that one would be lost. {INTO_THE_QUESTION}"
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 
@@ -50,6 +54,8 @@ class Template:
         text: the jinja template it was read from.
         prefix: begins a conversation.
         separator: stands before each question but the first.
+        system: what stands before and after a system turn, which is the first; None where the template has none. What begins other
+            conversations (`prefix`) is not written then.
     """
 
     text: str
@@ -59,11 +65,12 @@ class Template:
     assistant_start: str
     assistant_end: str
     separator: str
+    system: tuple[str, str] | None = None
 
     @property
     def control_tokens(self) -> tuple[str, ...]:
         """The marks a tokenizer built for this template keeps whole."""
-        marks = (self.prefix, self.user_start, self.user_end, self.assistant_start, self.assistant_end)
+        marks = (self.prefix, self.user_start, self.user_end, self.assistant_start, self.assistant_end, *(self.system or ()))
         return tuple(dict.fromkeys(token for mark in marks for token in re.findall(r"<\|[^|]+\|>", mark)))
 
 
@@ -142,6 +149,7 @@ def read_template(text: str) -> Template:
         assistant_end=whole[answer + 1 : end],
         separator=whole[end:later].removesuffix(user_start),
     )
+    template = replace(template, system=_system_marks(template, after=whole[question:]))
     turns = list(zip(_ROLES, _PROBES, strict=True))
     if "".join(piece.text for piece in render(turns, template)) != whole:
         raise ValueError(
@@ -149,6 +157,29 @@ def read_template(text: str) -> Template:
             "around every answer, and nothing after the last."
         )
     return template
+
+
+def _system_marks(template: Template, *, after: str) -> tuple[str, str] | None:
+    """What a template writes before and after a system turn; None where it refuses one, drops it, makes it an answer, or frames the next
+    question in another way.
+
+    Args:
+        template: without these marks.
+        after: what it writes of a conversation from the first question's text on.
+    """
+    try:
+        whole, _ = _write(template.text, [{"role": SYSTEM, "content": _SYSTEM_PROBE}, *_messages(_PROBES)])
+    except Exception:  # the template's own refusal: an error of jinja2, which shipped code does not import
+        return None
+    start, found, rest = whole.partition(_SYSTEM_PROBE)
+    end = rest.removesuffix(after)
+    framed = (
+        found
+        and end != rest
+        and end.endswith(template.user_start)
+        and not (template.assistant_start and start.endswith(template.assistant_start))
+    )
+    return (start, end.removesuffix(template.user_start)) if framed else None
 
 
 def _messages(texts: Sequence[str]) -> list[dict[str, str]]:
@@ -202,11 +233,14 @@ def render(
         seg_token: the system's token for a mask.
 
     Raises:
-        ValueError: another role.
+        ValueError: another role, or a system turn that is not the first or that the template does not have.
     """
     pieces: list[Piece] = []
-    for index, turn in enumerate(as_turns(turns)):
-        lead = template.prefix if not index else template.separator if turn.role == "user" else ""
+    turns = as_turns(turns)
+    if turns and turns[0].role == SYSTEM:
+        pieces, turns = _instructed(turns[0].parts, template), turns[1:]
+    for index, turn in enumerate(turns):
+        lead = (template.prefix if not pieces else "") if not index else template.separator if turn.role == "user" else ""
         if turn.role == "user":
             asked = _asked(turn.parts)
             pieces += [Piece(lead + template.user_start, True, False), *asked, Piece(template.user_end, True, False)]
@@ -215,6 +249,14 @@ def render(
     if add_generation_prompt:
         pieces.append(Piece(template.assistant_start, True, False))
     return pieces
+
+
+def _instructed(parts: Sequence[Part], template: Template) -> list[Piece]:
+    """Pieces of a system turn. Raises ValueError where the template has none."""
+    if template.system is None:
+        raise ValueError(NO_SYSTEM)
+    start, end = template.system
+    return [piece for piece in (Piece(start, True, False), *_asked(parts), Piece(end, True, False)) if piece.text]
 
 
 def _asked(parts: Sequence[Part]) -> list[Piece]:
@@ -259,10 +301,10 @@ def parse_prompt(prompt: str, template: Template) -> list[Piece]:
 
     A prompt in the chat format begins with the mark of a turn; only then are marks of turns taken for such. Any other is one user's text.
     """
-    rest, role = prompt, ""
-    pieces: list[Piece] = []
+    role = ""
+    pieces, rest = _leading_system(prompt, template)
     starts = (template.user_start, template.assistant_start)
-    if not prompt.startswith((*starts, *(template.prefix + start for start in starts))):
+    if not pieces and not prompt.startswith((*starts, *(template.prefix + start for start in starts))):
         return _asked(read_parts(prompt, "user")) or [Piece("", False, False)]
     while rest:
         if role:
@@ -274,6 +316,20 @@ def parse_prompt(prompt: str, template: Template) -> list[Piece]:
         between, mark, role, rest = _next_turn(rest, template)
         pieces += [piece for piece in (*_read(between, pieces), Piece(mark, True, False)) if piece.text]
     return pieces
+
+
+def _leading_system(prompt: str, template: Template) -> tuple[list[Piece], str]:
+    """(pieces of a system turn that begins a prompt, what follows); no pieces where none does."""
+    starts = (template.user_start, template.assistant_start)
+    if template.system is None or prompt.startswith(tuple(template.prefix + start for start in starts)):
+        return [], prompt
+    start, end = template.system
+    rest = prompt.removeprefix(start)
+    ends = [place for following in starts if (place := rest.find(end + following)) >= 0]
+    if not start or rest == prompt or not ends:
+        return [], prompt
+    text, rest = rest[: min(ends)], rest[min(ends) + len(end) :]
+    return [piece for piece in (Piece(start, True, False), Piece(text, False, False), Piece(end, True, False)) if piece.text], rest
 
 
 def _read(text: str, before: Sequence[Piece]) -> list[Piece]:

@@ -13,6 +13,8 @@ IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, SEG_PLACEHOLDER = "<image>", "<region>", 
 """How upstream formats write an image and a region in a question, and a mask in an answer. Source: LLaVA, Osprey, LISA."""
 
 ROLES: tuple[Literal["user"], Literal["assistant"]] = ("user", "assistant")
+SYSTEM: Literal["system"] = "system"
+"""The role of a turn that tells the model how to answer, before the first question; not every chat template has one."""
 _PLACEHOLDERS = {"user": (IMAGE_PLACEHOLDER, REGION_PLACEHOLDER), "assistant": (SEG_PLACEHOLDER,)}
 
 
@@ -51,7 +53,7 @@ Part = Text | Image | Region | Seg
 class Turn:
     """One message of a conversation."""
 
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system"]
     parts: tuple[Part, ...]
 
     @property
@@ -70,9 +72,11 @@ def read_parts(text: str, role: str, *, regions: int = 0, masks: int = 0) -> tup
 
     Args:
         text: the message.
-        role: "user" (`<image>`, `<region>`) or "assistant" (`[SEG]`).
+        role: "user" (`<image>`, `<region>`), "assistant" (`[SEG]`) or "system" (words alone).
         regions, masks: how many stand in the messages before: regions and masks are numbered in their order.
     """
+    if role == SYSTEM:
+        return (Text(text),) if text else ()
     parts: list[Part] = []
     for piece in re.split("(" + "|".join(map(re.escape, _PLACEHOLDERS[role])) + ")", text):
         if role == "user" and piece == IMAGE_PLACEHOLDER:
@@ -97,7 +101,7 @@ def as_turns(messages: Sequence[Turn | tuple[str, str]]) -> tuple[Turn, ...]:
     """Messages of parts, where some may still be (role, text) in the notation of upstream formats.
 
     Raises:
-        ValueError: a role is neither "user" nor "assistant".
+        ValueError: a role is none of "user", "assistant" and "system", or a system turn is not the first.
     """
     turns: list[Turn] = []
     regions = masks = 0
@@ -106,9 +110,14 @@ def as_turns(messages: Sequence[Turn | tuple[str, str]]) -> tuple[Turn, ...]:
             message = _own(message)
         else:
             role, text = message
-            if role not in ROLES:
-                raise ValueError(f"turn {number}: role '{role}' is unknown; choices: {', '.join(ROLES)}.")
-            message = Turn("user" if role == "user" else "assistant", read_parts(text, role, regions=regions, masks=masks))
+            known = next((one for one in (*ROLES, SYSTEM) if one == role), None)
+            if known is None:
+                raise ValueError(f"turn {number}: role '{role}' is unknown; choices: {', '.join((*ROLES, SYSTEM))}.")
+            message = Turn(known, read_parts(text, role, regions=regions, masks=masks))
+        if message.role == SYSTEM and number:
+            raise ValueError(
+                f"turn {number} is a system turn; a conversation has one at most, at its beginning. Put what it says into the first turn."
+            )
         regions += sum(isinstance(part, Region) for part in message.parts)
         masks += sum(isinstance(part, Seg) for part in message.parts)
         turns.append(message)
@@ -150,11 +159,12 @@ def shows_images(turns: Iterable[Turn]) -> bool:
 
 
 def with_images(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """The turns, with all images in front of the first where no part shows one."""
-    if not turns or shows_images(turns):
+    """The turns, with all images in front of the first that is no system turn, where no part shows one."""
+    start = next((number for number, turn in enumerate(turns) if turn.role != SYSTEM), None)
+    if start is None or shows_images(turns):
         return tuple(turns)
-    first, *others = turns
-    return (Turn(first.role, about_images(*first.parts)), *others)
+    first = turns[start]
+    return (*turns[:start], Turn(first.role, about_images(*first.parts)), *turns[start + 1 :])
 
 
 def without_images(parts: Sequence[Part]) -> tuple[Part, ...]:

@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from earthmind.model.processing_earthmind import EarthMindProcessor, SampleTooLongError
+from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.processor_options import ProcessorOptions
 from eocore.portable.band_rendering import SceneArray
+from eocore.portable.position_limit import SampleTooLongError
 from eocore.portable.row_packing import IGNORE
 from eocore.portable.vision_layout import SampleError
 
@@ -379,3 +380,38 @@ def test_options_stand_side_by_side_in_the_file_as_ever(make_processor: Callable
     path.write_text(json.dumps({**content, "max_tiles": 7, "grounding": "composite", "grounding_channels": ["sar:VV"]}))
     loaded = EarthMindProcessor.from_pretrained(tmp_path, min_tiles=2).options
     assert (loaded.max_tiles, loaded.min_tiles, loaded.grounding, loaded.grounding_channels) == (7, 2, "composite", ("sar:VV",))
+
+
+def test_turns_that_the_template_does_not_write_are_refused(processor: EarthMindProcessor) -> None:
+    messages = [{"role": "system", "content": "Answer in one word."}, {"role": "user", "content": "What is water?"}]
+    with pytest.raises(ValueError, match="no system turn, so that one would be lost"):
+        processor.apply_chat_template(messages, add_generation_prompt=True)
+    with pytest.raises(ValueError, match="no system turn, so that one would be lost"):
+        processor.encode({}, [(message["role"], message["content"]) for message in messages], for_generation=True)
+    template = processor.chat_format.text.replace("message['role'] == 'user'", "message['role'] in ('user', 'system')")
+    kept = processor.apply_chat_template(messages, chat_template=template, add_generation_prompt=True)
+    assert "Answer in one word." in kept and "What is water?" in kept
+    with pytest.raises(ValueError, match="turn 0 has parts of type video"):
+        processor.apply_chat_template([{"role": "user", "content": [{"type": "video", "path": "a.mp4"}]}])
+
+
+def test_system_turns_of_a_folder_s_template_reach_the_model(processor: EarthMindProcessor) -> None:
+    text = processor.chat_format.text.replace(
+        "{%- else -%}\n    {{- raise_exception",
+        "{%- elif message['role'] == 'system' -%}\n    {{- '<|system|>\\n' ~ message['content'] ~ '<|end|>\\n' -}}\n"
+        "  {%- else -%}\n    {{- raise_exception",
+    ).replace("if loop.first else", "if loop.first or loop.previtem['role'] == 'system' else")
+    own = EarthMindProcessor(processor.tokenizer, processor.options, chat_template=text)
+    turns = [("system", "Answer in one word."), ("user", "What is water?")]
+    ours = own.encode({}, turns, for_generation=True).input_ids
+    prompt = own.apply_chat_template([{"role": role, "content": words} for role, words in turns], add_generation_prompt=True)
+    assert prompt == "<|system|>\nAnswer in one word.<|end|>\n<|user|>\nWhat is water?<|end|>\n<|assistant|>\n"
+    assert own(text=prompt)["input_ids"][0].tolist() == ours.tolist()
+
+
+@pytest.mark.parametrize("mode", ["I;16", "F"])
+def test_pictures_of_more_than_8_bits_are_refused(processor: EarthMindProcessor, mode: str) -> None:
+    ramp = np.linspace(300, 4000, 48 * 48).reshape(48, 48)
+    picture = Image.fromarray(ramp.astype(np.uint16) if mode == "I;16" else ramp.astype(np.float32))
+    with pytest.raises(TypeError, match=f"a picture of mode {mode} .* is not one of 8 bits"):
+        processor(images=picture, text="<image>What?")

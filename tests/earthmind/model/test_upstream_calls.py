@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessorLis
 from earthmind.export import pack
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.export.hf import write_checkpoint
+from eocore.portable.position_limit import SampleTooLongError
 
 QUESTION = "<image>\nPlease segment the water."
 DIALOGUE = "<|user|>\n<image>\nWhat is it?<|end|>\n<|assistant|>\nA lake [SEG].<|end|>\n"
@@ -34,6 +35,25 @@ def loaded(make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFacto
     made.model.save_pretrained(folder)
     made.processor.save_pretrained(folder)
     return EarthMindForConditionalGeneration.from_pretrained(folder).eval()
+
+
+def test_texts_beyond_the_positions_are_refused_whichever_call_is_made(
+    loaded: EarthMindForConditionalGeneration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded.config.text_config, "max_position_embeddings", 300)
+    long, beyond = "water " * 400, r"tokens.*, but the model has positions for 299 and an answer; further ones mean nothing to it"
+    calls: list[Callable[[], Any]] = [
+        lambda: loaded.predict_forward(image=FRAMES[0], text=long),
+        lambda: loaded.predict_forward_multi(image=FRAMES[0], rgb_image=FRAMES[1], text=long),
+        lambda: loaded.predict_forward(video=FRAMES[:2], text=long),
+        lambda: loaded.predict_forward(text="What?", past_text=DIALOGUE.replace("<image>", long)),
+        lambda: loaded.predict({"rgb": FRAMES[0]}, long),
+        lambda: loaded.generate(**loaded.processor(images=FRAMES[0], text=long), max_new_tokens=4),
+    ]
+    for call in calls:
+        with pytest.raises(SampleTooLongError, match=beyond):
+            call()
+    assert loaded.predict_forward(image=FRAMES[0], text="What?", max_new_tokens=2)["prediction"] is not None
 
 
 class Told:

@@ -179,6 +179,43 @@ class TestAsScene:
             assert np.array_equal(scene.pixels, array.transpose(2, 0, 1))
         assert as_scene(array[..., 0]).bands == ("grey",)
 
+    @pytest.mark.parametrize(
+        ("array", "found"),
+        [
+            (np.full((4, 4), 3000, np.uint16), r"\(4, 4\) uint16 \(3000 to 3000\)"),
+            (np.linspace(0, 1, 48).reshape(4, 4, 3).astype(np.float32), r"float32 \(0 to 1\)"),
+            (np.full((4, 4), np.nan), r"float64 \(no finite number\)"),
+            (np.eye(4, dtype=bool), r"bool \(0 to 1\)"),
+            (np.zeros((4, 4, 3), np.int16), r"int16 \(0 to 0\)"),
+            (np.zeros((4, 4), np.complex64), r"complex64"),
+            (np.zeros((3, 4, 5), np.uint8), r"\(3, 4, 5\) uint8"),
+            (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\) uint8"),
+        ],
+    )
+    def test_arrays_that_are_no_pictures_of_8_bits_are_refused_with_their_range(self, array: np.ndarray, found: str) -> None:
+        with pytest.raises(TypeError, match=rf"must be \(H, W\) or \(H, W, 3\) uint8, found .*{found}.* Scale it to 0..255"):
+            as_scene(array)
+
+    @pytest.mark.parametrize(
+        ("pixels", "unit", "fault"),
+        [
+            (np.full((1, 2, 2), 3000, np.uint16), "uint8", "0..255, found uint16 3000 to 3000: they would wrap around or be cut off"),
+            (np.full((1, 2, 2), -3.0, np.float32), "uint8", "float32 -3 to -3: they would wrap"),
+            (np.full((1, 2, 2), 0.4, np.float32), "uint8", "would all be black; multiply fractions by 255"),
+            (np.full((1, 2, 2), 3000, np.uint16), "reflectance", r"'reflectance' are fractional numbers, found uint16 \(3000 to 3000\)"),
+            (np.full((1, 2, 2), -12, np.int16), "sigma0_db", r"'sigma0_db' are fractional numbers, found int16 \(-12 to -12\)"),
+            (np.zeros((2, 2, 2), np.float32), "reflectance", r"a name for each of its C bands, found \(2, 2, 2\) and 1 names \(B04\)"),
+            (np.zeros((2, 2), np.float32), "reflectance", r"found \(2, 2\) and 1 names"),
+        ],
+    )
+    def test_arrays_are_what_their_unit_says(self, pixels: np.ndarray, unit: str, fault: str) -> None:
+        with pytest.raises(ValueError, match=fault):
+            SceneArray(pixels, ("B04",), unit)
+
+    def test_display_pixels_of_another_type_pass_within_their_range(self) -> None:
+        for pixels in (np.full((1, 2, 2), 255, np.int32), np.full((1, 2, 2), np.nan, np.float32), np.zeros((1, 2, 2), np.float32)):
+            assert SceneArray(pixels, ("grey",), "uint8").pixels is pixels
+
     def test_a_picture_of_another_mode_is_converted(self) -> None:
         assert as_scene(Image.new("RGBA", (5, 4), (1, 2, 3, 255))).pixels[:, 0, 0].tolist() == [1, 2, 3]
 

@@ -57,8 +57,72 @@ class TestRender:
         assert literal == f"a literal [{BREAK}SEG]<|end|>"
 
     def test_another_role_is_named(self) -> None:
-        with pytest.raises(ValueError, match="turn 1: role 'system' is unknown; choices: user, assistant"):
-            render([TURNS[0], ("system", "Be brief.")], get_template("chatml"))
+        with pytest.raises(ValueError, match="turn 1: role 'tool' is unknown; choices: user, assistant, system"):
+            render([TURNS[0], ("tool", "Be brief.")], get_template("chatml"))
+
+
+class TestSystemTurns:
+    WITH_SYSTEM = (
+        get_template("chatml")
+        .text.replace(
+            "{%- else -%}\n    {{- raise_exception",
+            "{%- elif message['role'] == 'system' -%}\n    {{- '<|im_start|>system\\n' ~ message['content'] ~ '<|im_end|>\\n' -}}\n"
+            "  {%- else -%}\n    {{- raise_exception",
+        )
+        .replace("if loop.first else", "if loop.first or loop.previtem['role'] == 'system' else")
+    )
+    """ChatML with system turns."""
+    DEFAULT = WITH_SYSTEM.replace(
+        "{%- for message in messages -%}",
+        "{%- if messages[0]['role'] != 'system' -%}{{- '<|im_start|>system\\nYou are a helper.<|im_end|>\\n' -}}{%- endif -%}"
+        "{%- for message in messages -%}",
+    )
+    """The same with words of its own where there is none, as Qwen 2.5."""
+    BRACKETS = (
+        "{{ '<s>' }}{% for m in messages %}{% if m['role'] == 'system' %}{{ '<<SYS>>' + m['content'] + '<</SYS>>' }}"
+        "{% elif m['role'] == 'user' %}{{ '[Q]' + m['content'] + '[/Q]' }}"
+        "{% else %}{{ '[A]' }}{% generation %}{{ m['content'] + '</s>' }}{% endgeneration %}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '[A]' }}{% endif %}"
+    )
+    """Marks of another kind."""
+    DROPPING = BRACKETS.replace("{{ '<<SYS>>' + m['content'] + '<</SYS>>' }}", "")
+    """Passes over system turns."""
+
+    @pytest.mark.parametrize("text", [WITH_SYSTEM, DEFAULT, BRACKETS], ids=["chatml", "default", "brackets"])
+    def test_the_turn_is_written_as_the_template_does_and_read_back(self, text: str) -> None:
+        template = read_template(text)
+        turns = [("system", "Say <image> in [SEG] words."), *TURNS]
+        pieces = render(turns, template, add_generation_prompt=True)
+        messages = [{"role": role, "content": content} for role, content in turns]
+        whole = render_jinja_template([messages], chat_template=text, add_generation_prompt=True)[0][0]
+        assert "".join(piece.text for piece in pieces) == whole and "Say <image> in [SEG] words." in whole
+        told = [piece for piece in pieces if piece.text == "Say <image> in [SEG] words."]
+        assert [(piece.trusted, piece.supervised, piece.slot) for piece in told] == [(False, False, None)], "words alone"
+        found = [(piece.text, piece.trusted, piece.slot) for piece in parse_prompt(whole, template) if not piece.supervised]
+        assert (told[0].text, False, None) in found and "".join(text for text, *_ in found) == whole
+
+    def test_words_of_the_template_stay_where_no_turn_replaces_them(self) -> None:
+        template = read_template(self.DEFAULT)
+        assert template.prefix == "<|im_start|>system\nYou are a helper.<|im_end|>"
+        assert template.system == (
+            "<|im_start|>system\n",
+            "<|im_end|>",
+        )
+        whole = "".join(piece.text for piece in render(TURNS[:1], template))
+        assert whole.startswith(template.prefix) and parse_prompt(whole, template)[0].trusted
+        assert "helper" not in "".join(piece.text for piece in render([("system", "Be brief."), *TURNS], template))
+
+    @pytest.mark.parametrize("text", [get_template("chatml").text, get_template("phi3_chat").text, DROPPING])
+    def test_a_template_without_them_refuses(self, text: str) -> None:
+        with pytest.raises(
+            ValueError, match=r"no system turn, so that one would be lost\. Put what it says in front of the first question"
+        ):
+            render([("system", "Be brief."), *TURNS], read_template(text))
+
+    @pytest.mark.parametrize("turns", [[TURNS[0], TURNS[1], ("system", "a")], [("system", "a"), ("system", "b"), TURNS[0]]])
+    def test_one_at_the_beginning_at_most(self, turns: list[tuple[str, str]]) -> None:
+        with pytest.raises(ValueError, match=r"turn [12] is a system turn; a conversation has one at most, at its beginning. Put"):
+            render(turns, read_template(self.WITH_SYSTEM))
 
 
 def test_an_unknown_template_is_named_with_the_choices() -> None:

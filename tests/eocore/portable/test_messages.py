@@ -45,8 +45,17 @@ def test_messages_of_parts_keep_them_and_texts_after_them_are_numbered_on() -> N
     asked = Turn("user", (Image(), Text("Is <region> here?"), Region(0)))
     turns = as_turns([asked, ("assistant", "[SEG]"), ("user", "And <region>?")])
     assert turns[0] is asked and turns[2].parts[1] == Region(1)
-    with pytest.raises(ValueError, match="turn 1: role 'system' is unknown; choices: user, assistant"):
-        as_turns([asked, ("system", "Be brief.")])
+    with pytest.raises(ValueError, match="turn 1: role 'tool' is unknown; choices: user, assistant, system"):
+        as_turns([asked, ("tool", "42")])
+
+
+def test_a_system_turn_is_words_before_the_first_question() -> None:
+    turns = with_images(as_turns([("system", "Never draw [SEG] or <image>."), ("user", "What?")]))
+    assert turns[0].parts == (Text("Never draw [SEG] or <image>."),)
+    assert turns[1].parts == (Image(), Text("\nWhat?")), "images are shown in the question"
+    assert with_images(turns[:1]) == turns[:1]
+    with pytest.raises(ValueError, match="turn 1 is a system turn; a conversation has one at most"):
+        as_turns([("user", "What?"), Turn("system", (Text("Be brief."),))])
 
 
 def test_neighbouring_texts_are_one_since_tokenizers_would_part_them() -> None:

@@ -1,0 +1,72 @@
+"""How many tokens a language model can tell apart by their positions, and prompts that are longer."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from eocore.portable.vision_layout import SampleError
+
+STRETCHED = ("linear", "dynamic", "yarn")
+"""Rotary embeddings that read `factor` times the positions of their training. Source: transformers, modeling_rope_utils."""
+
+
+class SampleTooLongError(SampleError):
+    """A sample has more tokens than allowed; nothing was cut."""
+
+
+def num_positions(text_config: Any) -> int | None:
+    """Positions of a language model [tokens]; None where its config sets no limit.
+
+    Args:
+        text_config: of transformers, of the language model.
+    """
+    stated = getattr(text_config, "max_position_embeddings", None)
+    if not stated:
+        return None
+    return max(int(stated), *(int(factor * (first or stated)) for factor, first in _stretches(text_config)), 0)
+
+
+def _stretches(text_config: Any) -> Iterator[tuple[float, int | None]]:
+    """(factor, positions before) of each stretched rotary embedding; models of several kinds of layers have one for each."""
+    rope = getattr(text_config, "rope_parameters", None) or getattr(text_config, "rope_scaling", None) or {}
+    for kind in (rope, *(part for part in rope.values() if isinstance(part, Mapping))):
+        if kind.get("rope_type", kind.get("type")) in STRETCHED and kind.get("factor"):
+            yield float(kind["factor"]), kind.get("original_max_position_embeddings")
+
+
+def most_prompt_tokens(text_config: Any) -> int | None:
+    """Most tokens of a prompt: with room for one of the answer. None where there is no limit."""
+    positions = num_positions(text_config)
+    return None if positions is None else positions - 1
+
+
+def check_prompt_length(text_config: Any, input_ids: Tensor | None, *, attention_mask: Tensor | None) -> None:
+    """Raise SampleTooLongError if a prompt leaves no position for an answer.
+
+    Args:
+        text_config: of the language model.
+        input_ids: (R, S) prompts; None where only embeddings are given.
+        attention_mask: (R, S), 0 in the padding; None = there is none.
+    """
+    limit = most_prompt_tokens(text_config)
+    unpadded = [] if input_ids is None else [input_ids.shape[1]]
+    lengths = unpadded if attention_mask is None else attention_mask.sum(1).tolist()
+    longest = int(max(lengths, default=0))
+    if limit is not None and longest > limit:
+        raise SampleTooLongError(too_long(f"prompt {lengths.index(longest)}", longest, limit=limit))
+
+
+def too_long(what: str, count: int, *, limit: int, tiles: str = "") -> str:
+    """The message for a prompt that is longer than the model's positions.
+
+    Args:
+        what: the prompt.
+        count: its tokens.
+        limit: most tokens of a prompt.
+        tiles: how many of the tokens are images, for the message.
+    """
+    return (
+        f"{what}: {count} tokens{tiles}, but the model has positions for {limit} and an answer; further ones mean nothing to it. Nothing "
+        "was cut. Shorten the text, begin the conversation anew, or lower max_tiles."
+    )
