@@ -28,8 +28,8 @@ def picture_pixels(image: Image.Image) -> np.ndarray:
     if mode in MEASURED_MODES:
         stored = np.asarray(image)
         raise TypeError(
-            f"a picture of mode {mode} ({stored.min():g} to {stored.max():g}) is not one of 8 bits; conversion would cut it off at "
-            "255. Scale it to 0..255 yourself, as for display, and hand it in as uint8; give measured bands as SceneArray(pixels, bands, unit)."
+            f"a picture of mode {mode} ({stored.min():g} to {stored.max():g}) is not one of 8 bits; conversion would cut it off at 255. "
+            "Scale it to 0..255 as for display and hand it in as uint8; give measured bands as SceneArray(pixels, bands, unit)."
         )
     if mode not in (*_COLOUR_MODES, *_PREMULTIPLIED):
         raise TypeError(

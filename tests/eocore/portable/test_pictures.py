@@ -31,7 +31,7 @@ def two_colours(size: int = 8) -> Image.Image:
     ids=["I;16", "I;16B", "I", "F", "I within 0..255"],
 )
 def test_pictures_of_more_bits_are_refused_with_what_they_hold(picture: Image.Image) -> None:
-    with pytest.raises(TypeError, match=r"mode (I|F|I;16B?) \(.* to .*\) is not one of 8 bits; .* Scale it to 0..255 yourself.*SceneArray"):
+    with pytest.raises(TypeError, match=r"mode (I|F|I;16B?) \(.* to .*\) is not one of 8 bits; .* Scale it to 0..255.*SceneArray"):
         picture_pixels(picture)
 
 
