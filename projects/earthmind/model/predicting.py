@@ -106,8 +106,8 @@ class PredictionMixin:
         longest = most_prompt_tokens(self.config.text_config)
         for question in (Question(*asked) if isinstance(asked, tuple) else asked for asked in questions):
             images = question.images
-            given = {"regions": question.regions, "for_generation": True, "max_length": longest}
-            samples.append(processor.encode(images, question.turns(), **given))
+            turns, regions = question.turns(), question.regions
+            samples.append(processor.encode(images, turns, regions=regions, for_generation=True, max_length=longest))
             sizes.append(next((size_of(images[name]) for name in processor.drawn_on(images)), (1, 1)))
         batch = processor.collate(samples, left_pad=True)
         answers: list[Answer] = self.answer(batch, processor, sizes=sizes, max_new_tokens=max_new_tokens, **options)
