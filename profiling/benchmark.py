@@ -2,7 +2,7 @@
 
 python tools/benchmark.py ratios --only G1,G2                                      what is wasted against what is needed
 python tools/benchmark.py train --config configs/benchmark/bench_mid.py            training steps on sample kinds
-python tools/benchmark.py step --config configs/benchmark/bench_mid.py --memory    our step beside the published step's structure
+python tools/benchmark.py step --config configs/benchmark/bench_mid.py --memory    our step beside the upstream step's structure
 python tools/benchmark.py data --config configs/benchmark/bench_mid.py             preparing samples
 python tools/benchmark.py infer --config configs/benchmark/bench_mid.py --batch 1,8             answers to questions
 python tools/benchmark.py scaling --config configs/benchmark/bench_mid.py --ranks 1,2   several processes
@@ -56,7 +56,7 @@ def parse_arguments() -> argparse.Namespace:
     train.add_argument("--together", type=int, default=1, metavar="N", help="samples in a batch (default: 1)")
     train.add_argument("--row-length", type=int, metavar="L", help="pack them into rows of at most so many tokens")
     step.add_argument("--memory", action="store_true", help="peak memory too, in a process a side")
-    step.add_argument("--ours-alone", action="store_true", help="leave the published step's structure out")
+    step.add_argument("--ours-alone", action="store_true", help="leave the upstream step's structure out")
     gpu.add_argument("--seconds", type=float, default=480.0, metavar="S", help="begin no measurement after so long (default: 480)")
     scaling.add_argument("--ranks", type=names, default=["1", "2"], metavar="N,N", help="numbers of processes (default: 1,2)")
     scaling.add_argument("--zero", default="deepspeed_zero2", metavar="NAME", help="DeepSpeed configuration (default: %(default)s)")
@@ -115,10 +115,10 @@ def run_ratios(arguments: argparse.Namespace) -> None:
 def settings_of(arguments: argparse.Namespace) -> tuple[dict[str, Any], torch.device, torch.dtype]:
     """The config's task, and where and in what its weights are."""
     config: Config = load_config(arguments.config, arguments.cfg_options)
-    return config.task.to_dict(), *place_of(arguments)
+    return config.task.to_dict(), *device_of(arguments)
 
 
-def place_of(arguments: argparse.Namespace) -> tuple[torch.device, torch.dtype]:
+def device_of(arguments: argparse.Namespace) -> tuple[torch.device, torch.dtype]:
     """Where and in what weights are."""
     device = local_device()
     return device, DTYPES[arguments.precision or ("bf16" if device.type == "cuda" else "fp32")]
@@ -141,7 +141,7 @@ def run_train(arguments: argparse.Namespace) -> None:
 
 
 def run_step(arguments: argparse.Namespace) -> None:
-    """One forward and backward beside the published step's structure, both in one run."""
+    """One forward and backward beside the upstream step's structure, both in one run."""
     from profiling.earthmind.comparison import compare_memory, compare_step, comparison_row
     from profiling.earthmind.setting import build_setting
 
@@ -149,11 +149,11 @@ def run_step(arguments: argparse.Namespace) -> None:
     task, rows = build_setting(settings, device=device, dtype=dtype), []
     with Progress("sample kinds", total=len(arguments.samples), unit="kinds") as progress:
         for name in arguments.samples:
-            seconds = compare_step(task, name, repeats=arguments.repeats, with_published=not arguments.ours_alone)
+            seconds = compare_step(task, name, repeats=arguments.repeats, with_upstream=not arguments.ours_alone)
             peaks = compare_memory(settings, name, changes={}) if arguments.memory else None
             rows.append(comparison_row(name, seconds, peaks=peaks))
             progress.advance()
-    tell(arguments, rows, columns=("published s", "ours s", "faster x"))
+    tell(arguments, rows, columns=("upstream s", "ours s", "faster x"))
 
 
 def run_data(arguments: argparse.Namespace) -> None:
@@ -178,7 +178,7 @@ def run_gpu(arguments: argparse.Namespace) -> None:
 
 
 def run_scaling(arguments: argparse.Namespace) -> None:
-    """Several processes with the real DeepSpeed engine: the share of N times one rank's speed that N ranks reach."""
+    """Several processes with the real DeepSpeed engine: the fraction of N times one rank's speed that N ranks reach."""
     from profiling.earthmind.scaling import measure_scaling
 
     task, _, _ = settings_of(arguments)
@@ -195,7 +195,7 @@ def run_infer(arguments: argparse.Namespace) -> None:
 
     generation = generation_settings(arguments.generation)
     task = load_config(arguments.config, arguments.cfg_options).task.to_dict() if arguments.config else None
-    device, dtype = place_of(arguments)
+    device, dtype = device_of(arguments)
     answers, rows = build_answers(task, arguments.model, device=device, dtype=dtype, generation=generation), []
     pairs = [(name, together) for name in arguments.samples for together in arguments.batch]
     with Progress("sample kinds", total=len(pairs), unit="batches") as progress:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earthmind.checkpoints.parity_check import probe
+from earthmind.checkpoints.parity_check import parity_outputs
 from earthmind.model.batching import Batch
 from earthmind.task import EarthMindTask
 from eocore.export.reload import digest_weights
@@ -215,7 +215,7 @@ def training_paths(cache: Path) -> list[TrainingPath]:
     return [
         *(TrainingPath(name=f"kind {kind}", kinds=(kind,)) for kind in SIX_KINDS),
         TrainingPath(name="two samples, padded", kinds=("vqa", "seg")),
-        TrainingPath(name="text alone, blank tile and mask", make=text_batch),
+        TrainingPath(name="text alone, dummy tile and mask", make=text_batch),
         TrainingPath(name="packed rows", kinds=("vqa", "seg", "pair"), layout=PACKED),
         TrainingPath(
             name="packed, all kinds of sample, token means", make=mixed_batch, changes={"losses": {"num_points": 64, "text_mean": "tokens"}}
@@ -254,7 +254,7 @@ def answering_paths() -> dict[str, Callable[[torch.device, torch.dtype], Any]]:
         "answers about one image, shared prefix": _shared_prefix,
         "answer, gated grounding": lambda device, dtype: _answer(device, dtype, kinds=("seg",), model={"grounding_fusion": "gated"}),
         "predict_batch": _predict,
-        "conversion's probe": _probe,
+        "conversion's parity check": _parity_check,
         "digests of weights": _digests,
     }
 
@@ -299,10 +299,10 @@ def _predict(device: torch.device, dtype: torch.dtype) -> None:
     answers.model.predict_batch(questions, processor=answers.processor, max_new_tokens=4)
 
 
-def _probe(device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+def _parity_check(device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
     answers = _model(device, dtype)
     with torch.no_grad():
-        return {name: value.detach().cpu() for name, value in probe(answers.model, answers.processor).items()}
+        return {name: value.detach().cpu() for name, value in parity_outputs(answers.model, answers.processor).items()}
 
 
 def _digests(device: torch.device, dtype: torch.dtype) -> None:

@@ -59,16 +59,16 @@ def main() -> int:
     arguments = parse_arguments()
     warnings.filterwarnings("ignore")
     results: list[Result] = []
-    places: Counter[str] = Counter()
+    locations: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder, second_device(arguments.device) as (device, waits):
         wanted = list(works(arguments, Path(folder), device=device))
         with Progress("paths", total=len(wanted), unit="paths") as progress:
             for name, precision, work in wanted:
-                waits.places.clear()
-                results.append(Result(name, precision, attempt(work), waits.places.total()))
-                places.update(waits.places)
+                waits.locations.clear()
+                results.append(Result(name, precision, attempt(work), waits.locations.total()))
+                locations.update(waits.locations)
                 progress.advance()
-    show(results, places if arguments.waits else Counter(), device=arguments.device)
+    show(results, locations if arguments.waits else Counter(), device=arguments.device)
     return int(any(result.reason for result in results))
 
 
@@ -103,9 +103,9 @@ def works(arguments: argparse.Namespace, folder: Path, *, device: torch.device) 
 def compare(reference: TrainingPath, path: TrainingPath, *, device: torch.device, precision: str) -> None:
     """Trains on the CPU and on the device; raises AssertionError where losses or norms of gradients differ that should not."""
     found = []
-    for one, place in ((reference, torch.device("cpu")), (path, device)):
+    for one, location in ((reference, torch.device("cpu")), (path, device)):
         torch.manual_seed(0)
-        found.append(train(one, place, dtype=DTYPES[precision], backward=device.type == "other"))
+        found.append(train(one, location, dtype=DTYPES[precision], backward=device.type == "other"))
     for known, value in zip(*found, strict=True):
         assert path.random or math.isclose(value, known, rel_tol=TOLERANCE[precision]), (
             f"loss or gradient norm {value:.6g}, on the CPU {known:.6g}"
@@ -122,20 +122,20 @@ def attempt(work: Callable[[], object]) -> str:
             for frame in traceback.extract_tb(error.__traceback__)
             if "/projects/" in frame.filename and "second_device" not in frame.filename
         ]
-        place = f" ({own[-1].filename.rpartition('/projects/')[2]}:{own[-1].lineno})" if own else ""
-        return f"{type(error).__name__}: {str(error).splitlines()[0][:MOST_SHOWN] if str(error) else ''}{place}"
+        location = f" ({own[-1].filename.rpartition('/projects/')[2]}:{own[-1].lineno})" if own else ""
+        return f"{type(error).__name__}: {str(error).splitlines()[0][:MOST_SHOWN] if str(error) else ''}{location}"
     return ""
 
 
-def show(results: list[Result], places: Counter[str], *, device: str) -> None:
+def show(results: list[Result], locations: Counter[str], *, device: str) -> None:
     """Prints the table and its sum."""
     console = Console(width=WIDTH)
     table = Table("path", "precision", "result", "host waits", title=f"device {device}, torch {torch.__version__}")
     for result in results:
         table.add_row(result.path, result.precision, f"FAILED {result.reason}" if result.reason else "passed", str(result.waits))
     console.print(table)
-    for place, count in places.most_common():
-        console.print(f"{count:6} waits at {place}", highlight=False)
+    for location, count in locations.most_common():
+        console.print(f"{count:6} waits at {location}", highlight=False)
     failed = sum(bool(result.reason) for result in results)
     console.print(f"{len(results) - failed} passed, {failed} FAILED")
 

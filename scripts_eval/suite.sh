@@ -9,7 +9,7 @@ suite_usage() { # suite_usage SCRIPT WHAT: the help of one script
 Usage: bash scripts_eval/$1 MODEL [DATA_ROOT] [GPUS] [flags]
 
 Runs $2
-on a converted model and ends with one table. Run again, it goes on where it was stopped.
+on a converted model and ends with one table. Run again, it resumes where it was stopped.
 
   MODEL      folder written by tools/convert_to_hf.py
   DATA_ROOT  data folder (default: data); docs/evaluation.md says what lies where

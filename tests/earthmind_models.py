@@ -223,7 +223,7 @@ def our_folder(make_tiny: Callable[..., Tiny], tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("ours") / "tiny"
     made = make_tiny()
     sam = made.model.seg_head.sam
-    with torch.no_grad():  # one tensor in the published layout
+    with torch.no_grad():  # one tensor in the upstream layout
         sam.prompt_encoder.shared_embedding.positional_embedding.copy_(sam.shared_image_embedding.positional_embedding)
     made.model.save_pretrained(folder)
     made.processor.save_pretrained(folder)

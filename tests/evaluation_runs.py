@@ -20,7 +20,7 @@ class Said:
 class RulePredictor:
     """Answers "water", or what a subclass says, notes what it is asked; stops as Ctrl-C does before it has answered more than `most`."""
 
-    places_by_masks = False
+    boxes_by_masks = False
 
     def __init__(self, most: int = 10**9) -> None:
         self.asked: list[str] = []

@@ -14,9 +14,9 @@ def free_port() -> int:
     draws = random.SystemRandom()  # not the seeded one, which gives every test the same
     for _ in range(1000):
         port = draws.randrange(max(first // 2, 1024), first)
-        with socket.socket() as probe:
+        with socket.socket() as connection:
             try:
-                probe.bind(("127.0.0.1", port))
+                connection.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port

@@ -1,4 +1,4 @@
-"""The full-size configs: built on the meta device, their data sets on small files in the published layouts."""
+"""The full-size configs: built on the meta device, their data sets on small files in the upstream layouts."""
 
 import json
 import pickle
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FULL = sorted(path for path in (ROOT / "configs" / "earthmind").glob("*.py") if "_tiny_" not in path.name)
 SIZE = 40
 WEIGHTS = {"rrsisd": 3.0, "refsegrs": 3.0, "risbench": 3.0, "rsvg_regions": 5.0}
-"""Sets that the published config names more than once. Source: EarthMind, projects/llava_sam2/configs/earthmind_4b_sft.py."""
+"""Sets that the upstream config names more than once. Source: EarthMind, projects/llava_sam2/configs/earthmind_4b_sft.py."""
 PUBLISHED = ("language_model", "projector.", "fusion.", "seg_head.projector.", "seg_head.sam.mask_decoder.")
 
 full_config = pytest.mark.parametrize("path", FULL, ids=lambda path: path.stem)
@@ -203,7 +203,7 @@ class TestModels:
         config.task.trainable_tokens = []
         config.task.trainable = [*config.task.trainable, "language_model.model.embed_tokens", "language_model.lm_head"]
         trained = sum(count.trainable for count in outline(config.task).parameter_table())
-        assert trained == pytest.approx(882e6, rel=0.005), "as computed from the published recipe"
+        assert trained == pytest.approx(882e6, rel=0.005), "as computed from the upstream recipe"
 
     def test_full_fine_tuning_freezes_the_image_encoder_of_sam_alone(self, tasks: dict[str, Task]) -> None:
         frozen = {name.split(".")[1] for name, value in tasks["4b_full"].named_parameters() if not value.requires_grad}

@@ -156,9 +156,9 @@ def test_checkpoint_files_import_only_what_a_bare_environment_has() -> None:
     wrong = []
     for path in sources("projects/earthmind/model", "projects/eocore/portable"):
         for line, level, name in imports(path.read_text()):
-            foreign = level == 0 and name.split(".")[0] not in allowed and not name.startswith("eocore.portable.")
+            external = level == 0 and name.split(".")[0] not in allowed and not name.startswith("eocore.portable.")
             not_flat = level > 1 or (level == 1 and "." in name)
-            if foreign or not_flat:
+            if external or not_flat:
                 wrong.append(f"{place(path, line)} {'.' * level}{name}")
     assert wrong == []
 

@@ -62,7 +62,7 @@ LOSSES_ACROSS_LAYOUTS = Tolerance(rtol=1e-5, atol=1e-6)
 """Losses of the same samples in other batches or rows, or with vision features from a cache. Found: 1e-6."""
 
 GRADIENTS_ACROSS_LAYOUTS = Tolerance(rtol=0.0, atol=1e-4)
-"""Gradients, as a share of the largest element (`of_size`): sums over all tokens of a batch. Found: 1.8e-5."""
+"""Gradients, as a fraction of the largest element (`of_size`): sums over all tokens of a batch. Found: 1.8e-5."""
 
 ACROSS_DECODING = Tolerance(rtol=1e-4, atol=1e-4)
 """Mask logits of answers written token by token with a cache, beside the same answers read at once or in another batch: two transformers

@@ -146,7 +146,7 @@ def load(folder: str) -> tuple[Any, Any]:
 
 @command
 def main() -> None:
-    """Runs the command; gives the exit status."""
+    """Runs the command; returns the exit status."""
     arguments = build_parser().parse_args()
     paths = choose_images(arguments)
     images = [open_image(path) for path in paths]

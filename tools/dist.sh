@@ -20,7 +20,7 @@ Environment:
   NODE_RANK    number of this machine, from 0 (default 0)
   MASTER_ADDR  address of machine 0 (default 127.0.0.1)
   PORT         port on machine 0 (default: a free one; 29500 with several machines)
-  RESTARTS     times that torchrun starts the processes again after one has failed; a training then goes on from its newest
+  RESTARTS     times that torchrun starts the processes again after one has failed; a training then resumes from its newest
                checkpoint (default 0)
   PYTHON       interpreter (default: the active environment's, else .venv/bin/python, else python3)
 

@@ -80,7 +80,7 @@ def run_here(name: str, inputs: int, *, start: int) -> None:
 
 
 def run_all(inputs: int, start: int) -> int:
-    """Fuzzes all readers, one process after the other; gives the number that failed."""
+    """Fuzzes all readers, one process after the other; returns the number that failed."""
     failed, total = 0, 0
     with Progress("fuzzing", len(SHARES), unit="readers") as progress:
         for name, share in SHARES.items():
@@ -100,7 +100,7 @@ def run_all(inputs: int, start: int) -> int:
 
 
 def main() -> int:
-    """Runs the command; gives the exit status."""
+    """Runs the command; returns the exit status."""
     arguments = parse_arguments()
     if arguments.reader:
         run_here(arguments.reader, arguments.inputs, start=arguments.seed)

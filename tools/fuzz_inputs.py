@@ -57,13 +57,13 @@ def readers(folder: Path) -> dict[str, Reader]:
 
 
 def _changes() -> SearchStrategy[Any]:
-    """(place as a share of the file, bytes put over what is there), and the share of the file that is kept."""
-    place = st.floats(0, 1, exclude_max=True)
+    """(offset as a fraction of the file, bytes put over what is there), and the fraction of the file that is kept."""
+    offset = st.floats(0, 1, exclude_max=True)
     patch = st.one_of(
         st.binary(min_size=1, max_size=8), st.sampled_from((b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\xff\xff"))
     )
-    head = st.tuples(place.map(lambda share: share**4), patch)  # most of what can go wrong stands in the header
-    return st.tuples(st.lists(st.one_of(head, st.tuples(place, patch)), max_size=5), st.one_of(st.just(1.0), place))
+    head = st.tuples(offset.map(lambda fraction: fraction**4), patch)  # most of what can go wrong is in the header
+    return st.tuples(st.lists(st.one_of(head, st.tuples(offset, patch)), max_size=5), st.one_of(st.just(1.0), offset))
 
 
 def _apply(raw: bytes, changes: Any) -> bytes:
@@ -99,9 +99,9 @@ def _image_files() -> tuple[tuple[str, bytes], ...]:
         {"crs": "EPSG:32632"},
     ):
         for count, kind in ((2, "float32"), (12, "uint16"), (3, "uint8")):
-            place = {"transform": rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)} if "crs" in options else {}
+            offset = {"transform": rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)} if "crs" in options else {}
             with rasterio.MemoryFile() as memory:
-                with memory.open(driver="GTiff", height=8, width=8, count=count, dtype=kind, nodata=0, **options, **place) as file:
+                with memory.open(driver="GTiff", height=8, width=8, count=count, dtype=kind, nodata=0, **options, **offset) as file:
                     file.write(rng.integers(1, 250, (count, 8, 8)).astype(kind))
                 files.append(("tif", memory.read()))
     for name, save in (("npy", lambda out: np.save(out, np.ones((2, 4, 4), np.float32))), ("npz", _save_npz)):

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from eocore.checks.gpu_probes import describe
+from eocore.checks.gpu_checks import describe
 from eocore.checks.steps import Check, Outcome, count_line, exit_status, outcome_table, run_checks
 from eocore.command import command
 from eocore.errors import ConfigError
@@ -141,8 +141,8 @@ class Plan:
         packages = os.pathsep.join([str(ROOT / "projects"), os.environ.get("PYTHONPATH", "")])
         return {"SYNTHETIC_ROOT": str(self.out / "data"), "PYTHONPATH": packages, "PYTHON": sys.executable}
 
-    def _module(self, probe: str) -> list[str]:
-        return [sys.executable, "-m", "eocore.checks.gpu_probes", probe]
+    def _module(self, check: str) -> list[str]:
+        return [sys.executable, "-m", "eocore.checks.gpu_checks", check]
 
     def _tool(self, name: str) -> str:
         return str(ROOT / "tools" / f"{name}.py")

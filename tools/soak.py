@@ -61,7 +61,7 @@ def write_config(path: Path, steps: int, *, workers: int) -> None:
 
 
 def start(config: Path, run: Path, *, ranks: int) -> subprocess.Popen[bytes]:
-    """torchrun on the config, going on from the newest checkpoint; temporary files go beside the run, where what is left of them shows."""
+    """torchrun on the config, resuming from the newest checkpoint; temporary files go beside the run, where what is left of them shows."""
     command = [
         sys.executable,
         "-W",
@@ -138,7 +138,7 @@ class Watched:
         self.files: list[int] = []
 
     def attend(self, fault: tuple[str, int] | None = None) -> int:
-        """Makes one start, injects its fault at its step, waits for the end of all processes; gives torchrun's exit code."""
+        """Makes one start, injects its fault at its step, waits for the end of all processes; returns torchrun's exit code."""
         begun, starts = step_reached(self.run), self._starts()
         process = start(self.config, self.run, ranks=self.ranks)
         family: set[int] = set()
@@ -245,7 +245,7 @@ def equal_weights(first: Path, second: Path) -> bool:
 
 
 def report(faults: Faults, runs: Sequence[Watched], **more: Any) -> dict[str, Any]:
-    """Prints the table; gives its numbers."""
+    """Prints the table; returns its numbers."""
     print(f"\n{'fault':24} {'injected':>8} {'survived':>8}")
     for kind in FAULTS:
         print(f"{kind:24} {faults.injected[kind]:8} {faults.survived[kind]:8}")

@@ -27,6 +27,6 @@ stage() { # stage TITLE LOG COMMAND...: header, output to screen and LOG, elapse
     "$@" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     set -e
-    ((status == 0)) || fail "stage $STAGE_NUMBER ($title) stopped with exit status $status. Its output is in $log; run again once that is mended."
+    ((status == 0)) || fail "stage $STAGE_NUMBER ($title) stopped with exit status $status. Its output is in $log; run again once that is fixed."
     printf '[%d/%d] done in %s (%s in all)\n' "$STAGE_NUMBER" "$STAGE_COUNT" "$(clock $((SECONDS - began)))" "$(clock "$SECONDS")"
 }

@@ -1,4 +1,4 @@
-"""Our forward and backward beside the published step's structure, kind by kind, in one run: a ratio free of the machine's load."""
+"""Our forward and backward beside the upstream step's structure, kind by kind, in one run: a ratio free of the machine's load."""
 
 import json
 import sys
@@ -15,19 +15,19 @@ from profiling.measures.memory import GIB, PeakMemory
 from profiling.measures.timing import time_in_turn
 
 SPEED_GOALS = {"vqa": 3.0, "seg": 1.15, "pair": 2.3, "region": 3.0, "vqa5": 2.0, "seg10": 2.0}
-"""Published seconds / ours, at least, for configs/benchmark/bench_mid.py on two CPU cores."""
+"""Upstream seconds / ours, at least, for configs/benchmark/bench_mid.py on two CPU cores."""
 MEMORY_GOALS = {"vqa5": 0.6, "seg10": 0.6}
-"""Our peak / published peak, at most."""
+"""Our peak / upstream peak, at most."""
 
 
-def compare_step(task: EarthMindTask, name: str, *, repeats: int, with_published: bool = True) -> dict[str, float]:
+def compare_step(task: EarthMindTask, name: str, *, repeats: int, with_upstream: bool = True) -> dict[str, float]:
     """Seconds of one forward and backward of a sample kind, the fastest of `repeats`, both sides in turn; and of SAM 2's encoder alone."""
     device = next(task.parameters()).device
-    sides = STEP_SIDES if with_published else STEP_SIDES[:1]
+    sides = STEP_SIDES if with_upstream else STEP_SIDES[:1]
     works: dict[str, Any] = {side: forward_backward(task, name, side=side, device=device) for side in sides}
     size = task.model.config.sam_config.prompt_encoder_config.image_size
-    blank = torch.zeros(1, task.model.config.grounding_channels, size, size, dtype=torch.uint8, device=device)
-    works["SAM 2 encoder"] = lambda: task.model.seg_head.encode(blank)
+    black_image = torch.zeros(1, task.model.config.grounding_channels, size, size, dtype=torch.uint8, device=device)
+    works["SAM 2 encoder"] = lambda: task.model.seg_head.encode(black_image)
     times = time_in_turn(works, repeats=repeats)
     return {side: found.best for side, found in times.items()}
 
@@ -48,18 +48,18 @@ def compare_memory(config: Mapping[str, Any], name: str, *, changes: Mapping[str
 
 def comparison_row(name: str, seconds: Mapping[str, float], *, peaks: Mapping[str, PeakMemory] | None) -> dict[str, float | str]:
     """Column -> value."""
-    ratio = seconds.get("published", float("nan")) / seconds["ours"]
+    ratio = seconds.get("upstream", float("nan")) / seconds["ours"]
     row: dict[str, float | str] = {
         "kind": name,
-        "published s": seconds.get("published", float("nan")),
+        "upstream s": seconds.get("upstream", float("nan")),
         "ours s": seconds["ours"],
         "faster x": ratio,
         "goal x": SPEED_GOALS.get(name, float("nan")),
         "SAM 2 encoder s": seconds["SAM 2 encoder"],
     }
     if peaks is not None:
-        published, ours = (peaks[side].peak / GIB for side in ("published", "ours"))
-        row |= {"published GiB": published, "ours GiB": ours, "share": ours / published, "goal share": MEMORY_GOALS.get(name, float("nan"))}
+        upstream, ours = (peaks[side].peak / GIB for side in ("upstream", "ours"))
+        row |= {"upstream GiB": upstream, "ours GiB": ours, "share": ours / upstream, "goal share": MEMORY_GOALS.get(name, float("nan"))}
     return row
 
 

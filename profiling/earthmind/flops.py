@@ -2,8 +2,8 @@
 
 A linear layer of N weights costs 2 N a token forward, 2 N for the gradient of its input, and 2 N for that of its weights where they train
 (so LoRA's base layers cost 4 N and its own 6 N). Attention is causal, so half of the full S^2; forward and backward together are three
-times the forward. Frozen towers run forward once. The head counts on learnt tokens alone. Nothing counts twice for being computed again in
-backward, for filling, or for being multiplied by zero.
+times the forward. Frozen towers run forward once. The head counts supervised tokens alone. Nothing counts twice for being recomputed in
+backward, for padding, or for being multiplied by zero.
 """
 
 from collections.abc import Sequence

@@ -38,9 +38,9 @@ class Dictation(LogitsProcessor):
         self.tokens, self.step = tokens, 0
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        place = min(self.step, self.tokens.shape[1] - 1)
+        index = min(self.step, self.tokens.shape[1] - 1)
         self.step += 1
-        return torch.full_like(scores, -torch.inf).scatter_(1, self.tokens[:, place, None], 0.0)
+        return torch.full_like(scores, -torch.inf).scatter_(1, self.tokens[:, index, None], 0.0)
 
 
 @dataclass(frozen=True)

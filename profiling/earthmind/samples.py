@@ -1,4 +1,4 @@
-"""Samples of stated sizes: so many tiles, tokens, learnt tokens and masks; through the processor, like any other sample."""
+"""Samples of stated sizes: so many tiles, tokens, supervised tokens and masks; through the processor, like any other sample."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from eocore.portable.band_rendering import SceneArray
 
 SQUARE_SIDES = {1: 512, 5: 800, 10: 1024}
 """Tiles -> side [px] of a square image that is cut into so many tiles of 448 px, the thumbnail among them (`model.image_tiling`)."""
-PUBLISHED_TILE = 448
+UPSTREAM_TILE = 448
 REGION_CELLS = 6
 """Side of a region in token cells; 6 x 6 = 36 tokens."""
 FILLER = "a"
@@ -30,7 +30,7 @@ class SampleKind:
     Attributes:
         tiles: of each sensor.
         text: tokens that are no vision tokens.
-        supervised: learnt tokens.
+        supervised: supervised tokens.
         masks: [SEG] tokens, each with a mask.
         sensors: whose images it shows.
         region: True where a region is asked about.
@@ -54,9 +54,9 @@ KINDS = {
     "vqa10": SampleKind(tiles=10),
     "pair10": SampleKind(tiles=10, sensors=("sar", "rgb")),
 }
-"""The first six are those of the side-by-side comparison with the published code."""
+"""The first six are those of the side-by-side comparison with the upstream code."""
 MIX = ("vqa",) * 15 + ("vqa5",) * 2 + ("vqa10", "seg", "pair10")
-"""Twenty samples in about the shares of the published mixture: 75 % of one tile, 10 % of five, 5 % each of ten, masks and pairs."""
+"""Twenty samples in about the shares of the upstream mixture: 75 % of one tile, 10 % of five, 5 % each of ten, masks and pairs."""
 MIXED = "mix"
 
 
@@ -73,7 +73,7 @@ def kinds_of(name: str) -> tuple[str, ...]:
 
 def make_scenes(kind: SampleKind, *, tile_size: int, rng: np.random.Generator) -> dict[str, SceneArray]:
     """Random square images, in the size that is cut into the wanted tiles."""
-    side = round(SQUARE_SIDES[kind.tiles] * tile_size / PUBLISHED_TILE)
+    side = round(SQUARE_SIDES[kind.tiles] * tile_size / UPSTREAM_TILE)
     forms: Mapping[str, tuple[tuple[str, ...], str, float, float]] = {
         "rgb": (("red", "green", "blue"), "uint8", 0.0, 255.0),
         "sar": (("VV", "VH"), "sigma0_db", -30.0, 0.0),

@@ -22,7 +22,7 @@ from profiling.measures.timing import time_once
 def measure_scaling(
     config: Mapping[str, Any], ranks: Sequence[int], *, name: str, zero: str = "deepspeed_zero2", repeats: int = 3
 ) -> list[dict[str, float | str]]:
-    """A row for each number of ranks: samples a second, and the share of the first row's speed a rank that is left.
+    """A row for each number of ranks: samples a second, and the fraction of the first row's speed a rank that is left.
 
     Args:
         config: of the task.

@@ -1,4 +1,4 @@
-"""Training steps on samples of stated kinds: speed, memory, operators, and the share of what the machine could compute."""
+"""Training steps on samples of stated kinds: speed, memory, operators, and the fraction of what the machine could compute."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from profiling.earthmind.flops import step_flops
 from profiling.earthmind.parts import PartTimes
 from profiling.earthmind.samples import KINDS, encode_sample, kinds_of, make_batch, make_scenes
 from profiling.earthmind.setting import build_setting
-from profiling.earthmind.upstream_step import PublishedStep
+from profiling.earthmind.upstream_step import UpstreamStep
 from profiling.measures.memory import GIB, PeakMemory, measure_peak
 from profiling.measures.operators import OperatorCount
 from profiling.measures.timing import time_in_turn, time_once
 
 Batches = Sequence[Batch]
-STEP_SIDES = ("ours", "published")
+STEP_SIDES = ("ours", "upstream")
 LEARNING_RATE = 1e-5
 
 
@@ -53,7 +53,7 @@ class StepFigures:
 
     @property
     def mfu(self) -> float:
-        """Useful operations a second, as a share of the ceiling."""
+        """Useful operations a second, as a fraction of the ceiling."""
         return self.useful_flops / self.seconds / self.ceiling
 
     def as_row(self) -> dict[str, float | str]:
@@ -168,7 +168,7 @@ def measure_data(trainer: Trainer, name: str, *, repeats: int = 3) -> dict[str, 
 
 
 def forward_backward(task: EarthMindTask, name: str, *, side: str, device: torch.device) -> Callable[[], None]:
-    """One forward and backward of a sample kind, ours or in the structure of the published step; gradients are dropped.
+    """One forward and backward of a sample kind, ours or in the structure of the upstream step; gradients are dropped.
 
     Raises:
         ConfigError: neither side.
@@ -176,15 +176,15 @@ def forward_backward(task: EarthMindTask, name: str, *, side: str, device: torch
     if side not in STEP_SIDES:
         raise ConfigError(f"no side '{side}' of a step. Choices: {', '.join(STEP_SIDES)}.")
     batches = [make_batch(task, [kind]).to(device) for kind in kinds_of(name)]
-    published = PublishedStep(task)
+    upstream = UpstreamStep(task)
 
     def work() -> None:
         for batch in batches:
             if side == "ours":
                 task.parse_losses(task(batch))[0].backward()
             else:
-                with published.switched():
-                    published.loss(batch).backward()
+                with upstream.switched():
+                    upstream.loss(batch).backward()
             task.zero_grad()
 
     return work

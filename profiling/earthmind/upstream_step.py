@@ -1,6 +1,6 @@
-"""The published training step's structure on our weights, from plain torch and transformers calls: what our step is measured against.
+"""The upstream training step's structure on our weights, from plain torch and transformers calls: what our step is measured against.
 
-Each waste of the published step is kept, each in its place: attention maps of every layer, for which attention is computed eagerly in the
+Each waste of the upstream step is kept: attention maps of every layer, for which attention is computed eagerly in the
 language model and the vision tower; states of all layers; logits of all positions in float32, moved by one; the SAM 2 encoder on a black
 image and five objects for samples without masks; the [SEG] projector at every position; SAM 2's features copied for every object, masks
 upsampled to the image; the vision tower a third time for pairs of sensors; all layers recomputed in backward; LoRA as peft computes it;
@@ -28,11 +28,11 @@ from eocore.portable.normalisation import normalise
 
 IGNORE = -100
 OBJECTS = 5
-"""Objects of every sample in the published code; samples without masks get as many blank ones."""
+"""Objects of every sample in the upstream code; samples without masks get as many dummy ones."""
 
 
-class PublishedStep:
-    """Forward as published, on the weights of a task. Entering it switches the model's attention and recomputation, leaving it undoes that.
+class UpstreamStep:
+    """Upstream's forward pass on the weights of a task. Entering switches the model's attention and recomputation, leaving undoes that.
 
     Args:
         task: of one sensor or of pairs, fp32, masks drawn on one image a sample.
@@ -94,14 +94,14 @@ class PublishedStep:
         model = self.model
         if not _is_pair(tile_group):
             return model.fusion(model.encode_pixels(pixels), tile_group).tokens
-        # within a place the tiles of the two sensors stand in turn
+        # within a position the tiles of the two sensors stand in turn
         first, second = model.encode_pixels(pixels[0::2]), model.encode_pixels(pixels[1::2])
         model.vision_tower(pixel_values=pixels[0::2], return_dict=True)
         fused = model.fusion(torch.stack([first, second], dim=1).flatten(0, 1), tile_group)
         return fused.tokens + 0.0 * (fused.before - fused.others).square().mean()
 
     def _masks(self, prompts: Tensor, attentions: tuple[Tensor, ...], *, batch: Batch) -> Tensor:
-        """Losses of five objects; of blank ones, times zero, where the sample has no mask."""
+        """Losses of five objects; of dummy ones, times zero, where the sample has no mask."""
         model, size = self.model, self.model.config.sam_config.prompt_encoder_config.image_size
         grounding, segments = batch.grounding, batch.segments
         if grounding is None or segments is None or segments.is_dummy or segments.masks is None:

@@ -70,14 +70,14 @@ def first_failure(messages: str) -> str:
     Of exceptions that led to one another the last is told: it knows what the work was about.
     """
     lines = RANK_MARK.sub("", messages).splitlines()
-    place = next((number for number, line in enumerate(lines) if line.startswith(TRACEBACK)), None)
+    traceback = next((number for number, line in enumerate(lines) if line.startswith(TRACEBACK)), None)
     message = lines[-MOST_SHOWN:]
-    while place is not None:
-        start = next((number for number in range(place + 1, len(lines)) if not lines[number].startswith(" ")), len(lines))
+    while traceback is not None:
+        start = next((number for number in range(traceback + 1, len(lines)) if not lines[number].startswith(" ")), len(lines))
         end = next((number for number in range(start + 1, len(lines)) if AFTER_MESSAGE.match(lines[number])), len(lines))
         message = lines[start:end][:MOST_SHOWN]
         led_on = end < len(lines) and lines[end].startswith(LED_TO)
-        place = next((number for number in range(end, len(lines)) if lines[number].startswith(TRACEBACK)), None) if led_on else None
+        traceback = next((number for number in range(end, len(lines)) if lines[number].startswith(TRACEBACK)), None) if led_on else None
     return "\n".join(message).strip()
 
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 aten = torch.ops.aten
 WAITS = {aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default, aten.equal.default}
-"""Operators whose result, or its shape, the host needs before it can go on."""
+"""Operators whose result, or its shape, the host needs before it can continue."""
 
 
 class OperatorCount(TorchDispatchMode):

@@ -47,9 +47,9 @@ def ratio_table(found: Mapping[str, tuple[str, Sequence[Reading]]]) -> Table:
 def _cells(reading: Reading) -> tuple[str, ...]:
     sign = "≥" if reading.at_least else "≤"
     goal = "" if reading.goal is None else f"{sign} {reading.goal:g}"
-    verdict = {True: "reached", False: "[bold]missed[/bold]", None: ""}[reading.met]
+    state = {True: "reached", False: "[bold]missed[/bold]", None: ""}[reading.met]
     figures = (f"{reading.reference:.4g} {reading.unit}", f"{reading.ours:.4g} {reading.unit}", f"{reading.reached:.2f}")
-    return (reading.quantity, *figures, goal, reading.limit, "; ".join(part for part in (verdict, reading.note) if part))
+    return (reading.quantity, *figures, goal, reading.limit, "; ".join(part for part in (state, reading.note) if part))
 
 
 def ratios_as_json(found: Mapping[str, tuple[str, Sequence[Reading]]]) -> dict[str, Any]:
@@ -80,23 +80,21 @@ def draw_ratios(path: Path, found: Mapping[str, tuple[str, Sequence[Reading]]]) 
     rows = [(f"{name} {reading.quantity}", reading) for name, (_, readings) in found.items() for reading in readings]
     figure = Figure(figsize=(7.0, 1.2 + 0.3 * len(rows)), layout="constrained")
     axis = figure.subplots()
-    places = range(len(rows) - 1, -1, -1)
-    placed = [(place, reading) for place, (_, reading) in zip(places, rows, strict=True)]
+    ys = range(len(rows) - 1, -1, -1)
+    placed = [(y, reading) for y, (_, reading) in zip(ys, rows, strict=True)]
     for state, colour in BAR_COLOURS.items():
-        shown = [(place, reading.reached) for place, reading in placed if _state(reading) == state and 0 < reading.reached < math.inf]
+        shown = [(y, reading.reached) for y, reading in placed if _state(reading) == state and 0 < reading.reached < math.inf]
         if shown:
-            axis.barh([place for place, _ in shown], [reached for _, reached in shown], color=colour, label=state)
-    for place, reading in placed:
+            axis.barh([y for y, _ in shown], [reached for _, reached in shown], color=colour, label=state)
+    for y, reading in placed:
         if not 0 < reading.reached < math.inf:
             text = "nothing left" if reading.reached > 0 else f"{reading.reached:.4g}"
-            axis.annotate(text, (0, place), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center", fontsize=8)
+            axis.annotate(text, (0, y), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center", fontsize=8)
     for at_least, (mark, label) in GOAL_MARKS.items():
-        marked = [
-            (place, reading.goal) for place, reading in placed if reading.goal and reading.goal < math.inf and reading.at_least == at_least
-        ]
+        marked = [(y, reading.goal) for y, reading in placed if reading.goal and reading.goal < math.inf and reading.at_least == at_least]
         if marked:
-            axis.plot([goal for _, goal in marked], [place for place, _ in marked], mark, color="black", ms=7, label=label)
-    axis.set_yticks(places, [name for name, _ in rows], fontsize=8)
+            axis.plot([goal for _, goal in marked], [y for y, _ in marked], mark, color="black", ms=7, label=label)
+    axis.set_yticks(ys, [name for name, _ in rows], fontsize=8)
     axis.set(xscale="log", xlabel="reference / ours; shares and bytes as they are")
     axis.legend(frameon=False, loc="upper right")
     figure.savefig(path, dpi=150)

@@ -38,7 +38,7 @@ OPEN = {
 """Subtask -> file. Source: EarthMind-Bench on the Hugging Face hub; some versions call the last one otherwise, with that typing error."""
 
 ONLY_THE_OPTION = "\nonly output the correct option."
-"""Source: the later published EarthMind code (Earth-Observation-VLMs)."""
+"""Source: the later upstream EarthMind code (Earth-Observation-VLMs)."""
 
 _BENCH = "Hugging Face sy1998/EarthMind-Bench: json/ and img/ into EarthMind-Bench/."
 _PAIRS = pair_images("$root/EarthMind-Bench/img/test", rgb_sensor="rgb_uint8", sar_sensor="grey_uint8")

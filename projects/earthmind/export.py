@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from earthmind.checkpoints import parity_check as probe
+from earthmind.checkpoints import parity_check
 from earthmind.model import modeling_earthmind
 from earthmind.task import EarthMindTask
 from eocore.export.hf import Shipment
@@ -58,5 +58,5 @@ def pack(task: EarthMindTask) -> Shipment:
         processor=task.processor,
         model_package=Path(modeling_earthmind.__file__).parent,
         auto_map=AUTO_MAP,
-        probe=Path(probe.__file__),
+        parity_check=Path(parity_check.__file__),
     )

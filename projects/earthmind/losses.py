@@ -12,25 +12,25 @@ from earthmind.model.batching import Batch, SegTokens
 from earthmind.model.modeling_earthmind import EarthMindOutput
 from earthmind.model.sensor_fusion import FusedTokens
 from eocore.errors import ConfigError
-from eocore.losses.contrastive import place_contrast
+from eocore.losses.contrastive import position_contrast
 from eocore.losses.mask import mask_losses, uncertain_points
 from eocore.losses.text import token_cross_entropy
 
 ATTENTION_FLOOR = 1e-6
-"""Added to attention before the logarithm (published EarthMind)."""
+"""Added to attention before the logarithm (upstream EarthMind)."""
 ALIGNMENTS = ("mse", "contrastive")
 TEXT_MEANS = ("samples", "tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
-    """Weights and choices; the defaults are the published ones.
+    """Weights and choices; the defaults are those of upstream.
 
     Attributes:
         text, mask, dice, attention, alignment: weights.
         text_mean: over what the text loss is the mean: "samples" (each counts alike, however long its answers) or "tokens" (each
             supervised token counts alike); with packing or "tokens", of the whole update, all ranks and micro-steps together.
-        alignment_kind: "mse" between the sensors' tokens, or "contrastive" over matching token places.
+        alignment_kind: "mse" between the sensors' tokens, or "contrastive" over matching token positions.
         temperature: of the contrastive alignment.
         num_points, oversample, importance: point sampling of the mask losses (see `eocore.losses.mask`).
     """
@@ -121,7 +121,7 @@ def attention_loss(attention: Tensor, columns: Tensor, *, masks: Tensor, grid: t
         grid: (rows, columns) of tokens of one tile.
 
     The target is the mask max-pooled to the grid, the same for every view, normalised to sum 1; the attention is not renormalised
-    over the tile, so that attention spent elsewhere costs too. Source: the published attention loss.
+    over the tile, so that attention spent elsewhere costs too. Source: the upstream attention loss.
     """
     known = columns >= 0
     seen = attention.gather(1, columns.clamp(min=0))
@@ -132,7 +132,7 @@ def attention_loss(attention: Tensor, columns: Tensor, *, masks: Tensor, grid: t
 
 
 def alignment_loss(fused: FusedTokens, settings: LossSettings, *, tile_weight: Tensor) -> Tensor:
-    """Distance of each sensor's tokens from the other sensors' at the same places, weighted sum over tiles; 0 without pairs.
+    """Distance of each sensor's tokens from the other sensors' at the same positions, weighted sum over tiles; 0 without pairs.
 
     Args:
         fused: tokens before fusion and their counterparts.
@@ -141,7 +141,7 @@ def alignment_loss(fused: FusedTokens, settings: LossSettings, *, tile_weight: T
     if settings.alignment_kind == "mse":
         per_tile = (fused.before.float() - fused.others.float()).square().mean((1, 2))
     else:
-        per_tile = place_contrast(fused.before, fused.others, temperature=settings.temperature)
+        per_tile = position_contrast(fused.before, fused.others, temperature=settings.temperature)
     return (per_tile * fused.paired.float() * tile_weight).sum()
 
 

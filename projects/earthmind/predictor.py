@@ -207,7 +207,7 @@ class EarthMindPredictor:
         CheckpointError: the folder is not a converted model.
     """
 
-    places_by_masks = True
+    boxes_by_masks = True
     """Where boxes are asked for, the model is asked for a mask, and the box around it counts."""
 
     def __init__(self, folder: Path, options: PredictorOptions) -> None:

@@ -214,7 +214,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"key '{next(name for name in names if names.count(name) > 1)}' stands twice")
+        raise ValueError(f"key '{next(name for name in names if names.count(name) > 1)}' is duplicated")
     return made
 
 

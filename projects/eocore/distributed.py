@@ -111,7 +111,7 @@ def together(ranks: Ranks, action: Callable[[], Value]) -> Value:
     """What an action returns on this rank; raises on all of them what was raised on any, so that none waits for one that has given up.
 
     Raises:
-        EOError: that of the first rank that failed, the same on every rank, so that all go on alike.
+        EOError: that of the first rank that failed, the same on every rank, so that all continue alike.
     """
     found, problem = _attempt(action)
     for raised in ranks.gather(problem):

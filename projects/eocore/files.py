@@ -21,8 +21,8 @@ DENIED = {
     errno.EISDIR: "a folder is in the place of a file",
 }
 REMEDIES = {
-    **dict.fromkeys(FULL, "Free space or choose a place on another disk, then run the same command again."),
-    **dict.fromkeys(DENIED, "Correct it or choose another place, then run the same command again."),
+    **dict.fromkeys(FULL, "Free space or choose a folder on another disk, then run the same command again."),
+    **dict.fromkeys(DENIED, "Correct it or choose another folder, then run the same command again."),
 }
 UNCHANGED = "What was there before is unchanged."
 TEMPORARY = ".part"
@@ -170,7 +170,7 @@ def _reason(number: int, path: Path | None, *, needed: int | None) -> str:
 def _existing(path: Path) -> Path:
     """`path`, or the nearest folder above it that is there."""
     path = path.absolute()
-    return next(place for place in (path, *path.parents) if place.exists())
+    return next(location for location in (path, *path.parents) if location.exists())
 
 
 def format_size(count: float) -> str:

@@ -20,7 +20,7 @@ class PlainLines(logging.Filter):
 
 
 class ScreenFormat(MMFormatter):
-    """mmengine's lines, coloured on a terminal; an error's too tells no place in the code, which is not where its cause lies."""
+    """mmengine's lines, coloured on a terminal; errors do not tell the line of the code either, which is not where their cause lies."""
 
     def __init__(self) -> None:
         super().__init__(color=sys.stderr.isatty(), datefmt="%m/%d %H:%M:%S")

@@ -28,7 +28,7 @@ class OverrideAction(argparse.Action):
         for word in [values] if isinstance(values, str) else values or []:
             key, equals, text = word.partition("=")
             if not equals or not key.strip():
-                parser.error(f"{option_string} {word}: expected KEY=VALUE without blanks around the sign, such as training.max_iters=10.")
+                parser.error(f"{option_string} {word}: expected KEY=VALUE without spaces around the sign, such as training.max_iters=10.")
             try:
                 found[key.strip()] = read_value(text)
             except ValueError as error:

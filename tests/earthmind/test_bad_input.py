@@ -76,7 +76,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, make_task: Callable[..., EarthMindTask]) -> Place:
+def scene_files(tmp_path: Path, make_task: Callable[..., EarthMindTask]) -> Place:
     return Place(tmp_path, make_task)
 
 
@@ -85,85 +85,85 @@ def whole_mask(height: int = SIZE) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shown", ["rgb", "multispectral", "sar"])
-def test_good_input_passes(place: Place, shown: str) -> None:
-    assert place.first_batch(place.vqa(shown=shown)).sample_ids == ["q0"]
-    assert place.first_batch(place.phrase(whole_mask())).segments.masks.all()
+def test_good_input_passes(scene_files: Place, shown: str) -> None:
+    assert scene_files.first_batch(scene_files.vqa(shown=shown)).sample_ids == ["q0"]
+    assert scene_files.first_batch(scene_files.phrase(whole_mask())).segments.masks.all()
 
 
 class TestImages:
     @pytest.mark.parametrize("num_workers", [0, 1])
-    def test_missing_file(self, place: Place, num_workers: int) -> None:
+    def test_missing_file(self, scene_files: Place, num_workers: int) -> None:
         with pytest.raises(DataError, match=r"dataset 'vqa', index 0, sample 'q0' .*vqa.json#0\).*b\.png") as caught:
-            place.first_batch(place.vqa(image="b.png"), num_workers=num_workers)
+            scene_files.first_batch(scene_files.vqa(image="b.png"), num_workers=num_workers)
         assert type(caught.value) is DataError
 
-    def test_a_file_that_is_no_image(self, place: Place) -> None:
-        (place.folder / "rgb" / "a.png").write_text("<svg/>")
+    def test_a_file_that_is_no_image(self, scene_files: Place) -> None:
+        (scene_files.folder / "rgb" / "a.png").write_text("<svg/>")
         with pytest.raises(DataError, match=r"sample 'q0'.*a\.png"):
-            place.first_batch(place.vqa())
+            scene_files.first_batch(scene_files.vqa())
 
-    def test_wrong_number_of_bands(self, place: Place) -> None:
-        place.write_raster("s2/a.tif", np.zeros((4, SIZE, SIZE), np.int16))
+    def test_wrong_number_of_bands(self, scene_files: Place) -> None:
+        scene_files.write_raster("s2/a.tif", np.zeros((4, SIZE, SIZE), np.int16))
         with pytest.raises(
             BandError, match=r"sample 'q0'.*a\.tif: 4 unnamed layers, but sentinel2_l2a has 12 bands \(B01, .*Give the names"
         ):
-            place.first_batch(place.vqa(shown="multispectral"))
+            scene_files.first_batch(scene_files.vqa(shown="multispectral"))
 
-    def test_bands_of_another_sensor(self, place: Place) -> None:
-        place.write_raster("s1/a.tif", np.zeros((2, SIZE, SIZE), np.float32), names=("VV", "HH"))
+    def test_bands_of_another_sensor(self, scene_files: Place) -> None:
+        scene_files.write_raster("s1/a.tif", np.zeros((2, SIZE, SIZE), np.float32), names=("VV", "HH"))
         with pytest.raises(BandError, match=r"sample 'q0'.*called VV, HH, of which sentinel1_grd knows.*correct the sensor"):
-            place.first_batch(place.vqa(shown="sar"))
+            scene_files.first_batch(scene_files.vqa(shown="sar"))
 
-    def test_unknown_band_in_the_presentation(self, place: Place) -> None:
+    def test_unknown_band_in_the_presentation(self, scene_files: Place) -> None:
         rule = {"views": [["B04", "B99", "B02"]], "stretch": {"method": "range", "low": 0, "high": 1}}
         with pytest.raises(
             BandError,
             match=r"sample 'q0'.*band B99 is missing: the scene has B01, .*a\.tif\)\. Give a file .*change the presentation's views",
         ):
-            place.first_batch(place.vqa(shown="multispectral"), processor={"presentation": {"multispectral": rule}})
+            scene_files.first_batch(scene_files.vqa(shown="multispectral"), processor={"presentation": {"multispectral": rule}})
 
-    def test_more_channels_than_the_model_takes(self, place: Place) -> None:
+    def test_more_channels_than_the_model_takes(self, scene_files: Place) -> None:
         rule = {"views": [["B04", "B03", "B02", "B08"]], "stretch": {"method": "range", "low": 0, "high": 1}}
         with pytest.raises(EOError, match=r"sample 'q0'.*names 4 channels, the patch embedding takes 3; make them agree"):
-            place.first_batch(place.vqa(shown="multispectral"), processor={"presentation": {"multispectral": rule}})
+            scene_files.first_batch(scene_files.vqa(shown="multispectral"), processor={"presentation": {"multispectral": rule}})
 
-    def test_unknown_sensor(self, place: Place) -> None:
-        data = place.vqa()
+    def test_unknown_sensor(self, scene_files: Place) -> None:
+        data = scene_files.vqa()
         data["images"]["rgb"]["sensor"] = "sentinel9"
         with pytest.raises(BandError, match=r"sentinel9"):
-            place.first_batch(data)
+            scene_files.first_batch(data)
 
 
 class TestMasks:
-    def test_mask_of_another_size_than_its_image(self, place: Place) -> None:
+    def test_mask_of_another_size_than_its_image(self, scene_files: Place) -> None:
         with pytest.raises(AnnotationError, match=r"sample 'p0'.*phrases.jsonl:1.*RLE of size \[24, 48\].*but the image is \[48, 48\]"):
-            place.first_batch(place.phrase(whole_mask(24)))
+            scene_files.first_batch(scene_files.phrase(whole_mask(24)))
 
-    def test_the_line_of_a_mask_is_named_where_an_image_has_several(self, place: Place) -> None:
-        data = place.phrase(whole_mask())
-        entry = json.loads((place.folder / "phrases.jsonl").read_text())
+    def test_the_line_of_a_mask_is_named_where_an_image_has_several(self, scene_files: Place) -> None:
+        data = scene_files.phrase(whole_mask())
+        entry = json.loads((scene_files.folder / "phrases.jsonl").read_text())
         lines = [entry, entry | {"sample_id": "p1", "mask": {"size": [SIZE, SIZE], "counts": "5"}}]
-        (place.folder / "phrases.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        (scene_files.folder / "phrases.jsonl").write_text("\n".join(map(json.dumps, lines)))
         data = data | {"group": "image", "transforms": [{"type": "ComposeReferring", "num_expressions": 2}]}
         with pytest.raises(AnnotationError, match=r"phrases.jsonl:1\): .*phrases.jsonl:2: RLE runs sum to 5 px"):
-            place.first_batch(data)
+            scene_files.first_batch(data)
 
-    def test_mask_file_of_another_size(self, place: Place) -> None:
-        Image.fromarray(np.ones((24, 24), np.uint8)).save(place.folder / "mask.png")
+    def test_mask_file_of_another_size(self, scene_files: Place) -> None:
+        Image.fromarray(np.ones((24, 24), np.uint8)).save(scene_files.folder / "mask.png")
         with pytest.raises(DataError, match=r"sample 'p0'.*mask .*mask.png is 24 x 24 px, but its image is 48 x 48 px"):
-            place.first_batch(place.phrase({"path": "mask.png"}))
+            scene_files.first_batch(scene_files.phrase({"path": "mask.png"}))
 
-    def test_more_seg_than_masks(self, place: Place) -> None:
+    def test_more_seg_than_masks(self, scene_files: Place) -> None:
         with pytest.raises(AlignmentError, match=r"vqa.json#0: 2 \[SEG\] in the text but 0 masks; each needs the other. Correct the entry"):
-            place.first_batch(place.vqa(answer="[SEG] and [SEG]."))
+            scene_files.first_batch(scene_files.vqa(answer="[SEG] and [SEG]."))
 
-    def test_more_masks_than_seg(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_more_masks_than_seg(self, scene_files: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         """A transform that loses a [SEG] is caught where its record is taken."""
         from eocore.data.transforms import ComposeReferring
 
         monkeypatch.setattr(ComposeReferring, "__call__", _without_seg(ComposeReferring.__call__))
         with pytest.raises(AlignmentError, match=r"sample 'p0'.*phrases.jsonl:1: 0 \[SEG\] in the text but 1 masks"):
-            place.first_batch(place.phrase(whole_mask()))
+            scene_files.first_batch(scene_files.phrase(whole_mask()))
 
 
 def _without_seg(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,43 +177,43 @@ def _without_seg(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class TestText:
-    def test_two_places_for_one_image(self, place: Place) -> None:
+    def test_two_places_for_one_image(self, scene_files: Place) -> None:
         with pytest.raises(AnnotationError, match=r"vqa.json#0: <image> stands 2 times in the question but the entry has one image"):
-            place.first_batch(place.vqa("<image> <image>\nWhat?"))
+            scene_files.first_batch(scene_files.vqa("<image> <image>\nWhat?"))
 
-    def test_a_region_place_without_a_region(self, place: Place) -> None:
+    def test_a_region_place_without_a_region(self, scene_files: Place) -> None:
         with pytest.raises(AnnotationError, match=r"vqa.json#0: the question holds a literal <region>"):
-            place.first_batch(place.vqa("<image>\nWhat is <region>?"))
+            scene_files.first_batch(scene_files.vqa("<image>\nWhat is <region>?"))
 
-    def test_a_vision_token_in_the_annotation(self, place: Place) -> None:
+    def test_a_vision_token_in_the_annotation(self, scene_files: Place) -> None:
         with pytest.raises(AlignmentError, match=r"sample 'q0'.*the text itself holds <IMG_CONTEXT>, which stands for vision tokens alone"):
-            place.first_batch(place.vqa(answer="It is <IMG_CONTEXT>."))
+            scene_files.first_batch(scene_files.vqa(answer="It is <IMG_CONTEXT>."))
 
     @pytest.mark.parametrize("limits", [{"max_length": 40}, {"max_length": 4000, "row_length": 40}])
-    def test_an_answer_that_would_be_cut(self, place: Place, limits: dict[str, int]) -> None:
+    def test_an_answer_that_would_be_cut(self, scene_files: Place, limits: dict[str, int]) -> None:
         answer = "water and more of it " * 20
         with pytest.raises(LengthError, match=r"sample 'q0'.*q0: \d+ tokens .*at most 40 are allowed; nothing was cut. Raise max_length"):
-            place.first_batch(place.vqa(answer=answer), **limits)
-        assert place.first_batch(place.vqa(answer=answer), max_length=4000).num_tokens > 40
+            scene_files.first_batch(scene_files.vqa(answer=answer), **limits)
+        assert scene_files.first_batch(scene_files.vqa(answer=answer), max_length=4000).num_tokens > 40
 
-    def test_an_empty_data_set(self, place: Place) -> None:
-        data = place.vqa()
-        (place.folder / "vqa.json").write_text("[]")
+    def test_an_empty_data_set(self, scene_files: Place) -> None:
+        data = scene_files.vqa()
+        (scene_files.folder / "vqa.json").write_text("[]")
         with pytest.raises(DataError, match=r"vqa.json: no record for dataset 'vqa'. Check the file and the split"):
-            place.first_batch(data)
+            scene_files.first_batch(data)
 
-    def test_an_annotation_file_that_is_not_there(self, place: Place) -> None:
-        data = place.vqa()
-        (place.folder / "vqa.json").unlink()
+    def test_an_annotation_file_that_is_not_there(self, scene_files: Place) -> None:
+        data = scene_files.vqa()
+        (scene_files.folder / "vqa.json").unlink()
         with pytest.raises(DataError, match=r"vqa.json: no such annotation file"):
-            place.first_batch(data)
+            scene_files.first_batch(data)
 
-    def test_broken_json(self, place: Place) -> None:
-        data = place.phrase(whole_mask())
-        with (place.folder / "phrases.jsonl").open("a") as file:
+    def test_broken_json(self, scene_files: Place) -> None:
+        data = scene_files.phrase(whole_mask())
+        with (scene_files.folder / "phrases.jsonl").open("a") as file:
             file.write('{"sample_id": "p1", \n')
         with pytest.raises(AnnotationError, match=r"phrases.jsonl:2: not JSON"):
-            place.first_batch(data)
+            scene_files.first_batch(data)
 
 
 class TestConfigs:
@@ -230,9 +230,9 @@ class TestConfigs:
             ),
         ],
     )
-    def test_data(self, place: Place, change: dict[str, Any], message: str) -> None:
+    def test_data(self, scene_files: Place, change: dict[str, Any], message: str) -> None:
         with pytest.raises(ConfigError, match=message):
-            place.first_batch(place.vqa() | change)
+            scene_files.first_batch(scene_files.vqa() | change)
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -245,9 +245,9 @@ class TestConfigs:
             ({"processor": {"max_tile": 2}}, r"processor: .*'max_tile'"),
         ],
     )
-    def test_task(self, place: Place, change: dict[str, Any], message: str) -> None:
+    def test_task(self, scene_files: Place, change: dict[str, Any], message: str) -> None:
         with pytest.raises(ConfigError, match=message):
-            place.first_batch(place.vqa(), **change)
+            scene_files.first_batch(scene_files.vqa(), **change)
 
 
 class TestCommand:

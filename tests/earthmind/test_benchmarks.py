@@ -1,4 +1,4 @@
-"""EarthMind's own benchmarks, read from their published layouts."""
+"""EarthMind's own benchmarks, read from their upstream layouts."""
 
 from pathlib import Path
 

@@ -30,7 +30,7 @@ RING = [4, 4, 20, 4, 20, 20, 4, 20]
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthetic scenes, and a folder in the layout of the published pairs."""
+    """Synthetic scenes, and a folder in the layout of the upstream pairs."""
     root = tmp_path_factory.mktemp("world")
     write_world(root, {"train": 4}, size=SIDE)
     for folder, mode in (("rgb", "RGB"), ("sar", "L")):

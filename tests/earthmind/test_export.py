@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
-from earthmind.checkpoints.parity_check import probe
+from earthmind.checkpoints.parity_check import parity_outputs
 from earthmind.export import AUTO_MAP, pack
 from eocore.commands.convert import describe
 from eocore.errors import CheckpointError
@@ -91,7 +91,7 @@ def test_merged_weights_compute_what_the_adapters_computed(converted: tuple[Path
     trained.model.eval()
     model = EarthMindForConditionalGeneration.from_pretrained(converted[0])
     with torch.no_grad():
-        before, after = probe(trained.model, trained.processor), probe(model, trained.processor)
+        before, after = parity_outputs(trained.model, trained.processor), parity_outputs(model, trained.processor)
     for name in ("logits", "mask_logits", "vision_tokens"):
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-4)
 
@@ -121,11 +121,11 @@ def test_card_tells_data_and_config(converted: tuple[Path, Any]) -> None:
     assert "text=question, tokenizer=tokenizer)" in card and "<image>\\nPlease segment" in card
 
 
-def test_probe_sees_every_part(make_tiny: Callable[..., Any]) -> None:
-    """A change of any weight the answers depend on shows in the probe; else verification could miss a broken part."""
+def test_parity_check_sees_every_part(make_tiny: Callable[..., Any]) -> None:
+    """A change of any weight the answers depend on shows in the parity check; else verification could miss a broken part."""
     made = make_tiny(grounding_fusion="gated", processor={"max_tiles": 2})
     with torch.no_grad():
-        before = probe(made.model, made.processor)
+        before = parity_outputs(made.model, made.processor)
         for part in (
             "vision_tower",
             "projector",
@@ -139,17 +139,17 @@ def test_probe_sees_every_part(make_tiny: Callable[..., Any]) -> None:
             kept = [parameter.clone() for parameter in module.parameters()]
             for parameter in module.parameters():
                 parameter.mul_(1.5)
-            after = probe(made.model, made.processor)
+            after = parity_outputs(made.model, made.processor)
             assert any(not torch.equal(before[name], after[name]) for name in before), part
             for parameter, value in zip(module.parameters(), kept, strict=True):
                 parameter.copy_(value)
 
 
-def test_probe_shows_what_the_processor_can_show(make_tiny: Callable[..., Any]) -> None:
+def test_parity_check_shows_what_the_processor_can_show(make_tiny: Callable[..., Any]) -> None:
     wide = {"views": [["B04", "zero", "ratio:B08/B11", "B02"]], "stretch": {"method": "percentile", "low": 2, "high": 98}}
     made = make_tiny(num_channels=4, processor={"presentation": {"multispectral": wide, "sar": {**wide, "views": [["VV", "VH", "zero"]]}}})
     with torch.no_grad():
-        outputs = probe(made.model, made.processor)
+        outputs = parity_outputs(made.model, made.processor)
     assert outputs["tiles"].shape[:2] == (3, 4)  # rgb and multispectral, then multispectral alone; SAR has three channels here
     assert outputs["tiles"][1, 1].max() == 0 and outputs["tiles"][1, 2].max() > 0
 

@@ -1,4 +1,4 @@
-"""A training with packs that stops and goes on gives what one without a stop gives."""
+"""A training with packs that stops and continues gives what one without a stop gives."""
 
 import json
 import os

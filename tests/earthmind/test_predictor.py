@@ -1,4 +1,4 @@
-"""Answers and masks: of one question, of several in a batch, of the published calls, and of files."""
+"""Answers and masks: of one question, of several in a batch, of the upstream calls, and of files."""
 
 import dataclasses
 import importlib.util

@@ -173,7 +173,7 @@ def test_a_data_set_taken_out_or_put_in_shows(world: Path, base: RunRecord) -> N
     (gone,) = (line for line in differences(base, fewer)["data"] if "data set" in line)
     assert gone.startswith("data set 'vqa': ") and gone.endswith(" records of vqa.json then, gone or moved now")
     (new,) = (line for line in differences(fewer, base)["data"] if "data set" in line)
-    assert new.startswith("data set 'vqa': not at this place then, ")
+    assert new.startswith("data set 'vqa': not at this position then, ")
 
 
 def test_another_tokenizer_shows(copy: Path, base: RunRecord) -> None:

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
-from earthmind.checkpoints.parity_check import probe
+from earthmind.checkpoints.parity_check import parity_outputs
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
 from eocore.export.convert import Choices, convert
@@ -93,7 +93,7 @@ def compare_logits(task: EarthMindTask, folder: Path) -> None:
 
     converted = EarthMindForConditionalGeneration.from_pretrained(folder)
     with torch.no_grad():
-        expected, found = probe(task.model.eval(), task.processor), probe(converted, task.processor)
+        expected, found = parity_outputs(task.model.eval(), task.processor), parity_outputs(converted, task.processor)
     for name in ("logits", "mask_logits"):
         torch.testing.assert_close(found[name], expected[name], rtol=0, atol=1e-4, msg=partial("{}: {}".format, name))
 

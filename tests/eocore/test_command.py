@@ -35,8 +35,8 @@ def test_other_errors_are_defects_and_pass() -> None:
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (errno.ENOSPC, r"OutputError: /proc/a.json: the disk is full \(.* free\)\. Free space or choose a place on another disk"),
-        (errno.EACCES, r"OutputError: /proc/a.json: permission is denied\. Correct it or choose another place"),
+        (errno.ENOSPC, r"OutputError: /proc/a.json: the disk is full \(.* free\)\. Free space or choose a folder on another disk"),
+        (errno.EACCES, r"OutputError: /proc/a.json: permission is denied\. Correct it or choose another folder"),
     ],
 )
 def test_a_disk_that_cannot_be_written_to_is_one_line_too(capsys: pytest.CaptureFixture[str], number: int, said: str) -> None:

@@ -84,8 +84,8 @@ def test_other_errors_pass_unchanged(tmp_path: Path) -> None:
 
 
 def test_a_long_block_knows_a_full_disk_and_its_own_folder(tmp_path: Path) -> None:
-    full = r"a file of the run cannot be written: the disk is full .*Go on with --resume\."
-    with pytest.raises(OutputError, match=full), keeping(tmp_path, "a file of the run", follows="Go on with --resume."):
+    full = r"a file of the run cannot be written: the disk is full .*Continue with --resume\."
+    with pytest.raises(OutputError, match=full), keeping(tmp_path, "a file of the run", follows="Continue with --resume."):
         Path("/dev/full").write_text("scalars")
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="a file is in the place of a folder"), keeping(tmp_path, "a file of the run", follows=""):

@@ -29,7 +29,7 @@ DEALS = {
 """Samples of each rank."""
 FREEDOMS: dict[str, dict[str, Any]] = {
     "everything": {},
-    # as published: vision tower and SAM 2's image encoder frozen, LoRA on the language model
+    # as upstream: vision tower and SAM 2's image encoder frozen, LoRA on the language model
     "published": {
         "trainable": [
             "projector",

@@ -49,13 +49,13 @@ def clean_python(request: pytest.FixtureRequest, repo_root: Path, tmp_path_facto
 
 @pytest.fixture(scope="module")
 def checkpoint(make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Findings, Path]:
-    """A tiny converted model that answers [SEG] whatever it is asked, what it computes here, and its probe."""
+    """A tiny converted model that answers [SEG] whatever it is asked, what it computes here, and its parity check."""
     made = make_tiny(grounding_fusion="first", processor={"max_tiles": 2})
     shipment = pack(SimpleNamespace(model=made.model, processor=made.processor))
     made.model.generation_config.sequence_bias = [[[made.processor.seg_token_id], 1e4]]
     out = tmp_path_factory.mktemp("converted") / "model"
     write_checkpoint(shipment, out, card="# tiny\n")
-    return out, examine(shipment), shipment.probe
+    return out, examine(shipment), shipment.parity_check
 
 
 @pytest.fixture(scope="module")

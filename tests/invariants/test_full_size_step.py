@@ -28,7 +28,7 @@ MOST_ACTIVATIONS = 15 * 10**9
 Seen: 6.9 GB for the question (1,284 tokens), 7.1 with masks, 7.8 with regions, 14.0 for a pair of sensors with a mask (2,565 tokens).
 """
 WITHOUT_LOSS = tuple(f"seg_head.sam.mask_decoder.{head}." for head in ("iou_prediction_head", "pred_obj_score_head"))
-"""Parts of the mask decoder that no loss reaches, in the published training too."""
+"""Parts of the mask decoder that no loss reaches, in the upstream training too."""
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +133,9 @@ def test_a_step(task: EarthMindTask, mode: FakeTensorMode, watch: Any, kind: str
     assert seen["head"] == (answer.count("[SEG]") + answer.count("p>"), VOCABULARY), (
         "logits are made where a label is scored, not elsewhere"
     )
-    num_drawn = max(num_masks, 1)  # a blank mask, of weight 0, where there is none
+    num_drawn = max(num_masks, 1)  # a dummy mask, of weight 0, where there is none
     assert seen["points"] == (num_drawn, PROMPT_WIDTH)
-    side = 256 if num_masks else 4  # a blank is drawn on one place of SAM 2's features
+    side = 256 if num_masks else 4  # a dummy is drawn on one position of SAM 2's features
     assert seen["masks"][:2] == [(1, num_drawn, 3, side, side), (1, num_drawn, 3)]
     assert ("image encoder" in seen) == (num_masks > 0), "SAM 2 encodes no image that nothing is drawn on"
     assert {level[1:] for level in seen.get("image encoder", {}).get("fpn_hidden_states", [])} <= FEATURES

@@ -16,8 +16,8 @@ MUST_BE_ABSENT = ("torchvision", "earthmind", "eocore", "mmengine", "mmcv", "acc
 QUESTION = "<image>\nPlease segment the water in this image."
 
 
-def main(packages: str, folder: str, probe: str, out: str) -> None:
-    """Loads through every Auto class, asks in every published way, saves what came out."""
+def main(packages: str, folder: str, parity_check: str, out: str) -> None:
+    """Loads through every Auto class, asks in every upstream way, saves what came out."""
     if packages != "-":
         sys.path.insert(0, packages)
     present = [name for name in MUST_BE_ABSENT if importlib.util.find_spec(name)]
@@ -36,7 +36,7 @@ def main(packages: str, folder: str, probe: str, out: str) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **arguments)
     with torch.no_grad():
         for name, model in models.items():
-            outputs = runpy.run_path(probe)["probe"](model, processor)
+            outputs = runpy.run_path(parity_check)["parity_outputs"](model, processor)
             save_file({key: value.float().contiguous() for key, value in outputs.items()}, Path(out) / f"{name}.safetensors")
 
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Foreign checkpoints to import, as transformers itself saves them, and the public command that imports them."""
+"""External checkpoints to import, as transformers itself saves them, and the public command that imports them."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.special_tokens import IMAGE_END, IMAGE_START, IMAGE_TOKEN
 
 WORDS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", IMAGE_START, IMAGE_END, IMAGE_TOKEN)
-"""Special tokens of the published InternVL tokenizers that the model reads; [SEG] and the others of EarthMind are not among them."""
+"""Special tokens of the upstream InternVL tokenizers that the model reads; [SEG] and the others of EarthMind are not among them."""
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:

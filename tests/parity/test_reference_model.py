@@ -1,7 +1,7 @@
-"""The model computes what the published code computes: a tiny checkpoint in the published layout, with the outputs of that code.
+"""The model computes what the upstream code computes: a tiny checkpoint in the upstream layout, with the outputs of that code.
 
 It gets into our layout through tools/import_weights.py, as any checkpoint does. The numbers in ../shared/reference_model were made with
-the published EarthMind code, torch 2.3.1, transformers 4.42.3, float32, eager.
+the upstream EarthMind code, torch 2.3.1, transformers 4.42.3, float32, eager.
 """
 
 import json

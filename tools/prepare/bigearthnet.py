@@ -11,7 +11,7 @@ from eocore.converters.patches import prepare_bigearthnet, read_split
 
 @command
 def main() -> None:
-    """Runs the command; gives the exit status."""
+    """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--s2", type=Path, required=True, metavar="DIR", help="folder of BigEarthNet-S2 (version 1: a folder a patch)")
     parser.add_argument("--s1", type=Path, metavar="DIR", help="folder of BigEarthNet-S1; left out where not given")

@@ -9,7 +9,7 @@ from eocore.converters.questions import prepare_dior_rsvg
 
 @command
 def main() -> None:
-    """Runs the command; gives the exit status."""
+    """Runs the command; returns the exit status."""
     arguments = release_parser(__doc__, holds="Annotations/, JPEGImages/, test.txt").parse_args()
     show_counts(arguments.out, prepare_dior_rsvg(arguments.source, arguments.out, copy=arguments.copy))
 

@@ -16,7 +16,7 @@ from eocore.converters.landcover import TileSet, prepare_landcover
 
 @command
 def main() -> None:
-    """Runs the command; gives the exit status."""
+    """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, required=True, help="folder of the subfolders")
     parser.add_argument("--out", type=Path, default=Path("data/landcover"), help="folder to write to")

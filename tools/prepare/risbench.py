@@ -9,7 +9,7 @@ from eocore.converters.command import prepare_phrase_release
 
 @command
 def main() -> None:
-    """Runs the command; gives the exit status."""
+    """Runs the command; returns the exit status."""
     prepare_phrase_release(__doc__, images="img_rgb", masks="mask", out=Path("data/Refer_Segm/risbench"))
 
 

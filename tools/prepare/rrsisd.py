@@ -10,7 +10,7 @@ from eocore.converters.referring import prepare_rrsisd
 
 @command
 def main() -> None:
-    """Runs the command; gives the exit status."""
+    """Runs the command; returns the exit status."""
     arguments = release_parser(__doc__, holds="rrsisd/ and images/rrsisd/JPEGImages/", out=Path("data/Refer_Segm/rrsisd")).parse_args()
     show_counts(arguments.out, prepare_rrsisd(arguments.source, arguments.out, copy=arguments.copy))
 

@@ -10,7 +10,7 @@ from eocore.converters.questions import prepare_rsvqa
 
 @command
 def main() -> None:
-    """Runs the command; gives the exit status."""
+    """Runs the command; returns the exit status."""
     parser = release_parser(__doc__, holds="PREFIX_<split>_questions.json and _answers.json")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of <image id>.tif")
     parser.add_argument("--prefix", default="LR_split", help="of the files: LR_split or USGS_split (default: %(default)s)")

@@ -11,7 +11,7 @@ from eocore.converters.patches import prepare_so2sat
 
 @command
 def main() -> None:
-    """Runs the command; gives the exit status."""
+    """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, required=True, metavar="FILE", help="testing.h5 (or validation.h5)")
     parser.add_argument("--out", type=Path, default=Path("data/so2sat"), metavar="DIR", help="folder to write to")

@@ -1,4 +1,4 @@
-# The published mixture of EarthMind's instruction tuning (data/README.md has the files). A set that the published config names n times
+# The upstream mixture of EarthMind's instruction tuning (data/README.md has the files). A set that the upstream config names n times
 # has weight n. Deviations: every expression of an image is asked for once at most in a conversation (published: 5 draws with
 # replacement), and VRSBench's repeated questions are left out. EARTHMIND_DATA names another place than data.
 picture = dict(pattern="{name}", sensor="rgb_uint8")

@@ -1,6 +1,6 @@
 # EarthMind 4B: InternVL2.5-4B (InternViT-300M, Qwen2.5-3B) and SAM 2.1 Hiera large. The sizes are compared with those of the folder; what
-# trains is what the published recipe trains, but for the token tables: of these, only the rows of the new tokens.
-# Both tables whole, as published:
+# trains is what the upstream recipe trains, but for the token tables: of these, only the rows of the new tokens.
+# Both tables whole, as in upstream:
 #   task.trainable_tokens="[]" and language_model.model.embed_tokens, language_model.lm_head added to task.trainable
 task = dict(
     type="EarthMindTask",

@@ -40,19 +40,19 @@ class SegRowAttention(Pair):
         self.tokens, self.segs = tokens, segs
 
     def prepare(self, side: Side) -> Callable[[], Result]:
-        """See `Pair.prepare`; gives the loss, the [SEG] rows and the gradient of the embeddings."""
+        """See `Pair.prepare`; returns the loss, the [SEG] rows and the gradient of the embeddings."""
         torch.manual_seed(0)
         kernel = {"reference": "eager", "ours": "sdpa"}[side]
         model = Qwen2Model(self.sizes.config(attn_implementation=kernel)).train()
         given = torch.randn(1, self.tokens, self.sizes.width)
         wanted = torch.randn(1, self.tokens, self.sizes.width)
-        places = torch.arange(self.tokens)[-self.segs :]
+        queries = torch.arange(self.tokens)[-self.segs :]
         read: Callable[..., tuple[Tensor, Tensor]] = {"reference": _all_maps, "ours": _seg_rows}[side]
 
         def work() -> Result:
             model.zero_grad()
             embeddings = given.clone().requires_grad_()
-            states, rows = read(model, embeddings, places=places)
+            states, rows = read(model, embeddings, queries=queries)
             loss = (states - wanted).square().mean() + rows.square().sum()
             loss.backward()
             assert embeddings.grad is not None
@@ -61,13 +61,13 @@ class SegRowAttention(Pair):
         return work
 
 
-def _all_maps(model: Any, embeddings: Tensor, *, places: Tensor) -> tuple[Tensor, Tensor]:
+def _all_maps(model: Any, embeddings: Tensor, *, queries: Tensor) -> tuple[Tensor, Tensor]:
     outputs = model(inputs_embeds=embeddings, use_cache=False, output_attentions=True)
-    return outputs.last_hidden_state, outputs.attentions[-1].mean(1)[0, places]
+    return outputs.last_hidden_state, outputs.attentions[-1].mean(1)[0, queries]
 
 
-def _seg_rows(model: Any, embeddings: Tensor, *, places: Tensor) -> tuple[Tensor, Tensor]:
+def _seg_rows(model: Any, embeddings: Tensor, *, queries: Tensor) -> tuple[Tensor, Tensor]:
     positions = torch.arange(embeddings.shape[1])[None]
     with SegAttention(model) as attention:
         states = model(inputs_embeds=embeddings, position_ids=positions, use_cache=False).last_hidden_state
-    return states, attention.rows(places, [(0, embeddings.shape[1])], counts=[len(places)])
+    return states, attention.rows(queries, [(0, embeddings.shape[1])], counts=[len(queries)])

@@ -53,7 +53,7 @@ class PlaceholderIds(Pair):
     """Token ids of an image's block in the prompt: all placeholders tokenised as text, or put in as ids.
 
     Args:
-        tiles: of the image; the published code cuts up to 13.
+        tiles: of the image; the upstream code cuts up to 13.
     """
 
     what = "placeholders of vision tokens: tokenised as text | put in as ids"
@@ -72,10 +72,10 @@ class PlaceholderIds(Pair):
             return torch.tensor(self.tokenizer(block, add_special_tokens=False).input_ids)
 
         splicer = TextSplicer(self.tokenizer, PROMPT_TOKENS, marks=get_template(TEMPLATE).control_tokens)
-        places, piece = torch.arange(self.num_placeholders), Piece(IMAGE_PLACEHOLDER, supervised=False, trusted=False, slot=ImagePart())
+        positions, piece = torch.arange(self.num_placeholders), Piece(IMAGE_PLACEHOLDER, supervised=False, trusted=False, slot=ImagePart())
 
         def splice() -> Tensor:
-            return splicer.splice([piece], [("", places)], regions=[], sample_id="G11").input_ids
+            return splicer.splice([piece], [("", positions)], regions=[], sample_id="G11").input_ids
 
         return tokenise if side == "reference" else splice
 

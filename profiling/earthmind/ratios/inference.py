@@ -16,7 +16,7 @@ from profiling.earthmind.ratios.language import LanguageSizes
 from profiling.ratios.ratio import Goal, Pair, Result, Side
 
 VOCABULARY = 6144
-"""So that the head has the share of the language model's operations that it has at full size, a ninth."""
+"""So that the head has the fraction of the language model's operations that it has at full size, a ninth."""
 PAD = 0
 
 
@@ -37,7 +37,7 @@ class OneEncoding(Pair):
         self.segs, self.size = segs, size
 
     def prepare(self, side: Side) -> Callable[[], Result]:
-        """See `Pair.prepare`; gives the mask logits."""
+        """See `Pair.prepare`; returns the mask logits."""
         torch.manual_seed(0)
         head = SegHead(_sam_of(self.size)).eval()
         image = torch.randint(0, 256, (1, 3, self.size, self.size), dtype=torch.uint8)
@@ -59,7 +59,7 @@ class OneEncoding(Pair):
 
 @RATIOS.register_module(name="G6")
 class CleanGeneration(Pair):
-    """Generation with the states of all layers kept, eager attention and a second reading of the whole text for its maps, as the published
+    """Generation with the states of all layers kept, eager attention and a second reading of the whole text for its maps, as upstream
     code does, or with the last layer's states alone, on sdpa.
 
     Args:
@@ -83,7 +83,7 @@ class CleanGeneration(Pair):
         self.tokens, self.new_tokens = tokens, new_tokens
 
     def prepare(self, side: Side) -> Callable[[], Result]:
-        """See `Pair.prepare`; gives the ids and the states of the last layer at the tokens read back."""
+        """See `Pair.prepare`; returns the ids and the states of the last layer at the tokens read back."""
         model = _language_model(self.sizes, "eager" if side == "reference" else "sdpa")
         ids = torch.randint(1, VOCABULARY, (1, self.tokens))
         fixed = {"max_new_tokens": self.new_tokens, "min_new_tokens": self.new_tokens, "do_sample": False, "pad_token_id": PAD}
@@ -91,7 +91,7 @@ class CleanGeneration(Pair):
         if side == "ours":
             model.get_decoder().norm.register_forward_hook(lambda _module, _args, output: states.append(output[:, -1]))
 
-        def published() -> list[Tensor]:
+        def upstream() -> list[Tensor]:
             # 0: logits of all positions of the prompt, as transformers' models gave them then
             given = model.generate(ids, **fixed, output_hidden_states=True, return_dict_in_generate=True, logits_to_keep=0)
             model(given.sequences, output_attentions=True, output_hidden_states=True, use_cache=False)
@@ -102,7 +102,7 @@ class CleanGeneration(Pair):
             sequences = model.generate(ids, **fixed)
             return [sequences, torch.cat(states)]
 
-        return torch.no_grad()(published if side == "reference" else clean)
+        return torch.no_grad()(upstream if side == "reference" else clean)
 
 
 @RATIOS.register_module(name="G7")
@@ -131,7 +131,7 @@ class SharedPrefix(Pair):
         self.image_tokens, self.text_tokens, self.questions = image_tokens, text_tokens, questions
 
     def prepare(self, side: Side) -> Callable[[], Result]:
-        """See `Pair.prepare`; gives the logits of each prompt's next token."""
+        """See `Pair.prepare`; returns the logits of each prompt's next token."""
         model = _language_model(self.sizes, "sdpa")
         ids, vision = self._inputs()
         mask, tokens = torch.ones_like(ids), torch.randn(self.image_tokens, self.sizes.width)

@@ -1,4 +1,4 @@
-"""Samples one at a time against samples in packs: operators, time, balance of GPUs, and going on at a late step."""
+"""Samples one at a time against samples in packs: operators, time, balance of GPUs, and continuing at a late step."""
 
 import tempfile
 import time
@@ -44,7 +44,7 @@ def mixture(count: int) -> np.ndarray:
     return np.stack([TILE_TOKENS * tiles + text, tiles, masks > 0, masks, scored], axis=1).astype(np.int32)
 
 
-def published_cost(table: np.ndarray) -> np.ndarray:
+def upstream_cost(table: np.ndarray) -> np.ndarray:
     """Operations of a 4B sample with LoRA: frozen layers twice, LoRA three times, causal attention, labels, tiles, SAM 2 where it draws.
 
     Constants: counted with torch's FlopCounterMode on meta tensors at full size; `planning.cost_model` computes them for any model.
@@ -94,9 +94,9 @@ class LanguageWork:
             states = self.model.model(input_ids=ids, position_ids=positions, use_cache=False, **more).last_hidden_state.flatten(0, 1)
             inside = torch.ones_like(ids, dtype=torch.bool) if "attention_mask" not in more else more["attention_mask"].bool()
             follows = inside & inside.roll(-1, 1) & (positions.roll(-1, 1) == positions + 1)
-            places = follows.flatten().nonzero().flatten()
-            targets = ids.flatten()[places + 1]
-            loss = torch.nn.functional.cross_entropy(self.model.lm_head(states[places]), targets, reduction="sum")
+            supervised = follows.flatten().nonzero().flatten()
+            targets = ids.flatten()[supervised + 1]
+            loss = torch.nn.functional.cross_entropy(self.model.lm_head(states[supervised]), targets, reduction="sum")
             loss.backward()
             total += loss.detach()
         return total
@@ -176,7 +176,7 @@ class UnevenSamples(Ratio):
         filling = 1 - sum(self.lengths) / (len(self.lengths) * max(self.lengths))
         goals = {
             "alone": Goal(quantity="time, one at a time", goal=1.3, limit="operators on a GPU, see G8"),
-            "padded": Goal(quantity="time, padded", goal=2.5, limit=f"{1 / (1 - filling):.1f} and less: {filling:.0%} is filling"),
+            "padded": Goal(quantity="time, padded", goal=2.5, limit=f"{1 / (1 - filling):.1f} and less: {filling:.0%} is padding"),
         }
         note = f"loss and gradients equal to {apart:.0e}"
         return [compare(goal, "s", reference=times[name].best, ours=times["packed"].best, note=note) for name, goal in goals.items()]
@@ -184,7 +184,7 @@ class UnevenSamples(Ratio):
 
 @RATIOS.register_module(name="G10")
 class Balance(Ratio):
-    """Share of the time in which 8 GPUs work that wait for each other: one random sample each against packs of like cost.
+    """Fraction of the time in which 8 GPUs work that wait for each other: one random sample each against packs of like cost.
 
     Args:
         samples: drawn of the mixture.
@@ -200,7 +200,7 @@ class Balance(Ratio):
 
     def measure(self, effort: Effort) -> list[Reading]:
         """For 32 and 64 samples a step, moved within `length_window` steps as training does without packs; and for packs."""
-        costs = published_cost(self.table)
+        costs = upstream_cost(self.table)
         single = single_balance(costs, self.ranks)
         readings = []
         for count, goal in ((32, 0.85), (64, 0.95)):
@@ -227,11 +227,11 @@ class Balance(Ratio):
         sampler = PackSampler(
             num_samples=len(self.table),
             sizes=lambda _: self.table,
-            cost=published_cost,
+            cost=upstream_cost,
             options=PackingOptions(max_tokens=self.max_tokens, folder=None),
             shard=Shard(world_size=self.ranks),
         )
-        costs = published_cost(self.table)
+        costs = upstream_cost(self.table)
         return balance([[costs[pack].sum() for pack in group] for group in sampler.epoch_packs(0)])
 
 
@@ -282,4 +282,4 @@ class LateStart(Ratio):
 
     def _sampler(self, folder: str) -> PackSampler:
         options = PackingOptions(max_tokens=8192, folder=folder)
-        return PackSampler(num_samples=len(self.table), sizes=lambda _: self.table, cost=published_cost, options=options)
+        return PackSampler(num_samples=len(self.table), sizes=lambda _: self.table, cost=upstream_cost, options=options)

@@ -1,4 +1,4 @@
-"""Calls of the encoders that a step makes against those that the published step makes."""
+"""Calls of the encoders that a step makes against those that the upstream step makes."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from eocore.config import load_config
 from eocore.registry import RATIOS
 from profiling.earthmind.samples import make_batch
 from profiling.earthmind.setting import build_setting
-from profiling.earthmind.upstream_step import PublishedStep
+from profiling.earthmind.upstream_step import UpstreamStep
 from profiling.measures.timing import time_in_turn
 from profiling.ratios.ratio import Effort, Goal, Ratio, Reading, compare
 
@@ -61,11 +61,11 @@ class EncoderCalls(Ratio):
 
     def measure(self, effort: Effort) -> list[Reading]:
         """See `Ratio.measure`."""
-        batch, published = make_batch(self.task, [self.kind]), PublishedStep(self.task)
+        batch, upstream = make_batch(self.task, [self.kind]), UpstreamStep(self.task)
 
         def reference() -> None:
-            with published.switched():
-                published.loss(batch).backward()
+            with upstream.switched():
+                upstream.loss(batch).backward()
 
         def ours() -> None:
             self.task.parse_losses(self.task(batch))[0].backward()
@@ -81,7 +81,7 @@ class EncoderCalls(Ratio):
 
 @RATIOS.register_module(name="G3")
 class PairTiles(EncoderCalls):
-    """The published step runs the vision tower for each sensor of a pair and once more, to read a shape."""
+    """The upstream step runs the vision tower for each sensor of a pair and once more, to read a shape."""
 
     what = "tiles the vision tower sees for a pair: three calls | one over all"
     kind = "pair"
@@ -94,7 +94,7 @@ class PairTiles(EncoderCalls):
 
 @RATIOS.register_module(name="G4")
 class MasklessImages(EncoderCalls):
-    """The published step draws five objects on a black image for samples without masks."""
+    """The upstream step draws five objects on a black image for samples without masks."""
 
     what = "images SAM 2 encodes for a sample without masks: one, black | none"
     kind = "vqa"

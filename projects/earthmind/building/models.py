@@ -60,14 +60,14 @@ def start_positions(embeddings: Any, *, height: float) -> None:
 
     Args:
         embeddings: `InternVLVisionEmbeddings` with `position_embeddings` (1, 1 + rows * columns, D).
-        height: of the waves; about the deviation of the patch embeddings, or places drown in what the patches show.
+        height: of the waves; about the deviation of the patch embeddings, or positions drown in what the patches show.
     """
     table = embeddings.position_embeddings
     rows, columns = (size // patch for size, patch in zip(embeddings.image_size, embeddings.patch_size, strict=True))
     quarter = table.shape[-1] // 4
     frequencies = 100.0 ** -(torch.arange(quarter) / quarter)
-    places = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    angles = torch.cat([place.reshape(-1, 1) * frequencies for place in places], dim=1)
+    positions = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = torch.cat([position.reshape(-1, 1) * frequencies for position in positions], dim=1)
     waves = torch.cat([angles.sin(), angles.cos()], dim=1)
     table[0, 1:, : waves.shape[1]] = (height * waves).to(table.dtype)
 

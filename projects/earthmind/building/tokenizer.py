@@ -81,7 +81,7 @@ def TrainedTokenizer(
     """A byte-level BPE tokenizer built from annotation files, once: later runs load it from `path`, so ids never shift.
 
     A word is the same token at the beginning of a text, of a line and within one: little data does not teach a small model that two tokens
-    are one word, one of them in the options of a multiple choice and the other in the questions. The price: a single blank in front of a
+    are one word, one of them in the options of a multiple choice and the other in the questions. The price: a single space in front of a
     text is lost, and after a special token a word comes back with one.
 
     Args:
@@ -104,7 +104,7 @@ def _train(texts: list[str], vocab_size: int, *, template: str) -> PreTrainedTok
     core.normalizer = normalizers.Sequence(
         [
             normalizers.Prepend(" "),
-            normalizers.Replace(Regex(r"\A (?=\s)"), ""),  # only words take a blank before them
+            normalizers.Replace(Regex(r"\A (?=\s)"), ""),  # only words take a space before them
             normalizers.Replace(Regex(r"\n(?=[^\n])"), "\n "),
         ]
     )

@@ -9,9 +9,9 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from earthmind.checkpoints.import_writer import NOT_USED, ORIGIN
-from earthmind.checkpoints.key_maps.upstream import ONLY_IN_2_1, SAM, published_name, published_rules
+from earthmind.checkpoints.key_maps.upstream import ONLY_IN_2_1, SAM, upstream_name, upstream_rules
 from earthmind.checkpoints.layouts import EARTHMIND, open_source
-from earthmind.checkpoints.upstream_config import published_config
+from earthmind.checkpoints.upstream_config import upstream_config
 from earthmind.checkpoints.vocabulary import read_tokenizer
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.pretrained import read_config
@@ -68,16 +68,16 @@ def plan_export(model: Path, *, rest: Path | None = None, without_video: bool = 
         ConfigError: there is no model.
     """
     config, weights, origin = read_config(model), open_weights(model), _origin(model, rest)
-    published = published_config(config, origin.get("config", {}) if origin.get("layout") == EARTHMIND.name else {})
-    rules = published_rules(published, config.sam_config.mask_decoder_config.iou_head_depth)
-    key_map = KeyMap("published EarthMind", rules)
+    upstream = upstream_config(config, origin.get("config", {}) if origin.get("layout") == EARTHMIND.name else {})
+    rules = upstream_rules(upstream, config.sam_config.mask_decoder_config.iou_head_depth)
+    key_map = KeyMap("upstream EarthMind", rules)
     mapped = key_map.reversed().apply(weights)
     _require_sayable(mapped, weights, config=config)
     tensors = dict(mapped.tensors)
     if origin.get("tied_head"):
         tensors[PREFIX + HEAD] = tensors[PREFIX + EMBEDDING]
     restored = {} if without_video else _not_used(rest or model, model, key_map=key_map)
-    return Publication({**tensors, **restored}, published, read_tokenizer([model]), len(restored))
+    return Publication({**tensors, **restored}, upstream, read_tokenizer([model]), len(restored))
 
 
 def write_export(publication: Publication, out_dir: Path, *, overwrite: bool = False, max_shard_size: str = MAX_SHARD_SIZE) -> None:
@@ -108,40 +108,40 @@ def _require_sayable(mapped: Mapped, weights: Weights, *, config: EarthMindConfi
     if mapped.unexpected:
         names = ", ".join(list(mapped.unexpected)[:8])
         raise CheckpointError(
-            f"{weights.path} has {len(mapped.unexpected)} tensors that the published layout has no place for: {names}. The published code "
-            "would compute something else. Go on with the converted model itself."
+            f"{weights.path} has {len(mapped.unexpected)} tensors that the upstream layout has no place for: {names}. The upstream code "
+            "would compute something else. Continue with the converted model itself."
         )
     if config.vision_config.num_channels != 3 or config.grounding_channels != 3:
         raise CheckpointError(
-            f"the model reads {config.vision_config.num_channels} channels and draws on {config.grounding_channels}; the published code "
-            "knows 3 and 3. Go on with the converted model itself."
+            f"the model reads {config.vision_config.num_channels} channels and draws on {config.grounding_channels}; the upstream code "
+            "knows 3 and 3. Continue with the converted model itself."
         )
 
 
-def _not_used(place: Path, model: Path, *, key_map: KeyMap) -> dict[str, LazyTensor]:
-    """The tensors at `place` that our model has no use for, by their upstream names."""
-    named = _published_tensors(place, model)
-    unused = key_map.apply_tensors(named, origin=str(place)).unused
+def _not_used(path: Path, model: Path, *, key_map: KeyMap) -> dict[str, LazyTensor]:
+    """The tensors at `path` that our model has no use for, by their upstream names."""
+    named = _upstream_tensors(path, model)
+    unused = key_map.apply_tensors(named, origin=str(path)).unused
     found = {name: named[name] for part, headers in unused.items() if part != TIED_HEAD for name in headers}
     video = [rule for rule in key_map.rules if rule.kind == "unused" and rule.source[0].startswith(SAM)]
     starts = [rule.source[0].split("{")[0] for rule in video if not rule.source[0].removeprefix(SAM).startswith(ONLY_IN_2_1)]
     missing = [start.removeprefix(SAM) for start in starts if not any(name.startswith(start) for name in found)]
     if missing:
         raise CheckpointError(
-            f"{place} does not hold {', '.join(missing)}, parts of SAM 2 for video, which the published code loads though it does not use "
-            "them on images. Name what does with --rest (the folder of the import, the published model, or sam2_hiera_large.pt), or leave "
+            f"{path} does not hold {', '.join(missing)}, parts of SAM 2 for video, which the upstream code loads though it does not use "
+            "them on images. Name what does with --rest (the folder of the import, the upstream model, or sam2_hiera_large.pt), or leave "
             "them out with --without-video."
         )
     return found
 
 
-def _published_tensors(place: Path, model: Path) -> dict[str, LazyTensor]:
-    """Everything at `place` that has a name in the upstream layout."""
-    if (place / NOT_USED).is_file():
-        weights = open_weights(place / NOT_USED)
+def _upstream_tensors(path: Path, model: Path) -> dict[str, LazyTensor]:
+    """Everything at `path` that has a name in the upstream layout."""
+    if (path / NOT_USED).is_file():
+        weights = open_weights(path / NOT_USED)
         return {name: weights.lazy(name) for name in weights.headers}
-    if place == model:
+    if path == model:
         return {}
-    source = open_source(place)
-    names = {name: published_name(source.layout.name, name) for name in source.weights.headers}
-    return {published: source.weights.lazy(name) for name, published in names.items() if published is not None}
+    source = open_source(path)
+    names = {name: upstream_name(source.layout.name, name) for name in source.weights.headers}
+    return {upstream: source.weights.lazy(name) for name, upstream in names.items() if upstream is not None}

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from earthmind.building.models import build_processor
 from earthmind.building.tokenizer import describe_vocabulary
-from earthmind.checkpoints.key_maps.upstream import published_name
+from earthmind.checkpoints.key_maps.upstream import upstream_name
 from earthmind.checkpoints.layouts import EARTHMIND, LANGUAGE, SAM_LAYOUTS, TRAINING, Layout, Source, open_source
 from earthmind.checkpoints.vocabulary import EMBEDDING, SpecialTokens, Vocabulary, read_tokenizer, read_vocabulary, with_new_rows
 from earthmind.model.configuration_earthmind import EarthMindConfig
@@ -151,9 +151,9 @@ def _not_used(sources: Sequence[Source], mapped: Sequence[Mapped]) -> Iterator[t
     """What our model has no place for, but the upstream layout has; kept so that an export is complete."""
     for source, part in zip(sources, mapped, strict=True):
         for name in (name for what, headers in part.unused.items() if what != TIED_HEAD for name in headers):
-            published = published_name(source.layout.name, name)
-            if published is not None:
-                yield published, source.weights.lazy(name)
+            upstream = upstream_name(source.layout.name, name)
+            if upstream is not None:
+                yield upstream, source.weights.lazy(name)
 
 
 def _set_aside(sources: Sequence[Source], mapped: Sequence[Mapped]) -> list[str]:
@@ -276,11 +276,11 @@ def _processor(
     if tokenizer is None:
         return None
     fields: dict[str, Any] = {}
-    for published in (source.config for source in sources):
+    for upstream in (source.config for source in sources):
         names = {"min_tiles": "min_dynamic_patch", "max_tiles": "max_dynamic_patch", "use_thumbnail": "use_thumbnail"}
-        fields |= {ours: published[theirs] for ours, theirs in names.items() if theirs in published}
-        fields |= {"min_tiles": 1, "max_tiles": 1} if published.get("dynamic_image_size") is False else {}
-        fields |= {"template": published["template"]} if published.get("template") in template_names() else {}
+        fields |= {ours: upstream[theirs] for ours, theirs in names.items() if theirs in upstream}
+        fields |= {"min_tiles": 1, "max_tiles": 1} if upstream.get("dynamic_image_size") is False else {}
+        fields |= {"template": upstream["template"]} if upstream.get("template") in template_names() else {}
     return build_processor(fields, tokenizer, config=config)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from earthmind.checkpoints import parity_check as probe
+from earthmind.checkpoints import parity_check
 from earthmind.checkpoints.import_plan import Plan
 from earthmind.export import AUTO_MAP, USAGE
 from earthmind.model import modeling_earthmind
@@ -54,7 +54,7 @@ def write_import(plan: Plan, out_dir: Path, *, overwrite: bool = False, max_shar
         processor=plan.processor,
         model_package=Path(modeling_earthmind.__file__).parent,
         auto_map=AUTO_MAP,
-        probe=Path(probe.__file__),
+        parity_check=Path(parity_check.__file__),
         num_bytes=sum(tensor.header.nbytes for tensor in [*plan.tensors.values(), *plan.not_used.values()]),
     )
     write_checkpoint(shipment, out_dir, card=_card(plan), overwrite=overwrite, max_shard_size=max_shard_size)

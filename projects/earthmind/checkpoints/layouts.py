@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earthmind.checkpoints.key_maps import internvl, internvl_hf, training_pth
-from earthmind.checkpoints.key_maps import upstream as published
+from earthmind.checkpoints.key_maps import internvl, internvl_hf, training_pth, upstream
 from eocore.checkpoints.exchange import LoraScale
 from eocore.checkpoints.key_map import KeyMap, Mapped
 from eocore.checkpoints.key_maps import language, sam2, sam2_hf, sam2_sizes
@@ -96,10 +95,10 @@ def _training_fields(config: Config, headers: Headers) -> dict[str, Any]:
 
 EARTHMIND = Layout(
     "earthmind",
-    "published EarthMind or Sa2VA folder",
-    (("vision_model.",), ("mlp1.",), ("language_model.",), (published.SAM,)),
-    published.published_map,
-    published.published_fields,
+    "upstream EarthMind or Sa2VA folder",
+    (("vision_model.",), ("mlp1.",), ("language_model.",), (upstream.SAM,)),
+    upstream.upstream_map,
+    upstream.upstream_fields,
 )
 INTERNVL = Layout(
     "internvl",
@@ -141,9 +140,9 @@ LANGUAGE = Layout(
 )
 TRAINING = Layout(
     "training",
-    ".pth of the published training code",
+    ".pth of the upstream training code",
     (("mllm.",),),
-    lambda config, headers: training_pth.PUBLISHED_NAMES,
+    lambda config, headers: training_pth.UPSTREAM_NAMES,
     _training_fields,
     needs_config=False,
 )

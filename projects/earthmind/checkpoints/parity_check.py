@@ -16,8 +16,8 @@ QUESTION = "<image>\nPlease segment the water in this image."
 ANSWER = "Sure, [SEG] and [SEG]."
 
 
-def probe(model: Any, processor: Any) -> dict[str, Tensor]:
-    """Inputs, fused vision tokens, logits where an answer is scored, and all candidate masks, of a sample with every sensor the
+def parity_outputs(model: Any, processor: Any) -> dict[str, Tensor]:
+    """Inputs, fused vision tokens, logits where tokens are supervised, and all candidate masks, of a sample with every sensor the
     processor knows how to show, one with a single sensor, and one of text alone."""
     batch = processor.collate(_samples(processor)).to(model.device)
     output = model(batch=batch)

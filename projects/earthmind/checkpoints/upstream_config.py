@@ -26,8 +26,8 @@ VISION = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermedia
 TEXT_LEFT_OUT = ("_name_or_path", "id2label", "label2id", "transformers_version", "dtype", "problem_type", "return_dict")
 
 
-def published_config(config: EarthMindConfig, imported: Mapping[str, Any]) -> dict[str, Any]:
-    """The published fields of one of our models.
+def upstream_config(config: EarthMindConfig, imported: Mapping[str, Any]) -> dict[str, Any]:
+    """The upstream fields of one of our models.
 
     Args:
         config: the model's.

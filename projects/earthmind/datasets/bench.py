@@ -86,7 +86,7 @@ class LetteredClassesDataset(MultispectralFolderDataset):
     def _lettered(self, record: Record) -> Record:
         options = read_letters(record.turns[0].text, self.classes)
         letters = list(options)
-        if not letters or letters != [chr(ord("A") + place) for place in range(len(letters))]:
+        if not letters or letters != [chr(ord("A") + index) for index in range(len(letters))]:
             raise AnnotationError(
                 f"{record.source}: the question gives the letters {', '.join(letters) or 'none'} to the classes; expected "
                 "A, B, C and so on without a gap. The answer could not be read; correct the question, or the list of classes."

@@ -16,7 +16,7 @@ from eocore.registry import DATASETS
 @DATASETS.register_module()
 @dataclass(kw_only=True, eq=False, repr=False)
 class EarthMindBenchDataset(RecordDataset):
-    """Multiple choice and open questions with the published prompt: `<image>`, the question, and each candidate on its own line.
+    """Multiple choice and open questions with the upstream prompt: `<image>`, the question, and each candidate on its own line.
 
     The sample id is the file's stem, the image's, and the number of the entry, because one image has many questions. Meta holds
     `image` (the stem), `answer`, `candidates` (multiple choice), `type` (the task type) and the plain further fields.
@@ -27,7 +27,7 @@ class EarthMindBenchDataset(RecordDataset):
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
-        suffix: put after the prompt. The later published code has "\\nonly output the correct option.", the first none.
+        suffix: put after the prompt. The later upstream code has "\\nonly output the correct option.", the first none.
 
     Raises:
         AnnotationError: an entry breaks the form, repeats a candidate, or its answer is no candidate.

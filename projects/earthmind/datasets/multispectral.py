@@ -12,10 +12,10 @@ from eocore.registry import DATASETS
 from eocore.sensors.bands import SENTINEL2_L2A_BANDS, Sensor, register_sensor
 
 COMPOSITE_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
-"""Bands of rgb_1.png to rgb_4.png, three each, in the first published grouping. Source: EarthMind v1, bigearthnet.py, which takes the
+"""Bands of rgb_1.png to rgb_4.png, three each, in the first upstream grouping. Source: EarthMind v1, bigearthnet.py, which takes the
 band files in sorted order, clips digital numbers to 0..3000 and writes them as 8 bits."""
 REGROUPED_COMPOSITE_BANDS = ("B04", "B03", "B02", "B01", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
-"""The later published grouping. Source: EarthMind, renamed Earth-Observation-VLMs. It stretches each band by its own percentiles, so its
+"""The later upstream grouping. Source: EarthMind, renamed Earth-Observation-VLMs. It stretches each band by its own percentiles, so its
 values are no reflectances."""
 
 COMPOSITE_SENSOR = register_sensor(Sensor("sentinel2_composites", SENTINEL2_L2A_BANDS, unit="uint8", raw_unit="uint8"))
@@ -32,9 +32,9 @@ class MultispectralFolderDataset(LlavaDataset):
     Args:
         annotations: ms_train.json or ms_test.jsonl.
         root: folder of the image folders.
-        layout: "composites" (rgb_1.png ... as published) or "bands" (one GeoTIFF for each band, its name at the end).
+        layout: "composites" (rgb_1.png ... as in upstream) or "bands" (one GeoTIFF for each band, its name at the end).
         sensor: sensor registry name; "" = sentinel2_composites for composites, sentinel2_l2a for bands.
-        bands: names of the layers in file order; () = the first published grouping for composites, the file names for bands.
+        bands: names of the layers in file order; () = the first upstream grouping for composites, the file names for bands.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.

@@ -11,19 +11,19 @@ from eocore.registry import DATASETS
 
 RGB_PATTERNS = ("rgb/img/{name}", "rgb/img/{stem}.png", "rgb/img/{stem}.jpg")
 SAR_PATTERNS = ("sar/img/{name}", "sar/img/{stem}.png", "sar/img/{stem}.jpg")
-"""Part of the published pairs have a .jpg for the one and a .png for the other, so each is looked for."""
+"""Part of the upstream pairs have a .jpg for the one and a .png for the other, so each is looked for."""
 
 
 @DATASETS.register_module()
 @dataclass(kw_only=True, eq=False, repr=False)
 class PairedDataset(LlavaDataset):
-    """The published layout: `annotations` (final_all.json) in a folder with `rgb/img/` and `sar/img/`, joined by base name.
+    """The upstream layout: `annotations` (final_all.json) in a folder with `rgb/img/` and `sar/img/`, joined by base name.
 
     Args:
         annotations: LLaVA JSON; folders in its image field are ignored.
         root: the folder with `rgb/img` and `sar/img`; "" = that of the annotations.
         rgb_sensor: sensor registry name of the RGB images.
-        sar_sensor: sensor registry name of the SAR images; the published ones are 8-bit pictures.
+        sar_sensor: sensor registry name of the SAR images; those of upstream are 8-bit pictures.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
@@ -53,7 +53,7 @@ class PairedDataset(LlavaDataset):
 
 
 def pair_images(root: str, *, rgb_sensor: str, sar_sensor: str) -> dict[str, dict[str, Any]]:
-    """The image sources of the published pair layout below `root`."""
+    """The image sources of the upstream pair layout below `root`."""
     return {
         "rgb": {"root": root, "pattern": RGB_PATTERNS, "sensor": rgb_sensor},
         "sar": {"root": root, "pattern": SAR_PATTERNS, "sensor": sar_sensor},

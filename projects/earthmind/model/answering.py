@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from eocore.portable.duplicates import find_repeats
+from eocore.portable.duplicates import find_duplicates
 from eocore.portable.generation_options import check_answer_options, merge_options, stop_texts
 
 from .batching import DrawOn
@@ -141,10 +141,10 @@ def draw_answers(head: SegHead, rows: Sequence[Sequence[Tensor]], *, draw_on: Se
         return {}
     device = rows[wanted[0][0]][0].device
     stacks = [make() for _, make in wanted]
-    first, place = find_repeats(torch.cat(stacks))
+    first, index = find_duplicates(torch.cat(stacks))
     owner = torch.repeat_interleave(torch.arange(len(wanted)), torch.tensor([len(stack) for stack in stacks]))
     encoded = head.encode(torch.cat(stacks)[first].to(device))
-    features = head.combine([level[place.to(device)] for level in encoded], owner.to(device), num_samples=len(wanted))
+    features = head.combine([level[index.to(device)] for level in encoded], owner.to(device), num_samples=len(wanted))
     counts = [len(rows[row]) for row, _ in wanted]
     states = torch.stack([state for row, _ in wanted for state in rows[row]])
     sample = torch.repeat_interleave(torch.arange(len(wanted)), torch.tensor(counts)).to(device)

@@ -40,8 +40,8 @@ class EarthMindConfig(PretrainedConfig):
         sam_config: SAM 2 image encoder, prompt encoder and mask decoder (`Sam2Config` or its dict).
         downsample_ratio: pixel shuffle; 0.5 joins 2 x 2 patches to one token.
         fusion: "concat" or "mutual_attention".
-        num_fusion_queries: learned queries of the mutual attention (published: 2).
-        grounding_fusion: "first" (one grounding image a sample, as published) or "gated" (features of all sensors, mixed per place).
+        num_fusion_queries: learned queries of the mutual attention (upstream: 2).
+        grounding_fusion: "first" (one grounding image a sample, as upstream) or "gated" (features of all sensors, mixed per position).
         pixel_mean, pixel_std: per channel of the patch embedding, on a 0..1 scale. Defaults to ImageNet's for three channels,
             0.5 and 0.25 for further ones.
         grounding_mean, grounding_std: the same for the SAM 2 image.

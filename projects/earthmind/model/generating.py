@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationMixin
 
-from eocore.portable.duplicates import find_repeats
+from eocore.portable.duplicates import find_duplicates
 from eocore.portable.generation_options import check_sees_images
 from eocore.portable.position_limit import check_prompt_length
 from eocore.portable.row_inputs import ROW_INPUTS, from_rows
@@ -65,7 +65,7 @@ class EarthMindGenerationMixin(GenerationMixin):
         own = self.generation_config
         if vision is not None:
             check_sees_images(kwargs, own)
-            tokens = self.encode_images(vision, repeats=find_repeats(vision.tiles)).tokens
+            tokens = self.encode_images(vision, duplicates=find_duplicates(vision.tiles)).tokens
             kwargs["inputs_embeds"] = self.merge_embeddings(prompt, vision, tokens=tokens)
         elif kwargs.get("inputs_embeds") is not None:
             check_sees_images(kwargs, own)
@@ -135,11 +135,11 @@ class EarthMindGenerationMixin(GenerationMixin):
         if batch.vision is None:
             return given
         vision = to_device(batch.vision, self.device)
-        repeats = find_repeats(vision.tiles)
-        embeddings = self.merge_embeddings(given["input_ids"], vision, tokens=self.encode_images(vision, repeats=repeats).tokens)
+        duplicates = find_duplicates(vision.tiles)
+        embeddings = self.merge_embeddings(given["input_ids"], vision, tokens=self.encode_images(vision, duplicates=duplicates).tokens)
         plan = None
         if share and self._can_share(settings):
-            plan = plan_prefixes(**given, vision=vision, content=repeats[1], tokens_per_tile=self.config.tokens_per_tile)
+            plan = plan_prefixes(**given, vision=vision, content=duplicates[1], tokens_per_tile=self.config.tokens_per_tile)
         if plan is None:
             return {**given, "inputs_embeds": embeddings}
         decoder = self.language_model.get_decoder()

@@ -39,7 +39,7 @@ class _NoPositions(nn.Module):
 class SegHead(nn.Module):
     """[SEG] projector and SAM 2.
 
-    The prompt of an object is SAM 2's two "not a point" tokens followed by the projected [SEG] state, as in the published model.
+    The prompt of an object is SAM 2's two "not a point" tokens followed by the projected [SEG] state, as in the upstream model.
     """
 
     def __init__(self, config: EarthMindConfig) -> None:
@@ -63,7 +63,7 @@ class SegHead(nn.Module):
         )
 
     def dummy_features(self, num_images: int) -> list[Tensor]:
-        """Features of nothing, one place large on the coarsest level: the mask decoder runs on them as on real ones, in a moment.
+        """Features of nothing, one position large on the coarsest level: the mask decoder runs on them as on real ones, in a moment.
 
         Autograd meets the same parameters in the same order, which is all that ranks without masks owe to those with some.
         """
@@ -96,8 +96,8 @@ class SegHead(nn.Module):
             return features
         score = self.gate(features[-1]).float()  # a softmax, so float32 whatever the weights are in
         # the largest score of each sample's own images, so that a softmax never divides 0 by 0
-        places = owner.view(-1, 1, 1, 1).expand_as(score)
-        peak = score.new_full((num_samples, *score.shape[1:]), -torch.inf).scatter_reduce(0, places, score.detach(), "amax")
+        index = owner.view(-1, 1, 1, 1).expand_as(score)
+        peak = score.new_full((num_samples, *score.shape[1:]), -torch.inf).scatter_reduce(0, index, score.detach(), "amax")
         unnormalised = torch.exp(score - peak[owner])
         total = unnormalised.new_zeros((num_samples, *unnormalised.shape[1:])).index_add(0, owner, unnormalised)
         fraction = unnormalised / total[owner]

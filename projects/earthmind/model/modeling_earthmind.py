@@ -35,7 +35,7 @@ class StepInputs(TypedDict, total=False):
         past_key_values, use_cache, output_attentions, output_hidden_states, cache_position, return_dict: as in transformers.
         labels: (R, S) for a loss over whole rows, as in transformers.
         vision: of the prompts; or the images as `processor(...)` returns them (`row_inputs.ROW_INPUTS`):
-        image, tile_places, tile_views, tile_counts, vision_order.
+        image, tile_positions, tile_views, tile_counts, vision_order.
         patch_states: (T, H * W, C) what the vision tower makes of a batch's tiles, where that is known already.
     """
 
@@ -48,7 +48,7 @@ class StepInputs(TypedDict, total=False):
     labels: Tensor | None
     vision: VisionInputs | None
     image: Tensor
-    tile_places: Tensor
+    tile_positions: Tensor
     tile_views: Tensor
     tile_counts: Tensor
     vision_order: Tensor
@@ -154,19 +154,19 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
         return blocks.reshape(count, rows * columns, factor * factor * width)
 
     def encode_images(
-        self, vision: VisionInputs, *, patch_states: Tensor | None = None, repeats: tuple[Tensor, Tensor] | None = None
+        self, vision: VisionInputs, *, patch_states: Tensor | None = None, duplicates: tuple[Tensor, Tensor] | None = None
     ) -> FusedTokens:
         """Vision tokens of all tiles of all sensors, in one call of the vision tower, then fused.
 
         Args:
             vision: tiles and their groups.
             patch_states: of the tiles, where they are known already.
-            repeats: from `find_repeats`: duplicates among the tiles are encoded once.
+            duplicates: from `find_duplicates`: duplicates among the tiles are encoded once.
         """
         if patch_states is not None:
             tokens = self.project(patch_states)
-        elif repeats is not None:
-            tokens = self.encode(vision.tiles[repeats[0]])[repeats[1]]
+        elif duplicates is not None:
+            tokens = self.encode(vision.tiles[duplicates[0]])[duplicates[1]]
         else:
             tokens = self.encode(vision.tiles)
         return self.fusion(tokens, vision.tile_group)

@@ -56,7 +56,7 @@ class EarthMindProcessor(ProcessorMixin):
         self.options = options or ProcessorOptions()
         self.chat_format = choose_template(self.options.template, chat_template)
         super().__init__(tokenizer, chat_template=self.chat_format.text)
-        tokenizer.padding_side = "left"  # where pipelines fill up prompts of unequal length: answers go on at the end
+        tokenizer.padding_side = "left"  # where pipelines fill up prompts of unequal length: answers continue at the end
         self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
         self._splicer = TextSplicer(tokenizer, PROMPT_TOKENS, marks=self.chat_format.control_tokens)
         self._answers = AnswerText(tokenizer, self.end_of_turn)

@@ -1,4 +1,4 @@
-"""Fusion of the sensors' vision tokens: each sensor's tokens are weighted by the other sensors' tokens at the same place."""
+"""Fusion of the sensors' vision tokens: each sensor's tokens are weighted by the other sensors' tokens at the same position."""
 
 from typing import NamedTuple
 
@@ -14,8 +14,8 @@ class FusedTokens(NamedTuple):
     Attributes:
         tokens: (T, N, D) tokens after fusion, in tile order.
         before: (T, N, D) tokens before fusion.
-        others: (T, N, D) float32, mean token of the other sensors at the same place; zero where there is none.
-        paired: (T,) float32, 1.0 where another sensor shows the same place, else 0.0.
+        others: (T, N, D) float32, mean token of the other sensors at the same position; zero where there is none.
+        paired: (T,) float32, 1.0 where another sensor shows the same position, else 0.0.
         importance: (T, N) float32, weight each token got; 1 without another sensor.
     """
 
@@ -29,9 +29,9 @@ class FusedTokens(NamedTuple):
 class SensorFusion(nn.Module):
     """Weights of vision tokens across sensors.
 
-    `mutual_attention`: importance of token x of one sensor at place n = sigmoid(sum over queries q of <other_n, q * x_n>),
-    with other_n the mean of the other sensors' tokens at that place; fused token = importance * x. With two sensors this is
-    the published EarthMind rule (its `local_query`). `concat` leaves tokens as they are.
+    `mutual_attention`: importance of token x of one sensor at position n = sigmoid(sum over queries q of <other_n, q * x_n>),
+    with other_n the mean of the other sensors' tokens at that position; fused token = importance * x. With two sensors this is
+    the upstream EarthMind rule (its `local_query`). `concat` leaves tokens as they are.
     """
 
     def __init__(self, kind: str, *, num_queries: int, width: int) -> None:
@@ -43,7 +43,7 @@ class SensorFusion(nn.Module):
 
         Args:
             tokens: (T, N, D).
-            tile_group: (2, T) long; row 0: tiles that show the same place of the same sample share a number, row 1: those
+            tile_group: (2, T) long; row 0: tiles that show the same position of the same sample share a number, row 1: those
                 that are also of the same sensor share a number. Numbers are below T.
         """
         num_tiles = tokens.shape[0]

@@ -13,8 +13,8 @@ MULTIPLY_ADD = 2
 FROZEN_PASSES, TRAINED_PASSES = 2, 3
 """Forward, gradient of the input, and, where the weight trains, gradient of the weight: each costs as much as the first."""
 CAUSAL = 0.5
-"""Share of the scores that a causal kernel computes."""
-MASK_FLOPS, MASK_PLACES, MASK_WIDTH = 3.7e9, 64**2, 256
+"""Fraction of the scores that a causal kernel computes."""
+MASK_FLOPS, MASK_POSITIONS, MASK_WIDTH = 3.7e9, 64**2, 256
 """SAM 2's mask decoder for one object on an image of 1024 px: counted with torch's FlopCounterMode on meta tensors."""
 BLOCK_WIDTHS = 12
 """Weights of a transformer block in squares of its width: 4 of attention, 8 of an MLP four times as wide."""
@@ -100,10 +100,10 @@ def _mask_image(model: EarthMindForConditionalGeneration) -> float:
     total, first = 0.0, 0
     stages = zip(backbone.blocks_per_stage, backbone.embed_dim_per_stage, backbone.window_size_per_stage, strict=True)
     for number, (blocks, width, window) in enumerate(stages):
-        places = (side // (STRIDE * 2**number)) ** 2
+        positions = (side // (STRIDE * 2**number)) ** 2
         whole = sum(first <= block < first + blocks for block in backbone.global_attention_blocks)
-        total += MULTIPLY_ADD * places * BLOCK_WIDTHS * width**2 * blocks
-        total += 2 * MULTIPLY_ADD * places * width * ((blocks - whole) * window**2 + whole * places)
+        total += MULTIPLY_ADD * positions * BLOCK_WIDTHS * width**2 * blocks
+        total += 2 * MULTIPLY_ADD * positions * width * ((blocks - whole) * window**2 + whole * positions)
         first += blocks
     return total * (TRAINED_PASSES if _trains(model.seg_head.sam.vision_encoder) else 1)
 
@@ -111,5 +111,5 @@ def _mask_image(model: EarthMindForConditionalGeneration) -> float:
 def _mask_scale(model: EarthMindForConditionalGeneration) -> float:
     """Of another image size and width than those of `MASK_FLOPS`."""
     sam = model.config.sam_config
-    places = (sam.prompt_encoder_config.image_size // sam.prompt_encoder_config.patch_size) ** 2
-    return places / MASK_PLACES * (sam.mask_decoder_config.hidden_size / MASK_WIDTH) ** 2
+    positions = (sam.prompt_encoder_config.image_size // sam.prompt_encoder_config.patch_size) ** 2
+    return positions / MASK_POSITIONS * (sam.mask_decoder_config.hidden_size / MASK_WIDTH) ** 2

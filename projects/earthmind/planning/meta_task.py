@@ -63,8 +63,8 @@ def example_batch(task: EarthMindTask, shape: StepShape) -> Batch:
     tiles = shape.rows * ((shape.tokens - shape.samples * shape.text) // config.tokens_per_tile)
     if tiles < 0 or shape.supervised > shape.text:
         raise ConfigError(
-            f"{shape.samples} samples with {shape.text} text tokens each ({shape.supervised} learnt) do not fit a row of {shape.tokens}. "
-            "Ask for fewer."
+            f"{shape.samples} samples with {shape.text} text tokens each ({shape.supervised} supervised) do not fit a row of "
+            f"{shape.tokens}. Ask for fewer."
         )
     count, supervised = shape.rows * shape.samples, shape.rows * shape.samples * shape.supervised
     grounding, segments = _masks(config, shape) if shape.masks else (None, None)

@@ -22,7 +22,7 @@ def plan_packs(config: Config, *, num_gpus: int, num_workers: int) -> tuple[Pack
     Sizes that are found here are kept where the training looks for them.
 
     Args:
-        config: as `load_config` gives it, its systems imported.
+        config: as `load_config` returns it, its systems imported.
         num_gpus: ranks.
         num_workers: processes that measure samples.
 

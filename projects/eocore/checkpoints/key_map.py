@@ -54,7 +54,7 @@ def join(source: Sequence[str], ours: str) -> Rule:
 
 
 def copy(source: str, ours: Sequence[str]) -> Rule:
-    """One tensor that stands in several places here; on the way back the first counts."""
+    """One tensor that is stored under several names here; on the way back the first counts."""
     return Rule("copy", (source,), tuple(ours))
 
 

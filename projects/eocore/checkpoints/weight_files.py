@@ -198,7 +198,7 @@ class _TorchShard:
         try:
             content = torch.load(self.path, map_location="cpu", mmap=True, weights_only=True)
         except pickle.UnpicklingError as error:
-            raise _foreign(self.path, error) from error
+            raise _unreadable(self.path, error) from error
         except (RuntimeError, EOFError, OSError) as error:
             raise _damaged(self.path, error) from error
         return _state(self.path, content)
@@ -223,7 +223,7 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
     )
 
 
-def _foreign(path: Path, error: Exception) -> CheckpointError:
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
     """The refusal of a pickle that would run code; torch names the culprit in one sentence of a long text."""
     named = next((line for line in str(error).splitlines() if "GLOBAL" in line), str(error).splitlines()[0]).strip()
     return CheckpointError(

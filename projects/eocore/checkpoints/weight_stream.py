@@ -57,8 +57,8 @@ def write_file(path: Path, tensors: Tensors, *, progress: Progress | None = None
     for tensor in tensors.values():
         ends.append(ends[-1] + tensor.header.nbytes)
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    for (name, tensor), places in zip(tensors.items(), pairwise(ends), strict=True):
-        header[name] = {"dtype": _type_name(name, tensor), "shape": list(tensor.header.shape), "data_offsets": list(places)}
+    for (name, tensor), spans in zip(tensors.items(), pairwise(ends), strict=True):
+        header[name] = {"dtype": _type_name(name, tensor), "shape": list(tensor.header.shape), "data_offsets": list(spans)}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % ALIGNMENT)
     with path.open("wb") as file:

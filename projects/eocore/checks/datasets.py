@@ -18,7 +18,7 @@ from eocore.data.io.readers import read_scene
 from eocore.data.records import MaskRef, Record
 from eocore.errors import ConfigError, DataError, DuplicateError, EOError
 from eocore.registry import DATASETS
-from eocore.sensors.place import check_same_place
+from eocore.sensors.location import check_same_location
 from eocore.sensors.scene import Scene
 
 ANNOTATION, DUPLICATE, IMAGE, MASK, UNFORESEEN = "annotation", "duplicate id", "image", "mask", "unforeseen"
@@ -35,18 +35,18 @@ class Problem:
 
     Attributes:
         kind: ANNOTATION, DUPLICATE, IMAGE, MASK, or UNFORESEEN (an error that is none of ours: please report it).
-        places: "file:line" or "file#entry" of the records it concerns.
+        locations: "file:line" or "file#entry" of the records it concerns.
         message: what is wrong.
     """
 
     kind: str
-    places: tuple[str, ...]
+    locations: tuple[str, ...]
     message: str
 
     @property
     def what(self) -> str:
-        """The message without the first place, if it begins with it."""
-        return self.message.removeprefix(f"{self.places[0]}: ")
+        """The message without the first location, if it begins with it."""
+        return self.message.removeprefix(f"{self.locations[0]}: ")
 
 
 @dataclass
@@ -63,7 +63,7 @@ class DatasetFacts:
         tasks: task -> records.
         sizes: "role height x width" -> images.
         mask_shares: fraction of its image that each mask covers [1].
-        empty_masks, full_masks: places of the records whose mask covers nothing, or the whole image; once for each such mask.
+        empty_masks, full_masks: locations of the records whose mask covers nothing, or the whole image; once for each such mask.
         nodata: role -> fraction of pixels without data, per image [1].
     """
 
@@ -85,7 +85,7 @@ class DatasetFacts:
     @property
     def num_broken(self) -> int:
         """Records with a problem."""
-        return len({place for problem in self.problems for place in problem.places})
+        return len({location for problem in self.problems for location in problem.locations})
 
     @property
     def masks(self) -> str:
@@ -98,7 +98,7 @@ class DatasetFacts:
 
 @dataclass
 class _Group:
-    """What reading the records of one place gave."""
+    """What reading the records of one location found."""
 
     problems: list[Problem] = field(default_factory=list)
     sizes: list[str] = field(default_factory=list)
@@ -144,9 +144,9 @@ def open_dataset(config: Mapping[str, Any]) -> tuple[DatasetFacts, RecordDataset
         except EOError as error:
             dataset = None
             if not faults:
-                facts.problems.append(Problem(ANNOTATION, (_place(error),), str(error)))
+                facts.problems.append(Problem(ANNOTATION, (_where(error),), str(error)))
     for fault in faults:
-        facts.problems.append(Problem(DUPLICATE if isinstance(fault, DuplicateError) else ANNOTATION, (_place(fault),), str(fault)))
+        facts.problems.append(Problem(DUPLICATE if isinstance(fault, DuplicateError) else ANNOTATION, (_where(fault),), str(fault)))
     facts.num_entries = len(faults) + (len(dataset) if dataset else 0)
     if dataset:
         facts.lengths = dataset.lengths().tolist()
@@ -156,7 +156,7 @@ def open_dataset(config: Mapping[str, Any]) -> tuple[DatasetFacts, RecordDataset
     return facts, dataset
 
 
-def _place(error: Exception) -> str:
+def _where(error: Exception) -> str:
     """ "file:line" or "file#entry", with which the messages of annotation errors begin."""
     return str(error).split(": ", 1)[0]
 
@@ -181,11 +181,11 @@ def read_dataset(dataset: RecordDataset, facts: DatasetFacts, *, num_workers: in
         dataset: from `open_dataset`.
         facts: of the dataset.
         num_workers: processes; 0 = this one.
-        on_group: called with the number of records after each place.
+        on_group: called with the number of records after each location.
     """
-    places = _Places(dataset)
-    loader = DataLoader(places, batch_size=None, num_workers=num_workers)
-    for indexes, group in zip(places.groups, loader, strict=True):
+    locations = _SharedImages(dataset)
+    loader = DataLoader(locations, batch_size=None, num_workers=num_workers)
+    for indexes, group in zip(locations.groups, loader, strict=True):
         facts.problems += group.problems
         facts.sizes.update(group.sizes)
         facts.mask_shares += group.mask_shares
@@ -201,20 +201,20 @@ def _masks_all_alike(facts: DatasetFacts) -> list[Problem]:
     """The problem of a data set whose masks are all empty, or, being several, all cover their whole images; no images are annotated so."""
     count = len(facts.mask_shares)
     if count and len(facts.empty_masks) == count:
-        found, learnt, places = "are empty", "draw nothing", facts.empty_masks
+        found, learnt, locations = "are empty", "draw nothing", facts.empty_masks
     elif count > 1 and len(facts.full_masks) == count:
-        found, learnt, places = "cover their whole images", "fill every image", facts.full_masks
+        found, learnt, locations = "cover their whole images", "fill every image", facts.full_masks
     else:
         return []
     message = (
         f"all {count} masks of the data set {found}: a model trained on them learns to {learnt}, and a score on them means nothing. Look "
         "at the value that stands for the object, the size the masks are drawn in, and the order of their coordinates."
     )
-    return [Problem(MASK, tuple(dict.fromkeys(places)), message)]
+    return [Problem(MASK, tuple(dict.fromkeys(locations)), message)]
 
 
-class _Places(Dataset[_Group]):
-    """The records of a dataset by the images they show: those of one place are read together."""
+class _SharedImages(Dataset[_Group]):
+    """The records of a dataset by the images they show: those of one location are read together."""
 
     def __init__(self, dataset: RecordDataset) -> None:
         self.dataset = dataset
@@ -248,7 +248,7 @@ class _Places(Dataset[_Group]):
             group.sizes.append(f"{ref.role} {scene.size[0]} x {scene.size[1]}")
             group.nodata.append((ref.role, float(np.isnan(scene.pixels).mean())))
         try:
-            check_same_place(scenes)
+            check_same_location(scenes)
         except DataError as error:
             group.problems.append(_problem(IMAGE, records, error=error))
         return scenes[0].size if len(scenes) == len(records[0].images) > 0 else None

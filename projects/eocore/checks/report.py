@@ -62,14 +62,14 @@ def _problem_table(fact: DatasetFacts) -> TextTable:
     rows = [
         (
             problem.kind,
-            plain_line(problem.places[0]),
-            str(len(problem.places)),
+            plain_line(problem.locations[0]),
+            str(len(problem.locations)),
             plain_line(problem.what),
         )
         for problem in fact.problems[:MAX_SHOWN]
     ]
     more = f", {MAX_SHOWN} shown" if len(fact.problems) > MAX_SHOWN else ""
-    return TextTable(f"{fact.name}: {len(fact.problems)} problems{more}", ("kind", "first place", "records", "what"), tuple(rows), 4)
+    return TextTable(f"{fact.name}: {len(fact.problems)} problems{more}", ("kind", "first location", "records", "what"), tuple(rows), 4)
 
 
 def _as_json(fact: DatasetFacts) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _as_json(fact: DatasetFacts) -> dict[str, Any]:
         "records": fact.num_entries,
         "image_files": fact.num_images,
         "broken_records": fact.num_broken,
-        "problems": [{"kind": problem.kind, "places": problem.places, "message": problem.message} for problem in fact.problems],
+        "problems": [{"kind": problem.kind, "places": problem.locations, "message": problem.message} for problem in fact.problems],
         "tasks": dict(fact.tasks),
         "classes": {kind: dict(counts.most_common()) for kind, counts in fact.classes.items()},
         "image_sizes": dict(fact.sizes),
@@ -92,7 +92,7 @@ def _as_json(fact: DatasetFacts) -> dict[str, Any]:
 
 
 def _quantiles(values: Sequence[float]) -> dict[str, float]:
-    return {f"p{place}": round(float(np.percentile(values, place)), 6) for place in (0, *PERCENTILES)} if values else {}
+    return {f"p{percent}": round(float(np.percentile(values, percent)), 6) for percent in (0, *PERCENTILES)} if values else {}
 
 
 def _file_name(name: str) -> str:

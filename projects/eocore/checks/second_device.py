@@ -101,23 +101,23 @@ class Waits(TorchDispatchMode):
     """Sends every operator to the second device where it belongs, and notes where the host would wait for the device.
 
     Attributes:
-        places: "file:line function" of the innermost frame below a folder of `own` -> times; calls from elsewhere do not count.
+        locations: "file:line function" of the innermost frame below a folder of `own` -> times; calls from elsewhere do not count.
     """
 
     def __init__(self, own: Sequence[str] = ("projects",)) -> None:
         super().__init__()
         self.own = tuple(f"/{folder}/" for folder in own)
-        self.places: Counter[str] = Counter()
+        self.locations: Counter[str] = Counter()
 
     @override
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        place = self._place() if _waits(func, args, kwargs=kwargs) else None
-        if place is not None:
-            self.places[place] += 1
+        location = self._location() if _waits(func, args, kwargs=kwargs) else None
+        if location is not None:
+            self.locations[location] += 1
         return _compute(func, args, kwargs=kwargs)
 
-    def _place(self) -> str | None:
+    def _location(self) -> str | None:
         for frame in reversed(traceback.extract_stack()):
             folder = next((folder for folder in self.own if folder in frame.filename), None)
             if folder is not None and frame.filename != __file__:
@@ -175,7 +175,7 @@ def _enter_cuda(stack: ExitStack) -> None:
 
 
 def _compute(func: Any, args: Any, *, kwargs: dict[str, Any]) -> Any:
-    """What `func` gives, computed on the CPU, under the device that it would be on."""
+    """What `func` returns, computed on the CPU, under the device that it would be on."""
     named = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, NamedTensor)]
     device = _result_device(named, kwargs)
     if not named and device.type == "cpu":

@@ -112,7 +112,7 @@ def _check_names(checks: Sequence[Check]) -> None:
     for check in checks:
         missing = [name for name in check.needs if name not in seen]
         if check.name in seen or missing:
-            what = f"needs {', '.join(missing)}, which no check before it is" if missing else "stands twice"
+            what = f"needs {', '.join(missing)}, which no check before it is" if missing else "is duplicated"
             raise ConfigError(f"check '{check.name}' {what}. Correct the list of checks.")
         seen.add(check.name)
 

@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"{row[0]} ({row[1]}): {counts}; {row[6]}; tokens {row[7]}; masks {row[8]}")
     problems = [problem for facts in found for problem in facts.problems]
     for problem in problems[:MAX_PRINTED]:
-        others = f" and {len(problem.places) - 1} more" if len(problem.places) > 1 else ""
-        say(f"  {problem.kind}: {plain_line(problem.places[0])}{others}: {plain_line(problem.what)}")
+        others = f" and {len(problem.locations) - 1} more" if len(problem.locations) > 1 else ""
+        say(f"  {problem.kind}: {plain_line(problem.locations[0])}{others}: {plain_line(problem.what)}")
     if len(problems) > MAX_PRINTED:
         say(f"  ... and {len(problems) - MAX_PRINTED} more")
     say(page)

@@ -137,12 +137,12 @@ def _band_files(folder: Path) -> list[Path]:
 
 def _write(path: Path, layers: np.ndarray, *, scene: Scene) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    place = {}
+    georeference = {}
     if scene.georeference is not None:
-        place = {"crs": scene.georeference.crs, "transform": Affine(*scene.georeference.transform)}
+        georeference = {"crs": scene.georeference.crs, "transform": Affine(*scene.georeference.transform)}
     count, height, width = layers.shape
     profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": layers.dtype.name, "compress": "deflate"}
-    with rasterio.open(path, "w", **profile, **place) as file:
+    with rasterio.open(path, "w", **profile, **georeference) as file:
         file.write(layers)
         file.descriptions = scene.bands
 
@@ -155,7 +155,7 @@ def _write_rgb(path: Path, scene: Scene) -> None:
 
 
 def prepare_so2sat(source: Path, out: Path, *, limit: int | None = None, on_patch: Callable[[], None] = lambda: None) -> dict[str, int]:
-    """Writes test.jsonl and the patches of an HDF5 file of So2Sat LCZ42; gives their number.
+    """Writes test.jsonl and the patches of an HDF5 file of So2Sat LCZ42; returns their number.
 
     Args:
         source: testing.h5 or validation.h5, with `sen1` (N, 32, 32, 8), `sen2` (N, 32, 32, 10) and `label` (N, 17).

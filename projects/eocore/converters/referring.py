@@ -123,31 +123,31 @@ def count_phrases(release: PhraseRelease) -> int:
     return sum(len(list(release.lines(split))) for split in release.splits)
 
 
-def link_folder(folder: Path, place: Path, *, copy: bool) -> None:
-    """`place` shows what is in `folder`: a link, or a copy.
+def link_folder(folder: Path, shown_at: Path, *, copy: bool) -> None:
+    """`shown_at` shows what is in `folder`: a link, or a copy.
 
     Raises:
         DataError: something else is there.
     """
     if copy:
-        shutil.copytree(folder, place, dirs_exist_ok=True)
+        shutil.copytree(folder, shown_at, dirs_exist_ok=True)
         return
-    if place.is_symlink() and place.resolve() == folder.resolve():
+    if shown_at.is_symlink() and shown_at.resolve() == folder.resolve():
         return
-    if place.exists() or place.is_symlink():
-        raise DataError(f"{place} is there already and is no link to {folder}. Remove it, or write to another folder.")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    os.symlink(folder.resolve(), place)
+    if shown_at.exists() or shown_at.is_symlink():
+        raise DataError(f"{shown_at} is there already and is no link to {folder}. Remove it, or write to another folder.")
+    shown_at.parent.mkdir(parents=True, exist_ok=True)
+    os.symlink(folder.resolve(), shown_at)
 
 
-def link_files(folder: Path, place: Path, *, copy: bool) -> None:
-    """`place` gets every file of `folder`: a hard link, which takes no room, or a copy where that is asked for or a link cannot be made.
+def link_files(folder: Path, shown_at: Path, *, copy: bool) -> None:
+    """`shown_at` gets every file of `folder`: a hard link, which takes no room, or a copy where that is asked for or a link cannot be made.
 
     Files of one's own must lie inside the folder of their JSON lines, which a link to another folder would lead out of.
     """
-    place.mkdir(parents=True, exist_ok=True)
+    shown_at.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.iterdir()):
-        target = place / path.name
+        target = shown_at / path.name
         if not path.is_file() or target.exists():
             continue
         try:

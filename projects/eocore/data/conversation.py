@@ -75,7 +75,7 @@ class ImageConversations(SampleSource):
 
     def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
         group = self.groups[key.index]
-        records = [part.transform(part.records[index], rng) for part, index in (group[int(place)] for place in rng.permutation(len(group)))]
+        records = [part.transform(part.records[index], rng) for part, index in (group[int(turn)] for turn in rng.permutation(len(group)))]
         record = join(self._within_limit(records), independent=self.independent)
         for transform in self.transforms:
             record = transform(record, rng)

@@ -28,7 +28,7 @@ from eocore.errors import (
 )
 from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, ROLES, SEG_PLACEHOLDER, Image, Region, Seg
 from eocore.registry import DATASETS, TRANSFORMS
-from eocore.sensors.place import check_same_crs
+from eocore.sensors.location import check_same_crs
 from eocore.sensors.scene import Scene
 
 SAME_SIZE = 1.01
@@ -130,7 +130,7 @@ class SampleSource(ABC):
         """
 
     def origin(self, key: SampleKey) -> Origin:
-        """The dataset the sample comes from, and its place there."""
+        """The dataset the sample comes from, and its position there."""
         return Origin(self.name, len(self), self.describe(key))
 
     def replacement(self, key: SampleKey, rng: np.random.Generator) -> SampleKey:
@@ -311,8 +311,8 @@ def read_images(record: Record, sources: Mapping[str, ImageSource]) -> Scenes:
     if sizes and max(sizes.values()) > SAME_SIZE * min(sizes.values()):
         found = ", ".join(f"{label} {size:g} m" for label, size in sizes.items())
         raise AlignmentError(
-            f"{record.source}: a window counts pixels, but those of its sensors differ in size ({found}): it would show different places. "
-            "Resample the sensors to one grid, or cut the images out beforehand."
+            f"{record.source}: a window counts pixels, but those of its sensors differ in size ({found}): it would show different "
+            "locations. Resample the sensors to one grid, or cut the images out beforehand."
         )
     return scenes
 
@@ -322,7 +322,7 @@ class PreparedDataset(Dataset[Any]):
 
     Args:
         dataset: where the samples come from.
-        prepare: given by the system; gives a `NamedTuple` with a field `faults` where broken samples are replaced.
+        prepare: given by the system; returns a `NamedTuple` with a field `faults` where broken samples are replaced.
         seed: of all per-sample randomness.
         faults: what becomes of broken samples.
     """
@@ -376,8 +376,8 @@ class PreparedDataset(Dataset[Any]):
             raise SampleError(
                 f"{self.dataset.describe(key)}, epoch {key.epoch}: preparing it failed with {describe_unforeseen(error)}. Expected a "
                 "sample, or an error that says what is wrong with the file: this is a fault of the program, or data of a kind it has not "
-                "met. The training cannot go on. Look at the file and the trace; leave the entry out, or mend the code, and go on with "
-                "--resume."
+                "met. The training cannot continue. Look at the file and the trace; leave the entry out or fix the code, then continue "
+                "with --resume."
             ) from error
 
 

@@ -77,14 +77,14 @@ class Mixture(SampleSource):
         names = [part.name for part in self.parts]
         twice = sorted({part for part in names if names.count(part) > 1})
         if twice:
-            raise ConfigError(f"{name}: {', '.join(twice)} stands twice. Give each part its own `name`, or one part a larger weight.")
+            raise ConfigError(f"{name}: {', '.join(twice)} is duplicated. Give each part its own `name`, or one part a larger weight.")
         self._ends = np.cumsum([part.draws for part in self.parts])
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     def shares(self) -> dict[str, float]:
-        """Part name -> share of all draws [1]."""
+        """Part name -> fraction of all draws [1]."""
         return {part.name: part.draws / len(self) for part in self.parts}
 
     def locate(self, key: SampleKey) -> tuple[int, SampleKey]:
@@ -94,8 +94,8 @@ class Mixture(SampleSource):
         number = int(np.searchsorted(self._ends, key.index, side="right"))
         part = self.parts[number]
         draw = key.index - int(self._ends[number]) + part.draws
-        lap, place = divmod(key.epoch * part.draws + draw, len(part.dataset))
-        return number, SampleKey(lap, int(part.order(lap, self.seed)[place]))
+        lap, index = divmod(key.epoch * part.draws + draw, len(part.dataset))
+        return number, SampleKey(lap, int(part.order(lap, self.seed)[index]))
 
     def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
         number, inner = self.locate(key)
@@ -126,12 +126,12 @@ class Mixture(SampleSource):
         return np.concatenate([self._part_lengths(part, epoch, image_tokens=image_tokens) for part in self.parts])
 
     def _part_lengths(self, part: _Part, epoch: int, *, image_tokens: int) -> np.ndarray:
-        laps, places = np.divmod(epoch * part.draws + np.arange(part.draws), len(part.dataset))
+        laps, indices = np.divmod(epoch * part.draws + np.arange(part.draws), len(part.dataset))
         lengths = np.empty(part.draws, dtype=np.int64)
         for lap in np.unique(laps):
             here = laps == lap
             found = part.dataset.lengths(int(lap), image_tokens=image_tokens)
-            lengths[here] = found[part.order(int(lap), self.seed)[places[here]]]
+            lengths[here] = found[part.order(int(lap), self.seed)[indices[here]]]
         return lengths
 
 

@@ -86,15 +86,15 @@ class ComposeReferring:
         num_expressions: questions of one conversation; fewer where the record has fewer and they are not to repeat.
         templates: questions, each with `{phrase}` once; one is drawn for each.
         answers: answers, each with [SEG] once; one is drawn for each. `{phrase}` in it becomes the phrase ("<p>{phrase}</p>[SEG]"),
-            `{place}` where the target lies ("[SEG] {place} {phrase}"); an unknown place leaves no gap.
+            `{place}` where the target lies ("[SEG] {place} {phrase}"); an unknown location leaves no gap.
         absent_answers: answers to a phrase without a target.
-        unique: draw different expressions, in random order. False = the published recipe: `num_expressions` draws with replacement.
-        lower: write the phrase in lower case, as published for training.
-        strip_period: take points off the end of the phrase, as published for training.
+        unique: draw different expressions, in random order. False = the upstream recipe: `num_expressions` draws with replacement.
+        lower: write the phrase in lower case, as upstream does for training.
+        strip_period: take points off the end of the phrase, as upstream does for training.
         prefix: put before the first question of a record with images.
 
     Raises:
-        ConfigError: a count below 1, no template or answer, or one without its place.
+        ConfigError: a count below 1, no template or answer, or one without its placeholder.
     """
 
     num_expressions: int = 5
@@ -109,9 +109,9 @@ class ComposeReferring:
     def __post_init__(self) -> None:
         if self.num_expressions < 1:
             raise ConfigError(f"ComposeReferring: num_expressions must be at least 1, found {self.num_expressions}.")
-        _check_templates("templates", self.templates, place="{phrase}", count=1)
-        _check_templates("answers", self.answers, place=SEG_PLACEHOLDER, count=1)
-        _check_templates("absent_answers", self.absent_answers, place=SEG_PLACEHOLDER, count=0)
+        _check_templates("templates", self.templates, placeholder="{phrase}", count=1)
+        _check_templates("answers", self.answers, placeholder=SEG_PLACEHOLDER, count=1)
+        _check_templates("absent_answers", self.absent_answers, placeholder=SEG_PLACEHOLDER, count=0)
         if self.prefix.count(IMAGE_PLACEHOLDER) != 1:
             raise ConfigError(f"ComposeReferring: prefix must hold {IMAGE_PLACEHOLDER} once, found {self.prefix!r}.")
 
@@ -144,14 +144,14 @@ class ComposeReferring:
         return phrase.lower() if self.lower else phrase
 
 
-def _check_templates(argument: str, templates: Sequence[str], *, place: str, count: int) -> None:
+def _check_templates(argument: str, templates: Sequence[str], *, placeholder: str, count: int) -> None:
     if isinstance(templates, str) or not templates:
         raise ConfigError(f"ComposeReferring: {argument} must be a list of at least one text, found {templates!r}.")
     for template in templates:
-        if template.count(place) != count or IMAGE_PLACEHOLDER in template:
+        if template.count(placeholder) != count or IMAGE_PLACEHOLDER in template:
             raise ConfigError(
-                f"ComposeReferring: each of {argument} must hold {place} {count} times, and no {IMAGE_PLACEHOLDER} (`prefix` gives that), "
-                f"found {template!r}."
+                f"ComposeReferring: each of {argument} must hold {placeholder} {count} times, and no {IMAGE_PLACEHOLDER} "
+                f"(`prefix` holds it), found {template!r}."
             )
 
 

@@ -51,11 +51,11 @@ class Generates(Protocol):
     """A model that answers with text, masks and boxes.
 
     Attributes:
-        places_by_masks: whether it shows positions by masks: where boxes are asked for, it is asked for a mask, and the box around the
+        boxes_by_masks: whether it shows positions by masks: where boxes are asked for, it is asked for a mask, and the box around the
             mask counts.
     """
 
-    places_by_masks: bool
+    boxes_by_masks: bool
 
     def answerer(self, max_new_tokens: int) -> Any:
         """An `Answerer` or `PreparingAnswerer` of the first question of each record.

@@ -143,6 +143,6 @@ def _comparison(shipment: Shipment, differences: dict[str, float]) -> Callable[[
     expected = examine(shipment)
 
     def compare(folder: Path) -> None:
-        differences.update(verify_checkpoint(folder, expected, probe=shipment.probe, auto_class=shipment.model_class))
+        differences.update(verify_checkpoint(folder, expected, parity_check=shipment.parity_check, auto_class=shipment.model_class))
 
     return compare

@@ -42,8 +42,8 @@ class Shipment:
         model_package: folder of the files that define both; all of it but `__init__.py` is shipped, and with it the modules of
             `eocore.portable` that its files import (see `code`).
         auto_map: Auto class of transformers -> "file.Class" in that folder; models, AutoConfig and AutoProcessor.
-        probe: file with a function `probe(model, processor) -> dict of tensors` that exercises every part of the model. It is run on the
-            model here and on the reloaded one, in a process that knows nothing of this repository: it may import what shipped code may.
+        parity_check: file with a function `parity_outputs(model, processor) -> dict of tensors` that exercises every part of the model. It
+            runs on the model here and on the reloaded one, in a process without this repository: it may import what shipped code may.
         num_bytes: of the weights, for a look at the free space beforehand; None = not known.
     """
 
@@ -53,7 +53,7 @@ class Shipment:
     processor: ProcessorMixin | None
     model_package: Path
     auto_map: Mapping[str, str]
-    probe: Path
+    parity_check: Path
     num_bytes: int | None = None
 
     @property
@@ -130,7 +130,7 @@ def folder_aside(out_dir: Path, *, needed: int | None = None) -> Iterator[Path]:
         needed: least size of the checkpoint [bytes]; None = not known.
 
     Raises:
-        OutputError: the disk is full, or has less than `needed` free, or the place may not be written to. What was at `out_dir` stands.
+        OutputError: the disk is full, or has less than `needed` free, or the folder may not be written to. What was at `out_dir` stands.
     """
     with writing(out_dir, "the checkpoint", follows="Nothing half-written is left, and what was there before is unchanged.", needed=needed):
         if needed is not None:

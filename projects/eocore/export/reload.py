@@ -1,4 +1,4 @@
-"""Loads a checkpoint folder as a user would, runs a probe on it, and saves what it gives.
+"""Loads a checkpoint folder as a user would, runs a parity check on it, and saves what it returns.
 
     python -I reload.py FOLDER AUTO_CLASS PROBE OUT
 
@@ -32,13 +32,15 @@ AUTO_CLASSES = {
 """Classes of transformers that load a checkpoint, by name; another kind of model adds its own here."""
 
 
-def run_probe(model: transformers.PreTrainedModel, processor: transformers.ProcessorMixin, *, probe: Path) -> dict[str, Tensor]:
-    """What `probe(model, processor)` of the file gives, without gradients and in evaluation mode; the model's mode stays as it was."""
+def run_parity_check(
+    model: transformers.PreTrainedModel, processor: transformers.ProcessorMixin, *, parity_check: Path
+) -> dict[str, Tensor]:
+    """What `parity_outputs(model, processor)` of the file returns, without gradients in evaluation mode; the model keeps its mode."""
     trains = model.training
     model.eval()
     try:
         with torch.no_grad():
-            outputs: dict[str, Tensor] = runpy.run_path(str(probe))["probe"](model, processor)
+            outputs: dict[str, Tensor] = runpy.run_path(str(parity_check))["parity_outputs"](model, processor)
     finally:
         model.train(trains)
     return {name: value.detach().cpu().float().contiguous().clone() for name, value in outputs.items()}
@@ -54,7 +56,7 @@ def digest_weights(model: transformers.PreTrainedModel) -> dict[str, str]:
     return digests
 
 
-def main(folder: str, auto_class: str, *, probe: str, out: str) -> None:
+def main(folder: str, auto_class: str, *, parity_check: str, out: str) -> None:
     """Loads, runs, saves."""
     arguments = {"trust_remote_code": True, "local_files_only": True}
     model = AUTO_CLASSES[auto_class].from_pretrained(folder, dtype=torch.float32, **arguments)
@@ -62,9 +64,9 @@ def main(folder: str, auto_class: str, *, probe: str, out: str) -> None:
     for part in (model, processor):
         if not type(part).__module__.startswith("transformers_modules."):
             raise SystemExit(f"{type(part).__name__} came from {type(part).__module__}, not from the code in {folder}")
-    save_file(run_probe(model, processor, probe=Path(probe)), Path(out) / OUTPUTS)
+    save_file(run_parity_check(model, processor, parity_check=Path(parity_check)), Path(out) / OUTPUTS)
     (Path(out) / DIGESTS).write_text(json.dumps(digest_weights(model)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], probe=sys.argv[3], out=sys.argv[4])
+    main(sys.argv[1], sys.argv[2], parity_check=sys.argv[3], out=sys.argv[4])

@@ -45,11 +45,11 @@ def _task_parts(text: str) -> dict[str, str]:
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call):
             names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
             if names == ["task"]:
-                return {keyword.arg: ast.dump(_without_places(keyword.value)) for keyword in statement.value.keywords if keyword.arg}
+                return {keyword.arg: ast.dump(_without_positions(keyword.value)) for keyword in statement.value.keywords if keyword.arg}
     return {}
 
 
-def _without_places(value: ast.expr) -> ast.expr:
+def _without_positions(value: ast.expr) -> ast.expr:
     for node in ast.walk(value):
         if isinstance(node, ast.Call):
             node.keywords = [keyword for keyword in node.keywords if keyword.arg != MOVABLE]

@@ -34,25 +34,26 @@ class Findings:
 
 def examine(shipment: Shipment) -> Findings:
     """The findings of the model in memory, which should compute in float32."""
-    return Findings(reload.run_probe(shipment.model, shipment.processor, probe=shipment.probe), reload.digest_weights(shipment.model))
+    outputs = reload.run_parity_check(shipment.model, shipment.processor, parity_check=shipment.parity_check)
+    return Findings(outputs, reload.digest_weights(shipment.model))
 
 
-def verify_checkpoint(folder: Path, expected: Findings, *, probe: Path, auto_class: str) -> dict[str, float]:
+def verify_checkpoint(folder: Path, expected: Findings, *, parity_check: Path, auto_class: str) -> dict[str, float]:
     """Largest difference of each of the parity check's tensors between the model in memory and the one a user would load.
 
     Args:
         folder: the checkpoint.
         expected: from `examine`.
-        probe: see `Shipment`.
+        parity_check: see `Shipment`.
         auto_class: class of transformers that loads the model.
 
     Raises:
         CheckpointError: it does not load, a weight is missing, left over or different, or a difference exceeds `TOLERANCE`.
     """
-    return compare(examine_reloaded(folder, probe=probe, auto_class=auto_class), expected, folder=folder)
+    return compare(examine_reloaded(folder, parity_check=parity_check, auto_class=auto_class), expected, folder=folder)
 
 
-def examine_reloaded(folder: Path, *, probe: Path, auto_class: str) -> Findings:
+def examine_reloaded(folder: Path, *, parity_check: Path, auto_class: str) -> Findings:
     """The findings of the checkpoint, loaded in a fresh process, offline, with nothing of this repository on its path.
 
     Raises:
@@ -62,7 +63,7 @@ def examine_reloaded(folder: Path, *, probe: Path, auto_class: str) -> Findings:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         # -I keeps PYTHONPATH, the working directory and the user's packages out of the import path
-        command = [sys.executable, "-I", reload.__file__, str(folder.resolve()), auto_class, str(probe.resolve()), name]
+        command = [sys.executable, "-I", reload.__file__, str(folder.resolve()), auto_class, str(parity_check.resolve()), name]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         environment |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(scratch / "modules"), "TRANSFORMERS_VERBOSITY": "error"}
         done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
@@ -106,7 +107,9 @@ def _compare_weights(found: Mapping[str, str], expected: Mapping[str, str], *, f
 
 def _compare_outputs(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, folder: Path) -> dict[str, float]:
     if set(found) != set(expected):
-        raise CheckpointError(f"the probe gave {sorted(found)} after reloading {folder}, {sorted(expected)} before; they must be the same.")
+        raise CheckpointError(
+            f"the parity check returned {sorted(found)} after reloading {folder}, {sorted(expected)} before; they must be the same."
+        )
     differences = {}
     for name, value in expected.items():
         if found[name].shape != value.shape:

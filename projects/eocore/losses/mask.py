@@ -14,7 +14,7 @@ DICE_SMOOTHING = 1.0
 def uncertain_points(
     logits: Tensor, num_points: int, *, seeds: Sequence[int], counts: Sequence[int], oversample: float = 3.0, importance: float = 0.75
 ) -> Tensor:
-    """Places (K, P, 2) in 0..1 (x, y) where the loss of each mask is taken: PointRend's sampling (arXiv 1912.08193, section 3.1).
+    """Points (K, P, 2) in 0..1 (x, y) where the loss of each mask is taken: PointRend's sampling (arXiv 1912.08193, section 3.1).
 
     Args:
         logits: (K, h, w) mask logits.

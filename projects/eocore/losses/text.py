@@ -1,4 +1,4 @@
-"""Cross-entropy where a label is scored, and nowhere else."""
+"""Cross-entropy of the supervised tokens alone."""
 
 import torch
 from torch import Tensor

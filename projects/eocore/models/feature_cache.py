@@ -76,17 +76,17 @@ class FeatureCache:
 
         Args:
             keys: of the inputs; the same key twice stands for the same input.
-            compute: places (M,) among the keys -> features (M, ...) of the inputs there; called where any are not on the disk.
+            compute: indices (M,) among the keys -> features (M, ...) of the inputs there; called where any are not on the disk.
             device: of the features.
         """
-        place: dict[str, int] = {}
+        first: dict[str, int] = {}
         for number, key in enumerate(keys):
-            place.setdefault(key, number)
-        features = {key: value for key in place if (value := self._read(key)) is not None}
-        self.asked, self.found = self.asked + len(place), self.found + len(features)
-        missing = [key for key in place if key not in features]
+            first.setdefault(key, number)
+        features = {key: value for key in first if (value := self._read(key)) is not None}
+        self.asked, self.found = self.asked + len(first), self.found + len(features)
+        missing = [key for key in first if key not in features]
         if missing:
-            made = compute(torch.tensor([place[key] for key in missing], device=device)).detach()
+            made = compute(torch.tensor([first[key] for key in missing], device=device)).detach()
             for key, value in zip(missing, made, strict=True):
                 self._write(key, value)
                 features[key] = value

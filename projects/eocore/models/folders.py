@@ -110,7 +110,7 @@ def _check_json_files(folder: Path) -> None:
             if CODE_OF_OTHERS in str(value) and ".auto_map." in f".{key}":
                 raise _refused(path, key, value=value, effect="fetches code from another repository and runs it")
             if name == "trust_remote_code" and value:
-                raise _refused(path, key, value=value, effect="asks to run foreign code")
+                raise _refused(path, key, value=value, effect="asks to run code from outside")
 
 
 def _refused(path: Path, key: str, *, value: Any, effect: str) -> CheckpointError:

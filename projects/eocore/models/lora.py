@@ -103,8 +103,8 @@ def _resolve_targets(module: nn.Module, targets: str | Sequence[str]) -> list[st
 
 def _check_numbers(rank: int, alpha: float, *, dropout: float) -> None:
     if rank < 1:
-        raise ConfigError(f"LoRA rank is {rank}; expected at least 1. Published: 128.")
+        raise ConfigError(f"LoRA rank is {rank}; expected at least 1. Upstream: 128.")
     if alpha <= 0:
-        raise ConfigError(f"LoRA alpha is {alpha}; expected a positive number, else the update is nothing. Published: 256.")
+        raise ConfigError(f"LoRA alpha is {alpha}; expected a positive number, else the update is nothing. Upstream: 256.")
     if not 0 <= dropout < 1:
-        raise ConfigError(f"LoRA dropout is {dropout}; expected at least 0 and below 1. Published: 0.05.")
+        raise ConfigError(f"LoRA dropout is {dropout}; expected at least 0 and below 1. Upstream: 0.05.")

@@ -15,7 +15,7 @@ KINDS = ("none", "selective", "attention", "full")
 """What is computed again: nothing; cheap operators; all but attention kernels; all. What a kernel gives is small for what it costs."""
 
 PRODUCTS = {"aten.mm": 0, "aten.bmm": 0, "aten.addmm": 1, "aten.baddbmm": 1}
-"""Matrix products, and the place of their left factor among the arguments."""
+"""Matrix products, and the index of their left factor among the arguments."""
 ATTENTION = (
     "aten._scaled_dot_product",
     "torch_attn.",
@@ -77,10 +77,10 @@ def keeps_deep_products(width: int) -> Callable[..., CheckpointPolicy]:
     """The policy of "selective": attention, and matrix products that sum over at least `width` terms, are kept."""
 
     def policy(context: SelectiveCheckpointContext, operator: Any, *inputs: Any, **_: Any) -> CheckpointPolicy:
-        place = PRODUCTS.get(str(operator).rpartition(".")[0])
-        if place is None:
+        index = PRODUCTS.get(str(operator).rpartition(".")[0])
+        if index is None:
             return keeps_attention(context, operator)
-        left: Tensor = inputs[place]
+        left: Tensor = inputs[index]
         return _policy(left.shape[-1] >= width)
 
     return policy

@@ -57,7 +57,7 @@ class RowHead(nn.Linear):
 
 
 def add_token_rows(model: PreTrainedModel, token_ids: Sequence[int]) -> list[str]:
-    """Makes the embedding and the head read `token_ids` from new parameters `rows`, which train; gives their names.
+    """Makes the embedding and the head read `token_ids` from new parameters `rows`, which train; returns their names.
 
     Args:
         model: changed in place; its token tables must be frozen. Tied tables stay tied and share their rows.

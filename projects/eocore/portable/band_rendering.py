@@ -1,6 +1,6 @@
 """How a scene is shown to the vision tower: physical bands -> uint8 channels of the patch embedding.
 
-A rule lists views; a view names, for each channel of the patch embedding, a band, `ratio:A/B`, `zero` (black, as published) or `none`
+A rule lists views; a view names, for each channel of the patch embedding, a band, `ratio:A/B`, `zero` (black, as upstream) or `none`
 (the channel's mean, so that nothing remains of it once the model has normalised its input). Three-band
 composites and the native presentation of all bands are the same thing with 3 or with C channels:
 

@@ -37,7 +37,7 @@ BREAK = "\ufdd0"
 A noncharacter: Unicode reserves it for internal use, so no text holds it."""
 
 
-_PROBES = ("\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4")
+_SAMPLE_TEXTS = ("\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4")
 """Texts of the conversation a template is read with: noncharacters, which no template holds."""
 _SYSTEM_PROBE = "\ufdd5"
 _ROLES = ("user", "assistant", "user", "assistant")
@@ -116,10 +116,10 @@ def choose_template(name: str, text: str | None) -> Template:
 
 def writes_alike(first: str, second: str) -> bool:
     """Whether two jinja templates write the same conversations and prompts, whatever they say of what the model generates."""
-    lengths = range(1, len(_PROBES) + 1)
+    lengths = range(1, len(_SAMPLE_TEXTS) + 1)
     return first == second or all(
-        _write(first, _messages(_PROBES[:length]), add_generation_prompt=asks)[0]
-        == _write(second, _messages(_PROBES[:length]), add_generation_prompt=asks)[0]
+        _write(first, _messages(_SAMPLE_TEXTS[:length]), add_generation_prompt=asks)[0]
+        == _write(second, _messages(_SAMPLE_TEXTS[:length]), add_generation_prompt=asks)[0]
         for length in lengths
         for asks in (False, True)
     )
@@ -132,12 +132,12 @@ def read_template(text: str) -> Template:
     Raises:
         ValueError: it has no `{% generation %}` block around each answer and its end, or a turn is not framed like the others of its role.
     """
-    whole, spans = _write(text, _messages(_PROBES))
-    asked, _ = _write(text, _messages(_PROBES[:1]))
-    opened, _ = _write(text, _messages(_PROBES[:1]), add_generation_prompt=True)
-    if any(probe not in whole for probe in _PROBES) or len(spans) != 2 or whole[spans[0][0]] != _PROBES[1]:
+    whole, spans = _write(text, _messages(_SAMPLE_TEXTS))
+    asked, _ = _write(text, _messages(_SAMPLE_TEXTS[:1]))
+    opened, _ = _write(text, _messages(_SAMPLE_TEXTS[:1]), add_generation_prompt=True)
+    if any(sample not in whole for sample in _SAMPLE_TEXTS) or len(spans) != 2 or whole[spans[0][0]] != _SAMPLE_TEXTS[1]:
         raise ValueError("the chat template needs a {% generation %} block around each answer, which begins with the answer's text.")
-    question, answer, later = (whole.index(probe) for probe in _PROBES[:3])
+    question, answer, later = (whole.index(sample) for sample in _SAMPLE_TEXTS[:3])
     end = spans[0][1]
     user_start = _common_end(whole[:question], whole[end:later])
     template = Template(
@@ -271,7 +271,7 @@ def _answered(parts: Sequence[Part], template: Template, *, seg_token: str) -> P
 
 
 def render_questions(turns: Sequence[Turn | tuple[str, str]], template: Template, *, seg_token: str = SEG_PLACEHOLDER) -> list[Piece]:
-    """Pieces of independent questions and their answers: what all share, which is the image, and each question as it would go on alone.
+    """Pieces of independent questions and their answers: what all share, which is the image, and each question as it would continue alone.
 
     Args:
         turns: messages, question and answer in turn; the first question begins with the images if there are any.

@@ -1,11 +1,11 @@
-"""Images that stand several times in a batch: looked at once. Questions about one image are asked one after the other."""
+"""Images that a batch holds several times are encoded once. Questions about one image are asked one after the other."""
 
 import torch
 from torch import Tensor
 
 
-def find_repeats(images: Tensor) -> tuple[Tensor, Tensor]:
-    """(first, place) of images (T, ...): `images[first]` are the different ones (U, ...), and `images[first][place]` equals `images`.
+def find_duplicates(images: Tensor) -> tuple[Tensor, Tensor]:
+    """(first, index) of images (T, ...): `images[first]` are the different ones (U, ...), and `images[first][index]` equals `images`.
 
     Images are compared byte by byte; sums only tell which pairs need not be.
     """
@@ -15,7 +15,7 @@ def find_repeats(images: Tensor) -> tuple[Tensor, Tensor]:
     sums = torch.stack([words.sum(1, dtype=torch.int64), words[:, ::7].sum(1, dtype=torch.int64)], dim=1).tolist()
     seen: dict[tuple[int, int], list[int]] = {}
     first: list[int] = []
-    place: list[int] = []
+    index: list[int] = []
     for number, (whole, part) in enumerate(sums):
         alike = seen.setdefault((whole, part), [])
         found = next((other for other in alike if torch.equal(rows[first[other]], rows[number])), None)
@@ -23,5 +23,5 @@ def find_repeats(images: Tensor) -> tuple[Tensor, Tensor]:
             found = len(first)
             first.append(number)
             alike.append(found)
-        place.append(found)
-    return torch.tensor(first, device=images.device, dtype=torch.long), torch.tensor(place, device=images.device, dtype=torch.long)
+        index.append(found)
+    return torch.tensor(first, device=images.device, dtype=torch.long), torch.tensor(index, device=images.device, dtype=torch.long)

@@ -8,8 +8,8 @@ from torch import nn
 EXACT_TABLES = ("positional_embedding", "inv_freq", "original_inv_freq")
 """Buffers from which positions are encoded: SAM 2's random matrix, and the inverse frequencies of rotary positions.
 
-An angle is their product with a coordinate or a place in the text, so what rounding takes from them grows with the place: bfloat16 has 8
-significant bits.
+An angle is their product with a coordinate or a position in the text, so what rounding takes from them grows with the position:
+bfloat16 has 8 significant bits.
 """
 
 

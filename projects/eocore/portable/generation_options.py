@@ -179,33 +179,33 @@ def check_answer_options(options: Mapping[str, Any], own: GenerationConfig, *, m
             check_option(name, value)
     for name, value in _fields(own).items():
         if name not in (*TOKEN_IDS, *LENGTHS) and options.get(name) is None:
-            check_option(name, value, place=" in the generation config")
+            check_option(name, value, where=" in the generation config")
     named = options.get("min_new_tokens")
     least = (own.min_new_tokens if named is None else named) or 0
     if least > max_new_tokens:
-        place = "" if named is not None else " in the generation config"
+        where = "" if named is not None else " in the generation config"
         raise GenerationOptionError(
-            f"min_new_tokens={least}{place} is more than max_new_tokens={max_new_tokens}: lower the one or raise the other."
+            f"min_new_tokens={least}{where} is more than max_new_tokens={max_new_tokens}: lower the one or raise the other."
         )
 
 
-def check_option(name: str, value: Any, *, place: str = "") -> None:
+def check_option(name: str, value: Any, *, where: str = "") -> None:
     """Nothing; raises GenerationOptionError where the option is not among `OPTIONS` and is not off, or where its value is wrong.
 
     Args:
         name: of the option.
         value: what it is set to; None leaves it off.
-        place: where it stands, for the message.
+        where: where it stands, for the message.
     """
     if _is_off(name, value):
         return
     if name not in OPTIONS:
         known = name in REASONS or name in vars(GenerationConfig())
         reason = REASONS.get(name, "it is not known to keep answers and masks together" if known else "there is no such option")
-        raise GenerationOptionError(f"generation option {name}={_short(value)}{place}: {reason}. Options: {', '.join(OPTIONS)}.")
+        raise GenerationOptionError(f"generation option {name}={_short(value)}{where}: {reason}. Options: {', '.join(OPTIONS)}.")
     rule = OPTIONS[name]
     if not rule.holds(value):
-        raise GenerationOptionError(f"generation option {name}={_short(value)}{place}: expected {rule.expected}.")
+        raise GenerationOptionError(f"generation option {name}={_short(value)}{where}: expected {rule.expected}.")
 
 
 def check_sees_images(options: Mapping[str, Any], own: GenerationConfig) -> None:

@@ -55,7 +55,7 @@ def cut_tiles(image: np.ndarray, grid: tuple[int, int], *, tile_size: int, use_t
         grid: (rows, columns) from `tile_grid`.
 
     Returns:
-        (places, C, tile_size, tile_size) uint8; places = rows * columns (+ 1).
+        (positions, C, tile_size, tile_size) uint8; positions = rows * columns (+ 1).
     """
     rows, columns = grid
     channels = image.shape[0]

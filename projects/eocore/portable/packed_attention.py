@@ -79,9 +79,9 @@ def question_arguments(
 
 def visible_tokens(question_starts: Sequence[int], length: int, *, device: torch.device) -> Tensor:
     """(length, length) bool: of the tokens before it, a token (row) sees what all questions share and what is its own question's."""
-    places = torch.arange(length, device=device)
-    question = torch.bucketize(places, torch.tensor(question_starts).to(device, non_blocking=True), right=True)  # 0: what all share
-    return (places <= places[:, None]) & ((question == 0) | (question == question[:, None]))
+    positions = torch.arange(length, device=device)
+    question = torch.bucketize(positions, torch.tensor(question_starts).to(device, non_blocking=True), right=True)  # 0: what all share
+    return (positions <= positions[:, None]) & ((question == 0) | (question == question[:, None]))
 
 
 def known_masks(config: PretrainedConfig) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from eocore.portable.row_packing import TiledSample, VisionInputs
 
-ROW_INPUTS = ("image", "tile_places", "tile_views", "tile_counts", "vision_order")
+ROW_INPUTS = ("image", "tile_positions", "tile_views", "tile_counts", "vision_order")
 """What the processor gives beside token ids. The pipelines of transformers batch prompts by joining, end to end, all tensors of one axis
 and the one named `image` (`pixel_values` as well, but only beside a feature extractor): none of these numbers depends on other rows."""
 
@@ -21,7 +21,7 @@ def to_rows(samples: Sequence[TiledSample], *, num_channels: int, tile_size: int
 
     Returns:
         image: (T, C, P, P) uint8, tiles of all rows.
-        tile_places, tile_views: (T,) number of each tile's place, and of its place and sensor, within the row.
+        tile_positions, tile_views: (T,) number of each tile's position, and of its position and sensor, within the row.
         tile_counts: (R,) tiles of each row.
         vision_order: (I,) number within the row of the vision token that stands at each placeholder, row after row.
     """
@@ -30,7 +30,7 @@ def to_rows(samples: Sequence[TiledSample], *, num_channels: int, tile_size: int
     groups = torch.cat([none.expand(2, 0), *(sample.tile_group for sample in shown)], dim=1)
     return {
         "image": torch.cat([torch.zeros(0, num_channels, tile_size, tile_size, dtype=torch.uint8), *(sample.tiles for sample in shown)]),
-        "tile_places": groups[0],
+        "tile_positions": groups[0],
         "tile_views": groups[1],
         "tile_counts": torch.tensor([len(sample.tiles) for sample in samples]),
         "vision_order": torch.cat([none, *(sample.vision_index for sample in shown)]),
@@ -45,7 +45,7 @@ def from_rows(
     Args:
         rows: all of `ROW_INPUTS`.
         input_ids: (R, S).
-        attention_mask: (R, S) of prompts that go on; None where nothing is generated.
+        attention_mask: (R, S) of prompts that continue; None where nothing is generated.
         image_token_id: of the placeholders.
         tokens_per_tile: vision tokens of one tile.
 
@@ -74,7 +74,7 @@ def from_rows(
         )
     return VisionInputs(
         tiles=tiles,
-        tile_group=torch.stack([rows["tile_places"], rows["tile_views"]]) + torch.repeat_interleave(first, counts),
+        tile_group=torch.stack([rows["tile_positions"], rows["tile_views"]]) + torch.repeat_interleave(first, counts),
         tile_sample=torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts),
         placeholder_index=positions,
         vision_index=rows["vision_order"] + first[positions // input_ids.shape[1]] * tokens_per_tile,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from eocore.portable.row_packing import VisionInputs
 
 WORTH_IT = 0.75
-"""Sharing is worth its further call of the decoder where at most this share of the tokens is left to read."""
+"""Sharing is worth its further call of the decoder where at most this fraction of the tokens is left to read."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def plan_prefixes(
     Args:
         input_ids, attention_mask: (R, S) of the batch.
         vision: of the batch.
-        content: (T,) number of each tile's content, see `duplicates.find_repeats`.
+        content: (T,) number of each tile's content, see `duplicates.find_duplicates`.
         tokens_per_tile: vision tokens of one tile.
     """
     texts = _contents(input_ids, attention_mask, vision=vision, tokens_per_tile=tokens_per_tile)

@@ -61,14 +61,14 @@ class VisionOptions:
 
 @dataclass(frozen=True)
 class VisionLayout:
-    """What a sample shows. A place is one cell of the tile grid, or the thumbnail; a view is one presentation of one sensor.
+    """What a sample shows. A position is one cell of the tile grid, or the thumbnail; a view is one band rendering of one sensor.
 
     Attributes:
-        tiles: (T, C, P, P) uint8, place by place, within a place view by view.
-        tile_group: (2, T) numbers of place, and of place and sensor.
+        tiles: (T, C, P, P) uint8, position by position, within a position view by view.
+        tile_group: (2, T) numbers of position, and of position and sensor.
         blocks: (text before the block, indices of vision tokens) of each block of placeholders.
-        whole: (views, N) numbers of the tokens of the place that shows the whole image (thumbnail or only tile); (views, 0) where no
-            place does.
+        whole: (views, N) numbers of the tokens of the position that shows the whole image (thumbnail or only tile); (views, 0) where no
+            position does.
     """
 
     tiles: Tensor
@@ -80,7 +80,7 @@ class VisionLayout:
         """Numbers of the tokens that a region (H, W) bool touches, view by view; every region with area has at least one.
 
         Raises:
-            SampleError: the region is empty, or no place shows the whole image.
+            SampleError: the region is empty, or no position shows the whole image.
         """
         if not region.any():
             raise SampleError(
@@ -136,14 +136,14 @@ def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: VisionOptions)
     if not shapes:
         return VisionLayout(torch.zeros(0, rule.num_channels, 1, 1, dtype=torch.uint8), torch.zeros(2, 0, dtype=torch.long))
     rows, columns = _grid([(height, width) for height, width, _ in shapes.values()], rule)
-    num_places = rows * columns + int(rule.use_thumbnail and rows * columns > 1)
+    num_positions = rows * columns + int(rule.use_thumbnail and rows * columns > 1)
     streams = [name for name, (_, _, num_views) in shapes.items() for _ in range(num_views)]
-    num_tiles = num_places * len(streams)
-    tokens = torch.arange(num_tiles * rule.tokens_per_tile).view(num_places, len(streams), rule.tokens_per_tile)
-    shows_whole = num_places == 1 or rule.use_thumbnail
+    num_tiles = num_positions * len(streams)
+    tokens = torch.arange(num_tiles * rule.tokens_per_tile).view(num_positions, len(streams), rule.tokens_per_tile)
+    shows_whole = num_positions == 1 or rule.use_thumbnail
     return VisionLayout(
         torch.zeros(num_tiles, rule.num_channels, 0, 0, dtype=torch.uint8),
-        _group(streams, num_places),
+        _group(streams, num_positions),
         _blocks(tokens, streams, rule=rule),
         tokens[-1] if shows_whole else tokens[-1, :, :0],
     )
@@ -154,15 +154,15 @@ def _grid(sizes: Sequence[tuple[int, ...]], rule: VisionOptions) -> tuple[int, i
     return tile_grid(height, width, tile_size=rule.tile_size, min_tiles=rule.min_tiles, max_tiles=rule.max_tiles)
 
 
-def _group(streams: Sequence[str], num_places: int) -> Tensor:
+def _group(streams: Sequence[str], num_positions: int) -> Tensor:
     names = list(dict.fromkeys(streams))
     kind = torch.tensor([names.index(name) for name in streams])
-    place = torch.arange(num_places)[:, None].expand(num_places, len(streams))
-    return torch.stack([place.reshape(-1), (place * len(names) + kind).reshape(-1)])
+    position = torch.arange(num_positions)[:, None].expand(num_positions, len(streams))
+    return torch.stack([position.reshape(-1), (position * len(names) + kind).reshape(-1)])
 
 
 def _blocks(tokens: Tensor, streams: Sequence[str], *, rule: VisionOptions) -> list[tuple[str, Tensor]]:
-    """Blocks of token numbers (places, views, N) in the configured order."""
+    """Blocks of token numbers (positions, views, N) in the configured order."""
     if rule.token_order == "place":
         return [("", tokens.reshape(-1))]
     names = list(dict.fromkeys(streams))

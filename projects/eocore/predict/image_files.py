@@ -8,7 +8,7 @@ from eocore.data.io.readers import read_scene
 from eocore.data.records import ImageRef
 from eocore.errors import BandError, ConfigError
 from eocore.sensors.bands import get_sensor
-from eocore.sensors.place import check_same_place
+from eocore.sensors.location import check_same_location
 from eocore.sensors.scene import Scene
 
 OPTICAL = "optical"
@@ -55,7 +55,7 @@ def read_images(files: Mapping[str, ImageFile]) -> dict[str, Scene]:
         if modality in scenes:
             raise ConfigError(f"--{name} is a {modality} image, and another one is given. Give one image of each kind.")
         scenes[modality] = read_scene(ImageRef(modality, sensor, file.paths, bands=file.bands))
-    check_same_place(list(scenes.values()))
+    check_same_location(list(scenes.values()))
     return scenes
 
 

@@ -25,14 +25,14 @@ def scale_digital(digital: np.ndarray, *, scale: float, offset: float = 0.0, off
     Returns:
         The same shape, float32; NaN where `digital` is nodata or not finite.
     """
-    values = blank_nodata(digital, nodata)
+    values = nodata_to_nan(digital, nodata)
     values += np.float32(offset_dn)
     values *= np.float32(scale)
     values += np.float32(offset)
     return values
 
 
-def blank_nodata(digital: np.ndarray, nodata: float | None = None) -> np.ndarray:
+def nodata_to_nan(digital: np.ndarray, nodata: float | None = None) -> np.ndarray:
     """`digital` as float32 with NaN where it is `nodata`, infinite, or too large for float32."""
     with np.errstate(over="ignore"):  # float64 fill values such as -1.8e308 become infinite, and so NaN
         values = digital.astype(np.float32)
@@ -45,7 +45,7 @@ def blank_nodata(digital: np.ndarray, nodata: float | None = None) -> np.ndarray
 
 def power_to_db(power: np.ndarray, *, nodata: float | None = 0) -> np.ndarray:
     """Backscatter [dB] from linear power: 10 log10(power), float32; NaN where the power is not positive."""
-    values = blank_nodata(power, nodata)
+    values = nodata_to_nan(power, nodata)
     values[~(values > 0)] = np.nan
     return np.float32(DB_PER_DECADE) * np.log10(values)
 
@@ -104,7 +104,7 @@ def _from_dn(digital: np.ndarray, sensor: Sensor, *, source: str) -> np.ndarray:
 
 def _from_physical(digital: np.ndarray, sensor: Sensor, *, source: str) -> np.ndarray:
     _check_float(digital, sensor, source=source)
-    return blank_nodata(digital, sensor.nodata)
+    return nodata_to_nan(digital, sensor.nodata)
 
 
 def _from_power(digital: np.ndarray, sensor: Sensor, *, source: str) -> np.ndarray:
@@ -131,7 +131,7 @@ def _from_uint8(digital: np.ndarray, sensor: Sensor, *, source: str) -> np.ndarr
             f"{source}: {digital.dtype} pixels, but {sensor.name} holds uint8 pictures made for display. "
             "Name the sensor the numbers come from, or stretch them to 0..255 first."
         )
-    return blank_nodata(digital, sensor.nodata)
+    return nodata_to_nan(digital, sensor.nodata)
 
 
 _CONVERSIONS: dict[str, Callable[..., np.ndarray]] = {

@@ -81,7 +81,7 @@ def draw_layout(rng: np.random.Generator, size: int) -> Layout:
     objects = np.zeros((size, size), np.int32)
     nouns: dict[int, str] = {}
     for plan in plans:
-        shape = _place(plan, rng, taken=objects > 0)
+        shape = _free_shape(plan, rng, taken=objects > 0)
         if shape is not None:
             number = len(nouns) + 1
             class_map[shape], objects[shape] = plan.land_class, number
@@ -122,7 +122,7 @@ def _object(land_class: int, rng: np.random.Generator) -> _Plan:
     return _Plan(land_class, shape, rng.uniform(0.05, 0.12))
 
 
-def _place(plan: _Plan, rng: np.random.Generator, *, taken: np.ndarray) -> np.ndarray | None:
+def _free_shape(plan: _Plan, rng: np.random.Generator, *, taken: np.ndarray) -> np.ndarray | None:
     """(H, W) bool of the object where it keeps its distance from what is there, or None where no place was found."""
     near = binary_dilation(taken, iterations=GAP_PX) if taken.any() else taken
     for _ in range(PLACING_TRIES):

@@ -102,7 +102,7 @@ def _open_questions(land: LandMap, rng: np.random.Generator, *, options: Questio
         questions.append(Question(MOST_TEXT, land.classes[land.majority].name, "majority"))
     for text, count in _countings(land):
         questions.append(Question(text, str(count), "count"))
-    questions += [Question(text, direction, "place") for text, direction in _places(land, options=options)]
+    questions += [Question(text, direction, "place") for text, direction in _directions(land, options=options)]
     return questions
 
 
@@ -144,21 +144,21 @@ def _choices(land: LandMap, rng: np.random.Generator, *, options: QuestionOption
     for text, count in _countings(land):
         wrong = [str(number) for number in range(LARGEST_COUNT + 1) if number != count]
         choices.append(_choice(text, str(count), wrong=wrong, rng=rng, kind="object_counting"))
-    for text, direction in _places(land, options=options):
+    for text, direction in _directions(land, options=options):
         wrong = [name for name in DIRECTIONS if name != direction]
         choices.append(_choice(text, direction, wrong=wrong, rng=rng, kind="spatial_relationship"))
     return choices
 
 
-def _places(land: LandMap, *, options: QuestionOptions) -> list[tuple[str, str]]:
+def _directions(land: LandMap, *, options: QuestionOptions) -> list[tuple[str, str]]:
     """Questions for the direction in which a class lies, with the direction."""
-    places = []
+    directions = []
     for class_id in land.areas:
         mask = land.class_map == class_id
         direction = direction_of(mask) if can_point(mask, land, options=options) else None
         if direction is not None:
-            places.append((f"Where is the {land.classes[class_id].name}?", direction))
-    return places
+            directions.append((f"Where is the {land.classes[class_id].name}?", direction))
+    return directions
 
 
 def _class_choices(text: str, land: LandMap, *, right: list[int], wrong: list[int], rng: np.random.Generator, kind: str) -> list[Choice]:

@@ -39,7 +39,7 @@ CRS = "EPSG:32632"
 WEST_M, NORTH_M = 500_000.0, 5_400_000.0
 SPACING_M = 10_000.0
 SCENES_PER_ROW = 50
-"""Scenes lie on a grid, apart, so that each has a place of its own on a map."""
+"""Scenes lie on a grid, apart, so that each has a location of its own on a map."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def write_world(
     def written_scenes(split: str, count: int) -> Iterator[SceneNotes]:
         for number in range(count):
             scene = make_scene(split, number, seed=seed, size=size, options=(options or {}).get(split))
-            write_images(root / split, scene, place=number + SPLITS.index(split) * SCENES_PER_ROW**2)
+            write_images(root / split, scene, cell=number + SPLITS.index(split) * SCENES_PER_ROW**2)
             yield SceneNotes(scene.scene_id, (size, size), scene.questions, {"cloudy": scene.clouds is not None})
             if on_scene is not None:
                 on_scene()
@@ -120,12 +120,12 @@ def write_world(
     }
 
 
-def write_images(folder: Path, scene: SyntheticScene, *, place: int) -> None:
-    """`multispectral`, `sar`, `landcover` (.tif) and `rgb` (.png) of one scene; `place` numbers its cell on the map grid."""
+def write_images(folder: Path, scene: SyntheticScene, *, cell: int) -> None:
+    """`multispectral`, `sar`, `landcover` (.tif) and `rgb` (.png) of one scene; `cell` numbers its cell on the map grid."""
     with writing(folder, "the world"):
         (folder / "rgb").mkdir(parents=True, exist_ok=True)
     file_name = f"{scene.scene_id}.tif"
-    row, column = divmod(place, SCENES_PER_ROW)
+    row, column = divmod(cell, SCENES_PER_ROW)
     origin = (WEST_M + column * SPACING_M, NORTH_M - row * SPACING_M)
     _write_geotiff(folder / "multispectral" / file_name, digital_numbers(scene.optical), names=OPTICAL_BANDS, origin=origin)
     _write_geotiff(folder / "sar" / file_name, scene.sar, names=SAR_BANDS, origin=origin)

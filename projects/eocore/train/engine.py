@@ -44,7 +44,7 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
     def train_step(
         self, data: Any, optim_wrapper: DeepSpeedOptimWrapper, *, num_items_in_batch: Mapping[str, float] | None = None
     ) -> dict[str, Tensor]:
-        """Forward, backward and, at the end of an accumulation, the update; gives what `Task.parse_losses` logs.
+        """Forward, backward and, at the end of an accumulation, the update; returns what `Task.parse_losses` logs.
 
         A batch that is left out gives nothing.
 
@@ -107,7 +107,7 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
         return self._finish(optim_wrapper)
 
     def _finish(self, optim_wrapper: DeepSpeedOptimWrapper) -> dict[str, Tensor]:
-        """The update, if it is due and the guard lets it; gives the norm of its gradient where DeepSpeed knows it."""
+        """The update, if it is due and the guard lets it; returns the norm of its gradient where DeepSpeed knows it."""
         if not self.model.is_gradient_accumulation_boundary():
             optim_wrapper.step()
             return {}

@@ -30,7 +30,7 @@ class MetricsHook(Hook):
     """Averages what the task reports over ranks and steps, and passes it on: terminal, scalars.jsonl, the tracking back ends.
 
     A line of scalars.jsonl holds `step` (updates made), the task's losses and metrics, `lr`, `step_s`, `samples_per_s` and `tokens_per_s`
-    where the task counts them, `data_share` (share of the time spent waiting for data), `eta_s`, and peak memory [GiB].
+    where the task counts them, `data_share` (fraction of the time spent waiting for data), `eta_s`, and peak memory [GiB].
     """
 
     observes_only = True
@@ -49,7 +49,7 @@ class MetricsHook(Hook):
         self.progress: ProgressBar | ProgressLines | None = None
 
     def before_train(self, runner: Any) -> None:
-        """Begins the file (or goes on with it, less what came after the step resumed from) and the progress display."""
+        """Begins the file (or continues with it, less what came after the step resumed from) and the progress display."""
         self.mark, self.data_mark = time.perf_counter(), runner.train_loop.data_seconds
         if runner.rank != 0:
             return

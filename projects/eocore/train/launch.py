@@ -36,7 +36,7 @@ def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: 
     """Trains `config`; True if it reached its last step, False if it was told to stop before and has saved.
 
     Args:
-        config: as `load_config` gives it, its systems imported.
+        config: as `load_config` returns it, its systems imported.
         work_dir: checkpoints, logs and curves go here; one run at a time.
         resume: a checkpoint folder, or `auto` for the newest one of `work_dir` if there is one. A process that torchrun starts again goes
             on in any case.
@@ -44,7 +44,7 @@ def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: 
         allow: differences from the checkpoint that are accepted (`eocore.train.checkpoint.resumption.ALLOWABLE`).
 
     Raises:
-        EOError: the config, the folder or the checkpoint cannot be used, or the training cannot go on; status.json has the reason too.
+        EOError: the config, the folder or the checkpoint cannot be used, or the training cannot continue; status.json has the reason too.
     """
     training, *_ = check_config(config)
     check_allowable(allow)
@@ -61,7 +61,7 @@ def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: 
 
 
 def _open_folder(folder: WorkDir, config: Config, *, world_size: int, resume: str | None, strict: bool) -> Path | None:
-    """The checkpoint to go on from, with the folder locked and the start recorded."""
+    """The checkpoint to resume from, with the folder locked and the start recorded."""
     folder.acquire()
     inside = resume == AUTO or (resume is not None and Path(resume).resolve().parent == folder.path.resolve())
     if not inside:
@@ -94,7 +94,7 @@ def _run(config: Config, folder: WorkDir, *, checkpoint: Path | None, allow: Col
     training, *_ = check_config(config)
     failed = partial(_write_failure, folder)
     watchdog = Watchdog(folder.path, hang_timeout_s=training.hang_timeout_s, on_failure=failed)
-    with watchdog, keeping(folder.path, "a file of the run", follows="Its checkpoints stand; go on from them with --resume."):
+    with watchdog, keeping(folder.path, "a file of the run", follows="Its checkpoints stand; resume from them with --resume."):
         runner = _build(config, folder.path, checkpoint=checkpoint, allow=allow)
         runner.prepare()
         begun = runner.guard.step
@@ -114,7 +114,10 @@ def _record_end(folder: WorkDir, runner: Runner) -> None:
     state, order = ("interrupted", "SIGINT, Ctrl-C") if runner.orders.interrupt_agreed else ("preempted", "SIGTERM")
     folder.write_status(state, step=runner.iter, reason=f"told to stop ({order})")
     get_logger().info(
-        "stopped after step %d of %d and saved, as told (%s). Go on: the same command with --resume", runner.iter, runner.max_iters, order
+        "stopped after step %d of %d and saved, as told (%s). Continue: the same command with --resume",
+        runner.iter,
+        runner.max_iters,
+        order,
     )
 
 
@@ -127,7 +130,9 @@ def _tell_end(folder: WorkDir, again: bool) -> None:
         "ended at once by a second Ctrl-C; updates since the newest checkpoint are lost" if again else "ended by Ctrl-C before any update"
     )
     todo = (
-        f"go on from {newest} with the same command and --resume" if newest else "there is no checkpoint: start again with the same command"
+        f"resume from {newest} with the same command and --resume"
+        if newest
+        else "there is no checkpoint: start again with the same command"
     )
     if folder.held:
         folder.write_status("interrupted", step=max(HEARTBEAT.step - 1, 0), reason=told)
@@ -144,7 +149,7 @@ def dry_run(config: Config, work_dir: Path | None = None, *, resume: str | None 
     Nothing is kept: logs go to a temporary folder, no hook runs. Only the first rank tells; the text of the others is empty.
 
     Args:
-        config: as `load_config` gives it, its systems imported.
+        config: as `load_config` returns it, its systems imported.
         work_dir: of the run that `resume` means by `auto`.
         resume, allow: as `train`; the step is then the one that would come next.
 

@@ -68,7 +68,7 @@ class Batches:
 
     def __init__(self, loader: DataLoader) -> None:
         before = multiprocessing.active_children()
-        # A loader draws a seed when it starts; a resumed run starts it later than the run it goes on from.
+        # A loader draws a seed when it starts; a resumed run starts it later than the run it resumes from.
         with torch.random.fork_rng(devices=[]), _orders_held_back():
             self._iterator: Iterator[Any] | None = iter(loader)
         self._processes: list[BaseProcess] = [child for child in multiprocessing.active_children() if child not in before]

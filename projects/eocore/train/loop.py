@@ -83,7 +83,7 @@ class StepLoop(BaseLoop):
             self._loading.close()
 
     def run_step(self) -> list[dict[str, Tensor]]:
-        """One update; gives what each of its batches logged."""
+        """One update; returns what each of its batches logged."""
         outputs = []
         batches = [self.next_batch() for _ in range(self.accumulation)]
         num_items = mean_items([self.count_items(batch) for batch in batches])
@@ -112,7 +112,7 @@ class StepLoop(BaseLoop):
             return None
         return DataError(
             f"{told} This is the loader of rank {self.rank}, at step {self.iter + 1}. In preparation were: {self._in_preparation()}. "
-            "Try such a sample alone (num_workers=0), mend it or leave it out, and go on with --resume; if it is only slow, raise "
+            "Try such a sample alone (num_workers=0), fix it or leave it out, and continue with --resume; if it is only slow, raise "
             "training.loader_timeout_s."
         )
 
@@ -129,7 +129,7 @@ class StepLoop(BaseLoop):
             f"the batch of step {self.iter + 1} on rank {self.rank} could not be prepared: "
             f"{last_error(trace) if trace else describe_unforeseen(error)}. In preparation were: {self._in_preparation()}. "
             "Expected a batch, or an error that says what is wrong with a file: this is a fault of the program, or data of a kind it has "
-            "not met. Look at the samples and the trace, mend them or the code, and go on with --resume."
+            "not met. Look at the samples and the trace, fix them or the code, and continue with --resume."
         )
         named.__cause__ = ProcessTrace(trace) if trace else error
         return named
@@ -155,7 +155,7 @@ class StepLoop(BaseLoop):
             return next(self._loading)
         except StopIteration:
             raise DataError(
-                f"the training data ended at step {self.iter} of {self.max_iters}; a task's loader must go on without end, so that the "
+                f"the training data ended at step {self.iter} of {self.max_iters}; a task's loader must continue without end, so that the "
                 "order of the data depends on the step alone. Let its sampler start the next epoch."
             ) from None
         except Exception as error:

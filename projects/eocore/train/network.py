@@ -33,9 +33,9 @@ def _interface_towards(address: str, port: int) -> str | None:
 
     try:
         family, _, _, _, target = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(target)  # of a datagram socket: chooses the way, sends nothing
-            own = probe.getsockname()[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as connection:
+            connection.connect(target)  # of a datagram socket: chooses the way, sends nothing
+            own = connection.getsockname()[0]
     except OSError:
         return None
     owners = [name for name, entries in psutil.net_if_addrs().items() for entry in entries if entry.address.split("%")[0] == own]

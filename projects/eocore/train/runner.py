@@ -168,7 +168,7 @@ class Runner(FlexibleRunner):
         }
 
     def train(self) -> nn.Module:
-        """Trains to the last step, or to where it is told to stop; gives the wrapped model."""
+        """Trains to the last step, or to where it is told to stop; returns the wrapped model."""
         loop = self.prepare()
         self.call_hook("before_run")
         try:
@@ -203,11 +203,11 @@ def build_runner(
     """A runner for `model` on `train_loader`, as sections training, optimizer, schedule, hooks, tracking and seed of `config` say.
 
     Args:
-        config: as `load_config` gives it.
+        config: as `load_config` returns it.
         model: the task; its frozen parameters stay out of the optimiser.
         train_loader: this rank's batches, begun at the step of `resume`.
         work_dir: checkpoints, logs and curves go here.
-        resume: a checkpoint folder to go on from, verified.
+        resume: a checkpoint folder to resume from, verified.
         allow: differences from it that are accepted (`eocore.train.checkpoint.resumption.ALLOWABLE`).
 
     Raises:

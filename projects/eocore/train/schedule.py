@@ -13,7 +13,7 @@ from eocore.models.freeze import matches
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerOptions:
-    """Config section `optimizer`: AdamW. Defaults are those of the published EarthMind training, but for `lr`, which must be given.
+    """Config section `optimizer`: AdamW. Defaults are those of the upstream EarthMind training, but for `lr`, which must be given.
 
     Attributes:
         lr: highest learning rate.
@@ -32,7 +32,7 @@ class OptimizerOptions:
 
     def __post_init__(self) -> None:
         if self.lr <= 0:
-            raise ConfigError(f"optimizer.lr is {self.lr}; expected a positive number, nothing would be learnt. Published: 4e-5.")
+            raise ConfigError(f"optimizer.lr is {self.lr}; expected a positive number, nothing would be learnt. Upstream: 4e-5.")
         for pattern, factor in self.lr_factors.items():
             if factor <= 0:
                 raise ConfigError(f"optimizer.lr_factors['{pattern}'] is {factor}; expected a positive number. Freeze by task.trainable.")
@@ -43,9 +43,9 @@ class ScheduleOptions:
     """Config section `schedule`: linear warm-up, then cosine, by optimiser step.
 
     Attributes:
-        warmup_ratio: share of all steps that warm up.
-        warmup_start: first learning rate, as a share of the highest.
-        final_ratio: last learning rate, as a share of the highest.
+        warmup_ratio: fraction of all steps that warm up.
+        warmup_start: first learning rate, as a fraction of the highest.
+        final_ratio: last learning rate, as a fraction of the highest.
     """
 
     warmup_ratio: float = 0.05
@@ -55,9 +55,9 @@ class ScheduleOptions:
     def __post_init__(self) -> None:
         for name in ("warmup_ratio", "final_ratio"):
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(f"schedule.{name} is {getattr(self, name)}; expected a share between 0 and 1.")
+                raise ConfigError(f"schedule.{name} is {getattr(self, name)}; expected a fraction between 0 and 1.")
         if not 0.0 < self.warmup_start <= 1.0:
-            raise ConfigError(f"schedule.warmup_start is {self.warmup_start}; expected a share above 0 and up to 1.")
+            raise ConfigError(f"schedule.warmup_start is {self.warmup_start}; expected a fraction above 0 and up to 1.")
 
 
 def build_optimizer(model: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:

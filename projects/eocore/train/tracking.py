@@ -15,7 +15,7 @@ PACKAGE = "wandb"
 
 @VISBACKENDS.register_module(name="WandbVisBackend", force=True)
 class SteppedWandb(WandbVisBackend):
-    """mmengine's back end of that name and with its arguments, which also hands the step on; a resumed run goes on at its step.
+    """mmengine's back end of that name and with its arguments, which also hands the step on; a resumed run continues at its step.
 
     No source file is uploaded unless `log_code_name` names an artifact for them.
     """

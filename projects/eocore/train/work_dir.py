@@ -1,6 +1,6 @@
 """The folder of a run: held by one run at a time, never written over, with a record of every start and the state of the run.
 
-work_dir/.lock         held while a run goes on
+work_dir/.lock         held while a run is active
 work_dir/runs.jsonl    one line for each start: time, versions, git state, ranks, checkpoint gone on from
 work_dir/config.py     config text of the first start; config.2.py, ... of later ones that differ
 work_dir/status.json   running, finished, preempted, interrupted or failed; why, at which step, and the newest checkpoint
@@ -85,7 +85,7 @@ class WorkDir:
         found = [name for name in OUTPUTS if (self.path / name).exists()] + [path.name for path in list_checkpoints(self.path)]
         if found:
             raise ConfigError(
-                f"{self.path} holds another run's files ({', '.join(found)}), which a new run would write over. Go on with that run by "
+                f"{self.path} holds another run's files ({', '.join(found)}), which a new run would write over. Continue that run with "
                 "--resume, or choose another --work-dir."
             )
 

@@ -1,4 +1,4 @@
-"""A model of three channels goes on with more: what it saw it sees as before, and what is new it learns."""
+"""A model of three channels is trained further with more: what it saw it sees as before, and what is new it learns."""
 
 from collections.abc import Callable
 from pathlib import Path

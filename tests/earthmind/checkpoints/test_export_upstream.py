@@ -1,4 +1,4 @@
-"""A model goes out in the published layout and comes back bit by bit, and whatever could not be put right there is refused."""
+"""A model goes out in the upstream layout and comes back bit by bit, and whatever could not be put right there is refused."""
 
 import json
 import shutil
@@ -86,19 +86,19 @@ def test_the_tokenizer_travels(published_folder: Path, tiny: Any) -> None:
 def test_parts_that_the_published_code_has_not_are_refused(make_tiny: Callable[..., Any], tmp_path: Path) -> None:
     made = make_tiny(grounding_fusion="gated")
     made.model.save_pretrained(tmp_path / "gated")
-    with pytest.raises(CheckpointError, match=r"2 tensors that the published layout has no place for: seg_head\.gate"):
+    with pytest.raises(CheckpointError, match=r"2 tensors that the upstream layout has no place for: seg_head\.gate"):
         plan_export(tmp_path / "gated")
 
 
 def test_more_channels_are_refused(make_tiny: Callable[..., Any], tmp_path: Path) -> None:
     made = make_tiny(num_channels=5)
     made.model.save_pretrained(tmp_path / "wide")
-    with pytest.raises(CheckpointError, match="reads 5 channels and draws on 3; the published code knows 3 and 3"):
+    with pytest.raises(CheckpointError, match="reads 5 channels and draws on 3; the upstream code knows 3 and 3"):
         plan_export(tmp_path / "wide")
 
 
 def test_of_two_position_embeddings_the_one_that_masks_are_drawn_with_goes_out(our_folder: Path, tmp_path: Path) -> None:
-    """A model trained from scratch here has two, the published layout one."""
+    """A model trained from scratch here has two, the upstream layout one."""
     folder = without(our_folder, tmp_path / "trained")
     weights = load_file(folder / "model.safetensors")
     weights["seg_head.sam.prompt_encoder.shared_embedding.positional_embedding"] += 1

@@ -26,7 +26,7 @@ LAYERS = 48
 
 @pytest.mark.slow
 def test_memory_stays_below_the_size_of_the_file(published_folder: Path, repo_root: Path, tmp_path: Path) -> None:
-    """A published model with a language model of 302 MB; the whole-process figure for 1 GB is in docs/weights.md."""
+    """An upstream model with a language model of 302 MB; the whole-process figure for 1 GB is in docs/weights.md."""
     spec = importlib.util.spec_from_file_location("headers", Path(__file__).parent / "key_maps" / "test_upstream.py")
     assert spec is not None and spec.loader is not None
     headers = importlib.util.module_from_spec(spec)
@@ -48,7 +48,7 @@ def test_memory_stays_below_the_size_of_the_file(published_folder: Path, repo_ro
 
 
 def write_large(folder: Path, published: Path, headers: object) -> int:
-    """A published model whose language model is wide and deep; a hole on the disk stands for its values. Gives its size [bytes]."""
+    """An upstream model whose language model is wide and deep; a hole on the disk stands for its values. Gives its size [bytes]."""
     from safetensors import safe_open
 
     config = json.loads((published / "config.json").read_text())

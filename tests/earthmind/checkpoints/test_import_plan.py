@@ -34,7 +34,7 @@ def _helpers() -> ModuleType:
     return module
 
 
-foreign = _helpers()
+external = _helpers()
 
 
 def imported(request: ImportRequest, out: Path) -> dict[str, Tensor]:
@@ -61,7 +61,7 @@ def plain_words(make_tokenizer: Callable[..., Any], tmp_path_factory: pytest.Tem
 
 @pytest.fixture(scope="module")
 def sam2(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return foreign.write_sam2(tmp_path_factory.mktemp("sam") / "sam2", tiny.model)
+    return external.write_sam2(tmp_path_factory.mktemp("sam") / "sam2", tiny.model)
 
 
 class TestPublished:
@@ -81,7 +81,7 @@ class TestPublished:
     def test_pytorch_shards_give_the_same(self, published_folder: Path, ours: dict[str, Tensor], tmp_path: Path) -> None:
         source = tmp_path / "bin"
         shutil.copytree(published_folder, source, ignore=shutil.ignore_patterns("*.safetensors"))
-        torch.save(foreign.read(published_folder), source / "pytorch_model.bin")
+        torch.save(external.read(published_folder), source / "pytorch_model.bin")
         found = state(plan_import(ImportRequest(sources=[source])))
         assert all(torch.equal(found[name], ours[name]) for name in ours)
 
@@ -91,9 +91,9 @@ class TestPublished:
         assert {row.part for row in rows if row.outcome == UNUSED} >= {"SAM 2 video: memory attention", "SAM 2 video: object pointers"}
 
     def test_a_model_whose_fusion_was_not_saved_concatenates(self, published_folder: Path, tmp_path: Path) -> None:
-        tensors = foreign.read(published_folder)
+        tensors = external.read(published_folder)
         del tensors["local_query"]
-        source = foreign.write(tmp_path / "sa2va", tensors, foreign.config_of(published_folder))
+        source = external.write(tmp_path / "sa2va", tensors, external.config_of(published_folder))
         assert plan_import(ImportRequest(sources=[source])).config.fusion == "concat"
 
 
@@ -103,7 +103,7 @@ class TestInternVL:
     @pytest.fixture
     def source(self, published_folder: Path, plain_words: Path, make_tokenizer: Callable[..., Any], tmp_path: Path) -> Path:
         rows = len(make_tokenizer(special=()))
-        return foreign.write_internvl(tmp_path / "InternVL", published_folder, rows=rows, tokenizer=plain_words)
+        return external.write_internvl(tmp_path / "InternVL", published_folder, rows=rows, tokenizer=plain_words)
 
     def test_parts_come_from_both_and_the_rest_is_new(self, source: Path, sam2: Path, ours: dict[str, Tensor]) -> None:
         plan = plan_import(ImportRequest(sources=[source], sam2=sam2))
@@ -152,7 +152,7 @@ class TestInternVL:
     def test_rows_that_pad_the_table_and_belong_to_new_tokens_are_drawn_anew(
         self, published_folder: Path, plain_words: Path, sam2: Path, ours: dict[str, Tensor], tmp_path: Path
     ) -> None:
-        source = foreign.write_internvl(tmp_path / "padded", published_folder, tokenizer=plain_words)
+        source = external.write_internvl(tmp_path / "padded", published_folder, tokenizer=plain_words)
         plan = plan_import(ImportRequest(sources=[source], sam2=sam2))
         found = plan.tensors[EMBEDDING].read()
         assert found.shape == ours[EMBEDDING].shape
@@ -173,14 +173,14 @@ class TestInternVL:
 
     @pytest.mark.parametrize(("field", "value"), [("select_layer", -4), ("ps_version", "v1"), ("force_image_size", 224)])
     def test_a_tower_read_in_another_way_is_refused(self, source: Path, sam2: Path, field: str, value: Any) -> None:
-        config = {**foreign.config_of(source), field: value}
-        foreign.write(source, foreign.read(source), config)
+        config = {**external.config_of(source), field: value}
+        external.write(source, external.read(source), config)
         with pytest.raises(CheckpointError, match=f"config.json says {field}={value!r}.*cannot be used"):
             plan_import(ImportRequest(sources=[source], sam2=sam2))
 
     def test_a_language_model_with_code_of_its_own_is_refused(self, source: Path, sam2: Path) -> None:
-        config = foreign.config_of(source)
-        foreign.write(source, foreign.read(source), {**config, "llm_config": {**config["llm_config"], "model_type": "internlm2"}})
+        config = external.config_of(source)
+        external.write(source, external.read(source), {**config, "llm_config": {**config["llm_config"], "model_type": "internlm2"}})
         with pytest.raises(CheckpointError, match=r"'internlm2', which transformers has no class for.*Take a release with Qwen2"):
             plan_import(ImportRequest(sources=[source], sam2=sam2))
 
@@ -189,7 +189,7 @@ class TestLanguage:
     """Another language model in place of the one inside."""
 
     def test_of_the_same_width(self, published_folder: Path, our_folder: Path, ours: dict[str, Tensor], tmp_path: Path) -> None:
-        other = foreign.write_language(tmp_path / "Qwen", vocab_size=len(ours[EMBEDDING]))
+        other = external.write_language(tmp_path / "Qwen", vocab_size=len(ours[EMBEDDING]))
         plan = plan_import(ImportRequest(sources=[published_folder], language=other, tokenizer=our_folder))
         found, expected = state(plan), load_file(other / "model.safetensors")
         assert plan.config.text_config.num_hidden_layers == 3
@@ -201,18 +201,18 @@ class TestLanguage:
     def test_of_another_width_the_parts_between_are_new(
         self, published_folder: Path, our_folder: Path, ours: dict[str, Tensor], tmp_path: Path
     ) -> None:
-        other = foreign.write_language(tmp_path / "Qwen", vocab_size=len(ours[EMBEDDING]), width=16)
+        other = external.write_language(tmp_path / "Qwen", vocab_size=len(ours[EMBEDDING]), width=16)
         plan = plan_import(ImportRequest(sources=[published_folder], language=other, tokenizer=our_folder))
         assert {name.split(".")[0] for name in plan.composition.new} == {"projector", "fusion", "seg_head"}
         assert state(plan)["projector.linear_1.weight"].shape[0] == 16
 
 
 class TestTraining:
-    """A .pth of the published training, on the model that it began with."""
+    """A .pth of the upstream training, on the model that it began with."""
 
     @pytest.fixture
     def begun_with(self, published_folder: Path) -> dict[str, Tensor]:
-        return foreign.read(published_folder)
+        return external.read(published_folder)
 
     def save(self, tmp_path: Path, trained: dict[str, Tensor], name: str = "iter_3.pth") -> Path:
         torch.save({"state_dict": trained, "meta": {"iter": 3}}, tmp_path / name)
@@ -224,7 +224,7 @@ class TestTraining:
     def test_lora_is_merged_as_peft_merges_it(self, published_folder: Path, begun_with: dict[str, Tensor], tmp_path: Path) -> None:
         from peft import LoraConfig, inject_adapter_in_model
 
-        trained = foreign.training_state(begun_with, rank=RANK)
+        trained = external.training_state(begun_with, rank=RANK)
         found = state(self.plan(published_folder, self.save(tmp_path, trained)))
         for name in ("layers.0.self_attn.q_proj", "layers.1.mlp.down_proj"):
             key = f"mllm.model.language_model.base_model.model.model.{name}"
@@ -241,7 +241,7 @@ class TestTraining:
     def test_what_was_trained_takes_the_place_of_what_was_there(
         self, published_folder: Path, begun_with: dict[str, Tensor], ours: dict[str, Tensor], tmp_path: Path
     ) -> None:
-        plan = self.plan(published_folder, self.save(tmp_path, foreign.training_state(begun_with, rank=RANK)))
+        plan = self.plan(published_folder, self.save(tmp_path, external.training_state(begun_with, rank=RANK)))
         found = state(plan)
         assert torch.equal(found["projector.linear_1.weight"], ours["projector.linear_1.weight"] + 1)
         assert torch.equal(found["seg_head.projector.0.bias"], ours["seg_head.projector.0.bias"] + 1)
@@ -251,7 +251,7 @@ class TestTraining:
         assert any(row.part.startswith("replaced by EarthMind training") for row in plan.composition.rows())
 
     def test_all_names_that_peft_gives_are_read(self, published_folder: Path, begun_with: dict[str, Tensor], tmp_path: Path) -> None:
-        plain = foreign.training_state(begun_with, rank=RANK)
+        plain = external.training_state(begun_with, rank=RANK)
         wrapped = {
             name.replace(".lora_A.", ".lora_A.default.").replace(".lora_B.", ".lora_B.default."): value for name, value in plain.items()
         }
@@ -273,47 +273,47 @@ class TestTraining:
         tmp_path: Path,
     ) -> None:
         """The training added its tokens to InternVL's; here they get the same rows."""
-        base = foreign.write_internvl(tmp_path / "InternVL", published_folder, rows=len(make_tokenizer(special=())), tokenizer=plain_words)
-        trained = foreign.training_state(begun_with, rank=RANK)
+        base = external.write_internvl(tmp_path / "InternVL", published_folder, rows=len(make_tokenizer(special=())), tokenizer=plain_words)
+        trained = external.training_state(begun_with, rank=RANK)
         plan = plan_import(ImportRequest(sources=[base, self.save(tmp_path, trained)], sam2=sam2, lora=LoraScale(ALPHA)))
         assert plan.vocabulary.new_ids == ()
         assert torch.equal(plan.tensors[EMBEDDING].read(), begun_with["language_model.model.embed_tokens.weight"] * 2)
-        assert plan.composition.new.keys() == {"fusion.queries"}  # the published training does not save it
+        assert plan.composition.new.keys() == {"fusion.queries"}  # the upstream training does not save it
 
     def test_a_rank_that_is_not_the_trained_one_is_refused(
         self, published_folder: Path, begun_with: dict[str, Tensor], tmp_path: Path
     ) -> None:
-        file = self.save(tmp_path, foreign.training_state(begun_with, rank=RANK))
+        file = self.save(tmp_path, external.training_state(begun_with, rank=RANK))
         with pytest.raises(CheckpointError, match=r"LoRA rank mismatch in language_model\.model\.layers.*A is \[4, .*--lora-rank says 128"):
             self.plan(published_folder, file, LoraScale(alpha=256, rank=128))
 
     def test_factors_of_two_ranks_are_refused(self, published_folder: Path, begun_with: dict[str, Tensor], tmp_path: Path) -> None:
-        trained = foreign.training_state(begun_with, rank=RANK)
+        trained = external.training_state(begun_with, rank=RANK)
         name = next(name for name in trained if "lora_B" in name)
         with pytest.raises(CheckpointError, match="LoRA rank mismatch"):
             self.plan(published_folder, self.save(tmp_path, {**trained, name: trained[name][:, :2]}))
 
     def test_a_factor_alone_is_refused(self, published_folder: Path, begun_with: dict[str, Tensor], tmp_path: Path) -> None:
-        trained = foreign.training_state(begun_with, rank=RANK)
+        trained = external.training_state(begun_with, rank=RANK)
         del trained[next(name for name in trained if "lora_B" in name)]
         with pytest.raises(CheckpointError, match="lacks its factor B"):
             self.plan(published_folder, self.save(tmp_path, trained))
 
     def test_the_scale_must_be_given(self, published_folder: Path, begun_with: dict[str, Tensor], tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"LoRA update of rank 4 that is not merged.*--lora-alpha 256"):
-            self.plan(published_folder, self.save(tmp_path, foreign.training_state(begun_with, rank=RANK)), LoraScale())
+            self.plan(published_folder, self.save(tmp_path, external.training_state(begun_with, rank=RANK)), LoraScale())
 
     def test_the_model_it_began_with_must_be_given(self, begun_with: dict[str, Tensor], tmp_path: Path) -> None:
-        file = self.save(tmp_path, foreign.training_state(begun_with, rank=RANK))
+        file = self.save(tmp_path, external.training_state(begun_with, rank=RANK))
         with pytest.raises(CheckpointError, match="no source holds the vision tower"):
             plan_import(ImportRequest(sources=[file], lora=LoraScale(ALPHA)))
 
 
 class TestWrong:
     def test_a_flipped_shape_is_shown_with_the_table(self, published_folder: Path, tmp_path: Path) -> None:
-        tensors = foreign.read(published_folder)
+        tensors = external.read(published_folder)
         tensors["mlp1.1.weight"] = tensors["mlp1.1.weight"].T.contiguous()
-        source = foreign.write(tmp_path / "flipped", tensors, foreign.config_of(published_folder))
+        source = external.write(tmp_path / "flipped", tensors, external.config_of(published_folder))
         with pytest.raises(
             CheckpointError,
             match=r"(?s)1 of another shape\. Nothing was written.*projector\.linear_1\.weight is \[128, 32\], the model has \[32, 128\]",
@@ -321,16 +321,16 @@ class TestWrong:
             plan_import(ImportRequest(sources=[source]))
 
     def test_a_tensor_too_many_and_one_too_few_are_named(self, published_folder: Path, tmp_path: Path) -> None:
-        tensors = foreign.read(published_folder)
+        tensors = external.read(published_folder)
         tensors["vision_model.extra.weight"] = tensors.pop("text_hidden_fcs.0.weight")
-        source = foreign.write(tmp_path / "other", tensors, foreign.config_of(published_folder))
+        source = external.write(tmp_path / "other", tensors, external.config_of(published_folder))
         with pytest.raises(CheckpointError, match=r"(?s)1 unexpected.*unexpected: vision_model\.extra\.weight \[32, 32\]"):
             plan_import(ImportRequest(sources=[source]))
 
     def test_a_missing_tensor_is_not_made_up(self, published_folder: Path, tmp_path: Path) -> None:
-        tensors = foreign.read(published_folder)
+        tensors = external.read(published_folder)
         del tensors["vision_model.encoder.layers.1.ls2"]
-        source = foreign.write(tmp_path / "other", tensors, foreign.config_of(published_folder))
+        source = external.write(tmp_path / "other", tensors, external.config_of(published_folder))
         with pytest.raises(CheckpointError, match=r"(?s)1 missing.*missing: vision_tower\.encoder\.layer\.#\.lambda_# \[32\]"):
             plan_import(ImportRequest(sources=[source]))
 
@@ -347,7 +347,7 @@ class TestWrong:
 
     def test_a_missing_config_is_named(self, published_folder: Path, tmp_path: Path) -> None:
         shutil.copy(published_folder / "model.safetensors", tmp_path / "model.safetensors")
-        with pytest.raises(CheckpointError, match=r"config\.json is not there; the names are those of a published EarthMind"):
+        with pytest.raises(CheckpointError, match=r"config\.json is not there; the names are those of an upstream EarthMind"):
             plan_import(ImportRequest(sources=[tmp_path]))
 
     def test_a_broken_config_is_named(self, published_folder: Path, tmp_path: Path) -> None:
@@ -357,16 +357,16 @@ class TestWrong:
             plan_import(ImportRequest(sources=[tmp_path]))
 
     def test_sizes_that_make_no_model_are_refused(self, published_folder: Path, tmp_path: Path) -> None:
-        config = foreign.config_of(published_folder)
+        config = external.config_of(published_folder)
         config["llm_config"] |= {"num_hidden_layers": 3, "layer_types": ["full_attention"] * 2}
-        source = foreign.write(tmp_path / "other", foreign.read(published_folder), config)
+        source = external.write(tmp_path / "other", external.read(published_folder), config)
         with pytest.raises(CheckpointError, match=r"the sizes in config\.json make no model: .*Take the file of the release"):
             plan_import(ImportRequest(sources=[source]))
 
     def test_rows_and_config_that_disagree_are_refused(self, published_folder: Path, tmp_path: Path) -> None:
-        config = foreign.config_of(published_folder)
+        config = external.config_of(published_folder)
         config["llm_config"]["vocab_size"] += 3
-        source = foreign.write(tmp_path / "other", foreign.read(published_folder), config)
+        source = external.write(tmp_path / "other", external.read(published_folder), config)
         with pytest.raises(
             CheckpointError, match=r"vocabulary mismatch: the token embedding of .* has \d+ rows, its config\.json says \d+"
         ):
@@ -386,16 +386,16 @@ class TestWrong:
             plan_import(ImportRequest(sources=[published_folder], tokenizer=plain_words))
 
     def test_an_id_that_differs_is_refused(self, published_folder: Path, tmp_path: Path) -> None:
-        config = foreign.config_of(published_folder)
+        config = external.config_of(published_folder)
         config["seg_token_id"] -= 1
-        source = foreign.write(tmp_path / "other", foreign.read(published_folder), config, tokenizer=published_folder)
+        source = external.write(tmp_path / "other", external.read(published_folder), config, tokenizer=published_folder)
         with pytest.raises(CheckpointError, match=r"vocabulary mismatch: \[SEG\] is \d+ for the tokenizer, but the model learnt it as \d+"):
             plan_import(ImportRequest(sources=[source]))
 
     def test_a_head_that_is_called_tied_but_is_not_is_refused(self, published_folder: Path, tmp_path: Path) -> None:
-        tensors = foreign.read(published_folder)
+        tensors = external.read(published_folder)
         tensors["language_model.lm_head.weight"] = tensors["language_model.model.embed_tokens.weight"] + 1
-        source = foreign.write(tmp_path / "other", tensors, foreign.config_of(published_folder))
+        source = external.write(tmp_path / "other", tensors, external.config_of(published_folder))
         with pytest.raises(CheckpointError, match=r"says that head and token embedding are one, but .* differ"):
             write_import(plan_import(ImportRequest(sources=[source])), tmp_path / "out")
         assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""Foreign checkpoints made of a published one: the same weights as the releases that it was trained from."""
+"""External checkpoints made of an upstream one: the same weights as the releases that it was trained from."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 
 def write_internvl(folder: Path, published: Path, *, rows: int | None = None, tokenizer: Path | None = None) -> Path:
-    """The InternVL inside a published model, with the first `rows` rows of its vocabulary."""
+    """The InternVL inside an upstream model, with the first `rows` rows of its vocabulary."""
     tensors = {name: value for name, value in read(published).items() if name.startswith(("vision_model.", "mlp1.", "language_model."))}
     config = config_of(published)
     for name in ("sam2", "img_context_token_id", "seg_token_id"):
@@ -69,7 +69,7 @@ def write_language(folder: Path, *, vocab_size: int, width: int = 32, layers: in
 
 
 def training_state(published: Mapping[str, Tensor], *, rank: int) -> dict[str, Tensor]:
-    """What the published training saves: trained parts under its names, and a LoRA update of two kinds of layers."""
+    """What the upstream training saves: trained parts under its names, and a LoRA update of two kinds of layers."""
     torch.manual_seed(9)
     text = "mllm.model.language_model.base_model.model."
     state = {f"mllm.model.{name}": value + 1 for name, value in published.items() if name.startswith("mlp1.")}

@@ -1,4 +1,4 @@
-"""EarthMind-Bench: the published prompt, and questions that could not be scored."""
+"""EarthMind-Bench: the upstream prompt, and questions that could not be scored."""
 
 import json
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_the_later_published_suffix(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"answer": "desert"}, r"bench\.json#0: answer 'desert' is none of \['water', .*no reply could be right"),
-        ({"candidate": ["water", "Water ", "built area"]}, r"a candidate stands twice in .*; the right one could not be told"),
+        ({"candidate": ["water", "Water ", "built area"]}, r"a candidate is duplicated in .*; the right one could not be told"),
         ({"candidate": []}, r"field 'candidate' must be a list that is not empty"),
         ({"candidate": ["built area", 3]}, r"field 'candidate' must be a list of texts, found \['built area', 3\]"),
         ({"question": "What is <image>?"}, r"bench\.json#0: <image> stands 2 times in the question but the entry has one image"),

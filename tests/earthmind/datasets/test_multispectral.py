@@ -1,4 +1,4 @@
-"""Multispectral folders: composites in the published grouping, one file for each band, and both annotation forms."""
+"""Multispectral folders: composites in the upstream grouping, one file for each band, and both annotation forms."""
 
 import json
 from pathlib import Path

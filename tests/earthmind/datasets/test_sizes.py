@@ -103,7 +103,7 @@ def test_images_for_masks_are_counted_by_the_rule_of_the_processor(
 
 
 def test_display_images_of_several_pictures_have_as_many_views(make_task: Callable[..., EarthMindTask], tmp_path: Path) -> None:
-    """The published composites: four RGB pictures of one place are one scene of four views."""
+    """The upstream composites: four RGB pictures of one place are one scene of four views."""
     task = make_task(processor={"max_tiles": 4})
     for number in range(1, 5):
         (tmp_path / "patch").mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria, Te
 from earthmind.model.batching import Batch
 from earthmind.predictor import RecordAnswerer, predict
 from eocore.errors import ConfigError
-from eocore.portable.duplicates import find_repeats
+from eocore.portable.duplicates import find_duplicates
 from eocore.portable.generation_options import OPTIONS, REASONS, GenerationOptionError, check_option, require_options
 from eocore.portable.shared_prefix import plan_prefixes
 
@@ -173,8 +173,8 @@ class TestEarlyStops:
         texts = [f"<image>\nsegment the water in this image{end}" for end in (".", "", "!", "?")]
         samples = [keen.processor.encode(scenes, [("user", text)], for_generation=True) for text in texts]
         together = keen.processor.collate(samples, left_pad=True)
-        place = find_repeats(together.vision.tiles)[1]
-        shared = {"vision": together.vision, "content": place, "tokens_per_tile": keen.model.config.tokens_per_tile}
+        index = find_duplicates(together.vision.tiles)[1]
+        shared = {"vision": together.vision, "content": index, "tokens_per_tile": keen.model.config.tokens_per_tile}
         assert plan_prefixes(together.input_ids, together.attention_mask, **shared) is not None, "else nothing is tried"
         words = ["a[SEG]", "[SEG][SEG]", "ab", "[SEG]a"]
         rows = [ids_of(keen, text) for text in words]
@@ -398,10 +398,10 @@ class TestGenerate:
     )
     @pytest.mark.parametrize("place", ["arguments", "config", "own config"])
     def test_what_loses_the_images_is_refused(
-        self, tiny: Any, make_scenes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, name: str, value: Any, place: str
+        self, tiny: Any, make_scenes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, name: str, value: Any, index: str
     ) -> None:
-        options = {"arguments": {name: value}, "config": {"generation_config": GenerationConfig(**{name: value})}}.get(place, {})
-        if place == "own config":
+        options = {"arguments": {name: value}, "config": {"generation_config": GenerationConfig(**{name: value})}}.get(index, {})
+        if index == "own config":
             monkeypatch.setattr(tiny.model.generation_config, name, value)
         with pytest.raises(GenerationOptionError, match=f"option {name}={value!r} cannot be used with images"):
             tiny.model.generate(**self.inputs(tiny, make_scenes, **make_scenes("rgb")), max_new_tokens=2, **options)

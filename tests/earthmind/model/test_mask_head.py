@@ -130,9 +130,9 @@ class TestGated:
 
 
 def test_dummy_features_are_small_and_are_drawn_on_like_real_ones(head: SegHead) -> None:
-    real, blank = head.encode(pictures(2)), head.dummy_features(2)
-    assert [level.shape[:2] for level in blank] == [level.shape[:2] for level in real]
-    assert [level.shape[2:] for level in blank] == [(4, 4), (2, 2), (1, 1)]
-    prompts, place = torch.randn(3, head.projector[-1].out_features), torch.tensor([0, 0, 1])
-    drawn = head.decode_masks(prompts, blank, sample=place, slot=torch.tensor([0, 1, 0]), num_slots=2)
+    real, dummy = head.encode(pictures(2)), head.dummy_features(2)
+    assert [level.shape[:2] for level in dummy] == [level.shape[:2] for level in real]
+    assert [level.shape[2:] for level in dummy] == [(4, 4), (2, 2), (1, 1)]
+    prompts, index = torch.randn(3, head.projector[-1].out_features), torch.tensor([0, 0, 1])
+    drawn = head.decode_masks(prompts, dummy, sample=index, slot=torch.tensor([0, 1, 0]), num_slots=2)
     assert drawn.chosen.shape == (3, 4, 4) and drawn.candidates.isfinite().all()

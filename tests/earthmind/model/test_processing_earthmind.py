@@ -284,7 +284,7 @@ class TestCall:
         assert one["image"][:, 0, 0, 0].tolist() == [10]
         two = processor(images=[flat(20), flat(10)], text="<image>\n<image>\nWhat?")
         assert two["image"][:, 0, 0, 0].tolist() == [20, 10]
-        assert two["tile_places"].tolist() == [0, 0] and two["tile_views"].tolist() == [0, 1]
+        assert two["tile_positions"].tolist() == [0, 0] and two["tile_views"].tolist() == [0, 1]
         named = processor(images={"rgb": flat(10), "sar": flat(20)}, text="<image>\nWhat?")
         assert torch.equal(two["input_ids"], named["input_ids"])
         assert torch.equal(two["image"], named["image"])

@@ -36,10 +36,10 @@ class TestMutualAttention:
         fusion, tokens = make_fusion(), random_tokens(4)
         fused = fusion(tokens, PAIR)
         for tile, other in ((0, 1), (1, 0), (2, 3), (3, 2)):
-            for place in range(TOKENS):
-                score = sum(torch.dot(tokens[other, place], query * tokens[tile, place]) for query in fusion.queries)
-                torch.testing.assert_close(fused.importance[tile, place], torch.sigmoid(score))
-                torch.testing.assert_close(fused.tokens[tile, place], torch.sigmoid(score) * tokens[tile, place])
+            for index in range(TOKENS):
+                score = sum(torch.dot(tokens[other, index], query * tokens[tile, index]) for query in fusion.queries)
+                torch.testing.assert_close(fused.importance[tile, index], torch.sigmoid(score))
+                torch.testing.assert_close(fused.tokens[tile, index], torch.sigmoid(score) * tokens[tile, index])
 
     def test_three_sensors_are_weighted_by_the_mean_of_the_other_two(self, make_fusion: Callable[..., SensorFusion]) -> None:
         tokens = random_tokens(3)

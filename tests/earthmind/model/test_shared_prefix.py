@@ -8,7 +8,7 @@ import pytest
 import torch
 from tolerances import ACROSS_DECODING, MASK_PIXELS
 
-from eocore.portable.duplicates import find_repeats
+from eocore.portable.duplicates import find_duplicates
 from eocore.portable.shared_prefix import plan_prefixes
 
 
@@ -87,7 +87,7 @@ def test_images_of_unlike_size_regions_and_text_alone_stand_in_one_batch(
 
 def plan_of(made: Any, samples: list[Any]) -> Any:
     batch = made.processor.collate(samples, left_pad=True)
-    content = find_repeats(batch.vision.tiles)[1]
+    content = find_duplicates(batch.vision.tiles)[1]
     per_tile = made.model.config.tokens_per_tile
     return plan_prefixes(batch.input_ids, batch.attention_mask, vision=batch.vision, content=content, tokens_per_tile=per_tile)
 

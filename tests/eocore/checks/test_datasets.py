@@ -46,16 +46,16 @@ def _registered() -> Iterator[None]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     for name in ("a", "b"):
         Image.fromarray(np.full((8, 10, 3), 9, np.uint8)).save(tmp_path / f"{name}.png")
     return tmp_path
 
 
-def dataset(place: Path, lines: list[Any]) -> dict[str, Any]:
-    (place / "set.jsonl").write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
-    images = {"rgb": {"root": str(place), "pattern": "{stem}.png", "sensor": "rgb_uint8"}}
-    return {"type": "PhraseDataset", "annotations": str(place / "set.jsonl"), "images": images}
+def dataset(folder: Path, lines: list[Any]) -> dict[str, Any]:
+    (folder / "set.jsonl").write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+    images = {"rgb": {"root": str(folder), "pattern": "{stem}.png", "sensor": "rgb_uint8"}}
+    return {"type": "PhraseDataset", "annotations": str(folder / "set.jsonl"), "images": images}
 
 
 def line(number: int, image: str = "a", mask: Any = RING, **more: Any) -> dict[str, Any]:
@@ -71,8 +71,8 @@ def check(config: dict[str, Any], num_workers: int = 0) -> DatasetFacts:
     return facts
 
 
-def test_good_data_has_no_problem(place: Path) -> None:
-    facts = check(dataset(place, [line(0), line(1, "b", type="class"), line(2)]))
+def test_good_data_has_no_problem(folder: Path) -> None:
+    facts = check(dataset(folder, [line(0), line(1, "b", type="class"), line(2)]))
     assert (facts.problems, facts.num_entries, facts.num_images, facts.num_broken) == ([], 3, 2, 0)
     assert facts.sizes == {"rgb 8 x 10": 2}
     assert facts.mask_shares == pytest.approx([16 / 80] * 3)
@@ -80,8 +80,8 @@ def test_good_data_has_no_problem(place: Path) -> None:
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_every_broken_record_is_named_with_its_line(place: Path, num_workers: int) -> None:
-    (place / "c.png").write_bytes((place / "a.png").read_bytes()[:45])
+def test_every_broken_record_is_named_with_its_line(folder: Path, num_workers: int) -> None:
+    (folder / "c.png").write_bytes((folder / "a.png").read_bytes()[:45])
     far = [[0, 0, 1e9, 0, 5, 5]]
     lines = [
         line(0),
@@ -95,8 +95,8 @@ def test_every_broken_record_is_named_with_its_line(place: Path, num_workers: in
         line(6, mask=[]),
         [1],
     ]
-    facts = check(dataset(place, lines), num_workers)
-    found = [(problem.kind, tuple(place.rpartition(":")[2] for place in problem.places)) for problem in facts.problems]
+    facts = check(dataset(folder, lines), num_workers)
+    found = [(problem.kind, tuple(folder.rpartition(":")[2] for folder in problem.locations)) for problem in facts.problems]
     assert sorted(found) == sorted(
         [
             (ANNOTATION, ("2",)),
@@ -124,44 +124,44 @@ EMPTY, FULL = {"size": [8, 10], "counts": [80]}, {"size": [8, 10], "counts": [0,
     ],
     ids=["empty", "full", "polygon"],
 )
-def test_masks_that_are_all_alike_are_a_problem_of_every_record(place: Path, mask: Any, said: str, told: str) -> None:
-    facts = check(dataset(place, [line(number, image, mask=mask) for number, image in enumerate("aba")]), num_workers=1)
+def test_masks_that_are_all_alike_are_a_problem_of_every_record(folder: Path, mask: Any, said: str, told: str) -> None:
+    facts = check(dataset(folder, [line(number, image, mask=mask) for number, image in enumerate("aba")]), num_workers=1)
     (problem,) = facts.problems
     assert problem.kind == MASK and said in problem.message and facts.masks == told
-    assert facts.num_broken == 3 and {item.rpartition(":")[2] for item in problem.places} == {"1", "2", "3"}
-    page = write_report([facts], place / "out", title="all alike")
+    assert facts.num_broken == 3 and {item.rpartition(":")[2] for item in problem.locations} == {"1", "2", "3"}
+    page = write_report([facts], folder / "out", title="all alike")
     assert said in page.read_text()
 
 
-def test_single_odd_masks_are_counted_and_are_no_problem(place: Path) -> None:
-    facts = check(dataset(place, [line(0), line(1, mask=EMPTY), line(2, mask=FULL), line(3, mask=FULL)]))
+def test_single_odd_masks_are_counted_and_are_no_problem(folder: Path) -> None:
+    facts = check(dataset(folder, [line(0), line(1, mask=EMPTY), line(2, mask=FULL), line(3, mask=FULL)]))
     assert not facts.problems and facts.masks == "4, 1 empty, 2 covering the whole image"
-    assert check(dataset(place, [line(0, mask=FULL)])).problems == []
+    assert check(dataset(folder, [line(0, mask=FULL)])).problems == []
 
 
-def test_a_missing_annotation_file_is_a_problem_not_a_crash(place: Path) -> None:
-    config = dataset(place, [line(0)])
-    (place / "set.jsonl").unlink()
+def test_a_missing_annotation_file_is_a_problem_not_a_crash(folder: Path) -> None:
+    config = dataset(folder, [line(0)])
+    (folder / "set.jsonl").unlink()
     facts = check(config)
     assert [problem.kind for problem in facts.problems] == [ANNOTATION] and facts.num_entries == 0
 
 
-def test_images_that_show_different_places_are_a_problem(place: Path) -> None:
-    Image.fromarray(np.full((10, 8), 9, np.uint8)).save(place / "a_grey.png")
-    config = dataset(place, [line(0)])
-    config["images"]["sar"] = {"root": str(place), "pattern": "{stem}_grey.png", "sensor": "grey_uint8"}
+def test_images_that_show_different_places_are_a_problem(folder: Path) -> None:
+    Image.fromarray(np.full((10, 8), 9, np.uint8)).save(folder / "a_grey.png")
+    config = dataset(folder, [line(0)])
+    config["images"]["sar"] = {"root": str(folder), "pattern": "{stem}_grey.png", "sensor": "grey_uint8"}
     (problem,) = check(config).problems
-    assert problem.kind == IMAGE and "shapes that cannot show the same place" in problem.message
+    assert problem.kind == IMAGE and "shapes that cannot show the same location" in problem.message
 
 
-def test_an_error_that_is_none_of_ours_is_told_apart(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_is_none_of_ours_is_told_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eocore.checks.datasets.decode_mask", lambda *arguments, **choices: 1 / 0)
-    facts = check(dataset(place, [line(0)]))
+    facts = check(dataset(folder, [line(0)]))
     assert [(problem.kind, problem.message) for problem in facts.problems] == [(UNFORESEEN, "ZeroDivisionError: division by zero")]
 
 
-def test_datasets_are_found_anywhere_and_once(place: Path) -> None:
-    one = dataset(place, [line(0)])
+def test_datasets_are_found_anywhere_and_once(folder: Path) -> None:
+    one = dataset(folder, [line(0)])
     config = {
         "task": {"type": "Task", "data": {"type": "Mixture", "parts": [{"data": one, "weight": 2}, {"data": {**one, "limit": 3}}]}},
         "evaluation": {"datasets": [{**one, "annotations": "other.jsonl", "transforms": [{"type": "X"}]}]},
@@ -171,10 +171,10 @@ def test_datasets_are_found_anywhere_and_once(place: Path) -> None:
         find_datasets({"task": {"type": "Task"}})
 
 
-def test_the_report_holds_all_and_nothing_of_it_is_markup(place: Path, tmp_path: Path) -> None:
+def test_the_report_holds_all_and_nothing_of_it_is_markup(folder: Path, tmp_path: Path) -> None:
     lines = [line(0, phrase="<script>alert(1)</script>"), line(1, "<b>x</b>"), line(2, mask="<i>")]
-    facts = check(dataset(place, lines))
-    page = write_report([facts, check(dataset(place, []))], tmp_path / "out", title="<h1>")
+    facts = check(dataset(folder, lines))
+    page = write_report([facts, check(dataset(folder, []))], tmp_path / "out", title="<h1>")
     text = page.read_text()
     assert "<script>" not in text and "<b>x" not in text and "<i>" not in text and "&lt;b&gt;x" in text
     told = json.loads((tmp_path / "out" / "report.json").read_text())

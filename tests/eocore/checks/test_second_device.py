@@ -109,9 +109,9 @@ def test_waits_of_the_host_are_noted_by_place() -> None:
 from eocore.portable.packed_attention import boundary_arguments, find_boundaries
 with second_device() as (device, waits):
     boundary_arguments([0, 4, 6], device)
-    assert not waits.places, waits.places
+    assert not waits.locations, waits.locations
     assert find_boundaries(torch.tensor([[0, 1, 0, 1]], device=device)) == [0, 2, 4]
-    print([place.rpartition(" ")[2] for place in waits.places])
+    print([place.rpartition(" ")[2] for place in waits.locations])
 """
     assert run(code) == "['find_boundaries']"
 

@@ -81,7 +81,7 @@ def test_variables_reach_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("checks", "message"),
     [
-        ([python("a", "pass"), python("a", "pass")], "check 'a' stands twice"),
+        ([python("a", "pass"), python("a", "pass")], "check 'a' is duplicated"),
         ([python("a", "pass", needs=["b"]), python("b", "pass")], "check 'a' needs b, which no check before it is"),
     ],
 )

@@ -219,7 +219,7 @@ def test_faults_of_prepare_keep_their_class_and_name_the_sample(world: Path) -> 
         PreparedDataset(dataset(world), misaligned, seed=0)[SampleKey(0, 0)]
     told = (
         rf"dataset 'words', index 0, sample 's0' \({world}/words.jsonl:1\), epoch 7: preparing it failed with TypeError: a mistake of the "
-        r"program \(test_dataset.py:\d+, in broken\)\. Expected .* leave the entry out, or mend the code"
+        r"program \(test_dataset.py:\d+, in broken\)\. Expected .* leave the entry out or fix the code"
     )
     with pytest.raises(SampleError, match=told) as caught:
         PreparedDataset(dataset(world), broken, seed=0)[SampleKey(7, 0)]

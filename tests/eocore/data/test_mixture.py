@@ -115,7 +115,7 @@ def test_memory_of_orders_is_bounded() -> None:
         ([], "mixture: a mixture needs at least one part"),
         ([{"weight": 1}], r"mixture part 0 needs data\. Keys: data, weight, name"),
         ([part("a", 2) | {"wieght": 1}], r"mixture part 0 has no key wieght"),
-        ([part("a", 2), part("a", 3)], r"mixture: a stands twice"),
+        ([part("a", 2), part("a", 3)], r"mixture: a is duplicated"),
         ([part("a", 2, 0)], r"mixture part 'a': weight must be a number above 0, found 0\. Remove the part"),
         ([part("a", 2, -1.0)], r"weight must be a number above 0, found -1\.0"),
         ([part("a", 2, "3")], r"weight must be a number above 0, found '3'"),

@@ -168,7 +168,7 @@ class TestComposeReferring:
             ({"templates": []}, r"templates must be a list of at least one text, found \[\]"),
             ({"templates": "Show {phrase}"}, "templates must be a list of at least one text, found 'Show"),
             ({"templates": ["Show it"]}, r"each of templates must hold \{phrase\} 1 times"),
-            ({"templates": ["<image> {phrase}"]}, r"and no <image> \(`prefix` gives that\)"),
+            ({"templates": ["<image> {phrase}"]}, r"and no <image> \(`prefix` holds it\)"),
             ({"answers": ["Sure."]}, r"each of answers must hold \[SEG\] 1 times"),
             ({"absent_answers": ["[SEG]"]}, r"each of absent_answers must hold \[SEG\] 0 times"),
             ({"prefix": ""}, r"prefix must hold <image> once, found ''"),

@@ -18,7 +18,7 @@ class Embedder:
 
 
 class Generator:
-    places_by_masks = False
+    boxes_by_masks = False
 
     def answerer(self, max_new_tokens: int) -> Any:
         return lambda samples: []

@@ -65,10 +65,10 @@ class DoublerProcessor(ProcessorMixin):
         self.scale = scale
         super().__init__(tokenizer, chat_template=chat_template)
 '''
-PROBE = """import torch
+PARITY_CHECK = """import torch
 
 
-def probe(model, processor):
+def parity_outputs(model, processor):
     return {"out": model(torch.arange(8.0).reshape(2, 4) * processor.scale)}
 """
 AUTO_MAP = {
@@ -92,7 +92,7 @@ def package(tmp_path: Path) -> Iterator[Path]:
     }
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
-    (tmp_path / "probe.py").write_text(PROBE)
+    (tmp_path / "parity_check.py").write_text(PARITY_CHECK)
     yield folder
     for name in [name for name in sys.modules if name.split(".")[0] == "doubler_system"]:
         del sys.modules[name]
@@ -129,7 +129,7 @@ def make_shipment(package: Path) -> Callable[..., Shipment]:
             processor=processor,
             model_package=package,
             auto_map={**AUTO_MAP, **auto_map},
-            probe=package.parent / "probe.py",
+            parity_check=package.parent / "parity_check.py",
         )
 
     return build

@@ -71,7 +71,7 @@ class TestPortableModules:
     def test_only_the_import_itself_is_rewritten(self, package: Path) -> None:
         text = (
             '"""From eocore.portable.duplicates import nothing: \u00e4."""\n'
-            "from eocore.portable.duplicates import (\n    find_repeats as found,  # from eocore.portable.x import y\n)\n\n\n"
+            "from eocore.portable.duplicates import (\n    find_duplicates as found,  # from eocore.portable.x import y\n)\n\n\n"
             "def late():\n    \u00e9 = 1; from  eocore.portable.row_packing  import IGNORE\n"
             "    return \u00e9, IGNORE, 'from eocore.portable.a import b'\n"
         )
@@ -83,7 +83,7 @@ class TestPortableModules:
 
     def test_two_files_of_one_name_are_refused(self, package: Path) -> None:
         (package / "duplicates.py").write_text("X = 1\n")
-        (package / "parts.py").write_text("from eocore.portable.duplicates import find_repeats\n")
+        (package / "parts.py").write_text("from eocore.portable.duplicates import find_duplicates\n")
         with pytest.raises(CheckpointError, match=r"doubler_system/duplicates.py and .*portable/duplicates.py have one name"):
             collect_code(package)
 

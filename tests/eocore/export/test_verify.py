@@ -39,8 +39,8 @@ def test_reloaded_model_is_compared_in_a_clean_process(
     monkeypatch.setenv("PYTHONPATH", str(trap))
     monkeypatch.chdir(trap)
     clean = "import os, sys\n    assert os.environ['HF_HUB_OFFLINE'] == '1' and 'eocore' not in sys.modules\n    return {"
-    shipment.probe.write_text(shipment.probe.read_text().replace("return {", clean))
-    differences = verify_checkpoint(tmp_path / "out", expected, probe=shipment.probe, auto_class=shipment.model_class)
+    shipment.parity_check.write_text(shipment.parity_check.read_text().replace("return {", clean))
+    differences = verify_checkpoint(tmp_path / "out", expected, parity_check=shipment.parity_check, auto_class=shipment.model_class)
     assert differences == {"out": 0.0}
 
 
@@ -51,7 +51,7 @@ def test_folder_that_does_not_load_gives_the_reason(make_shipment: Callable[...,
     with pytest.raises(
         CheckpointError, match=r"does not load in a process of its own \(exit status 1\); nobody could use it:(.|\n)*broken code"
     ):
-        verify_checkpoint(tmp_path / "out", examine(shipment), probe=shipment.probe, auto_class=shipment.model_class)
+        verify_checkpoint(tmp_path / "out", examine(shipment), parity_check=shipment.parity_check, auto_class=shipment.model_class)
 
 
 def test_changed_weight_is_named_even_if_nothing_shows(make_shipment: Callable[..., Shipment], findings: Findings) -> None:
@@ -69,12 +69,12 @@ def test_rounded_weights_equal_their_short_form(make_shipment: Callable[..., Shi
     for parameter in long.model.parameters():
         parameter.data = parameter.data.bfloat16().float()
     short.model.bfloat16()
-    assert examine(long).digests == examine(replace(short, probe=_silent(short))).digests
+    assert examine(long).digests == examine(replace(short, parity_check=_silent(short))).digests
 
 
 def _silent(shipment: Shipment) -> Path:
-    path = shipment.probe.with_name("silent.py")
-    path.write_text("def probe(model, processor):\n    return {}\n")
+    path = shipment.parity_check.with_name("silent.py")
+    path.write_text("def parity_outputs(model, processor):\n    return {}\n")
     return path
 
 
@@ -100,7 +100,7 @@ def test_other_numbers_are_told(findings: Findings, change: float) -> None:
 
 
 def test_outputs_must_be_the_same_ones(findings: Findings) -> None:
-    with pytest.raises(CheckpointError, match=r"the probe gave \['out'\] after reloading .* \['other'\] before"):
+    with pytest.raises(CheckpointError, match=r"the parity check returned \['out'\] after reloading .* \['other'\] before"):
         compare(findings, replace(findings, outputs={"other": torch.zeros(1)}), folder=WHERE)
     with pytest.raises(CheckpointError, match=r"out is \(2, 4\) after reloading, \(3,\) before"):
         compare(findings, replace(findings, outputs={"out": torch.zeros(3)}), folder=WHERE)

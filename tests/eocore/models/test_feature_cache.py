@@ -26,9 +26,9 @@ class Encoder:
         self.inputs, self.factor = inputs, factor
         self.seen: list[int] = []
 
-    def __call__(self, places: Tensor) -> Tensor:
-        self.seen += places.tolist()
-        return self.inputs[places] * self.factor
+    def __call__(self, indices: Tensor) -> Tensor:
+        self.seen += indices.tolist()
+        return self.inputs[indices] * self.factor
 
 
 def inputs_of(*numbers: int) -> Tensor:

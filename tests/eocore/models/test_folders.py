@@ -71,7 +71,7 @@ def test_code_in_the_folder_is_not_run(folder: Path, change: Callable[..., None]
         ({"attn_implementation": "user/repo:kernel"}, "attn_implementation is 'user/repo:kernel', which fetches a kernel"),
         ({"text_config": {"_attn_implementation": "user/repo"}}, r"text_config\._attn_implementation is 'user/repo'"),
         ({"auto_map": {"AutoConfig": "user/repo--harm.Harm"}}, r"auto_map\.AutoConfig is 'user/repo--harm.Harm', which fetches code"),
-        ({"trust_remote_code": True}, "trust_remote_code is 'True', which asks to run foreign code"),
+        ({"trust_remote_code": True}, "trust_remote_code is 'True', which asks to run code from outside"),
     ],
 )
 def test_configs_that_ask_for_code_from_elsewhere_are_refused(

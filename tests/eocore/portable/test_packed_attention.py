@@ -74,12 +74,12 @@ def test_independent_questions_see_what_they_share_and_themselves(model: Any) ->
     """One sample: 10 tokens that all share, questions of 4, 7 and 3; asked alone, each follows the 10."""
     starts, ends, shared = [10, 14, 21], [14, 21, 24], 10
     row = torch.randn(1, 24, 32, generator=torch.Generator().manual_seed(0))
-    places = torch.arange(24)
+    positions = torch.arange(24)
     for start, end in zip(starts, ends, strict=True):
-        places[start:end] = torch.arange(shared, shared + end - start)
+        positions[start:end] = torch.arange(shared, shared + end - start)
     model.set_attn_implementation(PACKED)
     told = boundary_arguments([0, 24], row.device) | question_arguments({0: starts}, [0, 24], config=model.config, device=row.device)
-    joined = model.model(inputs_embeds=row, position_ids=places[None], use_cache=False, **told).last_hidden_state
+    joined = model.model(inputs_embeds=row, position_ids=positions[None], use_cache=False, **told).last_hidden_state
     for start, end in zip(starts, ends, strict=True):
         alone = torch.cat([row[:, :shared], row[:, start:end]], dim=1)
         expected = model.model(inputs_embeds=alone, use_cache=False).last_hidden_state

@@ -5,7 +5,7 @@ import pytest
 
 from eocore.errors import DataError
 from eocore.sensors.bands import get_sensor
-from eocore.sensors.scaling import blank_nodata, correct_sun_elevation, db_to_power, power_to_db, to_canonical
+from eocore.sensors.scaling import correct_sun_elevation, db_to_power, nodata_to_nan, power_to_db, to_canonical
 
 
 def test_sentinel2_reflectance_and_nodata() -> None:
@@ -51,7 +51,7 @@ def test_a_tile_without_any_power_is_no_data_not_an_error() -> None:
 
 
 def test_infinite_and_oversized_values_are_no_data() -> None:
-    values = blank_nodata(np.array([np.inf, -np.inf, np.nan, -1.7976931348623157e308, 3.0]))
+    values = nodata_to_nan(np.array([np.inf, -np.inf, np.nan, -1.7976931348623157e308, 3.0]))
     assert values.dtype == np.float32
     assert np.isnan(values).tolist() == [True, True, True, True, False]
 

@@ -86,7 +86,7 @@ def test_starting_the_loader_leaves_the_random_state() -> None:
 
 def test_a_loader_that_ends_is_an_error() -> None:
     loop, _, _ = make_loop(3, max_iters=5)
-    with pytest.raises(DataError, match="training data ended at step 3 of 5; a task's loader must go on without end"):
+    with pytest.raises(DataError, match="training data ended at step 3 of 5; a task's loader must continue without end"):
         loop.run()
 
 

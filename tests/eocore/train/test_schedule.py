@@ -92,9 +92,9 @@ def test_a_warm_up_over_the_whole_run_has_no_cosine() -> None:
     ("section", "values", "message"),
     [
         (OptimizerOptions, {"lr": 0.0}, r"optimizer.lr is 0.0; expected a positive number"),
-        (ScheduleOptions, {"warmup_ratio": 5}, r"schedule.warmup_ratio is 5; expected a share"),
-        (ScheduleOptions, {"final_ratio": -0.1}, r"schedule.final_ratio is -0.1; expected a share"),
-        (ScheduleOptions, {"warmup_start": 0.0}, r"schedule.warmup_start is 0.0; expected a share above 0"),
+        (ScheduleOptions, {"warmup_ratio": 5}, r"schedule.warmup_ratio is 5; expected a fraction"),
+        (ScheduleOptions, {"final_ratio": -0.1}, r"schedule.final_ratio is -0.1; expected a fraction"),
+        (ScheduleOptions, {"warmup_start": 0.0}, r"schedule.warmup_start is 0.0; expected a fraction above 0"),
     ],
 )
 def test_values_out_of_range_are_refused(section: type, values: dict[str, float], message: str) -> None:

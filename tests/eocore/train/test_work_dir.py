@@ -157,7 +157,7 @@ def test_a_full_disk_stops_or_not_as_chosen(
 
 
 def test_the_environment_is_written_nowhere(tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may hold secrets: checkpoints, logs, records and the stacks of a failure, of a run that fails and one that goes on."""
+    """It may hold secrets: checkpoints, logs, records and the stacks of a failure, of a run that fails and one that continues."""
     monkeypatch.setenv("SOME_ACCESS_TOKEN", "0123-a-secret-4567")
     config = tiny.tiny_config({"poison_step": 5})
     config.guard = {"max_in_a_row": 1}

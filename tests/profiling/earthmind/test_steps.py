@@ -1,4 +1,4 @@
-"""Steps on sample kinds: the samples hold what they state, the published structure computes the same losses, and nothing wasted is left."""
+"""Steps on sample kinds: the samples hold what they state, the upstream structure computes the same losses, and nothing wasted is left."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from profiling.earthmind.flops import attention_flops, linear_flops, sample_leng
 from profiling.earthmind.samples import KINDS, MIX, kinds_of, make_batch
 from profiling.earthmind.setting import build_setting
 from profiling.earthmind.steps import Trainer, measure_data, measure_training
-from profiling.earthmind.upstream_step import PublishedStep
+from profiling.earthmind.upstream_step import UpstreamStep
 from profiling.measures.operators import OperatorCount
 
 CPU = torch.device("cpu")
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def task(make_fields: Callable[..., dict[str, Any]]) -> EarthMindTask:
-    """A tiny task that trains what the published recipe trains."""
+    """A tiny task that trains what the upstream recipe trains."""
     fields = make_fields(tie=False)
     fields["text_config"]["vocab_size"] = 400
     settings = {
@@ -55,11 +55,11 @@ def test_the_mix_is_of_twenty_and_unknown_kinds_are_refused() -> None:
 def test_the_published_structure_learns_the_same_text(task: EarthMindTask) -> None:
     batch = make_batch(task, ["vqa"])
     ours = task.parse_losses(task(batch))[0]
-    published = PublishedStep(task)
+    upstream = UpstreamStep(task)
     kernel = task.model.language_model.config._attn_implementation
-    with published.switched():
+    with upstream.switched():
         assert task.model.language_model.config._attn_implementation == "eager"
-        theirs = published.loss(batch)
+        theirs = upstream.loss(batch)
         theirs.backward()
     assert task.model.language_model.config._attn_implementation == kernel
     assert not any(getattr(layer, "gradient_checkpointing", False) for layer in task.model.modules())
@@ -83,14 +83,14 @@ def test_it_looks_a_third_time_at_pairs_and_draws_what_is_not_there(task: EarthM
             hook.remove()
         return seen["tiles"], seen["images"]
 
-    batch, published = make_batch(task, ["pair"]), PublishedStep(task)
-    with published.switched():
-        assert tiles_and_images(lambda: published.loss(batch)) == (3, 1)
+    batch, upstream = make_batch(task, ["pair"]), UpstreamStep(task)
+    with upstream.switched():
+        assert tiles_and_images(lambda: upstream.loss(batch)) == (3, 1)
     assert tiles_and_images(lambda: task(batch)) == (2, 0)
 
 
 def test_no_operator_of_a_step_has_rows_for_every_position_and_word(task: EarthMindTask) -> None:
-    """W3: logits exist at learnt positions alone; W7: operators are counted."""
+    """W3: logits exist at supervised positions alone; W7: operators are counted."""
     batch = make_batch(task, ["vqa"])
     sizes, rows = task.model.config.text_config, set()
 

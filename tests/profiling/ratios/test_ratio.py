@@ -50,7 +50,7 @@ class Slow(Pair):
 
 
 class Clock:
-    """A clock that goes on by what is slept alone: a busy machine makes no difference."""
+    """A clock that continues by what is slept alone: a busy machine makes no difference."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

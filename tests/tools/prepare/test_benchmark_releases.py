@@ -32,7 +32,7 @@ def load(name: str) -> ModuleType:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Runs a tool of the folder with these words; gives its exit status."""
+    """Runs a tool of the folder with these words; returns its exit status."""
 
     def run(name: str, *words: object) -> int:
         monkeypatch.setattr(sys, "argv", [name, *map(str, words)])

@@ -71,7 +71,7 @@ def internvl_fields(config: Mapping[str, Any], headers: Headers) -> dict[str, An
         | {
             "attention_bias": bool(vision.get("qkv_bias", False)),
             "use_qk_norm": bool(vision.get("qk_normalization", False)),
-            "use_mean_pooling": True,  # leaves out transformers' last layer norm, which the published tower has not
+            "use_mean_pooling": True,  # leaves out transformers' last layer norm, which the upstream tower has not
         },
         "text_config": language_fields(config["llm_config"]),
         "downsample_ratio": config.get("downsample_ratio", 0.5),

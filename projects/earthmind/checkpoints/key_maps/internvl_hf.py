@@ -1,6 +1,6 @@
 """InternVL in the layout of transformers itself (`InternVLForConditionalGeneration`; the hub's names end in `-hf`).
 
-Vision tower and language model are the classes this project builds, so names differ by their place alone. The layout has two spellings:
+Vision tower and language model are the classes this project builds, so names differ by their prefix alone. The layout has two spellings:
 that of the files (`language_model.model.*`, `vision_tower.*`, `language_model.lm_head.weight`; `save_pretrained` writes it), and that of
 the modules in memory (`model.language_model.*`, `model.vision_tower.*`, `lm_head.weight`; a bare `state_dict()` has it).
 Source: transformers, models/internvl/modeling_internvl.py and conversion_mapping.py ("llava").
@@ -32,18 +32,18 @@ READ_AS = {"vision_feature_layer": -1, "vision_feature_select_strategy": "defaul
 """How this project reads the vision tower: its last layer, without the class token."""
 
 
-def internvl_hf_config(published: Mapping[str, Any], headers: Headers) -> dict[str, Any]:
+def internvl_hf_config(config_json: Mapping[str, Any], headers: Headers) -> dict[str, Any]:
     """Fields of `EarthMindConfig` from the config.json of such a folder; whether embedding and head are one is seen from the weights.
 
     Raises:
         CheckpointError: the folder is of another model, or the vision tower is read in a way this project does not know.
     """
-    if published.get("model_type") != "internvl":
+    if config_json.get("model_type") != "internvl":
         raise CheckpointError(
-            f"config.json says model_type '{published.get('model_type')}'; InternVL folders of transformers say internvl. "
+            f"config.json says model_type '{config_json.get('model_type')}'; InternVL folders of transformers say internvl. "
             "Give such a folder."
         )
-    config = InternVLConfig.from_dict(dict(published))
+    config = InternVLConfig.from_dict(dict(config_json))
     for field, value in READ_AS.items():
         if getattr(config, field) != value:
             raise CheckpointError(
@@ -56,5 +56,5 @@ def internvl_hf_config(published: Mapping[str, Any], headers: Headers) -> dict[s
         "text_config": text,
         "downsample_ratio": config.downsample_ratio,
         "projector_hidden_act": config.projector_hidden_act,
-        "image_token_id": published.get("image_token_id"),
+        "image_token_id": config_json.get("image_token_id"),
     }

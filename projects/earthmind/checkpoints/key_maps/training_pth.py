@@ -19,7 +19,7 @@ from eocore.errors import CheckpointError
 
 PEFT = "mllm.model.language_model.base_model.model."
 TEXT = "language_model."
-PUBLISHED_NAMES = KeyMap(
+UPSTREAM_NAMES = KeyMap(
     "EarthMind training",
     [
         *(rename(f"{PEFT}{{rest}}.lora_{side}.default.weight", f"{TEXT}{{rest}}.lora_{side}") for side in "AB"),
@@ -35,7 +35,7 @@ PUBLISHED_NAMES = KeyMap(
         rename("text_exist_fcs.{rest}", "text_exist_fcs.{rest}"),
     ],
 )
-"""Names of the training -> names of the published folder, and LoRA's two factors beside the weight they change."""
+"""Names of the training -> names of the upstream folder, and LoRA's two factors beside the weight they change."""
 
 
 def map_training(weights: Weights, base: Mapping[str, LazyTensor], *, lora: LoraScale) -> Mapped:
@@ -49,10 +49,10 @@ def map_training(weights: Weights, base: Mapping[str, LazyTensor], *, lora: Lora
     Raises:
         CheckpointError: ranks or shapes of the LoRA update disagree, its scale is not given, or the weight it changes is in no source.
     """
-    origin = f"{PUBLISHED_NAMES.layout} ({weights.path.name})"
-    published = PUBLISHED_NAMES.apply(weights)
-    factors = {name: tensor for name, tensor in published.tensors.items() if name.endswith((".lora_A", ".lora_B"))}
-    plain = {name: tensor for name, tensor in published.tensors.items() if name not in factors}
+    origin = f"{UPSTREAM_NAMES.layout} ({weights.path.name})"
+    renamed = UPSTREAM_NAMES.apply(weights)
+    factors = {name: tensor for name, tensor in renamed.tensors.items() if name.endswith((".lora_A", ".lora_B"))}
+    plain = {name: tensor for name, tensor in renamed.tensors.items() if name not in factors}
     headers = {name: tensor.header for name, tensor in plain.items()}
     rules = [
         *vision_rules(),
@@ -60,9 +60,9 @@ def map_training(weights: Weights, base: Mapping[str, LazyTensor], *, lora: Lora
         *OWN_RULES,
         *under(sam2_rules(iou_head_depth(headers, SAM)), SAM),
     ]
-    mapped = KeyMap(PUBLISHED_NAMES.layout, rules).apply_tensors(plain, origin=origin)
-    mapped.unexpected |= published.unexpected
-    mapped.unused |= published.unused
+    mapped = KeyMap(UPSTREAM_NAMES.layout, rules).apply_tensors(plain, origin=origin)
+    mapped.unexpected |= renamed.unexpected
+    mapped.unused |= renamed.unused
     for name in sorted({name.rpartition(".")[0] for name in factors}):
         mapped.tensors[f"{name}.weight"] = _merged(name, factors, base={**base, **mapped.tensors}, lora=lora)
     return mapped
@@ -93,7 +93,7 @@ def _merged(layer: str, factors: Mapping[str, LazyTensor], *, base: Mapping[str,
     if lora.alpha is None:
         raise CheckpointError(
             f"the file holds a LoRA update of rank {rank} that is not merged, and does not say how it is scaled. Give the alpha of the "
-            "training: --lora-alpha 256 for the published EarthMind recipe (rank 128)."
+            "training: --lora-alpha 256 for the upstream EarthMind recipe (rank 128)."
         )
     scale = lora.alpha / rank
 

@@ -21,17 +21,17 @@ OWN_RULES = (
 )
 
 
-def published_rules(config: Mapping[str, Any], iou_depth: int) -> list[Rule]:
+def upstream_rules(config: Mapping[str, Any], iou_depth: int) -> list[Rule]:
     """All rules of the layout."""
     return [*internvl_rules(config), *OWN_RULES, *under(sam2_rules(iou_depth), SAM)]
 
 
-def published_map(config: Mapping[str, Any], headers: Headers) -> KeyMap:
-    """Key map of a published folder."""
-    return KeyMap("EarthMind", published_rules(config, iou_head_depth(headers, SAM)))
+def upstream_map(config: Mapping[str, Any], headers: Headers) -> KeyMap:
+    """Key map of an upstream folder."""
+    return KeyMap("EarthMind", upstream_rules(config, iou_head_depth(headers, SAM)))
 
 
-def published_fields(config: Mapping[str, Any], headers: Headers) -> dict[str, Any]:
+def upstream_fields(config: Mapping[str, Any], headers: Headers) -> dict[str, Any]:
     """Fields of `EarthMindConfig` from an upstream config.json and the shapes beside it.
 
     Sizes of SAM 2 are those of the field `sam2` where the config has it, else the ones seen from the shapes: the upstream config does not
@@ -48,7 +48,7 @@ def published_fields(config: Mapping[str, Any], headers: Headers) -> dict[str, A
     }
 
 
-def published_name(layout: str, name: str) -> str | None:
+def upstream_name(layout: str, name: str) -> str | None:
     """How the upstream layout calls a tensor of another layout that our model does not use; None where it has no place for it."""
     if layout == "earthmind":
         return name

@@ -51,11 +51,11 @@ def _prompt_encoder() -> Iterator[Rule]:
 
 
 def _two_way_transformer() -> Iterator[Rule]:
-    places = [
+    layers = [
         (f"layers.{{i}}.{name}.", f"layers.{{i}}.{name}.")
         for name in ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
     ]
-    for source, ours in [*places, ("final_attn_token_to_image.", "final_attn_token_to_image.")]:
+    for source, ours in [*layers, ("final_attn_token_to_image.", "final_attn_token_to_image.")]:
         for letter in PROJECTIONS:
             yield rename(f"{TWO_WAY}{source}{letter}_proj.{{leaf}}", f"{OUR_TWO_WAY}{ours}{letter}_proj.{{leaf}}")
         yield rename(f"{TWO_WAY}{source}out_proj.{{leaf}}", f"{OUR_TWO_WAY}{ours}o_proj.{{leaf}}")

@@ -34,21 +34,21 @@ def _rules() -> Iterator[Rule]:
 SAM2_HF = KeyMap("SAM 2 of transformers", under(list(_rules()), ""))
 
 
-def sam2_hf_config(published: Mapping[str, Any]) -> dict[str, Any]:
+def sam2_hf_config(config_json: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of `Sam2Config` from the config.json of a folder of either model.
 
     Raises:
         CheckpointError: the folder is of another model, or its config.json leaves out one of the three parts.
     """
-    kind = published.get("model_type")
+    kind = config_json.get("model_type")
     if kind not in MODEL_TYPES:
         raise CheckpointError(
             f"config.json says model_type '{kind}'; SAM 2 folders say {' or '.join(MODEL_TYPES)}. Give the folder of SAM 2."
         )
-    missing = [part for part in PARTS if not isinstance(published.get(part), Mapping)]
+    missing = [part for part in PARTS if not isinstance(config_json.get(part), Mapping)]
     if missing:
         raise CheckpointError(f"config.json does not state {', '.join(missing)}, so sizes would be guessed. Take the file of the release.")
-    parts = {part: dict(published[part]) for part in PARTS}
+    parts = {part: dict(config_json[part]) for part in PARTS}
     for part in PARTS[1:]:  # the video model has classes of its own for these two, with the same fields and defaults
         known = getattr(Sam2Config(), part).to_dict().keys() - {"model_type"}
         parts[part] = {field: value for field, value in parts[part].items() if field in known}

@@ -20,7 +20,7 @@ from eocore.errors import CheckpointError
 IMAGE_SIZE = 1024
 """Side of the image [px], `image_size` in every upstream config."""
 STRIDES = (4, 8, 16)
-"""Of the three feature levels, image pixels per place (PatchEmbed of hieradet.py, then pooling by two)."""
+"""Of the three feature levels, image pixels per position (PatchEmbed of hieradet.py, then pooling by two)."""
 TOP_DOWN = [2, 3]
 """Levels that take from the coarser one, `fpn_top_down_levels` in every upstream config."""
 ONLY_IN_2_1 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.weight")

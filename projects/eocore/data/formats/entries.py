@@ -43,7 +43,7 @@ _FORBIDDEN_IN_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ud800-\
 
 @dataclass(frozen=True)
 class Entry:
-    """One annotation with the place it stands at; the getters check the type of what they return.
+    """One annotation with its location in the file; the getters check the type of what they return.
 
     Attributes:
         values: the object as read.
@@ -223,11 +223,11 @@ def _parse(text: str, path: str, *, line: int | None = None) -> Any:
     except json.JSONDecodeError as error:
         if not text.strip():
             raise AnnotationError(f"{path}: the file is empty; expected JSON. Export or fetch it again.") from error
-        place = f"{path}:{line or error.lineno}"
-        raise AnnotationError(f"{place}: not JSON: {error.msg} (column {error.colno}). Correct or export the file again.") from error
+        where = f"{path}:{line or error.lineno}"
+        raise AnnotationError(f"{where}: not JSON: {error.msg} (column {error.colno}). Correct or export the file again.") from error
     except (ValueError, RecursionError) as error:
-        place = f"{path}:{line}" if line else path
-        raise AnnotationError(f"{place}: not usable JSON: {type(error).__name__}: {error}.") from error
+        where = f"{path}:{line}" if line else path
+        raise AnnotationError(f"{where}: not usable JSON: {type(error).__name__}: {error}.") from error
 
 
 def _no_number(name: str) -> NoReturn:
@@ -239,7 +239,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the field {shorten(twice)} stands twice in one object; which one is meant cannot be told")
+        raise ValueError(f"the field {shorten(twice)} is duplicated in one object; which one is meant cannot be told")
     return made
 
 

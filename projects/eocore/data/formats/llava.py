@@ -25,7 +25,7 @@ class LlavaDataset(RecordDataset):
 
     An entry's `window`, [row, col, height, width] [px], makes that part of the image's files the image; nothing else of them is read.
 
-    `<image>` may stand anywhere in the first question; where it is left out it is put before it, as the published code does. Plain
+    `<image>` may stand anywhere in the first question; where it is left out it is put before it, as the upstream code does. Plain
     further fields (`type`, `cloudy`) become the record's meta, beside `image`, as the entry names it, and `answer`, the last answer.
 
     Args:

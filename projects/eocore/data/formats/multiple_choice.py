@@ -20,7 +20,7 @@ def read_candidates(entry: Entry, key: str, *, answer: str) -> list[str]:
         raise AnnotationError(f"{entry.source}: field '{key}' must be a list of texts, found {shorten(candidates)}.")
     plain = [candidate.strip().casefold() for candidate in candidates]
     if len(set(plain)) < len(plain):
-        raise AnnotationError(f"{entry.source}: a candidate stands twice in {candidates!r}; the right one could not be told. Correct it.")
+        raise AnnotationError(f"{entry.source}: a candidate is duplicated in {candidates!r}; the right one could not be told. Correct it.")
     if answer.strip().casefold() not in plain:
         raise AnnotationError(f"{entry.source}: answer '{answer}' is none of {candidates!r}; no reply could be right. Correct it.")
     return candidates

@@ -13,9 +13,9 @@ from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, Part
 from eocore.registry import DATASETS
 
 INTRODUCTION = "There are {count} part regions in the picture: {regions}."
-"""The published visual prompt, which names every region before the first question. Source: EarthMind v1, rs_region_cap.py."""
+"""The upstream visual prompt, which names every region before the first question. Source: EarthMind v1, rs_region_cap.py."""
 QUESTION = "Please give me a short description of the region in the picture marked by region{number}."
-"""The published question. Source: as above."""
+"""The upstream question. Source: as above."""
 
 
 @DATASETS.register_module()
@@ -36,7 +36,7 @@ class OspreyRegionDataset(RecordDataset):
         name: for messages; "" = the annotation file's stem.
 
     Raises:
-        ConfigError: unknown group, or a text without its place.
+        ConfigError: unknown group, or a text without its placeholder.
         AnnotationError: an entry breaks the form.
     """
 
@@ -100,7 +100,7 @@ class CocoRegionDataset(RecordDataset):
         name: for messages; "" = the annotation file's stem.
 
     Raises:
-        ConfigError: a text without its place.
+        ConfigError: a text without its placeholder.
         AnnotationError: an entry breaks the form, or one image's caption stands for several regions.
     """
 
@@ -174,9 +174,9 @@ def _claim(captioned: dict[int, str], image: Entry, *, region: Entry) -> None:
 
 
 def _check_texts(introduction: str, question: str) -> None:
-    for argument, text, place in (("introduction", introduction, "{regions}"), ("question", question, "{number}")):
-        if text.count(place) != 1 or IMAGE_PLACEHOLDER in text or REGION_PLACEHOLDER in text:
+    for argument, text, placeholder in (("introduction", introduction, "{regions}"), ("question", question, "{number}")):
+        if text.count(placeholder) != 1 or IMAGE_PLACEHOLDER in text or REGION_PLACEHOLDER in text:
             raise ConfigError(
-                f"region dataset: {argument} must hold {place} once, and neither {IMAGE_PLACEHOLDER} nor "
+                f"region dataset: {argument} must hold {placeholder} once, and neither {IMAGE_PLACEHOLDER} nor "
                 f"{REGION_PLACEHOLDER}; found {text!r}."
             )

@@ -1,4 +1,4 @@
-"""Content digests of files, the same for every copy: names, places and times do not count."""
+"""Content digests of files, the same for every copy: names, locations and times do not count."""
 
 import hashlib
 import json

@@ -134,15 +134,15 @@ class GeoTiff:
     def read(self, window: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
         """See `LayerFile.read`. Alpha of uint8 pictures, nodata values and internal masks tell what is valid."""
         row, col, height, width = window
-        place = Window(col, row, width, height)
+        area = Window(col, row, width, height)
         try:
             with rasterio.Env(**GDAL_OPTIONS):
-                pixels = self._dataset.read(self._indexes, window=place)
+                pixels = self._dataset.read(self._indexes, window=area)
                 if self._all_valid:
                     return pixels, None
-                if self.dtype == np.uint8:  # a picture is blank where all its colours are: black alone is a colour
-                    return pixels, self._dataset.dataset_mask(window=place)[None] > 0
-                return pixels, self._dataset.read_masks(self._indexes, window=place) > 0
+                if self.dtype == np.uint8:  # a picture has no data where all its colours are: black alone is a colour
+                    return pixels, self._dataset.dataset_mask(window=area)[None] > 0
+                return pixels, self._dataset.read_masks(self._indexes, window=area) > 0
         except Exception as error:
             raise broken(self.path, "GeoTIFF", error=error) from error
 

@@ -203,8 +203,8 @@ def _unpack_runs(counts: str | bytes, source: str) -> list[int]:
     if not codes.size:
         return []
     first = last - lengths + 1
-    place = np.arange(codes.size) - np.repeat(first, lengths)
-    numbers = np.add.reduceat((groups & 0x1F) << (5 * place), first)
+    index = np.arange(codes.size) - np.repeat(first, lengths)
+    numbers = np.add.reduceat((groups & 0x1F) << (5 * index), first)
     numbers -= np.where(groups[last] & 0x10, 1 << (5 * lengths), 0)
     for start in (1, 2):
         numbers[start::2] = np.cumsum(numbers[start::2])

@@ -44,7 +44,7 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
         max_bytes: refuse to read more than this.
 
     Raises:
-        DataError: a file is missing, broken, too large, of another place than its fellows, or holds other numbers than its sensor.
+        DataError: a file is missing, broken, too large, of another location than the others, or holds other numbers than its sensor.
         BandError: the sensor is unknown or the layers do not name its bands.
     """
     sensor = get_sensor(ref.sensor)
@@ -56,7 +56,7 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
         _check_bytes(files, window, max_bytes=max_bytes)
         layers = [_read_on_grid(file, finest, window=window, sensor=sensor) for file in files]
         pixels = layers[0] if len(layers) == 1 else np.concatenate(layers)
-        georeference, gsd_m = _place(finest.grid, window)
+        georeference, gsd_m = _georeference(finest.grid, window)
         path = str(finest.path)
         return Scene(pixels, bands, sensor.name, sensor.unit, gsd_m, georeference, path, role=ref.role, time=ref.time)
 
@@ -209,7 +209,7 @@ def _check_extents(files: Sequence[LayerFile], finest: LayerFile) -> None:
         if not same_crs or np.abs(_corners(file) - _corners(finest)).max() > 0.5 * _pixel_edge(file):
             raise DataError(
                 f"{file.path} {_describe(file)} and {finest.path} {_describe(finest)} do not cover the same ground; their pixels would be "
-                "laid over each other wrongly. Give files of one place, cut to one extent, in one CRS."
+                "laid over each other wrongly. Give files of one location, cut to one extent, in one CRS."
             )
 
 
@@ -280,7 +280,7 @@ def _resample(file: LayerFile, grid: Grid, *, finest: Grid, window: Window, sens
         for source, destination in zip(pixels, resampled, strict=True):
             reproject(source, destination, src_transform=_window_transform(grid, part), dst_transform=target, **settings)
     except RasterioError as error:
-        raise DataError(f"{file.path}: cannot be laid on the grid of its fellows ({error}). Check its transform and CRS.") from error
+        raise DataError(f"{file.path}: cannot be laid on the grid of the others ({error}). Check its transform and CRS.") from error
     return resampled
 
 
@@ -291,7 +291,7 @@ def _window_transform(grid: Grid, window: Window) -> Affine:
     return Affine(a, b, float(corner[0]), d, e, float(corner[1]))
 
 
-def _place(grid: Grid | None, window: Window) -> tuple[Georeference | None, float]:
+def _georeference(grid: Grid | None, window: Window) -> tuple[Georeference | None, float]:
     """Georeference and ground sampling distance [m] of the window; (None, NaN) where the file lies nowhere."""
     if grid is None or not grid.crs:
         return None, float("nan")

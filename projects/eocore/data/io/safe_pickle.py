@@ -59,5 +59,5 @@ class _PlainUnpickler(pickle._Unpickler):
     def find_class(self, module_name: str, global_name: str) -> NoReturn:
         raise AnnotationError(
             f"{self.path}: the pickle asks for '{module_name}.{global_name}'; annotations hold plain values only, and a class or function "
-            "named here could run foreign code. Nothing was run. Export the file as JSON lines instead."
+            "named here could run any code. Nothing was run. Export the file as JSON lines instead."
         )

@@ -1,4 +1,4 @@
-"""Broken samples by policy: stop at the first, or replace up to a share of them, counted, logged once each, and alike on all ranks.
+"""Broken samples by policy: stop at the first, or replace up to a fraction of them, counted, logged once each, and alike on all ranks.
 
 A replacement is another sample of the same dataset, chosen by (seed, epoch, index, attempt) alone. So batches keep their size, all other
 samples stay where they are, and any number of ranks or loader processes sees the same.
@@ -28,7 +28,7 @@ class FaultOptions:
 
     Attributes:
         policy: "stop" at the first, or "skip": leave broken entries of annotation files out, and replace samples that cannot be prepared.
-        max_share: with "skip", largest share of a dataset's samples [1] that may be broken before the run stops.
+        max_share: with "skip", largest fraction of a dataset's samples [1] that may be broken before the run stops.
     """
 
     uncompared: ClassVar[Mapping[str, str]] = {"max_share": "ends a run, changes none"}
@@ -39,7 +39,7 @@ class FaultOptions:
         if self.policy not in POLICIES:
             raise ConfigError(f"data_faults.policy is {self.policy!r}; choices: {', '.join(POLICIES)}.")
         if isinstance(self.max_share, bool) or not isinstance(self.max_share, int | float) or not 0 <= self.max_share < 1:
-            raise ConfigError(f"data_faults.max_share is {self.max_share!r}; expected a share from 0 up to, not including, 1.")
+            raise ConfigError(f"data_faults.max_share is {self.max_share!r}; expected a fraction from 0 up to, not including, 1.")
 
     @property
     def skips(self) -> bool:
@@ -48,11 +48,11 @@ class FaultOptions:
 
 
 class Origin(NamedTuple):
-    """Where a sample comes from: name and size of its dataset, and its place there."""
+    """Where a sample comes from: name and size of its dataset, and its position there."""
 
     dataset: str
     size: int
-    place: str
+    position: str
 
 
 class Fault(NamedTuple):
@@ -63,7 +63,7 @@ class Fault(NamedTuple):
 
 
 class FaultReport:
-    """What was found broken, by dataset and place.
+    """What was found broken, by dataset and position.
 
     Args:
         max_share: see `FaultOptions`.
@@ -76,13 +76,13 @@ class FaultReport:
         self.messages: dict[str, dict[str, str]] = defaultdict(dict)
 
     def add(self, faults: Iterable[Fault]) -> list[Fault]:
-        """Counts the faults; gives those seen for the first time."""
+        """Counts the faults; returns those seen for the first time."""
         new = []
         for fault in faults:
             self.replaced += 1
             self.sizes[fault.origin.dataset] = fault.origin.size
-            if fault.origin.place not in self.messages[fault.origin.dataset]:
-                self.messages[fault.origin.dataset][fault.origin.place] = fault.message
+            if fault.origin.position not in self.messages[fault.origin.dataset]:
+                self.messages[fault.origin.dataset][fault.origin.position] = fault.message
                 new.append(fault)
         return new
 

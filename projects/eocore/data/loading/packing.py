@@ -1,7 +1,7 @@
 """Packs: the samples of one rank in one micro-step, as many as budgets of tokens, tiles and mask images have room for.
 
 Packs are dealt out together, as many as work at the same time: the samples come in the order of the epoch, as many as fit; each goes,
-dearest first, to the pack that costs least so far and has room. So the packs of a step cost alike, no sample moves to another step, and
+most expensive first, to the cheapest pack that has room. So the packs of a step cost alike, no sample moves to another step, and
 what a step holds depends on nothing but the sizes, the seed and its number.
 """
 
@@ -71,7 +71,7 @@ class PackingOptions:
 
 
 def deal_packs(costs: np.ndarray, sizes: np.ndarray, *, limits: np.ndarray, num_packs: int) -> list[list[int]] | None:
-    """Positions of the samples of each pack, the dearest pack first; None where they do not fit.
+    """Positions of the samples of each pack, the most expensive pack first; None where they do not fit.
 
     Longest processing time first. Source: R. L. Graham, Bounds on multiprocessing timing anomalies, 1969.
 
@@ -101,7 +101,7 @@ def deal_packs(costs: np.ndarray, sizes: np.ndarray, *, limits: np.ndarray, num_
 
 
 def cut_epoch(costs: np.ndarray, sizes: np.ndarray, *, limits: np.ndarray, num_packs: int) -> np.ndarray:
-    """(G + 1,) int64 places at which the samples of an epoch, in its order, are cut into groups of `num_packs` packs; first 0, last N.
+    """(G + 1,) int64 positions at which the samples of an epoch, in its order, are cut into groups of `num_packs` packs; first 0, last N.
 
     A group takes as many samples as fit. The last two share theirs where little was left for the last.
 
@@ -193,10 +193,10 @@ class PackSampler(Sampler[list[SampleKey]]):
 
     def global_batch(self, step: int) -> list[list[SampleKey]]:
         """The packs of one micro-step, rank by rank."""
-        number, place = divmod(step * self.shard.world_size, self.together)
+        number, index = divmod(step * self.shard.world_size, self.together)
         if self._group[0] != number:
             self._group = (number, self._deal(number))
-        return self._group[1][place : place + self.shard.world_size]
+        return self._group[1][index : index + self.shard.world_size]
 
     def cuts(self, epoch: int) -> np.ndarray:
         """(G + 1,) where the groups of an epoch begin, in its order, and its end."""
@@ -267,7 +267,7 @@ class PackSampler(Sampler[list[SampleKey]]):
 
 
 def balance(loads: np.ndarray | Sequence[Sequence[float]]) -> float:
-    """Share of the time [1] in which ranks work that wait for the dearest of them after every micro-step.
+    """Fraction of the time [1] in which ranks work that wait for the most expensive of them after every micro-step.
 
     Args:
         loads: (steps, ranks) costs.

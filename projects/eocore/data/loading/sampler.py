@@ -102,9 +102,9 @@ class GlobalBatchSampler(Sampler[list[SampleKey]]):
 
     def global_batch(self, step: int) -> list[list[SampleKey]]:
         """The samples of one optimiser step: micro-step by micro-step, and within each rank by rank."""
-        number, place = divmod(step, self.window)
+        number, index = divmod(step, self.window)
         keys, costs = self._window(number)
-        chosen = slice(place * self.global_batch_size, (place + 1) * self.global_batch_size)
+        chosen = slice(index * self.global_batch_size, (index + 1) * self.global_batch_size)
         shares = np.arange(self.global_batch_size).reshape(-1, self.batch_size)
         if self.like_lengths is not None:
             shares = deal(costs[chosen], num_shares=len(shares))
@@ -113,11 +113,11 @@ class GlobalBatchSampler(Sampler[list[SampleKey]]):
     def _window(self, number: int) -> tuple[Keys, np.ndarray]:
         if number not in self._windows:
             size = self.window * self.global_batch_size
-            epochs, places = np.divmod(number * size + np.arange(size), self.num_samples)
+            epochs, indices = np.divmod(number * size + np.arange(size), self.num_samples)
             keys, costs = np.empty((size, 2), dtype=np.int64), np.zeros(size)
             for epoch in np.unique(epochs):
                 here = epochs == epoch
-                keys[here, 0], keys[here, 1] = epoch, self._order(int(epoch))[places[here]]
+                keys[here, 0], keys[here, 1] = epoch, self._order(int(epoch))[indices[here]]
                 if self.like_lengths is not None:
                     costs[here] = self._cost(int(epoch), self.like_lengths.lengths)[keys[here, 1]]
             if self.like_lengths is not None:
@@ -148,7 +148,7 @@ class GlobalBatchSampler(Sampler[list[SampleKey]]):
 
 
 def deal(costs: np.ndarray, *, num_shares: int) -> np.ndarray:
-    """Equal shares of like cost, the dearest share first, so that neighbours (the ranks of one micro-step) weigh alike.
+    """Equal shares of like cost, the most expensive share first, so that neighbours (the ranks of one micro-step) weigh alike.
 
     Longest first into the lightest share that has room. Source: R. L. Graham, Bounds on multiprocessing timing anomalies, 1969.
 

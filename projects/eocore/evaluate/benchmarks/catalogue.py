@@ -13,7 +13,7 @@ from eocore.evaluate.tasks import TASKS
 from eocore.registry import BENCHMARKS, DATASETS
 
 ROOT, PROMPT = "$root", "$prompt"
-"""Places in a benchmark's data set config: the data folder, and the benchmark's prompt."""
+"""Placeholders in a benchmark's data set config: the data folder, and the benchmark's prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Benchmark:
         task: one of `tasks.TASKS`.
         metric: config of the registry METRICS; empty = the task's own (`tasks.TASKS`).
         prompt: what is asked; `{question}`, `{phrase}` and `{classes}` stand for the entry's own.
-        mask_prompt: what a model is asked instead that shows places by masks, not by numbers; "" = the same.
+        mask_prompt: what a model is asked instead that shows positions by masks, not by numbers; "" = the same.
         settings: sensor setting -> modalities fed.
         dataset: config of the registry DATASETS, `$root` and `$prompt` in its texts.
         expected: number of samples of the published test set; None where none is published.
@@ -64,7 +64,7 @@ class Benchmark:
         return source
 
     def config(self, data_root: str) -> dict[str, Any]:
-        """The data set's config with its places filled."""
+        """The data set's config with its placeholders filled."""
         filled: dict[str, Any] = _fill(self.dataset, {ROOT: data_root.rstrip("/"), PROMPT: self.prompt})
         return filled
 
@@ -77,14 +77,14 @@ class Benchmark:
         return [path for path in self.files(data_root) if not path.exists()]
 
 
-def _fill(value: Any, places: Mapping[str, str]) -> Any:
+def _fill(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        for place, text in places.items():
-            value = value.replace(place, text)
+        for placeholder, text in values.items():
+            value = value.replace(placeholder, text)
         return value
     if isinstance(value, Mapping):
-        return {key: _fill(item, places) for key, item in value.items()}
-    return [_fill(item, places) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _fill(item, values) for key, item in value.items()}
+    return [_fill(item, values) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _rooted(value: Any, data_root: str) -> Iterable[str]:

@@ -55,7 +55,7 @@ class CustomDataset(RecordDataset):
     Args:
         annotations: the file.
         task: one of `predictions.TASKS` but "chat".
-        prompt: asked where an entry has no question; places as in PROMPTS.
+        prompt: asked where an entry has no question; placeholders as in PROMPTS.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
@@ -109,18 +109,18 @@ class CustomDataset(RecordDataset):
         )
 
     def _question(self, entry: Entry, meta: Mapping[str, Any]) -> str:
-        places = {
+        values = {
             "question": entry.text("question") if "question" in entry.values else "",
             "phrase": entry.text("phrase") if "phrase" in entry.values else "",
             "candidates": "\n".join(meta.get("candidates", ())),
             "classes": lettered(meta.get("candidates", ())) if self.task == "multilabel" else ", ".join(meta.get("candidates", ())),
         }
-        own = places["question"] if self.task not in ("vqa", "mcq") else ""
+        own = values["question"] if self.task not in ("vqa", "mcq") else ""
         text = own or self.prompt
-        for place, value in places.items():
-            if "{" + place + "}" in text and not value:
-                raise AnnotationError(f"{entry.source}: a {self.task} entry needs a '{place}'. Add it.")
-            text = text.replace("{" + place + "}", value)
+        for name, value in values.items():
+            if "{" + name + "}" in text and not value:
+                raise AnnotationError(f"{entry.source}: a {self.task} entry needs a '{name}'. Add it.")
+            text = text.replace("{" + name + "}", value)
         if self.task == "region" and REGION_PLACEHOLDER not in text:
             text = f"region1{REGION_PLACEHOLDER}. {text}"
         return text

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # what compares is imported when there is something to compar
 
 DESCRIPTION = """
 How much better A is than B on the same samples, with the 95 % interval of a paired bootstrap over images. Files are read as by `score`;
-what is said about fields holds for both. With --alike, how alike the answers themselves are instead: the share of equal texts, and the IoU
+what is said about fields holds for both. With --alike, how alike the answers are instead: the fraction of equal texts, and the IoU
 of masks drawn for the same sample.
 """
 

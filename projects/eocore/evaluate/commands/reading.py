@@ -12,7 +12,7 @@ from eocore.errors import ConfigError, DataError
 from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
 from eocore.evaluate.commands.file_arguments import READING_OPTIONS
 from eocore.evaluate.external.field_names import parse_map
-from eocore.evaluate.external.files import ForeignOptions, is_native, read_foreign
+from eocore.evaluate.external.files import ExternalOptions, is_native, read_external
 from eocore.evaluate.predictions import Prediction, read_predictions
 from eocore.evaluate.scoring import scorers as _scorers  # noqa: F401  (registers what --metric names)
 from eocore.evaluate.tasks import CLASS_TASKS, scored_tasks
@@ -47,8 +47,8 @@ def read_file(arguments: argparse.Namespace, path: Path) -> tuple[list[Predictio
         DataError: the file, or its number of samples, is wrong.
         ConfigError: the task or the fields cannot be told.
     """
-    foreign_only = arguments.map or arguments.annotations
-    if not foreign_only and is_native(path):
+    external_only = arguments.map or arguments.annotations
+    if not external_only and is_native(path):
         samples = [sample for sample in read_predictions(path) if arguments.task in (None, sample.task)]
         if not samples:
             raise DataError(f"{path}: no sample of task '{arguments.task}'. Name one that is there, or leave --task out.")
@@ -56,14 +56,14 @@ def read_file(arguments: argparse.Namespace, path: Path) -> tuple[list[Predictio
     else:
         if arguments.task is None and path.is_file():
             raise ConfigError(f"{path}: its lines do not say what was asked. Give --task, one of {', '.join(scored_tasks())}.")
-        options = ForeignOptions(
+        options = ExternalOptions(
             task=arguments.task or "",
             sensor=arguments.sensor,
             fields=parse_map(arguments.map),
             labels=read_labels(arguments.labels),
             annotations=arguments.annotations,
         )
-        samples, names = read_foreign(path, options)
+        samples, names = read_external(path, options)
         fields = names.describe()
     _check_count(samples, arguments.expect, path=path)
     return samples, fields

@@ -15,7 +15,7 @@ from eocore.overrides import OverrideAction
 if TYPE_CHECKING:  # what runs is imported when there is something to run
     from eocore.evaluate.engine.run_options import Outcome, RunOptions
 
-DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run again, it goes on where it was stopped. On several
+DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run again, it resumes where it was stopped. On several
 processes: python -m torch.distributed.run --nproc-per-node N -m eocore.evaluate run ... (or the scripts of scripts_eval/)."""
 
 GENERATION = "how the model generates, e.g. cache_implementation=static, compile=true"
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     benchmarks = choose(arguments.benchmark, arguments.suite, known=load_benchmarks([system.name]))
     make = system.need(system.predictor, "its models cannot be evaluated")
     predictor = make(arguments.model, PredictorOptions(generation=arguments.generation))
-    options = _options(arguments, system.name, places_by_masks=isinstance(predictor, Generates) and predictor.places_by_masks)
+    options = _options(arguments, system.name, boxes_by_masks=isinstance(predictor, Generates) and predictor.boxes_by_masks)
     ranks = join_ranks()
     outcomes = run_benchmarks(benchmarks, options, predictor=predictor, ranks=ranks)
     status = _finish(options, outcomes, suite=arguments.suite) if ranks.is_first else 0
@@ -92,7 +92,7 @@ def _run_config(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: bool) -> "RunOptions":
+def _options(arguments: argparse.Namespace, system: str, *, boxes_by_masks: bool) -> "RunOptions":
     from eocore.evaluate.engine.run_options import RunOptions
 
     prompts = {}
@@ -109,7 +109,7 @@ def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: boo
         SETTINGS.find(name)
     out = arguments.out or OUT / arguments.model.resolve().name
     chosen = {name: getattr(arguments, name) for name in ("batch_size", "max_new_tokens", "limit", "any_count", "overwrite")}
-    by_masks = places_by_masks if arguments.places_by is None else arguments.places_by == "masks"
+    by_masks = boxes_by_masks if arguments.places_by is None else arguments.places_by == "masks"
     return RunOptions(
         model=arguments.model,
         system=system,
@@ -117,7 +117,7 @@ def _options(arguments: argparse.Namespace, system: str, *, places_by_masks: boo
         data_root=arguments.data_root,
         settings=tuple(arguments.settings),
         prompts=prompts,
-        places_by_masks=by_masks,
+        boxes_by_masks=by_masks,
         generation=arguments.generation,
         templates=tuple(arguments.templates),
         **chosen,

@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--judge-prompt",
         choices=sorted(PROMPTS),
         default="quality",
-        help="similarity: as the published EarthMind code; match: of short answers, as VRSBench",
+        help="similarity: as the upstream EarthMind code; match: of short answers, as VRSBench",
     )
-    parser.add_argument("--judge-cache", type=Path, metavar="DIR", help="verdicts are kept here and not asked for again")
+    parser.add_argument("--judge-cache", type=Path, metavar="DIR", help="scores are kept here and not asked for again")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -89,10 +89,10 @@ def _judge(scores: "Scores", samples: "Sequence[Prediction]", *, arguments: argp
     from eocore.errors import ConfigError
     from eocore.evaluate.judge.judge import Judge
     from eocore.evaluate.judge.options import options_from_environment
-    from eocore.evaluate.judge.scores import add_verdicts
+    from eocore.evaluate.judge.scores import add_judge_scores
 
     options = options_from_environment(prompt=arguments.judge_prompt, cache=arguments.judge_cache)
-    if not add_verdicts(scores, samples, judge=Judge(options), seed=arguments.seed):
+    if not add_judge_scores(scores, samples, judge=Judge(options), seed=arguments.seed):
         raise ConfigError(
             f"--judge: the prompt '{options.prompt}' is meant for {', '.join(PROMPTS[options.prompt].tasks)}, and the file has no such "
             "sample. Take another --judge-prompt, or leave --judge out."

@@ -84,8 +84,8 @@ def _macro(first: Judged, second: Judged, *, order: np.ndarray, headline: str, s
     for index, rows in enumerate(rows_by(first, "type").values()):
         clusters = clusters_of(first, rows)
         pair = (first.measures[headline], rows), (second.measures[headline], order[rows])
-        means.append([measure.of(places) for measure, places in pair])
-        drawn.append([measure.reduce(resample(measure.statistics[places], clusters, seed=seed + index)) for measure, places in pair])
+        means.append([measure.of(own) for measure, own in pair])
+        drawn.append([measure.reduce(resample(measure.statistics[own], clusters, seed=seed + index)) for measure, own in pair])
         numbers.append(len(set(clusters)))
     values, replicates = np.mean(means, axis=0), np.mean(drawn, axis=0)
     return _comparison(
@@ -96,9 +96,9 @@ def _macro(first: Judged, second: Judged, *, order: np.ndarray, headline: str, s
 def _row(first: Judged, second: Judged, *, order: np.ndarray, cell: tuple[str, np.ndarray, str], seed: int) -> Comparison:
     _, rows, metric = cell
     pair: tuple[tuple[Measure, np.ndarray], ...] = (first.measures[metric], rows), (second.measures[metric], order[rows])
-    values = [measure.of(places) for measure, places in pair]
+    values = [measure.of(own) for measure, own in pair]
     clusters = clusters_of(first, rows)
-    drawn = [measure.reduce(resample(measure.statistics[places], clusters, seed=seed)) for measure, places in pair]
+    drawn = [measure.reduce(resample(measure.statistics[own], clusters, seed=seed)) for measure, own in pair]
     return _comparison(first, second, cell=cell, values=values, drawn=drawn, num_clusters=len(set(clusters)))
 
 
@@ -135,17 +135,17 @@ def _p_value(differences: np.ndarray) -> float:
 
 
 def _same_samples(first: Sequence[Prediction], second: Sequence[Prediction]) -> np.ndarray:
-    """Places of the first file's samples in the second."""
-    place = {sample.sample_id: number for number, sample in enumerate(second)}
-    lacking = [sample.sample_id for sample in first if sample.sample_id not in place]
-    beyond = sorted(set(place) - {sample.sample_id for sample in first})
+    """Indices of the first file's samples in the second."""
+    index_of = {sample.sample_id: number for number, sample in enumerate(second)}
+    lacking = [sample.sample_id for sample in first if sample.sample_id not in index_of]
+    beyond = sorted(set(index_of) - {sample.sample_id for sample in first})
     if lacking or beyond:
         raise DataError(
             f"task {first[0].task}: {len(lacking)} samples are only in the first file ({some_ids(lacking) or '-'}) and {len(beyond)} only "
             f"in the second ({some_ids(beyond) or '-'}); a difference over other samples means nothing. Compare predictions of the same "
             "samples."
         )
-    order = np.array([place[sample.sample_id] for sample in first])
+    order = np.array([index_of[sample.sample_id] for sample in first])
     for sample, other in zip(first, order, strict=True):
         if _truth(sample) != _truth(second[other]):
             raise DataError(

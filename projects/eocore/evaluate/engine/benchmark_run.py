@@ -69,7 +69,7 @@ def adapt(benchmark: Benchmark, options: RunOptions) -> Benchmark:
             f"benchmark '{benchmark.name}' has the settings {', '.join(benchmark.settings)}, none of {', '.join(options.settings)}. "
             "Choose among its own (--settings)."
         )
-    own = benchmark.mask_prompt if options.places_by_masks and benchmark.mask_prompt else benchmark.prompt
+    own = benchmark.mask_prompt if options.boxes_by_masks and benchmark.mask_prompt else benchmark.prompt
     prompt = (options.prompts or {}).get(benchmark.name, own)
     return replace(benchmark, settings=settings, prompt=prompt, max_new_tokens=options.max_new_tokens or benchmark.max_new_tokens)
 
@@ -164,7 +164,7 @@ class _BenchmarkRun:
             notes.append(f"Only the first {options.limit} samples were asked for.")
         if options.generation:
             notes.append(f"Generated with {', '.join(f'{name}={value}' for name, value in options.generation.items())}.")
-        if options.places_by_masks and benchmark.mask_prompt:
+        if options.boxes_by_masks and benchmark.mask_prompt:
             notes.append("Boxes are the bounds of the masks that the model draws.")
         if self.protocol == SCORES:
             notes.append(f"Classes by their scores; of a model that reads text, with {len(options.templates)} templates a class.")

@@ -64,7 +64,7 @@ def run_config(config: Config, predictor: Any, *, model: Path, out: Path, overwr
     Raises:
         ConfigError: section `evaluation` is wrong, or the model cannot do what a data set's task needs.
         DataError: no sample, nothing that could be predicted, `out` holds answers of another model, other data or other choices, or
-            another run is going on in it.
+            another run is working in it.
         OutputError: `out` cannot be written to.
     """
     options = read_evaluation(require(config, "evaluation"))
@@ -125,10 +125,10 @@ def _protocol(source: RecordDataset, predictor: Any) -> str:
 
 
 def _read_all_data(options: EvaluationOptions, sources: Sources, *, ranks: Ranks) -> tuple[dict[str, str], dict[str, str]]:
-    """Digests and places of all data sets; each holds the same records under every setting, so the first one tells all."""
+    """Digests and paths of all data sets; each holds the same records under every setting, so the first one tells all."""
     modalities = sorted({name for shown in options.settings.values() for name in shown})
     data: dict[str, str] = {}
-    places: dict[str, str] = {}
+    annotation_files: dict[str, str] = {}
     names: Counter[str] = Counter()
     for (_, source), config in zip(sources, options.datasets, strict=False):
         names[source.name] += 1
@@ -137,8 +137,8 @@ def _read_all_data(options: EvaluationOptions, sources: Sources, *, ranks: Ranks
         )  # files of two folders may be alike named
         found, paths = read_data(source, config, modalities=modalities, ranks=ranks, name=name)
         data.update(found)
-        places.update(paths)
-    return data, places
+        annotation_files.update(paths)
+    return data, annotation_files
 
 
 def _choices(config: Config, options: EvaluationOptions, *, by_scores: bool) -> dict[str, Any]:
@@ -146,15 +146,15 @@ def _choices(config: Config, options: EvaluationOptions, *, by_scores: bool) -> 
     meanwhile still is another config, whose scores would be taken for those of the change."""
     names = ("settings", "max_new_tokens", "seed", "generation", *(["templates"] if by_scores else []))
     found: dict[str, Any] = {name: getattr(options, name) for name in names}
-    found["datasets"] = [_without_places(dict(entry)) for entry in options.datasets]
+    found["datasets"] = [_without_paths(dict(entry)) for entry in options.datasets]
     processor = config.get("task", {}).get("processor")
     return {"evaluation": found, **({"task": {"processor": processor}} if processor else {})}
 
 
-def _without_places(value: Any) -> Any:
+def _without_paths(value: Any) -> Any:
     """A data set's config with files and folders by their last names: what is in them has digests."""
     if isinstance(value, str):
         return Path(value).name if os.sep in value and os.path.exists(value) else value
     if isinstance(value, Mapping):
-        return {key: _without_places(item) for key, item in value.items()}
-    return [_without_places(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _without_paths(item) for key, item in value.items()}
+    return [_without_paths(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,6 +1,6 @@
 """Content digests of what answers depend on: the files of a model, the annotations and the images of a data set.
 
-Names, places and times of files do not count: a copy is the same data, and a file changed in its place is other data.
+Names, locations and times of files do not count: a copy is the same data, and a file changed in its place is other data.
 """
 
 from collections.abc import Collection, Iterable, Mapping

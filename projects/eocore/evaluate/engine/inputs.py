@@ -1,4 +1,4 @@
-"""What the answers of a run depend on, and the rule of re-use: a folder's answers go on with equal inputs, or not at all."""
+"""What the answers of a run depend on, and the rule of re-use: a folder's answers are kept with equal inputs, or not at all."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -144,11 +144,11 @@ def require_scores_of(scores: Mapping[str, Any], folder: Path) -> None:
 def require_same_truths(predictions: Path) -> None:
     """Raise DataError if an annotation file that the predictions' run.json names has changed since; absent ones are passed over."""
     recorded = read_inputs(predictions.parent) or {}
-    for name, place in recorded.get("paths", {}).items():
-        digest = file_digest(Path(place))
+    for name, path in recorded.get("paths", {}).items():
+        digest = file_digest(Path(path))
         if digest not in (ABSENT, recorded["data"].get(name)):
             raise DataError(
-                f"{predictions}: its truths are those of {place} as it was, and that has changed since; the scores would be of the old "
+                f"{predictions}: its truths are those of {path} as it was, and that has changed since; the scores would be of the old "
                 "truths. Predict again into another folder, or score the truths that the predictions hold with --recorded-truths."
             )
 

@@ -125,7 +125,7 @@ class SampleShare:
 class Lost:
     """A sample that gave no answer, and why; `refused`: the model could not take it, though it could be read."""
 
-    blank: Prediction
+    unanswered: Prediction
     reason: str
     refused: bool = False
 
@@ -145,8 +145,8 @@ def predict_share(
             if isinstance(item, Lost):
                 lost.append(item)
             else:
-                blank, response = item
-                predicted = replace(blank, prediction=response.text, prediction_masks=tuple(response.masks))
+                unanswered, response = item
+                predicted = replace(unanswered, prediction=response.text, prediction_masks=tuple(response.masks))
                 writer.write(predicted, vectors=response.vectors)
         on_samples(len(found))
     return lost
@@ -204,10 +204,10 @@ def write_lost(lost: Sequence[Lost], writer: PredictionWriter, *, anything: bool
         DataError: none has: then it is the data or the model, not a sample.
     """
     if lost and not anything:
-        raise DataError(f"none of the samples under '{lost[0].blank.sensor}' could be predicted. The first one: {lost[0].reason}")
+        raise DataError(f"none of the samples under '{lost[0].unanswered.sensor}' could be predicted. The first one: {lost[0].reason}")
     for item in lost:
-        get_logger().warning("sample '%s' (%s) counts as missing: %s", item.blank.sample_id, item.blank.sensor, item.reason)
-        writer.write(item.blank)
+        get_logger().warning("sample '%s' (%s) counts as missing: %s", item.unanswered.sample_id, item.unanswered.sensor, item.reason)
+        writer.write(item.unanswered)
 
 
 def _read_ahead(share: SampleShare, prepare: Callable[[Sample], Any]) -> Iterator[tuple[Prediction, Any] | Lost]:
@@ -228,13 +228,13 @@ def _load(share: SampleShare, index: int, *, prepare: Callable[[Sample], Any]) -
         record, scenes, _ = share.source.load(key, seed=share.seed)
         if share.greyed:
             scenes = tuple(grey(scene) if scene.role == share.greyed else scene for scene in scenes)
-        blank = describe(record, scenes, setting=share.setting)
+        unanswered = describe(record, scenes, setting=share.setting)
     except DataError as error:
         return Lost(describe_unread(share.source, key, setting=share.setting), f"{share.source.describe(key)} cannot be read: {error}")
     try:
-        return blank, prepare((record, scenes))
+        return unanswered, prepare((record, scenes))
     except DataError as error:
-        return Lost(blank, str(error), refused=True)
+        return Lost(unanswered, str(error), refused=True)
 
 
 def _respond(batch: Sequence[tuple[Prediction, Any]], responder: Responder) -> Sequence[Responded | Lost]:
@@ -245,7 +245,7 @@ def _respond(batch: Sequence[tuple[Prediction, Any]], responder: Responder) -> S
         if len(batch) == 1:
             return [Lost(batch[0][0], str(error), refused=True)]
         return [item for one in batch for item in _respond([one], responder)]
-    return [(blank, response) for (blank, _), response in zip(batch, responses, strict=True)]
+    return [(unanswered, response) for (unanswered, _), response in zip(batch, responses, strict=True)]
 
 
 def grey(scene: Scene) -> Scene:

@@ -70,14 +70,14 @@ class GeneratedAnswers:
         answer = self._answerer.answer if isinstance(self._answerer, PreparingAnswerer) else self._answerer
         answers = answer([prepared for _, prepared in batch])
         return [
-            Response(_text(blank, answer), tuple(encode_rle(mask) for mask in answer.masks))
-            for (blank, _), answer in zip(batch, answers, strict=True)
+            Response(_text(unanswered, answer), tuple(encode_rle(mask) for mask in answer.masks))
+            for (unanswered, _), answer in zip(batch, answers, strict=True)
         ]
 
 
-def _text(blank: Prediction, answer: AnswerLike) -> str:
+def _text(unanswered: Prediction, answer: AnswerLike) -> str:
     """The answer's text; to one that should give a box and draws masks instead, the box around them is added, 0 to 100."""
-    if blank.task != "grounding" or not answer.masks.any() or parse_boxes(answer.text):
+    if unanswered.task != "grounding" or not answer.masks.any() or parse_boxes(answer.text):
         return answer.text
     height, width = answer.masks.shape[1:]
     left, top, right, bottom = mask_to_box(np.logical_or.reduce(answer.masks)) or (0, 0, 0, 0)
@@ -102,8 +102,8 @@ class ClassScorer:
     def respond(self, batch: Sequence[tuple[Prediction, Any]]) -> list[Response]:
         """See `Responder`."""
         groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for index, (blank, _) in enumerate(batch):
-            groups[tuple(candidates_of(blank))].append(index)
+        for index, (unanswered, _) in enumerate(batch):
+            groups[tuple(candidates_of(unanswered))].append(index)
         responses: dict[int, Response] = {}
         for classes, indices in groups.items():
             scores = self._model.class_scores([batch[index][1] for index in indices], class_prompts(classes, self._templates))
@@ -128,7 +128,7 @@ class Embedder:
 
     def respond(self, batch: Sequence[tuple[Prediction, Any]]) -> list[Response]:
         """See `Responder`."""
-        texts = [references_of(blank) for blank, _ in batch]
+        texts = [references_of(unanswered) for unanswered, _ in batch]
         images = _checked(self._model.embed_images([prepared for _, prepared in batch]), (len(batch), -1), model=self._model)
         found = self._model.embed_texts([text for part in texts for text in part])
         vectors = _checked(found, (sum(map(len, texts)), images.shape[1]), model=self._model)

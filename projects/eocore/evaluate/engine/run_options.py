@@ -28,7 +28,7 @@ class RunOptions:
         overwrite: throw away predictions of another run that are in the folder.
         generation: how the model generates, in its system's options.
         templates: texts with `{label}`, for a model that scores classes; several make a prompt ensemble.
-        places_by_masks: ask for masks where a benchmark offers it, and take the box around a mask for a box.
+        boxes_by_masks: ask for masks where a benchmark offers it, and take the box around a mask for a box.
     """
 
     model: Path
@@ -42,7 +42,7 @@ class RunOptions:
     limit: int | None = None
     any_count: bool = False
     overwrite: bool = False
-    places_by_masks: bool = False
+    boxes_by_masks: bool = False
     generation: Mapping[str, Any] = field(default_factory=dict)
     templates: Sequence[str] = TEMPLATES
 

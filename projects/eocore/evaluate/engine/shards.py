@@ -143,11 +143,12 @@ def merge_shards(folder: Path, expected: Sequence[PredictionKey], *, run_id: str
             f"{folder}: {len(absent)} of {len(expected)} samples are in no shard of run '{run_id}' ({some_ids(absent)}). Resume it, or "
             "copy the shards of the other machines here and merge again."
         )
-    foreign = sorted(set(merged) - set(expected))
-    if foreign:
+    unexpected = sorted(set(merged) - set(expected))
+    if unexpected:
         raise DataError(
-            f"{folder}: {len(foreign)} samples are not among those of run '{run_id}' ({some_ids([key.sample_id for key in foreign])}). The "
-            "shards were changed by hand, or belong to other data; predict anew (--overwrite)."
+            f"{folder}: {len(unexpected)} samples are not among those of run '{run_id}' "
+            f"({some_ids([key.sample_id for key in unexpected])}). The shards were changed by hand, "
+            "or belong to other data; predict anew (--overwrite)."
         )
     return [merged[key][0] for key in expected]
 

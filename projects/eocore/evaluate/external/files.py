@@ -24,7 +24,7 @@ SET_TASKS = ("multilabel", "mcq")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForeignOptions:
+class ExternalOptions:
     """How an external file is read.
 
     Attributes:
@@ -52,7 +52,7 @@ def is_native(path: Path) -> bool:
     return isinstance(entry, dict) and set(entry) >= REQUIRED_FIELDS
 
 
-def read_foreign(path: Path, options: ForeignOptions) -> tuple[list[Prediction], FieldNames]:
+def read_external(path: Path, options: ExternalOptions) -> tuple[list[Prediction], FieldNames]:
     """The samples of an external file, and which of its fields were read as what.
 
     Raises:
@@ -89,7 +89,7 @@ def _all_fields(entries: Iterable[Entry]) -> list[str]:
     return list(dict.fromkeys(name for entry in entries for name in entry.values))
 
 
-def _join(entries: Sequence[Entry], names: FieldNames, *, options: ForeignOptions, path: Path) -> tuple[list[Entry], FieldNames]:
+def _join(entries: Sequence[Entry], names: FieldNames, *, options: ExternalOptions, path: Path) -> tuple[list[Entry], FieldNames]:
     """The annotated entries with the predictions laid into them by sample id; those without one get None."""
     assert options.annotations is not None
     truths = _entries(options.annotations)
@@ -145,7 +145,7 @@ def _refuse_twins(samples: Sequence[Prediction], entries: Sequence[Entry], *, na
 class _Reader:
     """One entry -> one prediction."""
 
-    def __init__(self, names: FieldNames, options: ForeignOptions) -> None:
+    def __init__(self, names: FieldNames, options: ExternalOptions) -> None:
         self._names, self._task, self._sensor = names, options.task, options.sensor
 
     def read(self, entry: Entry, number: int) -> Prediction:
@@ -266,7 +266,7 @@ class _Reader:
         return read_masks(value, size=size, source=f"{entry.source}, {self._names.names[ours]}")
 
 
-def _with_candidates(samples: list[Prediction], options: ForeignOptions, *, source: str) -> list[Prediction]:
+def _with_candidates(samples: list[Prediction], options: ExternalOptions, *, source: str) -> list[Prediction]:
     """The samples with the options or classes their task is read by, where the file does not give them."""
     if options.task not in (*CLASS_TASKS, "mcq") or all("candidates" in sample.meta for sample in samples):
         return samples

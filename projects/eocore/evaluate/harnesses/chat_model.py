@@ -138,6 +138,6 @@ class ChatModel:
 
 
 def until(text: str, stops: Sequence[str]) -> str:
-    """The text up to the first of the stop texts, without blanks around it."""
-    ends = [place for stop in stops if stop and (place := text.find(stop)) >= 0]
+    """The text up to the first of the stop texts, without spaces around it."""
+    ends = [start for stop in stops if stop and (start := text.find(stop)) >= 0]
     return text[: min(ends)].strip() if ends else text.strip()

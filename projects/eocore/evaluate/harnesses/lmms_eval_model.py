@@ -62,13 +62,13 @@ class LmmsEvalModel(lmms):
         """
         asked = [request.args for request in requests]
         answers: list[str] = [""] * len(asked)
-        for settings, places in self._alike(asked):
-            for start in range(0, len(places), self.batch_size):
-                batch = places[start : start + self.batch_size]
-                texts = self.model.chat([self._parts(asked[place]) for place in batch], max_new_tokens=settings.get("max_new_tokens"))
-                for place, text in zip(batch, texts, strict=True):
-                    answers[place] = until(text, _stops(settings))
-                    self.cache_hook.add_partial("generate_until", (asked[place][0], settings), answers[place])
+        for settings, indices in self._alike(asked):
+            for start in range(0, len(indices), self.batch_size):
+                batch = indices[start : start + self.batch_size]
+                texts = self.model.chat([self._parts(asked[index]) for index in batch], max_new_tokens=settings.get("max_new_tokens"))
+                for index, text in zip(batch, texts, strict=True):
+                    answers[index] = until(text, _stops(settings))
+                    self.cache_hook.add_partial("generate_until", (asked[index][0], settings), answers[index])
         return answers
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
@@ -81,9 +81,9 @@ class LmmsEvalModel(lmms):
 
     def _alike(self, asked: Sequence[tuple[Any, ...]]) -> list[tuple[Mapping[str, Any], list[int]]]:
         groups: dict[str, tuple[Mapping[str, Any], list[int]]] = {}
-        for place, (_, _, settings, *_rest) in enumerate(asked):
+        for index, (_, _, settings, *_rest) in enumerate(asked):
             self._check(settings)
-            groups.setdefault(repr(sorted(settings.items())), (settings, []))[1].append(place)
+            groups.setdefault(repr(sorted(settings.items())), (settings, []))[1].append(index)
         return list(groups.values())
 
     def _check(self, settings: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ class Throughput:
         num_samples: answered in each turn.
         num_images: different ones among them.
         rates: batch size -> samples/s of its fastest turn.
-        same_texts: share of samples whose text is the same at every batch size.
+        same_texts: fraction of samples whose text is the same at every batch size.
     """
 
     num_samples: int
@@ -89,7 +89,7 @@ def measure_throughput(
             texts[size] = _answer_all(source, answerer, indices=indices, batch_size=size)
             seconds[size] = min(seconds[size], time.perf_counter() - began)
             on_turn()
-    same = sum(len({texts[size][place] for size in sizes}) == 1 for place in range(num_samples))
+    same = sum(len({texts[size][index] for size in sizes}) == 1 for index in range(num_samples))
     images = {image_key(source.records[index]) for index in indices}
     return Throughput(num_samples, len(images), {size: num_samples / seconds[size] for size in sizes}, same / num_samples)
 

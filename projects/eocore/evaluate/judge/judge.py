@@ -14,7 +14,7 @@ from pathlib import Path
 
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.judge.options import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, JudgeOptions
-from eocore.evaluate.judge.prompts import PROMPTS, Verdict
+from eocore.evaluate.judge.prompts import PROMPTS, JudgeScore
 from eocore.log import get_logger
 from eocore.progress import Progress
 
@@ -45,19 +45,19 @@ class Judge:
         self._sleep = sleep
         self._warned, self._refused = threading.Event(), threading.Event()
 
-    def judge(self, questions: Sequence[Question]) -> list[Verdict | None]:
+    def judge(self, questions: Sequence[Question]) -> list[JudgeScore | None]:
         """A judge score for each, in order; None where the judge failed `attempts` times."""
         with (
             ThreadPoolExecutor(self.options.workers) as pool,
             Progress("judging", len(questions), unit="answers", visible=len(questions) > 1) as progress,
         ):
-            verdicts = []
-            for verdict in pool.map(self._judge_one, questions):
-                verdicts.append(verdict)
+            found = []
+            for score in pool.map(self._judge_one, questions):
+                found.append(score)
                 progress.advance(1)
-        return verdicts
+        return found
 
-    def _judge_one(self, question: Question) -> Verdict | None:
+    def _judge_one(self, question: Question) -> JudgeScore | None:
         text = self.prompt.template.format(question=question.question, reference=question.reference, prediction=question.prediction)
         known = self._remembered(text)
         if known is not None or self._refused.is_set():
@@ -70,11 +70,11 @@ class Judge:
             except DataError as error:
                 self._warn(str(error))
                 continue
-            verdict = self.prompt.parse(reply)
-            if verdict is not None:
-                self._remember(text, verdict)
-                return verdict
-            self._warn(f"judge '{self.options.model}': reply {reply[:_SHOWN_CHARACTERS]!r} holds no verdict.")
+            score = self.prompt.parse(reply)
+            if score is not None:
+                self._remember(text, score)
+                return score
+            self._warn(f"judge '{self.options.model}': reply {reply[:_SHOWN_CHARACTERS]!r} holds no score.")
         return None
 
     def _ask(self, text: str) -> str:
@@ -122,7 +122,7 @@ class Judge:
         digest = hashlib.sha256(f"{self.options.model}\0{text}".encode()).hexdigest()
         return self.options.cache / digest[:2] / f"{digest}.json"
 
-    def _remembered(self, text: str) -> Verdict | None:
+    def _remembered(self, text: str) -> JudgeScore | None:
         path = self._path(text)
         if path is None or not path.is_file():
             return None
@@ -131,14 +131,14 @@ class Judge:
             values = int(entry["accuracy"]), int(entry["relevance"])
         except (ValueError, LookupError, TypeError, OSError):
             return None
-        return Verdict(*values) if all(self.prompt.lowest <= value <= self.prompt.highest for value in values) else None
+        return JudgeScore(*values) if all(self.prompt.lowest <= value <= self.prompt.highest for value in values) else None
 
-    def _remember(self, text: str, verdict: Verdict) -> None:
+    def _remember(self, text: str, score: JudgeScore) -> None:
         path = self._path(text)
         if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{threading.get_ident()}.part")
-        entry = {"accuracy": verdict.accuracy, "relevance": verdict.relevance, "model": self.options.model}
+        entry = {"accuracy": score.accuracy, "relevance": score.relevance, "model": self.options.model}
         part.write_text(json.dumps(entry), encoding="utf-8")
         part.replace(path)

@@ -34,7 +34,7 @@ MATCH_PROMPT = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class JudgeScore:
     """What the judge said of one answer. One value alone counts for both."""
 
     accuracy: int
@@ -46,7 +46,7 @@ class Verdict:
         return (self.accuracy + self.relevance) / 2
 
 
-def parse_verdict(reply: str) -> Verdict | None:
+def parse_score(reply: str) -> JudgeScore | None:
     """The judge's two values: JSON {accuracy, relevance} anywhere in the reply, else "accuracy: 4, relevance: 5", else one number from 1
     to 5 for both, if it is the only one there ("4", "Score: 4", "4/5"). None for anything else, such as "10" or "between 2 and 3"."""
     for part in _OBJECT.findall(reply):
@@ -57,12 +57,12 @@ def parse_verdict(reply: str) -> Verdict | None:
         if not {"accuracy", "relevance"} & set(found):
             continue
         values = [_on_scale(found.get(name)) for name in ("accuracy", "relevance")]
-        return Verdict(values[0], values[1]) if values[0] and values[1] else None
+        return JudgeScore(values[0], values[1]) if values[0] and values[1] else None
     labelled = [pattern.search(reply) for pattern in _LABELLED]
     if labelled[0] and labelled[1]:
-        return Verdict(int(labelled[0][1]), int(labelled[1][1]))
+        return JudgeScore(int(labelled[0][1]), int(labelled[1][1]))
     numbers = _ONE_VALUE.findall(re.sub(r"(?<=\d)\s*(?:/|(?:out )?of)\s*5\b", "", reply))
-    return Verdict(int(numbers[0]), int(numbers[0])) if len(set(numbers)) == 1 else None
+    return JudgeScore(int(numbers[0]), int(numbers[0])) if len(set(numbers)) == 1 else None
 
 
 def _on_scale(value: Any) -> int | None:
@@ -73,10 +73,10 @@ def _on_scale(value: Any) -> int | None:
     return int(value)
 
 
-def parse_match(reply: str) -> Verdict | None:
+def parse_match(reply: str) -> JudgeScore | None:
     """0 or 1 from a reply that holds one of them; None for anything else."""
     found = set(_MATCH.findall(reply))
-    return Verdict(int(value), int(value)) if len(found) == 1 and (value := found.pop()) else None
+    return JudgeScore(int(value), int(value)) if len(found) == 1 and (value := found.pop()) else None
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,15 @@ class JudgePrompt:
     """
 
     template: str
-    parse: Callable[[str], Verdict | None]
+    parse: Callable[[str], JudgeScore | None]
     lowest: int
     highest: int
     tasks: tuple[str, ...]
 
 
 PROMPTS = {
-    "quality": JudgePrompt(QUALITY_PROMPT, parse_verdict, LOWEST, HIGHEST, ("open", "caption", "region")),
-    "similarity": JudgePrompt(SIMILARITY_PROMPT, parse_verdict, LOWEST, HIGHEST, ("open", "caption", "region")),
+    "quality": JudgePrompt(QUALITY_PROMPT, parse_score, LOWEST, HIGHEST, ("open", "caption", "region")),
+    "similarity": JudgePrompt(SIMILARITY_PROMPT, parse_score, LOWEST, HIGHEST, ("open", "caption", "region")),
     "match": JudgePrompt(MATCH_PROMPT, parse_match, 0, 1, ("vqa",)),
 }
 """quality: accuracy and relevance, with the question. similarity: one number for captions, question not shown, which is how the published

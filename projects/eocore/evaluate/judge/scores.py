@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eocore.evaluate.judge.judge import Judge, Question
-from eocore.evaluate.judge.prompts import Verdict
+from eocore.evaluate.judge.prompts import JudgeScore
 from eocore.evaluate.metrics import vqa
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring.intervals import mean_of
@@ -20,7 +20,7 @@ from eocore.evaluate.scoring.scores import Scores
 HEADLINE = "judge_score"
 
 
-def add_verdicts(scores: Scores, samples: Sequence[Prediction], *, judge: Judge, seed: int = 0) -> int:
+def add_judge_scores(scores: Scores, samples: Sequence[Prediction], *, judge: Judge, seed: int = 0) -> int:
     """Adds `judge` to the scores of every task the judge's prompt is meant for: who judged, when, how, and the mean of accuracy, relevance
     and both.
 
@@ -51,11 +51,11 @@ def add_verdicts(scores: Scores, samples: Sequence[Prediction], *, judge: Judge,
 
 def _judge_group(samples: Sequence[Prediction], judge: Judge, *, seed: int) -> dict[str, Any]:
     known = [_without_asking(sample, judge) for sample in samples]
-    asked = [place for place, verdict in enumerate(known) if verdict is None]
-    verdicts = list(known)
-    for place, verdict in zip(asked, judge.judge([_question(samples[place]) for place in asked]), strict=True):
-        verdicts[place] = verdict
-    failed = np.array([verdict is None for verdict in verdicts])
+    asked = [index for index, score in enumerate(known) if score is None]
+    given = list(known)
+    for index, score in zip(asked, judge.judge([_question(samples[index]) for index in asked]), strict=True):
+        given[index] = score
+    failed = np.array([score is None for score in given])
     result: dict[str, Any] = {
         "model": judge.options.model,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -68,7 +68,7 @@ def _judge_group(samples: Sequence[Prediction], judge: Judge, *, seed: int) -> d
         "n_failed": int(failed.sum()),
     }
     if not failed.all():
-        result["scores"] = score_task(_as_judged(samples, verdicts, failed=failed), HEADLINE, seed=seed)
+        result["scores"] = score_task(_as_judged(samples, given, failed=failed), HEADLINE, seed=seed)
     return result
 
 
@@ -76,32 +76,32 @@ def _is_unanswered(sample: Prediction) -> bool:
     return not (sample.prediction or "").strip()
 
 
-def _without_asking(sample: Prediction, judge: Judge) -> Verdict | None:
+def _without_asking(sample: Prediction, judge: Judge) -> JudgeScore | None:
     """The judge score that needs no judge, None where it does."""
     lowest, highest = judge.prompt.lowest, judge.prompt.highest
     if _is_unanswered(sample):
-        return Verdict(lowest, lowest)
+        return JudgeScore(lowest, lowest)
     if sample.task != "vqa":
         return None
     if vqa.contains_answer(sample.prediction or "", sample.ground_truth, question=sample.prompt):
-        return Verdict(highest, highest)
-    return Verdict(lowest, lowest) if vqa.is_decided(sample.ground_truth) else None
+        return JudgeScore(highest, highest)
+    return JudgeScore(lowest, lowest) if vqa.is_decided(sample.ground_truth) else None
 
 
 def _question(sample: Prediction) -> Question:
     return Question(sample.prompt, "\n".join(references_of(sample)), sample.prediction or "")
 
 
-def _as_judged(samples: Sequence[Prediction], verdicts: Sequence[Verdict | None], *, failed: np.ndarray) -> Judged:
+def _as_judged(samples: Sequence[Prediction], given: Sequence[JudgeScore | None], *, failed: np.ndarray) -> Judged:
     known = (~failed).astype(np.float64)
 
     def mean(name: str) -> Any:
-        return mean_of([float(getattr(verdict, name)) if verdict else 0.0 for verdict in verdicts], known)
+        return mean_of([float(getattr(score, name)) if score else 0.0 for score in given], known)
 
     return Judged(
         samples=samples,
         measures={HEADLINE: mean("score"), "judge_accuracy": mean("accuracy"), "judge_relevance": mean("relevance")},
         num_missing=missing(samples),
         num_unparsed=failed.astype(np.int64),
-        quality=np.array([verdict.score if verdict else np.nan for verdict in verdicts]),
+        quality=np.array([score.score if score else np.nan for score in given]),
     )

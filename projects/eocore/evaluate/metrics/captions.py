@@ -115,9 +115,9 @@ def cider_d(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
     log_items = float(np.log(max(len(references), 1)))
     weight = {ngram: log_items - float(np.log(count)) for ngram, count in frequency.items()}
     scores = np.zeros(len(candidates))
-    for place, (candidate, texts) in enumerate(zip(candidates, references, strict=True)):
+    for index, (candidate, texts) in enumerate(zip(candidates, references, strict=True)):
         given = _Weighed(candidate, weight, unseen=log_items)
-        scores[place] = float(np.mean([given.similarity(_Weighed(text, weight, unseen=log_items)) for text in texts]))
+        scores[index] = float(np.mean([given.similarity(_Weighed(text, weight, unseen=log_items)) for text in texts]))
     return scores
 
 
@@ -147,8 +147,8 @@ def _longest_common(first: Tokens, second: Tokens) -> int:
     row = [0] * (len(second) + 1)
     for word in first:
         left_above = 0
-        for place, other in enumerate(second, start=1):
-            above = row[place]
-            row[place] = left_above + 1 if word == other else max(above, row[place - 1])
+        for index, other in enumerate(second, start=1):
+            above = row[index]
+            row[index] = left_above + 1 if word == other else max(above, row[index - 1])
             left_above = above
     return row[-1]

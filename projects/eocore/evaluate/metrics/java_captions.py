@@ -29,7 +29,7 @@ def meteor_statistics(candidates: Sequence[str], references: Sequence[Sequence[s
     """(N, METEOR_COUNTS) what METEOR counts of each caption with the reference that fits best, to be summed over a set.
 
     Args:
-        candidates: N texts as `tokenise` leaves them, joined by blanks.
+        candidates: N texts as `tokenise` leaves them, joined by spaces.
         references: texts of each caption, likewise.
 
     Raises:

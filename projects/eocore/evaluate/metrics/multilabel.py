@@ -11,8 +11,8 @@ Reduce = Callable[[np.ndarray], np.ndarray]
 def label_matrix(sets: Sequence[frozenset[int] | None], num_labels: int) -> np.ndarray:
     """(N, C) bool; a row of False where nothing was named."""
     matrix = np.zeros((len(sets), num_labels), dtype=bool)
-    for row, places in enumerate(sets):
-        matrix[row, sorted(places or ())] = True
+    for row, indices in enumerate(sets):
+        matrix[row, sorted(indices or ())] = True
     return matrix
 
 

@@ -48,7 +48,7 @@ def median_rank(ranks: np.ndarray) -> float:
 def average_precision(scores: np.ndarray, relevant: np.ndarray, *, top_k: int | None = None) -> np.ndarray:
     """(Q,) average precision [0..1], the mean of which is mAP (mAP@k).
 
-    Precision at the place of every item that fits and is among the first k, summed, divided by how many could be there: min(k, R) of R
+    Precision at the rank of every item that fits and is among the first k, summed, divided by how many could be there: min(k, R) of R
     items that fit. Source: Manning, Raghavan and Schuetze 2008, section 8.4.
 
     Args:
@@ -65,7 +65,7 @@ def average_precision(scores: np.ndarray, relevant: np.ndarray, *, top_k: int | 
 
 
 def average_precision_of_hits(scores: np.ndarray, relevant: np.ndarray, *, top_k: int = TOP) -> np.ndarray:
-    """(Q,) as `average_precision`, but divided by the number of items found among the first k: one hit at place 1 of 50 gives 1.
+    """(Q,) as `average_precision`, but divided by the number of items found among the first k: one hit at rank 1 of 50 gives 1.
 
     For comparison with MS-CLIP's figures only. Source: RetrievalMAP(top_k=100) of torchmetrics, which its evaluation calls.
     """
@@ -96,14 +96,14 @@ def retrieval_scores(
 
 
 def _precision_at_hits(scores: np.ndarray, relevant: np.ndarray, *, top_k: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """(Q,) summed precision at the places of the hits among the first k, and (Q,) how many hits there are."""
+    """(Q,) summed precision at the ranks of the hits among the first k, and (Q,) how many hits there are."""
     _check(scores, relevant)
     if top_k is not None and top_k < 1:
         raise DataError(f"top_k is {top_k}; the precision among no items is not defined. Give 1 or more, or None for all.")
     order = np.lexsort((relevant, -scores), axis=-1)[:, :top_k]  # of equal scores, the items that do not fit come first
     hits = np.take_along_axis(relevant, order, axis=1)
-    places = np.arange(1, hits.shape[1] + 1)
-    return np.where(hits, np.cumsum(hits, axis=1) / places, 0.0).sum(axis=1), hits.sum(axis=1)
+    ranks = np.arange(1, hits.shape[1] + 1)
+    return np.where(hits, np.cumsum(hits, axis=1) / ranks, 0.0).sum(axis=1), hits.sum(axis=1)
 
 
 def _divide(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 
 
 def normalise_answer(text: str) -> str:
-    """Lower case, punctuation and articles gone, numbers in words as digits, one blank between words.
+    """Lower case, punctuation and articles gone, numbers in words as digits, one space between words.
 
     Source: the offline rule for VRSBench answers; signs, decimal points and the digits around a thousands comma are kept.
     """
@@ -99,7 +99,7 @@ def is_decided(truth: str) -> bool:
 
 
 def match_as_published(answer: str, truth: str) -> bool:
-    """Equal once lower-cased, with blanks and full stops gone: the rule of the published RSVQA and scene evaluations."""
+    """Equal once lower-cased, with spaces and full stops gone: the rule of the published RSVQA and scene evaluations."""
     return _bare(answer) == _bare(truth)
 
 

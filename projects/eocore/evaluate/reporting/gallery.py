@@ -1,4 +1,4 @@
-"""Rows of pictures for the report: the same phrase on the same place, drawn under each sensor setting."""
+"""Rows of pictures for the report: the same phrase on the same scene, drawn under each sensor setting."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -46,7 +46,7 @@ def _choose(source: SampleSource, by_sample: Mapping[str, object], *, count: int
 
 
 def _spread(items: Sequence[int], count: int) -> list[int]:
-    return [items[int(place)] for place in np.linspace(0, len(items) - 1, min(count, len(items))).round()] if items and count > 0 else []
+    return [items[int(index)] for index in np.linspace(0, len(items) - 1, min(count, len(items))).round()] if items and count > 0 else []
 
 
 def _row(source: SampleSource, key: SampleKey, *, by_sample: Mapping[str, Mapping[str, Prediction]]) -> OverlayRow:

@@ -182,10 +182,10 @@ def draw_curves(scalars: Sequence[Mapping[str, float]]) -> bytes:
 def _smoothed(values: np.ndarray) -> np.ndarray:
     """Exponential mean with its start corrected; steps that are not finite are passed over."""
     smoothed, total, weight = np.empty(len(values)), 0.0, 0.0
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         if np.isfinite(value):
             total, weight = _SMOOTHING * total + (1.0 - _SMOOTHING) * value, _SMOOTHING * weight + (1.0 - _SMOOTHING)
-        smoothed[place] = total / weight if weight else np.nan
+        smoothed[index] = total / weight if weight else np.nan
     return smoothed
 
 

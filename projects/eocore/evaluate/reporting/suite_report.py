@@ -10,9 +10,9 @@ from eocore.evaluate.engine.inputs import PREDICTIONS
 from eocore.evaluate.engine.run_options import Outcome
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.reporting.charts import draw_confusion, draw_types
-from eocore.evaluate.reporting.examples import DRAWN_TASKS, extreme_rows
 from eocore.evaluate.reporting.pages import Heading, Note, Part, Picture, write_pages
 from eocore.evaluate.reporting.plots import OverlayRow
+from eocore.evaluate.reporting.qualitative_examples import DRAWN_TASKS, qualitative_examples
 from eocore.evaluate.reporting.report import describe_environment
 from eocore.evaluate.reporting.summary import Result, suite_table
 from eocore.evaluate.reporting.tables import (
@@ -68,7 +68,7 @@ def _benchmark_parts(out: Path, result: Result) -> list[Part]:
         if "confusion" in item:
             chart = draw_confusion(item["confusion"], title=f"{result['title']}, {setting}")
             parts.append(Picture(f"Confusion, {setting}", f"{name}_{setting}_confusion.png", chart))
-    return [*parts, *_extremes(out, result), unread_table(scores), compat_table(scores)]
+    return [*parts, *_qualitative_examples(out, result), unread_table(scores), compat_table(scores)]
 
 
 def _notes(result: Result) -> list[Note]:
@@ -123,11 +123,11 @@ def _group_table(scored: dict[str, TaskScores]) -> TextTable:
     return TextTable("By group", ("field", "value", "input", "score", "n"), tuple(rows), num_labels=3)
 
 
-def _extremes(out: Path, result: Result) -> list[Part]:
+def _qualitative_examples(out: Path, result: Result) -> list[Part]:
     if result["task"] not in DRAWN_TASKS:
         return []
     try:
-        best, worst = _extreme_rows(out, result)
+        best, worst = _best_and_worst(out, result)
     except EOError as error:
         get_logger().warning("%s: no best and worst samples in the report: %s", result["benchmark"], error)
         return [Note(f"The best and worst samples are not shown: {error}")]
@@ -139,10 +139,10 @@ def _extremes(out: Path, result: Result) -> list[Part]:
     return shown
 
 
-def _extreme_rows(out: Path, result: Result) -> tuple[list[OverlayRow], list[OverlayRow]]:
+def _best_and_worst(out: Path, result: Result) -> tuple[list[OverlayRow], list[OverlayRow]]:
     known = load_benchmarks([result["system"]])
     name: str = result["benchmark"]
     benchmark = known[name] if name in known else choose([result["named"]], None, known=known)[0]
     source = benchmark(data_root=result["data_root"])
     metric: dict[str, Any] | None = result["metric"] or None
-    return extreme_rows(read_predictions(out / name / PREDICTIONS), source, metrics=metric)
+    return qualitative_examples(read_predictions(out / name / PREDICTIONS), source, metrics=metric)

@@ -29,7 +29,7 @@ def read_results(folder: Path, names: Sequence[str] = ()) -> list[Result]:
         DataError: there is none, a file cannot be read, or the predictions beside it are others than those it was made of.
     """
     chosen = [folder / name for name in names] if names else sorted(path.parent for path in folder.glob(f"*/{SCORES}"))
-    results = [read_result(place) for place in chosen]
+    results = [read_result(index) for index in chosen]
     if not results:
         raise DataError(f"{folder} holds no scores. Run a benchmark into it first, or name the --out folder of `run`.")
     return results

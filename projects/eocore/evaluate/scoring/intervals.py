@@ -80,9 +80,9 @@ def resample(statistics: np.ndarray, clusters: Sequence[str], *, seed: int) -> n
     Returns:
         (RESAMPLES, K) sums.
     """
-    place: dict[str, int] = {}
-    member = np.array([place.setdefault(name, len(place)) for name in clusters])
-    sums = np.zeros((len(place), statistics.shape[1]))
+    column: dict[str, int] = {}
+    member = np.array([column.setdefault(name, len(column)) for name in clusters])
+    sums = np.zeros((len(column), statistics.shape[1]))
     np.add.at(sums, member, statistics)
     rng = np.random.default_rng(seed)
     rows = max(1, _DRAWS_AT_ONCE // len(sums))

@@ -157,7 +157,7 @@ def _subset(judged: Judged, rows: np.ndarray, *, headline: str, seed: int) -> Su
 
 
 def rows_by(judged: Judged, field: str) -> dict[str, np.ndarray]:
-    """Value of a field of meta -> places of the samples that have it; empty where no sample has the field."""
+    """Value of a field of meta -> indices of the samples that have it; empty where no sample has the field."""
     if not any(field in sample.meta for sample in judged.samples):
         return {}
     groups: dict[str, list[int]] = defaultdict(list)
@@ -203,7 +203,7 @@ def _values(judged: Judged, measures: Mapping[str, Measure], *, rows: np.ndarray
 
 def clusters_of(judged: Judged, rows: np.ndarray) -> list[str]:
     """The image of each sample, which is drawn as a whole; its own id where it names no image."""
-    samples = [judged.samples[place] for place in rows]
+    samples = [judged.samples[row] for row in rows]
     return [sample.image_ids[0] if sample.image_ids else sample.sample_id for sample in samples]
 
 
@@ -229,12 +229,12 @@ def _differences(judged: JudgedTasks, *, seed: int) -> list[Difference]:
 
 
 def _compare(fused: Judged, other: Judged, *, headline: str, seed: int) -> list[Difference]:
-    place_of = {sample.sample_id: index for index, sample in enumerate(other.samples)}
+    index_of = {sample.sample_id: index for index, sample in enumerate(other.samples)}
     task, against = fused.samples[0].task, other.samples[0].sensor
-    if set(place_of) != {sample.sample_id for sample in fused.samples}:
+    if set(index_of) != {sample.sample_id for sample in fused.samples}:
         get_logger().warning("%s: 'fused' and '%s' were not asked the same samples; their difference is not reported.", task, against)
         return []
-    order = np.array([place_of[sample.sample_id] for sample in fused.samples])
+    order = np.array([index_of[sample.sample_id] for sample in fused.samples])
     differences = []
     for group, rows in {"all": np.arange(len(order)), **_by_cloud(fused)}.items():
         pair = (fused.measures[headline], rows), (other.measures[headline], order[rows])
@@ -249,7 +249,7 @@ def paired_difference(
     """How much more the first is than the second, with the interval over sets drawn alike for both.
 
     Args:
-        first: measure and the places of its samples.
+        first: measure and the indices of its samples.
         second: the same samples, in the same order, in another prediction.
         clusters: name of the image of each.
         seed: of the bootstrap.

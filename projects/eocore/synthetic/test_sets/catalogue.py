@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19, LCZ_17, SO2SAT_BANDS
 from eocore.evaluate.benchmarks.scene import AID, EUROSAT, EUROSAT_BANDS, UCM, WHU_RS19
-from eocore.synthetic.test_sets import grounding as places
+from eocore.synthetic.test_sets import grounding as grounding_sets
 from eocore.synthetic.test_sets import pictures, sensors
 from eocore.synthetic.test_sets.images import MadeScenes, make_scenes
 
@@ -84,15 +84,15 @@ def _place_sets(root: Path) -> dict[str, Writer]:
     bench, images, refer = root / "GeoChat-Bench", root / "GeoChat_finetuning/final_images_llava", root / "Refer_Segm"
     regions = root / "region_caption"
     return {
-        "GeoChat regions": partial(places.write_geochat_regions, bench / "region_captioning.jsonl", images),
-        "GeoChat referring": partial(places.write_geochat_referring, bench / "referring.jsonl", images),
-        "VRSBench referring": partial(places.write_vrsbench_referring, root / "VRSBench"),
-        "DIOR-RSVG": partial(places.write_voc, root / "DIOR_RSVG", split_by="object"),
-        "RSVG": partial(places.write_voc, root / "RSVG", split_by="file"),
-        "RSVG regions": partial(places.write_coco_regions, regions / "rsvg_test.json", regions / "rsvg/images"),
-        **{name: partial(places.write_refer, refer / name) for name in ("rrsisd", "refsegrs", "risbench")},
-        "SAR referring": partial(places.write_refer, refer / "sarnew", images="rgb", sar=True),
-        "SAR ships": partial(places.write_ships, root / "sar_ship"),
+        "GeoChat regions": partial(grounding_sets.write_geochat_regions, bench / "region_captioning.jsonl", images),
+        "GeoChat referring": partial(grounding_sets.write_geochat_referring, bench / "referring.jsonl", images),
+        "VRSBench referring": partial(grounding_sets.write_vrsbench_referring, root / "VRSBench"),
+        "DIOR-RSVG": partial(grounding_sets.write_voc, root / "DIOR_RSVG", split_by="object"),
+        "RSVG": partial(grounding_sets.write_voc, root / "RSVG", split_by="file"),
+        "RSVG regions": partial(grounding_sets.write_coco_regions, regions / "rsvg_test.json", regions / "rsvg/images"),
+        **{name: partial(grounding_sets.write_refer, refer / name) for name in ("rrsisd", "refsegrs", "risbench")},
+        "SAR referring": partial(grounding_sets.write_refer, refer / "sarnew", images="rgb", sar=True),
+        "SAR ships": partial(grounding_sets.write_ships, root / "sar_ship"),
     }
 
 

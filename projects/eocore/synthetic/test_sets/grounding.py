@@ -1,4 +1,4 @@
-"""Test sets of places in pictures in their upstream layouts: regions, boxes, masks."""
+"""Test sets of locations in pictures in their upstream layouts: regions, boxes, masks."""
 
 import pickle
 from collections.abc import Sequence

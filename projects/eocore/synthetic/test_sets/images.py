@@ -60,7 +60,7 @@ def save_picture(path: Path, pixels: np.ndarray) -> None:
 
 
 def save_layers(path: Path, layers: np.ndarray, *, names: Iterable[str] = (), step: int = 1) -> None:
-    """GeoTIFF of (C, H, W) layers, every `step`-th pixel of them, with a place on the map."""
+    """GeoTIFF of (C, H, W) layers, every `step`-th pixel of them, with a location on the map."""
     part = layers[:, ::step, ::step]
     count, height, width = part.shape
     profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": part.dtype.name, "crs": CRS}

@@ -1,4 +1,4 @@
-"""What may differ from the checkpoint that a run goes on from, where the user names it."""
+"""What may differ from the checkpoint that a run resumes from, where the user names it."""
 
 ALLOWABLE = {
     "schedule": "other max_iters, optimizer or schedule; the new schedule is brought to the step reached",

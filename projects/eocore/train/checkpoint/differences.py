@@ -79,7 +79,7 @@ def content_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list
             else:
                 come.remove(same)
                 lines += _dataset_differences(part, same)
-        lines += [f"data set '{part['name']}': not at this place then, {_size(part)} now" for part in come]
+        lines += [f"data set '{part['name']}': not at this position then, {_size(part)} now" for part in come]
     return lines
 
 

@@ -183,7 +183,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def find_checkpoint(work_dir: Path, request: str, *, strict: bool = False) -> Path | None:
-    """The checkpoint a run is asked to go on from; says which and why.
+    """The checkpoint a run is asked to resume from; says which and why.
 
     Args:
         work_dir: of the run.
@@ -196,7 +196,7 @@ def find_checkpoint(work_dir: Path, request: str, *, strict: bool = False) -> Pa
     if request != AUTO:
         read_state(Path(request))
         verify(Path(request))
-        get_logger().info("going on from %s, as asked", request)
+        get_logger().info("resuming from %s, as asked", request)
         return Path(request)
     found = list_checkpoints(work_dir)
     for folder in reversed(found):
@@ -208,7 +208,7 @@ def find_checkpoint(work_dir: Path, request: str, *, strict: bool = False) -> Pa
             get_logger().warning("DAMAGED CHECKPOINT %s is passed over: %s", folder.name, error)
             continue
         reason = "newest of" if folder == found[-1] else "newest undamaged of"
-        get_logger().info("going on from %s: %s %d in %s", folder.name, reason, len(found), work_dir)
+        get_logger().info("resuming from %s: %s %d in %s", folder.name, reason, len(found), work_dir)
         return folder
     if found:
         raise CheckpointError(
@@ -231,7 +231,7 @@ def _remove(folder: Path) -> None:
 
 
 def remove_unfinished(work_dir: Path) -> list[str]:
-    """Removes what a killed run left half written or half removed; gives the names. Only the run that holds the lock may call it."""
+    """Removes what a killed run left half written or half removed; returns the names. Only the run that holds the lock may call it."""
     left = sorted(work_dir.glob(f"{TEMPORARY}*"))
     for path in left:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -31,7 +31,7 @@ class CheckpointHook(Hook):
             interval: updates per checkpoint.
             minutes: longest time without a checkpoint [min]; None: no limit. The first rank's clock counts.
             keep: number of newest checkpoints that stay.
-            background: the training goes on while a checkpoint is written; needs twice the memory of the trained state on the first rank.
+            background: the training continues while a checkpoint is written; needs twice the memory of the trained state on the first rank.
             on_error: what follows where a checkpoint cannot be written (disk full): `stop` the run, or `continue` with a warning. The one
                 after the last update always stops.
         """
@@ -80,7 +80,7 @@ class CheckpointHook(Hook):
         if problem and (last or self.on_error == "stop"):
             raise CheckpointError(problem)
         if problem:
-            get_logger().warning("training goes on WITHOUT a new checkpoint: %s", problem)
+            get_logger().warning("training continues WITHOUT a new checkpoint: %s", problem)
 
     def after_failure(self, runner: Any) -> None:
         """Lets a checkpoint that is being written become whole before the run ends."""

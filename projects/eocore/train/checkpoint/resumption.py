@@ -1,4 +1,4 @@
-"""Whether a run may go on from a checkpoint: what must be the same, and what a user may allow to differ."""
+"""Whether a run may resume from a checkpoint: what must be the same, and what a user may allow to differ."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -50,7 +50,7 @@ def check_allowable(allow: Collection[str]) -> None:
 def check_fits(
     then: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path, allow: Collection[str], record: RunRecord | None = None
 ) -> dict[str, list[str]]:
-    """What differs between a checkpoint and a run that may go on from it: allowed kind -> a line for each difference.
+    """What differs between a checkpoint and a run that may resume from it: allowed kind -> a line for each difference.
 
     Args:
         then: trainer.json of the checkpoint.
@@ -73,7 +73,7 @@ def check_fits(
         flags = " ".join(f"--allow {kind}" for kind in refused)
         meant = "; ".join(f"{kind}: {ALLOWABLE[kind]}" for kind in refused)
         raise CheckpointError(
-            f"{folder} does not fit this run: {listed}. Going on would not give what the run would have given without the stop. Use the "
+            f"{folder} does not fit this run: {listed}. Resuming would not produce what the run would have without the stop. Use the "
             f"config and the data it was trained with, or accept it by: {flags} ({meant})."
         )
     return found
@@ -107,7 +107,7 @@ def tell_differences(then: Mapping[str, Any], found: Mapping[str, list[str]], *,
     if found:
         flags = " ".join(f"--allow {kind}" for kind in found)
         listed = "; ".join(line for lines in found.values() for line in lines)
-        get_logger().warning("going on from %s although it differs, as %s allows: %s", folder.name, flags, listed)
+        get_logger().warning("resuming from %s although it differs, as %s allows: %s", folder.name, flags, listed)
     missing = not_recorded(then)
     if missing:
         get_logger().warning("%s was written by an older version, which did not record: %s. These are not compared.", folder.name, missing)

@@ -1,4 +1,4 @@
-"""What a checkpoint records of the run that wrote it, so that a later one can tell whether it would go on alike."""
+"""What a checkpoint records of the run that wrote it, so that a later one can tell whether it would continue alike."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -93,14 +93,14 @@ def write(snapshot: Snapshot, work_dir: Path) -> Path:
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(
             f"{work_dir}: the checkpoint after step {snapshot.step} could not be written ({error}). Older checkpoints stand. Free space or "
-            "mend the folder, then go on with --resume."
+            "fix the folder, then continue with --resume."
         ) from error
     verify(final)
     return final
 
 
 def restore(strategy: ZeroStrategy, folder: Path, *, allow: Collection[str] = ()) -> int:
-    """Brings optimiser, schedule and random states back; gives the number of updates made. Call it on all ranks.
+    """Brings optimiser, schedule and random states back; returns the number of updates made. Call it on all ranks.
 
     The trained weights were put into the model before it was wrapped (`load_trainable`); here the float32 masters get them too.
 
@@ -114,7 +114,7 @@ def restore(strategy: ZeroStrategy, folder: Path, *, allow: Collection[str] = ()
     """
     state = read_state(folder)
     if not (folder / OPTIMIZER).is_file():
-        raise CheckpointError(f"{folder} has no {OPTIMIZER}, so training cannot go on from it. Start anew from its {WEIGHTS}.")
+        raise CheckpointError(f"{folder} has no {OPTIMIZER}, so training cannot resume from it. Start anew from its {WEIGHTS}.")
     names = trainable_names(strategy.model.module)
     wanted = [f"{kind}/{name}" for name in names for kind in ("exp_avg", "exp_avg_sq")]
     check_names(names_in(folder / OPTIMIZER), wanted, path=folder / OPTIMIZER)

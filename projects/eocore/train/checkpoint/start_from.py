@@ -48,7 +48,7 @@ def load_from(model: nn.Module, choice: LoadFrom) -> None:
         raise CheckpointError(
             f"{path} and what this training trains differ; nothing was loaded. Trained here, not in the file: {_some(missing)} (name them "
             f"training.load_from.new to begin as built). In the file, not trained here: {_some(beyond)} (name them in "
-            "training.load_from.unused to leave them out; to go on from them frozen, convert that training and give it as "
+            "training.load_from.unused to leave them out; to resume from them frozen, convert that training and give it as "
             "task.model.pretrained)."
         )
     check_identity(model, path)

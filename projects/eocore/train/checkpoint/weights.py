@@ -108,7 +108,7 @@ def _guarded(file: Path, read: Callable[[], Any]) -> Any:
     try:
         return read()
     except Exception as error:  # the libraries raise many kinds for a damaged file
-        # torch's messages go on with advice to switch its protection off.
+        # torch's messages continue with advice to switch its protection off.
         reason = f"{type(error).__name__}: {str(error).split('. ')[0]}"
         raise CheckpointError(f"{file} cannot be read ({reason}); it is damaged. Use another checkpoint.") from error
 

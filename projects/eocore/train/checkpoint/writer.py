@@ -16,7 +16,7 @@ class CheckpointWriter:
         Args:
             work_dir: checkpoints go here.
             keep: number of newest checkpoints that stay.
-            background: `save` comes back at once and the training goes on meanwhile.
+            background: `save` comes back at once and the training continues meanwhile.
         """
         self.work_dir, self.keep, self.background = work_dir, keep, background
         self.newest: Path | None = None

@@ -31,7 +31,7 @@ class StepShape:
         rows: of the batch.
         samples: that share a row.
         text: tokens of each sample that are no vision tokens, at least.
-        supervised: tokens of each sample that are learnt.
+        supervised: supervised tokens of each sample.
         masks: of each sample.
     """
 
@@ -70,7 +70,7 @@ def estimate(config: Config, *, num_gpus: int, shapes: Sequence[StepShape], prec
     """The estimate of a config.
 
     Args:
-        config: as `load_config` gives it; its first system must provide `planning`.
+        config: as `load_config` returns it; its first system must provide `planning`.
         num_gpus: ranks.
         shapes: of the steps that are tried, of different numbers of tokens.
         precision: of the training.

@@ -25,12 +25,12 @@ class RunPlan:
     Attributes:
         num_gpus: ranks.
         samples: of the epoch.
-        totals: tokens, tiles, mask images, masks and learnt tokens of the epoch.
+        totals: tokens, tiles, mask images, masks and supervised tokens of the epoch.
         token_quantiles: length of samples at QUANTILES [tokens].
         packs, samples_per_pack: of the epoch, on all ranks; mean.
-        filled: share of the packs' room for tokens that is used [1].
-        wasted_tokens: filling in the rows [tokens]; 0 where rows end with their last sample.
-        balance: share of the time in which ranks work that wait for the dearest pack of each micro-step [1].
+        filled: fraction of the packs' room for tokens that is used [1].
+        wasted_tokens: padding in the rows [tokens]; 0 where rows end with their last sample.
+        balance: fraction of the time in which ranks work that wait for the most expensive pack of each micro-step [1].
         balance_single: the same for one random sample a rank.
         updates: of the epoch.
         tflop: useful operations of the epoch, nothing computed twice [TFLOP].
@@ -72,7 +72,7 @@ def plan_run(
         sampler: of any rank; its cost decides the balance.
         useful: operations that the training cannot do without.
         accumulation: micro-steps of an update.
-        mfu: useful operations as a share of what the GPU could do.
+        mfu: useful operations as a fraction of what the GPU could do.
         peak_tflops: of a GPU [TFLOP/s].
     """
     table = sampler.sizes(0)
@@ -106,7 +106,7 @@ def plan_run(
 
 
 def single_balance(costs: np.ndarray, num_ranks: int, *, seed: int = 0) -> float:
-    """Share of the time [1] in which ranks work that each take one sample at random and wait for the dearest; NaN for too few samples."""
+    """Fraction of the time [1] in which ranks work that each take one random sample and wait for the most expensive; NaN for too few."""
     order = random_stream(seed, "single").permutation(len(costs))[: len(costs) // num_ranks * num_ranks]
     return balance(costs[order].reshape(-1, num_ranks)) if len(order) else float("nan")
 
@@ -116,12 +116,12 @@ def describe(plan: RunPlan) -> list[str]:
     totals, lengths = plan.totals, ", ".join(f"{share} {value:,}" for share, value in plan.token_quantiles.items())
     rows = (
         ("samples of an epoch", f"{plan.samples:,}"),
-        ("tokens", f"{totals['tokens']:,} ({totals['scored']:,} learnt)"),
+        ("tokens", f"{totals['tokens']:,} ({totals['scored']:,} supervised)"),
         ("length of samples [tokens]", lengths),
         ("tiles, images for masks, masks", f"{totals['tiles']:,}, {totals['mask_images']:,}, {totals['masks']:,}"),
         ("packs", f"{plan.packs:,} of {plan.samples_per_pack:.1f} samples"),
         ("room for tokens used", f"{plan.filled:.1%}"),
-        ("tokens wasted as filling", f"{plan.wasted_tokens:,}"),
+        ("tokens wasted as padding", f"{plan.wasted_tokens:,}"),
         (f"balance of {plan.num_gpus} GPUs", f"{plan.balance:.3f} (one random sample each: {plan.balance_single:.3f})"),
         ("updates of an epoch", f"{plan.updates:,.0f}"),
         ("useful work of an epoch", f"{plan.tflop:,.0f} TFLOP"),
@@ -155,6 +155,6 @@ def draw(path: Path, table: np.ndarray, *, packs: PackFigures, max_tokens: int) 
     rows.set(title=f"{packs.tokens.size:,} packs", xlabel="tokens of a pack", ylabel="packs")
     rows.legend(fontsize=8, loc="upper left")
     spread.hist(packs.costs.mean(axis=1) / packs.costs.max(axis=1), bins=BINS, range=(0, 1), color="#0072B2")
-    spread.set(title=f"{len(packs.costs):,} micro-steps", xlabel="mean cost / dearest cost of the GPUs", ylabel="micro-steps")
+    spread.set(title=f"{len(packs.costs):,} micro-steps", xlabel="mean cost / highest cost of the GPUs", ylabel="micro-steps")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

@@ -60,7 +60,7 @@ class StepGuard:
     """Watches losses and gradients of one update after the other.
 
     Attributes:
-        step: updates judged, of this run and those it goes on from.
+        step: updates judged, of this run and those it resumes from.
         skipped: reason -> number of updates skipped for it.
         in_a_row: updates skipped since the last accepted one.
     """
@@ -114,7 +114,7 @@ class StepGuard:
             if error is not None:
                 raise EOError(
                     f"rank {_rank()} ran out of memory in step {self.step + 1} for {self._named()}: {error}. Lower batch_size or "
-                    "max_length, or recompute activations, and go on with --resume."
+                    "max_length, or recompute activations, and continue with --resume."
                 ) from error
             return False
         short = torch.tensor(1.0 if error is not None else 0.0)
@@ -200,11 +200,11 @@ class StepGuard:
         return f"samples {', '.join(self._samples)}" if self._samples else "a batch that does not name its samples"
 
     def state(self) -> dict[str, Any]:
-        """What a run that goes on must know; fit for JSON."""
+        """What a run that continues must know; fit for JSON."""
         return {"losses": list(self._losses), "skipped": self.skipped, "in_a_row": self.in_a_row}
 
     def restore(self, step: int, state: Mapping[str, Any]) -> None:
-        """Goes on after `step` updates with what `state` gave."""
+        """Continues after `step` updates with what `state` gave."""
         self.step = step
         self._losses.extend(state["losses"])
         self.skipped, self.in_a_row = dict(state["skipped"]), int(state["in_a_row"])

@@ -106,7 +106,7 @@ class Watchdog:
                 if self._ended.is_set():
                     return
                 if self._parent is not None and os.getppid() != self._parent:
-                    self._end("the launcher (torchrun) is gone; this rank must not go on alone")
+                    self._end("the launcher (torchrun) is gone; this rank must not continue alone")
                 if self.hang_timeout_s and HEARTBEAT.seconds() > self.hang_timeout_s:
                     self._end(f"no sign of life for {HEARTBEAT.seconds():.0f} s (training.hang_timeout_s): {HEARTBEAT.describe()}")
                 self._listen()

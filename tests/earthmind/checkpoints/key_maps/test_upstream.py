@@ -1,4 +1,4 @@
-"""Every tensor of the full-size published layouts has a place or a name among what is not used, by headers alone."""
+"""Every tensor of the full-size upstream layouts has a place or a name among what is not used, by headers alone."""
 
 import gzip
 import json
@@ -51,7 +51,7 @@ CONFIG = {
 }
 """EarthMind 4B as its config.json gives it: InternViT-300M and Qwen2.5-3B; SAM 2 is not stated there."""
 NUM_TENSORS, NUM_VALUES = 1686, 3_941_813_810
-"""Of the published file."""
+"""Of the upstream file."""
 NUM_PARAMETERS, NUM_UNUSED, NUM_COPIED = 3_934_308_801, 7_505_265, 256
 """Of our model; of what it does not use; of SAM 2's position embedding, which stands in two places here."""
 WIDTH = torch.bfloat16.itemsize

@@ -145,7 +145,7 @@ def test_other_segmentations_are_refused(value: Any) -> None:
     [
         ("x.jsonl", '{"a": 1}\n{"a": NaN}', r"x\.jsonl:2: not usable JSON: ValueError: NaN is no number in JSON"),
         ("x.json", '[{"a": -Infinity}]', r"x\.json: not usable JSON: ValueError: -Infinity is no number"),
-        ("x.jsonl", '{"id": 1, "id": 2}', r"x\.jsonl:1: .*the field 'id' stands twice in one object; which one is meant cannot be told"),
+        ("x.jsonl", '{"id": 1, "id": 2}', r"x\.jsonl:1: .*the field 'id' is duplicated in one object; which one is meant cannot be told"),
     ],
 )
 def test_json_that_could_be_read_two_ways_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:

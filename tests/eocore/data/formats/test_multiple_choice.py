@@ -17,7 +17,7 @@ def test_the_answer_may_differ_in_case_and_white_space() -> None:
     ("candidates", "message"),
     [
         (["a", 3], r"f#0: field 'options' must be a list of texts, found \['a', 3\]"),
-        (["a", "A "], r"f#0: a candidate stands twice in \['a', 'A '\]"),
+        (["a", "A "], r"f#0: a candidate is duplicated in \['a', 'A '\]"),
         (["b", "c"], r"f#0: answer 'a' is none of \['b', 'c'\]; no reply could be right"),
         ([], r"f#0: field 'options' must be a list that is not empty"),
     ],

@@ -20,7 +20,7 @@ LIMITS = {"max_tokens": 8192, "max_tiles": 30, "max_mask_images": 4}
 
 
 def make_table(epoch: int) -> np.ndarray:
-    """Sizes of a mixture as published: mostly one tile, some of five and ten, some with masks, few pairs of ten."""
+    """Sizes of a mixture like that of upstream: mostly one tile, some of five and ten, some with masks, few pairs of ten."""
     rng = np.random.default_rng(epoch)
     kinds = rng.choice(5, NUM_SAMPLES, p=[0.75, 0.1, 0.05, 0.08, 0.02])
     tiles = np.array([1, 5, 10, 1, 20])[kinds]

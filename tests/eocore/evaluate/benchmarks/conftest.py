@@ -1,4 +1,4 @@
-"""All published layouts, written once."""
+"""All upstream layouts, written once."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -10,8 +10,8 @@ from eocore.evaluate.predictions import Prediction
 
 def answers(rights: list[bool], sensor: str = "optical") -> list[Prediction]:
     return [
-        Prediction(f"s{place}", "vqa", (f"i{place}",), sensor, "?", "yes" if right else "no", "yes", {"type": "ab"[place % 2]})
-        for place, right in enumerate(rights)
+        Prediction(f"s{index}", "vqa", (f"i{index}",), sensor, "?", "yes" if right else "no", "yes", {"type": "ab"[index % 2]})
+        for index, right in enumerate(rights)
     ]
 
 

@@ -267,7 +267,7 @@ def test_a_model_that_draws_masks_is_asked_for_them_and_gives_the_box_around(opt
             mask[0, 12:24, 24:48] = True
             return Said("Sure, [SEG].", mask)
 
-    run(replace(options, places_by_masks=True, limit=1), "vrsbench_grounding", answerer=Drawing())
+    run(replace(options, boxes_by_masks=True, limit=1), "vrsbench_grounding", answerer=Drawing())
     line = read_predictions(options.out / "vrsbench_grounding" / PREDICTIONS)[0]
     assert line.prediction == "Sure, [SEG]. {<50><25><100><50>}"
     assert "Boxes are the bounds of the masks" in scores(options, "vrsbench_grounding")["notes"][-1]

@@ -1,4 +1,4 @@
-"""The rule of re-use: answers of a folder go on with the same model, data and choices, on any number of processes, or are refused."""
+"""The rule of re-use: answers of a folder are kept with the same model, data and choices, on any number of processes, or are refused."""
 
 import json
 import os

@@ -143,7 +143,7 @@ def options(world: Path) -> EvaluationOptions:
 
 
 def run(options: EvaluationOptions, path: Path, answerer: Callable[..., Any], *, rank: int = 0, world_size: int = 1) -> list[int]:
-    """Predicts everything into the file; gives the counts that were reported as done."""
+    """Predicts everything into the file; returns the counts that were reported as done."""
     done: list[int] = []
     with PredictionWriter(path) as writer:
         for setting, source in build_sources(options):
@@ -233,7 +233,7 @@ def test_two_ranks_give_together_what_one_gives(options: EvaluationOptions, tmp_
 
 
 def test_a_mask_of_another_size_counts_as_missing_too(options: EvaluationOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its truth cannot be drawn on this image; the sample is not left out, and the run goes on."""
+    """Its truth cannot be drawn on this image; the sample is not left out, and the run continues."""
     rle = {"size": [10, 10], "counts": [100]}
 
     def wrong(self: ComposeReferring, record: Record, rng: np.random.Generator) -> Record:

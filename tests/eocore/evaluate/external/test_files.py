@@ -5,7 +5,7 @@ import pytest
 
 from eocore.data.io.masks import encode_rle
 from eocore.errors import AnnotationError, ConfigError, DataError
-from eocore.evaluate.external.files import ForeignOptions, is_native, read_foreign
+from eocore.evaluate.external.files import ExternalOptions, is_native, read_external
 from eocore.evaluate.predictions import format_prediction
 from eocore.evaluate.scoring.score import score_predictions
 
@@ -16,7 +16,7 @@ def write(path, *entries):
 
 
 def read(path, task, **options):
-    return read_foreign(path, ForeignOptions(task=task, **options))[0]
+    return read_external(path, ExternalOptions(task=task, **options))[0]
 
 
 def test_lines_and_lists_are_read_alike(tmp_path):
@@ -118,7 +118,7 @@ def test_a_repeated_image_is_no_repeated_sample(tmp_path):
         ('{"answer": {"b": 1}, "gt": "a"}\n', r"must be a text or a number, found \{'b': 1\}"),
         ('{"answer": NaN, "gt": "a"}\n', r"p\.jsonl:1: not usable JSON"),
         ('{"answer": "a", "gt": null}\n', r"the truth 'gt' must be a text or a number, found None"),
-        ('{"answer": "a", "gt": "a"}\n{"answer": "a", "gt": "a", "gt": "b"}\n', r"p\.jsonl:2: not usable JSON: .* stands twice"),
+        ('{"answer": "a", "gt": "a"}\n{"answer": "a", "gt": "a", "gt": "b"}\n', r"p\.jsonl:2: not usable JSON: .* is duplicated"),
         ("[" * 100_000 + "\n", r"p\.jsonl:1: not (usable )?JSON"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from eocore.errors import ConfigError
 from eocore.evaluate.judge.judge import Judge, Question
 from eocore.evaluate.judge.options import JudgeOptions, options_from_environment
-from eocore.evaluate.judge.prompts import Verdict, parse_match, parse_verdict
+from eocore.evaluate.judge.prompts import JudgeScore, parse_match, parse_score
 
 QUESTION = Question("What is there?", "A harbour with ships.", "Ships in a port.")
 GOOD = '{"accuracy": 4, "relevance": 5}'
@@ -17,7 +17,7 @@ def ask(server, *questions: Question, waited: list[float] | None = None, **optio
 
 
 @pytest.mark.parametrize(
-    ("reply", "verdict"),
+    ("reply", "score"),
     [
         ("4", (4, 4)),
         ("Score: 4", (4, 4)),
@@ -39,20 +39,20 @@ def ask(server, *questions: Question, waited: list[float] | None = None, **optio
         ("", None),
     ],
 )
-def test_verdicts_in_replies(reply, verdict):
-    assert parse_verdict(reply) == (Verdict(*verdict) if verdict else None)
+def test_scores_in_replies(reply, score):
+    assert parse_score(reply) == (JudgeScore(*score) if score else None)
 
 
 @pytest.mark.parametrize(
     ("reply", "value"), [("1", 1), ("0.", 0), ("Answer: 1", 1), ("10", None), ("0.5", None), ("1 or 0", None), ("yes", None), ("", None)]
 )
 def test_same_meaning_or_not(reply, value):
-    assert parse_match(reply) == (None if value is None else Verdict(value, value))
+    assert parse_match(reply) == (None if value is None else JudgeScore(value, value))
 
 
 def test_question_reference_and_answer_are_shown_and_the_key_is_sent(judge_server):
     with judge_server(GOOD) as server:
-        assert ask(server, key="secret") == [Verdict(4, 5)]
+        assert ask(server, key="secret") == [JudgeScore(4, 5)]
     (asked,) = server.asked
     assert asked["path"] == "/v1/chat/completions"
     assert asked["authorization"] == "Bearer secret"
@@ -63,7 +63,7 @@ def test_question_reference_and_answer_are_shown_and_the_key_is_sent(judge_serve
 
 def test_caption_prompt_of_the_published_code_hides_the_question(judge_server):
     with judge_server("3") as server:
-        assert ask(server, prompt="similarity") == [Verdict(3, 3)]
+        assert ask(server, prompt="similarity") == [JudgeScore(3, 3)]
     assert QUESTION.question not in server.asked[0]["body"]["messages"][0]["content"]
 
 
@@ -71,19 +71,19 @@ def test_caption_prompt_of_the_published_code_hides_the_question(judge_server):
 def test_a_failure_is_tried_again_after_growing_pauses(judge_server, failure):
     waited: list[float] = []
     with judge_server(failure, failure, GOOD) as server:
-        assert ask(server, waited=waited, pause_s=0.5) == [Verdict(4, 5)]
+        assert ask(server, waited=waited, pause_s=0.5) == [JudgeScore(4, 5)]
     assert waited == [0.5, 1.0]
 
 
-def test_three_failures_are_a_failed_verdict_and_the_others_stand(judge_server):
+def test_three_failures_are_a_failed_score_and_the_others_stand(judge_server):
     with judge_server(503, 503, 503, GOOD) as server:
-        assert ask(server, QUESTION, Question("a", "b", "c"), workers=1) == [None, Verdict(4, 5)]
+        assert ask(server, QUESTION, Question("a", "b", "c"), workers=1) == [None, JudgeScore(4, 5)]
     assert len(server.asked) == 4
 
 
 def test_a_slow_judge_is_given_up_on(judge_server):
     with judge_server(8.0, GOOD) as server:  # the second reply has a time limit too, which a busy machine must keep
-        assert ask(server, timeout_s=3.0) == [Verdict(4, 5)]
+        assert ask(server, timeout_s=3.0) == [JudgeScore(4, 5)]
     assert len(server.asked) == 2
 
 
@@ -99,9 +99,9 @@ def test_a_refusal_ends_it_since_asking_again_cannot_help(judge_server):
     assert len(server.asked) <= 2
 
 
-def test_verdicts_are_kept_by_content_and_failures_are_not(judge_server, tmp_path):
+def test_scores_are_kept_by_content_and_failures_are_not(judge_server, tmp_path):
     with judge_server(GOOD) as server:
-        assert ask(server, cache=tmp_path) == ask(server, cache=tmp_path) == [Verdict(4, 5)]
+        assert ask(server, cache=tmp_path) == ask(server, cache=tmp_path) == [JudgeScore(4, 5)]
         assert len(server.asked) == 1
         ask(server, Question(QUESTION.question, QUESTION.reference, "Other."), cache=tmp_path)
         ask(server, cache=tmp_path, prompt="similarity")
@@ -110,7 +110,7 @@ def test_verdicts_are_kept_by_content_and_failures_are_not(judge_server, tmp_pat
         other = Question("a", "b", "c")
         assert ask(server, other, cache=tmp_path) == [None]
     with judge_server("2") as server:
-        assert ask(server, other, cache=tmp_path) == [Verdict(2, 2)]
+        assert ask(server, other, cache=tmp_path) == [JudgeScore(2, 2)]
 
 
 def test_a_broken_file_in_the_cache_is_asked_for_again(judge_server, tmp_path):
@@ -119,14 +119,14 @@ def test_a_broken_file_in_the_cache_is_asked_for_again(judge_server, tmp_path):
         (path,) = tmp_path.rglob("*.json")
         assert json.loads(path.read_text())["model"] == "m"
         path.write_text('{"accuracy": 9}')
-        assert ask(server, cache=tmp_path) == [Verdict(4, 5)]
+        assert ask(server, cache=tmp_path) == [JudgeScore(4, 5)]
         assert len(server.asked) == 2
 
 
 def test_many_answers_keep_their_order(judge_server):
     with judge_server(GOOD) as server:
-        verdicts = ask(server, *[Question(str(number), "b", "c") for number in range(30)], workers=8)
-    assert verdicts == [Verdict(4, 5)] * 30
+        found = ask(server, *[Question(str(number), "b", "c") for number in range(30)], workers=8)
+    assert found == [JudgeScore(4, 5)] * 30
 
 
 def test_environment_names_the_endpoint():

@@ -4,7 +4,7 @@ import pytest
 
 from eocore.evaluate.judge.judge import Judge
 from eocore.evaluate.judge.options import JudgeOptions
-from eocore.evaluate.judge.scores import add_verdicts
+from eocore.evaluate.judge.scores import add_judge_scores
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring.score import score_predictions
 
@@ -16,7 +16,7 @@ def answer(number: int, said: str | None, kind: str) -> Prediction:
 def judged(server, samples):
     scores = score_predictions(samples)
     judge = Judge(JudgeOptions(url=server.url, model="m", workers=1), sleep=lambda seconds: None)
-    count = add_verdicts(scores, samples, judge=judge)
+    count = add_judge_scores(scores, samples, judge=judge)
     return count, scores["settings"]["fused"]["open"]
 
 
@@ -53,11 +53,11 @@ def test_a_judge_that_never_answers_leaves_no_figure(judge_server):
 
 def test_short_answers_are_asked_about_only_where_the_rules_decide_nothing(judge_server):
     said = [("a lake", "pond"), ("It is a pond.", "pond"), ("3", "4"), ("no", "yes"), (None, "pond"), ("a car", "pond")]
-    samples = [Prediction(str(place), "vqa", (str(place),), "fused", "?", text, truth) for place, (text, truth) in enumerate(said)]
+    samples = [Prediction(str(index), "vqa", (str(index),), "fused", "?", text, truth) for index, (text, truth) in enumerate(said)]
     scores = score_predictions(samples)
     with judge_server("1", "0") as server:
         judge = Judge(JudgeOptions(url=server.url, model="m", workers=1, prompt="match"))
-        assert add_verdicts(scores, samples, judge=judge) == 6
+        assert add_judge_scores(scores, samples, judge=judge) == 6
         assert len(server.asked) == 2
     block = scores["settings"]["fused"]["vqa"]["judge"]
     assert (block["n_asked"], block["n_unanswered"], block["scale"]) == (2, 1, "0 to 1")
@@ -68,5 +68,5 @@ def test_tasks_with_one_right_answer_are_not_judged(judge_server):
     sample = Prediction("a", "vqa", ("a",), "fused", "?", "yes", "yes")
     with judge_server("5") as server:
         judge = Judge(JudgeOptions(url=server.url, model="m"))
-        assert add_verdicts(score_predictions([sample]), [sample], judge=judge) == 0
+        assert add_judge_scores(score_predictions([sample]), [sample], judge=judge) == 0
         assert server.asked == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eocore.evaluate.judge.prompts import parse_match, parse_verdict
+from eocore.evaluate.judge.prompts import parse_match, parse_score
 from eocore.evaluate.metrics import boxes, captions, classification, multilabel, vqa
 from eocore.evaluate.scoring.parsing.boxes import parse_boxes
 from eocore.evaluate.scoring.parsing.choices import read_choice
@@ -28,7 +28,7 @@ READERS = {
     "label": lambda text: classification.parse_label(text, LABELS),
     "labels": lambda text: read_choice(text, LABELS, several=True),
     "recall": lambda text: multilabel.token_recall(text, text),
-    "verdict": parse_verdict,
+    "score": parse_score,
     "match": parse_match,
 }
 PIECES = ["a", "1", "1,", "(", "[1,", "{", "<a", "n't", " ", "A, ", "A. ", "...", "?!", "'s", "a.", '{"accuracy": ', "accuracy: ", "\u0663"]

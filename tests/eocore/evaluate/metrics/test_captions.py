@@ -96,8 +96,8 @@ def test_tokens_are_those_of_the_java_tokenizer(golden):
     from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
     texts = [*SENTENCES, *golden[0], *(text for group in golden[1] for text in group)]
-    java_tokens = PTBTokenizer().tokenize({place: [{"caption": text}] for place, text in enumerate(texts)})
-    different = [(text, java_tokens[place][0]) for place, text in enumerate(texts) if " ".join(tokenise(text)) != java_tokens[place][0]]
+    java_tokens = PTBTokenizer().tokenize({index: [{"caption": text}] for index, text in enumerate(texts)})
+    different = [(text, java_tokens[index][0]) for index, text in enumerate(texts) if " ".join(tokenise(text)) != java_tokens[index][0]]
     assert different == []
 
 
@@ -120,7 +120,7 @@ def test_meteor_from_counts_is_what_the_program_says():
 
     said = ["there is a large port", "many boats are parked", "a cat", "", "a baseball field is near several green trees"]
     truths = [["there is a large port"], ["many ships are docked at the port", "some boats"], ["two roads"], ["a lake"], ["trees"]]
-    whole, each = Meteor().compute_score(dict(enumerate(truths)), {place: [text] for place, text in enumerate(said)})
+    whole, each = Meteor().compute_score(dict(enumerate(truths)), {index: [text] for index, text in enumerate(said)})
     counts = java_captions.meteor_statistics(said, truths)
     np.testing.assert_allclose(java_captions.meteor(counts), each, atol=1e-12)
     assert float(java_captions.meteor(counts.sum(axis=0))) == pytest.approx(whole)

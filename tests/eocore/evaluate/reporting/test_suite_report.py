@@ -22,7 +22,7 @@ from eocore.evaluate.engine.run_options import Outcome
 from eocore.evaluate.engine.shards import PredictionWriter, shard_path
 from eocore.evaluate.predictions import Prediction, format_prediction, read_predictions
 from eocore.evaluate.reporting.charts import draw_confusion, draw_types
-from eocore.evaluate.reporting.examples import extreme_rows
+from eocore.evaluate.reporting.qualitative_examples import qualitative_examples
 from eocore.evaluate.reporting.suite_report import write_suite_report
 from eocore.evaluate.reporting.summary import read_results, suite_table
 from eocore.evaluate.reporting.tables import to_markdown
@@ -40,13 +40,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def answered(blank: Prediction, place: int) -> Prediction:
+def answered(unanswered: Prediction, index: int) -> Prediction:
     """Right for two of three."""
-    if blank.task == "referring":
-        size = tuple(blank.ground_truth_masks[0]["size"])
-        drawn = blank.ground_truth_masks if place % 3 else (encode_rle(np.eye(*size, dtype=bool)),)
-        return replace(blank, prediction="[SEG]", prediction_masks=drawn)
-    return replace(blank, prediction=blank.ground_truth if place % 3 else "{<1><1><9><9>}")
+    if unanswered.task == "referring":
+        size = tuple(unanswered.ground_truth_masks[0]["size"])
+        drawn = unanswered.ground_truth_masks if index % 3 else (encode_rle(np.eye(*size, dtype=bool)),)
+        return replace(unanswered, prediction="[SEG]", prediction_masks=drawn)
+    return replace(unanswered, prediction=unanswered.ground_truth if index % 3 else "{<1><1><9><9>}")
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         source.records = keep
         samples = []
-        for place in range(len(source)):
-            record, scenes, _ = source.load(SampleKey(0, place))
-            samples.append(answered(describe(record, scenes, setting=setting), place))
+        for index in range(len(source)):
+            record, scenes, _ = source.load(SampleKey(0, index))
+            samples.append(answered(describe(record, scenes, setting=setting), index))
         Manifest(
             run_id="run", benchmark=name, named=name, title=benchmark.title, task=benchmark.task, metric=dict(benchmark.metric),
             settings=[setting], sample_ids=[item.sample_id for item in samples], system="earthmind", model="m", model_stamp="s" * 64,
@@ -118,7 +118,7 @@ def test_the_table_has_a_row_a_benchmark_and_a_type(out: Path) -> None:
 def test_best_and_worst_are_the_best_and_the_worst(out: Path, data: Path) -> None:
     source = load_benchmarks(["earthmind"])["vrsbench_grounding"](data_root=str(data))
     samples = read_predictions(out / "vrsbench_grounding" / PREDICTIONS)
-    best, worst = extreme_rows(samples, source, metrics=None, count=2)
+    best, worst = qualitative_examples(samples, source, metrics=None, count=2)
     assert len(best) == 2 and len(worst) == 2
     assert all("IoU 1.00" in row.panels[-1].title for row in best)
     assert all(float(row.panels[-1].title.split()[-1]) < 0.5 for row in worst)
@@ -131,7 +131,7 @@ def test_boxes_are_drawn_on_the_scale_they_are_scored_on(out: Path, data: Path) 
         replace(item, prediction=str([[10 * number for number in box] for box in read_boxes(item.prediction or "").numbers]))
         for item in samples
     ]
-    best, _ = extreme_rows(tenfold, source, metrics=None, count=2)
+    best, _ = qualitative_examples(tenfold, source, metrics=None, count=2)
     assert all("IoU 1.00" in row.panels[-1].title for row in best)
 
 

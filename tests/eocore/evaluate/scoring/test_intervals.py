@@ -10,7 +10,7 @@ def means(values: np.ndarray) -> np.ndarray:
 
 def test_interval_of_a_mean_is_that_of_the_central_limit_theorem():
     values = np.random.default_rng(0).normal(0.6, 0.2, size=400)
-    drawn = ratio(resample(means(values), [str(place) for place in range(400)], seed=1))
+    drawn = ratio(resample(means(values), [str(index) for index in range(400)], seed=1))
     value = as_value(values.mean(), drawn, num_clusters=400)
     half = 1.96 * values.std() / 20
     assert value["low"] == pytest.approx(values.mean() - half, abs=0.15 * half)
@@ -19,13 +19,13 @@ def test_interval_of_a_mean_is_that_of_the_central_limit_theorem():
 
 def test_questions_on_one_image_widen_the_interval():
     values = np.repeat(np.random.default_rng(0).integers(0, 2, size=40), 10).astype(float)
-    alone = ratio(resample(means(values), [str(place) for place in range(400)], seed=1))
-    together = ratio(resample(means(values), [str(place // 10) for place in range(400)], seed=1))
+    alone = ratio(resample(means(values), [str(index) for index in range(400)], seed=1))
+    together = ratio(resample(means(values), [str(index // 10) for index in range(400)], seed=1))
     assert together.std() == pytest.approx(alone.std() * np.sqrt(10), rel=0.15)
 
 
 def test_same_seed_draws_the_same_sets():
-    values, names = np.random.default_rng(0).random(50), [str(place) for place in range(50)]
+    values, names = np.random.default_rng(0).random(50), [str(index) for index in range(50)]
     first, shifted = (ratio(resample(means(part), names, seed=3)) for part in (values, values + 0.1))
     np.testing.assert_allclose(shifted - first, 0.1)
     assert first.shape == (RESAMPLES,)

@@ -63,7 +63,7 @@ def test_flagless_samples_are_in_no_cloud_group():
 
 
 def test_mean_of_types_weighs_types_alike():
-    samples = [choice(f"a{place}", "water", meta={"candidates": ["water", "road"], "type": "easy"}) for place in range(9)]
+    samples = [choice(f"a{index}", "water", meta={"candidates": ["water", "road"], "type": "easy"}) for index in range(9)]
     samples.append(choice("b", "road", meta={"candidates": ["water", "road"], "type": "hard"}))
     item = score_predictions(samples)["settings"]["optical"]["mcq"]
     assert item["overall"]["metrics"]["accuracy"]["value"] == 0.9
@@ -111,8 +111,8 @@ def test_classification_scores():
     labels = {"candidates": ["Airport", "Bare Land"]}
     said = [("airport", "Airport"), ("an airport", "airport"), ("bare land", "Airport"), ("BareLand.", "bareland"), (None, "Bare Land")]
     samples = [
-        Prediction(str(place), "classification", (str(place),), "sar", "", answer, truth, labels)
-        for place, (answer, truth) in enumerate(said)
+        Prediction(str(index), "classification", (str(index),), "sar", "", answer, truth, labels)
+        for index, (answer, truth) in enumerate(said)
     ]
     item = score_predictions(samples)["settings"]["sar"]["classification"]
     assert item["overall"]["metrics"]["accuracy"]["value"] == 0.4
@@ -164,6 +164,6 @@ def test_choice_needs_candidates(meta):
 
 def test_interval_narrows_with_the_number_of_samples():
     rng = np.random.default_rng(0)
-    samples = [choice(str(place), "water" if rng.random() < 0.5 else "crops") for place in range(20_000)]
+    samples = [choice(str(index), "water" if rng.random() < 0.5 else "crops") for index in range(20_000)]
     value = score_predictions(samples)["settings"]["optical"]["mcq"]["overall"]["metrics"]["accuracy"]
     assert value["high"] - value["low"] == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(20_000), rel=0.15)

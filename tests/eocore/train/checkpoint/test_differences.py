@@ -96,7 +96,7 @@ class TestContent:
         found = content_differences(self.then, {"samples": 20, "datasets": [a, c]})
         assert found == ["data set 'b': 10 records of b.json then, gone or moved now"]
         found = content_differences({"samples": 20, "datasets": [a, c]}, self.then)
-        assert found == ["data set 'b': not at this place then, 10 records of b.json now"]
+        assert found == ["data set 'b': not at this position then, 10 records of b.json now"]
         swapped = content_differences(self.then, {"samples": 20, "datasets": [b, a, c]})
         assert len(swapped) == 2 and "gone or moved now" in " ".join(swapped)
 

@@ -73,7 +73,7 @@ def test_ten_and_ten_steps_equal_twenty(faulty: ModuleType, tmp_path: Path, rank
     shutil.rmtree(tmp_path / "parts" / "iter_000020")
     resumed = faulty.run_ranks(config("parts_ids"), tmp_path / "parts", ranks=ranks, resume="auto", timeout_s=300)
     assert [rank.code for rank in resumed] == [0] * ranks, resumed[0].text[-3000:]
-    assert "going on from iter_000010: newest of 1 in" in resumed[0].text
+    assert "resuming from iter_000010: newest of 1 in" in resumed[0].text
     assert losses(tmp_path / "parts") == losses(tmp_path / "straight")
     whole = samples(tmp_path / "straight_ids")
     assert samples(tmp_path / "parts_ids") == {step: ids for step, ids in whole.items() if step > 10}
@@ -161,7 +161,7 @@ def test_the_flags_to_add_are_those_of_what_was_refused(faulty: ModuleType, run:
     changes = {"training.clip_norm": 0.5, "guard.spike_window": 64, "task.dropout": 0.1, "optimizer.lr": 0.02}
     expected = (
         f"{run} does not fit this run: training.clip_norm: 1.0 then, 0.5 now; guard.spike_window: 128 then, 64 now; "
-        "task.dropout: 0.3 then, 0.1 now. Going on would not give what the run would have given without the stop. Use the config and the "
+        "task.dropout: 0.3 then, 0.1 now. Resuming would not produce what the run would have without the stop. Use the config and the "
         "data it was trained with, or accept it by: --allow training --allow task (training: another clip norm, guard or other option of "
         "the updates, from here on; task: other options of the task from here on)."
     )
@@ -203,8 +203,8 @@ def test_what_was_allowed_is_said_once_and_stays_in_the_checkpoints(
     faulty: ModuleType, run: Path, tmp_path: Path, warnings: list[str]
 ) -> None:
     resume(faulty, run, tmp_path, {"task.dropout": 0.1}, "task", "schedule", "data", max_iters=4)
-    assert [text for text in warnings if "going on" in text] == [
-        "going on from iter_000003 although it differs, as --allow schedule --allow task allows: max_iters: 3 then, 4 now; "
+    assert [text for text in warnings if "resuming" in text] == [
+        "resuming from iter_000003 although it differs, as --allow schedule --allow task allows: max_iters: 3 then, 4 now; "
         "task.dropout: 0.3 then, 0.1 now"
     ]
     train(Config(faulty.make_config({"dropout": 0.1}, max_iters=5)), tmp_path / "new", resume="auto", allow=["task", "schedule"])
@@ -283,7 +283,7 @@ def test_missing_moments_are_named(faulty: ModuleType, run: Path, tmp_path: Path
     manifest = json.loads((copy / "manifest.json").read_text())
     del manifest["files"]["optimizer.safetensors"]
     checkpoint_files.write_json(copy / "manifest.json", manifest)
-    with pytest.raises(CheckpointError, match=r"has no optimizer\.safetensors, so training cannot go on from it"):
+    with pytest.raises(CheckpointError, match=r"has no optimizer\.safetensors, so training cannot resume from it"):
         resume(faulty, copy, tmp_path, {})
 
 

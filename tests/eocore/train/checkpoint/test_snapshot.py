@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, loaded only where they fit, exact to go on from."""
+"""Checkpoints: whole or absent, loaded only where they fit, exact to resume from."""
 
 import json
 import shutil

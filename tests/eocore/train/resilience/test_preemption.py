@@ -89,7 +89,7 @@ def test_ctrl_c_saves_stops_and_goes_on_exactly(faulty: ModuleType, straight: Pa
     status = read_status(tmp_path / "run")
     assert (status["state"], status["reason"]) == ("interrupted", "told to stop (SIGINT, Ctrl-C)") and 3 <= status["step"] < 12, status
     text = (tmp_path / "run.log").read_text()
-    assert "Ctrl-C: saving after this update, then stopping" in text and "Go on: the same command with --resume" in text
+    assert "Ctrl-C: saving after this update, then stopping" in text and "Continue: the same command with --resume" in text
     again = faulty.run_ranks(faulty.make_config(None, {"interval": 100}, max_iters=12), tmp_path / "run", resume="auto")
     assert [rank.code for rank in again] == [0, 0], again[0].text[-3000:]
     assert all(torch.equal(value, weights(straight, 12)[name]) for name, value in weights(tmp_path / "run", 12).items())
@@ -117,7 +117,7 @@ def wait_for_hang(work_dir: Path, timeout_s: float = 200) -> None:
         (
             4,
             2,
-            "ended at once by a second Ctrl-C; updates since the newest checkpoint are lost; go on from iter_000003 with the same command",
+            "ended at once by a second Ctrl-C; updates since the newest checkpoint are lost; resume from iter_000003 with the same command",
         ),
     ],
 )
@@ -149,7 +149,7 @@ def command_of(process: Path) -> str:
 
 @pytest.mark.fault
 def test_a_signal_to_one_rank_acts_on_all(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
-    """SIGUSR1 saves and goes on, SIGTERM saves and stops; both reach rank 1 alone, in the middle of a step."""
+    """SIGUSR1 saves and continues, SIGTERM saves and stops; both reach rank 1 alone, in the middle of a step."""
     faults = [{"kind": "SIGUSR1", "rank": 1, "step": 2}, {"kind": "SIGTERM", "rank": 1, "step": 5}]
     ranks = faulty.run_ranks(faulty.make_config({"faults": faults}, {"interval": 100}, max_iters=12), tmp_path / "run")
     assert [rank.code for rank in ranks] == [75, 75], ranks[1].text[-3000:]

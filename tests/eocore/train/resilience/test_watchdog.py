@@ -74,7 +74,7 @@ def test_a_sample_that_hangs_or_kills_its_process_is_named(faulty: ModuleType, t
     assert all(rank.code for rank in ranks)
     reason = read_status(tmp_path / "run")["reason"]
     assert told in reason and "dataset 'numbers', index 17, sample 'n17' (numbers.json#17)" in reason, reason
-    assert "This is the loader of rank" in reason and "go on with --resume" in reason
+    assert "This is the loader of rank" in reason and "continue with --resume" in reason
 
 
 @pytest.mark.fault

@@ -35,7 +35,7 @@ def _export(task: Any) -> Any:
         processor=task.processor,
         model_package=here / "model",
         auto_map=AUTO_MAP,
-        probe=here / "parity_check.py",
+        parity_check=here / "parity_check.py",
     )
 
 

@@ -192,15 +192,15 @@ def _box(numbers: Sequence[float]) -> list[Numbers]:
 def _json_values(text: str) -> tuple[list[Any], bool]:
     """(values of the JSON in a text, whether there is JSON that cannot be decoded); text around and between them is passed over."""
     values: list[Any] = []
-    decoder, place = json.JSONDecoder(), 0
+    decoder, position = json.JSONDecoder(), 0
     start = _JSON_START.search(text)
     while start is not None:
         try:
-            value, place = decoder.raw_decode(text, start.start())
+            value, position = decoder.raw_decode(text, start.start())
         except (ValueError, RecursionError):
             return _json_again(text, values)
         values.append(value)
-        start = _JSON_START.search(text, place)
+        start = _JSON_START.search(text, position)
     return values, False
 
 
@@ -222,10 +222,10 @@ def _keyed_groups(text: str) -> list[Numbers]:
     """Of broken JSON the whole boxes behind a key that names them; without such a key none, as its numbers may be anything."""
     found = []
     for key in _KEYED_START.finditer(text):
-        place = key.end()
-        while (group := re.compile(rf"[\s,\[]*?(\[\s*{_N}(?:\s*,\s*{_N}){{3,7}}\s*\])").match(text, place)) is not None:
+        position = key.end()
+        while (group := re.compile(rf"[\s,\[]*?(\[\s*{_N}(?:\s*,\s*{_N}){{3,7}}\s*\])").match(text, position)) is not None:
             found += _box(_numbers(group[1]))
-            place = group.end()
+            position = group.end()
     return found
 
 
@@ -272,17 +272,17 @@ def _named(text: str) -> list[Numbers]:
     """x1=10, y1=20, x2=30, y2=40 and the like, four at a time, in the order that the names say."""
     named = [(re.sub(r"[_ ]", "", match[1].casefold()), float(match[2])) for match in _NAMED.finditer(text)]
     found: list[Numbers] = []
-    place = 0
-    while place + 4 <= len(named):
-        four = named[place : place + 4]
+    position = 0
+    while position + 4 <= len(named):
+        four = named[position : position + 4]
         numbers = _of_named_corners(dict(four)) or ([number for _, number in four] if "".join(name for name, _ in four) == "xyxy" else None)
         found += _box(numbers) if numbers else []
-        place += 4 if numbers else 1
+        position += 4 if numbers else 1
     return found
 
 
 def _runs(text: str) -> list[Numbers]:
-    """A run of exactly four or eight numbers with nothing but commas and blanks between them: the first of every line, else of the text."""
+    """A run of exactly four or eight numbers with nothing but commas and spaces between them: the first of every line, else of the text."""
     if _JSON_LIKE.search(text):
         return []
     by_line = [box for line in text.splitlines() for box in _first_run(line)]

@@ -26,17 +26,17 @@ class ReadChoice:
     """What an answer chooses.
 
     Attributes:
-        places: the options named; empty where none can be told. More than one is an answer only where the question allows several.
-        reason: where `places` is not one option: why.
+        indices: the options named; empty where none can be told. More than one is an answer only where the question allows several.
+        reason: where `indices` is not one option: why.
     """
 
-    places: frozenset[int] = frozenset()
+    indices: frozenset[int] = frozenset()
     reason: str = ""
 
     @property
     def only(self) -> int | None:
         """The option, where exactly one is named."""
-        return next(iter(self.places)) if len(self.places) == 1 else None
+        return next(iter(self.indices)) if len(self.indices) == 1 else None
 
 
 def read_choice(answer: str, candidates: Sequence[str], *, mode: Mode = "lenient", several: bool = False) -> ReadChoice:
@@ -77,23 +77,23 @@ def _of_enumeration(text: str, options: Options, *, mode: Mode, several: bool) -
     stated = _read(listed.rest, options, mode=mode, several=False) if listed.rest else ReadChoice()
     if stated.only is not None:
         return stated
-    place = listed.judged_right() if mode == "lenient" and not stated.places else None
-    if place is not None:
-        return _of([place])
+    index = listed.judged_right() if mode == "lenient" and not stated.indices else None
+    if index is not None:
+        return _of([index])
     return None if several else ReadChoice(reason=stated.reason or SEVERAL)
 
 
 def _whole(text: str, options: Options) -> int | None:
     """The option that all of the text is: its text, its number, or both parted by a hyphen ("B-forest")."""
-    place = options.equal_to(text)
-    if place is None and (hyphened := phrases.HYPHENED.fullmatch(text.strip())):
+    index = options.equal_to(text)
+    if index is None and (hyphened := phrases.HYPHENED.fullmatch(text.strip())):
         own = options.equal_to(hyphened[2])
         return own if own is not None and own == options.labels.get(hyphened[1].lower()) else None
-    return options.of_number(read_number(text)) if place is None else place
+    return options.of_number(read_number(text)) if index is None else index
 
 
-def _of(places: Iterable[int]) -> ReadChoice:
-    distinct = frozenset(places)
+def _of(indices: Iterable[int]) -> ReadChoice:
+    distinct = frozenset(indices)
     return ReadChoice(distinct, SEVERAL if len(distinct) > 1 else "")
 
 
@@ -102,7 +102,7 @@ class _Reader:
 
     def __init__(self, text: str, options: Options) -> None:
         self.text, self.lowered, self._options = text, text.casefold(), options
-        if len(self.lowered) != len(text):  # a few letters grow when lowered; places must agree
+        if len(self.lowered) != len(text):  # a few letters grow when lowered; positions must agree
             self.text = self.lowered
         self._letters = Letters(self.text, r"\d{1,2}" if options.by_number else r"[A-Za-z]")
 
@@ -119,7 +119,7 @@ class _Reader:
         behind = [read for match in cues if (read := self._behind(match))]
         begins = self._first()
         if behind:
-            behind = [read for read in behind if len(read.places) < len(self._options.texts)] or behind
+            behind = [read for read in behind if len(read.indices) < len(self._options.texts)] or behind
             alone = [begins] if begins is not None and begins.only is not None else []
             return _together([*behind, *alone])
         if begins is not None and begins.only is None:
@@ -134,9 +134,9 @@ class _Reader:
 
     def _yes_or_no(self) -> ReadChoice | None:
         first = phrases.FIRST_WORD.match(self.lowered)
-        place = self._options.equal_to(first[1]) if first else None
-        if place is not None:
-            return _together([_of([place]), *(read for cue in self._cues(phrases.STATES) if (read := self._behind(cue)) and read.places)])
+        index = self._options.equal_to(first[1]) if first else None
+        if index is not None:
+            return _together([_of([index]), *(read for cue in self._cues(phrases.STATES) if (read := self._behind(cue)) and read.indices)])
         letters = self._from_letters(*self._letters.list_at(0, self._options), start=0)
         return letters
 
@@ -161,8 +161,8 @@ class _Reader:
         names, end = self._letters.list_at(start, self._options)
         if names and not self.text[end:].strip(" .!"):
             return self._from_letters(names, end, start=start)
-        place = self._options.equal_to(self.text[start:])
-        return None if place is None else _of([place])
+        index = self._options.equal_to(self.text[start:])
+        return None if index is None else _of([index])
 
     def _behind(self, cue: re.Match[str]) -> ReadChoice | None:
         if cue["not"]:
@@ -189,15 +189,15 @@ class _Reader:
 
     def _text_list(self, named: tuple[int, int]) -> ReadChoice | None:
         """One option text, or several of which each follows the other by a comma."""
-        places = [named[0]]
-        while len(places) <= len(self._options.texts):
+        indices = [named[0]]
+        while len(indices) <= len(self._options.texts):
             glue = phrases.GLUE.match(self.lowered, named[1])
             following = self._options.named_at(self.lowered, glue.end()) if glue else None
             if following is None or not phrases.TEXT_ENDS.match(self.lowered, following[1]):
                 break
             named = following
-            places.append(named[0])
-        return _of(places)
+            indices.append(named[0])
+        return _of(indices)
 
     def _from_letters(self, names: Sequence[str], end: int, *, start: int) -> ReadChoice | None:
         labels = self._options.labels
@@ -217,13 +217,13 @@ class _Reader:
         has_text = re.search(r"[^\W\d_]{3}", self.text[start:end]) is not None
         return (phrases.TEXT_IS_WRONG if has_text else phrases.IS_WRONG).match(self.lowered, end) is not None
 
-    def _names_another(self, place: int, end: int) -> bool:
+    def _names_another(self, index: int, end: int) -> bool:
         """Whether the text that goes with a letter is that of another option: "B. water" where B is forest."""
         line_ends = self.lowered[end:].startswith("\n")
         named = None if line_ends else self._options.named_at(self.lowered, behind_marks(self.lowered, end))
         if named is None or not phrases.CLAUSE_ENDS.match(self.lowered, named[1]):
             return False
-        return self._options.texts[named[0]] != self._options.texts[place]
+        return self._options.texts[named[0]] != self._options.texts[index]
 
     def in_a_sentence(self, *, several: bool) -> ReadChoice | None:
         """What a sentence says: letters behind "I would choose" and the like, then option texts that are named and not denied."""
@@ -236,12 +236,12 @@ class _Reader:
         if phrases.DECLINES.search(self.lowered) and not several:
             return ReadChoice(reason=REFUSAL)
         if self._options.numbers is not None:
-            place = self._options.of_number(find_number(self.text))
-            return None if place is None else _of([place])
-        places = {mention.place for mention in self._options.mentions(self.lowered) if not mention.negated}
-        if several and not places:
-            places = {self._options.labels[name] for name in self._capitals() if name in self._options.labels}
-        return _of(places) if places else None
+            index = self._options.of_number(find_number(self.text))
+            return None if index is None else _of([index])
+        indices = {mention.index for mention in self._options.mentions(self.lowered) if not mention.negated}
+        if several and not indices:
+            indices = {self._options.labels[name] for name in self._capitals() if name in self._options.labels}
+        return _of(indices) if indices else None
 
     def _capitals(self) -> list[str]:
         """Single capitals that are letters, wherever they stand."""
@@ -282,7 +282,7 @@ class _Reader:
 
 
 def _together(reads: Sequence[ReadChoice]) -> ReadChoice:
-    """One reading of several places of an answer: the options all of them name; without any the first reason."""
-    places = frozenset().union(*(read.places for read in reads))
-    unread = next((read.reason for read in reads if not read.places), "")
-    return ReadChoice(reason=unread) if unread else _of(places)
+    """One reading of several parts of an answer: the options all of them name; without any the first reason."""
+    indices = frozenset().union(*(read.indices for read in reads))
+    unread = next((read.reason for read in reads if not read.indices), "")
+    return ReadChoice(reason=unread) if unread else _of(indices)

@@ -23,11 +23,11 @@ class Enumeration:
 
     def judged_right(self) -> int | None:
         """The option that is called right where all others are called wrong; None where it is not so plain."""
-        verdicts = [self._verdict(index, block) for index, block in enumerate(self._blocks)]
-        return verdicts.index(True) if verdicts.count(True) == 1 and verdicts.count(False) == len(verdicts) - 1 else None
+        judged = [self._judged(index, block) for index, block in enumerate(self._blocks)]
+        return judged.index(True) if judged.count(True) == 1 and judged.count(False) == len(judged) - 1 else None
 
-    def _verdict(self, place: int, block: str) -> bool | None:
-        said = block.replace(self._options.texts[place], " ", 1)
+    def _judged(self, index: int, block: str) -> bool | None:
+        said = block.replace(self._options.texts[index], " ", 1)
         right, wrong = _RIGHT.search(said) is not None, _WRONG.search(said) is not None
         return right if right != wrong else None
 

@@ -10,17 +10,17 @@ _QUOTES = re.compile(
     r"</?(?:b|i|u|em|strong|p|br|span|div|code)\s*/?>|[*`\"$\u201c\u201d\u00ab\u00bb\u201e]|\\[()\[\]]"
     r"|(?<!\w)[_'\u2018\u2019](?=\w)|(?<=\w)[_'\u2019](?!\w)"
 )
-_NO_BLANK = re.compile(r"(?<![\w.])([A-Za-z][.:)])(?=[^\W\d_]{2})")
+_NO_SPACE = re.compile(r"(?<![\w.])([A-Za-z][.:)])(?=[^\W\d_]{2})")
 _SCRIPT_CHANGES = re.compile(r"(?<=[\u3040-\u9fff\uac00-\ud7af])(?=[A-Za-z])|(?<=[A-Za-z])(?=[\u3040-\u9fff\uac00-\ud7af])")
 _LETTER_LIST = re.compile(r"[(\[{]\s*([A-Za-z](?:\s*(?:[,;/&]|and|or)\s*[A-Za-z])+)\s*[)\]}]")
 _LINE_MARKS = re.compile(r"^[ \t]*(?:[#>\u2022]+|[-+](?=\s))[ \t]*", re.MULTILINE)
 
 
 def tidy(text: str) -> str:
-    """Full-width characters as plain ones, marks of emphasis and quotes gone, blanks single, empty lines gone; case is kept."""
+    """Full-width characters as plain ones, marks of emphasis and quotes gone, spaces single, empty lines gone; case is kept."""
     bare = _LINE_MARKS.sub("", _QUOTES.sub("", unicodedata.normalize("NFKC", text)))
     bare = _SCRIPT_CHANGES.sub(" ", bare)
-    bare = _LETTER_LIST.sub(r"\1", _NO_BLANK.sub(r"\1 ", bare))
+    bare = _LETTER_LIST.sub(r"\1", _NO_SPACE.sub(r"\1 ", bare))
     lines = (" ".join(line.split()) for line in bare.splitlines())
     return "\n".join(line for line in lines if line)
 
@@ -71,22 +71,22 @@ class Letters:
         """(letters, end) of a list that begins there: "A", "A, B and C", "(A) (B)", "A. water, C. road"; none where there is none."""
         lowered = self._text.casefold()
         names: list[str] = []
-        end = place = start
-        while (letter := self.at(place)) is not None:
+        end = position = start
+        while (letter := self.at(position)) is not None:
             closed_at = _behind_own_text(lowered, letter, options=options)
-            separator = self._text[end:place] if names else ","
+            separator = self._text[end:position] if names else ","
             if not self._goes_on(letter, separator, closed_at=closed_at):
                 break
             names.append(letter.name)
             end = closed_at
             following = _SEPARATOR.match(lowered, end + (lowered[end : end + 1] in (".", ":")))
-            place = following.end() if following else end
-            if place == end:
+            position = following.end() if following else end
+            if position == end:
                 break
         return names, end
 
     def _goes_on(self, letter: Letter, separator: str, *, closed_at: int) -> bool:
-        """Whether a letter behind another is the next of a list: behind a comma or "and" in any case, behind a blank where it is marked,
+        """Whether a letter behind another is the next of a list: behind a comma or "and" in any case, behind a space where it is marked,
         on a new line where nothing but its option's text follows."""
         if _CONJUNCTION.search(separator.casefold()):
             return True

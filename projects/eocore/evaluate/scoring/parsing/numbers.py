@@ -10,7 +10,7 @@ _SMALL = (
     "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 )  # fmt: skip
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_VALUES = {word: place for place, word in enumerate(_SMALL)} | {word: 10 * place for place, word in enumerate(_TENS, start=2)}
+_VALUES = {word: index for index, word in enumerate(_SMALL)} | {word: 10 * index for index, word in enumerate(_TENS, start=2)}
 _SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 1_000_000}
 _WORD = "|".join(sorted((*_VALUES, *_SCALES), key=len, reverse=True))
 _A = rf"(?:an?\s+(?=(?:{'|'.join(_SCALES)})\b))?"
@@ -107,7 +107,7 @@ class _Found:
 def read_number(text: str) -> Number | None:
     """The number that a text is, nothing beside it but a unit, "about" and punctuation: "2", "2.0", "1,200", "twenty-one", "3.5 km\u00b2".
 
-    A blank or an apostrophe before groups of three digits parts thousands like a comma; a point is the decimal point. Ranges, fractions,
+    A space or an apostrophe before groups of three digits parts thousands like a comma; a point is the decimal point. Ranges, fractions,
     ordinals and "1,5" are no number.
     """
     lowered = _lowered(text).strip(" \t\n\"'`*").rstrip(" .!?;:\"'`*")
@@ -127,7 +127,7 @@ def find_number(text: str, question: str = "") -> Number | None:
         question: where it is known; "How many planes are there?" tells which number of "2 ships and 3 planes" is meant.
 
     Returns:
-        None where there is no number, several of which none stands at such a place ("2 or 3", "10-20", "2 ships and 3 planes"), or a
+        None where there is no number, several of which none stands at such a position ("2 or 3", "10-20", "2 ships and 3 planes"), or a
         bound ("more than 10", "at least 3", "10+").
     """
     whole = read_number(text)
@@ -187,8 +187,8 @@ def _at_a_cue(lowered: str, found: list[_Found], *, is_denied: bool) -> Number |
     begin = _THERE.match(lowered)
     said = [match.end() for match in _SAID_ANYWHERE.finditer(lowered)]
     first = [] if is_denied else [[begin.end()] if begin else [], [0]]
-    for places in (cued[0], [*totals, *cued[1]], *first, said):
-        items = [by_start[place] for place in places if place in by_start]
+    for positions in (cued[0], [*totals, *cued[1]], *first, said):
+        items = [by_start[index] for index in positions if index in by_start]
         if len({item.number.value for item in items}) == 1:
             return None if _is_unsure(lowered, items[0]) else items[0].number
     return None

@@ -33,7 +33,7 @@ _MARK_OF_TRUTH = {"yes": "true", "true": "yes", "no": "false", "false": "no"}
 class Mention:
     """An option named in a text, at characters `start` to `end`; `negated` where the words around it deny it."""
 
-    place: int
+    index: int
     start: int
     end: int
     negated: bool
@@ -44,7 +44,7 @@ class Options:
 
     Attributes:
         texts: plain texts without the letters.
-        labels: letter (or number) in lower case -> place; by position where the options carry none.
+        labels: letter (or number) in lower case -> index; by position where the options carry none.
         by_number: whether they carry numbers.
     """
 
@@ -69,9 +69,9 @@ class Options:
         form = _form(text)
         forms = {form, ARTICLE.sub("", form, count=1), _MARK_OF_TRUTH.get(form, form)}
         for known in (self._verbatim_forms, self._forms):
-            place = next((place for place, option in enumerate(known) if option and option in forms), None)
-            if place is not None:
-                return place
+            index = next((index for index, option in enumerate(known) if option and option in forms), None)
+            if index is not None:
+                return index
         return None
 
     def of_number(self, number: Number | None) -> int | None:
@@ -81,11 +81,11 @@ class Options:
         return next((index for index, option in enumerate(self.numbers) if option.equals(number)), None)
 
     def named_at(self, lowered: str, start: int) -> tuple[int, int] | None:
-        """(place, end) of the longest option text that stands at a character, behind an article or not."""
+        """(index, end) of the longest option text that stands at a character, behind an article or not."""
         match = self._here.match(lowered, start) if self._here else None
         if match is None:
             return None
-        return self._place(match[1]), match.end()
+        return self._index(match[1]), match.end()
 
     def mentions(self, lowered: str) -> list[Mention]:
         """Every option named in a text as whole words, the longer one where one is part of another."""
@@ -95,15 +95,15 @@ class Options:
                 continue
             previous = found[-1] if found else None
             negated = is_denied(lowered, match.start(), end=match.end(), previous=previous)
-            found.append(Mention(self._place(match[1]), match.start(), match.end(), negated))
+            found.append(Mention(self._index(match[1]), match.start(), match.end(), negated))
         return found
 
-    def _place(self, text: str) -> int:
+    def _index(self, text: str) -> int:
         return self.texts.index(" ".join(text.split()))
 
 
 def _labelled(texts: Sequence[str]) -> tuple[dict[str, int], list[str], bool]:
-    """Label -> place, texts without the labels, whether they are numbers. Labels count where every option has one of its own, or is
+    """Label -> index, texts without the labels, whether they are numbers. Labels count where every option has one of its own, or is
     nothing else ("B", "D": they are not the first and the second)."""
     for pattern, is_number in ((_OWN_LETTER, False), (_OWN_NUMBER, True)):
         marks = [pattern.match(text) for text in texts]
@@ -123,7 +123,7 @@ def _form(text: str) -> str:
 
 
 def _either(texts: Sequence[str]) -> str:
-    """The texts as alternatives of a pattern, longest first; a blank fits any run of blanks."""
+    """The texts as alternatives of a pattern, longest first; a space fits any run of spaces."""
     longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
     return "|".join(re.escape(text).replace(r"\ ", r"\s+") for text in longest_first)
 

@@ -10,7 +10,7 @@ _THINKING = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _UNSEEN = re.compile(r"[\u200b-\u200f\u2060\ufeff]")
-"""Blanks without width, marks of direction, and the byte order mark."""
+"""Spaces without width, marks of direction, and the byte order mark."""
 _END_OF_THINKING = re.compile(r"</(?:think|thinking|thought|reasoning|reflection|analysis)>|\u25c1/think\u25b7", re.IGNORECASE)
 """Chat templates that open the block themselves leave its end alone in the answer."""
 _CHAT_TOKEN = re.compile(
@@ -76,7 +76,7 @@ def _of_json(text: str) -> str | None:
 
 
 def plain(text: str) -> str:
-    """Lower case, full-width characters as plain ones (NFKC), one blank between words, marks around it gone."""
+    """Lower case, full-width characters as plain ones (NFKC), one space between words, marks around it gone."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(_DECORATION)
 
 

@@ -109,7 +109,7 @@ class Choice:
         chosen = [self._read(sample, texts, truth=truth) for sample, texts, truth in zip(samples, options, truths, strict=True)]
         triples = list(zip(chosen, truths, options, strict=True))
         right = np.array(
-            [bool(read.places) and _texts(read.places, texts) == _texts(truth, texts) for read, truth, texts in triples], dtype=np.float64
+            [bool(read.indices) and _texts(read.indices, texts) == _texts(truth, texts) for read, truth, texts in triples], dtype=np.float64
         )
         lost = missing(samples)
         published = [sample.prediction == sample.ground_truth for sample in samples]
@@ -117,7 +117,7 @@ class Choice:
             samples=samples,
             measures={"accuracy": mean_of(right), **_within_one(triples)},
             num_missing=lost,
-            num_unparsed=np.array([not read.places for read in chosen], dtype=np.int64) * (1 - lost),
+            num_unparsed=np.array([not read.indices for read in chosen], dtype=np.int64) * (1 - lost),
             quality=right,
             compat={"accuracy_verbatim": mean_of(np.array(published, dtype=np.float64))},
             details={"chance": float(np.mean([_chance(*item) for item in zip(truths, options, strict=True)])), "reading": self._mode},
@@ -126,11 +126,11 @@ class Choice:
 
     def _read(self, sample: Prediction, candidates: Sequence[str], *, truth: frozenset[int]) -> ReadChoice:
         allowed = self._several or len(truth) > 1 or sample.meta.get("several") is True
-        place = self._index(sample.prediction or "", candidates)
-        if place is not None:
-            return ReadChoice(frozenset([place]))
+        index = self._index(sample.prediction or "", candidates)
+        if index is not None:
+            return ReadChoice(frozenset([index]))
         read = read_choice(sample.prediction or "", candidates, mode=self._mode, several=allowed)
-        return read if allowed or len(read.places) < 2 else ReadChoice(reason=read.reason)
+        return read if allowed or len(read.indices) < 2 else ReadChoice(reason=read.reason)
 
     def _index(self, text: str, candidates: Sequence[str]) -> int | None:
         number = vqa.whole_number(text)
@@ -142,26 +142,26 @@ class Choice:
         """The right options; as a rule one."""
         listed = sample.meta.get("answers")
         texts = [str(text) for text in listed] if isinstance(listed, list | tuple) and listed else [sample.ground_truth]
-        return frozenset(place for text in texts for place in self._true_places(text, sample, candidates=candidates))
+        return frozenset(index for text in texts for index in self._true_indices(text, sample, candidates=candidates))
 
-    def _true_places(self, text: str, sample: Prediction, *, candidates: Sequence[str]) -> frozenset[int]:
+    def _true_indices(self, text: str, sample: Prediction, *, candidates: Sequence[str]) -> frozenset[int]:
         if self._base is not None and vqa.whole_number(text) is not None:
-            place = self._index(text, candidates)
-            read = ReadChoice(frozenset() if place is None else frozenset([place]), "the number is none of an option")
+            index = self._index(text, candidates)
+            read = ReadChoice(frozenset() if index is None else frozenset([index]), "the number is none of an option")
         else:
             read = read_choice(text, candidates, several=True)
-        if not read.places:
+        if not read.indices:
             counted = vqa.whole_number(text) is not None and self._base is None
             raise AnnotationError(
                 f"sample '{sample.sample_id}': the annotated answer {text!r} is none of the candidates {candidates} ({read.reason}); no "
                 "answer could be right. "
                 + ("If the number counts options, say which is the first: --index-base 0 or 1." if counted else "Correct the annotation.")
             )
-        return read.places
+        return read.indices
 
 
-def _texts(places: frozenset[int], candidates: Sequence[str]) -> set[str]:
-    return {candidates[place] for place in places}
+def _texts(indices: frozenset[int], candidates: Sequence[str]) -> set[str]:
+    return {candidates[index] for index in indices}
 
 
 def _chance(truth: frozenset[int], candidates: Sequence[str]) -> float:
@@ -171,13 +171,13 @@ def _chance(truth: frozenset[int], candidates: Sequence[str]) -> float:
 
 def _within_one(triples: Sequence[tuple[ReadChoice, frozenset[int], Sequence[str]]]) -> dict[str, Measure]:
     asked = [_number(truth, texts) for _, truth, texts in triples]
-    said = [_number(read.places, texts) for read, _, texts in triples]
+    said = [_number(read.indices, texts) for read, _, texts in triples]
     if all(number is None for number in asked):
         return {}
     near = [truth is not None and pick is not None and abs(truth - pick) <= 1 for truth, pick in zip(asked, said, strict=True)]
     return {"within_one": mean_of(np.array(near, dtype=np.float64), np.array([number is not None for number in asked], dtype=np.float64))}
 
 
-def _number(places: frozenset[int], candidates: Sequence[str]) -> int | None:
+def _number(indices: frozenset[int], candidates: Sequence[str]) -> int | None:
     texts = options_of(tuple(candidates)).texts
-    return vqa.whole_number(texts[next(iter(places))]) if len(places) == 1 else None
+    return vqa.whole_number(texts[next(iter(indices))]) if len(indices) == 1 else None

@@ -24,7 +24,7 @@ MAX_CLASSES = 500
 class SceneClass:
     """Fraction of images whose class is named.
 
-    `accuracy`: the answer is the class, once case, blanks and punctuation are gone. `accuracy_contained`: a class standing in a longer
+    `accuracy`: the answer is the class, once case, spaces and punctuation are gone. `accuracy_contained`: a class standing in a longer
     answer counts too. `balanced_accuracy`: mean over the classes of `accuracy`. An answer in which no class of the set can be found
     counts as unreadable; it is wrong in all three.
     """
@@ -117,7 +117,7 @@ class SceneClasses:
         named = [self._ordered(read, names, order=labels[0]) for read, names in zip(said, labels, strict=True)]
         truths = [self._truth(sample, names, order=labels[0]) for sample, names in pairs]
         judged = self._measure(samples, named, truths=truths, labels=labels[0])
-        return replace(judged, reasons=[read.reason if not read.places else "" for read in said])
+        return replace(judged, reasons=[read.reason if not read.indices else "" for read in said])
 
     def _measure(
         self,
@@ -151,20 +151,20 @@ class SceneClasses:
         )
 
     def _ordered(self, read: ReadChoice, labels: Sequence[str], *, order: Sequence[str]) -> frozenset[int] | None:
-        """Places in `order` of the classes named, whose letters go by `labels`; None where none is."""
-        return frozenset(order.index(labels[place]) for place in read.places) or None
+        """Indices in `order` of the classes named, whose letters go by `labels`; None where none is."""
+        return frozenset(order.index(labels[index]) for index in read.indices) or None
 
     def _truth(self, sample: Prediction, labels: Sequence[str], *, order: Sequence[str]) -> frozenset[int]:
         if "labels" in sample.meta:
-            places = self._listed(sample, order)
+            indices = self._listed(sample, order)
         else:
-            places = self._ordered(read_choice(sample.ground_truth, labels, several=True), labels, order=order)
-        if places is None:
+            indices = self._ordered(read_choice(sample.ground_truth, labels, several=True), labels, order=order)
+        if indices is None:
             raise AnnotationError(
                 f"sample '{sample.sample_id}': the annotated answer {sample.ground_truth!r:.80} names none of the {len(labels)} classes. "
                 "Correct the annotation or the list of classes."
             )
-        return places
+        return indices
 
     def _listed(self, sample: Prediction, order: Sequence[str]) -> frozenset[int] | None:
         listed = sample.meta["labels"]

@@ -77,15 +77,15 @@ def pairs(table: dict) -> list:
 
 
 @pytest.mark.parametrize(("place", "answer"), pairs(STATED))
-def test_stated_choices_are_read_in_both_modes(place, answer):
-    assert read_choice(answer, COVER) == ReadChoice(frozenset([place]))
-    assert read_choice(answer, COVER, mode="strict") == ReadChoice(frozenset([place]))
+def test_stated_choices_are_read_in_both_modes(index, answer):
+    assert read_choice(answer, COVER) == ReadChoice(frozenset([index]))
+    assert read_choice(answer, COVER, mode="strict") == ReadChoice(frozenset([index]))
 
 
 @pytest.mark.parametrize(("place", "answer"), pairs(IN_A_SENTENCE))
-def test_choices_in_sentences_are_read_in_lenient_mode_alone(place, answer):
-    assert read_choice(answer, COVER).only == place
-    assert not read_choice(answer, COVER, mode="strict").places
+def test_choices_in_sentences_are_read_in_lenient_mode_alone(index, answer):
+    assert read_choice(answer, COVER).only == index
+    assert not read_choice(answer, COVER, mode="strict").indices
 
 
 @pytest.mark.parametrize(("reason", "answer"), pairs(UNREAD))
@@ -99,8 +99,8 @@ def test_what_is_no_choice_says_why(reason, answer):
     ("answer", "place"),
     [("sea ice", 1), ("Sea-Ice", 1), ("sea_ice", 1), ("It is sea ice.", 1), ("the sea", 0), ("a built area", 2), ("an area", 3)],
 )
-def test_the_longest_option_text_counts(answer, place):
-    assert read_choice(answer, ["sea", "sea ice", "built area", "area"]).only == place
+def test_the_longest_option_text_counts(answer, index):
+    assert read_choice(answer, ["sea", "sea ice", "built area", "area"]).only == index
 
 
 def test_two_texts_of_which_one_holds_the_other_are_two():
@@ -116,8 +116,8 @@ def test_two_texts_of_which_one_holds_the_other_are_two():
         ("about 1.5", None), ("1,000", None), ("10 or 12", None), ("11", None),
     ],
 )  # fmt: skip
-def test_options_that_are_numbers(answer, place):
-    assert read_choice(answer, ["1", "10", "12", "7"]).only == place
+def test_options_that_are_numbers(answer, index):
+    assert read_choice(answer, ["1", "10", "12", "7"]).only == index
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_options_that_are_numbers(answer, place):
         ("yes or no", None), ("Not sure", None), ("Nothing", None),
     ],
 )  # fmt: skip
-def test_yes_and_no_are_decided_by_the_first_word(answer, place):
-    assert read_choice(answer, ["Yes", "No"]).only == place
+def test_yes_and_no_are_decided_by_the_first_word(answer, index):
+    assert read_choice(answer, ["Yes", "No"]).only == index
 
 
 @pytest.mark.parametrize("answer", ["water", "B", "(b) water", "B. water", "it is water", "Answer: B"])
@@ -145,8 +145,8 @@ def test_letters_of_their_own_win_over_the_order():
 @pytest.mark.parametrize(
     ("answer", "place"), [("2", 1), ("(2)", 1), ("2. water", 1), ("Option 2", 1), ("The answer is 3", 2), ("4", None), ("1, 2", None)]
 )
-def test_candidates_with_numbers_of_their_own(answer, place):
-    assert read_choice(answer, ["1. road", "2. water", "3. forest"]).only == place
+def test_candidates_with_numbers_of_their_own(answer, index):
+    assert read_choice(answer, ["1. road", "2. water", "3. forest"]).only == index
 
 
 def test_an_option_that_is_a_letter_is_read_as_its_text_first():
@@ -172,13 +172,13 @@ def test_letters_alone_where_the_options_are_not_known():
         ("1. Urban fabric\n2. Forest", {0, 4}), ("deforestation", set()), ("Z", set()), ("I cannot tell.", set()), ("", set()),
     ],
 )  # fmt: skip
-def test_several_options(answer, places):
-    assert read_choice(answer, LAND, several=True).places == places
+def test_several_options(answer, indices):
+    assert read_choice(answer, LAND, several=True).indices == indices
 
 
 def test_the_nineteenth_letter_and_the_word_i():
     classes = [f"class {letter}x" for letter in string.ascii_uppercase[:19]]
-    assert read_choice("A, I, S", classes, several=True).places == {0, 8, 18}
+    assert read_choice("A, I, S", classes, several=True).indices == {0, 8, 18}
     assert read_choice("I think it is A", classes).only == 0
 
 
@@ -198,11 +198,11 @@ options_drawn = st.lists(st.sampled_from(WORDS), min_size=2, max_size=6, unique=
 @given(options_drawn, st.data(), st.sampled_from(LETTER_FORMS), st.sampled_from(HARMLESS), st.sampled_from(AFTER))
 @settings(max_examples=300, deadline=None)
 def test_a_choice_in_any_form_is_read_back(options, data, form, before, after):
-    place = data.draw(st.integers(0, len(options) - 1))
-    said = form.format(L=string.ascii_uppercase[place], text=options[place])
-    text = before.format(other=options[place - 1]) + said + after
+    index = data.draw(st.integers(0, len(options) - 1))
+    said = form.format(L=string.ascii_uppercase[index], text=options[index])
+    text = before.format(other=options[index - 1]) + said + after
     for mode in ("strict", "lenient"):
-        assert read_choice(text, options, mode=mode) == ReadChoice(frozenset([place])), text
+        assert read_choice(text, options, mode=mode) == ReadChoice(frozenset([index])), text
 
 
 TEN = ("airport", "beach", "bridge", "church", "desert", "farmland", "forest", "harbor", "industrial area", "meadow")
@@ -222,8 +222,8 @@ NUMBERS = ("A. 2", "B. 3", "C. 4", "D. 5")
         ("2 large and 1 small, so 3 in total", NUMBERS, 1), ("There are 3 ships, so the answer is B.", NUMBERS, 1),
     ],
 )  # fmt: skip
-def test_what_a_careful_reader_takes_for_the_choice(text, options, place):
-    assert read_choice(text, options).only == place
+def test_what_a_careful_reader_takes_for_the_choice(text, options, index):
+    assert read_choice(text, options).only == index
 
 
 @pytest.mark.parametrize(
@@ -251,13 +251,13 @@ def test_options_that_are_letters_are_called_by_these(text):
 @given(options_drawn, st.data())
 @settings(max_examples=200, deadline=None)
 def test_several_letters_are_never_one(options, data):
-    places = data.draw(st.sets(st.integers(0, len(options) - 1), min_size=2))
+    indices = data.draw(st.sets(st.integers(0, len(options) - 1), min_size=2))
     form = data.draw(st.sampled_from(["{}", "({})", "{}."]))
     glue = data.draw(st.sampled_from([", ", " and ", " or ", "/", "; ", "\n", ", and "]))
-    text = glue.join(form.format(string.ascii_uppercase[place]) for place in sorted(places))
+    text = glue.join(form.format(string.ascii_uppercase[index]) for index in sorted(indices))
     read = read_choice(text, options)
-    assert (read.places, read.reason) == (places, SEVERAL), text
-    assert read_choice(text, options, several=True).places == places
+    assert (read.indices, read.reason) == (indices, SEVERAL), text
+    assert read_choice(text, options, several=True).indices == indices
 
 
 ANY_TEXT = st.text(max_size=60) | st.text("aAbBcCdDeE.,:;()[]{}*\\ \n'\"-/ not is or and answer", max_size=60)
@@ -269,7 +269,7 @@ WORDY = st.lists(st.sampled_from([*"ABCDE().,:\n", *PHRASES]), max_size=14)
 @settings(max_examples=500, deadline=None)
 def test_any_text_gives_options_or_a_reason(text, mode, several):
     read = read_choice(text, COVER, mode=mode, several=several)
-    assert read.places <= {0, 1, 2, 3}
+    assert read.indices <= {0, 1, 2, 3}
     assert (read.only is None) == bool(read.reason)
     if read.only is not None:
         assert read_choice(string.ascii_uppercase[read.only], COVER).only == read.only
@@ -279,5 +279,5 @@ def test_any_text_gives_options_or_a_reason(text, mode, several):
 @settings(max_examples=500, deadline=None)
 def test_what_strict_mode_reads_lenient_mode_reads_too(text):
     strict = read_choice(text, COVER, mode="strict")
-    if strict.places:
+    if strict.indices:
         assert read_choice(text, COVER) == strict

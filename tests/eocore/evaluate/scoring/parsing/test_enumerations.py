@@ -7,7 +7,7 @@ from eocore.evaluate.scoring.parsing.choices import SEVERAL, ReadChoice, read_ch
 COVER = ("A. water", "B. forest", "C. road", "D. grass")
 LISTED = "A. water\nB. forest\nC. road\nD. grass\n"
 THOUGHT = (
-    "Let me check each option:\n\n- **A. water**: none is visible\n- **B. forest**: {verdict}\n- **C. road**: not visible\n"
+    "Let me check each option:\n\n- **A. water**: none is visible\n- **B. forest**: {reason}\n- **C. road**: not visible\n"
     "- **D. grass**: this is wrong\n\n"
 )
 
@@ -15,8 +15,8 @@ THOUGHT = (
 @pytest.mark.parametrize(
     "text",
     [
-        LISTED + "Answer: B", LISTED + "\nB", THOUGHT.format(verdict="dense trees") + "So the answer is **B**.",
-        THOUGHT.format(verdict="no, only shadows") + "**Correct answer: B. forest**",
+        LISTED + "Answer: B", LISTED + "\nB", THOUGHT.format(reason="dense trees") + "So the answer is **B**.",
+        THOUGHT.format(reason="no, only shadows") + "**Correct answer: B. forest**",
         "Question: what is seen? Options: A. water B. forest C. road D. grass. Answer: B",
     ],
 )  # fmt: skip
@@ -28,14 +28,14 @@ def test_what_is_stated_behind_the_options_counts(text, mode):
 @pytest.mark.parametrize(
     "text",
     [
-        THOUGHT.format(verdict="yes, dense trees"), "- A: No\n- B: Yes\n- C: No\n- D: No",
+        THOUGHT.format(reason="yes, dense trees"), "- A: No\n- B: Yes\n- C: No\n- D: No",
         "A) water: \u274c\nB) forest: \u2705\nC) road: \u274c\nD) grass: \u274c",
         "A. water - incorrect\nB. forest - correct\nC. road - incorrect\nD. grass - incorrect",
     ],
 )  # fmt: skip
 def test_the_only_option_called_right_is_read_in_lenient_mode(text):
     assert read_choice(text, COVER) == ReadChoice(frozenset([1]))
-    assert not read_choice(text, COVER, mode="strict").places
+    assert not read_choice(text, COVER, mode="strict").indices
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_the_only_option_called_right_is_read_in_lenient_mode(text):
         "A. water: correct\nB. forest: correct\nC. road: no\nD. grass: no", LISTED + "I don't know.",
     ],
 )  # fmt: skip
-def test_no_single_verdict_is_no_answer(text):
+def test_no_single_judgement_is_no_answer(text):
     read = read_choice(text, COVER)
     assert read.only is None
     assert read.reason
 
 
 def test_lines_may_be_the_answer_where_several_options_are_allowed():
-    assert read_choice("A. water\nC. road", COVER, several=True).places == {0, 2}
+    assert read_choice("A. water\nC. road", COVER, several=True).indices == {0, 2}
     assert read_choice(LISTED, COVER).reason == SEVERAL

@@ -11,7 +11,7 @@ from eocore.evaluate.scoring.parsing.text import final_answer, plain, said, shor
         ("<think>A?</think>B", "B"),
         ("<THINKING>\nA?\n</THINKING>\nB", "B"),
         ("so it is A </think> B", "B"),
-        ("<think>it goes on", ""),
+        ("<think>it continues", ""),
         ("\u25c1think\u25b7A?\u25c1/think\u25b7B", "B"),
         ("B<|im_end|><|endoftext|>", "B"),
         ("<b>2 < 3</b>", "<b>2 < 3</b>"),

@@ -137,7 +137,7 @@ def test_scales_may_be_stated():
 
 def test_other_orders_of_the_numbers():
     for order, places in (("yxyx", (1, 0, 3, 2)), ("xyxy", (0, 1, 2, 3))):
-        samples = [ref(str(n), str([box[place] for place in places]), str(box)) for n, box in enumerate(TRUE)]
+        samples = [ref(str(n), str([box[index] for index in places]), str(box)) for n, box in enumerate(TRUE)]
         assert values(scores(*samples, order=order))["mean_iou"] == 1.0
     sizes = [ref(str(n), str([x0, y0, x1 - x0, y1 - y0]), str([x0, y0, x1, y1])) for n, (x0, y0, x1, y1) in enumerate(TRUE)]
     assert values(scores(*sizes, order="xywh"))["mean_iou"] == 1.0
@@ -176,7 +176,7 @@ def test_annotations_on_several_scales_are_said():
 
 @pytest.mark.parametrize("task", ["grounding", "detection"])
 def test_another_order_of_the_numbers_is_said_where_boxes_fit_far_better(task):
-    samples = [ref(str(n), str([box[place] for place in (1, 0, 3, 2)]), str(box), task=task) for n, box in enumerate(TRUE)]
+    samples = [ref(str(n), str([box[index] for index in (1, 0, 3, 2)]), str(box), task=task) for n, box in enumerate(TRUE)]
     assert "another order is likely. Where it is so, state it: --box-order yxyx." in " ".join(scores(*samples)["notes"])
     assert "--box-order" not in " ".join(scores(*samples, order="yxyx")["notes"])
     sizes = [ref(str(n), str([x0, y0, x1 - x0, y1 - y0]), str([x0, y0, x1, y1]), task=task) for n, (x0, y0, x1, y1) in enumerate(TRUE)]

@@ -1,9 +1,9 @@
-"""What the probes of a GPU say; on a CPU the one that needs none."""
+"""What the checks of a GPU say; on a CPU the one that needs none."""
 
 import pytest
 import torch
 
-from eocore.checks.gpu_probes import describe, try_device, try_pinned
+from eocore.checks.gpu_checks import describe, try_device, try_pinned
 
 
 def test_the_device_is_described_after_a_product_on_it() -> None:

@@ -9,15 +9,15 @@ from rasterio.crs import CRS
 from eocore.errors import DataError
 from eocore.sensors.scene import Georeference, Scene
 
-SAME_PLACE_PX = 0.5
+SAME_LOCATION_PX = 0.5
 """Corners may lie half a coarser pixel apart: grids of one product can be laid on pixel centres or corners."""
 
 
-def check_same_place(scenes: Sequence[Scene]) -> None:
+def check_same_location(scenes: Sequence[Scene]) -> None:
     """Raise DataError unless all scenes show the same ground.
 
     Raises:
-        DataError: they differ in CRS, in bounds, or, where one says nothing of its place, in shape.
+        DataError: they differ in CRS, in bounds, or, where one says nothing of its location, in shape.
     """
     for scene, other in pairwise(scenes):
         where = f"{scene.path or scene.role} and {other.path or other.role}"
@@ -26,8 +26,8 @@ def check_same_place(scenes: Sequence[Scene]) -> None:
             _check_bounds(scene, other, where=where)
         elif abs(scene.size[0] * other.size[1] - scene.size[1] * other.size[0]) > max(*scene.size, *other.size):
             raise DataError(
-                f"{where} are {scene.size} and {other.size} px (height, width): shapes that cannot show the same place, so what is seen in "
-                "one would be matched with another place of the other. Cut them to one extent."
+                f"{where} are {scene.size} and {other.size} px (height, width): shapes that cannot show the same location, so what "
+                "is seen in one would be matched with another location of the other. Cut them to one extent."
             )
 
 
@@ -40,7 +40,7 @@ def check_same_crs(scenes: Sequence[Scene]) -> None:
 def _check_crs(first: Georeference | None, second: Georeference | None, *, where: str) -> None:
     if first is None or second is None or first.crs == second.crs:
         return
-    systems = [CRS.from_wkt(place.crs) for place in (first, second)]
+    systems = [CRS.from_wkt(reference.crs) for reference in (first, second)]
     if systems[0] != systems[1]:
         names = ", ".join(system.to_string()[:60] for system in systems)
         raise DataError(
@@ -52,10 +52,10 @@ def _check_crs(first: Georeference | None, second: Georeference | None, *, where
 def _check_bounds(scene: Scene, other: Scene, *, where: str) -> None:
     (corners, edge), (other_corners, other_edge) = _outline(scene), _outline(other)
     apart = float(np.abs(corners - other_corners).max()) / max(edge, other_edge)
-    if apart > SAME_PLACE_PX:
+    if apart > SAME_LOCATION_PX:
         raise DataError(
             f"{where} do not cover the same ground: their corners lie up to {apart:.1f} pixels apart, so what is seen in one would be "
-            "matched with another place of the other. Cut them to one extent."
+            "matched with another location of the other. Cut them to one extent."
         )
 
 

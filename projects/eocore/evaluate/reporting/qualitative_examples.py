@@ -1,4 +1,4 @@
-"""The best and the worst masks and boxes of a benchmark, drawn on their images."""
+"""Qualitative examples of a benchmark: its best and worst masks and boxes, drawn on their images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ DRAWN_TASKS = ("referring", "grounding")
 NUM_EACH = 3
 
 
-def extreme_rows(
+def qualitative_examples(
     samples: Sequence[Prediction], source: RecordDataset, *, metrics: Mapping[str, Any] | None, count: int = NUM_EACH
 ) -> tuple[list[OverlayRow], list[OverlayRow]]:
     """(best, worst): `count` samples each, by their mean quality over the settings, at most one an image.

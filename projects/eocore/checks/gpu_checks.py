@@ -1,4 +1,4 @@
-"""What this machine's GPU can do, tried: python -m eocore.checks.gpu_probes device|pinned"""
+"""What this machine's GPU can do, tried: python -m eocore.checks.gpu_checks device|pinned"""
 
 import sys
 
