@@ -150,7 +150,7 @@ def read_template(text: str) -> Template:
         separator=whole[end:later].removesuffix(user_start),
     )
     template = replace(template, system=_system_marks(template, after=whole[question:]))
-    turns = list(zip(_ROLES, _PROBES, strict=True))
+    turns = list(zip(_ROLES, _SAMPLE_TEXTS, strict=True))
     if "".join(piece.text for piece in render(turns, template)) != whole:
         raise ValueError(
             "the chat template frames turns of one role in different ways; it must write the same marks around every question, the same "
@@ -168,7 +168,7 @@ def _system_marks(template: Template, *, after: str) -> tuple[str, str] | None:
         after: what it writes of a conversation from the first question's text on.
     """
     try:
-        whole, _ = _write(template.text, [{"role": SYSTEM, "content": _SYSTEM_PROBE}, *_messages(_PROBES)])
+        whole, _ = _write(template.text, [{"role": SYSTEM, "content": _SYSTEM_PROBE}, *_messages(_SAMPLE_TEXTS)])
     except Exception:  # the template's own refusal: an error of jinja2, which shipped code does not import
         return None
     start, found, rest = whole.partition(_SYSTEM_PROBE)
