@@ -53,6 +53,7 @@ class Sensor:
         offset: see raw_unit "dn", in the unit.
         offset_dn: see raw_unit "dn", in digital numbers.
         nodata: number that stands for no data, besides what the file itself declares; None = none.
+        other_bands: bands that some of its files hold, known by their names alone: a file without band names never holds them.
     """
 
     name: str
@@ -63,10 +64,21 @@ class Sensor:
     offset: float = 0.0
     offset_dn: int = 0
     nodata: float | None = None
+    other_bands: tuple[Band, ...] = ()
+
+    @property
+    def all_bands(self) -> tuple[Band, ...]:
+        """The bands of a file without band names, then the others."""
+        return self.bands + self.other_bands
+
+    @property
+    def all_band_names(self) -> tuple[str, ...]:
+        """Names of all bands."""
+        return tuple(band.name for band in self.all_bands)
 
     @property
     def band_names(self) -> tuple[str, ...]:
-        """Names of the bands in order."""
+        """Names of the bands of a file without band names, in order."""
         return tuple(band.name for band in self.bands)
 
     def band(self, name: str) -> Band:
@@ -77,13 +89,13 @@ class Sensor:
         """
         found = self.canonical_name(name)
         if found is None:
-            raise BandError(f"{self.name} has no band '{name}'.{did_you_mean(name, self.band_names)} Bands: {', '.join(self.band_names)}.")
-        return self.bands[self.band_names.index(found)]
+            raise BandError(f"{self.name} has no band '{name}'.{did_you_mean(name, self.all_band_names)} Bands: {', '.join(self.all_band_names)}.")
+        return self.all_bands[self.all_band_names.index(found)]
 
     def canonical_name(self, text: str) -> str | None:
         """The band's own name for `text` (case and leading zeros do not matter; aliases count), None where it names no band."""
         key = _key(text)
-        return next((band.name for band in self.bands if key in map(_key, (band.name, *band.aliases))), None)
+        return next((band.name for band in self.all_bands if key in map(_key, (band.name, *band.aliases))), None)
 
 
 def _key(text: str) -> str:
@@ -110,8 +122,15 @@ SENTINEL2_L1C_BANDS = (
 SENTINEL2_L2A_BANDS = tuple(band for band in SENTINEL2_L1C_BANDS if band.name != "B10")
 """Level 2A leaves out the cirrus band B10, which sees no surface. Source: ESA Sentinel-2 Products Specification Document."""
 
-SENTINEL1_BANDS = tuple(Band(name, SPEED_OF_LIGHT_M_S / SENTINEL1_FREQUENCY_HZ * 1e9, 10) for name in ("VV", "VH"))
-"""Dual polarisation of the IW mode; 10 m pixel spacing. Source: ESA Sentinel-1 Product Specification."""
+def _polarisations(*names: str) -> tuple[Band, ...]:
+    return tuple(Band(name, SPEED_OF_LIGHT_M_S / SENTINEL1_FREQUENCY_HZ * 1e9, 10) for name in names)
+
+
+SENTINEL1_BANDS = _polarisations("VV", "VH")
+"""Dual polarisation of the IW mode over land; 10 m pixel spacing. Source: ESA Sentinel-1 Product Specification."""
+SENTINEL1_OTHER_BANDS = _polarisations("HH", "HV")
+"""Polarisations of polar regions and sea ice: another measurement than VV and VH, so never taken without being named. Source: ESA Sentinel-1
+Product Specification, and its observation scenario."""
 
 LANDSAT_OLI_BANDS = (
     Band("B1", 443.0, 30, ("SR_B1", "coastal")),
@@ -130,8 +149,9 @@ LANDSAT_SR_BANDS = LANDSAT_OLI_BANDS[:7]
 LANDSAT_ST_BANDS = (Band("B10", 10_895.0, 100, ("ST_B10", "lwir11")),)
 """Band limits 10.60 to 11.19 um. Source: as for LANDSAT_OLI_BANDS."""
 
-DISPLAY_BANDS = (Band("red", NAN, NAN), Band("green", NAN, NAN), Band("blue", NAN, NAN))
-"""Colours of a picture made for display: the camera behind it, and with it wavelength and resolution, is not known."""
+DISPLAY_BANDS = (Band("red", NAN, NAN, ("R", "B04")), Band("green", NAN, NAN, ("G", "B03")), Band("blue", NAN, NAN, ("B", "B02")))
+"""Colours of a picture made for display: the camera behind it, and with it wavelength and resolution, is not known. Pictures made of bands
+may keep their names; B04, B03 and B02 are red, green and blue of Sentinel-2 and of Landsat 8 and 9."""
 
 
 def _sentinel2(level: str, bands: tuple[Band, ...]) -> tuple[Sensor, ...]:
@@ -144,8 +164,8 @@ def _sentinel2(level: str, bands: tuple[Band, ...]) -> tuple[Sensor, ...]:
 def _sentinel1(product: str) -> tuple[Sensor, ...]:
     """In dB, and as linear power. GRD holds sigma0 and RTC gamma0; both are carried under the unit "sigma0_db"."""
     return (
-        Sensor(f"sentinel1_{product}", SENTINEL1_BANDS, "sigma0_db", "db"),
-        Sensor(f"sentinel1_{product}_linear", SENTINEL1_BANDS, "sigma0_db", "power", nodata=0),
+        Sensor(f"sentinel1_{product}", SENTINEL1_BANDS, "sigma0_db", "db", other_bands=SENTINEL1_OTHER_BANDS),
+        Sensor(f"sentinel1_{product}_linear", SENTINEL1_BANDS, "sigma0_db", "power", nodata=0, other_bands=SENTINEL1_OTHER_BANDS),
     )
 
 
@@ -206,7 +226,7 @@ def register_sensor(sensor: Sensor) -> Sensor:
     """
     if _SENSORS.get(sensor.name, sensor) != sensor:
         raise ConfigError(f"sensor '{sensor.name}' is registered already with other bands or scaling. Choose another name.")
-    keys = [_key(name) for band in sensor.bands for name in {band.name, *band.aliases}]
+    keys = [_key(name) for band in sensor.all_bands for name in {band.name, *band.aliases}]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice or not sensor.bands:
         raise ConfigError(f"sensor '{sensor.name}': each band needs a name of its own, found {', '.join(twice) or 'no band'}. Rename them.")

@@ -14,6 +14,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import Resampling, reproject
 
+from eocore.data.io.band_names import name_bands
 from eocore.data.io.image_files import Grid, LayerFile, open_layers, resolve_path
 from eocore.data.records import ImageRef, Window
 from eocore.errors import BandError, DataError
@@ -34,8 +35,7 @@ SAME_GRID_PX = 0.01
 def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None = None, max_bytes: int = MAX_BYTES) -> Scene:
     """The image of `ref`, in canonical units.
 
-    Bands are named by, in this order: `ref.bands`; the names in the files; the names at the end of the file names, where there are several
-    files; the sensor's own order, where the count agrees. Files of coarser pixels are resampled (bilinear) to the finest grid.
+    Bands are named by `band_names.name_bands`. Files of coarser pixels are resampled (bilinear) to the finest grid.
 
     Args:
         ref: one file with all bands, or several files in the order of their bands.
@@ -49,7 +49,7 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
     """
     sensor = get_sensor(ref.sensor)
     with _opened(ref, root) as files:
-        bands = _name_bands(ref, sensor, files=files)
+        bands = name_bands(ref, sensor, files=files)
         finest = _finest(files)
         _check_extents(files, finest)
         window = _check_window(window or ref.window, finest)
@@ -82,7 +82,7 @@ def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
     sensor = get_sensor(ref.sensor)
     with _opened(ref, root) as files:
         _, _, height, width = _check_window(ref.window, _finest(files))
-        return SceneHeader(height, width, _name_bands(ref, sensor, files=files), sensor.unit, ref.role)
+        return SceneHeader(height, width, name_bands(ref, sensor, files=files), sensor.unit, ref.role)
 
 
 def image_size(ref: ImageRef, *, root: Path | None = None) -> tuple[int, int]:
@@ -131,48 +131,6 @@ def _opened(ref: ImageRef, root: Path | None) -> Iterator[list[LayerFile]]:
     finally:
         for file in files:
             file.close()
-
-
-def _name_bands(ref: ImageRef, sensor: Sensor, *, files: Sequence[LayerFile]) -> tuple[str, ...]:
-    in_files = [name for file in files for name in file.names]
-    if ref.bands:
-        return _explicit_names(ref, sensor, num_layers=len(in_files))
-    for origin, names in (("layers", in_files), ("file names", _names_of_paths(sensor, files))):
-        known = tuple(sensor.canonical_name(name) if name else None for name in names)
-        if not any(known):
-            continue
-        if None in known or len(set(known)) < len(known):
-            raise BandError(
-                f"{ref.paths[0]}: the {origin} are called {', '.join(map(str, names))}, of which {sensor.name} knows, once each, only some "
-                f"(its bands: {', '.join(sensor.band_names)}). Give the names in `bands`, or correct the sensor."
-            )
-        return tuple(name for name in known if name)
-    if len(in_files) != len(sensor.bands):
-        raise BandError(
-            f"{ref.paths[0]}: {len(in_files)} unnamed layers, but {sensor.name} has {len(sensor.bands)} bands "
-            f"({', '.join(sensor.band_names)}). Give the names of the layers in `bands`, or name the sensor they come from."
-        )
-    return sensor.band_names
-
-
-def _explicit_names(ref: ImageRef, sensor: Sensor, *, num_layers: int) -> tuple[str, ...]:
-    names = tuple(sensor.band(name).name for name in ref.bands)
-    if len(names) != num_layers or len(set(names)) < len(names):
-        raise BandError(
-            f"{ref.paths[0]}: {num_layers} layers, but `bands` gives {len(names)} names ({', '.join(names)}). Give each layer one name."
-        )
-    return names
-
-
-def _names_of_paths(sensor: Sensor, files: Sequence[LayerFile]) -> list[str | None]:
-    """The band each file is called after (`scene_B02.tif`, `T32_..._B02_10m.tif`), where there are several of one layer each."""
-    if len(files) == 1 or any(len(file.names) != 1 for file in files):
-        return []
-    names: list[str | None] = []
-    for file in files:
-        parts = file.path.stem.replace("-", "_").replace(".", "_").split("_")[-2:]
-        names.append(next((part for part in reversed(parts) if sensor.canonical_name(part)), None))
-    return names
 
 
 def _finest(files: Sequence[LayerFile]) -> LayerFile:
