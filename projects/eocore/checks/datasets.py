@@ -15,10 +15,10 @@ from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import collecting_faults
 from eocore.data.io.masks import decode_mask
 from eocore.data.io.readers import read_scene
+from eocore.data.io.scene_sets import check_scenes
 from eocore.data.records import MaskRef, Record
 from eocore.errors import ConfigError, DataError, DuplicateError, EOError
 from eocore.registry import DATASETS
-from eocore.sensors.location import check_same_location
 from eocore.sensors.scene import Scene
 
 ANNOTATION, DUPLICATE, IMAGE, MASK, UNFORESEEN = "annotation", "duplicate id", "image", "mask", "unforeseen"
@@ -247,11 +247,13 @@ class _SharedImages(Dataset[_Group]):
             scenes.append(scene)
             group.sizes.append(f"{ref.role} {scene.size[0]} x {scene.size[1]}")
             group.nodata.append((ref.role, float(np.isnan(scene.pixels).mean())))
+        if not scenes or len(scenes) < len(records[0].images):
+            return None
         try:
-            check_same_location(scenes)
+            check_scenes(records[0].images, scenes, source=records[0].source)
         except DataError as error:
             group.problems.append(_problem(IMAGE, records, error=error))
-        return scenes[0].size if len(scenes) == len(records[0].images) > 0 else None
+        return scenes[0].size
 
 
 def _masks(record: Record) -> list[MaskRef]:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from eocore.data.formats.entries import collected_faults, collecting_faults, each
 from eocore.data.image_sources import ImageSource, build_sources
-from eocore.data.io.readers import read_scene
+from eocore.data.io.scene_sets import read_scenes
 from eocore.data.loading.error_policy import MAX_ATTEMPTS, Fault, FaultOptions, Origin, report_entries
 from eocore.data.loading.worker_status import note_sample
 from eocore.data.records import ImageRef, Record, Window
@@ -28,11 +28,7 @@ from eocore.errors import (
 )
 from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, ROLES, SEG_PLACEHOLDER, Image, Region, Seg
 from eocore.registry import DATASETS, TRANSFORMS
-from eocore.sensors.location import check_same_crs
 from eocore.sensors.scene import Scene
-
-SAME_SIZE = 1.01
-"""Ratio up to which pixels count as of one size: ground sampling distances are derived from transforms and latitudes."""
 
 Transform = Callable[[Record, np.random.Generator], Record]
 STOP = FaultOptions()
@@ -302,19 +298,9 @@ def read_images(record: Record, sources: Mapping[str, ImageSource]) -> Scenes:
     """The scenes of a record, in the order of its images, each from inside its source's root.
 
     Raises:
-        AlignmentError: a window of sensors whose pixels differ in size.
-        DataError, BandError: as `read_scene`; or the images are in different coordinate systems.
+        DataError, BandError, AlignmentError: as `read_scenes`.
     """
-    scenes = tuple(read_scene(ref, root=Path(sources[ref.role].root)) for ref in record.images)
-    check_same_crs(scenes)
-    sizes = {ref.label: scene.gsd_m for ref, scene in zip(record.images, scenes, strict=True) if ref.window and scene.gsd_m > 0}
-    if sizes and max(sizes.values()) > SAME_SIZE * min(sizes.values()):
-        found = ", ".join(f"{label} {size:g} m" for label, size in sizes.items())
-        raise AlignmentError(
-            f"{record.source}: a window counts pixels, but those of its sensors differ in size ({found}): it would show different "
-            "locations. Resample the sensors to one grid, or cut the images out beforehand."
-        )
-    return scenes
+    return read_scenes(record.images, root_of=lambda ref: Path(sources[ref.role].root), source=record.source)
 
 
 class PreparedDataset(Dataset[Any]):

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eocore.data.io.image_files import open_layers, resolve_path
-from eocore.data.io.readers import read_scene
+from eocore.data.io.scene_sets import read_scenes
 from eocore.data.records import ImageRef
 from eocore.errors import BandError, ConfigError
 from eocore.sensors.bands import get_sensor
-from eocore.sensors.location import check_same_location
 from eocore.sensors.scene import Scene
 
 OPTICAL = "optical"
@@ -48,15 +47,15 @@ def read_images(files: Mapping[str, ImageFile]) -> dict[str, Scene]:
         BandError: a sensor cannot be told from a file, or does not fit it.
         ConfigError: two files are given for one role.
     """
-    scenes: dict[str, Scene] = {}
+    refs: dict[str, ImageRef] = {}
     for name, file in files.items():
         sensor = file.sensor or tell_sensor(name, file.paths)
         modality = name if name != OPTICAL else ("rgb" if get_sensor(sensor).unit == "uint8" else "multispectral")
-        if modality in scenes:
+        if modality in refs:
             raise ConfigError(f"--{name} is a {modality} image, and another one is given. Give one image of each kind.")
-        scenes[modality] = read_scene(ImageRef(modality, sensor, file.paths, bands=file.bands))
-    check_same_location(list(scenes.values()))
-    return scenes
+        refs[modality] = ImageRef(modality, sensor, file.paths, bands=file.bands)
+    scenes = read_scenes(tuple(refs.values()), root_of=lambda _: None, source=" and ".join(refs))
+    return dict(zip(refs, scenes, strict=True))
 
 
 def tell_sensor(name: str, paths: Sequence[str]) -> str:

@@ -89,7 +89,9 @@ class Sensor:
         """
         found = self.canonical_name(name)
         if found is None:
-            raise BandError(f"{self.name} has no band '{name}'.{did_you_mean(name, self.all_band_names)} Bands: {', '.join(self.all_band_names)}.")
+            raise BandError(
+                f"{self.name} has no band '{name}'.{did_you_mean(name, self.all_band_names)} Bands: {', '.join(self.all_band_names)}."
+            )
         return self.all_bands[self.all_band_names.index(found)]
 
     def canonical_name(self, text: str) -> str | None:
@@ -121,6 +123,7 @@ SENTINEL2_L1C_BANDS = (
 
 SENTINEL2_L2A_BANDS = tuple(band for band in SENTINEL2_L1C_BANDS if band.name != "B10")
 """Level 2A leaves out the cirrus band B10, which sees no surface. Source: ESA Sentinel-2 Products Specification Document."""
+
 
 def _polarisations(*names: str) -> tuple[Band, ...]:
     return tuple(Band(name, SPEED_OF_LIGHT_M_S / SENTINEL1_FREQUENCY_HZ * 1e9, 10) for name in names)

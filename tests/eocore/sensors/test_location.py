@@ -5,8 +5,10 @@ import pytest
 from rasterio.crs import CRS
 
 from eocore.errors import DataError
-from eocore.sensors.location import check_same_crs, check_same_location
+from eocore.sensors.location import check_same_location, same_crs
 from eocore.sensors.scene import Georeference, Scene
+
+CORNER = (500_000.0, 5_600_000.0)
 
 
 def scene(
@@ -18,7 +20,7 @@ def scene(
     return Scene(np.zeros((1, *size), np.float32), ("VV",), "sentinel1_grd", "sigma0_db", gsd_m, place, f"{name}.tif")
 
 
-def test_one_place_at_two_resolutions_passes() -> None:
+def test_one_location_at_two_resolutions_passes() -> None:
     check_same_location([scene("a", (40, 60)), scene("b", (160, 240), gsd_m=2.5), scene("c", (20, 30), gsd_m=20.0)])
 
 
@@ -41,13 +43,40 @@ def test_other_coordinate_systems_are_refused() -> None:
         check_same_location([scene("a", (40, 60)), scene("b", (40, 60), epsg=32633)])
 
 
-def test_the_coordinate_systems_alone_can_be_compared() -> None:
-    check_same_crs([scene("a", (40, 60)), scene("b", (60, 40), corner=None), scene("c", (9, 9))])
-    with pytest.raises(DataError, match=r"a.tif and c.tif are in different coordinate systems"):
-        check_same_crs([scene("a", (40, 60)), scene("b", (60, 40), corner=None), scene("c", (9, 9), epsg=4326)])
+@pytest.mark.parametrize("epsg", [32732, 32601, 4326, 3857])
+def test_equal_numbers_of_another_coordinate_system_are_another_location(epsg: int) -> None:
+    with pytest.raises(DataError, match=rf"different coordinate systems \(EPSG:32632, EPSG:{epsg}\)"):
+        check_same_location([scene("a", (40, 60), corner=CORNER), scene("b", (40, 60), corner=CORNER, epsg=epsg)])
 
 
-def test_scenes_without_a_place_are_compared_by_shape() -> None:
+def test_one_ground_in_two_coordinate_systems_passes() -> None:
+    """ETRS89 and WGS 84 differ by less than a metre in Europe, far below a pixel."""
+    check_same_location([scene("a", (40, 60), corner=CORNER), scene("b", (20, 30), corner=CORNER, gsd_m=20.0, epsg=25832)])
+
+
+def test_extents_that_only_touch_are_two_locations() -> None:
+    with pytest.raises(DataError, match=r"do not cover the same ground: their corners lie up to 60\.0 pixels apart"):
+        check_same_location([scene("a", (40, 60)), scene("b", (40, 60), corner=(600.0, 0.0))])
+
+
+def test_a_scene_without_a_location_between_two_does_not_hide_that_they_differ() -> None:
+    with pytest.raises(DataError, match=r"a.tif and c.tif do not cover the same ground"):
+        check_same_location([scene("a", (40, 60)), scene("b", (40, 60), corner=None), scene("c", (40, 60), corner=(50.0, 0.0))])
+
+
+def test_small_steps_of_a_series_do_not_add_up() -> None:
+    with pytest.raises(DataError, match=r"s0.tif and s2.tif do not cover"):
+        check_same_location([scene(f"s{step}", (40, 60), corner=(4.0 * step, 0.0)) for step in range(3)])
+
+
+def test_a_coordinate_system_has_several_spellings() -> None:
+    utm = CRS.from_epsg(32632)
+    assert same_crs(utm.to_wkt(), CRS.from_proj4("+proj=utm +zone=32 +datum=WGS84 +units=m").to_wkt())
+    assert not same_crs(utm.to_wkt(), "")
+    assert not same_crs(utm.to_wkt(), CRS.from_epsg(32633).to_wkt())
+
+
+def test_scenes_without_a_location_are_compared_by_shape() -> None:
     check_same_location([scene("a", (40, 60)), scene("b", (101, 150), corner=None)])
     with pytest.raises(DataError, match=r"\(40, 60\) and \(60, 40\) px \(height, width\): shapes that cannot show the same location"):
         check_same_location([scene("a", (40, 60)), scene("b", (60, 40), corner=None)])

@@ -19,6 +19,7 @@ from eocore.data.io.image_files import Grid, LayerFile, open_layers, resolve_pat
 from eocore.data.records import ImageRef, Window
 from eocore.errors import BandError, DataError
 from eocore.sensors.bands import Sensor, get_sensor
+from eocore.sensors.location import same_crs
 from eocore.sensors.scaling import to_canonical
 from eocore.sensors.scene import Georeference, Scene
 
@@ -161,10 +162,10 @@ def _pixel_edge(file: LayerFile) -> float:
 def _check_extents(files: Sequence[LayerFile], finest: LayerFile) -> None:
     """Half a pixel of the coarser file is allowed: grids of one product may be laid on pixel centres (Landsat's panchromatic band)."""
     for file in files:
-        same_crs = (file.grid is None) == (finest.grid is None)
-        if file.grid and finest.grid and file.grid.crs != finest.grid.crs:
-            same_crs = bool(file.grid.crs and finest.grid.crs) and CRS.from_wkt(file.grid.crs) == CRS.from_wkt(finest.grid.crs)
-        if not same_crs or np.abs(_corners(file) - _corners(finest)).max() > 0.5 * _pixel_edge(file):
+        alike = (file.grid is None) == (finest.grid is None)
+        if file.grid and finest.grid:
+            alike = same_crs(file.grid.crs, finest.grid.crs)
+        if not alike or np.abs(_corners(file) - _corners(finest)).max() > 0.5 * _pixel_edge(file):
             raise DataError(
                 f"{file.path} {_describe(file)} and {finest.path} {_describe(finest)} do not cover the same ground; their pixels would be "
                 "laid over each other wrongly. Give files of one location, cut to one extent, in one CRS."

@@ -10,7 +10,7 @@ from eocore.data.dataset import RecordDataset, SampleKey, Scenes
 from eocore.data.formats.entries import Entry, read_entries, segmentation_mask, shorten
 from eocore.data.formats.images import read_image_refs
 from eocore.data.image_sources import file_inside
-from eocore.data.io.readers import read_scene
+from eocore.data.io.scene_sets import read_scenes
 from eocore.data.records import ImageRef, MaskRef, Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.benchmarks.boxes import SCALE, read_boxes
@@ -85,7 +85,7 @@ class CustomDataset(RecordDataset):
 
     def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
         record = self.transform(self.records[key.index], rng)
-        return record, tuple(read_scene(ref, root=self.image_root(ref)) for ref in record.images)
+        return record, read_scenes(record.images, root_of=self.image_root, source=record.source)
 
     def _record(self, entry: Entry) -> Record:
         answer, meta = _truth(entry, self.task)
