@@ -19,12 +19,16 @@ _PRODUCT_POLARISATION = re.compile(r"1[sS][sSdD]([hHvV])")
 """Mode and polarisation in the name of a product: 1SDV, 1SDH, 1SSV, 1SSH. Source: ESA Sentinel-1 Product Specification, naming."""
 
 _PLAIN_WORDS = frozenset(
-    "band layer channel reflectance refl surface sur sr st toa boa rho dn db linear sigma sigma0 gamma gamma0 vis visible light colour color "
-    "mean median composite aerosol uint8 uint16 int16 float32 float64".split()
+    ("band", "layer", "channel", "reflectance", "refl", "surface", "sur", "sr", "st", "toa", "boa", "rho", "dn", "db", "linear", "sigma")
+    + ("sigma0", "gamma", "gamma0", "vis", "visible", "light", "colour", "color", "mean", "median", "composite", "aerosol")
+    + ("uint8", "uint16", "int16", "float32", "float64")
 )
 """Words beside a band's common name ("Red band", "sur_refl_red") that leave its meaning as it is."""
 
-_DERIVED_WORDS = frozenset("std stddev stdev var variance ratio mask qa ndvi index diff difference coh coherence phase count".split())
+_DERIVED_WORDS = frozenset(
+    ("std", "stddev", "stdev", "var", "variance", "ratio", "mask", "qa", "ndvi", "index", "diff", "difference", "coh", "coherence")
+    + ("phase", "count")
+)
 """Words that make a layer something else than the band it names."""
 
 _GENERIC_NUMBERS = re.compile(r"(?i)(band|bands|layer|lyr|channel|ch|b|)[ _.:#-]*0*(\d+)")
@@ -127,7 +131,7 @@ def _said(words: tuple[str, ...], sensor: Sensor) -> _Said:
     has_polarisations = any(band.name in _POLARISATIONS for band in sensor.all_bands)
     while position < len(words):
         polarisation = _polarisation(words[position]) if has_polarisations else None
-        found, count = (polarisation, 1) if polarisation else _longest(words, position, own)
+        found, count = (polarisation, 1) if polarisation else _longest(words[position : position + 3], own)
         pair = _key("".join(words[position : position + 2]))
         if pair in others and pair not in own:
             foreign = True
@@ -143,12 +147,11 @@ def _said(words: tuple[str, ...], sensor: Sensor) -> _Said:
     return _Said(tuple(codes), tuple(names), tuple(rest), foreign)
 
 
-def _longest(words: tuple[str, ...], position: int, own: dict[str, str]) -> tuple[str | None, int]:
-    """The band that up to three words name together (`red edge 1`, `SR_B4`, `B 02`), and their number."""
-    for count in (3, 2, 1):
-        part = words[position : position + count]
-        joined = _key("".join(part))
-        if len(part) == count and joined in own and (count < 3 or (part[0] + part[1]).isalpha()):
+def _longest(words: tuple[str, ...], own: dict[str, str]) -> tuple[str | None, int]:
+    """The band that the first one to three words name together (`red edge 1`, `SR_B4`, `B 02`), and their number."""
+    for count in range(len(words), 0, -1):
+        joined = _key("".join(words[:count]))
+        if joined in own and (count < 3 or (words[0] + words[1]).isalpha()):
             return own[joined], count
     return None, 1
 

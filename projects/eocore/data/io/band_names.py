@@ -20,7 +20,7 @@ def name_bands(ref: ImageRef, sensor: Sensor, *, files: Sequence[LayerFile]) -> 
     By, in this order: `ref.bands`; what layers and file names say; for one file alone, the sensor's own order, where the count agrees.
 
     Raises:
-        BandError: what is said names no band, one band several times, or contradicts itself; or nothing is said and the count decides nothing.
+        BandError: what is said names no band, or one several times, or contradicts itself; or nothing is said and the count does not tell.
     """
     texts = [name for file in files for name in file.names]
     of_layers = [] if _are_numbered_pictures(sensor, files) else bands_said(texts, sensor, are_layers=True)
@@ -94,9 +94,10 @@ def _counted(sensor: Sensor, files: Sequence[LayerFile], *, source: str) -> tupl
             f"each is; the order of files decides nothing. {REMEDY}, or give each file the name of its band (x_{sensor.band_names[0]}.tif)."
         )
     if count > 1 and not are_meaningless(file.names, stem=file.path.stem):
+        described = ", ".join(map(str, file.names[:6])) + (", ..." if count > 6 else "")
         raise BandError(
-            f"{source}: the layers are described as {', '.join(map(str, file.names[:6]))}{', ...' if count > 6 else ''}, which are no bands of "
-            f"{sensor.name} ({', '.join(sensor.all_band_names)}). {REMEDY} if they are its bands all the same, or name the sensor they come from."
+            f"{source}: the layers are described as {described}, which are no bands of {sensor.name} ({', '.join(sensor.all_band_names)}). "
+            f"{REMEDY} if they are its bands all the same, or name the sensor they come from."
         )
     _check_polarisations(sensor, file.path, count=count)
     if count != len(sensor.bands):
