@@ -18,17 +18,17 @@ _POLARISATION = re.compile(
 _PRODUCT_POLARISATION = re.compile(r"1[sS][sSdD]([hHvV])")
 """Mode and polarisation in the name of a product: 1SDV, 1SDH, 1SSV, 1SSH. Source: ESA Sentinel-1 Product Specification, naming."""
 
-_PLAIN_WORDS = frozenset(
-    ("band", "layer", "channel", "reflectance", "refl", "surface", "sur", "sr", "st", "toa", "boa", "rho", "dn", "db", "linear", "sigma")
-    + ("sigma0", "gamma", "gamma0", "vis", "visible", "light", "colour", "color", "mean", "median", "composite", "aerosol")
-    + ("uint8", "uint16", "int16", "float32", "float64")
-)
+_PLAIN_WORDS = frozenset({
+    "band", "layer", "channel", "reflectance", "refl", "surface", "sur", "sr", "st", "toa", "boa", "rho", "dn", "db", "linear", "sigma",
+    "sigma0", "gamma", "gamma0", "vis", "visible", "light", "colour", "color", "mean", "median", "composite", "aerosol", "uint8", "uint16",
+    "int16", "float32", "float64",
+})  # fmt: skip
 """Words beside a band's common name ("Red band", "sur_refl_red") that leave its meaning as it is."""
 
-_DERIVED_WORDS = frozenset(
-    ("std", "stddev", "stdev", "var", "variance", "ratio", "mask", "qa", "ndvi", "index", "diff", "difference", "coh", "coherence")
-    + ("phase", "count")
-)
+_DERIVED_WORDS = frozenset({
+    "std", "stddev", "stdev", "var", "variance", "ratio", "mask", "qa", "ndvi", "index", "diff", "difference", "coh", "coherence", "phase",
+    "count",
+})  # fmt: skip
 """Words that make a layer something else than the band it names."""
 
 _GENERIC_NUMBERS = re.compile(r"(?i)(band|bands|layer|lyr|channel|ch|b|)[ _.:#-]*0*(\d+)")

@@ -132,8 +132,8 @@ def _polarisations(*names: str) -> tuple[Band, ...]:
 SENTINEL1_BANDS = _polarisations("VV", "VH")
 """Dual polarisation of the IW mode over land; 10 m pixel spacing. Source: ESA Sentinel-1 Product Specification."""
 SENTINEL1_OTHER_BANDS = _polarisations("HH", "HV")
-"""Polarisations of polar regions and sea ice: another measurement than VV and VH, so never taken without being named. Source: ESA Sentinel-1
-Product Specification, and its observation scenario."""
+"""Polarisations of polar regions and sea ice: another measurement than VV and VH, so never taken without being named. Source: ESA
+Sentinel-1 Product Specification, and its observation scenario."""
 
 LANDSAT_OLI_BANDS = (
     Band("B1", 443.0, 30, ("SR_B1", "coastal")),

@@ -45,7 +45,7 @@ def _check_ground(scene: Scene, other: Scene, *, where: str) -> None:
     points, edge = _outline(scene)
     other_points, other_edge = _outline(other)
     if not same_crs(crs, other_crs):
-        other_points, other_edge = _warped(other_points, other_crs, crs), edge * scene.size[1] / other.size[1]
+        other_points, other_edge = _warped(other_points, source=other_crs, target=crs), edge * scene.size[1] / other.size[1]
     apart = float(np.abs(points - other_points).max()) / max(edge, other_edge)
     if apart <= SAME_LOCATION_PX:
         return
@@ -65,8 +65,8 @@ def _crs(scene: Scene) -> str:
     return scene.georeference.crs if scene.georeference else ""
 
 
-def _warped(points: np.ndarray, source: str, target: str) -> np.ndarray:
-    """(P, 2) points in another coordinate system, infinite where that has none for them: one ground may be written in two (EPSG:25832, 32632)."""
+def _warped(points: np.ndarray, *, source: str, target: str) -> np.ndarray:
+    """(P, 2) points in another coordinate system, infinite where that has none for them; one ground may be written in two."""
     try:
         return np.stack(transform(CRS.from_wkt(source), CRS.from_wkt(target), points[:, 0], points[:, 1]), axis=1)
     except Exception:  # rasterio hands on PROJ's and GDAL's errors, which share no public class

@@ -17,7 +17,7 @@ from rasterio.warp import Resampling, reproject
 from eocore.data.io.band_names import name_bands
 from eocore.data.io.image_files import Grid, LayerFile, open_layers, resolve_path
 from eocore.data.records import ImageRef, Window
-from eocore.errors import BandError, DataError
+from eocore.errors import DataError
 from eocore.sensors.bands import Sensor, get_sensor
 from eocore.sensors.location import same_crs
 from eocore.sensors.scaling import to_canonical
