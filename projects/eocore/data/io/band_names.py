@@ -96,7 +96,7 @@ def _counted(sensor: Sensor, files: Sequence[LayerFile], *, source: str) -> tupl
     if count > 1 and not are_meaningless(file.names, stem=file.path.stem):
         described = ", ".join(map(str, file.names[:6])) + (", ..." if count > 6 else "")
         raise BandError(
-            f"{source}: the layers are described as {described}, which are no bands of {sensor.name} ({', '.join(sensor.all_band_names)}). "
+            f"{source}: the layers are called {described}, which are no bands of {sensor.name} ({', '.join(sensor.all_band_names)}). "
             f"{REMEDY} if they are its bands all the same, or name the sensor they come from."
         )
     _check_polarisations(sensor, file.path, count=count)

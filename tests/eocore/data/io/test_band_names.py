@@ -59,7 +59,7 @@ def test_twelve_files_in_the_order_of_the_shell(tmp_path: Path) -> None:
 def test_distinct_descriptions_of_other_things_are_not_the_sensors_order(tmp_path: Path) -> None:
     for stem, names in (("months", tuple(f"NDVI_{month:02d}" for month in range(1, 13))), ("mixed", (*(f"x{i}" for i in range(11)), None))):
         path = write(tmp_path / f"{stem}.tif", names, "uint16")
-        with pytest.raises(BandError, match=r"the layers are described as .*, \.\.\., which are no bands of sentinel2_l2a.*--bands"):
+        with pytest.raises(BandError, match=r"the layers are called .*, \.\.\., which are no bands of sentinel2_l2a.*--bands"):
             bands_of(path, sensor="sentinel2_l2a")
         assert bands_of(path, sensor="sentinel2_l2a", bands=L2A) == L2A
 
