@@ -29,8 +29,8 @@ def check_same_location(scenes: Sequence[Scene]) -> None:
             _check_ground(scene, other, where=where)
         elif abs(scene.size[0] * other.size[1] - scene.size[1] * other.size[0]) > max(*scene.size, *other.size):
             raise DataError(
-                f"{where} are {scene.size} and {other.size} px (height, width): shapes that cannot show the same location, so what is seen in "
-                "one would be matched with another location of the other. Cut them to one extent."
+                f"{where} are {scene.size} and {other.size} px (height, width): shapes that cannot show the same location, so what is seen "
+                "in one would be matched with another location of the other. Cut them to one extent."
             )
 
 
