@@ -1,15 +1,16 @@
 """EarthMind-Bench: a list of {file_name: "x.json", question, candidate: [texts], answer, task_type}; open questions have no candidate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, each, read_entries
-from eocore.data.formats.llava import read_question
 from eocore.data.formats.multiple_choice import read_candidates
 from eocore.data.image_sources import stem_of
 from eocore.data.records import Record
-from eocore.portable.messages import IMAGE_PLACEHOLDER, Text, Turn, joined
+from eocore.errors import AnnotationError
+from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, Image, Text, Turn
 from eocore.registry import DATASETS
 
 
@@ -42,15 +43,27 @@ class EarthMindBenchDataset(RecordDataset):
         answer = entry.text("answer")
         candidates = read_candidates(entry, "candidate", answer=answer) if "candidate" in entry.values else []
         stem = stem_of(entry.file_name("file_name"))
-        asked = "\n".join([f"{IMAGE_PLACEHOLDER}{entry.text('question')}", *candidates])
-        question = read_question(asked, entry.source, has_image=True)
+        lines = [entry.text("question"), *candidates]
+        check_words(lines, entry.source)
+        asked = Text("\n".join(lines) + self.suffix)
         meta = entry.extras("file_name", "question", "answer", "task_type")
         meta |= {"image": stem, "answer": answer, "type": entry.text("task_type")}
         return Record(
             sample_id=f"{numbered}-{stem}",
             images=self.locate_images(stem, entry.source),
-            turns=(Turn("user", joined([*question, Text(self.suffix)])), Turn("assistant", (Text(answer),))),
+            turns=(Turn("user", (Image(), asked)), Turn("assistant", (Text(answer),))),
             task="mcq" if candidates else "vqa",
             source=entry.source,
             meta=meta | ({"candidates": candidates} if candidates else {}),
         )
+
+
+def check_words(texts: Sequence[str], source: str) -> None:
+    """Raise AnnotationError if a text holds a placeholder: the image stands in front of every question, and there are no regions."""
+    for text in texts:
+        for mark in (IMAGE_PLACEHOLDER, REGION_PLACEHOLDER):
+            if mark in text:
+                raise AnnotationError(
+                    f"{source}: {text!r} holds a literal {mark}, but EarthMind-Bench shows its one image in front of the question and no "
+                    "regions; the model would read it as words. Remove it."
+                )

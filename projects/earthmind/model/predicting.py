@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eocore.portable.generation_options import require_options
-from eocore.portable.messages import Turn, as_turns, with_images
+from eocore.portable.messages import Part, Turn, as_turns, with_images
 from eocore.portable.position_limit import most_prompt_tokens
 
 from .answering import Answer, size_of
@@ -23,19 +23,20 @@ class Question:
 
     Attributes:
         images: modality -> scene, Pillow image or uint8 array.
-        text: the question.
+        text: the question, in words with placeholders or as parts.
         past: the questions and answers before it, as messages or (role, text).
         regions: (H, W) bool in image coordinates, one for each `<region>` of the texts.
     """
 
     images: Mapping[str, Any]
-    text: str
+    text: str | Sequence[Part]
     past: Sequence[Turn | tuple[str, str]] = ()
     regions: Sequence[np.ndarray] = ()
 
     def turns(self) -> tuple[Turn, ...]:
         """All turns; the images are put in front of the first where no question shows them."""
-        turns = as_turns([*self.past, ("user", self.text)])
+        asked = ("user", self.text) if isinstance(self.text, str) else Turn("user", tuple(self.text))
+        turns = as_turns([*self.past, asked])
         return with_images(turns) if self.images else turns
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cache, partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from eocore.portable.vision_layout import SampleError, VisionLayout, lay_out, la
 
 from .batching import Batch, Sample, collate
 from .grounding_images import grounding_images, stack_masks
+from .processor_arguments import CallArguments, CallOptions, EncodeArguments, EncodeOptions
 from .processor_options import MODALITIES, ProcessorOptions
 from .special_tokens import ANSWER_TOKENS, IMAGE_END, IMAGE_START, IMAGE_TOKEN, PROMPT_TOKENS, REGION_END, REGION_START, SEG_TOKEN
 
@@ -102,49 +103,34 @@ class EarthMindProcessor(ProcessorMixin):
         """Arguments of `generate` that end an answer: token ids, and a stop string where the end mark is several tokens."""
         return self._answers.stop_settings(self._splicer.text_ids(self.end_of_turn, trusted=True).tolist())
 
-    def encode(
-        self,
-        images: Mapping[str, Any],
-        turns: Sequence[Turn | tuple[str, str]],
-        *,
-        regions: Sequence[np.ndarray] = (),
-        masks: Sequence[np.ndarray] | None = None,
-        independent: bool = False,
-        max_length: int | None = None,
-        for_generation: bool = False,
-        with_grounding: bool = True,
-        sample_id: str = "",
-    ) -> Sample:
+    def encode(self, images: Mapping[str, Any], turns: Sequence[Turn | tuple[str, str]], **arguments: Unpack[EncodeArguments]) -> Sample:
         """One sample, ready for `collate`.
 
         Args:
             images: modality -> scene, Pillow image or uint8 array; any subset of the modalities, or none.
             turns: messages, or (role, text) in the notation of `messages`; the images are shown once, in the first question, and each
                 region once.
-            regions: (H, W) bool masks in image coordinates.
-            masks: (H, W) bool, by the index of the `Seg` parts of the answers; None when predicting.
-            independent: each question sees the images and itself alone, as if it were the only one; the first begins with the images.
-            max_length: most tokens; longer is an error, nothing is cut. For a prompt that is what the model has positions for
-                (`position_limit.most_prompt_tokens`).
-            for_generation: end with the opening of an answer; SAM 2's image is prepared when `draw_on` is called.
-            with_grounding: prepare SAM 2's image (it is only needed where masks are drawn).
+            arguments: see `processor_arguments.EncodeOptions`.
 
         Raises:
             SampleError: counts or sizes disagree. SampleTooLongError: more than `max_length` tokens.
+            TypeError: an argument is unknown.
         """
+        options = EncodeOptions(**arguments)
+        masks, sample_id = options.masks, options.sample_id
         scenes = self._scenes(images, sample_id)
-        for mask, what in [*((region, "region") for region in regions), *((mask, "mask") for mask in masks or ())]:
+        for mask, what in [*((region, "region") for region in options.regions), *((mask, "mask") for mask in masks or ())]:
             _check_size(mask, scenes, sample_id=sample_id, what=what)
         turns = as_turns(turns)
         check_one_position(turns, len(scenes), sample_id=sample_id)
         self._check_answers(turns, sample_id)
-        pieces = self._render(turns, independent, for_generation=for_generation)
-        sample = self._assemble(lay_out(scenes, self.options), pieces, regions=regions, sample_id=sample_id)
-        _check_length(sample, max_length, for_generation=for_generation)
-        if with_grounding and scenes and (masks is None or len(masks) > 0):
+        pieces = self._render(turns, options.independent, for_generation=options.for_generation)
+        sample = self._assemble(lay_out(scenes, self.options), pieces, regions=options.regions, sample_id=sample_id)
+        _check_length(sample, options.max_length, for_generation=options.for_generation)
+        if options.with_grounding and scenes and (masks is None or len(masks) > 0):
             make = cache(partial(self.grounding_images, scenes))
             # whether an answer will have masks is not known yet: pictures for SAM 2 wait until one has
-            sample = sample._replace(draw_on=make) if for_generation else sample._replace(grounding_images=make())
+            sample = sample._replace(draw_on=make) if options.for_generation else sample._replace(grounding_images=make())
         if masks is not None:
             sample = sample._replace(
                 masks=stack_masks(masks, num_seg=len(sample.seg_index), side=self.options.grounding_size, sample_id=sample_id)
@@ -260,19 +246,7 @@ class EarthMindProcessor(ProcessorMixin):
         """One batch of encoded samples; see `batching.collate`, whose further arguments it takes."""
         return collate(samples, pad_token_id=self._answers.pad_token_id, **layout)
 
-    def __call__(
-        self,
-        images: Any = None,
-        text: Any = None,
-        *,
-        videos: None = None,
-        audio: None = None,
-        modalities: Sequence[str] | None = None,
-        with_grounding: bool = False,
-        return_tensors: str | None = None,
-        padding: Any = True,
-        add_special_tokens: bool = False,
-    ) -> BatchFeature:
+    def __call__(self, images: Any = None, text: Any = None, **arguments: Unpack[CallArguments]) -> BatchFeature:
         """Inputs of `generate` for prompts in the chat format (what `apply_chat_template` and the pipelines hand in), or for plain text.
 
         Special tokens count only where the frame or an answer may hold them; in a user's text they are words. A prompt put together by
@@ -282,24 +256,25 @@ class EarthMindProcessor(ProcessorMixin):
             images: one image, a list, or a list of lists, one a prompt. One image is RGB, two are SAR and RGB; a mapping
                 names its modalities.
             text: prompt or prompts, each with `<image>` where its images belong.
-            videos, audio: always None; chat templates hand them in.
-            modalities: names of a prompt's images, in order, where the rule above does not fit.
-            with_grounding: prepare SAM 2's images too.
-            return_tensors, padding, add_special_tokens: taken for the pipelines' sake; the result is always padded torch tensors, and
-                the chat template already holds every control token.
+            arguments: see `processor_arguments.CallOptions`.
 
         Returns:
             input_ids, attention_mask (R, S), padded in front, and the images as `row_inputs.to_rows` numbers them, so that the pipelines
             of transformers may join prompts to batches.
+
+        Raises:
+            SampleError: an argument does not fit the prompts.
+            TypeError: an argument is unknown.
         """
-        if videos is not None or audio is not None:
+        options = CallOptions(**arguments)
+        if options.videos is not None or options.audio is not None:
             raise SampleError("videos and audio are not supported; give images.")
         prompts = [text] if isinstance(text, str) else list(text)
         per_prompt = images_per_prompt(images, len(prompts))
         samples = []
         for prompt, pictures in zip(prompts, per_prompt, strict=True):
-            named = pictures if isinstance(pictures, Mapping) else _name_images(pictures, modalities)
-            samples.append(self._encode_prompt(named, prompt, with_grounding=with_grounding))
+            named = pictures if isinstance(pictures, Mapping) else _name_images(pictures, options.modalities)
+            samples.append(self._encode_prompt(named, prompt, with_grounding=options.with_grounding))
         batch = self.collate(samples, left_pad=True)
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         if batch.grounding is not None:

@@ -8,7 +8,7 @@ import torch
 
 from eocore.portable.band_rendering import SceneLike, as_scene
 from eocore.portable.chat_templates import parse_turns
-from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, with_images
+from eocore.portable.messages import Image, Part, Region, Text, introduced_regions, joined, read_parts, with_images
 from eocore.portable.position_limit import most_prompt_tokens
 from eocore.portable.vision_layout import SampleError
 
@@ -19,8 +19,6 @@ SHOWN_FRAMES = 5
 """Frames of a video that the language model sees, the first ones; as upstream."""
 MAX_NEW_TOKENS = 2048
 """Longest answer; as upstream."""
-REGIONS = "\nThere are {count} part regions in the picture: {regions}.\n"
-"""What follows the image where regions are marked; upstream's words, which its training used."""
 
 
 class UpstreamCalls(PredictionMixin):
@@ -28,7 +26,7 @@ class UpstreamCalls(PredictionMixin):
 
     seg_head: Any
 
-    def predict_forward(  # noqa: PLR0917  (upstream calls it by position)
+    def predict_forward(  # noqa: PLR0913, PLR0917  (upstream calls it by position)
         self,
         image: Any = None,
         video: Sequence[Any] | None = None,
@@ -62,7 +60,7 @@ class UpstreamCalls(PredictionMixin):
         question = self._question(images, text, past_text=past_text, mask_prompts=mask_prompts, tokenizer=tokenizer)
         return self._ask_upstream(question, video, max_new_tokens=max_new_tokens)
 
-    def predict_forward_multi(  # noqa: PLR0917  (upstream calls it by position)
+    def predict_forward_multi(  # noqa: PLR0913, PLR0917  (upstream calls it by position)
         self,
         image: Any = None,
         rgb_image: Any = None,
@@ -106,7 +104,8 @@ class UpstreamCalls(PredictionMixin):
         except ValueError as error:
             raise SampleError(f"past_text: {error}") from error
         regions = [] if mask_prompts is None else _regions(mask_prompts)
-        return Question(images, _mark_regions(text, len(regions)) if regions else text, past, regions)
+        shown = sum(isinstance(part, Region) for turn in past for part in turn.parts)
+        return Question(images, _mark_regions(text, len(regions), first=shown) if regions else text, past, regions)
 
     def _ask_upstream(self, question: Question, video: Sequence[Any] | None, *, max_new_tokens: int) -> dict[str, Any]:
         if video is None:
@@ -165,9 +164,15 @@ def _regions(mask_prompts: Sequence[Sequence[Any]]) -> list[np.ndarray]:
     return [(torch.as_tensor(mask).cpu() != 0).numpy() for mask in mask_prompts[0]]
 
 
-def _mark_regions(text: str, count: int) -> str:
-    """The question with the regions named behind the image."""
-    named = ", ".join(f"region{number}{REGION_PLACEHOLDER}" for number in range(1, count + 1))
-    front, image, rest = text.partition(IMAGE_PLACEHOLDER)
-    before = front + image if image else IMAGE_PLACEHOLDER
-    return f"{before}{REGIONS.format(count=count, regions=named)}{rest if image else front}"
+def _mark_regions(text: str, count: int, *, first: int) -> tuple[Part, ...]:
+    """The question with the regions named behind the image, as upstream's training words it.
+
+    Args:
+        text: the question.
+        count: of the regions.
+        first: how many regions earlier turns show.
+    """
+    parts = read_parts(text, "user", regions=first + count)
+    end = next((number for number, part in enumerate(parts, start=1) if isinstance(part, Image)), 0)
+    front = parts[:end] or (Image(),)
+    return joined([*front, Text("\n"), *introduced_regions(count, first=first), Text("\n"), *parts[end:]])

@@ -12,6 +12,9 @@ from typing import Any, Literal
 IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, SEG_PLACEHOLDER = "<image>", "<region>", "[SEG]"
 """How upstream formats write an image and a region in a question, and a mask in an answer. Source: LLaVA, Osprey, LISA."""
 
+REGION_INTRODUCTION = "There are {count} part regions in the picture: {regions}."
+"""The upstream visual prompt, which names every region before the first question. Source: EarthMind v1, rs_region_cap.py."""
+
 ROLES: tuple[Literal["user"], Literal["assistant"]] = ("user", "assistant")
 SYSTEM: Literal["system"] = "system"
 """The role of a turn that tells the model how to answer, before the first question; not every chat template has one."""
@@ -151,6 +154,21 @@ def joined(parts: Iterable[Part]) -> tuple[Part, ...]:
 def about_images(*parts: Part) -> tuple[Part, ...]:
     """A question with all images in front of it, on a line of their own."""
     return joined([Image(), Text("\n"), *parts])
+
+
+def introduced_regions(count: int, *, first: int = 0, introduction: str = REGION_INTRODUCTION) -> tuple[Part, ...]:
+    """A sentence that names regions and shows each behind its name: "region1", "region2", ...
+
+    Args:
+        count: how many.
+        first: index of the first among the regions of the sample.
+        introduction: the sentence; `{count}` becomes their number, `{regions}` the names.
+    """
+    before, after = introduction.replace("{count}", str(count)).split("{regions}")
+    named: list[Part] = []
+    for number in range(count):
+        named += [Text(f"{', ' if number else ''}region{number + 1}"), Region(first + number)]
+    return joined([Text(before), *named, Text(after)])
 
 
 def shows_images(turns: Iterable[Turn]) -> bool:

@@ -14,6 +14,7 @@ from eocore.portable.messages import (
     Turn,
     about_images,
     as_turns,
+    introduced_regions,
     joined,
     read_parts,
     read_turns,
@@ -89,3 +90,14 @@ def test_turns_of_another_copy_of_the_module_become_turns_of_this_one(monkeypatc
     foreign = again.read_turns(texts)
     assert not isinstance(foreign[0], Turn)
     assert as_turns(foreign) == read_turns(texts)
+
+
+def test_regions_are_introduced_by_name_and_counted_on() -> None:
+    assert introduced_regions(2, first=3) == (
+        Text("There are 2 part regions in the picture: region1"),
+        Region(3),
+        Text(", region2"),
+        Region(4),
+        Text("."),
+    )
+    assert introduced_regions(1, introduction="{regions} of {count}") == (Text("region1"), Region(0), Text(" of 1"))

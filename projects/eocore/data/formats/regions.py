@@ -9,13 +9,19 @@ from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, as_entries, each, read_entries, read_json, segmentation_mask, shorten
 from eocore.data.records import MaskRef, Record
 from eocore.errors import AnnotationError, ConfigError
-from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, Part, Region, Text, Turn, about_images
+from eocore.portable.messages import (
+    IMAGE_PLACEHOLDER,
+    REGION_INTRODUCTION,
+    REGION_PLACEHOLDER,
+    Text,
+    Turn,
+    about_images,
+    introduced_regions,
+)
 from eocore.registry import DATASETS
 
-INTRODUCTION = "There are {count} part regions in the picture: {regions}."
-"""The upstream visual prompt, which names every region before the first question. Source: EarthMind v1, rs_region_cap.py."""
 QUESTION = "Please give me a short description of the region in the picture marked by region{number}."
-"""The upstream question. Source: as above."""
+"""The upstream question. Source: EarthMind v1, rs_region_cap.py."""
 
 
 @DATASETS.register_module()
@@ -41,7 +47,7 @@ class OspreyRegionDataset(RecordDataset):
     """
 
     group: Literal["region", "image"] = "region"
-    introduction: str = INTRODUCTION
+    introduction: str = REGION_INTRODUCTION
     question: str = QUESTION
 
     def __post_init__(self) -> None:
@@ -104,7 +110,7 @@ class CocoRegionDataset(RecordDataset):
         AnnotationError: an entry breaks the form, or one image's caption stands for several regions.
     """
 
-    introduction: str = INTRODUCTION
+    introduction: str = REGION_INTRODUCTION
     question: str = QUESTION
 
     def __post_init__(self) -> None:
@@ -137,14 +143,11 @@ class CocoRegionDataset(RecordDataset):
 
 def region_turns(descriptions: Sequence[str], *, introduction: str, question: str) -> tuple[Turn, ...]:
     """A conversation that introduces all regions, then asks about each in turn; every region has its `<region>` once, in order."""
-    before, after = introduction.replace("{count}", str(len(descriptions))).split("{regions}")
-    named: list[Part] = []
-    for index in range(len(descriptions)):
-        named += [Text(f"{', ' if index else ''}region{index + 1}"), Region(index)]
+    regions = introduced_regions(len(descriptions), introduction=introduction)
     turns: list[Turn] = []
     for number, description in enumerate(descriptions, start=1):
         asked = question.replace("{number}", str(number))
-        opening = about_images(Text(before), *named, Text(f"{after}\n{asked}"))
+        opening = about_images(*regions, Text(f"\n{asked}"))
         turns += [Turn("user", (Text(asked),) if turns else opening), Turn("assistant", (Text(description),))]
     return tuple(turns)
 

@@ -61,9 +61,8 @@ def test_what_costs_by_the_call_is_so_many_times_as_fast(source, clock: Clock) -
 
 
 def test_other_texts_in_batches_are_told(source) -> None:
-    found = measure_throughput(
-        source, lambda samples: [Said(str(len(samples)))] * len(samples), options=ThroughputOptions(batch_sizes=[4], num_samples=8, turns=1)
-    )
+    options = ThroughputOptions(batch_sizes=[4], num_samples=8, turns=1)
+    found = measure_throughput(source, lambda samples: [Said(str(len(samples)))] * len(samples), options=options)
     assert found.same_texts == 0
 
 
