@@ -12,13 +12,13 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.errors import CheckpointError, ConfigError
 from eocore.models.folders import CONFIG, check_model_folder, load_model, read_json
 from eocore.models.token_rows import RowEmbedding
+from eocore.text import some_of
 
 CHANGEABLE = ("fusion", "grounding_fusion", "initializer_range")
 """Fields that may be other than those of the folder: they choose parts without weights in any base model."""
 PARTS = {"fusion": "fusion.", "grounding_fusion": "seg_head.gate."}
 """Field -> beginning of the names of the weights that it brings or takes away."""
 OF_THE_TOKENIZER = "model.text_config.vocab_size"
-MAX_NAMED = 8
 
 
 def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForConditionalGeneration:
@@ -38,7 +38,7 @@ def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForCond
     different = [line for line in _differences(without_channels(fields, config), config, where="model") if not line.startswith(free)]
     if different:
         raise ConfigError(
-            f"model.pretrained='{folder}' is of another size than the config says; nothing was loaded. {_some(different)}. Name the "
+            f"model.pretrained='{folder}' is of another size than the config says; nothing was loaded. {some_of(different)}. Name the "
             "folder of that size, or remove these keys: the folder decides."
         )
     changed = [name for name in CHANGEABLE if name in fields and fields[name] != getattr(config, name)]
@@ -103,8 +103,8 @@ def check_new_tokens(model: EarthMindForConditionalGeneration, folder: Path, *, 
     lost = [token for token in new_tokens(folder, tokenizer) if tokenizer.convert_tokens_to_ids(token) not in rows]
     if lost:
         raise ConfigError(
-            f"{len(lost)} tokens are new to {folder} and would not be trained or saved: {_some(lost)}; each loading would draw their rows "
-            "anew. Name them in task.trainable_tokens, or import the model with this tokenizer."
+            f"{len(lost)} tokens are new to {folder} and would not be trained or saved: {some_of(lost)}; each loading would draw their "
+            "rows anew. Name them in task.trainable_tokens, or import the model with this tokenizer."
         )
 
 
@@ -131,10 +131,6 @@ def _check_weights(folder: Path, report: Mapping[str, Any], *, free: tuple[str, 
     unread = sorted(name for name in report["unexpected_keys"] if not (free and name.startswith(free)))
     if missing or unread:
         raise CheckpointError(
-            f"{folder} does not hold this model: {len(missing)} weights are missing, which would be drawn at random ({_some(missing)}); "
-            f"{len(unread)} are read by nothing ({_some(unread)}). Import it again (tools/import_weights.py), or correct task.model."
+            f"{folder} does not hold this model: {len(missing)} weights are missing, which would be drawn at random ({some_of(missing)}); "
+            f"{len(unread)} are read by nothing ({some_of(unread)}). Import it again (tools/import_weights.py), or correct task.model."
         )
-
-
-def _some(items: list[str]) -> str:
-    return ("; ".join(items[:MAX_NAMED]) + (f"; and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else "")) or "none"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
 CHECKOUT = _ROOT if (_ROOT / "pyproject.toml").is_file() else None
+"""Its root; None where the code is not in a checkout."""
 
 
 def ask_git(*arguments: str) -> str | None:

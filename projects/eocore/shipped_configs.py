@@ -2,11 +2,12 @@
 
 from pathlib import Path, PurePosixPath
 
+from eocore.checkout import CHECKOUT
 from eocore.errors import ConfigError
 from eocore.text import nearest
 
-_INSTALLED, _CHECKOUT = Path(__file__).resolve().parent / "configs", Path(__file__).resolve().parents[2] / "configs"
-CONFIGS = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
+_INSTALLED = Path(__file__).resolve().parent / "configs"
+CONFIGS = _INSTALLED if _INSTALLED.is_dir() or CHECKOUT is None else CHECKOUT / "configs"
 """Beside this file in an installed package, where the build copies them (setup.py); at the top of the repository in a checkout."""
 
 BASES = "_base_"

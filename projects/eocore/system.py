@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+from eocore.checkout import CHECKOUT
 from eocore.dependencies import check_dependencies
 from eocore.errors import ConfigError
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:  # a system is named without importing torch
 GROUP = "eocore.systems"
 """Of entry points whose names are systems and whose values are `package.system:SYSTEM`."""
 DISTRIBUTION = "eocore-earthmind"
-CHECKOUT = Path(__file__).resolve().parents[2] / "pyproject.toml"
-"""Where this package lies in a checkout, its entry points are those of this file."""
 MODEL_CONFIG = "config.json"
 
 Part = TypeVar("Part")
@@ -165,7 +164,7 @@ def installed_systems() -> dict[str, EntryPoint]:
 
 
 def _entry_points() -> Iterator[EntryPoint]:
-    own = list(_of_checkout(CHECKOUT))
+    own = list(_of_checkout(CHECKOUT / "pyproject.toml")) if CHECKOUT else []
     yield from own
     for entry in entry_points(group=GROUP):
         # metadata of an editable installation is as old as the installation; the checkout's own file is what its code belongs to

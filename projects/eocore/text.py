@@ -1,7 +1,16 @@
-"""Words of messages: hints at a name that was probably meant."""
+"""Words of messages: hints at a name that was probably meant, and lists that may be long."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+MAX_NAMED = 8
+"""Most items that a message names."""
+
+
+def some_of(items: Sequence[str], most: int = MAX_NAMED) -> str:
+    """The items, and how many more there are than `most`; "none" where there are none."""
+    more = [f"and {len(items) - most} more"] if len(items) > most else []
+    return "; ".join([*items[:most], *more]) or "none"
 
 
 def nearest(word: str, choices: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:

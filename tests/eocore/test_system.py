@@ -123,7 +123,7 @@ class TestCheckout:
 
     @pytest.fixture(autouse=True)
     def checkout(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setattr(system, "CHECKOUT", tmp_path / "pyproject.toml")
+        monkeypatch.setattr(system, "CHECKOUT", tmp_path)
         return tmp_path / "pyproject.toml"
 
     def test_older_metadata_of_the_same_distribution_does_not_count(self, install: Callable[..., None], checkout: Path) -> None:

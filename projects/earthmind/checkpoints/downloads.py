@@ -11,20 +11,36 @@ PRETRAIN_COMMAND = (
     "--sam2 pretrained/sam2_hiera_large.pt --lora-alpha 256 --lora-rank 128 --out pretrained/earthmind-pretrain"
 )
 """The .pth that the upstream configs begin with; its LoRA numbers are theirs. It holds what was trained: its base models are needed too."""
+TRAINING_COMMAND = "unpack its archives there (data/README.md has the tree), then python tools/check_data.py CONFIG"
 SAM2_COMMAND = "python tools/import_weights.py pretrained/InternVL2_5-4B --sam2 pretrained/{folder} --out pretrained/internvl2_5-4b-{short}"
+
+
+def _model(repository: str, *, licence: str, command: str) -> HubFiles:
+    """A folder with a language model and its tokenizer, called as its repository."""
+    return HubFiles(
+        repository=repository,
+        files=MODEL_FILES,
+        extras=TOKENIZER_EXTRAS,
+        folder=repository.partition("/")[2],
+        licence=licence,
+        command=command,
+    )
 
 
 def _internvl(version: str, size: str) -> HubFiles:
     folder = f"InternVL{version}-{size}"
     out = f"{folder.lower()}-sam2-l"
-    return HubFiles(
-        repository=f"OpenGVLab/{folder}",
-        files=MODEL_FILES,
-        extras=TOKENIZER_EXTRAS,
-        folder=folder,
-        licence=f"MIT; {QWEN}",
-        command=f"python tools/import_weights.py pretrained/{folder} --sam2 pretrained/sam2.1_hiera_large.pt --out pretrained/{out}",
-    )
+    command = f"python tools/import_weights.py pretrained/{folder} --sam2 pretrained/sam2.1_hiera_large.pt --out pretrained/{out}"
+    return _model(f"OpenGVLab/{folder}", licence=f"MIT; {QWEN}", command=command)
+
+
+def _earthmind(folder: str, out: str) -> HubFiles:
+    command = f"python tools/import_weights.py pretrained/{folder} --out pretrained/{out}"
+    return _model(f"sy1998/{folder}", licence=f"see its page; {QWEN}", command=command)
+
+
+def _training_data(repository: str) -> HubFiles:
+    return HubFiles(repository=repository, kind="dataset", files=("*",), folder="", licence="see its page", command=TRAINING_COMMAND)
 
 
 def _sam2(version: str, size: str, *, file: str, short: str) -> HubFiles:
@@ -48,22 +64,8 @@ WEIGHTS = {
     "sam2.1-b+": _sam2("2.1", "base-plus", file="sam2.1_hiera_base_plus.pt", short="sam2-b"),
     "sam2.1-l": _sam2("2.1", "large", file="sam2.1_hiera_large.pt", short="sam2-l"),
     "sam2-l": _sam2("2", "large", file="sam2_hiera_large.pt", short="sam2-l"),
-    "earthmind-4b": HubFiles(
-        repository="sy1998/EarthMind-4B",
-        files=MODEL_FILES,
-        extras=TOKENIZER_EXTRAS,
-        folder="EarthMind-4B",
-        licence=f"see its page; {QWEN}",
-        command="python tools/import_weights.py pretrained/EarthMind-4B --out pretrained/earthmind-4b",
-    ),
-    "earthmind-4b-multi": HubFiles(
-        repository="sy1998/EarthMind4B_multi",
-        files=MODEL_FILES,
-        extras=TOKENIZER_EXTRAS,
-        folder="EarthMind4B_multi",
-        licence=f"see its page; {QWEN}",
-        command="python tools/import_weights.py pretrained/EarthMind4B_multi --out pretrained/earthmind-4b-multi",
-    ),
+    "earthmind-4b": _earthmind("EarthMind-4B", "earthmind-4b"),
+    "earthmind-4b-multi": _earthmind("EarthMind4B_multi", "earthmind-4b-multi"),
     "earthmind-pretrain": HubFiles(
         repository="sy1998/EarthMind-Pretrain",
         files=("*",),
@@ -71,25 +73,16 @@ WEIGHTS = {
         licence=f"see its page; {QWEN}",
         command=PRETRAIN_COMMAND,
     ),
-    "qwen2.5-3b": HubFiles(
-        repository="Qwen/Qwen2.5-3B-Instruct",
-        files=MODEL_FILES,
-        extras=TOKENIZER_EXTRAS,
-        folder="Qwen2.5-3B-Instruct",
+    "qwen2.5-3b": _model(
+        "Qwen/Qwen2.5-3B-Instruct",
         licence="Qwen research licence: no commercial use",
         command="python tools/import_weights.py pretrained/InternVL2_5-4B --language pretrained/Qwen2.5-3B-Instruct --out pretrained/NAME",
     ),
 }
 """Name -> files. Licences as the cards on the hub state them; read them there before use."""
-
-TRAINING_COMMAND = "unpack its archives there (data/README.md has the tree), then python tools/check_data.py CONFIG"
 DATA_SETS = {
-    "earthmind-data": HubFiles(
-        repository="sy1998/EarthMind-data", kind="dataset", files=("*",), folder="", licence="see its page", command=TRAINING_COMMAND
-    ),
-    "earthmind-multisensor-data": HubFiles(
-        repository="sy1998/Multisensor_RS_Data", kind="dataset", files=("*",), folder="", licence="see its page", command=TRAINING_COMMAND
-    ),
+    "earthmind-data": _training_data("sy1998/EarthMind-data"),
+    "earthmind-multisensor-data": _training_data("sy1998/Multisensor_RS_Data"),
     "earthmind-bench": HubFiles(
         repository="sy1998/EarthMind-Bench",
         kind="dataset",

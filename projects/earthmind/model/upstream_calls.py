@@ -8,7 +8,7 @@ import torch
 
 from eocore.portable.band_rendering import SceneLike, as_scene
 from eocore.portable.chat_templates import parse_turns
-from eocore.portable.messages import Image, Part, Region, Text, introduced_regions, joined, read_parts, with_images
+from eocore.portable.messages import Image, Part, Region, Text, as_turns, introduced_regions, joined, read_parts, with_images
 from eocore.portable.position_limit import most_prompt_tokens
 from eocore.portable.vision_layout import SampleError
 
@@ -100,7 +100,7 @@ class UpstreamCalls(PredictionMixin):
                 "ids would mean other words. Load it from the model's own folder."
             )
         try:
-            past = parse_turns(past_text or "", self.processor.chat_format)
+            past = as_turns(parse_turns(past_text or "", self.processor.chat_format))
         except ValueError as error:
             raise SampleError(f"past_text: {error}") from error
         regions = [] if mask_prompts is None else _regions(mask_prompts)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from eocore.command import Command, say
 from eocore.commands.arguments import add_generation
 from eocore.errors import ConfigError
+from eocore.predict.inputs import INPUTS
 
 if TYPE_CHECKING:
     from eocore.predict.image_files import ImageFile
 
-INPUTS = ("optical", "rgb", "multispectral", "sar")
-"""Each an option; `optical` becomes rgb or multispectral as its sensor tells."""
 EPILOG = """With --optical the sensor is told from the file: 3 bytes a pixel are a picture, 12 bands Sentinel-2 L2A, 13 bands L1C.
 Sentinel-2 products of processing baseline 04.00 and later carry an offset that files do not tell: give
 --sensor optical=sentinel2_l2a_pb0400."""

@@ -16,11 +16,11 @@ from eocore.errors import CheckpointError, OutputError
 from eocore.export import reload
 from eocore.export.hf import Shipment
 from eocore.files import output_errno
+from eocore.text import some_of
 
 TOLERANCE = 1e-4
 """Largest difference of any number of the parity check, both models computing in float32: rounding of sums in another order."""
 
-MAX_NAMED = 5
 ERROR_LINES = 12
 
 
@@ -100,8 +100,8 @@ def _compare_weights(found: Mapping[str, str], expected: Mapping[str, str], *, f
     changed = sorted(name for name in set(found) & set(expected) if found[name] != expected[name])
     if missing or extra or changed:
         raise CheckpointError(
-            f"{folder} does not hold the model's weights. Missing: {_some(missing)}. Left over: {_some(extra)}. "
-            f"Different: {_some(changed)}. Do not use it; convert again."
+            f"{folder} does not hold the model's weights. Missing: {some_of(missing)}. Left over: {some_of(extra)}. "
+            f"Different: {some_of(changed)}. Do not use it; convert again."
         )
 
 
@@ -123,7 +123,3 @@ def _compare_outputs(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]
             f"{folder} computes something else than the model it was made from: {shown} (allowed: {TOLERANCE:g}). Do not use it."
         )
     return differences
-
-
-def _some(names: list[str]) -> str:
-    return (", ".join(names[:MAX_NAMED]) + (f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else "")) or "none"

@@ -10,7 +10,8 @@ from typing import Protocol, TextIO, runtime_checkable
 from eocore.errors import ConfigError, DataError, EOError
 from eocore.files import write_file
 from eocore.predict.answers import Prediction, find_earlier, write_prediction
-from eocore.predict.image_files import INPUTS, ImageFile, read_images
+from eocore.predict.image_files import ImageFile, read_images
+from eocore.predict.inputs import INPUTS
 from eocore.sensors.scene import Scene
 
 TRANSCRIPT = "conversation.json"

@@ -7,13 +7,9 @@ from eocore.data.io.image_files import open_layers, resolve_path
 from eocore.data.io.scene_sets import read_scenes
 from eocore.data.records import ImageRef
 from eocore.errors import BandError, ConfigError
+from eocore.predict.inputs import OPTICAL
 from eocore.sensors.bands import get_sensor
 from eocore.sensors.scene import Scene
-
-OPTICAL = "optical"
-ROLES = ("rgb", "multispectral", "sar")
-"""Roles for which the sensor of a file can be told; the command line has an option for each."""
-INPUTS = (OPTICAL, *ROLES)
 
 DISPLAY_SENSORS = {1: "grey_uint8", 3: "rgb_uint8"}
 OPTICAL_SENSORS = {12: "sentinel2_l2a", 13: "sentinel2_l1c"}

@@ -1,7 +1,6 @@
 """The types of the processor's keyword arguments and their defaults name the same arguments."""
 
-from dataclasses import fields
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -10,7 +9,8 @@ from earthmind.model.processor_arguments import CallArguments, CallOptions, Enco
 
 @pytest.mark.parametrize(("arguments", "options"), [(EncodeArguments, EncodeOptions), (CallArguments, CallOptions)])
 def test_every_argument_has_a_type_and_a_default(arguments: Any, options: Any) -> None:
-    assert {field.name: field.type for field in fields(options)} == arguments.__annotations__
+    assert get_type_hints(options) == get_type_hints(arguments)
+    assert options()
     assert not arguments.__required_keys__
 
 

@@ -86,7 +86,7 @@ def test_weights_of_other_names_are_told(findings: Findings) -> None:
 
 def test_many_names_are_cut_short(findings: Findings) -> None:
     many = {**findings.digests, **{f"part.{number}": "0" for number in range(10)}}
-    with pytest.raises(CheckpointError, match=r"Missing: part.0, part.1, part.2, part.3, part.4 and 5 more"):
+    with pytest.raises(CheckpointError, match=r"Missing: part.0; part.1; part.2; .*; part.7; and 2 more"):
         compare(findings, replace(findings, digests=many), folder=WHERE)
 
 

@@ -3,7 +3,7 @@
 Names: facebookresearch/sam2, sam2/modeling; the upstream EarthMind layout holds the same under `grounding_encoder.sam2_model.`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from eocore.checkpoints.key_map import KeyMap, Rule, copy, join, rename, unused
 from eocore.checkpoints.key_maps.sam2_sizes import sam2_version
@@ -78,19 +78,30 @@ def _mask_decoder(iou_head_depth: int) -> Iterator[Rule]:
     yield from perceptron(f"{DECODER}pred_obj_score_head.", "mask_decoder.pred_obj_score_head.", depth=HYPER_NETWORK_DEPTH)
 
 
-def _video_memory() -> Iterator[Rule]:
+MEMORY_EMBEDDINGS = ("maskmem_tpos_enc", "no_mem_pos_enc", "no_obj_embed_spatial")
+OBJECT_POINTERS = ("no_obj_ptr", "obj_ptr_proj.{rest}", "obj_ptr_tpos_proj.{rest}")
+"""Meta's names of what only video needs."""
+
+
+def video_memory(embeddings: Sequence[str], pointers: Sequence[str]) -> Iterator[Rule]:
+    """Rules for what only video needs and images do not.
+
+    Args:
+        embeddings: names of the embeddings of memory, which differ between releases.
+        pointers: names of the parts that make pointers to objects, which differ too.
+    """
     yield unused("memory_attention.{rest}", "SAM 2 video: memory attention")
     yield unused("memory_encoder.{rest}", "SAM 2 video: memory encoder")
-    for name in ("maskmem_tpos_enc", "no_mem_pos_enc", "no_obj_embed_spatial"):
-        yield unused(name, "SAM 2 video: memory embeddings")
     yield unused("mask_downsample.{leaf}", "SAM 2 video: masks as input")
-    for name in ("no_obj_ptr", "obj_ptr_proj.{rest}", "obj_ptr_tpos_proj.{rest}"):
+    for name in embeddings:
+        yield unused(name, "SAM 2 video: memory embeddings")
+    for name in pointers:
         yield unused(name, "SAM 2 video: object pointers")
 
 
 def sam2_rules(iou_head_depth: int = 3) -> list[Rule]:
     """Rules of Meta's names; the depth of the head that predicts IoU decides which of its layers is the last."""
-    return [*_image_encoder(), *_prompt_encoder(), *_mask_decoder(iou_head_depth), *_video_memory()]
+    return [*_image_encoder(), *_prompt_encoder(), *_mask_decoder(iou_head_depth), *video_memory(MEMORY_EMBEDDINGS, OBJECT_POINTERS)]
 
 
 def iou_head_depth(headers: Headers, prefix: str = "") -> int:

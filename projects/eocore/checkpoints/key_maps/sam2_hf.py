@@ -9,11 +9,14 @@ from typing import Any
 
 from transformers import Sam2Config
 
-from eocore.checkpoints.key_map import KeyMap, Rule, rename, unused
-from eocore.checkpoints.key_maps.sam2 import under
+from eocore.checkpoints.key_map import KeyMap, Rule, rename
+from eocore.checkpoints.key_maps.sam2 import under, video_memory
 from eocore.errors import CheckpointError
 
 MODEL_TYPES = ("sam2", "sam2_video")
+MEMORY_EMBEDDINGS = ("memory_temporal_positional_encoding", "no_memory_positional_encoding", "occlusion_spatial_embedding_parameter")
+OBJECT_POINTERS = ("no_object_pointer", "object_pointer_proj.{rest}", "temporal_positional_encoding_projection_layer.{leaf}")
+"""Names of what only video needs."""
 PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 
 
@@ -22,13 +25,7 @@ def _rules() -> Iterator[Rule]:
         yield rename(f"{part}.{{rest}}", f"{part}.{{rest}}")
     for name in ("no_memory_embedding", "shared_image_embedding.positional_embedding"):
         yield rename(name, name)
-    yield unused("memory_attention.{rest}", "SAM 2 video: memory attention")
-    yield unused("memory_encoder.{rest}", "SAM 2 video: memory encoder")
-    for name in ("memory_temporal_positional_encoding", "no_memory_positional_encoding", "occlusion_spatial_embedding_parameter"):
-        yield unused(name, "SAM 2 video: memory embeddings")
-    yield unused("mask_downsample.{leaf}", "SAM 2 video: masks as input")
-    for name in ("no_object_pointer", "object_pointer_proj.{rest}", "temporal_positional_encoding_projection_layer.{leaf}"):
-        yield unused(name, "SAM 2 video: object pointers")
+    yield from video_memory(MEMORY_EMBEDDINGS, OBJECT_POINTERS)
 
 
 SAM2_HF = KeyMap("SAM 2 of transformers", under(list(_rules()), ""))

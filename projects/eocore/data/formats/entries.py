@@ -193,6 +193,23 @@ def read_json(path: str | Path) -> Any:
     return _parse(_read_text(path), str(path))
 
 
+def read_object(path: str | Path, holds: str) -> Mapping[str, Any]:
+    """The JSON object of a file.
+
+    Args:
+        path: of the file.
+        holds: what the object has, for messages, such as "with images and annotations".
+
+    Raises:
+        DataError: the file is missing.
+        AnnotationError: it is broken, or holds something else.
+    """
+    content = read_json(path)
+    if not isinstance(content, Mapping):
+        raise AnnotationError(f"{path}: expected an object {holds}, found {type(content).__name__}. Fetch the file again.")
+    return content
+
+
 def segmentation_mask(value: Any, source: str) -> MaskRef:
     """The mask a COCO `segmentation` describes: a list of [x0, y0, x1, y1, ...] rings, or an RLE object {size, counts}.
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from eocore.data.dataset import RecordDataset
-from eocore.data.formats.entries import Entry, as_entries, each, read_entries, read_json, segmentation_mask, shorten
+from eocore.data.formats.entries import Entry, as_entries, each, read_entries, read_object, segmentation_mask, shorten
 from eocore.data.image_sources import file_inside
 from eocore.data.io.masks import decode_mask, encode_rle
 from eocore.data.io.safe_pickle import read_plain_pickle
@@ -105,9 +105,7 @@ class InstanceTable:
     """
 
     def __init__(self, path: Path) -> None:
-        content = read_json(path)
-        if not isinstance(content, Mapping):
-            raise AnnotationError(f"{path}: expected an object with images and annotations, found {type(content).__name__}.")
+        content = read_object(path, "with images and annotations")
         self.path = path
         self.images = _by_id(as_entries(content.get("images"), f"{path} images"))
         self.annotations = _by_id(as_entries(content.get("annotations"), f"{path} annotations"))

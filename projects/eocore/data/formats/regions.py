@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from eocore.data.dataset import RecordDataset
-from eocore.data.formats.entries import Entry, as_entries, each, read_entries, read_json, segmentation_mask, shorten
+from eocore.data.formats.entries import Entry, as_entries, each, read_entries, read_object, segmentation_mask, shorten
 from eocore.data.records import MaskRef, Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.portable.messages import (
@@ -118,9 +118,7 @@ class CocoRegionDataset(RecordDataset):
         super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
-        content = read_json(path)
-        if not isinstance(content, Mapping):
-            raise AnnotationError(f"{path}: expected an object with images and annotations, found {type(content).__name__}.")
+        content = read_object(path, "with images and annotations")
         images = {entry.integer("id"): entry for entry in as_entries(content.get("images"), f"{path} images")}
         captioned: dict[int, str] = {}
         regions = as_entries(content.get("annotations"), f"{path} annotations")

@@ -1,14 +1,12 @@
 """Image captions: the Karpathy form (UCM, Sydney, RSICD, RSITMD), NWPU-Captions, and VRSBench."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from eocore.data.formats.entries import Entry, as_entries, read_json
+from eocore.data.formats.entries import Entry, as_entries, read_object
 from eocore.data.records import Record
-from eocore.errors import AnnotationError, DataError
+from eocore.errors import DataError
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
 from eocore.evaluate.benchmarks.questions import RGB, Question, QuestionDataset, picture_dataset
 from eocore.registry import DATASETS
@@ -19,8 +17,22 @@ RAW_FIELDS = ("raw", "raw_1", "raw_2", "raw_3", "raw_4")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class _CaptionDataset(QuestionDataset):
-    """Captions of one split; see the subclasses."""
+class CaptionDataset(QuestionDataset):
+    """Captions of one split; the subclasses tell the form of the file.
+
+    Args:
+        annotations: the JSON file.
+        images: modality -> image source; `{name}` is the image file that `entries` names.
+        split: the split to take.
+        prompt: what is asked.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+
+    Raises:
+        DataError: no image of the split.
+        AnnotationError: an entry breaks the form.
+    """
 
     split: str = "test"
     prompt: str = DESCRIBE
@@ -43,63 +55,26 @@ class _CaptionDataset(QuestionDataset):
 
 
 @DATASETS.register_module()
-class KarpathyCaptionDataset(_CaptionDataset):
-    """{images: [{filename, imgid, split, sentences: [{raw, tokens}]}]}.
-
-    Args:
-        annotations: dataset.json or dataset_rsicd.json.
-        images: modality -> image source; `{name}` is the file name.
-        split: the split to take.
-        prompt: what is asked.
-        transforms: configs of the registry TRANSFORMS.
-        limit: only the first so many records; None = all.
-        name: for messages; "" = the annotation file's stem.
-
-    Raises:
-        DataError: no image of the split.
-        AnnotationError: an entry breaks the form.
-    """
+class KarpathyCaptionDataset(CaptionDataset):
+    """{images: [{filename, imgid, split, sentences: [{raw, tokens}]}]}, in dataset.json or dataset_rsicd.json; see `CaptionDataset`."""
 
     def entries(self, path: Path) -> list[tuple[Entry, str, list[str]]]:
-        content = _object_of(path, "with 'images'")
+        content = read_object(path, "with 'images'")
         listed = as_entries(content.get("images"), f"{path} images")
         return [(entry, entry.text("filename"), [part.text("raw") for part in entry.entries("sentences")]) for entry in listed]
 
 
 @DATASETS.register_module()
-class NwpuCaptionDataset(_CaptionDataset):
-    """{class: [{filename, imgid, split, raw, raw_1, raw_2, raw_3, raw_4}]}; the images lie in folders called after the classes.
+class NwpuCaptionDataset(CaptionDataset):
+    """{class: [{filename, imgid, split, raw, raw_1, raw_2, raw_3, raw_4}]}, dataset_nwpu.json; see `CaptionDataset`.
 
-    Args:
-        annotations: dataset_nwpu.json.
-        images: modality -> image source; `{name}` is "<class>/<file name>".
-        split: the split to take.
-        prompt: what is asked.
-        transforms: configs of the registry TRANSFORMS.
-        limit: only the first so many records; None = all.
-        name: for messages; "" = the annotation file's stem.
-
-    Raises:
-        DataError: no image of the split.
-        AnnotationError: an entry breaks the form.
+    The images lie in folders called after the classes: `{name}` is "<class>/<file name>".
     """
 
     def entries(self, path: Path) -> list[tuple[Entry, str, list[str]]]:
-        content = _object_of(path, "of lists by class")
+        content = read_object(path, "of lists by class")
         listed = [(label, entry) for label, entries in content.items() for entry in as_entries(entries, f"{path} {label}")]
         return [(entry, f"{label}/{entry.text('filename')}", _captions(entry)) for label, entry in listed]
-
-
-def _object_of(path: Path, kind: str) -> Mapping[str, Any]:
-    """The JSON object of a file.
-
-    Raises:
-        AnnotationError: it holds something else.
-    """
-    content = read_json(path)
-    if not isinstance(content, Mapping):
-        raise AnnotationError(f"{path}: expected an object {kind}, found {type(content).__name__}. Fetch the file again.")
-    return content
 
 
 def _captions(entry: Entry) -> list[str]:

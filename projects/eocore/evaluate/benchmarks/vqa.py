@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eocore.data.formats.entries import Entry, as_entries, read_entries, read_json
+from eocore.data.formats.entries import Entry, as_entries, read_entries, read_object
 from eocore.data.records import Record
 from eocore.errors import AnnotationError
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
@@ -43,16 +43,8 @@ class RsvqaDataset(QuestionDataset):
         return [self._record(entry, answers) for entry in chosen]
 
     def _record(self, entry: Entry, answers: Mapping[str, str]) -> Record:
-        number = entry.identifier("id")
-        question = Question(
-            sample_id=number,
-            image=entry.identifier("img_id"),
-            source=entry.source,
-            text=entry.text("question"),
-            answer=answer_of(number, answers, source=entry.source),
-            meta={"type": entry.text("type")},
-        )
-        return self.ask(question, task="vqa")
+        image = entry.identifier("img_id")
+        return self.ask(_answered(entry, answers, image=image, number="id", text="question", kind="type"), task="vqa")
 
 
 @DATASETS.register_module()
@@ -80,16 +72,8 @@ class RsvqaQuestionDataset(QuestionDataset):
         return [self._record(entry, answers) for entry in read_entries(path)]
 
     def _record(self, entry: Entry, answers: Mapping[str, str]) -> Record:
-        number = entry.identifier("question_id")
-        question = Question(
-            sample_id=number,
-            image=entry.text("image"),
-            source=entry.source,
-            text=entry.text("text"),
-            answer=answer_of(number, answers, source=entry.source),
-            meta={"type": entry.text("category")},
-        )
-        return self.ask(question, task="vqa")
+        image = entry.text("image")
+        return self.ask(_answered(entry, answers, image=image, number="question_id", text="text", kind="category"), task="vqa")
 
 
 @DATASETS.register_module()
@@ -159,11 +143,21 @@ def answer_of(number: str, answers: Mapping[str, str], *, source: str) -> str:
     return answers[number]
 
 
+def _answered(entry: Entry, answers: Mapping[str, str], *, image: str, number: str, text: str, kind: str) -> Question:
+    """The question of an entry with the answer of its number; `number`, `text` and `kind` (of question): names of its fields."""
+    sample_id = entry.identifier(number)
+    return Question(
+        sample_id=sample_id,
+        image=image,
+        source=entry.source,
+        text=entry.text(text),
+        answer=answer_of(sample_id, answers, source=entry.source),
+        meta={"type": entry.text(kind)},
+    )
+
+
 def _listed(path: Path, key: str) -> list[Entry]:
-    content = read_json(path)
-    if not isinstance(content, Mapping):
-        raise AnnotationError(f"{path}: expected an object with '{key}', found {type(content).__name__}. Fetch the file again.")
-    return as_entries(content.get(key), f"{path} {key}")
+    return as_entries(read_object(path, f"with '{key}'").get(key), f"{path} {key}")
 
 
 _SHORT_ANSWER = f"{{question}}\n{SINGLE_WORD}"

@@ -12,13 +12,13 @@ from eocore.distributed import Ranks
 from eocore.errors import DataError
 from eocore.evaluate.engine.digests import annotation_files, image_digests
 from eocore.evaluate.vectors import SHARD_SUFFIX, VECTORS
+from eocore.text import some_of
 
 PREDICTIONS, SCORES, RUN_FILE = "predictions.jsonl", "scores.json", "run.json"
 REPORTS = ("report.html", "report.md")
 SHARDS = "predictions.*.*of*.jsonl"
 VECTOR_SHARDS = f"predictions.*.*of*{SHARD_SUFFIX}"
 RUN_ID_LENGTH = 12
-MAX_NAMED = 8
 """Differences that a message lists; there may be one for each file of a model."""
 
 
@@ -101,9 +101,8 @@ def claim_folder(folder: Path, inputs: Inputs, *, overwrite: bool, reports: Sequ
         return
     differences = ["nothing there says of which model, data and choices"] if recorded is None else inputs.differences(recorded)
     if differences:
-        more = f"; and {len(differences) - MAX_NAMED} more" if len(differences) > MAX_NAMED else ""
         raise DataError(
-            f"{folder} holds predictions of another run ({held[0].name}): {'; '.join(differences[:MAX_NAMED])}{more}. Scores of both "
+            f"{folder} holds predictions of another run ({held[0].name}): {some_of(differences)}. Scores of both "
             "together would be of neither, so nothing was predicted and nothing changed. Give another folder with --out, or throw the old "
             "predictions and scores away with --overwrite."
         )

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from eocore.errors import CheckpointError, ConfigError
 from eocore.log import get_logger
 from eocore.models.freeze import matches, trainable_names
+from eocore.text import some_of
 from eocore.train.checkpoint.weights import check_identity, read_weights
-
-MAX_NAMED = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +45,8 @@ def load_from(model: nn.Module, choice: LoadFrom) -> None:
     beyond = _without([name for name in found if name not in set(expected)], choice.unused, option="unused", what="left-over weight of")
     if missing or beyond:
         raise CheckpointError(
-            f"{path} and what this training trains differ; nothing was loaded. Trained here, not in the file: {_some(missing)} (name them "
-            f"training.load_from.new to begin as built). In the file, not trained here: {_some(beyond)} (name them in "
+            f"{path} and what this training trains differ; nothing was loaded. Trained here, not in the file: {some_of(missing)} "
+            f"(name them in training.load_from.new to begin as built). In the file, not trained here: {some_of(beyond)} (name them in "
             "training.load_from.unused to leave them out; to resume from them frozen, convert that training and give it as "
             "task.model.pretrained)."
         )
@@ -71,11 +70,7 @@ def _copy(model: nn.Module, weights: dict[str, Tensor], *, path: Path) -> None:
         if value.shape != parameters[name].shape
     ]
     if shapes:
-        raise CheckpointError(f"{path} does not fit the model; nothing was loaded. {_some(shapes)}. Use the sizes it was trained with.")
+        raise CheckpointError(f"{path} does not fit the model; nothing was loaded. {some_of(shapes)}. Use the sizes it was trained with.")
     with torch.no_grad():
         for name, value in weights.items():
             parameters[name].copy_(value)
-
-
-def _some(items: list[str]) -> str:
-    return ("; ".join(items[:MAX_NAMED]) + (f"; and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else "")) or "none"

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from eocore.errors import CheckpointError
 from eocore.models.freeze import trainable_names
+from eocore.text import some_of
 from eocore.train.checkpoint.files import MANIFEST, WEIGHTS, verify
 from eocore.train.task import Task
 
 IDENTITY = "identity"
-MAX_NAMED = 8
 
 
 def frozen_hash(model: nn.Module) -> str:
@@ -55,7 +55,7 @@ def load_trainable(model: nn.Module, path: Path) -> None:
         if found[name].shape != parameters[name].shape
     ]
     if shapes:
-        raise CheckpointError(f"{path} does not fit the model; nothing was loaded. {_some(shapes)}. Use the config it was trained with.")
+        raise CheckpointError(f"{path} does not fit the model; nothing was loaded. {some_of(shapes)}. Use the config it was trained with.")
     with torch.no_grad():
         for name in expected:
             parameters[name].copy_(found[name])
@@ -133,10 +133,6 @@ def check_names(found: list[str], expected: list[str], *, path: Path) -> None:
     unexpected = sorted(set(found) - set(expected))
     if missing or unexpected:
         raise CheckpointError(
-            f"{path} holds {len(found)} weights, the model trains {len(expected)}; nothing was loaded. Missing: {_some(missing)}. "
-            f"Unexpected: {_some(unexpected)}. Use the config it was trained with."
+            f"{path} holds {len(found)} weights, the model trains {len(expected)}; nothing was loaded. Missing: {some_of(missing)}. "
+            f"Unexpected: {some_of(unexpected)}. Use the config it was trained with."
         )
-
-
-def _some(items: list[str]) -> str:
-    return ("; ".join(items[:MAX_NAMED]) + (f"; and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else "")) or "none"
