@@ -25,6 +25,35 @@ CORE_LAYERS = (
 """Folders of eocore, lowest first: each may import those of lower layers, none of its own layer or above."""
 ABOVE_THE_FOLDERS = {"system", "command"}
 """Modules of eocore itself that may import its folders; the others are what the folders are built on."""
+SPANNING_FOLDERS = {"docs", "invariants", "parity", "systems"}
+"""Folders of tests of what several modules do together: documents, promises that hold everywhere, other implementations, whole systems."""
+SPANNING = {
+    "earthmind/checkpoints/key_maps/test_sam2_hf.py": "the core's key map, on folders with the sizes of EarthMind's SAM 2",
+    "earthmind/checkpoints/test_import_memory.py": "plan and writer of an import",
+    "earthmind/checkpoints/test_sam2_sources.py": "layouts and plan of an import",
+    "earthmind/model/test_exact_tables.py": "the portable tables in the model",
+    "earthmind/model/test_generation_options.py": "the portable options in the model",
+    "earthmind/model/test_injection.py": "every way by which text reaches the model",
+    "earthmind/model/test_prompt_ids.py": "processor, templates and tokenizer against recorded ids",
+    "earthmind/model/test_repeated_images.py": "processor and model",
+    "earthmind/model/test_row_inputs.py": "the portable rows between processor and model",
+    "earthmind/model/test_shared_prefix.py": "the portable prefixes in the model",
+    "earthmind/test_bad_input.py": "a training from files on",
+    "earthmind/test_benchmark_suites.py": "the scripts of scripts_eval/",
+    "earthmind/test_data_path.py": "files to batches",
+    "earthmind/test_evaluation.py": "a converted model to scores",
+    "earthmind/test_harnesses.py": "the core's harnesses with a converted model",
+    "earthmind/test_packed_resume.py": "a training with packs, stopped and resumed",
+    "earthmind/test_precision.py": "all choices of a task in bfloat16",
+    "earthmind/test_resume_record.py": "what a training records for a resumption",
+    "earthmind/test_trainable_tokens.py": "step, checkpoint and conversion",
+    "eocore/evaluate/engine/test_vector_runs.py": "runs through Scores and Embeds",
+    "eocore/evaluate/metrics/test_any_text.py": "every reader of answers",
+    "profiling/earthmind/test_ratios.py": "all ratios with two sides",
+    "tools/prepare/test_benchmark_releases.py": "the commands of tools/prepare",
+}
+"""Tests outside of these folders that mirror no single file, and what they span."""
+SUFFIXES = (".py", ".sh")
 MAX_FILE_LINES = 500
 MAX_BODY_LINES = 60
 
@@ -97,6 +126,15 @@ def long_bodies(source: str) -> list[str]:
             if body and (body[-1].end_lineno or 0) - body[0].lineno >= MAX_BODY_LINES:
                 found.append(node.name)
     return found
+
+
+def mirrored(test: Path) -> bool:
+    """Whether a file stands at the mirrored path of a test, given from tests/ on: test_main.py is that of __main__.py."""
+    name = test.stem.removeprefix("test_")
+    stems = (name, f"__{name}__")
+    return any(
+        (root / test.parent / stem).with_suffix(suffix).is_file() for root in (PROJECTS, ROOT) for stem in stems for suffix in SUFFIXES
+    )
 
 
 def sources(*folders: str) -> list[Path]:
@@ -194,6 +232,15 @@ def test_files_stay_readable() -> None:
 
 def test_functions_stay_readable() -> None:
     assert [place(path, name) for path in sources("projects", "tools") for name in long_bodies(path.read_text())] == []
+
+
+def test_tests_stand_where_the_file_they_test_does() -> None:
+    apart = []
+    for path in sources("tests"):
+        test = path.relative_to(ROOT / "tests")
+        if path.name.startswith("test_") and len(test.parts) > 1 and test.parts[0] not in SPANNING_FOLDERS and not mirrored(test):
+            apart.append(test.as_posix())
+    assert sorted(apart) == sorted(SPANNING), "move the test to the path of the file it tests, or say in SPANNING what it spans"
 
 
 class TestTheReading:

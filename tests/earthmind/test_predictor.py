@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from image_making import make_prediction, numbers, write_tif
 from PIL import Image
-from rasterio.transform import from_origin
 from tolerances import ACROSS_DECODING
 from transformers import LogitsProcessor
 
-from earthmind.predictor import EarthMindPredictor, load_model, predict
-from eocore.errors import BandError, CheckpointError, ConfigError, DataError
-from eocore.predict.answers import Prediction, write_prediction
-from eocore.predict.image_files import ImageFile, read_images, tell_sensor
-from eocore.sensors.scene import Georeference, Scene
+from earthmind.predictor import EarthMindPredictor, RecordAnswerer, load_model, predict
+from eocore.data.records import MaskRef, Record
+from eocore.errors import CheckpointError, DataError
+from eocore.portable.messages import read_turns
+from eocore.predict.answers import write_prediction
+from eocore.predict.image_files import ImageFile, read_images
 
 QUESTION = "Please segment the water in this image."
-GRID = (500_000.0, 6_000_000.0)
 
 
 class Script(LogitsProcessor):
@@ -211,61 +211,6 @@ def test_answers_end_at_a_mark_of_several_tokens(make_tokenizer: Callable[..., A
     assert words.decode_answer(sequence[0, prompt.shape[1] :]) == "water"
 
 
-def write_tif(path: Path, pixels: np.ndarray, *, corner: tuple[float, float] = GRID, gsd_m: float = 10.0, crs: str = "EPSG:32632") -> str:
-    count, height, width = pixels.shape
-    transform = from_origin(*corner, gsd_m, gsd_m)
-    with rasterio.open(
-        path, "w", driver="GTiff", count=count, height=height, width=width, dtype=pixels.dtype, crs=crs, transform=transform
-    ) as target:
-        target.write(pixels)
-    return str(path)
-
-
-def numbers(count: int, dtype: str, size: tuple[int, int] = (30, 40)) -> np.ndarray:
-    low, high = {"uint16": (1, 9000), "uint8": (0, 255), "float32": (-25, -5)}[dtype]
-    return np.random.default_rng(0).uniform(low, high, (count, *size)).astype(dtype)
-
-
-@pytest.mark.parametrize(
-    ("name", "count", "dtype", "sensor"),
-    [
-        ("optical", 12, "uint16", "sentinel2_l2a"),
-        ("optical", 13, "uint16", "sentinel2_l1c"),
-        ("optical", 3, "uint8", "rgb_uint8"),
-        ("sar", 2, "float32", "sentinel1_grd"),
-        ("sar", 1, "uint8", "grey_uint8"),
-    ],
-)
-def test_sensor_is_told_from_a_file(tmp_path: Path, name: str, count: int, dtype: str, sensor: str) -> None:
-    assert tell_sensor(name, [write_tif(tmp_path / "image.tif", numbers(count, dtype))]) == sensor
-
-
-@pytest.mark.parametrize(("name", "count", "dtype"), [("optical", 4, "uint16"), ("optical", 12, "float32"), ("sar", 3, "float32")])
-def test_sensor_is_not_guessed(tmp_path: Path, name: str, count: int, dtype: str) -> None:
-    path = write_tif(tmp_path / "image.tif", numbers(count, dtype))
-    with pytest.raises(BandError, match=f"{count} layers of {dtype} do not tell the sensor.*--sensor {name}=NAME"):
-        tell_sensor(name, [path])
-
-
-def test_optical_becomes_the_modality_of_its_sensor(tmp_path: Path) -> None:
-    bands = write_tif(tmp_path / "bands.tif", numbers(12, "uint16"))
-    picture = write_tif(tmp_path / "picture.tif", numbers(3, "uint8"))
-    assert list(read_images({"optical": ImageFile((bands,))})) == ["multispectral"]
-    assert list(read_images({"optical": ImageFile((picture,))})) == ["rgb"]
-    newer = read_images({"optical": ImageFile((bands,), sensor="sentinel2_l2a_pb0400")})["multispectral"]
-    plain = read_images({"optical": ImageFile((bands,))})["multispectral"]
-    np.testing.assert_allclose(plain.pixels - newer.pixels, 0.1, atol=1e-6)
-    with pytest.raises(ConfigError, match="--rgb is a rgb image, and another one is given"):
-        read_images({"optical": ImageFile((picture,)), "rgb": ImageFile((picture,))})
-
-
-def test_images_of_two_places_are_refused(tmp_path: Path) -> None:
-    here = ImageFile((write_tif(tmp_path / "here.tif", numbers(12, "uint16")),))
-    there = ImageFile((write_tif(tmp_path / "there.tif", numbers(2, "float32"), corner=(500_400.0, 6_000_000.0)),))
-    with pytest.raises(DataError, match=r"here.tif and .*there.tif do not cover the same ground.*40.0 pixels"):
-        read_images({"optical": here, "sar": there})
-
-
 def test_a_band_the_model_needs_and_the_file_lacks_is_named(loaded: Any, tmp_path: Path) -> None:
     path = write_tif(tmp_path / "some.tif", numbers(2, "uint16"))
     scenes = read_images({"optical": ImageFile((path,), "sentinel2_l2a", ("B02", "B03"))})
@@ -276,69 +221,6 @@ def test_a_band_the_model_needs_and_the_file_lacks_is_named(loaded: Any, tmp_pat
 def test_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"is not a converted model \(it has no config.json\)"):
         load_model(tmp_path)
-
-
-def make_prediction(*, place: bool = True, num_masks: int = 2) -> Prediction:
-    reference = Georeference(rasterio.crs.CRS.from_epsg(32632).to_wkt(), (10.0, 0.0, 500_000.0, 0.0, -10.0, 6_000_000.0)) if place else None
-    pixels = np.random.default_rng(0).uniform(-20, 0, (2, 30, 40)).astype(np.float32)
-    sar = Scene(pixels, ("VV", "VH"), "sentinel1_grd", "sigma0_db", 10.0, reference, "sar.tif")
-    masks = np.zeros((num_masks, 30, 40), bool)
-    for number, mask in enumerate(masks):
-        mask[: 5 * (number + 1), 3:9] = True
-    return Prediction("the [SEG]", masks, "sar", {"sar": sar})
-
-
-def test_masks_with_a_place_are_written_as_map_layers(tmp_path: Path) -> None:
-    prediction = make_prediction()
-    files = write_prediction(prediction, tmp_path / "out")
-    names = ["answer.json", "answer.txt", "mask.png", "mask.tif", "mask_01.png", "mask_01.tif", "mask_02.png", "mask_02.tif", "overlay.png"]
-    assert sorted(file.name for file in files) == sorted(path.name for path in (tmp_path / "out").iterdir()) == names
-    with rasterio.open(tmp_path / "out" / "mask_02.tif") as mask:
-        assert mask.crs.to_epsg() == 32632 and mask.dtypes == ("uint8",) and mask.nodata is None
-        assert tuple(mask.transform)[:6] == (10.0, 0.0, 500_000.0, 0.0, -10.0, 6_000_000.0)
-        assert mask.compression.name == "deflate"
-        assert (mask.read(1) == prediction.masks[1]).all()
-    png = np.asarray(Image.open(tmp_path / "out" / "mask.png"))
-    assert (png == 255 * prediction.masks.any(0)).all()
-    about = json.loads((tmp_path / "out" / "answer.json").read_text())
-    assert about["text"] == "the [SEG]" and about["masks_on"] == "sar" and about["mask_pixels"] == {"mask_01": 30, "mask_02": 60}
-    assert about["images"]["sar"] == {"path": "sar.tif", "sensor": "sentinel1_grd", "bands": ["VV", "VH"], "size": [30, 40]}
-    assert (tmp_path / "out" / "answer.txt").read_text() == "the [SEG]\n"
-
-
-def test_overlay_tints_the_masks_on_the_image(tmp_path: Path) -> None:
-    write_prediction(make_prediction(num_masks=1), tmp_path)
-    overlay = np.asarray(Image.open(tmp_path / "overlay.png")).astype(int)
-    assert overlay.shape == (30, 40, 3)
-    assert (overlay[15:].max(-1) == overlay[15:].min(-1)).all()  # radar is grey outside
-    assert (overlay[1:4, 4:8, 0] > overlay[1:4, 4:8, 1]).all()  # the mask's colour has no green
-
-
-def test_overlay_on_a_finer_image_has_the_masks_size(tmp_path: Path) -> None:
-    prediction = make_prediction()
-    rgb = Scene(np.full((3, 60, 80), 90.0, np.float32), ("red", "green", "blue"), "rgb_uint8", "uint8")
-    write_prediction(Prediction(prediction.text, prediction.masks, "sar", {"rgb": rgb, **prediction.scenes}), tmp_path)
-    overlay = np.asarray(Image.open(tmp_path / "overlay.png"))
-    assert overlay.shape == (30, 40, 3) and (overlay[20, 20] == 90).all()
-
-
-def test_masks_without_a_place_are_pictures_alone(tmp_path: Path) -> None:
-    names = {file.name for file in write_prediction(make_prediction(place=False), tmp_path)}
-    assert not any(name.endswith(".tif") for name in names) and "mask_02.png" in names
-
-
-def test_answer_without_masks_is_text_alone(tmp_path: Path) -> None:
-    assert [file.name for file in write_prediction(make_prediction(num_masks=0), tmp_path)] == ["answer.txt", "answer.json"]
-
-
-def test_earlier_prediction_is_kept_or_replaced_whole(tmp_path: Path) -> None:
-    write_prediction(make_prediction(num_masks=3), tmp_path)
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match=r"holds an earlier prediction \(answer.json, ...\).*--overwrite"):
-        write_prediction(make_prediction(num_masks=1), tmp_path)
-    write_prediction(make_prediction(num_masks=1), tmp_path, overwrite=True)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert "mask_02.png" not in left and "mask_03.tif" not in left and "notes.txt" in left
 
 
 def test_files_to_map_layers(loaded: Any, shared_dir: Path, tmp_path: Path) -> None:
@@ -437,3 +319,78 @@ def test_tool_says_what_is_wrong(
 ) -> None:
     assert run_tool(tool, monkeypatch, tmp_path, "--text", "?", "--out", tmp_path / "out", *arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def record(number: int, *turns: str, **parts: Any) -> Record:
+    return Record(f"s{number}", (), read_turns(turns), source=f"f#{number}", **parts)
+
+
+@pytest.fixture
+def samples(make_scenes: Callable[..., Any]) -> list[Any]:
+    """Records of unlike sensors and lengths, the first with a second question that is not to be asked, the last of text alone."""
+    made = [make_scenes("rgb", "sar"), make_scenes("sar", seed=2, size=(30, 60)), make_scenes("multispectral", seed=3)]
+    scenes = [[Shown(scene, role) for role, scene in group.items()] for group in made]
+    region = MaskRef("box", [0, 0, 20, 20])
+    return [
+        (record(0, "<image>\nsegment the water in this image.", "Sure, [SEG].", "And what else?", "Nothing."), scenes[0]),
+        (record(1, "<image>\nWhat?"), scenes[1]),
+        (record(2, "<image>\nWhat is <region>?", regions=(region,)), scenes[2]),
+        (record(3, "Hello"), []),
+    ]
+
+
+class Shown:
+    """A scene that tells its size and its role, as those that are read do."""
+
+    def __init__(self, scene: Any, role: str) -> None:
+        self.role = role
+        self.pixels, self.bands, self.unit = scene.pixels, scene.bands, scene.unit
+        self.size = scene.pixels.shape[1:]
+
+
+def test_a_batch_answers_as_each_record_alone(tiny: Any, samples: list[Any]) -> None:
+    answerer = RecordAnswerer(tiny.model, tiny.processor, max_new_tokens=6)
+    together = answerer(samples)
+    alone = [answerer([sample])[0] for sample in samples]
+    assert [answer.text for answer in together] == [answer.text for answer in alone]
+    for first, second in zip(together, alone, strict=True):
+        assert first.masks.shape == second.masks.shape
+        torch.testing.assert_close(first.mask_logits, second.mask_logits, **ACROSS_DECODING.close)
+
+
+def test_the_first_question_is_asked_with_what_is_shown_and_nothing_more(
+    tiny: Any, samples: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(tiny.model, "answer", lambda batch, processor, **settings: asked.append({"batch": batch, **settings}) or [])
+    RecordAnswerer(tiny.model, tiny.processor, max_new_tokens=9)(samples)
+    (call,) = asked
+    assert call["sizes"] == [(48, 48), (30, 60), (48, 48), (1, 1)] and call["max_new_tokens"] == 9
+    ids, mask = call["batch"].input_ids, call["batch"].attention_mask.bool()
+    texts = [tiny.tokenizer.decode(row[keep]).replace("<IMG_CONTEXT>", "") for row, keep in zip(ids, mask, strict=True)]
+    assert texts[0] == "<|user|>\n<img></img>\nsegment the water in this image.<|end|>\n<|assistant|>\n"
+    assert texts[3] == "<|user|>\nHello<|end|>\n<|assistant|>\n"
+    assert "What is <vp></vp>?" in texts[2]
+
+
+def test_masks_have_the_size_of_the_image(make_tiny: Callable[..., Any], samples: list[Any]) -> None:
+    """A model that says nothing but [SEG]."""
+    made = make_tiny(tie=False)
+    head = torch.nn.Linear(32, len(made.tokenizer))
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.zero_()
+        head.bias[made.processor.seg_token_id] = 9.0
+    made.model.set_output_embeddings(head)
+    answers = RecordAnswerer(made.model, made.processor, max_new_tokens=2)(samples)
+    assert [answer.text for answer in answers] == ["[SEG][SEG]"] * 4
+    assert [answer.masks.shape for answer in answers] == [(2, 48, 48), (2, 30, 60), (2, 48, 48), (0, 1, 1)]
+    assert all(answer.masks.dtype == np.bool_ for answer in answers)
+
+
+def test_a_cache_of_fixed_size_gives_the_same_answers(tiny: Any, samples: list[Any]) -> None:
+    usual = RecordAnswerer(tiny.model, tiny.processor, max_new_tokens=6)(samples)
+    fixed = RecordAnswerer(tiny.model, tiny.processor, max_new_tokens=6, generation={"cache_implementation": "static"})(samples)
+    assert [answer.text for answer in fixed] == [answer.text for answer in usual]
+    for first, second in zip(fixed, usual, strict=True):
+        torch.testing.assert_close(first.mask_logits, second.mask_logits, **ACROSS_DECODING.close)

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from earthmind_models import make_config, make_fields, make_tiny, make_tokenizer  # noqa: F401  (fixtures)
+from earthmind_models import make_config, make_fields, make_scenes, make_task, make_tiny, make_tokenizer, square_mask  # noqa: F401  (fixtures)
 
 from eocore.synthetic.world import write_world
 
