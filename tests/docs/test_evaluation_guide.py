@@ -6,7 +6,7 @@ from pathlib import Path
 from eocore.evaluate.benchmarks.custom import PROMPTS
 from eocore.evaluate.benchmarks.loading import load_benchmarks
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "evaluation.md"
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
 
 
 def rows() -> dict[str, list[str]]:

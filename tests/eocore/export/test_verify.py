@@ -80,7 +80,7 @@ def _silent(shipment: Shipment) -> Path:
 
 def test_weights_of_other_names_are_told(findings: Findings) -> None:
     others = {f"old.{name}": value for name, value in findings.digests.items()}
-    with pytest.raises(CheckpointError, match=r"Missing: old.gain, .*Left over: gain, layer.bias, layer.weight"):
+    with pytest.raises(CheckpointError, match=r"Missing: old.gain; .*Left over: gain; layer.bias; layer.weight"):
         compare(findings, replace(findings, digests=others), folder=WHERE)
 
 
