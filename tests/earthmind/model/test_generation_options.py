@@ -396,7 +396,7 @@ class TestGenerate:
             ("encoder_repetition_penalty", 1.5),
         ],
     )
-    @pytest.mark.parametrize("place", ["arguments", "config", "own config"])
+    @pytest.mark.parametrize("index", ["arguments", "config", "own config"])
     def test_what_loses_the_images_is_refused(
         self, tiny: Any, make_scenes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, name: str, value: Any, index: str
     ) -> None:

@@ -290,13 +290,13 @@ class TestQuickStart:
         write_checkpoint(pack(SimpleNamespace(model=made.model, processor=made.processor)), out, card="# tiny\n")
         return out
 
-    @pytest.mark.parametrize("place", ["cpu", "auto", pytest.param("cuda:0", marks=pytest.mark.gpu)])
-    def test_it_answers_where_it_was_placed(self, folder: Path, index: str) -> None:
-        model = AutoModelForCausalLM.from_pretrained(folder, torch_dtype="auto", device_map=index, trust_remote_code=True)
+    @pytest.mark.parametrize("device_map", ["cpu", "auto", pytest.param("cuda:0", marks=pytest.mark.gpu)])
+    def test_it_answers_where_it_was_placed(self, folder: Path, device_map: str) -> None:
+        model = AutoModelForCausalLM.from_pretrained(folder, torch_dtype="auto", device_map=device_map, trust_remote_code=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
         assert model.dtype == torch.bfloat16
-        if index != "auto":
-            assert {str(value.device) for value in model.parameters()} == {index}
+        if device_map != "auto":
+            assert {str(value.device) for value in model.parameters()} == {device_map}
         for given, count in (({"image": FRAMES[0]}, 1), ({"video": FRAMES}, 7)):
             found = model.predict_forward(**given, text="<image>Please segment the left chimney.", tokenizer=tokenizer)
             assert found["prediction"] == "[SEG]"

@@ -76,13 +76,13 @@ def pairs(table: dict) -> list:
     return [(key, text) for key, texts in table.items() for text in texts]
 
 
-@pytest.mark.parametrize(("place", "answer"), pairs(STATED))
+@pytest.mark.parametrize(("index", "answer"), pairs(STATED))
 def test_stated_choices_are_read_in_both_modes(index, answer):
     assert read_choice(answer, COVER) == ReadChoice(frozenset([index]))
     assert read_choice(answer, COVER, mode="strict") == ReadChoice(frozenset([index]))
 
 
-@pytest.mark.parametrize(("place", "answer"), pairs(IN_A_SENTENCE))
+@pytest.mark.parametrize(("index", "answer"), pairs(IN_A_SENTENCE))
 def test_choices_in_sentences_are_read_in_lenient_mode_alone(index, answer):
     assert read_choice(answer, COVER).only == index
     assert not read_choice(answer, COVER, mode="strict").indices
@@ -96,7 +96,7 @@ def test_what_is_no_choice_says_why(reason, answer):
 
 
 @pytest.mark.parametrize(
-    ("answer", "place"),
+    ("answer", "index"),
     [("sea ice", 1), ("Sea-Ice", 1), ("sea_ice", 1), ("It is sea ice.", 1), ("the sea", 0), ("a built area", 2), ("an area", 3)],
 )
 def test_the_longest_option_text_counts(answer, index):
@@ -109,7 +109,7 @@ def test_two_texts_of_which_one_holds_the_other_are_two():
 
 
 @pytest.mark.parametrize(
-    ("answer", "place"),
+    ("answer", "index"),
     [
         ("10", 1), ("ten", 1), ("10.0", 1), ("There are 10 of them", 1), ("There are ten ships.", 1), ("1", 0), ("B", 1), ("(C) 12",
         2), ("none", None),
@@ -121,7 +121,7 @@ def test_options_that_are_numbers(answer, index):
 
 
 @pytest.mark.parametrize(
-    ("answer", "place"),
+    ("answer", "index"),
     [
         ("Yes", 0), ("yes, there is", 0), ("No, there's no road", 1), ("No.", 1), ("True", 0), ("A", 0), ("B. No", 1), ("Answer: no", 1),
         ("yes or no", None), ("Not sure", None), ("Nothing", None),
@@ -143,7 +143,7 @@ def test_letters_of_their_own_win_over_the_order():
 
 
 @pytest.mark.parametrize(
-    ("answer", "place"), [("2", 1), ("(2)", 1), ("2. water", 1), ("Option 2", 1), ("The answer is 3", 2), ("4", None), ("1, 2", None)]
+    ("answer", "index"), [("2", 1), ("(2)", 1), ("2. water", 1), ("Option 2", 1), ("The answer is 3", 2), ("4", None), ("1, 2", None)]
 )
 def test_candidates_with_numbers_of_their_own(answer, index):
     assert read_choice(answer, ["1. road", "2. water", "3. forest"]).only == index
@@ -160,7 +160,7 @@ def test_letters_alone_where_the_options_are_not_known():
 
 
 @pytest.mark.parametrize(
-    ("answer", "places"),
+    ("answer", "indices"),
     [
         ("A, C and F", {0, 2, 5}), ("b d", {1, 3}), ("(A), (B).", {0, 1}), ("ACF", {0, 2, 5}), ("- A\n- C", {0, 2}), ("['A', 'C']",
         {0, 2}),
@@ -210,7 +210,7 @@ NUMBERS = ("A. 2", "B. 3", "C. 4", "D. 5")
 
 
 @pytest.mark.parametrize(
-    ("text", "options", "place"),
+    ("text", "options", "index"),
     [
         ("A or B? B.", COVER, 1), ("Not A. B.", COVER, 1), ("Neither A nor B, so C", COVER, 2),
         ("I was torn between A and B, but B is better.", COVER, 1),
