@@ -118,7 +118,8 @@ class System:
         predictor: (folder of a converted model, options) -> what answers with it: an object that implements one protocol or more of
             `eocore.evaluate.protocols` (Generates, Scores, Embeds), and of AnswersImages and Chats. It is made without reading weights.
         export: trained task -> what becomes a checkpoint.
-        benchmarks: registers the package's own benchmarks.
+        benchmarks: registers what the package adds to evaluation: benchmarks, suites, sensor settings, tasks, scorers. Called before
+            answers are predicted, scored, compared, merged or reported; it may be called again.
         planning: returns what estimates and packing plans are made from.
         exchange: returns what imports and exports upstream weights.
         downloads: returns name -> files that `eo download` fetches.

@@ -28,13 +28,14 @@ def run(arguments: argparse.Namespace) -> None:
     from eocore.config import require
     from eocore.evaluate.engine.predicting import build_sources, read_evaluation
     from eocore.evaluate.predictions import read_predictions
+    from eocore.evaluate.registration import register_systems
     from eocore.evaluate.reporting.gallery import overlay_rows
     from eocore.evaluate.reporting.report import write_report
     from eocore.evaluate.reporting.summary import read_result
     from eocore.system import systems_of_config
 
     config = read_config(arguments)
-    systems_of_config(config)
+    register_systems(system.name for system in systems_of_config(config))
     predictions = read_predictions(arguments.evaluation / "predictions.jsonl")
     scores = cast("Scores", read_result(arguments.evaluation))
     sources = build_sources(read_evaluation(require(config, "evaluation")))

@@ -14,9 +14,9 @@ from eocore.evaluate.benchmarks import (  # noqa: F401  (they register themselve
 )
 from eocore.evaluate.benchmarks.catalogue import Benchmark
 from eocore.evaluate.benchmarks.custom import CUSTOM, custom_benchmark
+from eocore.evaluate.registration import register_systems
 from eocore.evaluate.suites import SUITES
 from eocore.registry import BENCHMARKS
-from eocore.system import find_system
 from eocore.text import did_you_mean
 
 
@@ -26,10 +26,7 @@ def load_benchmarks(systems: Sequence[str] = ()) -> dict[str, Benchmark]:
     Raises:
         ConfigError: a system that is not installed.
     """
-    for system in systems:
-        register_own = find_system(system).benchmarks
-        if register_own is not None:
-            register_own()
+    register_systems(systems)
     return {name: BENCHMARKS.get(name) for name in sorted(BENCHMARKS.module_dict)}
 
 

@@ -34,10 +34,12 @@ def run(arguments: argparse.Namespace) -> int:
     from eocore.evaluate.commands.showing import wide_console
     from eocore.evaluate.comparison.agreement import measure_agreement
     from eocore.evaluate.comparison.paired import compare_predictions
+    from eocore.evaluate.registration import register_systems_of
     from eocore.evaluate.reporting.difference_tables import agreement_table, comparison_table
     from eocore.evaluate.reporting.tables import to_rich
     from eocore.files import write_file
 
+    register_systems_of(arguments.first, arguments.second)
     apply_benchmark(arguments)
     first, second = (read_file(arguments, path)[0] for path in (arguments.first, arguments.second))
     rows: list[Agreement] | list[Comparison]

@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from eocore.evaluate.engine.inputs import RUN_FILE
     from eocore.evaluate.engine.job import collect
+    from eocore.evaluate.registration import register_systems_of
     from eocore.evaluate.reporting.summary import read_results, suite_table
     from eocore.evaluate.reporting.tables import console_table, to_rich
 
@@ -34,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     folders = [folder] if one else sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
     if not folders:
         raise DataError(f"{folder} holds no {RUN_FILE}, so it is no run's. Name the --out folder of `run`.")
+    register_systems_of(*folders)
     merged = [collect(found) for found in folders]
     benchmarks = [path.name for path, result in zip(folders, merged, strict=True) if "benchmark" in result]
     if benchmarks:

@@ -15,7 +15,7 @@ from eocore.evaluate.external.field_names import parse_map
 from eocore.evaluate.external.files import ExternalOptions, is_native, read_external
 from eocore.evaluate.predictions import Prediction, read_predictions
 from eocore.evaluate.scoring import scorers as _scorers  # noqa: F401  (registers what --metric names)
-from eocore.evaluate.tasks import CLASS_TASKS, scored_tasks
+from eocore.evaluate.tasks import CLASS_TASKS, TASKS, scored_tasks
 from eocore.registry import METRICS
 
 
@@ -23,8 +23,11 @@ def apply_benchmark(arguments: argparse.Namespace) -> None:
     """Fills in task, classes and number of samples of `--benchmark` where the command line does not say them.
 
     Raises:
-        ConfigError: no such benchmark, or one of another task.
+        ConfigError: no such benchmark, or one of another task; or a task that is unknown or has no score.
     """
+    if arguments.task is not None and arguments.task not in scored_tasks():
+        TASKS.find(arguments.task)
+        raise ConfigError(f"--task {arguments.task}: answers of this task have no score. Tasks that have: {', '.join(scored_tasks())}.")
     if not arguments.benchmark:
         return
     (benchmark,) = choose([arguments.benchmark], None, known=load_benchmarks())

@@ -17,10 +17,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the report, prints the table."""
     from rich.console import Console
 
+    from eocore.evaluate.engine.inputs import RUN_FILE
+    from eocore.evaluate.registration import register_systems_of
     from eocore.evaluate.reporting.suite_report import write_suite_report
     from eocore.evaluate.reporting.summary import read_results, suite_table
     from eocore.evaluate.reporting.tables import to_rich
 
+    folders = [arguments.folder / name for name in arguments.benchmark] or list(arguments.folder.glob("*/"))
+    register_systems_of(*(folder for folder in folders if (folder / RUN_FILE).is_file()))
     results = read_results(arguments.folder, arguments.benchmark)
     page = write_suite_report(arguments.folder, results, title=arguments.title)
     Console().print(f"Report: {page}", soft_wrap=True)

@@ -51,10 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
     from eocore.evaluate.commands.reading import apply_benchmark, read_file, read_metric
     from eocore.evaluate.commands.showing import show
     from eocore.evaluate.engine.inputs import require_same_truths
+    from eocore.evaluate.registration import register_systems_of
     from eocore.evaluate.scoring.score import score_predictions
     from eocore.evaluate.settings import SETTINGS
     from eocore.files import write_file
 
+    register_systems_of(arguments.predictions)
     apply_benchmark(arguments)
     SETTINGS.find(arguments.sensor)
     if not arguments.recorded_truths and not arguments.annotations:

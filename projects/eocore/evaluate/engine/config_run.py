@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from eocore.evaluate.engine.manifest import ConfigManifest, code_commit
 from eocore.evaluate.engine.predicting import EvaluationOptions, build_sources, read_evaluation
 from eocore.evaluate.engine.responders import ResponseOptions
 from eocore.evaluate.engine.sharing import held
+from eocore.evaluate.registration import register_systems
 from eocore.evaluate.scoring.scores import Scores
 from eocore.evaluate.tasks import SCORES, protocol_of
 from eocore.log import get_logger
@@ -38,15 +39,16 @@ def evaluate_config(config: Config, model: Path, *, out: Path, overwrite: bool =
         DataError: no sample, a record that does not fit its images, or `out` holds answers of another model, data or choice.
         OutputError: `out` cannot be written to.
     """
-    systems_of_config(config)
-    options = read_evaluation(require(config, "evaluation"))
+    named = systems_of_config(config)
     system = system_of_model(model)
+    register_systems(dict.fromkeys([*(item.name for item in named), system.name]))
+    options = read_evaluation(require(config, "evaluation"))
     make = system.need(system.predictor, "its models cannot be evaluated")
     predictor = make(model, PredictorOptions(generation=options.generation))
-    return run_config(config, predictor, model=model, out=out, overwrite=overwrite)
+    return run_config(config, predictor, model=model, out=out, overwrite=overwrite, system=system.name)
 
 
-def run_config(config: Config, predictor: Any, *, model: Path, out: Path, overwrite: bool = False) -> Scores | None:
+def run_config(config: Config, predictor: Any, *, model: Path, out: Path, overwrite: bool = False, system: str = "") -> Scores | None:
     """Predicts and scores what the config's section `evaluation` says; writes run.json, predictions.jsonl and scores.json.
 
     A run that was stopped resumes where it was, on any number of processes, if model, data and choices are those it recorded.
@@ -57,6 +59,7 @@ def run_config(config: Config, predictor: Any, *, model: Path, out: Path, overwr
         model: folder of the converted model.
         out: folder for the results.
         overwrite: throw away answers, scores and reports that are in `out`.
+        system: that knows the model, for run.json.
 
     Returns:
         The scores on the first rank, None on the others.
@@ -70,6 +73,7 @@ def run_config(config: Config, predictor: Any, *, model: Path, out: Path, overwr
     options = read_evaluation(require(config, "evaluation"))
     ranks = join_ranks()
     job, inputs = _prepare(config, options, ranks=ranks, predictor=predictor, model=model, out=out)
+    job = replace(job, manifest=replace(cast(ConfigManifest, job.manifest), system=system))
     with held(out, ranks):
         together(ranks, lambda: claim(job, inputs, overwrite=overwrite) if ranks.is_first else None)
         done = predict_job(job, Model(predictor), ranks=ranks)

@@ -128,6 +128,7 @@ class ConfigManifest:
         run_id, model, model_stamp, data_sha256, config_sha256, commit, notes, inputs: as of `Manifest`.
         config: file name.
         samples: (task, setting, sample id) of every line, in order.
+        system: package that knows the model; "" in files of older versions.
     """
 
     run_id: str
@@ -140,6 +141,7 @@ class ConfigManifest:
     samples: Sequence[Sequence[str]]
     notes: Sequence[str] = field(default_factory=tuple)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    system: str = ""
 
     @property
     def keys(self) -> list[PredictionKey]:
