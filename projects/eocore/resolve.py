@@ -17,6 +17,8 @@ from typing import Any
 from eocore.registry import find_factory, options_of
 
 EACH = "*"
+POSITION = "position"
+"""What the place of an entry among its like is recorded as."""
 Factory = Callable[..., Any]
 
 
@@ -76,8 +78,16 @@ def _resolve_entry(value: Any, whole: Factory | None, *, each: Factory | None) -
     if each is None:
         return resolve(value, whole)
     if isinstance(value, Mapping):
-        return join({str(name): resolve(part, each) for name, part in value.items()})
+        return join({str(name): _at(position, resolve(part, each)) for position, (name, part) in enumerate(value.items())})
     return join({str(number): resolve(part, each) for number, part in enumerate(value or ())}, as_list=True)
+
+
+def _at(position: int, entry: Resolved) -> Resolved:
+    """An entry of a mapping whose order counts, such as image sources: masks are on the grid of the first image. What was recorded before
+    the position was has no position, which is no difference."""
+    if not isinstance(entry.values, dict):
+        return entry
+    return Resolved({**entry.values, POSITION: position}, {**entry.defaults, POSITION: position})
 
 
 def declared(factory: Factory | None, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 
 from eocore.registry import TRANSFORMS
 from eocore.resolve import Resolved, plain, resolve, resolve_instance
+from eocore.train.checkpoint.differences import compare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,14 @@ def test_the_default_of_every_option_is_told_by_its_path() -> None:
     assert found.defaults["inner.0.limit"] is None
     assert found.defaults["inner.0.by_name.x.size"] == found.defaults["inner.0.main.size"] == 3
     assert found.defaults["inner.0.main.marks"] == {"a": 0.5}
+
+
+def test_the_order_of_named_parts_counts_unless_an_older_version_recorded_none() -> None:
+    first, second = ({"type": "WholeForTests", "by_name": {name: {} for name in names}} for names in ("ab", "ba"))
+    then, now = resolve(first), resolve(second)
+    assert [path for path, _ in compare(then.values, now.values, defaults=now.defaults)] == ["by_name.a.position", "by_name.b.position"]
+    older = {**then.values, "by_name": {name: {"size": 3, "marks": {"a": 0.5}} for name in "ab"}}
+    assert not list(compare(older, now.values, defaults=now.defaults))
 
 
 def test_what_a_class_leaves_out_is_left_out_and_what_it_does_not_know_stays() -> None:

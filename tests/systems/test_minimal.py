@@ -29,6 +29,37 @@ tracking = []
 """
 
 
+EVALUATION = """
+evaluation = dict(
+    datasets=[
+        dict(type="CustomDataset", annotations={first!r}, task="classification"),
+        dict(type="ClassFolderDataset", annotations={second!r}, images={{}}),
+    ],
+    settings=dict(optical=["rgb"], night=["rgb"]),
+)
+"""
+COMMANDS = """
+import sys
+from pathlib import Path
+from eocore.evaluate.__main__ import main
+
+config, model, out = sys.argv[1:]
+settled = [["run", "--config", config, "--trust-config", "--model", model, "--out", out]] * 2
+results = [Path(out, name) for name in ("predictions.jsonl", "vectors.npy", "scores.json")]
+for words in settled:
+    assert main(words) == 0
+before = [path.read_bytes() for path in results[:2]]
+for path in results:
+    path.unlink()
+assert main(["merge", out]) == 0
+assert [path.read_bytes() for path in results[:2]] == before
+predictions = str(results[0])
+assert main(["score", "--predictions", predictions]) == 0
+assert main(["compare", predictions, predictions]) == 0
+assert main(["run", *settled[0][1:], "--settings", "night"]) == 1
+"""
+
+
 def pictures(folder: Path, *, count: int, seed: int) -> Path:
     """A folder of noisy pictures, one colour a class, with their annotation file."""
     rng = np.random.default_rng(seed)
@@ -92,3 +123,22 @@ def test_it_is_evaluated_by_its_class_scores(model: Path, repo_root: Path, tmp_p
     lines = [json.loads(line) for line in path.with_name("predictions.jsonl").read_text().splitlines()]
     assert all(line["prediction"] == list(CLASSES)[int(line["sample_id"]) % len(CLASSES)] for line in lines)
     assert np.load(path.with_name(VECTORS)).shape == (12 * len(CLASSES),)
+
+
+def test_the_data_sets_of_a_config_are_evaluated_merged_scored_and_compared_from_the_command_line(
+    model: Path, repo_root: Path, tmp_path: Path
+) -> None:
+    annotations = pictures(tmp_path / "test", count=6, seed=2)
+    for name, colour in CLASSES.items():
+        (tmp_path / "folders" / name).mkdir(parents=True)
+        Image.new("RGB", (16, 16), colour).save(tmp_path / "folders" / name / "0.png")
+    text = CONFIG.format(classes=list(CLASSES), annotations=str(annotations))
+    text += EVALUATION.format(first=str(annotations), second=str(tmp_path / "folders"))
+    (tmp_path / "scorer.py").write_text(text)
+    shown = run(repo_root, "-c", COMMANDS, tmp_path / "scorer.py", model, tmp_path / "out", folder=tmp_path)
+    assert shown.count("night") >= 5
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["run"]["system"] == "linear_scorer"
+    for setting in ("optical", "night"):
+        overall = scores["settings"][setting]["classification"]["overall"]
+        assert (overall["n"], overall["metrics"]["accuracy"]["value"]) == (9, 1.0)

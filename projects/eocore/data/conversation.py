@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, Transform, check_record
-from eocore.data.image_sources import ImageSource
 from eocore.data.records import Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.portable.messages import IMAGE_PLACEHOLDER, Image, Text, Turn, joined, shifted, without_images
@@ -73,14 +72,14 @@ class ImageConversations(SampleSource):
         lengths = {id(part): part.lengths(epoch, image_tokens=image_tokens) for part in self.parts}
         return np.array([sum(int(lengths[id(part)][index]) for part, index in group) for group in self.groups], dtype=np.int64)
 
-    def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
+    def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, RecordDataset]:
         group = self.groups[key.index]
         records = [part.transform(part.records[index], rng) for part, index in (group[int(turn)] for turn in rng.permutation(len(group)))]
         record = join(self._within_limit(records), independent=self.independent)
         for transform in self.transforms:
             record = transform(record, rng)
         check_record(record)
-        return record, group[0][0].sources
+        return record, group[0][0]
 
     def _within_limit(self, records: Sequence[Record]) -> list[Record]:
         kept, questions = [records[0]], len(records[0].turns) // 2

@@ -99,8 +99,8 @@ class SampleSource(ABC):
     def __len__(self) -> int:
         """Samples in one epoch."""
 
-    def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
-        """The transformed record, and where its images lie, by role; opens no image.
+    def draw(self, key: SampleKey, rng: np.random.Generator) -> "tuple[Record, RecordDataset]":
+        """The transformed record, and the dataset that it is of, which knows where its images lie; opens no image.
 
         Raises:
             ConfigError: this kind of dataset cannot tell.
@@ -109,8 +109,8 @@ class SampleSource(ABC):
 
     def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
         """The transformed record and its scenes, in the order of its images."""
-        record, sources = self.draw(key, rng)
-        return record, read_images(record, sources)
+        record, dataset = self.draw(key, rng)
+        return record, read_images(record, dataset.image_root)
 
     @abstractmethod
     def describe(self, key: SampleKey) -> str:
@@ -253,8 +253,8 @@ class RecordDataset(SampleSource):
         check_record(record)
         return record
 
-    def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
-        return self.transform(self.records[key.index], rng), self.sources
+    def draw(self, key: SampleKey, rng: np.random.Generator) -> "tuple[Record, RecordDataset]":
+        return self.transform(self.records[key.index], rng), self
 
 
 def build_dataset(config: Mapping[str, Any] | None, options: FaultOptions = STOP, *, roles: Collection[str] | None = None) -> SampleSource:
@@ -294,13 +294,17 @@ def _check_roles(dataset: SampleSource, known: Collection[str]) -> None:
             )
 
 
-def read_images(record: Record, sources: Mapping[str, ImageSource]) -> Scenes:
-    """The scenes of a record, in the order of its images, each from inside its source's root.
+def read_images(record: Record, root_of: Callable[[ImageRef], Path]) -> Scenes:
+    """The scenes of a record, in the order of its images, each from inside its root.
+
+    Args:
+        record: whose images are read.
+        root_of: an image -> the folder that it does not leave.
 
     Raises:
         DataError, BandError, AlignmentError: as `read_scenes`.
     """
-    return read_scenes(record.images, root_of=lambda ref: Path(sources[ref.role].root), source=record.source)
+    return read_scenes(record.images, root_of=root_of, source=record.source)
 
 
 class PreparedDataset(Dataset[Any]):

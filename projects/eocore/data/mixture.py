@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, Scenes, random_stream
-from eocore.data.image_sources import ImageSource
 from eocore.data.loading.error_policy import Origin
 from eocore.data.records import Record
 from eocore.errors import ConfigError
@@ -97,7 +96,7 @@ class Mixture(SampleSource):
         lap, index = divmod(key.epoch * part.draws + draw, len(part.dataset))
         return number, SampleKey(lap, int(part.order(lap, self.seed)[index]))
 
-    def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Mapping[str, ImageSource]]:
+    def draw(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, RecordDataset]:
         number, inner = self.locate(key)
         return self.parts[number].dataset.draw(inner, rng)
 

@@ -195,8 +195,8 @@ class _Chunks(Dataset[np.ndarray]):
 
     def _row(self, key: SampleKey) -> list[int]:
         try:
-            record, sources = self.dataset.draw(key, random_stream(self.seed, "sample", *key))
-            headers = [scene_header(ref, root=Path(sources[ref.role].root)) for ref in record.images]
+            record, dataset = self.dataset.draw(key, random_stream(self.seed, "sample", *key))
+            headers = [scene_header(ref, root=dataset.image_root(ref)) for ref in record.images]
             found = self.measurer(record, headers)
             return [found[field] for field in FIELDS]
         except DataError as error:

@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from eocore.data.dataset import RecordDataset, SampleKey, Scenes
+from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, read_entries, segmentation_mask, shorten
 from eocore.data.formats.images import read_image_refs
 from eocore.data.image_sources import file_inside
-from eocore.data.io.scene_sets import read_scenes
 from eocore.data.records import ImageRef, MaskRef, Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.benchmarks.boxes import SCALE, read_boxes
@@ -82,10 +79,6 @@ class CustomDataset(RecordDataset):
 
     def image_root(self, ref: ImageRef) -> Path:
         return self.folder
-
-    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
-        record = self.transform(self.records[key.index], rng)
-        return record, read_scenes(record.images, root_of=self.image_root, source=record.source)
 
     def _record(self, entry: Entry) -> Record:
         answer, meta = _truth(entry, self.task)

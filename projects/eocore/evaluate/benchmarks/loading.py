@@ -3,15 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from eocore.errors import ConfigError
-from eocore.evaluate.benchmarks import (  # noqa: F401  (they register themselves)
-    caption,
-    grounding,
-    multispectral,
-    region,
-    scene,
-    ships,
-    vqa,
-)
+from eocore.evaluate import datasets as _datasets  # noqa: F401  (each family of layouts registers its benchmarks)
 from eocore.evaluate.benchmarks.catalogue import Benchmark
 from eocore.evaluate.benchmarks.custom import CUSTOM, custom_benchmark
 from eocore.evaluate.registration import register_systems

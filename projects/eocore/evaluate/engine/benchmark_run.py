@@ -13,7 +13,7 @@ from eocore.distributed import Ranks, together
 from eocore.errors import ConfigError, DataError, EOError, OutputError
 from eocore.evaluate.benchmarks.catalogue import Benchmark, check_count, require_data
 from eocore.evaluate.engine.digests import model_digests
-from eocore.evaluate.engine.inputs import REPORTS, Inputs, read_data
+from eocore.evaluate.engine.inputs import REPORTS, Inputs, image_order, read_data
 from eocore.evaluate.engine.job import Job, Model, Part, claim, predict_job
 from eocore.evaluate.engine.manifest import Manifest, code_commit
 from eocore.evaluate.engine.responders import ResponseOptions
@@ -126,6 +126,7 @@ class _BenchmarkRun:
             "settings": dict(benchmark.settings),
             "max_new_tokens": benchmark.max_new_tokens,
             "limit": options.limit,
+            **image_order([benchmark.config("")]),
             **({"generation": dict(options.generation)} if options.generation else {}),
             **({"templates": list(options.templates)} if self.protocol == SCORES else {}),
         }

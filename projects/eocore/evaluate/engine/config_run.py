@@ -14,8 +14,9 @@ from eocore.data.dataset import RecordDataset
 from eocore.data.io.file_digests import stamp
 from eocore.distributed import Ranks, join_ranks, leave_ranks, together
 from eocore.errors import ConfigError
+from eocore.evaluate import datasets as _datasets  # noqa: F401  (registers what section `evaluation` names)
 from eocore.evaluate.engine.digests import model_digests
-from eocore.evaluate.engine.inputs import Inputs, read_data
+from eocore.evaluate.engine.inputs import Inputs, image_order, read_data
 from eocore.evaluate.engine.job import Job, Model, Part, claim, predict_job
 from eocore.evaluate.engine.manifest import ConfigManifest, code_commit
 from eocore.evaluate.engine.predicting import EvaluationOptions, build_sources, read_evaluation
@@ -151,6 +152,7 @@ def _choices(config: Config, options: EvaluationOptions, *, by_scores: bool) -> 
     names = ("settings", "max_new_tokens", "seed", "generation", *(["templates"] if by_scores else []))
     found: dict[str, Any] = {name: getattr(options, name) for name in names}
     found["datasets"] = [_without_paths(dict(entry)) for entry in options.datasets]
+    found |= image_order(options.datasets)
     processor = config.get("task", {}).get("processor")
     return {"evaluation": found, **({"task": {"processor": processor}} if processor else {})}
 

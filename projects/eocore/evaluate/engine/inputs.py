@@ -76,6 +76,13 @@ def read_data(
     return {**ranks.gather(files)[0], **images}, {name: str(path.absolute()) for name, path in paths.items()}
 
 
+def image_order(datasets: Sequence[Mapping[str, Any]]) -> dict[str, list[list[str]]]:
+    """The roles of each data set of several in the order of its config, which decides on whose grid masks are: the first image's. Mappings
+    are compared without their order. Empty where no data set has several."""
+    orders = [list(config.get("images") or ()) for config in datasets]
+    return {"image_order": orders} if any(len(order) > 1 for order in orders) else {}
+
+
 def claim_folder(folder: Path, inputs: Inputs, *, overwrite: bool, reports: Sequence[Path] = ()) -> None:
     """Raise DataError unless the folder is free for this run, holds its answers, or may be cleared.
 

@@ -137,6 +137,11 @@ def other_sensor(world: Path, config: Config) -> None:
     config.evaluation.datasets[0].images.sar.sensor = "sentinel1_rtc"
 
 
+def other_order(world: Path, config: Config) -> None:
+    images = config.evaluation.datasets[0].images
+    config.evaluation.datasets[0].images = {name: images[name] for name in reversed(images)}
+
+
 CHANGES: list[tuple[Callable[[Path, Config], None], str]] = [
     (change_answers, "data 'questions: questions.json' has another content"),
     (change_a_pixel, "data 'questions: sar images' has another content"),
@@ -147,6 +152,7 @@ CHANGES: list[tuple[Callable[[Path, Config], None], str]] = [
     (fewer_settings, "evaluation.settings.fused.0 was 'multispectral', now not set"),
     (other_modalities, "evaluation.settings.fused.1 was 'sar', now not set"),
     (other_stretch, "task.processor.presentation.sar.stretch.low was -28.0, now -20.0"),
+    (other_order, "image_order.0.0 was 'multispectral', now 'sar'"),
     (other_sensor, "evaluation.datasets.0.images.sar.sensor was 'sentinel1_grd', now 'sentinel1_rtc'"),
 ]
 

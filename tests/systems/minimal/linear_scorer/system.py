@@ -39,4 +39,14 @@ def _export(task: Any) -> Any:
     )
 
 
-SYSTEM = System(name="linear_scorer", model_types=("linear_scorer",), task=_task, predictor=_predictor, export=_export)
+def _benchmarks() -> None:
+    from eocore.evaluate.settings import SETTINGS, Setting
+    from eocore.evaluate.tasks import SCORES, TASKS, EvaluationTask
+
+    SETTINGS.register("night", Setting())
+    TASKS.register("ground", EvaluationTask(scorers={SCORES: {"type": "ClassScores"}}))
+
+
+SYSTEM = System(
+    name="linear_scorer", model_types=("linear_scorer",), task=_task, predictor=_predictor, export=_export, benchmarks=_benchmarks
+)

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from eocore.data.dataset import ImageRules, Scenes
 from eocore.data.loading.shard import Shard
 from eocore.data.records import Record
-from eocore.evaluate.benchmarks import custom as _custom  # noqa: F401  (registers CustomDataset)
+from eocore.evaluate import datasets as _datasets  # noqa: F401  (registers CustomDataset)
 from eocore.registry import TASKS
 from eocore.train.options import DataOptions
 from eocore.train.task import Task
