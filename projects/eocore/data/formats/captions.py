@@ -11,6 +11,15 @@ from eocore.data.records import Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.registry import DATASETS
 
+CAPTION, RETRIEVAL = "caption", "retrieval"
+"""What images with texts are evaluated on."""
+
+
+def check_task(task: str, name: str) -> None:
+    """Raise ConfigError if `task` is not one that images with texts are evaluated on; `name` is that of the data set's class."""
+    if task not in (CAPTION, RETRIEVAL):
+        raise ConfigError(f"{name}: task must be '{CAPTION}' or '{RETRIEVAL}', found {task!r}.")
+
 
 @DATASETS.register_module()
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -27,13 +36,14 @@ class ImageCaptionDataset(RecordDataset):
         image_field: field or column of the image's name.
         caption_field: field or column of the caption or captions.
         label_field: field or column of class names, a text or (JSON only) a list of texts; "" = none.
+        task: "caption": the model says what it sees; "retrieval": texts seek images, and images texts, in the gallery of all.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
         estimate: see `RecordDataset`.
 
     Raises:
-        ConfigError: a field has no name.
+        ConfigError: a field has no name, or another task.
         DataError: the file is missing or cannot be read.
         AnnotationError: an entry breaks the form, or a column is missing.
     """
@@ -41,8 +51,10 @@ class ImageCaptionDataset(RecordDataset):
     image_field: str = "image"
     caption_field: str = "caption"
     label_field: str = ""
+    task: str = CAPTION
 
     def __post_init__(self) -> None:
+        check_task(self.task, type(self).__name__)
         if not self.image_field or not self.caption_field:
             raise ConfigError("ImageCaptionDataset: image_field and caption_field must name fields of the file, found an empty one.")
         super().__post_init__()
@@ -58,7 +70,7 @@ class ImageCaptionDataset(RecordDataset):
         return Record(
             sample_id=numbered,
             images=self.locate_images(image, entry.source, window=entry.window()),
-            task="caption",
+            task=self.task,
             source=entry.source,
             meta={"image": image, **entry.extras(*known)},
             captions=read_texts(entry, self.caption_field),

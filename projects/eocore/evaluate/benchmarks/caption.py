@@ -1,9 +1,10 @@
 """Image captions: the Karpathy form (UCM, Sydney, RSICD, RSITMD), NWPU-Captions, and VRSBench."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from eocore.data.formats.captions import CAPTION, RETRIEVAL, check_task
 from eocore.data.formats.entries import Entry, as_entries, read_object
 from eocore.data.records import Record
 from eocore.errors import DataError
@@ -25,17 +26,24 @@ class CaptionDataset(QuestionDataset):
         images: modality -> image source; `{name}` is the image file that `entries` names.
         split: the split to take.
         prompt: what is asked.
+        task: "caption", or "retrieval": texts seek images, and images texts, in the gallery of all.
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
 
     Raises:
+        ConfigError: another task.
         DataError: no image of the split.
         AnnotationError: an entry breaks the form.
     """
 
     split: str = "test"
     prompt: str = DESCRIBE
+    task: str = CAPTION
+
+    def __post_init__(self) -> None:
+        check_task(self.task, type(self).__name__)
+        super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
         entries = self.entries(path)
@@ -51,7 +59,7 @@ class CaptionDataset(QuestionDataset):
 
     def _record(self, entry: Entry, image: str, *, texts: list[str]) -> Record:
         question = Question(sample_id=image, image=image, source=entry.source, answer=texts[0], meta={"references": texts})
-        return self.ask(question, task="caption")
+        return self.ask(question, task=self.task)
 
 
 @DATASETS.register_module()
@@ -81,16 +89,9 @@ def _captions(entry: Entry) -> list[str]:
     return [entry.text(key) for key in RAW_FIELDS if key == "raw" or entry.values.get(key)]
 
 
-_CAPTIONS = partial(Benchmark, suite="image", task="caption", prompt=DESCRIBE, settings=RGB)
+_CAPTIONS = partial(Benchmark, suite="image", task=CAPTION, prompt=DESCRIBE, settings=RGB)
 
-register(
-    _CAPTIONS(
-        name="nwpu_captions",
-        title="NWPU-Captions test",
-        expected=3150,
-        source="github.com/HaiyanHuang98/NWPU-Captions: dataset_nwpu.json into NWPU-Captions/, images of NWPU-RESISC45.",
-        dataset=picture_dataset("NwpuCaptionDataset", "NWPU-Captions/dataset_nwpu.json", images="NWPU-RESISC45"),
-    ),
+KARPATHY = (
     _CAPTIONS(
         name="ucm_captions",
         title="UCM-Captions test",
@@ -119,6 +120,32 @@ register(
         source="github.com/xiaoyuan1996/AMFMN: dataset_RSITMD.json and images/ into RSITMD/.",
         dataset=picture_dataset("KarpathyCaptionDataset", "RSITMD/dataset_RSITMD.json", images="RSITMD/images"),
     ),
+)
+"""The sets in the Karpathy form; each is evaluated on captions and, with the same files, on retrieval."""
+
+
+def retrieval_of(captions: Benchmark) -> Benchmark:
+    """Retrieval in the images and texts of a set of captions: R@1, 5, 10 both ways, mR. Source: Yuan et al. 2022 (AMFMN, RSITMD)."""
+    return replace(
+        captions,
+        name=f"{captions.name.removesuffix('_captions')}_retrieval",
+        title=f"{captions.title}, retrieval",
+        suite=RETRIEVAL,
+        task=RETRIEVAL,
+        dataset={**captions.dataset, "task": RETRIEVAL},
+    )
+
+
+register(
+    _CAPTIONS(
+        name="nwpu_captions",
+        title="NWPU-Captions test",
+        expected=3150,
+        source="github.com/HaiyanHuang98/NWPU-Captions: dataset_nwpu.json into NWPU-Captions/, images of NWPU-RESISC45.",
+        dataset=picture_dataset("NwpuCaptionDataset", "NWPU-Captions/dataset_nwpu.json", images="NWPU-RESISC45"),
+    ),
+    *KARPATHY,
+    *map(retrieval_of, KARPATHY),
     Benchmark(
         name="vrsbench_caption",
         title="VRSBench captions",

@@ -15,7 +15,7 @@ from eocore.evaluate.external.field_names import parse_map
 from eocore.evaluate.external.files import ExternalOptions, is_native, read_external
 from eocore.evaluate.predictions import Prediction, read_predictions
 from eocore.evaluate.scoring import scorers as _scorers  # noqa: F401  (registers what --metric names)
-from eocore.evaluate.tasks import CLASS_TASKS, TASKS, scored_tasks
+from eocore.evaluate.tasks import CLASS_TASKS, TASKS, scored_tasks, scorer_of
 from eocore.registry import METRICS
 
 
@@ -25,9 +25,9 @@ def apply_benchmark(arguments: argparse.Namespace) -> None:
     Raises:
         ConfigError: no such benchmark, or one of another task; or a task that is unknown or has no score.
     """
-    if arguments.task is not None and arguments.task not in scored_tasks():
-        TASKS.find(arguments.task)
-        raise ConfigError(f"--task {arguments.task}: answers of this task have no score. Tasks that have: {', '.join(scored_tasks())}.")
+    if arguments.task is not None and not TASKS.find(arguments.task).scorers:
+        scored = ", ".join(name for name, task in TASKS.items() if task.scorers)
+        raise ConfigError(f"--task {arguments.task}: answers of this task have no score. Choices: {scored}.")
     if not arguments.benchmark:
         return
     (benchmark,) = choose([arguments.benchmark], None, known=load_benchmarks())
@@ -120,7 +120,7 @@ def read_metric(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         raise ConfigError(
             f"--metric needs --task, one of {', '.join(scored_tasks())}; entries of METRICS: {', '.join(sorted(METRICS.module_dict))}."
         )
-    config: dict[str, Any] = {"type": arguments.metric or scored_tasks()[arguments.task]["type"]}
+    config: dict[str, Any] = {"type": arguments.metric or _scorer(arguments.task)["type"]}
     for word in arguments.metric_options:
         name, mark, value = word.partition("=")
         if not mark:
@@ -130,6 +130,11 @@ def read_metric(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         except ValueError:
             config[name] = value
     return {arguments.task: {**config, **{name: value for name, value in given.items() if arguments.task in READING_OPTIONS[name]}}}
+
+
+def _scorer(task: str) -> Mapping[str, Any]:
+    """The task's own entry of METRICS."""
+    return scorer_of(task, by_vectors=False) or {}
 
 
 def _with_reading(given: Mapping[str, Any], task: str | None) -> dict[str, dict[str, Any]]:
@@ -145,5 +150,5 @@ def _with_reading(given: Mapping[str, Any], task: str | None) -> dict[str, dict[
     configs: dict[str, dict[str, Any]] = {}
     for name, value in given.items():
         for owner in (task,) if task else READING_OPTIONS[name]:
-            configs.setdefault(owner, dict(scored_tasks()[owner]))[name] = value
+            configs.setdefault(owner, dict(_scorer(owner)))[name] = value
     return configs

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from eocore.errors import AnnotationError, DataError
+from eocore.data.formats.captions import ImageCaptionDataset
+from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.evaluate.benchmarks.caption import KarpathyCaptionDataset
 
 IMAGES = {"rgb": {"root": "/nowhere", "pattern": "{name}", "sensor": "rgb_uint8"}}
@@ -19,6 +20,19 @@ def test_the_test_split_with_five_references(load, first, name: str) -> None:
     assert record.task == "caption"
     assert len(record.meta["references"]) == 5
     assert scenes["rgb"].size == (64, 64)
+
+
+@pytest.mark.parametrize("name", ["ucm_retrieval", "sydney_retrieval", "rsicd_retrieval", "rsitmd_retrieval"])
+def test_the_same_files_are_a_gallery_for_retrieval(load, first, name: str) -> None:
+    record, _ = first(load(name))
+    assert record.task == "retrieval"
+    assert len(record.meta["references"]) == 5
+
+
+@pytest.mark.parametrize("reader", [KarpathyCaptionDataset, ImageCaptionDataset])
+def test_texts_of_images_are_for_captions_or_retrieval(tmp_path: Path, reader: type) -> None:
+    with pytest.raises(ConfigError, match="task must be 'caption' or 'retrieval', found 'vqa'"):
+        reader(annotations=str(tmp_path / "a.json"), images=IMAGES, task="vqa")
 
 
 def test_an_unknown_split_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from eocore.evaluate.predictions import Prediction, format_prediction, parse_pre
 from eocore.evaluate.scoring.score import score_predictions
 from eocore.evaluate.settings import SETTINGS, Setting
 from eocore.evaluate.suites import SUITES
-from eocore.evaluate.tasks import TASKS, EvaluationTask, scored_tasks
+from eocore.evaluate.tasks import TASKS, EvaluationTask, scorer_of
 from eocore.registry import METRICS
 
 PUBLISHED_COUNTS = {
@@ -46,7 +46,7 @@ def test_the_published_counts_are_expected(known: dict[str, Benchmark]) -> None:
 def test_every_benchmark_says_what_to_download_and_can_be_scored(known: dict[str, Benchmark]) -> None:
     for benchmark in known.values():
         assert benchmark.source, benchmark.name
-        METRICS.build(benchmark.metric or scored_tasks()[benchmark.task])
+        METRICS.build(benchmark.metric or scorer_of(benchmark.task, by_vectors=False))
 
 
 def test_every_suite_has_benchmarks(known: dict[str, Benchmark]) -> None:

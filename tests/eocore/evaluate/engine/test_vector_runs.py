@@ -137,6 +137,51 @@ def test_a_model_that_only_answers_in_text_is_refused_retrieval_and_answers_clas
     assert not (options.out / "custom_classification_classification" / VECTORS).exists()
 
 
+SHOWN = {"rgb": {"pattern": "{name}", "sensor": "rgb_uint8"}}
+TEXTS = {"red": ["a red field", "all of it red"], "green": ["green", "a green place"], "blue": ["blue water", "red"]}
+"""What is said of three images; the last text of the blue one is wrong."""
+
+
+def retrieval_of(kind: str, folder: Path) -> dict[str, Any]:
+    """A data set of TEXTS in one of the forms that captions come in."""
+    for name in TEXTS:
+        Image.new("RGB", (16, 16), COLOURS[name]).save(folder / f"{name}.png")
+    images = {role: {**source, "root": str(folder)} for role, source in SHOWN.items()}
+    if kind == "KarpathyCaptionDataset":
+        listed = [
+            {
+                "filename": f"{name}.png",
+                "split": "test",
+                "imgid": number,
+                "sentences": [{"raw": text, "tokens": text.split()} for text in texts],
+            }
+            for number, (name, texts) in enumerate(TEXTS.items())
+        ]
+        path = folder / "dataset.json"
+        path.write_text(json.dumps({"dataset": "made up", "images": listed}))
+    else:
+        path = folder / "captions.csv"
+        path.write_text("image,caption\n" + "".join(f"{name}.png,{text}\n" for name, texts in TEXTS.items() for text in texts))
+    return {"type": kind, "annotations": str(path), "images": images, "task": "retrieval"}
+
+
+@pytest.mark.parametrize("kind", ["KarpathyCaptionDataset", "ImageCaptionDataset"])
+def test_captions_of_a_config_are_a_gallery_of_images_and_of_several_texts_each(options: RunOptions, tmp_path: Path, kind: str) -> None:
+    config = Config({"evaluation": {"datasets": [retrieval_of(kind, tmp_path)], "settings": {"optical": ["rgb"]}}})
+    scores = run_config(config, ColourPredictor(), model=options.model, out=tmp_path / "config")
+    assert scores is not None
+    found = scores["settings"]["optical"]["retrieval"]
+    assert found["details"]["gallery"] == {"images": 3, "texts": 6}
+    metrics = {name: value["value"] for name, value in found["overall"]["metrics"].items()}
+    # five of six texts are nearest to their image; "red" of the blue image is nearest to the red one, and the blue one is within five
+    recalls = [metrics[f"text_to_image_recall@{k}"] for k in (1, 5, 10)]
+    assert recalls == pytest.approx([5 / 6, 1.0, 1.0])
+    # the red image's texts tie with "red" of the blue one, which then comes first
+    other = [metrics[f"image_to_text_recall@{k}"] for k in (1, 5, 10)]
+    assert other == pytest.approx([2 / 3, 1.0, 1.0])
+    assert metrics["mean_recall"] == pytest.approx((sum(recalls) + sum(other)) / 6)
+
+
 def test_other_templates_are_another_run(options: RunOptions, files: dict[str, str]) -> None:
     run(options, [files["classification"]], predictor=ColourPredictor())
     (outcome,) = run(replace(options, templates=("{label}",)), [files["classification"]], predictor=ColourPredictor())
