@@ -14,6 +14,7 @@ from earthmind.model.answering import Answer
 from earthmind.model.batching import Sample
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
+from earthmind.model.processor_options import MODALITIES
 from eocore.data.records import Record
 from eocore.errors import AlignmentError, DataError, LengthError
 from eocore.models import folders
@@ -196,7 +197,7 @@ def _named(record: Record, make: Callable[[], Tensor]) -> Tensor:
 
 
 class EarthMindPredictor:
-    """Implements Generates, AnswersImages and Chats.
+    """Implements Generates, AnswersImages, DeclaresRoles and Chats.
 
     Args:
         folder: of a converted model.
@@ -207,6 +208,7 @@ class EarthMindPredictor:
         CheckpointError: the folder is not a converted model.
     """
 
+    roles = MODALITIES
     boxes_by_masks = True
     """Where boxes are asked for, the model is asked for a mask, and the box around it counts."""
 

@@ -61,6 +61,17 @@ class AnswersImages(Protocol):
 
 
 @runtime_checkable
+class DeclaresRoles(Protocol):
+    """Optional beside the others: a predictor that says which images it reads.
+
+    Attributes:
+        roles: of the images that the model's processor reads, known before weights are.
+    """
+
+    roles: tuple[str, ...]
+
+
+@runtime_checkable
 class Chats(Protocol):
     """A predictor that answers questions about pictures, several together: the harnesses of other projects."""
 

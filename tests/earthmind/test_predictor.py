@@ -307,17 +307,19 @@ def test_generation_options_of_the_tool_reach_the_model(
         (["--bands", "radar=VV"], "ConfigError: --bands radar=VV: expected INPUT=VALUE"),
         (["--sensor", "sar=sentinel1_grd"], "ConfigError: --sensor sar=...: no --sar image is given. Inputs given: none."),
         (["--rgb", "none.png"], "DataError: none.png: no such file"),
+        (["--image", "dem=none.tif"], "this model reads no image of role 'dem'; its roles: rgb, multispectral, sar."),
     ],
 )
 def test_tool_says_what_is_wrong(
     tool: ModuleType,
+    folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     message: str,
 ) -> None:
-    assert run_tool(tool, monkeypatch, tmp_path, "--text", "?", "--out", tmp_path / "out", *arguments) == 1
+    assert run_tool(tool, monkeypatch, folder, "--text", "?", "--out", tmp_path / "out", *arguments) == 1
     assert message in capsys.readouterr().err
 
 

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from eocore.command import Command, say
-from eocore.commands.predict import EPILOG, add_image_options, by_input, image_files
+from eocore.commands.predict import EPILOG, add_image_options, by_input, by_role, image_files
 from eocore.errors import ConfigError
+from eocore.predict.inputs import INPUTS
 
 PROMPT = "> "
 
@@ -51,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
         import readline  # noqa: F401  (lets `input` edit lines and recall earlier ones)
 
         say("Ask about the images; /help lists the commands, /quit ends.")
-    sensors = by_input("sensor", arguments.sensor)
+    roles = by_role(word for words in arguments.image for word in words)
+    sensors = by_input("sensor", arguments.sensor, known=(*INPUTS, *roles))
     options = ChatOptions(max_new_tokens=arguments.max_new_tokens, out=arguments.out, sensors=sensors)
     failed = Chat(predictor, scenes, output=sys.stdout, options=options).run(read_line)
     return 1 if failed and not sys.stdin.isatty() else 0

@@ -1,13 +1,14 @@
 """Asks a converted model about image files; writes the answer, masks (GeoTIFF where the image is georeferenced) and an overlay."""
 
 import argparse
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eocore.command import Command, say
 from eocore.commands.arguments import add_generation
 from eocore.errors import ConfigError
-from eocore.predict.inputs import INPUTS
+from eocore.predict.inputs import INPUTS, OPTICAL
 
 if TYPE_CHECKING:
     from eocore.predict.image_files import ImageFile
@@ -38,12 +39,43 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rgb", nargs="+", metavar="FILE", help="picture")
     parser.add_argument("--multispectral", nargs="+", metavar="FILE", help="multispectral image; several files: one a band")
     parser.add_argument("--sar", nargs="+", metavar="FILE", help="radar image, VV and VH [dB]; several files: one a band")
+    other = "image of any other role that the model reads; further files: one a band"
+    parser.add_argument("--image", nargs="+", action="append", default=[], metavar="ROLE=FILE", help=other)
     parser.add_argument("--sensor", nargs="+", default=[], metavar="INPUT=NAME", help="sensor of an input, e.g. sar=sentinel1_rtc_linear")
     parser.add_argument("--bands", nargs="+", default=[], metavar="INPUT=A,B", help="names of an input's layers in order")
 
 
-def by_input(option: str, entries: list[str]) -> dict[str, str]:
+def by_role(words: Iterable[str]) -> dict[str, list[str]]:
+    """Role -> files of the words of --image; a word without a role is a further file of the role before.
+
+    Raises:
+        ConfigError: the first word has another form, or a role is given twice or has an option of its own.
+    """
+    from eocore.data.records import is_role
+
+    files: dict[str, list[str]] = {}
+    for word in words:
+        role, equals, path = word.partition("=")
+        if not (equals and is_role(role)):
+            if not files:
+                raise ConfigError(f"--image {word}: expected ROLE=FILE, with ROLE a word such as dem, before or after.")
+            files[list(files)[-1]].append(word)
+        elif role in INPUTS:
+            raise ConfigError(f"--image {word}: the role has an option of its own. Use --{role}.")
+        elif not path or role in files:
+            raise ConfigError(f"--image {word}: the role has no file, or is named twice. Name each role once, with its files behind it.")
+        else:
+            files[role] = [path]
+    return files
+
+
+def by_input(option: str, entries: list[str], *, known: Collection[str] = INPUTS) -> dict[str, str]:
     """INPUT=VALUE entries of an option.
+
+    Args:
+        option: its name.
+        entries: its words.
+        known: inputs there are.
 
     Raises:
         ConfigError: an entry has another form, or names an unknown input.
@@ -51,8 +83,8 @@ def by_input(option: str, entries: list[str]) -> dict[str, str]:
     values = {}
     for entry in entries:
         name, equals, value = entry.partition("=")
-        if not equals or not value or name not in INPUTS:
-            raise ConfigError(f"--{option} {entry}: expected INPUT=VALUE, with INPUT one of {', '.join(INPUTS)}.")
+        if not equals or not value or name not in known:
+            raise ConfigError(f"--{option} {entry}: expected INPUT=VALUE, with INPUT one of {', '.join(known)}.")
         values[name] = value
     return values
 
@@ -61,12 +93,14 @@ def image_files(arguments: argparse.Namespace) -> "dict[str, ImageFile]":
     """The images of the command line.
 
     Raises:
-        ConfigError: a sensor or bands are given for an image that is not.
+        ConfigError: a sensor or bands are given for an image that is not, or --image has another form.
     """
     from eocore.predict.image_files import ImageFile
 
-    given = {name: paths for name in INPUTS if (paths := getattr(arguments, name))}
-    sensors, bands = by_input("sensor", arguments.sensor), by_input("bands", arguments.bands)
+    others = by_role(word for words in arguments.image for word in words)
+    given = {name: paths for name in INPUTS if (paths := getattr(arguments, name))} | others
+    known = (*INPUTS, *others)
+    sensors, bands = by_input("sensor", arguments.sensor, known=known), by_input("bands", arguments.bands, known=known)
     for option, values in (("sensor", sensors), ("bands", bands)):
         for name in values:
             if name not in given:
@@ -80,24 +114,25 @@ def image_files(arguments: argparse.Namespace) -> "dict[str, ImageFile]":
 def run(arguments: argparse.Namespace) -> None:
     """Asks, writes, and prints the answer and the files."""
     from eocore.predict.answers import find_earlier, write_prediction
-    from eocore.predict.asking import Question, ask
+    from eocore.predict.asking import Question, ask, check_roles
     from eocore.predict.image_files import read_images
     from eocore.system import PredictorOptions, system_of_model
 
     if bool(arguments.text) == bool(arguments.classes):
         arguments.usage_error("give --text or --classes, one of them")
     find_earlier(arguments.out, overwrite=arguments.overwrite)
-    scenes = read_images(image_files(arguments))
+    files = image_files(arguments)
     system = system_of_model(arguments.model)
     make = system.need(system.predictor, "its models cannot answer")
-    options = PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation)
+    predictor = make(arguments.model, PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation))
+    check_roles(predictor, (name for name in files if name != OPTICAL))
     question = Question(arguments.text, arguments.classes, arguments.max_new_tokens)
-    prediction = ask(make(arguments.model, options), scenes, question=question)
-    files = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
+    prediction = ask(predictor, read_images(files), question=question)
+    written = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
     say(prediction.text or "(the model's answer is empty)")
     for name, score in sorted(prediction.scores.items(), key=lambda item: -item[1]):
         say(f"  {score:8.4f}  {name}")
-    for file in files:
+    for file in written:
         say(f"  {file}")
 
 

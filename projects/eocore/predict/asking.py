@@ -1,6 +1,6 @@
 """One question about images, put to a predictor by whichever protocol it implements."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from eocore.evaluate.embedding_scores import as_scores, class_prompts
 from eocore.evaluate.protocols import PreparesImages, implemented
 from eocore.predict.answers import Prediction
 from eocore.sensors.scene import Scene
-from eocore.system import AnswersImages
+from eocore.system import AnswersImages, DeclaresRoles
 
 SAMPLE = "image"
 """Id of the only sample."""
@@ -33,6 +33,21 @@ class Question:
     max_new_tokens: int = 256
 
 
+def check_roles(predictor: object, roles: Iterable[str]) -> None:
+    """Raise ConfigError if a role is none of those that the predictor declares; one that declares none takes any.
+
+    Args:
+        predictor: of a system.
+        roles: of images that are given.
+    """
+    unknown = [role for role in roles if isinstance(predictor, DeclaresRoles) and role not in predictor.roles]
+    if unknown and isinstance(predictor, DeclaresRoles):
+        raise ConfigError(
+            f"this model reads no image of role {', '.join(map(repr, unknown))}; its roles: {', '.join(predictor.roles)}. Give the image "
+            "as one of these (--image ROLE=FILE), or leave it out."
+        )
+
+
 def ask(predictor: object, scenes: Mapping[str, Scene], *, question: Question) -> Prediction:
     """The predictor's answer: text and masks, or class scores with the best class as text.
 
@@ -42,9 +57,10 @@ def ask(predictor: object, scenes: Mapping[str, Scene], *, question: Question) -
         question: about them.
 
     Raises:
-        ConfigError: the predictor cannot answer such a question.
+        ConfigError: the predictor cannot answer such a question, or reads no image of a role.
         DataError: the model cannot take the images or the text.
     """
+    check_roles(predictor, scenes)
     if question.classes:
         return _score(predictor, scenes, classes=question.classes)
     if not isinstance(predictor, AnswersImages):

@@ -1,0 +1,73 @@
+"""The images of a question as the command line names them: options of their own for some roles, --image for any other."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eocore.commands.predict import add_image_options, by_role, image_files
+from eocore.errors import ConfigError
+from eocore.predict.answers import Prediction
+from eocore.predict.asking import Question, ask, check_roles
+from eocore.predict.image_files import ImageFile, read_images
+from eocore.sensors.scene import Scene
+
+
+class Compares:
+    """Answers about two images of one place."""
+
+    roles = ("before", "after")
+
+    def predict(self, scenes: dict[str, Scene], text: str, *, max_new_tokens: int) -> Prediction:
+        brighter = scenes["after"].pixels.mean() > scenes["before"].pixels.mean()
+        return Prediction("brighter" if brighter else "darker", np.zeros((0, 1, 1), bool), "", scenes)
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_image_options(parser)
+    return parser.parse_args(words)
+
+
+def test_roles_of_ones_own_are_named_with_their_files_sensors_and_bands() -> None:
+    words = ["--image", "before=a.png", "after=b.png", "--image", "dem=c.tif", "d.tif", "--sar", "s.tif"]
+    found = image_files(parsed(*words, "--sensor", "before=rgb_uint8", "--bands", "dem=height,slope"))
+    assert found == {
+        "sar": ImageFile(("s.tif",)),
+        "before": ImageFile(("a.png",), "rgb_uint8"),
+        "after": ImageFile(("b.png",)),
+        "dem": ImageFile(("c.tif", "d.tif"), bands=("height", "slope")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.png"], "--image a.png: expected ROLE=FILE"),
+        (["Before=a.png"], "--image Before=a.png: expected ROLE=FILE"),
+        (["dem="], "the role has no file, or is named twice"),
+        (["dem=a.tif", "dem=b.tif"], "no file, or is named twice. Name each role once, with its files behind it"),
+        (["sar=a.tif"], "the role has an option of its own. Use --sar"),
+    ],
+)
+def test_other_forms_are_refused(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        by_role(words)
+
+
+def test_a_sensor_is_for_an_image_that_is_given() -> None:
+    with pytest.raises(ConfigError, match=r"--sensor dem=x: expected INPUT=VALUE, with INPUT one of .*, sar, after"):
+        image_files(parsed("--image", "after=a.png", "--sensor", "dem=x"))
+
+
+def test_a_model_takes_the_roles_that_it_declares_and_lists_them_for_others(tmp_path: Path) -> None:
+    for name, grey in (("a", 20), ("b", 200)):
+        Image.new("RGB", (8, 8), (grey,) * 3).save(tmp_path / f"{name}.png")
+    files = image_files(parsed("--image", f"before={tmp_path / 'a.png'}", f"after={tmp_path / 'b.png'}"))
+    check_roles(Compares(), files)
+    assert ask(Compares(), read_images(files), question=Question("What changed?")).text == "brighter"
+    with pytest.raises(ConfigError, match=r"reads no image of role 'rgb'; its roles: before, after. Give the image as one of these"):
+        ask(Compares(), read_images({"rgb": ImageFile((str(tmp_path / "a.png"),))}), question=Question("What?"))
+    check_roles(object(), ["anything"])
