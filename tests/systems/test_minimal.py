@@ -13,7 +13,7 @@ from PIL import Image
 from eocore.evaluate.vectors import VECTORS
 
 PACKAGES = Path(__file__).with_name("minimal")
-CLASSES = {"water": (20, 40, 160), "forest": (30, 120, 40), "sand": (210, 190, 130)}
+CLASSES = {"forest": (30, 120, 40), "sand": (210, 190, 130), "water": (20, 40, 160)}
 CONFIG = """systems = ["linear_scorer"]
 seed = 1
 task = dict(

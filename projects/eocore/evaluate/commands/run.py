@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from eocore.command import Command
 from eocore.errors import ConfigError
@@ -14,6 +14,7 @@ from eocore.overrides import OverrideAction
 
 if TYPE_CHECKING:  # what runs is imported when there is something to run
     from eocore.evaluate.engine.run_options import Outcome, RunOptions
+    from eocore.evaluate.scoring.scores import Scores
 
 DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run again, it resumes where it was stopped. On several
 processes: python -m torch.distributed.run --nproc-per-node N -m eocore.evaluate run ... (or the scripts of scripts_eval/)."""
@@ -129,7 +130,7 @@ def _finish(options: "RunOptions", outcomes: "Sequence[Outcome]", *, suite: str 
 
     from eocore.evaluate.reporting.suite_report import write_suite_report
     from eocore.evaluate.reporting.summary import read_results, suite_table
-    from eocore.evaluate.reporting.tables import to_rich
+    from eocore.evaluate.reporting.tables import reading_notes, to_rich
 
     console = Console() if Console().is_terminal else Console(width=WIDTH)
     for item in outcomes:
@@ -143,6 +144,9 @@ def _finish(options: "RunOptions", outcomes: "Sequence[Outcome]", *, suite: str 
     page = write_suite_report(options.out, results, title=f"Evaluation: {suite or ', '.join(done)}", outcomes=outcomes)
     console.print(f"Report: {page}", soft_wrap=True)
     console.print(to_rich(suite_table(results)))
+    for result in results:
+        for note in reading_notes(cast("Scores", result)):
+            console.print(f"{result['title']}: {note}", markup=False, highlight=False, soft_wrap=True)
     return 1 if any(item.state == "failed" for item in outcomes) else 0
 
 

@@ -31,3 +31,5 @@ def show_config_scores(scores: Scores | None) -> None:
     """Prints the tables of a config's run; nothing on ranks other than the first."""
     for table in (console_table(scores), difference_table(scores)) if scores is not None else ():
         Console().print(to_rich(table))
+    for note in reading_notes(scores) if scores is not None else ():
+        Console().print(note, markup=False, highlight=False, soft_wrap=True)

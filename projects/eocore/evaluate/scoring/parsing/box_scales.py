@@ -79,6 +79,29 @@ def tell_predictions(predicted: Sequence[SizedBoxes], annotated: Sequence[SizedB
     return Told(scale, (*_mixed(predicted, scale), *_doubt(predicted, annotated, scale=scale, annotation=annotation)))
 
 
+def tell_beyond(predicted: Sequence[SizedBoxes], scale: float) -> tuple[str, ...]:
+    """Said where boxes of answers exceed the scale that they are read on: how many, how far, and the option that states another.
+
+    Args:
+        predicted: by sample, on the scale of the answers.
+        scale: on which they are read, told or stated.
+    """
+    beyond = int((_reach(predicted, scale) > OVERSHOOT).sum())
+    if not beyond:
+        return ()
+    far, count = float(_far(predicted).max()), sum(len(sample.boxes) for sample in predicted)
+    return (
+        f"{beyond} of {count} boxes of answers go beyond the scale of {scale_name(scale)}, up to {far:g}, and are compared as they are: "
+        f"another scale is likely. Where it is so, state it, such as --prediction-scale {_larger(scale, far)}.",
+    )
+
+
+def _larger(scale: float, far: float) -> str:
+    """The option's value for boxes that go up to `far` and are not on a scale."""
+    holds = [other for other in SCALES if other > scale and far <= OVERSHOOT * other]
+    return f"{holds[0]:g}" if holds else "pixels" if scale != PIXELS else f"{far:g}"
+
+
 def _far(samples: Sequence[SizedBoxes]) -> np.ndarray:
     """(N,) the largest coordinate of every box."""
     return np.array([max(box.x0, box.y0, box.x1, box.y1) for sample in samples for box in sample.boxes])
@@ -132,15 +155,12 @@ def _ratio(predicted: Sequence[SizedBoxes], annotated: Sequence[SizedBoxes]) -> 
 def _mixed(predicted: Sequence[SizedBoxes], scale: float) -> tuple[str, ...]:
     """Said where some answers do not look like the rest."""
     boxes = [box for sample in predicted for box in sample.boxes]
-    notes = []
-    beyond = int((_reach(predicted, scale) > OVERSHOOT).sum())
-    if beyond:
-        notes.append(f"{beyond} of {len(boxes)} boxes of answers go beyond the scale of {scale_name(scale)}.")
+    notes = list(tell_beyond(predicted, scale))
     small = sum(_is_share(box) for box in boxes)
     if 0 < small < len(boxes) and scale != 1.0:
         notes.append(
             f"{small} of {len(boxes)} boxes of answers hold fractions from 0 to 1 alone, while the others are read as {scale_name(scale)}: "
-            "two scales in one file are likely. All are read on the one; score the answers apart, or state the scale."
+            "two scales in one file are likely. All are read on the one; score the answers apart, or state the scale (--prediction-scale)."
         )
     return tuple(notes)
 
@@ -153,7 +173,7 @@ def _doubt(predicted: Sequence[SizedBoxes], annotated: Sequence[SizedBoxes], *, 
         return ()
     return (
         f"in the median, boxes of answers reach {ratio:.2g} times as far as the annotated ones, once read as {scale_name(scale)}: another "
-        "scale is possible (such as pixels). State it where you know it.",
+        "scale is possible (such as pixels). State it where you know it (--prediction-scale).",
     )
 
 
@@ -170,5 +190,5 @@ def _are_zeros_and_ones(samples: Sequence[SizedBoxes]) -> bool:
 def _unknown_sizes(far: float, annotation: float) -> str:
     return (
         f"the answers' numbers go up to {far:g}, as pixels do, and the images' sizes are not in the file: they are read as "
-        f"{scale_name(annotation)}. Give the sizes ('image_size', or 'height' and 'width'), or state the scale."
+        f"{scale_name(annotation)}. Give the sizes ('image_size', or 'height' and 'width'), or state the scale (--prediction-scale)."
     )

@@ -79,10 +79,15 @@ class BoxReader:
 
     def _prediction_scale(self, written: Sequence[SizedBoxes], annotated: Sequence[SizedBoxes], *, own: Sequence[float]) -> Told:
         if self._prediction is not None:
-            return Told(self._prediction)
+            return Told(self._prediction, box_scales.tell_beyond(written, self._prediction))
         kinds = sorted(set(own))
         if len(kinds) > 1:
-            return Told(kinds[0], (f"annotations are on {len(kinds)} scales, answers are read on that of each annotation; else state it.",))
+            several = (
+                f"annotations are on {len(kinds)} scales, each answer is read on its annotation's; else state it: --prediction-scale."
+            )
+            parts = [[item for item, scale in zip(written, own, strict=True) if scale == kind] for kind in kinds]
+            beyond = (note for part, kind in zip(parts, kinds, strict=True) for note in box_scales.tell_beyond(part, kind))
+            return Told(kinds[0], (several, *beyond))
         return box_scales.tell_predictions(written, annotated, annotation=kinds[0])
 
     def _report(

@@ -187,3 +187,20 @@ def test_boxes_of_no_area_are_counted_and_said():
     samples = [ref("a", "[30, 40, 10, 20]", "[10, 20, 30, 40]"), ref("b", "[10, 20, 30, 40]", "[10, 20, 30, 40]")]
     assert "1 of 2 boxes of answers have no area, or their far corner before the near one" in " ".join(scores(*samples)["notes"])
     assert "no area" not in " ".join(scores(samples[1])["notes"])
+
+
+@pytest.mark.parametrize("task", ["grounding", "detection"])
+def test_boxes_beyond_a_stated_scale_are_counted_and_the_option_is_named(task):
+    samples = [ref(str(n), f"[{100 + n}, 200, 300, 400]", f"[{10 + n / 10}, 20, 30, 40]", task) for n in range(5)]
+    (note,) = [note for note in scores(*samples, prediction_scale=100)["notes"] if "go beyond" in note]
+    assert note.startswith("5 of 5 boxes of answers go beyond the scale of 0 to 100, up to 400")
+    assert note.endswith("--prediction-scale 1000.")
+    shares = [ref(str(n), f"[{100 + n}, 200, 3000, 4000]", "[0.1, 0.2, 0.3, 0.4]", task) for n in range(5)]
+    assert "--prediction-scale pixels." in " ".join(scores(*shares, prediction_scale=1, truth_scale=1)["notes"])
+    assert not [note for note in scores(*samples)["notes"] if "go beyond" in note]
+
+
+def test_boxes_beyond_one_of_several_scales_of_annotations_are_counted():
+    fits = ref("a", "[0.1, 0.1, 0.4, 0.4]", "[0.1, 0.1, 0.4, 0.4]", box_scale=1)
+    beyond = ref("b", "[100, 200, 300, 400]", "[10, 20, 30, 40]", box_scale=100)
+    assert "1 of 1 boxes of answers go beyond the scale of 0 to 100, up to 400" in " ".join(scores(fits, beyond)["notes"])
