@@ -1,8 +1,9 @@
 """Sizes of samples of any data set, wherever it says that its images lie."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,15 @@ from eocore.data.records import Record
 from eocore.evaluate.datasets import CustomDataset
 
 
-def measure(record: Record, headers: Sequence[SceneHeader]) -> dict[str, int]:
-    return {**dict.fromkeys(FIELDS, 0), "tiles": headers[0].height, "tokens": len(record.captions or record.turns)}
+class HeightMeasurer:
+    """Tiles: the height of the first image; tokens: the number of texts."""
+
+    max_length = 100
+    settings: Mapping[str, Any] = {}
+    code: Sequence[Path] = ()
+
+    def __call__(self, record: Record, headers: Sequence[SceneHeader]) -> dict[str, int]:
+        return {**dict.fromkeys(FIELDS, 0), "tiles": headers[0].height, "tokens": len(record.captions or record.turns)}
 
 
 def lines_beside_their_images(folder: Path) -> RecordDataset:
@@ -36,7 +44,7 @@ def captions_of_a_folder(folder: Path) -> RecordDataset:
 def test_images_are_measured_below_the_root_that_their_data_set_gives(tmp_path: Path, make: Callable[[Path], RecordDataset]) -> None:
     Image.new("RGB", (16, 24)).save(tmp_path / "a.png")
     dataset = make(tmp_path)
-    table = SampleSizes(dataset, measure, seed=0, settings={})(0)
+    table = SampleSizes(dataset, HeightMeasurer(), seed=0)(0)
     np.testing.assert_array_equal(table, [[2, 24, 0, 0, 0]])
     record, scenes, _ = dataset.load(SampleKey(0, 0))
     assert scenes[0].size == (24, 16) and record.roles == ("rgb",)

@@ -82,9 +82,7 @@ class BoxReader:
             return Told(self._prediction, box_scales.tell_beyond(written, self._prediction))
         kinds = sorted(set(own))
         if len(kinds) > 1:
-            several = (
-                f"annotations are on {len(kinds)} scales, each answer is read on its annotation's; else state it: --prediction-scale."
-            )
+            several = f"annotations are on {len(kinds)} scales, each answer is read on its annotation's; else state it: --prediction-scale."
             parts = [[item for item, scale in zip(written, own, strict=True) if scale == kind] for kind in kinds]
             beyond = (note for part, kind in zip(parts, kinds, strict=True) for note in box_scales.tell_beyond(part, kind))
             return Told(kinds[0], (several, *beyond))
