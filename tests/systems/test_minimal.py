@@ -101,7 +101,7 @@ def model(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_folder_is_flat_and_holds_the_portable_modules_it_needs(model: Path) -> None:
     names = {path.stem for path in model.glob("*.py")}
     own = {"configuration_linear", "modeling_linear", "processing_linear"}
-    assert names == {*own, "band_rendering", "image_tiling", "normalisation"}
+    assert names == {*own, "band_rendering", "image_tiling", "normalisation", "pictures"}
     assert "from .normalisation import normalise" in (model / "modeling_linear.py").read_text()
 
 
