@@ -110,7 +110,7 @@ class SampleSource(ABC):
     def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
         """The transformed record and its scenes, in the order of its images."""
         record, dataset = self.draw(key, rng)
-        return record, read_images(record, dataset.image_root)
+        return record, read_scenes(record.images, root_of=dataset.image_root, source=record.source)
 
     @abstractmethod
     def describe(self, key: SampleKey) -> str:
@@ -292,19 +292,6 @@ def _check_roles(dataset: SampleSource, known: Collection[str]) -> None:
                 f"dataset '{leaf.name}': its images or transforms name the role {', '.join(unknown)}, which this model does not read; its "
                 f"roles are {', '.join(known)}. Correct the word, or leave the image source out."
             )
-
-
-def read_images(record: Record, root_of: Callable[[ImageRef], Path]) -> Scenes:
-    """The scenes of a record, in the order of its images, each from inside its root.
-
-    Args:
-        record: whose images are read.
-        root_of: an image -> the folder that it does not leave.
-
-    Raises:
-        DataError, BandError, AlignmentError: as `read_scenes`.
-    """
-    return read_scenes(record.images, root_of=root_of, source=record.source)
 
 
 class PreparedDataset(Dataset[Any]):
