@@ -29,7 +29,7 @@ BATCH = 500
 """Inputs of one hypothesis run; what it remembers of earlier inputs makes longer runs slower."""
 MEMORY_GIB = 6
 """Address space of a process: well above what the largest allowed image takes, far below what a crafted header can ask for."""
-SHARES = {"images": 0.2, "masks": 0.25, "pickles": 0.1, "configs": 0.1, "text": 0.1, "datasets": 0.25}
+SHARES = {"images": 0.2, "products": 0.1, "masks": 0.2, "pickles": 0.1, "configs": 0.1, "text": 0.1, "datasets": 0.2}
 """How the inputs are shared among the readers."""
 
 

@@ -22,6 +22,15 @@ from eocore.data.io.readers import read_class_map, read_scene
 from eocore.data.io.safe_pickle import read_plain_pickle
 from eocore.data.records import ImageRef, MaskRef
 from eocore.registry import DATASETS
+from eocore.synthetic.product_folders import (
+    LOSSLESS,
+    MadeLandsat,
+    MadeSentinel1,
+    MadeSentinel2,
+    write_landsat,
+    write_sentinel1,
+    write_sentinel2,
+)
 from eocore.system import find_systems
 
 SIZES = ((1, 1), (7, 9), (64, 48))
@@ -46,6 +55,9 @@ def readers(folder: Path) -> dict[str, Reader]:
     """All readers by name; `folder` is used for their files."""
     return {
         "images": Reader(st.tuples(st.sampled_from(_image_files()), _changes(), st.sampled_from(SENSORS)), _read_image(folder)),
+        "products": Reader(
+            st.tuples(st.integers(0, 4), st.floats(0, 1, exclude_max=True), st.none() | _text_changes()), _read_product(folder)
+        ),
         "masks": Reader(st.tuples(_masks(), st.sampled_from(SIZES)), lambda value: _read_mask(*value)),
         "pickles": Reader(st.one_of(_changed(_pickles()), st.binary(max_size=40)), _read_file(folder / "refs.p", read_plain_pickle)),
         "configs": Reader(st.tuples(st.sampled_from(("x.json", "x.yaml")), _config_texts()), _read_config(folder)),
@@ -92,6 +104,7 @@ def _image_files() -> tuple[tuple[str, bytes], ...]:
         stream = io.BytesIO()
         picture.save(stream, format="JPEG" if name == "jpg" else "PNG")
         files.append((name, stream.getvalue()))
+    files += _few_bit_pictures(rng)
     for options in (
         {},
         {"compress": "deflate"},
@@ -103,12 +116,84 @@ def _image_files() -> tuple[tuple[str, bytes], ...]:
             with rasterio.MemoryFile() as memory:
                 with memory.open(driver="GTiff", height=8, width=8, count=count, dtype=kind, nodata=0, **options, **offset) as file:
                     file.write(rng.integers(1, 250, (count, 8, 8)).astype(kind))
+                    if "crs" in options:
+                        file.scales, file.offsets = (1e-4,) * count, (-0.1,) * count
                 files.append(("tif", memory.read()))
     for name, save in (("npy", lambda out: np.save(out, np.ones((2, 4, 4), np.float32))), ("npz", _save_npz)):
         stream = io.BytesIO()
         save(stream)
         files.append((name, stream.getvalue()))
     return tuple(files)
+
+
+def _few_bit_pictures(rng: np.random.Generator) -> list[tuple[str, bytes]]:
+    """PNG and TIFF of 1, 2 and 4 bits, inverted, and with a palette; JPEG 2000 of 15 bits."""
+    files = []
+    for bits in (1, 2, 4):
+        stream = io.BytesIO()
+        picture = Image.fromarray(rng.integers(0, 2**bits, (6, 8), np.uint8))
+        picture.putpalette(list(range(3 * 2**bits)))
+        picture.save(stream, format="PNG", bits=bits)
+        files.append(("png", stream.getvalue()))
+        for options in ({}, {"photometric": "MINISWHITE"}, {"photometric": "PALETTE"}):
+            with rasterio.MemoryFile() as memory:
+                with memory.open(driver="GTiff", height=8, width=8, count=1, dtype="uint8", nbits=bits, **options) as file:
+                    if "PALETTE" in options.values():
+                        file.write_colormap(1, {value: (value, 255 - value, 0, 255) for value in range(2**bits)})
+                    file.write(rng.integers(0, 2**bits, (1, 8, 8), np.uint8))
+                files.append(("tif", memory.read()))
+    with rasterio.MemoryFile() as memory:
+        with memory.open(driver="JP2OpenJPEG", height=8, width=8, count=1, dtype="uint16", NBITS="15", **LOSSLESS) as file:
+            file.write(rng.integers(1, 2**15, (1, 8, 8), np.uint16))
+        files.append(("jp2", memory.read()))
+    return files
+
+
+def _text_changes() -> SearchStrategy[Any]:
+    """As `_changes`, or a piece of a text file replaced by another."""
+    pieces = st.sampled_from(
+        (b"-1000", b"10000", b"0", b"<line>", b"pixel", b".jp2", b"B02", b"05.09", b"GRD", b"-", b"1", b"SUN_ELEVATION")
+    )
+    others = st.sampled_from((b"", b"-1", b"0", b"nan", b"1e999", b"x", b"9" * 400, b"\xff\xfe", b"../a", b"<a>", b"&a;", b"\0", b"0 0 0"))
+    return st.one_of(_changes(), st.tuples(st.just("replace"), pieces, others, st.integers(1, 9)))
+
+
+def _read_product(folder: Path) -> Callable[[Any], None]:
+    """Reads a product of which one file is changed, or missing where the change is None."""
+    root = folder / "products"
+    sentinel2 = [MadeSentinel2(side_m=60), MadeSentinel2("1C", "02.09", side_m=60)]
+    products = [
+        (write_sentinel2(root, sentinel2[0]), "sentinel2_l2a", ("B02", "B05")),
+        (write_sentinel2(root, sentinel2[1]), "sentinel2_l1c", ()),
+        (write_sentinel1(root, MadeSentinel1(size=(20, 24))), "sentinel1_grd", ()),
+        (write_landsat(root, MadeLandsat(1, 8, side=4)), "landsat8_l1", ("B2", "B8")),
+        (write_landsat(root, MadeLandsat(2, 9, side=4, as_text=True)), "landsat9_l2", ("B4",)),
+    ]
+    contents = {path: path.read_bytes() for product, _, _ in products for path in sorted(product.rglob("*")) if path.is_file()}
+    files = {product: _texts_twice([path for path in contents if path.is_relative_to(product)]) for product, _, _ in products}
+
+    def read(value: Any) -> None:
+        which, share, changes = value
+        product, sensor, bands = products[which]
+        path = files[product][int(share * len(files[product]))]
+        if changes is None:
+            path.unlink()
+        elif changes[0] == "replace":
+            path.write_bytes(contents[path].replace(*changes[1:]))
+        else:
+            path.write_bytes(_apply(contents[path], changes))
+        try:
+            noise_removal = sensor == "sentinel1_grd" and share < 0.5
+            read_scene(ImageRef("image", sensor, (str(product),), bands=bands, noise_removal=noise_removal), root=folder, max_bytes=10**8)
+        finally:
+            path.write_bytes(contents[path])
+
+    return read
+
+
+def _texts_twice(paths: list[Path]) -> list[Path]:
+    """The files of metadata come up more often than the others."""
+    return [path for path in paths if path.suffix in (".xml", ".safe", ".txt", ".json")] * 2 + paths
 
 
 def _save_npz(stream: Any) -> None:

@@ -153,7 +153,7 @@ def _read_data(path: Path) -> dict[str, Any]:
     if size > MAX_BYTES:
         raise ConfigError(f"config {path}: {size} bytes, at most {MAX_BYTES} are read. Move data out of the config.")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         values = json.loads(text, object_pairs_hook=_unique) if path.suffix == ".json" else yaml.load(text, Loader=_PlainLoader)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise ConfigError(f"config {path}: not plain data: {' '.join(str(error).split())[:300]}. Correct it.") from error

@@ -41,6 +41,14 @@ def test_no_reader_fails_but_by_our_errors(reader: str, share: float) -> None:
     assert any(name.startswith("refused") for name in counts)
 
 
+@pytest.mark.parametrize("reader", ["images", "products"])
+def test_a_share_of_the_inputs_at_every_run(reader: str, tmp_path: Path) -> None:
+    module = load()
+    counts = module.fuzz(module.readers(tmp_path)[reader], 60, start=1)
+    assert sum(counts.values()) >= 60
+    assert counts["accepted"] > 0
+
+
 def test_an_error_that_is_none_of_ours_is_found() -> None:
     module = load()
 

@@ -132,7 +132,7 @@ def _texts(corpus: Sequence[str]) -> Iterator[str]:
                 f"tokenizer corpus {path} does not exist; without it the vocabulary would miss its words. "
                 "Make the data first or correct the path."
             )
-        content = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8-sig")
         for entry in (
             (json.loads(line) for line in content.splitlines() if line.strip()) if path.suffix == ".jsonl" else [json.loads(content)]
         ):

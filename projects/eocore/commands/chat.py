@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from eocore.predict.image_files import read_images
     from eocore.system import PredictorOptions, system_of_model
 
-    scenes = read_images(image_files(arguments))
+    scenes = read_images(image_files(arguments), max_bytes=arguments.max_bytes)
     system = system_of_model(arguments.model)
     make = system.need(system.predictor, "its models cannot answer")
     predictor = make(arguments.model, PredictorOptions(device=arguments.device, float32_on_cpu=True))

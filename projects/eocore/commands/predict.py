@@ -1,6 +1,7 @@
 """Asks a converted model about image files; writes the answer, masks (GeoTIFF where the image is georeferenced) and an overlay."""
 
 import argparse
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 EPILOG = """With --optical the sensor is told from the file: 3 bytes a pixel are a picture, 12 bands Sentinel-2 L2A, 13 bands L1C.
 Sentinel-2 products of processing baseline 04.00 and later carry an offset that files do not tell: give
---sensor optical=sentinel2_l2a_pb0400."""
+--sensor optical=sentinel2_l2a_pb0400. The folder of a product as delivered tells it: --optical S2A_MSIL2A_....SAFE, --sar
+S1A_IW_GRDH_....SAFE, --optical LC09_L2SP_..., with --window to read a part: --window 4000,2000,512,512."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
     """An option for each input, and for what its file does not tell."""
-    parser.add_argument("--optical", nargs="+", metavar="FILE", help="optical image, a picture or multispectral; several files: one a band")
+    several = "several files: one a band; or the folder of a product as delivered"
+    parser.add_argument("--optical", nargs="+", metavar="FILE", help=f"optical image, a picture or multispectral; {several}")
     parser.add_argument("--rgb", nargs="+", metavar="FILE", help="picture")
-    parser.add_argument("--multispectral", nargs="+", metavar="FILE", help="multispectral image; several files: one a band")
-    parser.add_argument("--sar", nargs="+", metavar="FILE", help="radar image, VV and VH [dB]; several files: one a band")
+    parser.add_argument("--multispectral", nargs="+", metavar="FILE", help=f"multispectral image; {several}")
+    parser.add_argument("--sar", nargs="+", metavar="FILE", help=f"radar image, VV and VH [dB]; {several}")
     other = "image of any other role that the model reads; further files: one a band"
     parser.add_argument("--image", nargs="+", action="append", default=[], metavar="ROLE=FILE", help=other)
     parser.add_argument("--sensor", nargs="+", default=[], metavar="INPUT=NAME", help="sensor of an input, e.g. sar=sentinel1_rtc_linear")
-    parser.add_argument("--bands", nargs="+", default=[], metavar="INPUT=A,B", help="names of an input's layers in order")
+    parser.add_argument("--bands", nargs="+", default=[], metavar="INPUT=A,B", help="names of an input's layers in order; - leaves one out")
+    part = "part to read, in pixels: ROW,COL,HEIGHT,WIDTH for all inputs, or INPUT=ROW,COL,HEIGHT,WIDTH"
+    parser.add_argument("--window", nargs="+", default=[], metavar="WINDOW", help=part)
+    parser.add_argument("--gsd", nargs="+", default=[], metavar="INPUT=METRES", help="pixel size of a product (default: its finest)")
+    parser.add_argument("--remove-noise", action="store_true", help="subtract the thermal noise that a Sentinel-1 product states")
+    size = "largest image that is read at once, such as 512MB or 2GB (default: 512MB)"
+    parser.add_argument("--max-bytes", type=byte_count, metavar="SIZE", help=size)
 
 
 def by_role(words: Iterable[str]) -> dict[str, list[str]]:
@@ -89,6 +98,48 @@ def by_input(option: str, entries: list[str], *, known: Collection[str] = INPUTS
     return values
 
 
+def byte_count(text: str) -> int:
+    """A number of bytes, as 512000000, 512MB or 2GB. Raises ArgumentTypeError for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip().upper())
+    size = int(float(found[1]) * 1000 ** " KMGT".index(found[2] or " ")) if found else 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of bytes, such as 512MB or 2GB")
+    return size
+
+
+def read_windows(entries: list[str], *, known: Collection[str] = INPUTS) -> dict[str, tuple[int, int, int, int]]:
+    """The windows of --window by input; one that names no input is that of all.
+
+    Raises:
+        ConfigError: an entry has another form, or there are several for one input.
+    """
+    windows: dict[str, tuple[int, int, int, int]] = {}
+    for entry in entries:
+        name, equals, value = entry.rpartition("=")
+        numbers = value.split(",")
+        if (equals and name not in known) or len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
+            raise ConfigError(
+                f"--window {entry}: expected ROW,COL,HEIGHT,WIDTH in whole pixels from the upper left corner, or INPUT=these, "
+                f"with INPUT one of {', '.join(known)}."
+            )
+        row, col, height, width = map(int, numbers)
+        for key in [name] if equals else known:
+            if key in windows:
+                raise ConfigError(f"--window {entry}: {key} has a window already. Give one for all inputs, or one for each.")
+            windows[key] = (row, col, height, width)
+    return windows
+
+
+def read_sizes(entries: list[str], *, known: Collection[str] = INPUTS) -> dict[str, float]:
+    """The pixel sizes of --gsd by input [m]. Raises ConfigError where one is no positive number."""
+    sizes = {}
+    for name, value in by_input("gsd", entries, known=known).items():
+        if not re.fullmatch(r"\d+(\.\d+)?", value) or float(value) <= 0:
+            raise ConfigError(f"--gsd {name}={value}: expected a positive number of metres, such as --gsd {name}=20.")
+        sizes[name] = float(value)
+    return sizes
+
+
 def image_files(arguments: argparse.Namespace) -> "dict[str, ImageFile]":
     """The images of the command line.
 
@@ -100,13 +151,22 @@ def image_files(arguments: argparse.Namespace) -> "dict[str, ImageFile]":
     others = by_role(word for words in arguments.image for word in words)
     given = {name: paths for name in INPUTS if (paths := getattr(arguments, name))} | others
     known = (*INPUTS, *others)
+    windows, sizes = read_windows(arguments.window, known=known), read_sizes(arguments.gsd, known=known)
     sensors, bands = by_input("sensor", arguments.sensor, known=known), by_input("bands", arguments.bands, known=known)
-    for option, values in (("sensor", sensors), ("bands", bands)):
+    own_windows = {entry.rpartition("=")[0] for entry in arguments.window} - {""}
+    for option, values in (("sensor", sensors), ("bands", bands), ("gsd", sizes), ("window", own_windows)):
         for name in values:
             if name not in given:
                 raise ConfigError(f"--{option} {name}=...: no --{name} image is given. Inputs given: {', '.join(given) or 'none'}.")
     return {
-        name: ImageFile(tuple(paths), sensors.get(name), tuple(bands[name].split(",")) if name in bands else ())
+        name: ImageFile(
+            tuple(paths),
+            sensors.get(name),
+            tuple(bands[name].split(",")) if name in bands else (),
+            window=windows.get(name),
+            gsd_m=sizes.get(name),
+            noise_removal=arguments.remove_noise and name == "sar",
+        )
         for name, paths in given.items()
     }
 
@@ -127,7 +187,7 @@ def run(arguments: argparse.Namespace) -> None:
     predictor = make(arguments.model, PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation))
     check_roles(predictor, (name for name in files if name != OPTICAL))
     question = Question(arguments.text, arguments.classes, arguments.max_new_tokens)
-    prediction = ask(predictor, read_images(files), question=question)
+    prediction = ask(predictor, read_images(files, max_bytes=arguments.max_bytes), question=question)
     written = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
     say(prediction.text or "(the model's answer is empty)")
     for name, score in sorted(prediction.scores.items(), key=lambda item: -item[1]):

@@ -168,7 +168,7 @@ def _phrases(path: Path) -> Iterator[tuple[str, str, str]]:
     """(file:line, id, expression) of every line that is not empty."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; the release has one for each split. Name the folder the release was unpacked to.")
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
         if not line.strip():
             continue
         found = _LINE.fullmatch(line)

@@ -61,6 +61,8 @@ def _content(record: Record) -> Iterator[str]:
     yield f"{record.task} {record.independent} {len(record.masks)} {len(record.regions)}"
     for image in _in_digest_order(record):
         yield f"{image.label} {image.sensor} {image.bands} {image.window} {len(image.paths)}"
+        if image.gsd_m is not None or image.noise_removal:
+            yield f"product {image.gsd_m} {image.noise_removal}"
     for turn in record.turns:
         yield turn.role
         yield turn.text
@@ -87,8 +89,14 @@ def _image_files(record: Record, dataset: RecordDataset) -> Iterator[str]:
     for image in _in_digest_order(record):
         root = os.path.abspath(dataset.image_root(image))
         for path in image.paths:
-            size = os.path.getsize(path) if os.path.isfile(path) else "missing"
-            yield f"{image.label} {os.path.relpath(path, root)} {size}"
+            yield f"{image.label} {os.path.relpath(path, root)} {_size_of(path)}"
+
+
+def _size_of(path: str) -> int | str:
+    """Bytes of a file, or of all files of a product's folder."""
+    if os.path.isdir(path):
+        return sum(item.stat().st_size for item in Path(path).rglob("*") if item.is_file())
+    return os.path.getsize(path) if os.path.isfile(path) else "missing"
 
 
 def _digest_texts(texts: Iterator[str]) -> str:

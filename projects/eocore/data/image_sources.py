@@ -7,11 +7,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from eocore.data.records import ImageRef, is_role
+from eocore.data.io.layer_file import LEFT_OUT
+from eocore.data.records import ImageRef, is_gsd, is_role
 from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.sensors.bands import get_sensor
 
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".npz", ".json")
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".npz", ".jp2", ".json")
 """What is taken off a name to get its stem; EarthMind-Bench names its images after JSON files. Any other dot belongs to the name."""
 
 PLACES = ("stem", "name", "band")
@@ -30,6 +31,7 @@ class ImageSource:
             Several patterns are alternatives: the first whose file exists counts.
         bands: names of the layers (or of the files) in order, where they deviate from the sensor's own; empty = the sensor's.
         optional: an image that is not there is left out of the record, instead of failing when it is read.
+        gsd_m, noise_removal: of products, see `eocore.data.records.ImageRef`.
     """
 
     uncompared: ClassVar[Mapping[str, str]] = {"root": "names below it and sizes of image files are compared, not where they lie"}
@@ -39,10 +41,14 @@ class ImageSource:
     pattern: str | tuple[str, ...] = "{stem}.tif"
     bands: tuple[str, ...] = ()
     optional: bool = False
+    gsd_m: float | None = None
+    noise_removal: bool = False
 
     def __post_init__(self) -> None:
         if not self.patterns or not all(isinstance(pattern, str) for pattern in self.patterns):
             raise ConfigError(f"images: pattern must be a text or a list of texts, found {self.pattern!r}.")
+        if self.gsd_m is not None and not is_gsd(self.gsd_m):
+            raise ConfigError(f"images: gsd_m must be a positive number of metres, found {self.gsd_m!r}.")
         for pattern in self.patterns:
             try:
                 pattern.format(**dict.fromkeys(PLACES, ""))
@@ -82,12 +88,15 @@ class ImageSource:
         root = os.path.abspath(self.root)
         if "*" in pattern:
             found = sorted(glob.glob(os.path.join(glob.escape(root), _fill(pattern, glob.escape(image)))))
-            return ImageRef(role, self.sensor, tuple(found), bands=self.bands)
+            return self._ref(role, tuple(found), bands=self.bands)
         if "{band}" in pattern:
-            bands = self.bands or get_sensor(self.sensor).band_names
+            bands = tuple(band for band in self.bands if band != LEFT_OUT) or get_sensor(self.sensor).band_names
             files = tuple(os.path.join(root, _fill(pattern, image, band=band)) for band in bands)
-            return ImageRef(role, self.sensor, files, bands=bands)
-        return ImageRef(role, self.sensor, (os.path.join(root, _fill(pattern, image)),), bands=self.bands)
+            return self._ref(role, files, bands=bands)
+        return self._ref(role, (os.path.join(root, _fill(pattern, image)),), bands=self.bands)
+
+    def _ref(self, role: str, paths: tuple[str, ...], *, bands: tuple[str, ...]) -> ImageRef:
+        return ImageRef(role, self.sensor, paths, bands=bands, gsd_m=self.gsd_m, noise_removal=self.noise_removal)
 
 
 def build_sources(images: Mapping[str, Mapping[str, Any]], owner: str) -> dict[str, ImageSource]:

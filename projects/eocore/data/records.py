@@ -22,10 +22,13 @@ class ImageRef:
     Attributes:
         role: what the image is to the model, in a word that the model's processor declares (rgb, multispectral, sar, dem, before, ...).
         sensor: name in the sensor registry, which gives bands, unit and scaling.
-        paths: one file, or one file per band.
-        bands: names of the layers in file order where the file deviates from the sensor's own order; empty = the sensor's order.
+        paths: one file, one file per band, or the folder of a product as delivered (eocore.data.io.products).
+        bands: names of the layers in file order where the file deviates from the sensor's own order, "-" for a layer to leave out; of a
+            product, the bands to read; empty = the sensor's order, or all bands.
         window: the part that is the image, on the finest grid of the files; only that part is read. None = all.
         time: when it was taken, as an ISO 8601 date or date-time; "" = unknown.
+        gsd_m: of a product: pixel size that all its bands are put on [m]; None = its finest (Landsat: 30 m).
+        noise_removal: of a Sentinel-1 product: subtract the thermal noise that it states.
     """
 
     role: str
@@ -35,6 +38,8 @@ class ImageRef:
     bands: tuple[str, ...] = ()
     window: Window | None = None
     time: str = ""
+    gsd_m: float | None = None
+    noise_removal: bool = False
 
     @property
     def label(self) -> str:
@@ -45,6 +50,11 @@ class ImageRef:
 def is_role(word: Any) -> bool:
     """Whether `word` can name the role of an image: lower-case letters, digits and underscores, beginning with a letter."""
     return isinstance(word, str) and _ROLE.fullmatch(word) is not None
+
+
+def is_gsd(value: Any) -> bool:
+    """Whether `value` is a pixel size: a positive number, not infinite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
 def is_time(text: Any) -> bool:

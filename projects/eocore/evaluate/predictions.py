@@ -160,7 +160,7 @@ def read_predictions(path: Path) -> list[Prediction]:
         raise DataError(f"{path}: no such predictions file. Predict first, or correct the path.")
     seen: dict[PredictionKey, int] = {}
     predictions = []
-    with path.open(encoding="utf-8", newline="\n") as lines:
+    with path.open(encoding="utf-8-sig", newline="\n") as lines:
         for number, line in enumerate(lines, start=1):
             prediction = parse_prediction(line.rstrip("\n"), source=f"{path}:{number}")
             first = seen.setdefault(prediction.key, number)

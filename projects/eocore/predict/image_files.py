@@ -1,11 +1,14 @@
 """Image files of a question: which sensor each is of, and the scenes that are read from them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eocore.data.io.image_files import open_layers, resolve_path
+from eocore.data.io.layer_file import LEFT_OUT
+from eocore.data.io.products.registry import find_product
+from eocore.data.io.readers import MAX_BYTES
 from eocore.data.io.scene_sets import read_scenes
-from eocore.data.records import ImageRef
+from eocore.data.records import ImageRef, Window
 from eocore.errors import BandError, ConfigError
 from eocore.predict.inputs import OPTICAL
 from eocore.sensors.bands import get_sensor
@@ -24,19 +27,25 @@ class ImageFile:
     Attributes:
         paths: one file, or one a band.
         sensor: name in the sensor registry; None = told from the file.
-        bands: names of the layers in order, where they deviate from the sensor's own.
+        bands: names of the layers in order, where they deviate from the sensor's own; "-" for a layer to leave out.
+        window: the part to read; None = all.
+        gsd_m, noise_removal: of products, see `eocore.data.records.ImageRef`.
     """
 
     paths: tuple[str, ...]
     sensor: str | None = None
     bands: tuple[str, ...] = ()
+    window: Window | None = None
+    gsd_m: float | None = None
+    noise_removal: bool = False
 
 
-def read_images(files: Mapping[str, ImageFile]) -> dict[str, Scene]:
+def read_images(files: Mapping[str, ImageFile], *, max_bytes: int | None = None) -> dict[str, Scene]:
     """The scenes of one location, by role.
 
     Args:
         files: input -> file; an input is a role, or "optical", which becomes rgb or multispectral as its sensor tells.
+        max_bytes: refuse to read more than this for one image; None = MAX_BYTES of the readers.
 
     Raises:
         DataError: a file cannot be read, or the images show different locations.
@@ -45,27 +54,32 @@ def read_images(files: Mapping[str, ImageFile]) -> dict[str, Scene]:
     """
     refs: dict[str, ImageRef] = {}
     for name, file in files.items():
-        sensor = file.sensor or tell_sensor(name, file.paths)
+        sensor = file.sensor or tell_sensor(name, file.paths, bands=file.bands)
         modality = name if name != OPTICAL else ("rgb" if get_sensor(sensor).unit == "uint8" else "multispectral")
         if modality in refs:
             raise ConfigError(f"--{name} is a {modality} image, and another one is given. Give one image of each kind.")
-        refs[modality] = ImageRef(modality, sensor, file.paths, bands=file.bands)
-    scenes = read_scenes(tuple(refs.values()), root_of=lambda _: None, source=" and ".join(refs))
+        ref = ImageRef(modality, sensor, file.paths, bands=file.bands, window=file.window)
+        refs[modality] = replace(ref, gsd_m=file.gsd_m, noise_removal=file.noise_removal)
+    scenes = read_scenes(tuple(refs.values()), root_of=lambda _: None, source=" and ".join(refs), max_bytes=max_bytes or MAX_BYTES)
     return dict(zip(refs, scenes, strict=True))
 
 
-def tell_sensor(name: str, paths: Sequence[str]) -> str:
+def tell_sensor(name: str, paths: Sequence[str], *, bands: Sequence[str] = ()) -> str:
     """The sensor of a file of which only number and type of its layers are known.
 
     Args:
         name: the input.
         paths: its files.
+        bands: given names of the layers, of which "-" leaves some out.
 
     Raises:
         BandError: it is not certain.
     """
+    folder = resolve_path(paths[0], folders=True)
+    if len(paths) == 1 and folder.is_dir():
+        return find_product(folder).sensor
     layers = [open_layers(resolve_path(path)) for path in paths]
-    count, dtype = sum(len(file.names) for file in layers), layers[0].dtype
+    count, dtype = sum(len(file.names) for file in layers) - list(bands).count(LEFT_OUT), layers[0].dtype
     for file in layers:
         file.close()
     if dtype.itemsize == 1:

@@ -1,11 +1,12 @@
 """What a file holds -> the physical unit of the sensor. Pure functions on numpy arrays; NaN where there is no data."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from eocore.errors import DataError
-from eocore.sensors.bands import Sensor
+from eocore.sensors.bands import RawUnit, Sensor
 
 DB_PER_DECADE = 10.0
 LARGEST_REFLECTANCE = 2.0
@@ -64,6 +65,13 @@ def correct_sun_elevation(reflectance: np.ndarray, *, sun_elevation_deg: float) 
     if not 0 < sun_elevation_deg <= 90:
         raise DataError(f"sun elevation {sun_elevation_deg} deg: expected above 0 up to 90. Take SUN_ELEVATION from the MTL file.")
     return reflectance / np.float32(np.sin(np.deg2rad(sun_elevation_deg)))
+
+
+def stored_as(sensor: Sensor, raw_unit: RawUnit | None) -> Sensor:
+    """The sensor, of which a file holds `raw_unit` (a product already converted by its metadata); None = as the sensor says."""
+    if raw_unit is None:
+        return sensor
+    return replace(sensor, raw_unit=raw_unit, scale=1.0, offset=0.0, offset_dn=0, nodata=None)
 
 
 def to_canonical(digital: np.ndarray, sensor: Sensor, *, source: str) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Annotation files read without running or repairing anything in them; every complaint starts with file:line or file#entry."""
 
-import json
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from eocore.data.formats.json_text import BrokenEntry, parse_json
 from eocore.data.records import MaskRef, Window
 from eocore.errors import AnnotationError, DataError
 from eocore.log import get_logger
@@ -189,8 +189,8 @@ def as_entries(values: Any, source: str) -> list[Entry]:
 
 
 def read_json(path: str | Path) -> Any:
-    """What the JSON file holds. Raises DataError (missing) or AnnotationError with file:line (broken)."""
-    return _parse(_read_text(path), str(path))
+    """What the JSON file holds, see `parse_json`. Raises DataError (missing) or AnnotationError with file:line (broken)."""
+    return parse_json(_read_text(path), str(path))
 
 
 def read_object(path: str | Path, holds: str) -> Mapping[str, Any]:
@@ -229,48 +229,25 @@ def segmentation_mask(value: Any, source: str) -> MaskRef:
 
 
 def _entry(value: Any, source: str) -> Entry:
+    if isinstance(value, BrokenEntry):
+        raise AnnotationError(f"{source} (line {value.line}): not usable JSON: ValueError: {value.fault}. Correct the entry.")
     if not isinstance(value, Mapping):
         raise AnnotationError(f"{source}: expected an object, found {type(value).__name__}: {shorten(value)}.")
     return Entry(value, source)
-
-
-def _parse(text: str, path: str, *, line: int | None = None) -> Any:
-    try:
-        return json.loads(text, parse_constant=_no_number, object_pairs_hook=_object)
-    except json.JSONDecodeError as error:
-        if not text.strip():
-            raise AnnotationError(f"{path}: the file is empty; expected JSON. Export or fetch it again.") from error
-        where = f"{path}:{line or error.lineno}"
-        raise AnnotationError(f"{where}: not JSON: {error.msg} (column {error.colno}). Correct or export the file again.") from error
-    except (ValueError, RecursionError) as error:
-        where = f"{path}:{line}" if line else path
-        raise AnnotationError(f"{where}: not usable JSON: {type(error).__name__}: {error}.") from error
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number in JSON")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the field {shorten(twice)} is duplicated in one object; which one is meant cannot be told")
-    return made
 
 
 def _line(path: str, *, number: int, text: str) -> Entry:
     source = f"{path}:{number}"
     if len(text) > MAX_LINE_CHARACTERS:
         raise AnnotationError(f"{source}: a line of {len(text)} characters, at most {MAX_LINE_CHARACTERS} are read. Split the entry.")
-    return _entry(_parse(text, path, line=number), source)
+    return _entry(parse_json(text, path, line=number), source)
 
 
 def _read_text(path: str | Path) -> str:
+    """The UTF-8 text of a file, without the byte order mark that editors of Windows put before it."""
     raw = read_bytes(path, limit=MAX_JSON_BYTES)
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise AnnotationError(f"{path}:{line}: not UTF-8 ({error.reason}, byte {error.start}). Save the file as UTF-8.") from error

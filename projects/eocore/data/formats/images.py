@@ -6,7 +6,7 @@ from typing import Any
 
 from eocore.data.formats.entries import Entry, shorten
 from eocore.data.image_sources import file_inside
-from eocore.data.records import ImageRef, is_role, is_time
+from eocore.data.records import ImageRef, is_gsd, is_role, is_time
 from eocore.errors import AnnotationError
 
 PLAIN_SENSORS = {"rgb": "rgb_uint8", "sar": "grey_uint8"}
@@ -17,8 +17,9 @@ def read_image_refs(entry: Entry, folder: Path) -> tuple[ImageRef, ...]:
     """The images of an entry, in their order; files are made absolute.
 
     `image` is the file of a colour picture. `images` maps roles to one image each, or to a list of images that differ in time. An image is
-    {"path": file or list of files, "sensor": name, "bands": [names], "time": ISO date or date-time}, the last two where they are needed; a
-    text alone is the file of a colour (rgb) or grey (sar) picture.
+    {"path": file or list of files or the folder of a product, "sensor": name, "bands": [names], "time": ISO date or date-time,
+    "gsd_m": pixel size of a product [m], "noise_removal": true or false}, all but the first two where they are needed; a text alone is the
+    file of a colour (rgb) or grey (sar) picture.
 
     Args:
         entry: with `image` or `images`.
@@ -47,6 +48,12 @@ def _image_ref(value: Any, role: str, *, entry: Entry, folder: Path) -> ImageRef
     time = value.get("time", "")
     if time and not is_time(time):
         raise AnnotationError(f"{entry.source}: images.{role}.time is {shorten(time)}; expected an ISO 8601 date or date-time.")
+    gsd_m, noise_removal = value.get("gsd_m"), value.get("noise_removal", False)
+    if (gsd_m is not None and not is_gsd(gsd_m)) or not isinstance(noise_removal, bool):
+        raise AnnotationError(
+            f"{entry.source}: images.{role} has gsd_m {shorten(gsd_m)} and noise_removal {shorten(noise_removal)}; expected a positive "
+            "number of metres, and true or false."
+        )
     paths = [value["path"]] if isinstance(value["path"], str) else list(value["path"])
     files = tuple(file_inside(folder, path, source=entry.source) for path in paths)
-    return ImageRef(role, value["sensor"], files, bands=tuple(value.get("bands", ())), time=time)
+    return ImageRef(role, value["sensor"], files, bands=tuple(value.get("bands", ())), time=time, gsd_m=gsd_m, noise_removal=noise_removal)

@@ -2,12 +2,14 @@
 
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from eocore.data.io.layer_file import Grid, broken
 from eocore.errors import DataError
+from eocore.sensors.bands import RawUnit
 
 MAX_BAND_NAME_BYTES = 1024
 """Longest band name of an NPZ, as numpy stores it (4 bytes a character)."""
@@ -17,6 +19,7 @@ class ArrayFile:
     """(C, H, W) or (H, W) of an NPY, or of `pixels` in an NPZ, whose optional `bands` names the layers. Never unpickles."""
 
     grid: Grid | None = None
+    raw_unit: RawUnit | None = None
 
     def __init__(self, path: Path, kind: str) -> None:
         self.path, self._kind = path, kind
@@ -27,6 +30,7 @@ class ArrayFile:
         count = shape[0] if len(shape) == 3 else 1
         names = self._named(count) if kind == "NPZ" else None
         self.names: tuple[str | None, ...] = names or (None,) * count
+        self._kept: list[int] | slice = slice(None)
         self.unit_bytes = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize if kind == "NPZ" else 0
 
     def read(self, window: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -38,10 +42,14 @@ class ArrayFile:
             else:
                 with np.load(self.path, allow_pickle=False) as archive:
                     pixels = archive["pixels"]
-            layers = pixels.reshape(-1, *self.size)[:, row : row + height, col : col + width]
+            layers = pixels.reshape(-1, *self.size)[:, row : row + height, col : col + width][self._kept]
             return np.array(layers, dtype=np.uint8 if self.dtype == bool else None), None
         except Exception as error:
             raise broken(self.path, self._kind, error=error) from error
+
+    def keep(self, layers: Sequence[int]) -> None:
+        """See `LayerFile.keep`."""
+        self._kept, self.names = list(layers), tuple(self.names[layer] for layer in layers)
 
     def close(self) -> None:
         """Nothing stays open."""

@@ -1,4 +1,4 @@
-"""The image formats behind `readers`: GeoTIFF, PNG / JPEG, NPY / NPZ, each as layers that are sized up before a pixel is read.
+"""The image formats behind `readers`: GeoTIFF, JPEG 2000, PNG / JPEG, NPY / NPZ, each as layers that are sized up before a pixel is read.
 
 Files are untrusted. A path is refused before any library sees it if it is not a plain local file; the format is told by the first bytes and
 the decoder is pinned to it, so that no file can make GDAL open another one; sizes come from the header alone.
@@ -6,6 +6,7 @@ the decoder is pinned to it, so that no file can make GDAL open another one; siz
 
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from eocore.data.formats.entries import unreadable
 from eocore.data.io.array_files import ArrayFile
 from eocore.data.io.layer_file import Grid, LayerFile, broken
 from eocore.errors import DataError
+from eocore.sensors.bands import RawUnit
 
 MAX_PICTURE_PIXELS = 64_000_000
 """Largest PNG or JPEG [px]: a file of a few KB can claim as much as its header likes, and must be decoded whole."""
@@ -35,17 +37,19 @@ _FORMATS = {
     "JPEG": ((b"\xff\xd8\xff",), (".jpg", ".jpeg", ".png")),
     "NPY": ((b"\x93NUMPY",), (".npy",)),
     "NPZ": ((b"PK\x03\x04",), (".npz",)),
+    "JPEG 2000": ((b"\0\0\0\x0cjP  \r\n\x87\n",), (".jp2",)),
 }
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _PICTURE_LAYERS = {"1": 1, "L": 1, "LA": 1, "I;16": 1, "I": 1, "P": 3, "RGB": 3, "RGBA": 3}
 
 
-def resolve_path(path: str, *, root: Path | None = None) -> Path:
+def resolve_path(path: str, *, root: Path | None = None, folders: bool = False) -> Path:
     """The plain local file `path`, links followed.
 
     Args:
         path: relative to `root`, or to the working directory without one.
         root: the folder the file must lie in, also after following links.
+        folders: a folder is taken too.
 
     Raises:
         DataError: the path is remote or virtual, leads out of `root`, or is no file.
@@ -59,6 +63,8 @@ def resolve_path(path: str, *, root: Path | None = None) -> Path:
         raise DataError(f"{path[:200]!r}: not a usable path ({error.__class__.__name__}). Correct the annotation or the folder.") from error
     if root and not resolved.is_relative_to(root.resolve()):
         raise DataError(f"{path}: leads out of its folder {root} (to {resolved}). Put the file inside, or name the folder it lies in.")
+    if folders and resolved.is_dir():
+        return resolved
     if resolved.is_dir():
         raise DataError(f"{path}: a folder, expected an image file (looked at {resolved}). Correct the path in the annotation.")
     if not is_file:
@@ -85,12 +91,14 @@ def open_layers(path: Path, *, indexed: bool = False) -> LayerFile:
         raise DataError(f"{path}: the file is empty; expected an image. Copy or fetch it again.")
     kind = next((kind for kind, (magics, _) in _FORMATS.items() if head.startswith(magics)), None)
     if kind is None:
-        raise DataError(f"{path}: not a GeoTIFF, PNG, JPEG, NPY or NPZ file (begins with {head[:8]!r}). Convert it, or fetch it again.")
+        raise DataError(
+            f"{path}: not a GeoTIFF, JPEG 2000, PNG, JPEG, NPY or NPZ file (begins with {head[:8]!r}). Convert it, or fetch it again."
+        )
     ours = {ending for _, endings in _FORMATS.values() for ending in endings}
     if path.suffix.lower() in ours - set(_FORMATS[kind][1]):
         raise DataError(f"{path}: holds {kind} but ends in {path.suffix}. Rename it after checking where it came from.")
-    if kind == "GeoTIFF":
-        return GeoTiff(path)
+    if kind in (GeoTiff.kind, Jpeg2000.kind):
+        return GeoTiff(path) if kind == GeoTiff.kind else Jpeg2000(path)
     if kind in ("PNG", "JPEG"):
         return Picture(path, kind, indexed=indexed)
     return ArrayFile(path, kind)
@@ -99,17 +107,20 @@ def open_layers(path: Path, *, indexed: bool = False) -> LayerFile:
 class GeoTiff:
     """A GeoTIFF through rasterio, driver pinned."""
 
+    kind, driver = "GeoTIFF", "GTiff"
+    raw_unit: RawUnit | None = None
+
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             with rasterio.Env(**GDAL_OPTIONS), warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                self._dataset = rasterio.open(path, driver="GTiff", sharing=False)
+                self._dataset = rasterio.open(path, driver=self.driver, sharing=False)
                 self._read_header()
         except DataError:
             raise
         except Exception as error:  # rasterio and what it calls raise many kinds for damaged files, some only when a field is asked for
-            raise broken(path, "GeoTIFF", error=error) from error
+            raise broken(path, self.kind, error=error) from error
 
     def _read_header(self) -> None:
         if not self._dataset.count or self._dataset.subdatasets:
@@ -128,6 +139,8 @@ class GeoTiff:
         self._indexes = [i + 1 for i in kept]
         self._all_valid = all(flags[i] == [MaskFlags.all_valid] for i in kept)
         self.grid = self._read_grid()
+        points, self.tie_crs = self._dataset.gcps
+        self.tie_points = [(point.row, point.col, point.x, point.y, point.z or 0.0) for point in points]
         together = self._dataset.count if self._dataset.interleaving is not None and self._dataset.interleaving.value == "PIXEL" else 1
         self.unit_bytes = max(h * w for h, w in self._dataset.block_shapes) * self.dtype.itemsize * together
 
@@ -144,7 +157,12 @@ class GeoTiff:
                     return pixels, self._dataset.dataset_mask(window=area)[None] > 0
                 return pixels, self._dataset.read_masks(self._indexes, window=area) > 0
         except Exception as error:
-            raise broken(self.path, "GeoTIFF", error=error) from error
+            raise broken(self.path, self.kind, error=error) from error
+
+    def keep(self, layers: Sequence[int]) -> None:
+        """See `LayerFile.keep`."""
+        self.names = tuple(self.names[layer] for layer in layers)
+        self._indexes = [self._indexes[layer] for layer in layers]
 
     def close(self) -> None:
         """Hands the file back."""
@@ -163,14 +181,21 @@ class GeoTiff:
             if text:
                 CRS.from_wkt(text)
         except Exception as error:
-            raise broken(self.path, "GeoTIFF", error=error) from error
+            raise broken(self.path, self.kind, error=error) from error
         return Grid(text, transform)
+
+
+class Jpeg2000(GeoTiff):
+    """A JPEG 2000 file, such as a band of Sentinel-2, read as a GeoTIFF is."""
+
+    kind, driver = "JPEG 2000", "JP2OpenJPEG"
 
 
 class Picture:
     """A PNG or JPEG through Pillow, pixels as stored (an EXIF rotation is not applied, since annotations count stored pixels)."""
 
     grid: Grid | None = None
+    raw_unit: RawUnit | None = None
 
     def __init__(self, path: Path, kind: str, *, indexed: bool = False) -> None:
         self.path, self._kind, self._indexed = path, kind, indexed
@@ -190,6 +215,7 @@ class Picture:
             raise DataError(f"{path}: colour mode {self._image.mode}; expected grey, RGB or RGBA. Convert it to RGB.")
         self._check_depth(layers)
         self.names: tuple[str | None, ...] = ("red", "green", "blue") if layers == 3 else (None,)
+        self._count, self._kept = layers, list(range(layers))
         self.dtype = np.dtype({"I;16": np.uint16, "I": np.int32}.get(self._image.mode, np.uint8))
         self.unit_bytes = self.size[0] * self.size[1] * self.dtype.itemsize * (layers + 1)
 
@@ -199,7 +225,7 @@ class Picture:
         try:
             image: Image.Image = self._image
             if "transparency" in image.info and not self._indexed:
-                image = image.convert("RGBA" if len(self.names) == 3 else "LA")
+                image = image.convert("RGBA" if self._count == 3 else "LA")
             elif image.mode == "P" and not self._indexed:
                 image = image.convert("RGB")
             pixels = np.asarray(image.crop((col, row, col + width, row + height)))
@@ -208,9 +234,13 @@ class Picture:
         if pixels.dtype == bool:
             pixels = pixels.astype(np.uint8)
         layers = np.moveaxis(pixels[:, :, None] if pixels.ndim == 2 else pixels, -1, 0)
-        if layers.shape[0] == len(self.names):
-            return layers, None
-        return layers[:-1], layers[-1:] > 0
+        if layers.shape[0] == self._count:
+            return layers[self._kept], None
+        return layers[:-1][self._kept], layers[-1:] > 0
+
+    def keep(self, layers: Sequence[int]) -> None:
+        """See `LayerFile.keep`."""
+        self.names, self._kept = tuple(self.names[layer] for layer in layers), list(layers)
 
     def close(self) -> None:
         """Hands the file back."""

@@ -5,7 +5,7 @@ With `image_files`, the only place where images are opened.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,14 @@ from rasterio.warp import Resampling, reproject
 
 from eocore.data.io.band_names import name_bands
 from eocore.data.io.image_files import Grid, LayerFile, open_layers, resolve_path
+from eocore.data.io.layer_file import leave_out
+from eocore.data.io.products.layers import ProductChoice
+from eocore.data.io.products.registry import open_product
 from eocore.data.records import ImageRef, Window
 from eocore.errors import DataError
 from eocore.sensors.bands import Sensor, get_sensor
 from eocore.sensors.location import same_crs
-from eocore.sensors.scaling import to_canonical
+from eocore.sensors.scaling import stored_as, to_canonical
 from eocore.sensors.scene import Georeference, Scene
 
 MAX_BYTES = 512_000_000
@@ -39,7 +42,7 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
     Bands are named by `band_names.name_bands`. Files of coarser pixels are resampled (bilinear) to the finest grid.
 
     Args:
-        ref: one file with all bands, or several files in the order of their bands.
+        ref: one file with all bands, several files in the order of their bands, or the folder of a product as delivered.
         root: folder the paths are relative to and must not leave.
         window: part to read, on the finest grid; None = the part that `ref` names, or all.
         max_bytes: refuse to read more than this.
@@ -49,7 +52,7 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
         BandError: the sensor is unknown or the layers do not name its bands.
     """
     sensor = get_sensor(ref.sensor)
-    with _opened(ref, root) as files:
+    with _opened(ref, root) as (files, ref):
         bands = name_bands(ref, sensor, files=files)
         finest = _finest(files)
         _check_extents(files, finest)
@@ -81,7 +84,7 @@ def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
         BandError: the sensor is unknown or the layers do not name its bands.
     """
     sensor = get_sensor(ref.sensor)
-    with _opened(ref, root) as files:
+    with _opened(ref, root) as (files, ref):
         _, _, height, width = _check_window(ref.window, _finest(files))
         return SceneHeader(height, width, name_bands(ref, sensor, files=files), sensor.unit, ref.role)
 
@@ -92,7 +95,7 @@ def image_size(ref: ImageRef, *, root: Path | None = None) -> tuple[int, int]:
     Raises:
         DataError: a file is missing, its header cannot be read, or the part that `ref` names leaves it.
     """
-    with _opened(ref, root) as files:
+    with _opened(ref, root) as (files, ref):
         _, _, height, width = _check_window(ref.window, _finest(files))
         return height, width
 
@@ -121,17 +124,38 @@ def read_class_map(path: str, *, root: Path | None = None, max_bytes: int = MAX_
 
 
 @contextmanager
-def _opened(ref: ImageRef, root: Path | None) -> Iterator[list[LayerFile]]:
+def _opened(ref: ImageRef, root: Path | None) -> Iterator[tuple[list[LayerFile], ImageRef]]:
+    """The layers to read, and the ref whose `bands` name them: those of a file that are left out, and the folder of a product, are gone."""
     if not ref.paths:
         raise DataError(f"an image of sensor {ref.sensor} names no file. Give it one path, or one a band.")
     files: list[LayerFile] = []
     try:
-        for path in ref.paths:
-            files.append(open_layers(resolve_path(path, root=root)))
-        yield files
+        places = [resolve_path(path, root=root, folders=True) for path in ref.paths]
+        if len(places) == 1 and places[0].is_dir():
+            choice = ProductChoice(ref.sensor, ref.bands, gsd_m=ref.gsd_m, noise_removal=ref.noise_removal)
+            files = open_product(places[0], choice)
+            yield files, replace(ref, bands=())
+            return
+        _check_plain(ref, places)
+        for place in places:
+            files.append(open_layers(place))
+        files, bands = leave_out(files, ref.bands)
+        yield files, replace(ref, bands=bands)
     finally:
         for file in files:
             file.close()
+
+
+def _check_plain(ref: ImageRef, places: Sequence[Path]) -> None:
+    """Raise DataError if what only a product's folder has is asked of files, or a folder stands among several paths."""
+    folder = next((place for place in places if place.is_dir()), None)
+    if folder:
+        raise DataError(f"{folder}: a folder among {len(places)} paths; the folder of a product is an image by itself. Name it alone.")
+    if ref.gsd_m is not None or ref.noise_removal:
+        raise DataError(
+            f"{ref.paths[0]}: gsd_m and noise_removal are for the folders of products as delivered; a file is read in its own pixels. "
+            "Resample it beforehand, or leave them out."
+        )
 
 
 def _finest(files: Sequence[LayerFile]) -> LayerFile:
@@ -198,7 +222,8 @@ def _check_bytes(files: Sequence[LayerFile], window: Window, *, max_bytes: int) 
     if need > max_bytes:
         raise DataError(
             f"{files[0].path}: reading {window[2]} x {window[3]} px would take {need / 1e6:,.0f} MB of memory, allowed are "
-            f"{max_bytes / 1e6:,.0f} MB. Read a part of it (window=...) or raise max_bytes; a tiled file takes less for a part."
+            f"{max_bytes / 1e6:,.0f} MB. Read a part of it (predict: --window ROW,COL,HEIGHT,WIDTH; records: `window`) or allow more "
+            "(predict: --max-bytes 2GB; read_scene: max_bytes); a tiled file takes less for a part."
         )
 
 
@@ -216,7 +241,7 @@ def _apart(file: LayerFile, finest: LayerFile) -> float:
 
 def _read_canonical(file: LayerFile, window: Window, *, sensor: Sensor) -> np.ndarray:
     digital, valid = file.read(window)
-    pixels = to_canonical(digital, sensor, source=str(file.path))
+    pixels = to_canonical(digital, stored_as(sensor, file.raw_unit), source=str(file.path))
     if valid is not None:
         pixels[~np.broadcast_to(valid, pixels.shape)] = np.nan
     return pixels

@@ -178,7 +178,7 @@ def _split_lines(path: Path) -> list[tuple[int, str]]:
     """(line number, entry) of the split; empty lines and quotes are left out."""
     if not path.is_file():
         raise DataError(f"{path}: no such split file. Fetch it beside the annotations, or correct the data root.")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     return [(number, line.strip().strip("\"',")) for number, line in enumerate(lines, start=1) if line.strip()]
 
 

@@ -101,7 +101,7 @@ def read_labels(given: str | None) -> tuple[str, ...]:
 
 def _labels_of_file(path: Path) -> list[Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         return list(json.loads(text)) if text.lstrip().startswith("[") else [line.strip() for line in text.splitlines() if line.strip()]
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"--labels {path}: cannot be read ({type(error).__name__}: {error}). Write one class a line.") from error

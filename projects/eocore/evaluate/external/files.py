@@ -45,7 +45,7 @@ class ExternalOptions:
 def is_native(path: Path) -> bool:
     """Whether the first line has all fields `PredictionWriter` writes; a file that cannot be read is not."""
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             entry = json.loads(next(lines))
     except (OSError, ValueError, StopIteration, RecursionError):
         return False

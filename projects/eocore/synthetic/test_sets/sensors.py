@@ -53,21 +53,53 @@ NUM_CHOICE_FILES = 5
 
 
 def write_bigearthnet_folders(s2: Path, s1: Path, *, split: Path, scenes: MadeScenes) -> None:
-    """BigEarthNet as released: `<patch>/<patch>_B01.tif` ... with `<patch>_labels_metadata.json`, S1 likewise, and the csv of the split."""
+    """BigEarthNet-MM (version 1) as released: `<patch>/<patch>_B01.tif` ... with `<patch>_labels_metadata.json`, S1 likewise, and the csv.
+
+    The files of Sentinel-1 name their Sentinel-2 patch, and the csv names both; those of Sentinel-2 name no partner. Source: descriptions
+    of BigEarthNet-S1 and -S2 (bigearth.net).
+    """
     rows = []
     for number, scene in enumerate(scenes.scenes):
-        patch, partner = f"S2A_MSIL2A_20170613T101031_{number}_{number}", f"S1A_IW_GRDH_1SDV_20170613T165043_{number}"
+        patch, partner = f"S2A_MSIL2A_20170613T101031_{number}_{number}", f"S1A_IW_GRDH_1SDV_20170613T165043_33UUP_{number}_{number}"
         labels = [CLC_LABELS[number % 5], CLC_LABELS[(number + 2) % 5], CLC_LABELS[5]]
+        shared = {
+            "labels": labels,
+            "coordinates": {"ulx": 300000, "uly": 5100000, "lrx": 301200, "lry": 5098800},
+            "projection": "EPSG:32633",
+        }
+        optical = {
+            "tile_source": "S2A_MSIL1C_20170613T101031_N0205_R022_T33UUP_20170613T101608.SAFE",
+            "acquisition_date": "2017-06-13 10:10:31",
+        }
+        radar = {
+            "corresponding_s2_patch": patch,
+            "scene_source": "S1A_IW_GRDH_1SDV_20170613T165043_20170613T165108_017018_01C5AF_60B9",
+            "acquisition_time": "2017-06-13T16:50:43",
+        }
         save_bands(s2 / patch, scene, prefix=f"{patch}_")
-        save_json(
-            s2 / patch / f"{patch}_labels_metadata.json",
-            {"labels": labels, "acquisition_date": "2017-06-13", "corresponding_s1_patch": partner},
-        )
+        save_json(s2 / patch / f"{patch}_labels_metadata.json", {**shared, **optical})
         save_sar_bands(s1 / partner, scene, prefix=f"{partner}_")
-        save_json(s1 / partner / f"{partner}_labels_metadata.json", {"labels": labels, "corresponding_s2_patch": patch})
+        save_json(s1 / partner / f"{partner}_labels_metadata.json", {**shared, **radar})
         rows.append(f"{patch},{partner}\n")
     split.parent.mkdir(parents=True, exist_ok=True)
     split.write_text("".join(rows), encoding="utf-8")
+
+
+def write_bigearthnet_v2(s2: Path, s1: Path, *, scenes: MadeScenes) -> list[dict[str, Any]]:
+    """BigEarthNet version 2 as released: `<tile>/<patch>/<patch>_B01.tif` without JSON files, S1 likewise; returns metadata.parquet's rows.
+
+    Source: Clasen et al. 2025, reBEN, and the columns of its metadata.parquet.
+    """
+    rows = []
+    for number, scene in enumerate(scenes.scenes):
+        tile, radar = "S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP", "S1B_IW_GRDH_1SDV_20170612T165809"
+        patch, partner = f"{tile}_{number:02d}_{number:02d}", f"{radar}_33UUP_{number:02d}_{number:02d}"
+        save_bands(s2 / tile / patch, scene, prefix=f"{patch}_")
+        save_sar_bands(s1 / radar / partner, scene, prefix=f"{partner}_")
+        about = {"split": "train" if number == 0 else "test", "country": "Austria", "s1_name": partner, "s2v1_name": patch}
+        snow = {"contains_seasonal_snow": False, "contains_cloud_or_shadow": False}
+        rows.append({"patch_id": patch, "labels": ["Arable land", "Inland waters"], **about, **snow})
+    return rows
 
 
 def write_patches(folder: Path, scenes: MadeScenes, *, classes: Sequence[str], num_labels: int, reflectance: Sequence[str] = ()) -> None:

@@ -105,7 +105,7 @@ def test_a_file_of_vrt_text_opens_no_other_file_and_no_connection(tmp_path: Path
         source = f"<SourceFilename>/vsicurl/http://127.0.0.1:{port}/a.tif</SourceFilename><SourceBand>1</SourceBand>"
         band = f'<VRTRasterBand dataType="Byte" band="1"><SimpleSource>{source}</SimpleSource></VRTRasterBand>'
         (tmp_path / "a.tif").write_text(f'<VRTDataset rasterXSize="4" rasterYSize="4">{band}</VRTDataset>')
-        with pytest.raises(DataError, match=r"a\.tif: not a GeoTIFF, PNG, JPEG, NPY or NPZ file \(begins with b'<VRTData'\)"):
+        with pytest.raises(DataError, match=r"a\.tif: not a GeoTIFF, JPEG 2000, PNG, JPEG, NPY or NPZ file \(begins with b'<VRTData'\)"):
             read(tmp_path / "a.tif", "grey_uint8")
         listener.join()
     assert hits == [None]
@@ -141,7 +141,7 @@ def test_png_and_jpeg_may_bear_each_others_ending(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"II*", b"hello world, this is text"])
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tif").write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.tif: not a GeoTIFF, PNG, JPEG, NPY or NPZ file"):
+    with pytest.raises(DataError, match=r"a\.tif: not a GeoTIFF, JPEG 2000, PNG, JPEG, NPY or NPZ file"):
         read(tmp_path / "a.tif")
 
 

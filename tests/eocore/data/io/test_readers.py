@@ -291,7 +291,7 @@ def test_budget_counts_stored_and_converted_pixels(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", digital(12, 100, 100))
     need = 12 * 100 * 100 * (2 + 4)
     assert read(path, "sentinel2_l2a", max_bytes=need).size == (100, 100)
-    with pytest.raises(DataError, match=r"Read a part of it \(window=\.\.\.\) or raise max_bytes"):
+    with pytest.raises(DataError, match=r"Read a part of it \(predict: --window ROW,COL,HEIGHT,WIDTH; records: `window`\) or allow more"):
         read(path, "sentinel2_l2a", max_bytes=need - 1)
 
 
