@@ -12,7 +12,7 @@ import pytest
 
 from eocore.config import load_config
 from eocore.converters.landcover import TileSet, prepare_landcover
-from eocore.evaluate.engine.predicting import build_sources, read_evaluation
+from eocore.evaluate.engine.sources import build_sources, read_evaluation
 from eocore.synthetic.world import write_world
 from eocore.system import systems_of_config
 from eocore.train.device import set_deepspeed_accelerator

@@ -112,7 +112,7 @@ class PreparedRecord:
 
 
 class RecordAnswerer:
-    """Answers the first question of each record.
+    """Answers the last question of each record, after the questions and answers before it.
 
     Args:
         model: in eval mode, on its device.
@@ -183,7 +183,7 @@ class RecordAnswerer:
         with named_after(record):
             return self.processor.encode(
                 by_role(scenes, source=record.source),
-                record.turns[:1],
+                record.turns[:-1] if record.turns[-1].role == "assistant" else record.turns,
                 regions=[read_mask(region, scenes, record=record) for region in record.regions],
                 for_generation=True,
                 max_length=most_prompt_tokens(self.model.config.text_config),
@@ -227,7 +227,7 @@ class EarthMindPredictor:
         return load_model(self.folder, device=self.options.device, float32_on_cpu=self.options.float32_on_cpu)
 
     def answerer(self, max_new_tokens: int) -> RecordAnswerer:
-        """What answers the first question of records. Raises ConfigError as `RecordAnswerer`."""
+        """What answers the last question of records. Raises ConfigError as `RecordAnswerer`."""
         return RecordAnswerer(self.model, self.model.processor, max_new_tokens=max_new_tokens, generation=self.options.generation)
 
     def predict(self, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int) -> Prediction:

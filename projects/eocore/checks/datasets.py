@@ -17,12 +17,13 @@ from eocore.data.io.masks import decode_mask
 from eocore.data.io.readers import read_scene
 from eocore.data.io.scene_sets import check_scenes
 from eocore.data.records import MaskRef, Record
+from eocore.data.single_questions import count_questions
 from eocore.errors import ConfigError, DataError, DuplicateError, EOError
 from eocore.registry import DATASETS
 from eocore.sensors.scene import Scene
 
 ANNOTATION, DUPLICATE, IMAGE, MASK, UNFORESEEN = "annotation", "duplicate id", "image", "mask", "unforeseen"
-NOT_CHECKED = ("transforms", "limit", "group")
+NOT_CHECKED = ("transforms", "limit", "group", "settings")
 """Arguments left at their defaults: all records are read as they stand, each by itself, so that its line can be named."""
 
 SHORT_ANSWER_WORDS = 3
@@ -57,9 +58,10 @@ class DatasetFacts:
         name, kind, annotations: as configured.
         num_entries: records, broken ones among them.
         num_images: image files, each counted once.
+        num_questions: of all records; one may ask several.
         problems: what is wrong.
         lengths: words of the text of each good record.
-        classes: what is asked about or answered -> records: question types, short answers, phrases and labels.
+        classes: what is asked about or answered -> how often: question types, short answers to any question, phrases and labels.
         tasks: task -> records.
         sizes: "role height x width" -> images.
         mask_shares: fraction of its image that each mask covers [1].
@@ -72,6 +74,7 @@ class DatasetFacts:
     annotations: str
     num_entries: int = 0
     num_images: int = 0
+    num_questions: int = 0
     problems: list[Problem] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     classes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -169,9 +172,10 @@ def _count(record: Record, facts: DatasetFacts) -> None:
         facts.classes["phrase"][expression.text] += 1
     for label in record.labels:
         facts.classes["label"][label] += 1
-    answer = record.turns[-1].text if record.turns else ""
-    if answer and len(answer.split()) <= SHORT_ANSWER_WORDS:
-        facts.classes["answer"][answer.strip().lower()] += 1
+    facts.num_questions += count_questions(record)
+    for answer in (turn.text for turn in record.turns if turn.role == "assistant"):  # of a conversation each is one
+        if answer and len(answer.split()) <= SHORT_ANSWER_WORDS:
+            facts.classes["answer"][answer.strip().lower()] += 1
 
 
 def read_dataset(dataset: RecordDataset, facts: DatasetFacts, *, num_workers: int, on_group: Callable[[int], None]) -> None:

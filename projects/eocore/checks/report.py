@@ -78,6 +78,7 @@ def _as_json(fact: DatasetFacts) -> dict[str, Any]:
         "type": fact.kind,
         "annotations": fact.annotations,
         "records": fact.num_entries,
+        "questions": fact.num_questions,
         "image_files": fact.num_images,
         "broken_records": fact.num_broken,
         "problems": [{"kind": problem.kind, "places": problem.locations, "message": problem.message} for problem in fact.problems],

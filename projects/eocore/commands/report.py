@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Writes the report and prints where it is."""
     from eocore.config import require
-    from eocore.evaluate.engine.predicting import build_sources, read_evaluation
+    from eocore.evaluate.engine.sources import build_sources, read_evaluation
     from eocore.evaluate.predictions import read_predictions
     from eocore.evaluate.registration import register_systems
     from eocore.evaluate.reporting.gallery import overlay_rows

@@ -1,11 +1,12 @@
 """Datasets: records of one annotation file with their images, and the torch dataset that prepares them."""
 
+import copy
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -202,8 +203,18 @@ class RecordDataset(SampleSource):
             raise DataError(f"{annotations}: all entries of dataset '{self.name}' are broken; the first: {self.entry_faults[0]}")
         if not self.records:
             raise DataError(f"{annotations}: no record for dataset '{self.name}'. Check the file and the split, or leave the dataset out.")
+        self._measure()
+
+    def _measure(self) -> None:
         self._text_lengths = np.array([self.estimate(record) for record in self.records], dtype=np.int64)
         self._num_images = np.array([len(record.images) for record in self.records], dtype=np.int64)
+
+    def with_records(self, records: Sequence[Record]) -> Self:
+        """The dataset with other records of the same file, such as a choice of its own."""
+        other = copy.copy(self)
+        other.records = list(records)
+        other._measure()
+        return other
 
     @abstractmethod
     def parse(self, path: Path) -> list[Record]:

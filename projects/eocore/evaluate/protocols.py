@@ -58,7 +58,7 @@ class Generates(Protocol):
     boxes_by_masks: bool
 
     def answerer(self, max_new_tokens: int) -> Any:
-        """An `Answerer` or `PreparingAnswerer` of the first question of each record.
+        """An `Answerer` or `PreparingAnswerer` of the last question of each record.
 
         Raises:
             DataError: (the answerer) a sample does not fit the model.

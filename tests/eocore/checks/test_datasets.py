@@ -11,6 +11,7 @@ from PIL import Image
 
 from eocore.checks.datasets import ANNOTATION, DUPLICATE, IMAGE, MASK, UNFORESEEN, DatasetFacts, find_datasets, open_dataset, read_dataset
 from eocore.checks.report import write_report
+from eocore.data import registered as _core  # noqa: F401  (registers LlavaDataset)
 from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, each, read_entries, segmentation_mask
 from eocore.data.records import Expression, Record
@@ -77,6 +78,15 @@ def test_good_data_has_no_problem(folder: Path) -> None:
     assert facts.sizes == {"rgb 8 x 10": 2}
     assert facts.mask_shares == pytest.approx([16 / 80] * 3)
     assert facts.classes["phrase"] == {"the water": 3} and facts.classes["question type"] == {"class": 1}
+
+
+def test_every_answer_of_a_conversation_counts(folder: Path) -> None:
+    said = [("human", "How many?"), ("gpt", "2"), ("human", "Is there water?"), ("gpt", "Yes"), ("human", "And here?"), ("gpt", "yes")]
+    entries = [{"id": "a", "image": "a.png", "conversations": [{"from": who, "value": text} for who, text in said]}]
+    (folder / "talk.json").write_text(json.dumps(entries))
+    facts = check({**dataset(folder, []), "type": "LlavaDataset", "annotations": str(folder / "talk.json")})
+    assert (facts.num_entries, facts.num_questions) == (1, 3)
+    assert facts.classes["answer"] == {"2": 1, "yes": 2}
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

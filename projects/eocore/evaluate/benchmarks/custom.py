@@ -1,6 +1,6 @@
 """A user's own test data: one JSON lines file for each task, named on the command line as `custom:TASK:FILE.jsonl`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from eocore.evaluate.benchmarks.questions import SINGLE_WORD
 from eocore.evaluate.benchmarks.region import SHOW_REGION
 from eocore.evaluate.benchmarks.scene import CLASSIFY
 from eocore.evaluate.metrics.boxes import box_text
+from eocore.evaluate.settings import SETTINGS
 from eocore.evaluate.tasks import TASKS
 from eocore.portable.messages import REGION_PLACEHOLDER, Part, Seg, Text, Turn, about_images, read_parts
 from eocore.registry import DATASETS
@@ -161,7 +162,8 @@ def _masks(entry: Entry, folder: Path) -> tuple[MaskRef, ...]:
 
 
 def custom_benchmark(name: str) -> Benchmark:
-    """The benchmark of `custom:TASK:FILE.jsonl`; its settings are what all entries have images for.
+    """The benchmark of `custom:TASK:FILE.jsonl`, named custom_TASK_FILE (FILE without folder and suffix); its settings are what any entry
+    has images for, and each applies to the entries that have them all.
 
     Raises:
         ConfigError: another form, or an unknown task.
@@ -177,23 +179,32 @@ def custom_benchmark(name: str) -> Benchmark:
     path = Path(file).resolve()
     entries = read_entries(path)
     present = [{ref.role for ref in read_image_refs(entry, path.parent)} for entry in entries]
-    common = set.intersection(*present) if present else set()
+    settings: dict[str, list[str]] = {}
+    for roles in dict.fromkeys(map(frozenset, present)):
+        settings.update(settings_of(roles))
+    shown = sorted(set().union(*present))
+    if shown and not settings:
+        raise ConfigError(
+            f"{path}: no sensor setting shows its images ({', '.join(shown)}). Name their roles after one of {SETTINGS}, or rgb; a system "
+            "may register others."
+        )
     return Benchmark(
         name=f"custom_{task}_{path.stem}",
         named=f"{CUSTOM}{task}:{path}",
         title=f"{path.name} ({task})",
         task=task,
         prompt=PROMPTS[task],
-        settings=settings_of(common),
+        settings={name: settings[name] for name in SETTINGS if name in settings} or {"optical": ["rgb"]},
         dataset={"type": "CustomDataset", "annotations": str(path), "task": task, "prompt": "$prompt"},
     )
 
 
-def settings_of(modalities: set[str]) -> dict[str, list[str]]:
-    """The settings that records with these modalities can be shown under."""
+def settings_of(modalities: Collection[str]) -> dict[str, list[str]]:
+    """The settings that records with these modalities can be shown under; a role that a setting is named after is shown alone under it."""
     single = {"optical": "rgb", "multispectral": "multispectral", "sar": "sar"}
     settings = {name: [modality] for name, modality in single.items() if modality in modalities}
+    settings |= {role: [role] for role in modalities if role in SETTINGS}
     optical = [name for name in ("multispectral", "rgb") if name in modalities][:1]
     if optical and "sar" in modalities:
         settings["fused"] = [*optical, "sar"]
-    return settings or {"optical": ["rgb"]}
+    return settings

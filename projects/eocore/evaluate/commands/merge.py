@@ -24,11 +24,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Merges and scores every benchmark of the folder, prints the table."""
     from rich.console import Console
 
+    from eocore.evaluate.commands.showing import show_config_scores
     from eocore.evaluate.engine.inputs import RUN_FILE
     from eocore.evaluate.engine.job import collect
     from eocore.evaluate.registration import register_systems_of
     from eocore.evaluate.reporting.summary import read_results, suite_table
-    from eocore.evaluate.reporting.tables import console_table, to_rich
+    from eocore.evaluate.reporting.tables import to_rich
 
     folder: Path = arguments.folder
     one = (folder / RUN_FILE).is_file()
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if benchmarks:
         Console().print(to_rich(suite_table(read_results(folder.parent if one else folder, benchmarks))))
     for result in (result for result in merged if "benchmark" not in result):  # of a config
-        Console().print(to_rich(console_table(cast("Scores", result))))
+        show_config_scores(cast("Scores", result))
     return 0
 
 

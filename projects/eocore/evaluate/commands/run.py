@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", default="data", metavar="DIR", help="data folder (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: work_dirs/evaluation/MODEL)")
     parser.add_argument("--settings", nargs="+", default=[], metavar="NAME", help=f"of {SETTINGS}, or a system's own (default: all)")
-    parser.add_argument("--prompt", nargs="+", default=[], metavar="NAME=TEXT", help="another prompt for a benchmark")
+    parser.add_argument("--prompt", nargs="+", default=[], metavar="NAME=TEXT", help="another prompt for a benchmark that is run")
     parser.add_argument("--places-by", choices=("text", "masks"), help="how the model shows boxes (default: as its system says)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples answered together (default: %(default)s)")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the benchmark's own)")
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs, prints one table, writes the report; 1 if a benchmark failed or none could be run."""
     from eocore.distributed import join_ranks, leave_ranks
     from eocore.evaluate.benchmarks.loading import choose, load_benchmarks
-    from eocore.evaluate.engine.benchmark_run import run_benchmarks
+    from eocore.evaluate.engine.benchmark_run import check_prompts, run_benchmarks
     from eocore.evaluate.protocols import Generates
     from eocore.system import PredictorOptions, system_of_model
 
@@ -66,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     make = system.need(system.predictor, "its models cannot be evaluated")
     predictor = make(arguments.model, PredictorOptions(generation=arguments.generation))
     options = _options(arguments, system.name, boxes_by_masks=isinstance(predictor, Generates) and predictor.boxes_by_masks)
+    check_prompts(options.prompts or {}, benchmarks)
     ranks = join_ranks()
     outcomes = run_benchmarks(benchmarks, options, predictor=predictor, ranks=ranks)
     status = _finish(options, outcomes, suite=arguments.suite) if ranks.is_first else 0
@@ -145,7 +146,7 @@ def _finish(options: "RunOptions", outcomes: "Sequence[Outcome]", *, suite: str 
     console.print(f"Report: {page}", soft_wrap=True)
     console.print(to_rich(suite_table(results)))
     for result in results:
-        for note in reading_notes(cast("Scores", result)):
+        for note in (*result["notes"], *reading_notes(cast("Scores", result))):
             console.print(f"{result['title']}: {note}", markup=False, highlight=False, soft_wrap=True)
     return 1 if any(item.state == "failed" for item in outcomes) else 0
 

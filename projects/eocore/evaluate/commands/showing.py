@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from eocore.evaluate.reporting.tables import console_table, difference_table, figure_tables, reading_notes, to_rich
+from eocore.evaluate.reporting.tables import console_table, difference_table, figure_tables, reading_notes, run_notes, set_table, to_rich
 from eocore.evaluate.scoring.scores import Scores
 
 CONSOLE_WIDTH = 120
@@ -29,7 +29,10 @@ def wide_console() -> Console:
 
 def show_config_scores(scores: Scores | None) -> None:
     """Prints the tables of a config's run; nothing on ranks other than the first."""
-    for table in (console_table(scores), difference_table(scores)) if scores is not None else ():
+    if scores is None:
+        return
+    by_set = set_table(scores)
+    for table in (*((by_set,) if by_set.rows else ()), console_table(scores), difference_table(scores)):
         Console().print(to_rich(table))
-    for note in reading_notes(scores) if scores is not None else ():
+    for note in (*run_notes(scores), *reading_notes(scores)):
         Console().print(note, markup=False, highlight=False, soft_wrap=True)

@@ -21,6 +21,7 @@ from eocore.evaluate.engine.run_options import Outcome, RunOptions, State
 from eocore.evaluate.engine.sharing import held
 from eocore.evaluate.tasks import GENERATES, SCORES, protocol_of
 from eocore.log import get_logger
+from eocore.text import did_you_mean
 
 
 def run_benchmarks(benchmarks: Sequence[Benchmark], options: RunOptions, *, predictor: Any, ranks: Ranks) -> list[Outcome]:
@@ -55,6 +56,18 @@ def run_benchmarks(benchmarks: Sequence[Benchmark], options: RunOptions, *, pred
             if ranks.is_first:
                 get_logger().error("%s %s: %s", benchmark.name, state, error)
     return outcomes
+
+
+QUESTION = "{question}"
+"""Where a prompt holds the question of an entry."""
+
+
+def check_prompts(prompts: Mapping[str, str], chosen: Sequence[Benchmark]) -> None:
+    """Raise ConfigError if a prompt is for none of the chosen benchmarks, which would be asked something else than is meant."""
+    names = [benchmark.name for benchmark in chosen]
+    for name in prompts:
+        if name not in names:
+            raise ConfigError(f"--prompt {name}=...: no such benchmark is run.{did_you_mean(name, names)} Choices: {', '.join(names)}.")
 
 
 def adapt(benchmark: Benchmark, options: RunOptions) -> Benchmark:
@@ -103,13 +116,29 @@ class _BenchmarkRun:
             name=self.benchmark.name,
             folder=self.options.out / self.benchmark.name,
             manifest=self._manifest(source, inputs),
-            parts=[Part(name, show_only(source, name, roles=roles), self.protocol) for name, roles in self.benchmark.settings.items()],
+            parts=[Part(name, self._shown(source, name), self.protocol) for name in self.benchmark.settings],
             responses=ResponseOptions(max_new_tokens=self.benchmark.max_new_tokens, templates=tuple(self.options.templates)),
             batch_size=self.options.batch_size,
             reports=[self.options.out / name for name in REPORTS],
         )
         together(ranks, lambda: claim(job, inputs, overwrite=self.options.overwrite) if ranks.is_first else None)
         return job
+
+    def _shown(self, source: RecordDataset, setting: str) -> RecordDataset:
+        lacking = set(self._lacking(source).get(setting, ()))
+        records = [record for record in source.records if record.sample_id not in lacking]
+        return show_only(source.with_records(records), setting, roles=self.benchmark.settings[setting])
+
+    def _lacking(self, source: RecordDataset) -> dict[str, list[str]]:
+        """Setting -> ids of the samples that have not all of its images, in a file of a user's own, whose lines say what they have; what a
+        published set lacks is not left out but counted as missing."""
+        if not self.benchmark.named:
+            return {}
+        found = {
+            setting: [record.sample_id for record in source.records if not set(roles) <= set(record.roles)]
+            for setting, roles in self.benchmark.settings.items()
+        }
+        return {setting: ids for setting, ids in found.items() if ids}
 
     def _read(self) -> RecordDataset:
         source = self.benchmark(data_root=self.options.data_root, limit=self.options.limit)
@@ -150,17 +179,23 @@ class _BenchmarkRun:
             data_root=options.data_root,
             expected=benchmark.expected,
             commit=code_commit(),
-            notes=self._notes(len(source)),
+            notes=self._notes(source),
+            lacking=self._lacking(source),
             model_stamp=stamp(inputs.model),
             data_sha256=stamp(inputs.data),
             config_sha256=stamp(inputs.choices),
             inputs=asdict(inputs),
         )
 
-    def _notes(self, count: int) -> list[str]:
-        benchmark, options = self.benchmark, self.options
+    def _notes(self, source: RecordDataset) -> list[str]:
+        benchmark, options, count = self.benchmark, self.options, len(source)
         wrong = check_count(benchmark, count)
         notes = [f"{count} samples, not the {benchmark.expected} of the published test set."] if wrong else []
+        for setting, ids in self._lacking(source).items():
+            roles = ", ".join(benchmark.settings[setting])
+            notes.append(f"'{setting}' ({roles}) leaves out {len(ids)} of {count} samples, which lack one of its images.")
+        if benchmark.named and QUESTION in benchmark.prompt and benchmark.prompt != QUESTION:
+            notes.append(f"Each question is asked as {benchmark.prompt!r}; --prompt {benchmark.name}=TEXT asks otherwise.")
         if options.limit is not None:
             notes.append(f"Only the first {options.limit} samples were asked for.")
         if options.generation:

@@ -1,8 +1,7 @@
 """The evaluation that a config describes: its data sets under its sensor settings, predicted into one file and scored."""
 
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -19,16 +18,14 @@ from eocore.evaluate.engine.digests import model_digests
 from eocore.evaluate.engine.inputs import Inputs, image_order, read_data
 from eocore.evaluate.engine.job import Job, Model, Part, claim, predict_job
 from eocore.evaluate.engine.manifest import ConfigManifest, code_commit
-from eocore.evaluate.engine.predicting import EvaluationOptions, build_sources, read_evaluation
 from eocore.evaluate.engine.responders import ResponseOptions
 from eocore.evaluate.engine.sharing import held
+from eocore.evaluate.engine.sources import EvaluationOptions, Source, describe_sources, find_sources, read_evaluation
 from eocore.evaluate.registration import register_systems
-from eocore.evaluate.scoring.scores import Scores
+from eocore.evaluate.scoring.scores import SET, Scores
 from eocore.evaluate.tasks import SCORES, protocol_of
 from eocore.log import get_logger
 from eocore.system import PredictorOptions, system_of_model, systems_of_config
-
-Sources = Sequence[tuple[str, RecordDataset]]
 
 
 def evaluate_config(config: Config, model: Path, *, out: Path, overwrite: bool = False) -> Scores | None:
@@ -85,12 +82,17 @@ def run_config(config: Config, predictor: Any, *, model: Path, out: Path, overwr
 
 
 def _prepare(config: Config, options: EvaluationOptions, *, ranks: Ranks, predictor: Any, model: Path, out: Path) -> tuple[Job, Inputs]:
-    sources = together(ranks, lambda: list(build_sources(options)))
-    parts = [Part(setting, source, _protocol(source, predictor)) for setting, source in sources]
+    sources = together(ranks, lambda: name_sets(list(find_sources(options))))
+    parts = [Part(source.setting, source.dataset, _protocol(source.dataset, predictor)) for source in sources]
+    notes = describe_sources(sources, options)
+    for note in notes if ranks.is_first else ():
+        get_logger().warning("%s", note)
     digests = together(ranks, lambda: model_digests(model) if ranks.is_first else {})
     data, paths = _read_all_data(options, sources, ranks=ranks)
     by_scores = any(part.protocol == SCORES for part in parts)
     choices = _choices(config, options, by_scores=by_scores)
+    if any(source.conversations for source in sources):
+        choices["evaluation"]["turns"] = options.turns
     inputs = Inputs(model=ranks.gather(digests)[0], data=data, choices=choices, paths=paths)
     manifest = ConfigManifest(
         run_id=inputs.run_id,
@@ -102,6 +104,7 @@ def _prepare(config: Config, options: EvaluationOptions, *, ranks: Ranks, predic
         commit=code_commit(),
         samples=sorted(key for part in parts for key in part.keys),
         inputs=asdict(inputs),
+        notes=notes,
     )
     job = Job(
         name=str(out),
@@ -129,18 +132,43 @@ def _protocol(source: RecordDataset, predictor: Any) -> str:
     return next(iter(found.values()))
 
 
-def _read_all_data(options: EvaluationOptions, sources: Sources, *, ranks: Ranks) -> tuple[dict[str, str], dict[str, str]]:
-    """Digests and paths of all data sets; each holds the same records under every setting, so the first one tells all."""
+def name_sets(sources: Sequence[Source]) -> list[Source]:
+    """The sources with the data set's name in the meta of each record (`SET`) where several data sets ask one task."""
+    owners: dict[str, set[int]] = {}
+    for source in sources:
+        for task in {record.task for record in source.dataset.records}:
+            owners.setdefault(task, set()).add(source.number)
+    shared = {task for task, numbers in owners.items() if len(numbers) > 1}
+    names = _names(sources)
+    return [replace(source, dataset=_named(source.dataset, names[source.number], tasks=shared)) for source in sources]
+
+
+def _names(sources: Sequence[Source]) -> dict[int, str]:
+    """Number of a data set -> its name, with a number behind it where an earlier one has the same: files of two folders may be alike."""
+    names: dict[int, str] = {}
+    for source in sorted(sources, key=lambda item: item.number):
+        alike = sum(name.partition(" (")[0] == source.dataset.name for number, name in names.items() if number != source.number)
+        names.setdefault(source.number, source.dataset.name if not alike else f"{source.dataset.name} ({alike + 1})")
+    return names
+
+
+def _named(dataset: RecordDataset, name: str, *, tasks: Collection[str]) -> RecordDataset:
+    if not any(record.task in tasks for record in dataset.records):
+        return dataset
+    named = (replace(record, meta={**record.meta, SET: name}) if record.task in tasks else record for record in dataset.records)
+    return dataset.with_records(list(named))
+
+
+def _read_all_data(options: EvaluationOptions, sources: Sequence[Source], *, ranks: Ranks) -> tuple[dict[str, str], dict[str, str]]:
+    """Digests and paths of all data sets; of the records that any setting shows."""
     modalities = sorted({name for shown in options.settings.values() for name in shown})
     data: dict[str, str] = {}
     annotation_files: dict[str, str] = {}
-    names: Counter[str] = Counter()
-    for (_, source), config in zip(sources, options.datasets, strict=False):
-        names[source.name] += 1
-        name = (
-            source.name if names[source.name] == 1 else f"{source.name} ({names[source.name]})"
-        )  # files of two folders may be alike named
-        found, paths = read_data(source, config, modalities=modalities, ranks=ranks, name=name)
+    for number, name in _names(sources).items():
+        shown = [source.dataset for source in sources if source.number == number]
+        records = {record.sample_id: record for dataset in shown for record in dataset.records}
+        whole = shown[0].with_records(list(records.values()))
+        found, paths = read_data(whole, options.datasets[number], modalities=modalities, ranks=ranks, name=name)
         data.update(found)
         annotation_files.update(paths)
     return data, annotation_files

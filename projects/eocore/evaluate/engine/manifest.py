@@ -60,6 +60,7 @@ class Manifest:
         commit: of this code; "" where it is not known.
         notes: what a reader of the scores must know.
         inputs: what answers depend on, one by one (`eocore.evaluate.engine.inputs.Inputs`); empty in files of older versions.
+        lacking: setting -> ids of samples that are not asked under it, since they have not all of its images.
     """
 
     run_id: str
@@ -80,11 +81,16 @@ class Manifest:
     commit: str = ""
     notes: Sequence[str] = field(default_factory=tuple)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    lacking: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def keys(self) -> list[PredictionKey]:
         """Every line a complete predictions file has, in order."""
-        return [PredictionKey(self.task, setting, sample) for setting in self.settings for sample in self.sample_ids]
+        return [key for setting in self.settings for key in self._keys_of(setting)]
+
+    def _keys_of(self, setting: str) -> list[PredictionKey]:
+        lacking = set(self.lacking.get(setting, ()))
+        return [PredictionKey(self.task, setting, sample) for sample in self.sample_ids if sample not in lacking]
 
     def write(self, folder: Path) -> None:
         """Writes run.json."""
@@ -97,7 +103,7 @@ class Manifest:
 
     def without(self, keys: Collection[PredictionKey], *, notes: Sequence[str]) -> "Manifest":
         """See `RunManifest`; settings are left out as a whole."""
-        settings = [setting for setting in self.settings if PredictionKey(self.task, setting, self.sample_ids[0]) not in keys]
+        settings = [setting for setting in self.settings if not set(self._keys_of(setting)) <= set(keys)]
         return replace(self, settings=settings, notes=[*self.notes, *notes])
 
     def result(self, scores: Scores, *, predictions: Mapping[str, Any], time_s: float | None) -> dict[str, Any]:
@@ -117,6 +123,7 @@ class Manifest:
         values = asdict(self)
         values.pop("inputs")
         values["count"] = len(values.pop("sample_ids"))
+        values["lacking"] = {setting: len(ids) for setting, ids in self.lacking.items()}
         return values
 
 

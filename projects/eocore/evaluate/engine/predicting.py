@@ -3,25 +3,23 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eocore.config import read_options
 from eocore.data import transforms as _transforms  # noqa: F401  (registers what `build_sources` names)
 from eocore.data.dataset import RecordDataset, SampleKey
 from eocore.data.io.masks import decode_mask, encode_rle
 from eocore.data.records import ImageRef, Record
-from eocore.errors import ConfigError, DataError
+from eocore.data.single_questions import asked_masks, count_questions
+from eocore.errors import DataError
 from eocore.evaluate.engine.responders import Responder, Response
 from eocore.evaluate.engine.shards import PredictionWriter
 from eocore.evaluate.predictions import Prediction, PredictionKey
-from eocore.evaluate.protocols import TEMPLATES, Sample
-from eocore.evaluate.settings import SETTINGS
+from eocore.evaluate.protocols import Sample
 from eocore.log import get_logger
-from eocore.registry import DATASETS
 from eocore.sensors.scene import Scene
 
 NUM_READERS = 4
@@ -34,70 +32,6 @@ MID_GREY = 128.0
 """Of 8-bit pictures."""
 
 Responded = tuple[Prediction, Response]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationOptions:
-    """Config section `evaluation`.
-
-    Attributes:
-        datasets: configs of the registry DATASETS, one question a record.
-        settings: name, one of `SETTINGS` -> roles of the images fed.
-        batch_size: samples answered together.
-        max_new_tokens: longest answer.
-        seed: of transforms that draw.
-        generation: how the model generates, in its system's options.
-        templates: texts with `{label}` in place of a class's name, for a model that scores classes; several make a prompt ensemble.
-    """
-
-    datasets: Sequence[Mapping[str, Any]]
-    settings: Mapping[str, Sequence[str]]
-    batch_size: int = 8
-    max_new_tokens: int = 256
-    seed: int = 0
-    generation: Mapping[str, Any] = field(default_factory=dict)
-    templates: Sequence[str] = TEMPLATES
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.settings) - set(SETTINGS))
-        if unknown or not self.settings:
-            raise ConfigError(f"evaluation.settings names {unknown or 'nothing'}; choices: {SETTINGS}.")
-        for name in ("batch_size", "max_new_tokens"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"evaluation.{name} is {getattr(self, name)}; expected at least 1.")
-
-
-def read_evaluation(section: Mapping[str, Any]) -> EvaluationOptions:
-    """The options of a config's `evaluation` section."""
-    return read_options(EvaluationOptions, section, name="evaluation")
-
-
-def build_sources(options: EvaluationOptions) -> Iterator[tuple[str, RecordDataset]]:
-    """(setting, data set) for every setting and data set; the same records under each setting.
-
-    Raises:
-        ConfigError: a data set without records of its own (a mixture), or two in which samples of one task share an id.
-    """
-    for setting, modalities in options.settings.items():
-        choose = {"type": "ChooseModalities", "settings": {setting: list(modalities)}}
-        taken: dict[tuple[str, str], RecordDataset] = {}
-        for config in options.datasets:
-            source = DATASETS.build({**config, "transforms": [*config.get("transforms", ()), choose]})
-            _claim_ids(source, taken)
-            yield setting, source
-
-
-def _claim_ids(source: Any, taken: dict[tuple[str, str], RecordDataset]) -> None:
-    """Notes whose the ids are: predictions are told apart by task and id, so the second of a pair would never be predicted."""
-    if not isinstance(source, RecordDataset):
-        raise ConfigError(f"evaluation.datasets holds a {type(source).__name__}, which has no records of its own. Name its parts.")
-    for record in source.records:
-        owner = taken.setdefault((record.task, record.sample_id), source)
-        if owner is not source:
-            raise ConfigError(
-                f"evaluation.datasets: sample '{record.sample_id}' ({record.task}) is in '{owner.name}' and in '{source.name}', and only "
-                "one of them would be predicted. Give them other ids, or evaluate them one after the other."
-            )
 
 
 @dataclass(frozen=True)
@@ -226,6 +160,7 @@ def _load(share: SampleShare, index: int, *, prepare: Callable[[Sample], Any]) -
     key = SampleKey(0, index)
     try:
         record, scenes, _ = share.source.load(key, seed=share.seed)
+        _check_one_question(record, share.source.records[index])
         if share.greyed:
             scenes = tuple(grey(scene) if scene.role == share.greyed else scene for scene in scenes)
         unanswered = describe(record, scenes, setting=share.setting)
@@ -235,6 +170,16 @@ def _load(share: SampleShare, index: int, *, prepare: Callable[[Sample], Any]) -
         return unanswered, prepare((record, scenes))
     except DataError as error:
         return Lost(unanswered, str(error), refused=True)
+
+
+def _check_one_question(record: Record, given: Record) -> None:
+    """Raise DataError if transforms made several questions of a record, of which the answer to one would be scored for all."""
+    made = count_questions(record)
+    if made > max(1, count_questions(given)):
+        raise DataError(
+            f"{record.source}: the transforms make {made} questions of sample '{record.sample_id}', and one answer cannot be scored for "
+            "all of them. Let them make one (num_expressions=1)."
+        )
 
 
 def _respond(batch: Sequence[tuple[Prediction, Any]], responder: Responder) -> Sequence[Responded | Lost]:
@@ -259,10 +204,11 @@ def grey(scene: Scene) -> Scene:
 def describe(record: Record, scenes: Sequence[Scene], *, setting: str) -> Prediction:
     """The line of a record before it is predicted: what is asked, and the truth."""
     masks: tuple[Mapping[str, Any], ...] = ()
-    if record.masks:
+    asked = asked_masks(record)
+    if asked:
         size = scenes[0].size
-        masks = tuple(encode_rle(decode_mask(mask, size, source=record.source, root=None)) for mask in record.masks)
-    prompt = record.turns[0].text if record.turns else ""
+        masks = tuple(encode_rle(decode_mask(mask, size, source=record.source, root=None)) for mask in asked)
+    prompt = next((turn.text for turn in reversed(record.turns) if turn.role == "user"), "")
     images = tuple(_image_id(ref) for ref in record.images)
     return Prediction(record.sample_id, record.task, images, setting, prompt, None, _answer(record), _meta(record), (), masks)
 
@@ -275,8 +221,8 @@ def describe_unread(source: RecordDataset, key: SampleKey, *, setting: str) -> P
 
 
 def _answer(record: Record) -> str:
-    """The annotated answer: of meta, of the first assistant's turn, or the labels or first caption of a record without turns."""
-    said = record.meta.get("answer") or next((turn.text for turn in record.turns if turn.role == "assistant"), "")
+    """The annotated answer: of meta, of the last assistant's turn, or the labels or first caption of a record without turns."""
+    said = record.meta.get("answer") or next((turn.text for turn in reversed(record.turns) if turn.role == "assistant"), "")
     return str(said or "; ".join(record.labels) or next(iter(record.captions), ""))
 
 

@@ -16,7 +16,9 @@ from eocore.evaluate.reporting.tables import (
     environment_table,
     mask_table,
     reading_notes,
+    run_notes,
     score_table,
+    set_table,
     type_table,
     unread_table,
 )
@@ -70,7 +72,7 @@ def write_report(
             f"no task in the predictions has a score ({scores['unscored']}); there is nothing to report. Predict a scored task."
         )
     steps = read_scalars(scalars) if scalars else []
-    parts: list[Part] = [*(Note(text) for text in _notes(scores, steps)), score_table(scores)]
+    parts: list[Part] = [*(Note(text) for text in _notes(scores, steps)), set_table(scores), score_table(scores)]
     parts += [Picture("Scores by input", "scores.png", draw_scores(scores)), difference_table(scores)]
     if overlays:
         parts += [Heading("Masks on test scenes"), Note(_LEGEND), *overlays]
@@ -89,7 +91,7 @@ def _notes(scores: Scores, steps: Sequence[Mapping[str, float]]) -> list[str]:
     unscored = [f"{count} {task} ({setting})" for setting, counts in scores["unscored"].items() for task, count in counts.items()]
     if unscored:
         notes.append(f"Predicted, but no score is made of them: {', '.join(unscored)}.")
-    notes += reading_notes(scores)
+    notes += [*run_notes(scores), *reading_notes(scores)]
     broken = sum(any(value != value or abs(value) == float("inf") for value in entry.values()) for entry in steps)
     if broken:
         notes.append(f"{broken} of {len(steps)} logged training steps hold values that are not finite.")

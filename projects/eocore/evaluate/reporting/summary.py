@@ -53,7 +53,8 @@ def read_result(folder: Path) -> Result:
 
 
 def suite_table(results: Sequence[Result], *, title: str = "Scores [%]") -> TextTable:
-    """A row a benchmark and each question type, a column a sensor setting; `lost`: missing and unreadable answers of all settings."""
+    """A row a benchmark and each question type, a column a sensor setting; `n`: samples, of each setting where
+    they differ; `lost`: missing and unreadable answers of all settings."""
     settings = [name for name in SETTINGS if any(name in result["settings"] for result in results)]
     rows = [row for result in results for row in _rows(result, settings)]
     return TextTable(title, ("benchmark", "metric", *settings, "n", "lost"), tuple(rows))
@@ -71,7 +72,7 @@ def _rows(result: Result, settings: Sequence[str]) -> list[tuple[str, ...]]:
             METRIC_NAMES.get(headline, headline),
             values=whole,
             settings=settings,
-            count=first["overall"]["n"],
+            count="/".join(dict.fromkeys(str(item["overall"]["n"]) for item in scored.values())),
             lost=str(lost),
         )
     ]
@@ -79,9 +80,9 @@ def _rows(result: Result, settings: Sequence[str]) -> list[tuple[str, ...]]:
         return rows
     for kind, group in first["by_type"].items():
         values = {name: item["by_type"][kind]["metrics"].get(headline) for name, item in scored.items() if kind in item["by_type"]}
-        rows.append(_row(f"{INDENT}{kind}", "", values=values, settings=settings, count=group["n"], lost=""))
+        rows.append(_row(f"{INDENT}{kind}", "", values=values, settings=settings, count=str(group["n"]), lost=""))
     for name, macro in _macros(scored).items():
-        rows.append(_row(f"{INDENT}{name}", "", values=macro, settings=settings, count=0, lost=""))
+        rows.append(_row(f"{INDENT}{name}", "", values=macro, settings=settings, count="", lost=""))
     return rows
 
 
@@ -97,6 +98,6 @@ def _macros(scored: Mapping[str, TaskScores]) -> dict[str, dict[str, Value | Non
     return found
 
 
-def _row(title: str, metric: str, *, values: Mapping[str, Value | None], settings: Sequence[str], count: int, lost: str) -> tuple[str, ...]:
+def _row(title: str, metric: str, *, values: Mapping[str, Value | None], settings: Sequence[str], count: str, lost: str) -> tuple[str, ...]:
     cells = [values.get(name) for name in settings]
-    return (title, metric, *("-" if value is None else percent(value) for value in cells), str(count) if count else "", lost)
+    return (title, metric, *("-" if value is None else percent(value) for value in cells), count, lost)

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eocore.evaluate.scoring.intervals import Value
-from eocore.evaluate.scoring.scores import Group, Scores, TaskScores
+from eocore.evaluate.scoring.scores import SET, Group, Scores, TaskScores
 from eocore.evaluate.tasks import TASKS
 
 METRIC_NAMES = {
@@ -205,6 +205,11 @@ def reading_notes(scores: Scores) -> list[str]:
     return notes
 
 
+def run_notes(scores: Scores) -> list[str]:
+    """What the run of a config noted: records that a setting left out, conversations that were taken apart."""
+    return [str(note) for note in scores.get("run", {}).get("notes", ())]
+
+
 def environment_table(environment: Mapping[str, str]) -> TextTable:
     """What it was made with."""
     return TextTable("Made with", ("", "value"), tuple(environment.items()), num_labels=2)
@@ -232,6 +237,16 @@ def to_markdown(table: TextTable, *, level: int = 2) -> str:
     rule = ["---" if index < table.num_labels else "---:" for index in range(len(table.header))]
     lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (table.header, rule, *table.rows)]
     return "\n".join([f"{'#' * level} {table.title}", "", *(f"| {line} |" for line in lines), ""])
+
+
+def set_table(scores: Scores) -> TextTable:
+    """The headline metric of each data set by task and setting, where several ask one task, then of all together."""
+    rows = []
+    for task, setting, item in _cells(scores):
+        groups = item["by_group"].get(SET, {})
+        for name, group in {**groups, **({"together": item["overall"]} if groups else {})}.items():
+            rows.append((task, setting, name, percent(group["metrics"][item["headline"]]), *_counts(group)))
+    return TextTable("By data set [%]", ("task", "input", "data set", "score", "n", "missing", "unparsed"), tuple(rows), num_labels=3)
 
 
 def _cells(scores: Scores) -> list[tuple[str, str, TaskScores]]:

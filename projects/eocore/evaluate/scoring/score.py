@@ -13,14 +13,14 @@ from eocore.evaluate.predictions import Prediction, complete, read_predictions
 from eocore.evaluate.scoring import scorers as _scorers  # noqa: F401  (registers them)
 from eocore.evaluate.scoring.intervals import Measure, Value, as_value, resample
 from eocore.evaluate.scoring.scorers.base import Judged, Scorer
-from eocore.evaluate.scoring.scores import Difference, Group, Scores, Subset, TaskScores, Unparsed, Unread
+from eocore.evaluate.scoring.scores import SET, Difference, Group, Scores, Subset, TaskScores, Unparsed, Unread
 from eocore.evaluate.settings import FUSED, SETTINGS
 from eocore.evaluate.tasks import TASKS, scorer_of
 from eocore.log import get_logger
 from eocore.registry import METRICS
 
 CLOUD_GROUPS = {False: "clear", True: "cloudy"}
-GROUP_FIELDS = ("unique", "size_group")
+GROUP_FIELDS = (SET, "unique", "size_group")
 """Fields of `meta`, besides `type` and `cloudy`, whose values get scores of their own. Source: VRSBench (unique), GeoChat (size_group)."""
 
 
@@ -229,14 +229,20 @@ def _differences(judged: JudgedTasks, *, seed: int) -> list[Difference]:
 
 
 def _compare(fused: Judged, other: Judged, *, headline: str, seed: int) -> list[Difference]:
+    """Paired differences over the samples that both settings were asked: of all, of clear and cloudy ones, and of each data set."""
     index_of = {sample.sample_id: index for index, sample in enumerate(other.samples)}
     task, against = fused.samples[0].task, other.samples[0].sensor
-    if set(index_of) != {sample.sample_id for sample in fused.samples}:
-        get_logger().warning("%s: 'fused' and '%s' were not asked the same samples; their difference is not reported.", task, against)
+    order = np.array([index_of.get(sample.sample_id, -1) for sample in fused.samples])
+    common = np.flatnonzero(order >= 0)
+    if not common.size:
+        get_logger().warning("%s: 'fused' and '%s' were asked no common sample; there is no difference to report.", task, against)
         return []
-    order = np.array([index_of[sample.sample_id] for sample in fused.samples])
+    groups = {"all": common, **_by_cloud(fused), **{f"data set {name}": rows for name, rows in rows_by(fused, SET).items()}}
     differences = []
-    for group, rows in {"all": np.arange(len(order)), **_by_cloud(fused)}.items():
+    for group, rows in groups.items():
+        rows = np.intersect1d(rows, common)
+        if not rows.size:
+            continue
         pair = (fused.measures[headline], rows), (other.measures[headline], order[rows])
         value = paired_difference(*pair, clusters=clusters_of(fused, rows), seed=seed)
         differences.append(Difference(task=task, setting=FUSED, against=against, group=group, n=len(rows), difference=value))

@@ -4,6 +4,9 @@ from typing import Any, NotRequired, TypedDict
 
 from eocore.evaluate.scoring.intervals import Value
 
+SET = "data_set"
+"""Field of `meta`: the data set of a sample, where several ask one task; each then has scores of its own beside those of all."""
+
 
 class Group(TypedDict):
     """Scores of some samples. `n`: what was asked for (answers, masks or boxes); the other counts are part of it, but for `n_extra`."""

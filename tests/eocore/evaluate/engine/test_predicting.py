@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,17 +16,15 @@ from eocore.data.transforms import ComposeReferring
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.engine.predicting import (
     MOST_TOGETHER,
-    EvaluationOptions,
     SampleShare,
-    build_sources,
     deal_images,
     key_of,
     predict_share,
-    read_evaluation,
     write_lost,
 )
 from eocore.evaluate.engine.responders import GeneratedAnswers
 from eocore.evaluate.engine.shards import PredictionWriter, merge_shards, shard_path
+from eocore.evaluate.engine.sources import EvaluationOptions, build_sources, read_evaluation
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.scoring.score import score_predictions
 from eocore.portable.messages import read_turns
@@ -287,6 +285,15 @@ def test_what_is_prepared_ahead_is_what_is_answered(options: EvaluationOptions, 
         write_lost(predict_share(share, GeneratedAnswers(cast("Any", InTwoSteps())), writer=writer), writer, anything=True)
     written = {item.sample_id: item.prediction for item in read_predictions(tmp_path / "p.jsonl")}
     assert written.pop(first) is None and all(written.values()) and len(written) == len(source) - 1
+
+
+def test_several_questions_that_transforms_make_are_not_scored_by_one_answer(options: EvaluationOptions, tmp_path: Path) -> None:
+    several = {"type": "ComposeReferring", "num_expressions": 2, "unique": False}
+    asked = replace(options, datasets=[{**options.datasets[1], "transforms": [several]}], settings={"sar": ["sar"]})
+    (_, source), *_ = build_sources(asked)
+    with PredictionWriter(tmp_path / "p.jsonl") as writer:
+        lost = predict_share(SampleShare(source, "sar", [0]), GeneratedAnswers(Answerer()), writer=writer)
+    assert "the transforms make 2 questions of sample 'p-test_00000'" in lost[0].reason and "num_expressions=1" in lost[0].reason
 
 
 class TestOptions:

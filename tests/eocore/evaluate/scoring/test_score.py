@@ -102,9 +102,15 @@ def test_equal_predictions_differ_by_exactly_nothing(predicted):
     assert [item["difference"] for item in scores["differences"]] == [{"value": 0.0, "low": 0.0, "high": 0.0}] * 3
 
 
-def test_settings_asked_other_samples_are_not_compared(predicted):
+def test_settings_are_compared_on_the_samples_that_both_were_asked(predicted):
     fused = [item for item in predicted if item.sensor == "fused" and item.task == "mcq"]
-    assert score_predictions([*fused, *(replace(item, sensor="sar") for item in fused[1:])])["differences"] == []
+    wrong = [replace(item, sensor="sar", prediction="none") for item in fused[1:]]
+    (gain, *_) = score_predictions([*fused, *wrong])["differences"]
+    right = [item.prediction == item.ground_truth for item in fused[1:]]
+    assert (gain["group"], gain["n"]) == ("all", len(fused) - 1)
+    assert gain["difference"]["value"] == pytest.approx(sum(right) / len(right))
+    apart = [replace(item, sensor="sar", sample_id=f"other {item.sample_id}") for item in fused]
+    assert score_predictions([*fused, *apart])["differences"] == []
 
 
 def test_classification_scores():
