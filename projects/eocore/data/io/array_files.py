@@ -20,6 +20,7 @@ class ArrayFile:
 
     grid: Grid | None = None
     raw_unit: RawUnit | None = None
+    scaling: tuple[tuple[float, float], ...] = ()
 
     def __init__(self, path: Path, kind: str) -> None:
         self.path, self._kind = path, kind

@@ -133,9 +133,11 @@ class GeoTiff:
         colours, texts, flags = self._dataset.colorinterp, self._dataset.descriptions, self._dataset.mask_flag_enums
         is_picture = self.dtype == np.uint8
         kept = [i for i, colour in enumerate(colours) if not (is_picture and colour == ColorInterp.alpha)]
+        alike = len(kept) > 1 and len({texts[i] for i in kept}) == 1  # one text for all layers tells none from another
         self.names: tuple[str | None, ...] = tuple(
-            texts[i] or (colours[i].name if is_picture and colours[i] in _COLOURS else None) for i in kept
+            colours[i].name if is_picture and colours[i] in _COLOURS and (alike or not texts[i]) else texts[i] for i in kept
         )
+        self.scaling: tuple[tuple[float, float], ...] = tuple((self._dataset.scales[i], self._dataset.offsets[i]) for i in kept)
         self._indexes = [i + 1 for i in kept]
         self._all_valid = all(flags[i] == [MaskFlags.all_valid] for i in kept)
         self.grid = self._read_grid()
@@ -162,6 +164,7 @@ class GeoTiff:
     def keep(self, layers: Sequence[int]) -> None:
         """See `LayerFile.keep`."""
         self.names = tuple(self.names[layer] for layer in layers)
+        self.scaling = tuple(self.scaling[layer] for layer in layers)
         self._indexes = [self._indexes[layer] for layer in layers]
 
     def close(self) -> None:
@@ -196,6 +199,7 @@ class Picture:
 
     grid: Grid | None = None
     raw_unit: RawUnit | None = None
+    scaling: tuple[tuple[float, float], ...] = ()
 
     def __init__(self, path: Path, kind: str, *, indexed: bool = False) -> None:
         self.path, self._kind, self._indexed = path, kind, indexed

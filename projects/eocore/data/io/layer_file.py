@@ -29,6 +29,7 @@ class LayerFile(Protocol):
         names: what the file calls each layer, None where it is silent.
         dtype: of the pixels.
         grid: None for a file that lies nowhere.
+        scaling: (scale, offset) of each layer as the file declares them, (1, 0) where it does not; empty for a format that cannot.
         unit_bytes: bytes the decoder must hold at least, however small the window.
         raw_unit: what `read` returns, where the file says it itself; None = numbers that its sensor gives their meaning.
     """
@@ -38,6 +39,7 @@ class LayerFile(Protocol):
     names: tuple[str | None, ...]
     dtype: np.dtype
     grid: Grid | None
+    scaling: tuple[tuple[float, float], ...]
     unit_bytes: int
     raw_unit: RawUnit | None
 
@@ -60,6 +62,7 @@ class OneLayer:
     """
 
     raw_unit: RawUnit | None = None
+    scaling: tuple[tuple[float, float], ...] = ()
     dtype = np.dtype(np.float32)
 
     def __init__(self, path: Path, band: str) -> None:

@@ -22,7 +22,9 @@ from eocore.data.io.products.registry import open_product
 from eocore.data.records import ImageRef, Window
 from eocore.errors import DataError
 from eocore.sensors.bands import Sensor, get_sensor
+from eocore.sensors.file_scaling import NO_SCALING, agreed_scaling
 from eocore.sensors.location import same_crs
+from eocore.sensors.ranges import check_values
 from eocore.sensors.scaling import stored_as, to_canonical
 from eocore.sensors.scene import Georeference, Scene
 
@@ -58,8 +60,10 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
         _check_extents(files, finest)
         window = _check_window(window or ref.window, finest)
         _check_bytes(files, window, max_bytes=max_bytes)
-        layers = [_read_on_grid(file, finest, window=window, sensor=sensor) for file in files]
+        contents = _contents(files, sensor)
+        layers = [_read_on_grid(file, finest, window=window, content=content) for file, content in zip(files, contents, strict=True)]
         pixels = layers[0] if len(layers) == 1 else np.concatenate(layers)
+        check_values(pixels, sensor, source=ref.paths[0] if len(files) == 1 else f"{ref.paths[0]} and {len(files) - 1} more")
         georeference, gsd_m = _georeference(finest.grid, window)
         path = str(finest.path)
         return Scene(pixels, bands, sensor.name, sensor.unit, gsd_m, georeference, path, role=ref.role, time=ref.time)
@@ -227,27 +231,52 @@ def _check_bytes(files: Sequence[LayerFile], window: Window, *, max_bytes: int) 
         )
 
 
-def _read_on_grid(file: LayerFile, finest: LayerFile, *, window: Window, sensor: Sensor) -> np.ndarray:
+@dataclass(frozen=True)
+class _Content:
+    """What the numbers of a file mean: its sensor, and the (scale, offset) of each layer where the file's own are used."""
+
+    sensor: Sensor
+    scaling: tuple[tuple[float, float], ...] | None
+
+
+def _contents(files: Sequence[LayerFile], sensor: Sensor) -> list[_Content]:
+    """What the numbers of each file mean.
+
+    Raises:
+        DataError: a file's tags contradict the sensor, or only some files have tags of another offset than the sensor's.
+    """
+    contents = []
+    for file in files:
+        stored = stored_as(sensor, file.raw_unit)
+        contents.append(_Content(stored, agreed_scaling(file.scaling, stored, source=str(file.path))))
+    tagged = [file for file, content in zip(files, contents, strict=True) if content.scaling]
+    silent = [file for file in files if all(tags == NO_SCALING for tags in file.scaling)]
+    if sensor.raw_unit == "dn" and tagged and silent:
+        raise DataError(
+            f"{tagged[0].path} has tags of scale and offset that differ from those of {sensor.name}, and {silent[0].path} has none; bands "
+            "of one image would be scaled differently. Give all files their tags, or none."
+        )
+    return contents
+
+
+def _read_on_grid(file: LayerFile, finest: LayerFile, *, window: Window, content: _Content) -> np.ndarray:
     """(C, h, w) float32 in the sensor's unit, on the finest grid's `window`."""
     same_size = file.size == finest.size
     if file.grid is None or finest.grid is None or (same_size and _apart(file, finest) < SAME_GRID_PX):
-        return _read_canonical(file, window, sensor=sensor)
-    return _resample(file, file.grid, finest=finest.grid, window=window, sensor=sensor)
+        return _read_canonical(file, window, content=content)
+    return _resample(file, file.grid, finest=finest.grid, window=window, content=content)
 
 
 def _apart(file: LayerFile, finest: LayerFile) -> float:
     return float(np.abs(_corners(file) - _corners(finest)).max()) / _pixel_edge(finest)
 
 
-def _read_canonical(file: LayerFile, window: Window, *, sensor: Sensor) -> np.ndarray:
+def _read_canonical(file: LayerFile, window: Window, *, content: _Content) -> np.ndarray:
     digital, valid = file.read(window)
-    pixels = to_canonical(digital, stored_as(sensor, file.raw_unit), source=str(file.path))
-    if valid is not None:
-        pixels[~np.broadcast_to(valid, pixels.shape)] = np.nan
-    return pixels
+    return to_canonical(digital, content.sensor, source=str(file.path), valid=valid, scaling=content.scaling)
 
 
-def _resample(file: LayerFile, grid: Grid, *, finest: Grid, window: Window, sensor: Sensor) -> np.ndarray:
+def _resample(file: LayerFile, grid: Grid, *, finest: Grid, window: Window, content: _Content) -> np.ndarray:
     """Bilinear, in the sensor's unit and blind to pixels without data; equal for a window and for the same part of the whole."""
     _, _, height, width = window
     target = _window_transform(finest, window)
@@ -256,7 +285,7 @@ def _resample(file: LayerFile, grid: Grid, *, finest: Grid, window: Window, sens
     left, top = np.clip(np.floor(corners.min(0)).astype(int) - 1, 0, far - 1)  # a pixel more each side: bilinear looks at neighbours
     right, bottom = np.clip(np.ceil(corners.max(0)).astype(int) + 1, (left + 1, top + 1), far)
     part = (int(top), int(left), int(bottom - top), int(right - left))
-    pixels = _read_canonical(file, part, sensor=sensor)
+    pixels = _read_canonical(file, part, content=content)
     resampled = np.full((pixels.shape[0], height, width), np.nan, np.float32)
     crs = CRS.from_wkt(finest.crs) if finest.crs else CRS.from_epsg(3857)  # one CRS on both sides cancels out, but GDAL wants one
     settings = {"src_crs": crs, "dst_crs": crs, "src_nodata": np.nan, "dst_nodata": np.nan, "resampling": Resampling.bilinear}
