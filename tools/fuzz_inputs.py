@@ -119,7 +119,7 @@ def _image_files() -> tuple[tuple[str, bytes], ...]:
                     if "crs" in options:
                         file.scales, file.offsets = (1e-4,) * count, (-0.1,) * count
                 files.append(("tif", memory.read()))
-    for name, save in (("npy", lambda out: np.save(out, np.ones((2, 4, 4), np.float32))), ("npz", _save_npz)):
+    for name, save in (("npy", lambda out: np.save(out, np.full((2, 4, 4), -12, np.float32))), ("npz", _save_npz)):
         stream = io.BytesIO()
         save(stream)
         files.append((name, stream.getvalue()))
@@ -197,7 +197,7 @@ def _texts_twice(paths: list[Path]) -> list[Path]:
 
 
 def _save_npz(stream: Any) -> None:
-    np.savez(stream, pixels=np.ones((2, 4, 4), np.float32), bands=np.array(["VV", "VH"]))
+    np.savez(stream, pixels=np.full((2, 4, 4), -12, np.float32), bands=np.array(["VV", "VH"]))
 
 
 def _read_image(folder: Path) -> Callable[[Any], None]:

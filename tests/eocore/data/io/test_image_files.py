@@ -377,7 +377,7 @@ def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
         np.savez(tmp_path / f"{name}.npz", pixels=np.ones((2, 4, 4), np.float32), bands=bands)
         with pytest.raises(DataError, match=rf"{name}\.npz: cannot be read as NPZ"):
             read(tmp_path / f"{name}.npz", "sentinel1_grd")
-    np.savez(tmp_path / "good.npz", pixels=np.ones((2, 4, 4), np.float32), bands=np.array([b"VH", b"VV"]))
+    np.savez(tmp_path / "good.npz", pixels=np.full((2, 4, 4), -12, np.float32), bands=np.array([b"VH", b"VV"]))
     assert read_scene(ImageRef("sar", "sentinel1_grd", (str(tmp_path / "good.npz"),))).bands == ("VH", "VV")
 
 

@@ -163,6 +163,82 @@ def test_unknown_sensor_and_no_file() -> None:
         read_scene(ImageRef("rgb", "rgb_uint8", ()))
 
 
+# Scale and offset of the file
+
+
+def tagged(path: Path, pixels: np.ndarray, tags: list[tuple[float, float]]) -> str:
+    """As `write_tiff`, with (scale, offset) of each layer."""
+    write_tiff(path, pixels)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales, dataset.offsets = [scale for scale, _ in tags], [offset for _, offset in tags]
+    return str(path)
+
+
+def test_tags_of_scale_and_offset_are_applied_once_and_by_layer(tmp_path: Path) -> None:
+    pixels = digital(12, 6, 8)
+    plain = read(write_tiff(tmp_path / "a.tif", pixels), "sentinel2_l2a")
+    newer = tagged(tmp_path / "b.tif", pixels + 1000, [(0.0001, -0.1)] * 12)
+    mixed = pixels + np.where(np.arange(12) < 6, 1000, 0).astype(np.uint16)[:, None, None]
+    by_layer = tagged(tmp_path / "c.tif", mixed, [(0.0001, -0.1)] * 6 + [(0.0001, 0.0)] * 6)
+    same = tagged(tmp_path / "d.tif", pixels, [(0.0001, 0.0)] * 12)
+    for path, sensor in ((newer, "sentinel2_l2a"), (newer, "sentinel2_l2a_pb0400"), (by_layer, "sentinel2_l2a"), (same, "sentinel2_l2a")):
+        np.testing.assert_allclose(read(path, sensor).pixels, plain.pixels, atol=2e-7)
+
+
+def test_landsats_own_tags_change_nothing_and_belong_to_landsat(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(8000, 20_000, (7, 6, 8), dtype=np.uint16)
+    plain, path = write_tiff(tmp_path / "a.tif", pixels), tagged(tmp_path / "b.tif", pixels, [(2.75e-05, -0.2)] * 7)
+    np.testing.assert_array_equal(read(path, "landsat8_l2").pixels, read(plain, "landsat8_l2").pixels)
+    with pytest.raises(DataError, match=r"b\.tif: its tags give .*of landsat8_l2, landsat9_l2: name that sensor"):
+        read(path, "sentinel2_l2a", bands=L2A[:7])
+
+
+def test_tags_make_integers_decibels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(-2500, -500, (2, 6, 8), dtype=np.int16)
+    path = tagged(tmp_path / "a.tif", pixels, [(0.01, 0.0)] * 2)
+    np.testing.assert_allclose(read(path, "sentinel1_grd").pixels, pixels / 100, rtol=1e-6)
+
+
+def test_a_tag_left_in_a_scaled_file_is_found(tmp_path: Path) -> None:
+    path = tagged(tmp_path / "a.tif", digital(12, 6, 8) / np.float32(10_000), [(0.0001, 0.0)] * 12)
+    with pytest.raises(DataError, match=r"divided by the scale twice.*scale tag left in it"):
+        read(path, "sentinel2_l2a_reflectance")
+
+
+def test_files_of_one_image_need_tags_alike(tmp_path: Path) -> None:
+    paths = (tagged(tmp_path / "x_B02.tif", digital(1, 6, 8), [(0.0001, -0.1)]), write_tiff(tmp_path / "x_B03.tif", digital(1, 6, 8)))
+    with pytest.raises(DataError, match=r"x_B02\.tif has tags .* differ from those of sentinel2_l1c, and .*x_B03\.tif has none"):
+        read_scene(ImageRef("multispectral", "sentinel2_l1c", paths))
+
+
+# Numbers that are not the sensor's
+
+
+def test_the_image_as_a_whole_tells_its_unit(tmp_path: Path) -> None:
+    """Each band of its own file: what one cannot tell, twelve can."""
+    pictures = np.random.default_rng(0).integers(0, 256, (12, 64, 64), dtype=np.uint16)
+    paths = tuple(write_tiff(tmp_path / f"x_{name}.tif", pixels[None]) for name, pixels in zip(L2A, pictures, strict=True))
+    with pytest.raises(DataError, match=r"x_B01\.tif and 11 more: all numbers are between 0 and 255"):
+        read_scene(ImageRef("multispectral", "sentinel2_l2a", paths))
+
+
+def test_a_fill_value_is_refused_until_the_file_declares_it(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).normal(-12, 3, (2, 16, 16)).astype(np.float32)
+    pixels[:, :2] = -9999
+    with pytest.raises(DataError, match=r"a\.tif: 64 of 512 numbers are -9999.*rio edit-info --nodata -9999 FILE"):
+        read(write_tiff(tmp_path / "a.tif", pixels), "sentinel1_rtc")
+    scene = read(write_tiff(tmp_path / "b.tif", pixels, nodata=-9999), "sentinel1_rtc")
+    assert np.isnan(scene.pixels).sum() == 64
+    assert np.isnan(read(write_tiff(tmp_path / "c.tif", pixels[:, :2], nodata=-9999), "sentinel1_rtc").pixels).all()
+
+
+def test_colours_count_where_descriptions_are_all_alike(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", np.zeros((3, 2, 2), np.uint8), names=("bands",) * 3, photometric="RGB")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.colorinterp = [rasterio.enums.ColorInterp[name] for name in ("blue", "green", "red")]
+    assert read(path, "rgb_uint8").bands == ("blue", "green", "red")
+
+
 # One file per band
 
 
@@ -216,9 +292,9 @@ def test_a_grid_on_pixel_centres_is_laid_where_it_belongs(tmp_path: Path) -> Non
     """Landsat's panchromatic grid lies half a fine pixel off the others; its neighbours must not be taken as aligned."""
     fine = write_tiff(tmp_path / "x_B8.tif", np.full((1, 12, 12), 9000, np.uint16), gsd_m=15)
     west = from_origin(500_000 - 7.5, 6_000_000, 30, 30)
-    coarse = write_tiff(tmp_path / "x_B4.tif", ramp(6, 6, 30).astype(np.uint16), transform=west)
+    coarse = write_tiff(tmp_path / "x_B4.tif", (ramp(6, 6, 30) + 6000).astype(np.uint16), transform=west)
     pixels = read_scene(ImageRef("multispectral", "landsat8_l1", (fine, coarse))).pixels[1]
-    expected = (ramp(12, 12, 15)[0] + 7.5) * 2e-5 - 0.1
+    expected = (ramp(12, 12, 15)[0] + 6007.5) * 2e-5 - 0.1
     np.testing.assert_allclose(pixels[1:-1, 1:-1], expected[1:-1, 1:-1], rtol=1e-4)
 
 
