@@ -205,6 +205,13 @@ def test_a_tag_left_in_a_scaled_file_is_found(tmp_path: Path) -> None:
         read(path, "sentinel2_l2a_reflectance")
 
 
+def test_a_layer_that_is_left_out_takes_its_tags_along(tmp_path: Path) -> None:
+    pixels = digital(3, 6, 8)
+    path = tagged(tmp_path / "a.tif", pixels, [(1.0, 0.0), (0.0001, -0.1), (0.0001, 0.0)])
+    scene = read(path, "sentinel2_l2a", bands=("-", "B02", "B03"))
+    np.testing.assert_allclose(scene.pixels, pixels[1:] / 1e4 - np.array([0.1, 0.0])[:, None, None], atol=2e-7)
+
+
 def test_files_of_one_image_need_tags_alike(tmp_path: Path) -> None:
     paths = (tagged(tmp_path / "x_B02.tif", digital(1, 6, 8), [(0.0001, -0.1)]), write_tiff(tmp_path / "x_B03.tif", digital(1, 6, 8)))
     with pytest.raises(DataError, match=r"x_B02\.tif has tags .* differ from those of sentinel2_l1c, and .*x_B03\.tif has none"):
