@@ -1,18 +1,23 @@
 """The predictions file: JSONL, one line per sample and setting, written while predicting, scored later without a model."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, NotRequired
+
+from pydantic import AfterValidator, Field, PositiveInt
+from typing_extensions import TypedDict
 
 from eocore.choices import Choices
 from eocore.errors import DataError
 from eocore.evaluate.settings import SETTINGS
 from eocore.evaluate.tasks import TASKS
-from eocore.evaluate.vectors import VectorRef, parse_vectors
+from eocore.evaluate.vectors import VectorFields, VectorRef
+from eocore.json_fields import CLOSED, parse_fields
 
 _SHOWN_IDS = 5
+_REMEDY = "Nothing was scored. Correct the line, or remove it and predict its sample again."
 
 
 class PredictionKey(NamedTuple):
@@ -67,37 +72,44 @@ class Prediction:
         return PredictionKey(self.task, self.sensor, self.sample_id)
 
 
-def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
+def _one_of(choices: Choices[Any]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"expected one of {choices}")
+        return value
+
+    return AfterValidator(check)
 
 
-def _is_rle(value: Any) -> bool:
-    if not isinstance(value, dict) or set(value) != {"size", "counts"} or not isinstance(value["counts"], str):
-        return False
-    size = value["size"]
-    return isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)
+Id = Annotated[str, Field(min_length=1)]
 
 
-def _is_list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(check(item) for item in value)
+class Rle(TypedDict):
+    """A mask as COCO RLE; `size` is (height, width) [px]."""
+
+    __pydantic_config__ = CLOSED  # type: ignore[misc]
+    size: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
+    counts: str
 
 
-_RLES = (_is_list_of(_is_rle), "a list of COCO RLE {'size': [height, width], 'counts': str}")
-_FIELDS: dict[str, tuple[Callable[[Any], bool], str | Choices[Any]]] = {
-    "sample_id": (_is_id, "a non-empty string"),
-    "task": (lambda value: isinstance(value, str) and value in TASKS, TASKS),
-    "image_ids": (_is_list_of(_is_id), "a list of non-empty strings"),
-    "sensor": (lambda value: isinstance(value, str) and value in SETTINGS, SETTINGS),
-    "prompt": (lambda value: isinstance(value, str), "a string"),
-    "prediction": (lambda value: value is None or isinstance(value, str), "a string, or null where the model gave nothing"),
-    "ground_truth": (lambda value: isinstance(value, str), "a string"),
-    "meta": (lambda value: isinstance(value, dict), "an object"),
-    "prediction_masks": _RLES,
-    "ground_truth_masks": _RLES,
-    "vectors": (lambda value: parse_vectors(value) is not None, "{'file': str, 'start': int, 'shape': [int, ...], 'sha256': str}"),
-}
-_OPTIONAL = {"prediction_masks", "ground_truth_masks", "vectors"}
-REQUIRED_FIELDS = frozenset(set(_FIELDS) - _OPTIONAL)
+class PredictionLine(TypedDict):
+    """The fields of a line, see `Prediction`."""
+
+    __pydantic_config__ = CLOSED  # type: ignore[misc]
+    sample_id: Id
+    task: Annotated[str, _one_of(TASKS)]
+    image_ids: tuple[Id, ...]
+    sensor: Annotated[str, _one_of(SETTINGS)]
+    prompt: str
+    prediction: str | None
+    ground_truth: str
+    meta: dict[str, Any]
+    prediction_masks: NotRequired[tuple[Rle, ...]]
+    ground_truth_masks: NotRequired[tuple[Rle, ...]]
+    vectors: NotRequired[VectorFields]
+
+
+REQUIRED_FIELDS = frozenset(PredictionLine.__required_keys__)
 """What every line has."""
 
 
@@ -111,25 +123,9 @@ def parse_prediction(line: str, *, source: str) -> Prediction:
     Raises:
         DataError: the line is no JSON object, or a field is missing, unknown or of the wrong kind.
     """
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{source}: no JSON ({error.msg}, column {error.colno}). Remove the line and predict its sample again.") from error
-    if not isinstance(entry, dict):
-        raise DataError(f"{source}: a line holds one JSON object, found {type(entry).__name__}. Write the file with PredictionWriter.")
-    missing, unknown = REQUIRED_FIELDS - set(entry), set(entry) - set(_FIELDS)
-    if missing or unknown:
-        found = [f"{word} {', '.join(sorted(names))}" for word, names in (("lacks", missing), ("has the unknown", unknown)) if names]
-        raise DataError(f"{source}: the line {' and '.join(found)}; fields are {', '.join(_FIELDS)}. Nothing was scored; put it right.")
-    for name, value in entry.items():
-        check, expected = _FIELDS[name]
-        if not check(value):
-            wanted = f"one of {expected}" if isinstance(expected, Choices) else expected
-            raise DataError(f"{source}: '{name}' must be {wanted}; found {value!r:.80}. Nothing was scored; put it right.")
-    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
-    if "vectors" in fields:
-        fields["vectors"] = parse_vectors(fields["vectors"])
-    return Prediction(**fields)
+    fields = dict(parse_fields(line, PredictionLine, source=source, remedy=_REMEDY))
+    vectors = fields.pop("vectors", None)
+    return Prediction(**fields, vectors=VectorRef(**vectors) if vectors else None)  # type: ignore[arg-type]
 
 
 def format_prediction(prediction: Prediction) -> str:

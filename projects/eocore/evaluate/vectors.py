@@ -5,16 +5,19 @@ A running rank appends to `predictions.*.f32`, plain little-endian float32; a fi
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import AfterValidator, NonNegativeInt
+from typing_extensions import TypedDict
 
 from eocore.errors import DataError
+from eocore.json_fields import CLOSED
 
 VECTORS = "vectors.npy"
 """Of a finished run, beside predictions.jsonl."""
@@ -23,7 +26,21 @@ ITEM = np.dtype("<f4")
 DIGEST_LENGTH = 16
 """Hexadecimal digits of a digest: 64 bits tell bytes that were changed or mixed up, for a fraction of the file's size."""
 
-_FIELDS = {"file", "start", "shape", "sha256"}
+
+def _no_folder(name: str) -> str:
+    if not name or name != os.path.basename(name):
+        raise ValueError("expected the name of a file beside the predictions")
+    return name
+
+
+class VectorFields(TypedDict):
+    """As a line holds a `VectorRef`."""
+
+    __pydantic_config__ = CLOSED  # type: ignore[misc]
+    file: Annotated[str, AfterValidator(_no_folder)]
+    start: NonNegativeInt
+    shape: tuple[NonNegativeInt, ...]
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -93,17 +110,6 @@ def _open(path: Path, size: int, *, time_ns: int) -> np.ndarray:
 def digest(values: np.ndarray) -> str:
     """First digits of the SHA-256 of the numbers as little-endian float32."""
     return hashlib.sha256(np.ascontiguousarray(values, ITEM).tobytes()).hexdigest()[:DIGEST_LENGTH]
-
-
-def parse_vectors(value: Any) -> VectorRef | None:
-    """The reference a line holds; None where it is none."""
-    if not isinstance(value, Mapping) or set(value) != _FIELDS:
-        return None
-    file, start, shape, sha256 = (value[name] for name in ("file", "start", "shape", "sha256"))
-    whole = isinstance(shape, list) and all(type(side) is int and side >= 0 for side in [start, *shape])
-    if not whole or not isinstance(sha256, str) or not isinstance(file, str) or not file or file != os.path.basename(file):
-        return None
-    return VectorRef(file, start, tuple(shape), sha256)
 
 
 class VectorFile:

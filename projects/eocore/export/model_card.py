@@ -1,16 +1,17 @@
 """The model card (README.md) of a checkpoint: what it is, what it was made from and how it scored."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from huggingface_hub import ModelCardData
+from typing_extensions import TypedDict
 
-from eocore.errors import ConfigError, DataError
+from eocore.errors import ConfigError
 from eocore.evaluate.reporting.tables import mask_table, score_table, to_markdown, type_table
 from eocore.evaluate.scoring.scores import Scores
+from eocore.json_fields import OPEN, parse_fields
 
 PIPELINE = "image-text-to-text"
 TAGS = ["remote-sensing", "earth-observation", "custom_code"]
@@ -115,6 +116,11 @@ def _scores(scores: Scores) -> str:
     return "\n\n".join(to_markdown(table).strip() for table in tables)
 
 
+class _ScoresFile(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    settings: dict[str, Any]
+
+
 def read_scores(path: Path) -> Scores:
     """Scores as the evaluation wrote them.
 
@@ -124,10 +130,5 @@ def read_scores(path: Path) -> Scores:
     """
     if not path.is_file():
         raise ConfigError(f"{path} does not exist, so the card cannot show its scores. Give the scores.json of an evaluation.")
-    try:
-        content: Scores = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: no JSON ({error.msg}). Give the scores.json of an evaluation.") from error
-    if not isinstance(content, dict) or "settings" not in content:
-        raise DataError(f"{path} holds no `settings`, so there are no scores to show. Give the scores.json of an evaluation.")
-    return content
+    content = parse_fields(path.read_bytes(), _ScoresFile, source=str(path), remedy="Give the scores.json of an evaluation.")
+    return cast("Scores", content)

@@ -40,18 +40,28 @@ def test_what_is_written_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", r":1: no JSON .*Remove the line"),
-        ("[]", r":1: a line holds one JSON object, found list"),
-        ("", r":1: no JSON"),
-        (entry(sensor="radar"), r":1: 'sensor' must be one of optical, sar, multispectral, fused, grey_sar, grey_rgb; found 'radar'"),
-        (entry(task="dance"), r":1: 'task' must be one of vqa, mcq"),
-        (entry(sample_id=7), r":1: 'sample_id' must be a non-empty string; found 7"),
-        (entry(prediction=3), r":1: 'prediction' must be a string, or null"),
-        (entry(image_ids="1.png"), r":1: 'image_ids' must be a list of non-empty strings"),
-        (entry(prediction_masks=[{"size": [4, 0], "counts": "x"}]), r":1: 'prediction_masks' must be a list of COCO RLE"),
-        (entry(ground_truth_masks=[{"size": [4, 4], "counts": [1, 2]}]), r":1: 'ground_truth_masks' must be a list of COCO RLE"),
-        (entry(score=1), r":1: the line has the unknown score; fields are sample_id"),
-        ('{"sample_id": "a"}', r":1: the line lacks ground_truth, image_ids, meta"),
+        ("{", r":1: not JSON .*line 1 column 1.* remove it and predict its sample again"),
+        ("[]", r":1: expected an object, found \[\]"),
+        ("", r":1: not JSON"),
+        (entry(sensor="radar"), r":1: field sensor: expected one of optical, sar, multispectral, fused, .*, found 'radar'"),
+        (entry(task="dance"), r":1: field task: expected one of vqa, mcq"),
+        (entry(sample_id=7), r":1: field sample_id: expected a valid string, found 7"),
+        (entry(sample_id=""), r":1: field sample_id: string should have at least 1 character, found ''"),
+        (entry(prediction=3), r":1: field prediction: expected a valid string, found 3"),
+        (entry(image_ids="1.png"), r":1: field image_ids: expected a valid array, found '1.png'"),
+        (entry(prediction_masks=[{"size": [4, 0], "counts": "x"}]), r":1: field prediction_masks\[0\].size\[1\]: expected greater than 0"),
+        (
+            entry(ground_truth_masks=[{"size": [4, True], "counts": "x"}]),
+            r":1: .*ground_truth_masks\[0\].size\[1\]: expected a valid int",
+        ),
+        (entry(ground_truth_masks=[{"size": [4, 4], "counts": [1, 2]}]), r":1: .*ground_truth_masks\[0\].counts: expected a valid string"),
+        (
+            entry(ground_truth_masks=[{"size": [4, 4]}, {"size": [4, 4]}]),
+            r":1: lacks ground_truth_masks\[0\].counts, ground_truth_masks",
+        ),
+        (r":1: field vectors.file: expected the name of a file beside",),
+        (entry(score=1), r":1: has the unknown score"),
+        ('{"sample_id": "a"}', r":1: lacks task, image_ids, sensor, prompt"),
     ],
 )
 def test_broken_lines_name_file_and_line(tmp_path, line, message):
@@ -88,7 +98,7 @@ def test_what_is_no_json_is_not_written():
 
 
 def test_what_could_not_be_read_back_is_not_written():
-    with pytest.raises(DataError, match=r"sample 'q1': 'sensor' must be one of"):
+    with pytest.raises(DataError, match=r"sample 'q1': field sensor: expected one of"):
         format_prediction(sample(sensor="radar"))
 
 

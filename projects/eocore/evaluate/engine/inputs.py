@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from eocore.data.dataset import RecordDataset
 from eocore.data.io.file_digests import ABSENT, file_digest, stamp
 from eocore.distributed import Ranks
@@ -121,7 +123,20 @@ def clear_results(folder: Path, *, reports: Sequence[Path] = ()) -> None:
         path.unlink(missing_ok=True)
 
 
-def read_inputs(folder: Path) -> dict[str, Any] | None:
+class RecordedInputs(TypedDict, total=False):
+    """`Inputs` as run.json holds them; empty in files of older versions."""
+
+    model: dict[str, str]
+    data: dict[str, str]
+    choices: dict[str, Any]
+    paths: dict[str, str]
+
+
+class _Run(TypedDict, total=False):
+    inputs: RecordedInputs
+
+
+def read_inputs(folder: Path) -> RecordedInputs | None:
     """The inputs that a folder's run.json records; None where there is none, or one of a version that recorded no inputs.
 
     Raises:
@@ -130,11 +145,8 @@ def read_inputs(folder: Path) -> dict[str, Any] | None:
     path = folder / RUN_FILE
     if not path.is_file():
         return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")).get("inputs")
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataError(f"{path} is broken ({error}). Run again with --overwrite, or name another folder.") from error
-    return found or None
+    remedy = "Run again with --overwrite, or name another folder."
+    return parse_fields(path.read_bytes(), _Run, source=str(path), remedy=remedy).get("inputs") or None
 
 
 def require_scores_of(scores: Mapping[str, Any], folder: Path) -> None:

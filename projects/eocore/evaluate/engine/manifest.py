@@ -12,6 +12,7 @@ from eocore.evaluate.engine.inputs import RUN_FILE
 from eocore.evaluate.predictions import PredictionKey
 from eocore.evaluate.scoring.scores import Scores
 from eocore.files import write_file
+from eocore.json_fields import CLOSED, parse_fields
 
 
 class RunManifest(Protocol):
@@ -62,6 +63,8 @@ class Manifest:
         inputs: what answers depend on, one by one (`eocore.evaluate.engine.inputs.Inputs`); empty in files of older versions.
         lacking: setting -> ids of samples that are not asked under it, since they have not all of its images.
     """
+
+    __pydantic_config__ = CLOSED
 
     run_id: str
     benchmark: str
@@ -138,6 +141,8 @@ class ConfigManifest:
         system: package that knows the model; "" in files of older versions.
     """
 
+    __pydantic_config__ = CLOSED
+
     run_id: str
     config: str
     model: str
@@ -183,11 +188,11 @@ def read_manifest(folder: Path) -> Manifest | ConfigManifest:
     path = folder / RUN_FILE
     if not path.is_file():
         raise DataError(f"{folder} has no {RUN_FILE}: it is no folder of a benchmark's run. Name the --out folder of `run`, or one inside.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return ConfigManifest(**content) if "config" in content else Manifest(**content)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path} is broken ({error}). Run the benchmark again with --overwrite.") from error
+    text, remedy = path.read_bytes(), "Run the benchmark again with --overwrite."
+    content = parse_fields(text, dict[str, Any], source=str(path), remedy=remedy)
+    if "config" in content:
+        return parse_fields(text, ConfigManifest, source=str(path), remedy=remedy)
+    return parse_fields(text, Manifest, source=str(path), remedy=remedy)
 
 
 def code_commit() -> str:

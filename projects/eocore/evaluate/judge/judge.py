@@ -11,16 +11,33 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.judge.options import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, JudgeOptions
 from eocore.evaluate.judge.prompts import PROMPTS, JudgeScore
+from eocore.json_fields import parse_fields
 from eocore.log import get_logger
 from eocore.progress import Progress
 
 _SHOWN_CHARACTERS = 120
 _MAX_REPLY_BYTES = 1 << 20
 _RETRY_STATUS = frozenset((408, 409, 429, 500, 502, 503, 504))
+
+
+class _Message(TypedDict):
+    content: str
+
+
+class _Choice(TypedDict):
+    message: _Message
+
+
+class _Completion(TypedDict):
+    choices: Annotated[list[_Choice], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -85,8 +102,7 @@ class Judge:
         request = urllib.request.Request(url, json.dumps(body).encode(), headers)
         try:
             with urllib.request.urlopen(request, timeout=self.options.timeout_s) as response:
-                content = json.loads(self._read(response))
-            reply = content["choices"][0]["message"]["content"]
+                content = self._read(response)
         except urllib.error.HTTPError as error:
             if error.code not in _RETRY_STATUS:
                 self._refused.set()
@@ -95,11 +111,10 @@ class Judge:
                     f"and {KEY_VARIABLE}."
                 ) from error
             raise DataError(f"judge {url}: HTTP {error.code} ({error.reason}).") from error
-        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, RecursionError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise DataError(f"judge {url}: {type(error).__name__}: {error}") from error
-        if not isinstance(reply, str):
-            raise DataError(f"judge {url}: the reply holds {type(reply).__name__} where a text was expected.")
-        return reply
+        completion = parse_fields(content, _Completion, source=f"judge {url}", remedy="Check that the address is of a chat endpoint.")
+        return completion["choices"][0]["message"]["content"]
 
     def _read(self, response: http.client.HTTPResponse) -> bytes:
         """The body; the time limit holds for all of it, not for each part of a reply that drips."""
@@ -127,11 +142,11 @@ class Judge:
         if path is None or not path.is_file():
             return None
         try:
-            entry = json.loads(path.read_text(encoding="utf-8"))
-            values = int(entry["accuracy"]), int(entry["relevance"])
-        except (ValueError, LookupError, TypeError, OSError):
+            score = parse_fields(path.read_bytes(), JudgeScore, source=str(path), remedy="")
+        except (DataError, OSError):
             return None
-        return JudgeScore(*values) if all(self.prompt.lowest <= value <= self.prompt.highest for value in values) else None
+        known = all(self.prompt.lowest <= value <= self.prompt.highest for value in (score.accuracy, score.relevance))
+        return score if known else None
 
     def _remember(self, text: str, score: JudgeScore) -> None:
         path = self._path(text)

@@ -233,7 +233,7 @@ def test_scores_of_unknown_origin_are_not_taken_over(world: Path, model: Path, t
 def test_a_broken_record_of_a_run_is_named(world: Path, model: Path, tmp_path: Path) -> None:
     run(make_config(world), model, tmp_path / "out")
     (tmp_path / "out" / "run.json").write_text('{"run_')
-    with pytest.raises(DataError, match=r"run.json is broken .*--overwrite"):
+    with pytest.raises(DataError, match=r"run.json: not JSON .*--overwrite"):
         run(make_config(world), model, tmp_path / "out")
 
 

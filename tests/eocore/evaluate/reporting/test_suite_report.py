@@ -170,7 +170,7 @@ def test_a_folder_without_run_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no run.json"):
         read_manifest(tmp_path)
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(DataError, match=r"run.json is broken"):
+    with pytest.raises(DataError, match=r"run.json: lacks run_id, benchmark"):
         read_manifest(tmp_path)
 
 
