@@ -1,4 +1,4 @@
-"""Boxes, level or turned, and their overlap."""
+"""Boxes, axis-aligned or oriented, and their overlap by shapely; torchmetrics' box metrics know no angles and need torchvision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

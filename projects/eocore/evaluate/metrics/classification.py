@@ -51,18 +51,13 @@ def confusion_matrix(truths: Sequence[str], predictions: Sequence[str | None], *
     Raises:
         AnnotationError: an annotated class is not among the labels.
     """
-    row = {label: index for index, label in enumerate(labels)}
-    strange = sorted(set(truths) - set(row))
+    from sklearn import metrics
+
+    strange = sorted(set(truths) - set(labels))
     if strange:
         raise AnnotationError(f"annotated class {strange[0]!r} is none of the {len(labels)} labels {list(labels)}. Correct one of the two.")
-    counts = np.zeros((len(labels), len(labels) + 1), dtype=np.int64)
-    for truth, prediction in zip(truths, predictions, strict=True):
-        counts[row[truth], len(labels) if prediction is None else row[prediction]] += 1
-    return counts
-
-
-def balanced_accuracy(confusion: np.ndarray) -> float:
-    """Mean over the classes of the fraction of their samples predicted right; classes without samples do not count."""
-    support = confusion.sum(axis=1)
-    present = support > 0
-    return float((confusion.diagonal()[present] / support[present]).mean())
+    row = {label: index for index, label in enumerate(labels)}
+    unread = len(labels)
+    named = [unread if prediction is None else row[prediction] for prediction in predictions]
+    counts: np.ndarray = metrics.confusion_matrix([row[truth] for truth in truths], named, labels=range(unread + 1))
+    return counts[:unread]

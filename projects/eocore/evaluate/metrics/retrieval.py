@@ -2,9 +2,9 @@
 
 Items of one score are taken in the order that is worst for the query, so that a model that scores everything alike finds nothing. A query
 that no item fits stays in the denominator, as never found.
-"""
 
-from collections.abc import Sequence
+Written here since scikit-learn and torchmetrics take equal scores in another order, and intervals need the value of every query.
+"""
 
 import numpy as np
 
@@ -40,11 +40,6 @@ def recall_at(ranks: np.ndarray, k: int) -> np.ndarray:
     return (ranks <= k).astype(np.float64)
 
 
-def median_rank(ranks: np.ndarray) -> float:
-    """Median of `first_ranks`; inf where half of the queries or more find nothing. Source: Karpathy and Fei-Fei 2015."""
-    return float(np.median(ranks)) if np.isfinite(ranks).any() else float("inf")
-
-
 def average_precision(scores: np.ndarray, relevant: np.ndarray, *, top_k: int | None = None) -> np.ndarray:
     """(Q,) average precision [0..1], the mean of which is mAP (mAP@k).
 
@@ -71,28 +66,6 @@ def average_precision_of_hits(scores: np.ndarray, relevant: np.ndarray, *, top_k
     """
     precision, hits = _precision_at_hits(scores, relevant, top_k=top_k)
     return _divide(precision, hits)
-
-
-def retrieval_scores(
-    scores: np.ndarray, relevant: np.ndarray, *, cuts: Sequence[int] = CUTS, top_k: int = TOP
-) -> dict[str, dict[str, float]]:
-    """The figures of one direction of retrieval; for the other, give both arguments transposed.
-
-    Returns:
-        "standard": recall@k [0..1] for every cut, median_rank, map, map@<top_k>, num_unanswerable (queries that no item fits);
-        "reference_compat": map@<top_k>_of_hits.
-
-    Raises:
-        DataError: as `average_precision`.
-    """
-    ranks = first_ranks(scores, relevant)
-    standard = {f"recall@{k}": float(recall_at(ranks, k).mean()) for k in cuts}
-    standard["median_rank"] = median_rank(ranks)
-    standard["map"] = float(average_precision(scores, relevant).mean())
-    standard[f"map@{top_k}"] = float(average_precision(scores, relevant, top_k=top_k).mean())
-    standard["num_unanswerable"] = float((~relevant.any(axis=1)).sum())
-    of_hits = float(average_precision_of_hits(scores, relevant, top_k=top_k).mean())
-    return {"standard": standard, "reference_compat": {f"map@{top_k}_of_hits": of_hits}}
 
 
 def _precision_at_hits(scores: np.ndarray, relevant: np.ndarray, *, top_k: int | None) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,7 @@
-"""Overlap of masks: foreground IoU and what is made of it, per (image, phrase)."""
+"""Overlap of masks: foreground IoU and what is made of it, per (image, phrase).
+
+Written here since scores are quotients of sums over samples, which intervals need: torchmetrics keeps the sums of a whole set alone.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -74,6 +74,7 @@ def _equal(named: Sequence[str | None], truths: Sequence[str]) -> np.ndarray:
 
 
 def mean_recall(right: np.ndarray, classes: Sequence[int], *, num_classes: int) -> Measure:
+    """Balanced accuracy; as sums of samples, for the intervals, where scikit-learn's balanced_accuracy_score takes whole sets."""
     statistics = np.zeros((len(right), num_classes, 2))
     statistics[np.arange(len(right)), classes] = np.stack([right, np.ones_like(right)], axis=1)
     return Measure(statistics.reshape(len(right), -1), partial(_mean_recall, num_classes=num_classes))
