@@ -59,7 +59,6 @@ def test_what_is_written_is_read(tmp_path):
             entry(ground_truth_masks=[{"size": [4, 4]}, {"size": [4, 4]}]),
             r":1: lacks ground_truth_masks\[0\].counts, ground_truth_masks",
         ),
-        (r":1: field vectors.file: expected the name of a file beside",),
         (entry(score=1), r":1: has the unknown score"),
         ('{"sample_id": "a"}', r":1: lacks task, image_ids, sensor, prompt"),
     ],
