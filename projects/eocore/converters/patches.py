@@ -7,7 +7,6 @@ import numpy as np
 import rasterio
 from affine import Affine
 from PIL import Image
-from typing_extensions import TypedDict
 
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.benchmarks.multispectral import LCZ_17, SO2SAT_BANDS

@@ -14,6 +14,7 @@ from eocore.distributed import Ranks
 from eocore.errors import DataError
 from eocore.evaluate.engine.digests import annotation_files, image_digests
 from eocore.evaluate.vectors import SHARD_SUFFIX, VECTORS
+from eocore.json_fields import parse_fields
 from eocore.text import some_of
 
 PREDICTIONS, SCORES, RUN_FILE = "predictions.jsonl", "scores.json", "run.json"
