@@ -37,9 +37,9 @@ def _benchmarks() -> None:
 
 def _planning() -> Planning:
     from earthmind.planning.meta_task import example_batch, known_borders, outline
-    from earthmind.planning.packs import plan_packs
+    from earthmind.planning.packs import data_task, plan_packs
 
-    return Planning(meta_task=outline, example_batch=example_batch, fake_step=known_borders, plan_packs=plan_packs)
+    return Planning(meta_task=outline, data_task=data_task, example_batch=example_batch, fake_step=known_borders, plan_packs=plan_packs)
 
 
 def _exchange() -> Exchange:

@@ -81,16 +81,20 @@ class Chats(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Planning:
-    """What estimates and packing plans are made from; nothing of it reads weights or data files but `plan_packs`.
+    """What estimates, packing plans and checks of data are made from; nothing of it reads weights, and data files only where that is said.
 
     Attributes:
         meta_task: section `task` of a config -> the task on the meta device.
+        data_task: config -> the task on the meta device with the training's tokenizer, processor and data, whose loader makes the very
+            samples of the training; reads the tokenizer, and annotations when it builds the loader.
         example_batch: (task, shape) -> a batch of that shape, all zeros.
         fake_step: shape -> the context in which a step with fake tensors of that shape runs.
-        plan_packs: (config, `num_gpus`, `num_workers`) -> the sampler of a training, and the useful operations of samples.
+        plan_packs: (config, `num_gpus`, `num_workers`) -> the sampler of a training, and the useful operations of samples; reads
+            annotations and the headers of images.
     """
 
     meta_task: "Callable[[Mapping[str, Any]], Task]"
+    data_task: "Callable[[Config], Task]"
     example_batch: "Callable[[Any, StepShape], Any]"
     fake_step: "Callable[[StepShape], AbstractContextManager[None]]"
     plan_packs: "PlanPacks"

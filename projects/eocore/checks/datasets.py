@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
+from eocore.checks.band_statistics import BandStatistics, describe_odd_bands, measure_bands
+from eocore.checks.facts import ANNOTATION, DUPLICATE, IMAGE, MASK, DatasetFacts, Problem, problem_of
+from eocore.checks.splits import tile_keys
 from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import collecting_faults
 from eocore.data.io.masks import decode_mask
@@ -22,81 +25,11 @@ from eocore.errors import ConfigError, DataError, DuplicateError, EOError
 from eocore.registry import DATASETS
 from eocore.sensors.scene import Scene
 
-ANNOTATION, DUPLICATE, IMAGE, MASK, UNFORESEEN = "annotation", "duplicate id", "image", "mask", "unforeseen"
 NOT_CHECKED = ("transforms", "limit", "group", "settings")
 """Arguments left at their defaults: all records are read as they stand, each by itself, so that its line can be named."""
 
 SHORT_ANSWER_WORDS = 3
 """Longer answers are sentences, of which each stands for itself."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong.
-
-    Attributes:
-        kind: ANNOTATION, DUPLICATE, IMAGE, MASK, or UNFORESEEN (an error that is none of ours: please report it).
-        locations: "file:line" or "file#entry" of the records it concerns.
-        message: what is wrong.
-    """
-
-    kind: str
-    locations: tuple[str, ...]
-    message: str
-
-    @property
-    def what(self) -> str:
-        """The message without the first location, if it begins with it."""
-        return self.message.removeprefix(f"{self.locations[0]}: ")
-
-
-@dataclass
-class DatasetFacts:
-    """What was found in one dataset.
-
-    Attributes:
-        name, kind, annotations: as configured.
-        num_entries: records, broken ones among them.
-        num_images: image files, each counted once.
-        num_questions: of all records; one may ask several.
-        problems: what is wrong.
-        lengths: words of the text of each good record.
-        classes: what is asked about or answered -> how often: question types, short answers to any question, phrases and labels.
-        tasks: task -> records.
-        sizes: "role height x width" -> images.
-        mask_shares: fraction of its image that each mask covers [1].
-        empty_masks, full_masks: locations of the records whose mask covers nothing, or the whole image; once for each such mask.
-        nodata: role -> fraction of pixels without data, per image [1].
-    """
-
-    name: str
-    kind: str
-    annotations: str
-    num_entries: int = 0
-    num_images: int = 0
-    num_questions: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    classes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    tasks: Counter[str] = field(default_factory=Counter)
-    sizes: Counter[str] = field(default_factory=Counter)
-    mask_shares: list[float] = field(default_factory=list)
-    empty_masks: list[str] = field(default_factory=list)
-    full_masks: list[str] = field(default_factory=list)
-    nodata: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-
-    @property
-    def num_broken(self) -> int:
-        """Records with a problem."""
-        return len({location for problem in self.problems for location in problem.locations})
-
-    @property
-    def masks(self) -> str:
-        """How many masks were drawn, and how many of them are empty or cover the whole image; "-" where there are none."""
-        if not self.mask_shares:
-            return "-"
-        odd = ((len(self.empty_masks), "empty"), (len(self.full_masks), "covering the whole image"))
-        return ", ".join([f"{len(self.mask_shares):,}", *(f"{count:,} {what}" for count, what in odd if count)])
 
 
 @dataclass
@@ -109,20 +42,38 @@ class _Group:
     empty_masks: list[str] = field(default_factory=list)
     full_masks: list[str] = field(default_factory=list)
     nodata: list[tuple[str, float]] = field(default_factory=list)
+    bands: dict[tuple[str, str], BandStatistics] = field(default_factory=dict)
+    tiles: dict[str, str] = field(default_factory=dict)
+    misstated: list[str] = field(default_factory=list)
 
 
-def find_datasets(values: Any) -> list[dict[str, Any]]:
-    """The configs of single datasets anywhere in a config, each once, less `NOT_CHECKED`.
+@dataclass(frozen=True)
+class FoundDataset:
+    """A dataset that a config names.
+
+    Attributes:
+        config: of the registry DATASETS, less `NOT_CHECKED`.
+        sections: of the config that it stands in.
+    """
+
+    config: Mapping[str, Any]
+    sections: frozenset[str] = frozenset()
+
+
+def find_datasets(values: Mapping[str, Any]) -> list[FoundDataset]:
+    """The single datasets that stand anywhere in a config, each once.
 
     Raises:
         ConfigError: there is none.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for node in _mappings(values):
+    found: dict[str, FoundDataset] = {}
+    for section, node in ((section, node) for section, value in values.items() for node in _mappings(value)):
         factory = DATASETS.module_dict.get(node["type"]) if isinstance(node.get("type"), str) else None
         if inspect.isclass(factory) and issubclass(factory, RecordDataset):
             plain = {key: value for key, value in node.items() if key not in NOT_CHECKED}
-            found.setdefault(json.dumps(plain, sort_keys=True, default=str), plain)
+            key = json.dumps(plain, sort_keys=True, default=str)
+            before = found[key].sections if key in found else frozenset()
+            found[key] = FoundDataset(plain, before | {section})
     if not found:
         raise ConfigError("the config names no dataset of annotated records, so there is nothing to check. Name a dataset.")
     return list(found.values())
@@ -136,11 +87,12 @@ def _mappings(node: Any) -> Iterator[Mapping[str, Any]]:
         yield from _mappings(value)
 
 
-def open_dataset(config: Mapping[str, Any]) -> tuple[DatasetFacts, RecordDataset | None]:
+def open_dataset(found: FoundDataset) -> tuple[DatasetFacts, RecordDataset | None]:
     """What the annotation file alone tells, and the dataset of its good records; None where there is none."""
+    config = found.config
     annotations = str(config.get("annotations", ""))
     name = str(config.get("name") or Path(annotations).with_suffix(""))
-    facts = DatasetFacts("/".join(Path(name).parts[-2:]), str(config["type"]), annotations)
+    facts = DatasetFacts("/".join(Path(name).parts[-2:]), str(config["type"]), annotations, found.sections)
     with collecting_faults() as faults:
         try:
             dataset: RecordDataset | None = DATASETS.build(config)
@@ -190,15 +142,29 @@ def read_dataset(dataset: RecordDataset, facts: DatasetFacts, *, num_workers: in
     locations = _SharedImages(dataset)
     loader = DataLoader(locations, batch_size=None, num_workers=num_workers)
     for indexes, group in zip(locations.groups, loader, strict=True):
-        facts.problems += group.problems
-        facts.sizes.update(group.sizes)
-        facts.mask_shares += group.mask_shares
-        facts.empty_masks += group.empty_masks
-        facts.full_masks += group.full_masks
-        for role, share in group.nodata:
-            facts.nodata[role].append(share)
+        _add(group, facts)
         on_group(len(indexes))
     facts.problems += _masks_all_alike(facts)
+    facts.warnings += describe_odd_bands(facts.bands)
+    if facts.misstated:
+        facts.warnings.append(
+            f"{len(facts.misstated):,} records state another size than their image has, so masks and boxes may lie elsewhere (the first: "
+            f"{facts.misstated[0]}). Correct the sizes, or use the images that were annotated."
+        )
+
+
+def _add(group: _Group, facts: DatasetFacts) -> None:
+    facts.problems += group.problems
+    facts.sizes.update(group.sizes)
+    facts.mask_shares += group.mask_shares
+    facts.empty_masks += group.empty_masks
+    facts.full_masks += group.full_masks
+    facts.tiles.update(group.tiles)
+    facts.misstated += group.misstated
+    for role, share in group.nodata:
+        facts.nodata[role].append(share)
+    for band, statistics in group.bands.items():
+        facts.bands[band] = facts.bands[band] + statistics if band in facts.bands else statistics
 
 
 def _masks_all_alike(facts: DatasetFacts) -> list[Problem]:
@@ -218,13 +184,13 @@ def _masks_all_alike(facts: DatasetFacts) -> list[Problem]:
 
 
 class _SharedImages(Dataset[_Group]):
-    """The records of a dataset by the images they show: those of one location are read together."""
+    """The records of a dataset by the images they show: those of one location, and of one window of it, are read together."""
 
     def __init__(self, dataset: RecordDataset) -> None:
         self.dataset = dataset
-        groups: dict[tuple[Any, ...], list[int]] = {}
+        groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
         for index, record in enumerate(dataset.records):
-            groups.setdefault(tuple((ref.label, ref.paths) for ref in record.images), []).append(index)
+            groups[tuple((ref.label, ref.paths, ref.window) for ref in record.images)].append(index)
         self.groups = list(groups.values())
 
     def __len__(self) -> int:
@@ -235,28 +201,35 @@ class _SharedImages(Dataset[_Group]):
         group = _Group()
         size = self._read_images(records, group)
         for record in records if size else ():
+            stated = record.meta.get("image_size")
+            if isinstance(stated, list | tuple) and size is not None and tuple(stated) != size:
+                group.misstated.append(f"{record.source}, {' x '.join(map(str, stated))} px, but the image has {size[0]} x {size[1]}")
             for mask in _masks(record):
                 _draw(mask, record, size=size or (1, 1), group=group)
         return group
 
     def _read_images(self, records: Sequence[Record], group: _Group) -> tuple[int, int] | None:
         """(height, width) of the first image, on which masks lie; None where an image cannot be read."""
+        locations = [record.source for record in records]
         scenes: list[Scene] = []
         for ref in records[0].images:
             try:
                 scene = read_scene(ref, root=self.dataset.image_root(ref))
             except Exception as error:  # the check continues whatever one file does
-                group.problems.append(_problem(IMAGE, records, error=error))
+                group.problems.append(problem_of(error, IMAGE, locations=locations))
                 continue
             scenes.append(scene)
             group.sizes.append(f"{ref.role} {scene.size[0]} x {scene.size[1]}")
             group.nodata.append((ref.role, float(np.isnan(scene.pixels).mean())))
+            group.tiles.update(dict.fromkeys(tile_keys(scene), scene.path))
+            for band, statistics in measure_bands(scene).items():
+                group.bands[band] = group.bands[band] + statistics if band in group.bands else statistics
         if not scenes or len(scenes) < len(records[0].images):
             return None
         try:
             check_scenes(records[0].images, scenes, source=records[0].source)
         except DataError as error:
-            group.problems.append(_problem(IMAGE, records, error=error))
+            group.problems.append(problem_of(error, IMAGE, locations=locations))
         return scenes[0].size
 
 
@@ -268,16 +241,10 @@ def _draw(mask: MaskRef, record: Record, *, size: tuple[int, int], group: _Group
     try:
         drawn = decode_mask(mask, size, source=record.source, root=None)
     except Exception as error:
-        group.problems.append(_problem(MASK, [record], error=error))
+        group.problems.append(problem_of(error, MASK, locations=[record.source]))
         return
     group.mask_shares.append(float(drawn.mean()))
     if not drawn.any():
         group.empty_masks.append(record.source)
     elif drawn.all():
         group.full_masks.append(record.source)
-
-
-def _problem(kind: str, records: Sequence[Record], *, error: Exception) -> Problem:
-    ours = isinstance(error, DataError)
-    message = str(error) if ours else f"{type(error).__name__}: {error}"
-    return Problem(kind if ours else UNFORESEEN, tuple(record.source for record in records), message)

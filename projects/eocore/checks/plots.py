@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eocore.checks.datasets import DatasetFacts
+from eocore.checks.facts import DatasetFacts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ def draw_dataset(facts: DatasetFacts) -> bytes:
         axes.set_xlabel(label, fontsize=8)
         axes.tick_params(labelsize=7)
     if not panels:
-        figure.text(0.5, 0.5, "no good record", ha="center", fontsize=10)
+        figure.text(0.5, 0.5, "nothing to draw", ha="center", fontsize=10)
     return _png(figure)
 
 

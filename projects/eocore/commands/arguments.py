@@ -32,6 +32,23 @@ def read_config(arguments: argparse.Namespace) -> "Config":
     return load_config(arguments.config, arguments.cfg_options, trust=arguments.trust_config)
 
 
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse. Raises ArgumentTypeError for anything else."""
+    return _whole(text, 1)
+
+
+def not_negative(text: str) -> int:
+    """A whole number of at least 0, for argparse. Raises ArgumentTypeError for anything else."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    number = int(text) if text.strip().lstrip("-").isdecimal() else None
+    if number is None or number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
+    return number
+
+
 def add_generation(parser: argparse.ArgumentParser) -> None:
     """How text is generated."""
     parser.add_argument("--generation", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=GENERATION)

@@ -51,6 +51,12 @@ def _check_data() -> Runnable:
     return COMMAND
 
 
+def _show_data() -> Runnable:
+    from eocore.commands.show_data import COMMAND
+
+    return COMMAND
+
+
 def _plan_run() -> Runnable:
     from eocore.commands.plan_run import COMMAND
 
@@ -120,6 +126,7 @@ COMMANDS = {
     "chat": Entry("converse with a converted model about image files", _chat),
     "report": Entry("write the report of an evaluation made by `test`", _report),
     "check-data": Entry("read every record of a config's datasets before a training does", _check_data),
+    "show-data": Entry("draw samples of a config's datasets: images, masks, boxes, words", _show_data),
     "plan-run": Entry("plan a training that packs its samples: packs, balance, hours", _plan_run),
     "estimate-memory": Entry("estimate the GPU memory of a training from its config", _estimate_memory),
     "print-config": Entry("print a config with its bases merged and overrides applied", _print_config),

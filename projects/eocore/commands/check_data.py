@@ -1,6 +1,7 @@
 """Reads every record of a config's datasets before a training does: which are broken, where they are, and what the data is like.
 
-Writes report.html, report.json and pictures. Ends with status 1 where anything is broken.
+The samples of the training's first epoch are made as the training makes them, so that whatever it would refuse is found. Writes
+report.html, report.json and pictures. Ends with status 1 where anything is broken.
 """
 
 import argparse
@@ -9,57 +10,84 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eocore.command import Command, say
-from eocore.commands.arguments import add_config, read_config
+from eocore.commands.arguments import add_config, not_negative, read_config
 
 if TYPE_CHECKING:
-    from eocore.checks.datasets import DatasetFacts
+    from mmengine.config import Config
+
+    from eocore.checks.facts import DatasetFacts
+    from eocore.checks.report import Opened
 
 MAX_PRINTED = 20
+NUM_SHOWN = 4
+"""Samples of each dataset in the report; `eo show-data` draws more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_config(parser)
     parser.add_argument("--out", type=Path, help="folder for the report (default: work_dirs/<config name>/data_check)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that read (default: one a core)")
+    parser.add_argument(
+        "--workers", type=not_negative, default=os.cpu_count() or 1, help="processes that read; 0 reads in this one (default: one a core)"
+    )
 
 
-def check(arguments: argparse.Namespace) -> "list[DatasetFacts]":
-    """What was found in each dataset."""
+def check(config: "Config", num_workers: int) -> "Opened":
+    """What was found in each dataset, and in the samples of the training where the config describes one."""
     from eocore.checks.datasets import find_datasets, open_dataset, read_dataset
+    from eocore.checks.samples import check_samples, open_samples, trains
+    from eocore.checks.splits import describe_shared_tiles
     from eocore.progress import Progress
     from eocore.system import systems_of_config
 
-    config = read_config(arguments)
     systems_of_config(config)
-    opened = [open_dataset(dataset) for dataset in find_datasets(config.to_dict())]
-    total = sum(len(dataset) for _, dataset in opened if dataset)
+    opened = [open_dataset(found) for found in find_datasets(config.to_dict())]
+    made = [open_samples(config)] if trains(config) else []
+    total = sum(len(part) for _, part in [*opened, *made] if part)
     with Progress("checking", total, unit="records") as progress:
         for facts, dataset in opened:
             if dataset:
-                read_dataset(dataset, facts, num_workers=arguments.workers, on_group=progress.advance)
-    return [facts for facts, _ in opened]
+                read_dataset(dataset, facts, num_workers=num_workers, on_group=progress.advance)
+        known = [problem for facts, _ in opened for problem in facts.problems]
+        for facts, samples in made:
+            if samples:
+                check_samples(samples, facts, known=known, num_workers=num_workers, on_sample=progress.advance)
+    opened[0][0].warnings.extend(describe_shared_tiles([facts for facts, _ in opened]))
+    return [*opened, *((facts, None) for facts, _ in made)]
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Reads, prints what was found, writes the report; 1 where anything is broken."""
     from eocore.checks.report import summary_table, write_report
-    from eocore.log import plain_line
+    from eocore.checks.sample_pictures import sample_rows
 
-    found = check(arguments)
+    config = read_config(arguments)
+    opened = check(config, arguments.workers)
+    found = [facts for facts, _ in opened]
     out = arguments.out or Path("work_dirs") / arguments.config.stem / "data_check"
-    page = write_report(found, out, title=f"Data of {arguments.config.name}")
+    samples = {facts.name: sample_rows(dataset, NUM_SHOWN) for facts, dataset in opened if dataset}
+    page = write_report(found, out, title=f"Data of {arguments.config.name}", samples=samples)
     for row in summary_table(found).rows:
         counts = f"{row[2]} records, {row[3]} image files, {row[4]} broken ({row[5]})"
-        say(f"{row[0]} ({row[1]}): {counts}; {row[6]}; tokens {row[7]}; masks {row[8]}")
-    problems = [problem for facts in found for problem in facts.problems]
-    for problem in problems[:MAX_PRINTED]:
-        others = f" and {len(problem.locations) - 1} more" if len(problem.locations) > 1 else ""
-        say(f"  {problem.kind}: {plain_line(problem.locations[0])}{others}: {plain_line(problem.what)}")
-    if len(problems) > MAX_PRINTED:
-        say(f"  ... and {len(problems) - MAX_PRINTED} more")
+        say(f"{row[0]} ({row[1]}): {counts}; {row[6]}; words {row[7]}; masks {row[8]}")
+    _print_problems(found)
     say(page)
-    return 1 if problems else 0
+    return 1 if any(facts.problems for facts in found) else 0
+
+
+def _print_problems(found: "list[DatasetFacts]") -> None:
+    from eocore.checks.grouping import group_problems
+    from eocore.log import plain_line
+
+    groups = group_problems([problem for facts in found for problem in facts.problems])
+    for group in groups[:MAX_PRINTED]:
+        others = f" and {group.num_records - 1:,} more" if group.num_records > 1 else ""
+        say(f"  {group.first.kind}: {plain_line(group.first.locations[0])}{others}: {plain_line(group.first.what)}")
+    if len(groups) > MAX_PRINTED:
+        say(f"  ... and {len(groups) - MAX_PRINTED} kinds of problems more")
+    for facts in found:
+        for warning in facts.warnings:
+            say(f"  look at this: {facts.name}: {plain_line(warning)}")
 
 
 COMMAND = Command(name="check-data", description=__doc__, add_arguments=add_arguments, run=run)

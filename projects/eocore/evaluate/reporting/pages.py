@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from eocore.evaluate.reporting.plots import OverlayRow, Panel, encode_png
+from eocore.evaluate.reporting.plots import Colour, OverlayRow, Panel, encode_png
 from eocore.evaluate.reporting.tables import TextTable, to_markdown
 from eocore.files import write_file
 
@@ -41,7 +41,29 @@ class Picture:
     headed: bool = True
 
 
-Part = Heading | Note | Picture | TextTable | OverlayRow
+PLAIN: Colour = (27, 31, 36)
+"""Of words that belong to no mask or box."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """Something that is said in a sample: what it is, the text, and the colour of the mask or box it belongs to."""
+
+    label: str
+    text: str
+    colour: Colour = PLAIN
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """A sample of a data set: its pictures, and all its words beside them."""
+
+    title: str
+    panels: tuple[Panel, ...]
+    words: tuple[Words, ...]
+
+
+Part = Heading | Note | Picture | TextTable | OverlayRow | SampleRow
 
 
 @dataclass(frozen=True)
@@ -125,4 +147,5 @@ def _as_markdown(part: Part, index: int, *, figures: Path, level: int) -> str:
     for name, panel in zip(names, part.panels, strict=True):
         write_file(figures / name, _panel_png(panel))
     lines = [[panel.title for panel in part.panels], ["---"] * len(names), [f"![](figures/{name})" for name in names]]
-    return f"**{part.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    words = [f"\n- {item.label}: {item.text}" for item in part.words] if isinstance(part, SampleRow) else []
+    return f"**{part.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n" + "".join(words)
