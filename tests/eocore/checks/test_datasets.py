@@ -199,33 +199,33 @@ def test_the_report_holds_all_and_nothing_of_it_is_markup(folder: Path, tmp_path
         assert np.asarray(Image.open(tmp_path / "out" / name)).std() > 1, "a picture with something in it"
 
 
-def test_each_window_of_a_file_is_an_image_of_its_own(place: Path) -> None:
+def test_each_window_of_a_file_is_an_image_of_its_own(folder: Path) -> None:
     sizes = ((4, 4), [0, 4, 12]), ((2, 6), [0, 5, 7])
     tiles = [line(number, mask={"size": size, "counts": counts}) for number, (size, counts) in enumerate(sizes)]
     for tile, ((height, width), _) in zip(tiles, sizes, strict=True):
         tile |= {"sample_id": tile["id"], "expression": "road", "height": height, "width": width, "window": [1, 2, height, width]}
-    config = dataset(place, tiles) | {"type": "ReferringJsonlDataset"}
+    config = dataset(folder, tiles) | {"type": "ReferringJsonlDataset"}
     facts = check(config)
     assert facts.problems == [] and facts.sizes == {"rgb 4 x 4": 1, "rgb 2 x 6": 1}
     assert facts.mask_shares == pytest.approx([4 / 16, 5 / 12])
-    (place / "set.jsonl").write_text(json.dumps(tiles[0] | {"window": [7, 2, 4, 4]}))
+    (folder / "set.jsonl").write_text(json.dumps(tiles[0] | {"window": [7, 2, 4, 4]}))
     (problem,) = check(config).problems
     assert problem.kind == IMAGE and "leaves the 8 x 10 px" in problem.message
 
 
-def test_sizes_that_are_stated_wrongly_are_told(place: Path) -> None:
+def test_sizes_that_are_stated_wrongly_are_told(folder: Path) -> None:
     entry = {"image": "a", "height": 8, "expression": "x", "mask": [[0, 0, 3, 0, 3, 3]]}
     lines = [entry | {"sample_id": str(number), "width": width} for number, width in enumerate((10, 20, 20))]
-    facts = check(dataset(place, lines) | {"type": "ReferringJsonlDataset"})
+    facts = check(dataset(folder, lines) | {"type": "ReferringJsonlDataset"})
     (warning,) = [text for text in facts.warnings if "state another size" in text]
     assert warning.startswith("2 records state another size") and "set.jsonl:2, 8 x 20 px, but the image has 8 x 10" in warning
 
 
-def test_statistics_of_bands_stand_in_the_report(place: Path) -> None:
-    Image.fromarray(np.arange(240, dtype=np.uint8).reshape(8, 10, 3)).save(place / "a.png")
-    facts = check(dataset(place, [line(0), line(1)]))
+def test_statistics_of_bands_stand_in_the_report(folder: Path) -> None:
+    Image.fromarray(np.arange(240, dtype=np.uint8).reshape(8, 10, 3)).save(folder / "a.png")
+    facts = check(dataset(folder, [line(0), line(1)]))
     red = facts.bands["rgb", "red"]
     assert (red.count, red.mean, red.lowest, red.highest) == (80, 118.5, 0, 237) and facts.warnings == []
-    write_report([facts], place / "out", title="bands")
-    told = json.loads((place / "out" / "report.json").read_text())[0]["bands"][0]
+    write_report([facts], folder / "out", title="bands")
+    told = json.loads((folder / "out" / "report.json").read_text())[0]["bands"][0]
     assert told == {"role": "rgb", "band": "red", "unit": "uint8", "mean": 118.5, "deviation": red.deviation, "lowest": 0, "highest": 237}
