@@ -36,12 +36,15 @@ def phrase(**fields: Any) -> Change:
     return lambda entry: entry | fields
 
 
-GOOD: dict[str, Change] = {"vqa: good": lambda entry: entry, "referring: good": lambda entry: entry}
+GOOD: dict[str, Change] = {
+    "vqa: good": lambda entry: entry,
+    "vqa: image shown first where no placeholder says where": conversation("What is it?", "Water."),
+    "referring: good": lambda entry: entry,
+}
 BROKEN: dict[str, Change] = {
     "vqa: no such image": phrase(image="gone.json"),
     "vqa: no image field": lambda entry: {key: value for key, value in entry.items() if key != "image"},
     "vqa: image outside the root": phrase(image="../../secret"),
-    "vqa: no placeholder": conversation("What is it?", "Water."),
     "vqa: two placeholders": conversation("<image><image>\nWhat is it?", "Water."),
     "vqa: placeholder in the answer": conversation("<image>\nWhat is it?", "<image> Water."),
     "vqa: empty answer": conversation("<image>\nWhat is it?", ""),
