@@ -12,6 +12,8 @@ HISTORY = ("CHANGELOG.md", "moving_over.md")
 PATH = re.compile(r"`((?:projects|eocore|earthmind|profiling|tools|configs|scripts_eval|docs)/[\w./-]*\w\.(?:py|sh|md|json|toml|jinja)|"
                   r"(?:projects|eocore|earthmind|profiling|tools|configs|scripts_eval|docs)/(?:[\w-]+/)*)`")  # fmt: skip
 FOLDERS = ("", "projects", "tests")
+TEST = re.compile(r"`((?:[\w-]+/)*test_\w+\.py)(?:::(\w+))?")
+"""A test file, by its path or the end of it, and a test in it."""
 
 
 def missing(text: str) -> list[str]:
@@ -19,10 +21,26 @@ def missing(text: str) -> list[str]:
     return sorted({path for path in PATH.findall(text) if not any((ROOT / folder / path).exists() for folder in FOLDERS)})
 
 
+def missing_tests(text: str) -> list[str]:
+    """The test files and tests in backquotes that are not under tests/."""
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    absent = []
+    for name, test in TEST.findall(text):
+        found = [path for path in files if f"/{path.relative_to(ROOT)}".endswith(f"/{name}")]
+        if not any(not test or f"def {test}(" in path.read_text(encoding="utf-8") for path in found):
+            absent.append(f"{name}::{test}" if test else name)
+    return sorted(set(absent))
+
+
 @pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.name not in HISTORY], ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_named_path_is_there(document: Path) -> None:
-    assert missing(document.read_text(encoding="utf-8")) == []
+    text = document.read_text(encoding="utf-8")
+    assert missing(text) == [] and missing_tests(text) == []
 
 
 def test_a_missing_path_is_seen() -> None:
     assert missing("`eocore/nowhere.py` and `tools/none/`, `tools/train.py`, `eocore/data/`") == ["eocore/nowhere.py", "tools/none/"]
+    assert missing_tests("`test_docs.py::test_a_missing_path_is_seen`, `tests/test_docs.py::test_none`, `a/test_docs.py`") == [
+        "a/test_docs.py",
+        "tests/test_docs.py::test_none",
+    ]
