@@ -85,7 +85,6 @@ def _registry(name: str, *locations: str) -> Registry:
 DATASETS = _registry("dataset")
 TRANSFORMS = _registry("transform")
 TOKENIZERS = _registry("tokenizer")
-PROCESSORS = _registry("processor")
 TASKS = _registry("task")
 HOOKS = _registry("hook")
 METRICS = _registry("metric")

@@ -1,7 +1,7 @@
 """The predictions file: JSONL, one line per sample and setting, written while predicting, scored later without a model."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NotRequired
@@ -169,38 +169,6 @@ def read_predictions(path: Path) -> list[Prediction]:
                 prediction = replace(prediction, vectors=replace(prediction.vectors, folder=path.parent))
             predictions.append(prediction)
     return predictions
-
-
-def complete(predictions: Iterable[Prediction], expected: Iterable[Prediction], *, source: str) -> list[Prediction]:
-    """`expected` in its order, with the texts and masks predicted; a sample that was not predicted keeps `prediction` None.
-
-    Raises:
-        DataError: a sample was not expected, or its annotation differs from the expected one.
-    """
-    found = {prediction.key: prediction for prediction in predictions}
-    completed = []
-    for item in expected:
-        prediction = found.pop(item.key, None)
-        if prediction is None:
-            completed.append(replace(item, prediction=None, prediction_masks=(), vectors=None))
-            continue
-        if _truth(prediction) != _truth(item):
-            raise DataError(
-                f"{source}: the annotation of sample '{item.sample_id}' (truth, masks, candidates) is not the data set's; found "
-                f"{prediction.ground_truth!r:.60}, expected {item.ground_truth!r:.60}. The score would mean nothing: predict this data."
-            )
-        completed.append(replace(prediction, image_ids=item.image_ids, meta=item.meta))
-    if found:
-        raise DataError(
-            f"{source}: {len(found)} samples are not in the data set ({some_ids([key.sample_id for key in found])}). The file belongs to "
-            "other data; score it against that."
-        )
-    return completed
-
-
-def _truth(item: Prediction) -> tuple[Any, ...]:
-    masks = [(tuple(rle["size"]), rle["counts"]) for rle in item.ground_truth_masks]
-    return item.ground_truth, masks, list(item.meta.get("candidates") or ())
 
 
 def some_ids(ids: Sequence[str]) -> str:

@@ -66,11 +66,6 @@ class Shipment:
         return collect_code(self.model_package)
 
     @property
-    def portable_modules(self) -> list[str]:
-        """Names of the modules of `eocore.portable` among them."""
-        return [file.name for file in self.code if file.is_portable]
-
-    @property
     def model_class(self) -> str:
         """The first Auto class of the map that loads the model."""
         return next(name for name in self.auto_map if name.startswith(MODEL_CLASS_PREFIX))

@@ -275,10 +275,3 @@ def _of_band(limit: float | Mapping[str, float], entry: str) -> float:
             raise ValueError(f"the stretch gives no limit for {entry}; it has {', '.join(limit)}.")
         return float(limit[entry])
     return float(limit)
-
-
-def unknown_entries(rule: Mapping[str, Any], bands: Sequence[str]) -> list[str]:
-    """Entries of a rule's views that `bands` does not offer; for checking a config before any file is opened."""
-    entries = {entry for view in [*rule["views"], rule.get("grounding") or []] for entry in view}
-    parts = {part for entry in entries if entry not in (ZERO, NONE) for part in entry.removeprefix(RATIO).split("/")}
-    return sorted(parts - set(bands))

@@ -54,11 +54,6 @@ def power_to_db(power: np.ndarray, *, nodata: float | None = 0) -> np.ndarray:
     return np.float32(DB_PER_DECADE) * np.log10(values)
 
 
-def db_to_power(sigma0_db: np.ndarray) -> np.ndarray:
-    """Linear power from backscatter [dB], float32; NaN stays NaN."""
-    return np.power(np.float32(10), sigma0_db.astype(np.float32) / np.float32(DB_PER_DECADE))
-
-
 def correct_sun_elevation(reflectance: np.ndarray, *, sun_elevation_deg: float) -> np.ndarray:
     """Landsat top-of-atmosphere reflectance: divided by the sine of the sun elevation (SUN_ELEVATION of the product's MTL file).
 

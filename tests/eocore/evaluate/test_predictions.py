@@ -3,7 +3,7 @@ import json
 import pytest
 
 from eocore.errors import DataError
-from eocore.evaluate.predictions import Prediction, complete, format_prediction, parse_prediction, read_predictions
+from eocore.evaluate.predictions import Prediction, format_prediction, parse_prediction, read_predictions
 
 RLE = {"size": [4, 4], "counts": "04<"}
 
@@ -99,25 +99,3 @@ def test_what_is_no_json_is_not_written():
 def test_what_could_not_be_read_back_is_not_written():
     with pytest.raises(DataError, match=r"sample 'q1': field sensor: expected one of"):
         format_prediction(sample(sensor="radar"))
-
-
-def test_complete_keeps_every_expected_sample_in_order():
-    expected = [sample("q1", prediction=None), sample("q2", prediction=None), sample("q3", prediction=None)]
-    done = complete([sample("q3"), sample("q1")], expected, source="p.jsonl")
-    assert [(item.sample_id, item.prediction) for item in done] == [("q1", sample().prediction), ("q2", None), ("q3", sample().prediction)]
-
-
-def test_complete_refuses_strangers():
-    with pytest.raises(DataError, match=r"p\.jsonl: 1 samples are not in the data set \(q9\)"):
-        complete([sample("q9")], [sample("q1")], source="p.jsonl")
-
-
-@pytest.mark.parametrize("changes", [{"ground_truth": "a"}, {"meta": {"candidates": ["b", "a"]}}, {"ground_truth_masks": (RLE,)}])
-def test_complete_refuses_other_annotations(changes):
-    with pytest.raises(DataError, match=r"p\.jsonl: the annotation of sample 'q1' .* is not the data set's.*predict this data"):
-        complete([sample()], [sample(prediction=None, **changes)], source="p.jsonl")
-
-
-def test_complete_takes_the_flags_of_the_data_set():
-    done = complete([sample(meta={"candidates": ["a", "b"]})], [sample(meta={"candidates": ("a", "b"), "cloudy": False})], source="p")
-    assert done[0].meta["cloudy"] is False

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eocore.portable.band_rendering import SceneArray, as_scene, composite_image, grounding_image, present, unknown_entries
+from eocore.portable.band_rendering import SceneArray, as_scene, composite_image, grounding_image, present
 
 RANGE = {"method": "range", "low": 0.0, "high": 0.5}
 
@@ -115,10 +115,6 @@ class TestViews:
     def test_a_view_of_another_width_than_the_patch_embedding_is_refused(self) -> None:
         with pytest.raises(ValueError, match="names 2 channels, the patch embedding takes 3"):
             present(optical(B02=0.1, B03=0.1), {"views": [["B02", "B03"]], "stretch": RANGE}, num_channels=3)
-
-    def test_unknown_entries_are_found_before_a_file_is_opened(self) -> None:
-        rule = {"views": [["B04", "zero", "ratio:B08/B99"]], "grounding": ["B04", "B98", "zero"], "stretch": RANGE}
-        assert unknown_entries(rule, ["B04", "B08"]) == ["B98", "B99"]
 
 
 class TestDisplayImages:

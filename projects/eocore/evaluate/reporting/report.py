@@ -55,7 +55,7 @@ def write_report(
 
     Args:
         out_dir: made where absent; an earlier report in it is replaced.
-        scores: of `score_file`.
+        scores: of `score_predictions`.
         title: heading.
         scalars: scalars.jsonl of the training run; None leaves the curves out.
         overlays: one row per scene.

@@ -1,15 +1,13 @@
 """Scores of a predictions file: per setting, task, question type and cloud, with counts and intervals. Needs no model."""
 
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from eocore.errors import DataError
-from eocore.evaluate.predictions import Prediction, complete, read_predictions
+from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring import scorers as _scorers  # noqa: F401  (registers them)
 from eocore.evaluate.scoring.intervals import Measure, Value, as_value, resample
 from eocore.evaluate.scoring.scorers.base import Judged, Scorer
@@ -22,27 +20,6 @@ from eocore.registry import METRICS
 CLOUD_GROUPS = {False: "clear", True: "cloudy"}
 GROUP_FIELDS = (SET, "unique", "size_group")
 """Fields of `meta`, besides `type` and `cloudy`, whose values get scores of their own. Source: VRSBench (unique), GeoChat (size_group)."""
-
-
-def score_file(
-    path: Path, expected: Iterable[Prediction], *, metrics: Mapping[str, Mapping[str, Any]] | None = None, seed: int = 0
-) -> Scores:
-    """Scores of a predictions file against the full list of annotated samples; what was not predicted counts as wrong.
-
-    Args:
-        path: predictions file.
-        expected: every sample the data set asks for, under every setting asked for, with `prediction` None.
-        metrics: see `score_predictions`.
-        seed: of the bootstrap.
-
-    Raises:
-        DataError: the file breaks its format, holds samples that were not expected, or was made from other annotations.
-    """
-    samples = complete(read_predictions(path), expected, source=str(path))
-    scores = score_predictions(samples, metrics=metrics, seed=seed)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    scores["predictions"] = {"path": str(path), "sha256": digest, "num_samples": len(samples)}
-    return scores
 
 
 def score_predictions(samples: Sequence[Prediction], *, metrics: Mapping[str, Mapping[str, Any]] | None = None, seed: int = 0) -> Scores:

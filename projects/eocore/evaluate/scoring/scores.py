@@ -78,7 +78,7 @@ class Difference(TypedDict):
 
 
 class Scores(TypedDict):
-    """What `score_file` returns; plain JSON. `settings`: setting -> task -> scores. `unscored`: setting -> task -> number of samples."""
+    """Of `score_predictions`; plain JSON. `settings`: setting -> task -> scores. `unscored`: setting -> task -> number of samples."""
 
     predictions: NotRequired[dict[str, Any]]
     run: NotRequired[dict[str, Any]]  # of which model, data and choices

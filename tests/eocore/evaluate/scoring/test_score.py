@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from eocore.errors import AnnotationError, ConfigError, DataError
-from eocore.evaluate.predictions import Prediction, format_prediction
-from eocore.evaluate.scoring.score import score_file, score_predictions
+from eocore.evaluate.predictions import Prediction
+from eocore.evaluate.scoring.score import score_predictions
 
 
 def choice(sample_id: str, prediction: str | None, **changes) -> Prediction:
@@ -22,17 +22,6 @@ def test_missing_and_unreadable_answers_stay_in_the_denominator():
     group = overall(choice("a", "(B)"), choice("b", None), choice("c", "I cannot tell."), choice("d", "forest"))
     assert group["metrics"]["accuracy"]["value"] == 0.25
     assert (group["n"], group["n_missing"], group["n_unparsed"]) == (4, 1, 1)
-
-
-def test_sample_lacking_in_the_file_lowers_the_score(tmp_path):
-    expected = [choice("a", None), choice("b", None)]
-    path = tmp_path / "p.jsonl"
-    path.write_text(format_prediction(choice("a", "water")) + "\n", encoding="utf-8")
-    scores = score_file(path, expected)
-    group = scores["settings"]["optical"]["mcq"]["overall"]
-    assert (group["metrics"]["accuracy"]["value"], group["n"], group["n_missing"]) == (0.5, 2, 1)
-    assert scores["predictions"]["num_samples"] == 2
-    assert len(scores["predictions"]["sha256"]) == 64
 
 
 def test_truth_may_be_a_letter_and_equal_candidates_are_equal():
