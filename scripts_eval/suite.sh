@@ -18,7 +18,7 @@ on a converted model and ends with one table. Run again, it resumes where it was
                --out DIR         where results go (default: work_dirs/evaluation/<model>/<suite>)
                --settings S ...  only these sensor settings
                --limit N         only the first N samples of each benchmark
-               --any-count       also run a set that has not the published number of samples
+               --any-count       also run a set whose number of samples is not the published one
                --overwrite       throw away predictions of another model, data or choices
 
 A benchmark whose files are absent is skipped, and the reason is printed; if none can be run, the exit status is not 0.

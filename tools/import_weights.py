@@ -1,4 +1,4 @@
-"""Makes a folder of this project's layout of upstream weights; see eocore/commands/import_weights.py."""
+"""Imports upstream weights into a folder of this project's layout; see eocore/commands/import_weights.py."""
 
 import sys
 

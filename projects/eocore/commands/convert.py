@@ -1,4 +1,4 @@
-"""Makes a Hugging Face folder of a training checkpoint: LoRA merged, safetensors, processor, code, model card; reloads and compares it."""
+"""Converts a training checkpoint into a Hugging Face folder: LoRA merged, safetensors, processor, code, card; reloads and compares it."""
 
 import argparse
 from pathlib import Path

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="make one step, report parameters, shapes, memory; keep nothing")
     shared.add_gpus(parser)
-    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="as upstream has it; the environment decides")
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="accepted as in upstream commands; the environment decides")
 
 
 def read_config(arguments: argparse.Namespace) -> "Config":

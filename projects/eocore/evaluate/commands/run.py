@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--generation", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=GENERATION)
     parser.add_argument("--templates", nargs="+", default=TEMPLATES, metavar="TEXT", help="class prompts of a model that scores classes")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each benchmark")
-    parser.add_argument("--any-count", action="store_true", help="also run a set that has not the published number of samples")
+    parser.add_argument("--any-count", action="store_true", help="also run a set whose number of samples is not the published one")
     parser.add_argument("--overwrite", action="store_true", help="throw away predictions of another model, data or choices in --out")
     parser.add_argument("--list", action="store_true", help="show the benchmarks and what they need, and end")
 

@@ -24,7 +24,7 @@ class RunOptions:
         batch_size: samples answered together.
         max_new_tokens: longest answer; None = the benchmark's own.
         limit: only the first so many samples; None = all.
-        any_count: run a benchmark that has not its published number of samples, and say so in its scores.
+        any_count: run a benchmark whose number of samples is not the published one, and say so in its scores.
         overwrite: throw away predictions of another run that are in the folder.
         generation: how the model generates, in its system's options.
         templates: texts with `{label}`, for a model that scores classes; several make a prompt ensemble.
