@@ -1,4 +1,4 @@
-"""Imports upstream weights into a folder of this project's layout: EarthMind, Sa2VA, InternVL, SAM 2, a language model, or a training's .pth.
+"""Imports upstream weights into a folder of this project's layout: EarthMind, Sa2VA, InternVL, SAM 2, a language model, a training's .pth.
 
 The layout of each source is recognised from its files; every tensor is mapped or named as not used, or nothing is written.
 """
