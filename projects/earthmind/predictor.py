@@ -89,9 +89,9 @@ def answer_turns(
     try:
         answer = model.predict(dict(scenes), text, past=past, max_new_tokens=max_new_tokens, generation=settings)
     except SampleTooLongError as error:
-        raise LengthError(f"the model cannot answer this: {error}") from error
+        raise LengthError(f"the model cannot answer this: {str(error).lstrip(': ')}") from error
     except ValueError as error:  # what the model's own code raises for samples it cannot take
-        raise DataError(f"the model cannot answer this: {error}") from error
+        raise DataError(f"the model cannot answer this: {str(error).lstrip(': ')}") from error
     grid = next(iter(model.processor.drawn_on(scenes)), "")
     return Prediction(answer.text, answer.masks, grid, scenes)
 
@@ -255,5 +255,5 @@ class EarthMindPredictor:
         try:
             answers = self.model.predict_batch([(dict(images), text) for images, text in questions], max_new_tokens=max_new_tokens)
         except ValueError as error:  # what the model's own code raises for samples it cannot take
-            raise DataError(f"the model cannot answer this: {error}") from error
+            raise DataError(f"the model cannot answer this: {str(error).lstrip(': ')}") from error
         return [answer.text for answer in answers]

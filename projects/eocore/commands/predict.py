@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(usage_error=parser.error)
     parser.add_argument("model", type=Path, help="folder of a converted model; its Python files are executed")
     add_image_options(parser)
-    parser.add_argument("--text", default="", help="question or request")
+    parser.add_argument("--text", help="question or request")
     parser.add_argument("--classes", nargs="+", default=[], metavar="NAME", help="instead: class names that the model scores")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="longest answer (default: %(default)s)")
@@ -178,15 +178,17 @@ def run(arguments: argparse.Namespace) -> None:
     from eocore.predict.image_files import read_images
     from eocore.system import PredictorOptions, system_of_model
 
-    if bool(arguments.text) == bool(arguments.classes):
+    if (arguments.text is None) != bool(arguments.classes):
         arguments.usage_error("give --text or --classes, one of them")
+    if arguments.text is not None and not arguments.text.strip():
+        arguments.usage_error("--text is empty: expected a question or request about the images")
     find_earlier(arguments.out, overwrite=arguments.overwrite)
     files = image_files(arguments)
     system = system_of_model(arguments.model)
     make = system.need(system.predictor, "its models cannot answer")
     predictor = make(arguments.model, PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation))
     check_roles(predictor, (name for name in files if name != OPTICAL))
-    question = Question(arguments.text, arguments.classes, arguments.max_new_tokens)
+    question = Question(arguments.text or "", arguments.classes, arguments.max_new_tokens)
     prediction = ask(predictor, read_images(files, max_bytes=arguments.max_bytes), question=question)
     written = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
     say(prediction.text or "(the model's answer is empty)")

@@ -186,5 +186,5 @@ def _check_counts(spliced: _Spliced, blocks: Sequence[tuple[str, Tensor]], *, re
         raise SampleError(
             f"{sample_id}: the user text holds {spliced.num_images} {IMAGE_PLACEHOLDER} and {spliced.num_regions} {REGION_PLACEHOLDER}, "
             f"but there are {len(blocks)} image blocks (one {IMAGE_PLACEHOLDER} stands for all) and {len(regions)} regions; "
-            "answers would be learnt from the wrong tile. Correct the text or the images."
+            "text and images would be matched wrongly. Correct the text or the images."
         )

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from eocore.data.io.image_files import has_tie_points_alone
 from eocore.errors import DataError
 from eocore.evaluate.reporting.plots import PREDICTION_COLOUR, draw_overlay
 from eocore.files import write_file, writing
+from eocore.log import get_logger
 from eocore.predict.mask_files import write_mask_png, write_mask_tif, write_png
 from eocore.sensors.display import display_image
 from eocore.sensors.scene import Scene
@@ -96,6 +98,11 @@ def find_earlier(out: Path, *, overwrite: bool) -> list[Path]:
 
 def _write_masks(masks: Mapping[str, np.ndarray], scene: Scene, *, out: Path) -> list[Path]:
     files = []
+    if scene.georeference is None and has_tie_points_alone(scene.path):
+        get_logger().warning(
+            "%s lies at tie points (GCPs) alone: masks are written as PNG, none as GeoTIFF. Warp it to a map grid (gdalwarp) for that.",
+            scene.path,
+        )
     for name, mask in masks.items():
         files.append(out / f"{name}.png")
         write_mask_png(files[-1], mask)

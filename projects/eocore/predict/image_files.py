@@ -10,6 +10,7 @@ from eocore.data.io.readers import MAX_BYTES
 from eocore.data.io.scene_sets import read_scenes
 from eocore.data.records import ImageRef, Window
 from eocore.errors import BandError, ConfigError
+from eocore.log import get_logger
 from eocore.predict.inputs import OPTICAL
 from eocore.sensors.bands import get_sensor
 from eocore.sensors.scene import Scene
@@ -55,6 +56,8 @@ def read_images(files: Mapping[str, ImageFile], *, max_bytes: int | None = None)
     refs: dict[str, ImageRef] = {}
     for name, file in files.items():
         sensor = file.sensor or tell_sensor(name, file.paths, bands=file.bands)
+        if not file.sensor:
+            get_logger().info("%s: taken for sensor %s; --sensor %s=NAME names another", file.paths[0], sensor, name)
         modality = name if name != OPTICAL else ("rgb" if get_sensor(sensor).unit == "uint8" else "multispectral")
         if modality in refs:
             raise ConfigError(f"--{name} is a {modality} image, and another one is given. Give one image of each kind.")

@@ -55,10 +55,24 @@ def _check_ground(scene: Scene, other: Scene, *, where: str) -> None:
             f"{where} are in different coordinate systems ({names}), so their pixels would be laid over each other wrongly. Warp one to "
             "the grid of the other."
         )
+    low, high = (np.abs(end(points) - end(other_points)).max() / max(edge, other_edge) for end in (_lowest, _highest))
+    if max(low, high) <= SAME_LOCATION_PX:
+        raise DataError(
+            f"{where} cover the same ground in unlike orientation: the rows or columns of one run against those of the other, so north "
+            "would be matched with south or east with west. Turn one to the orientation of the other (gdalwarp makes it north-up)."
+        )
     raise DataError(
         f"{where} do not cover the same ground: their corners lie up to {apart:.1f} pixels apart, so what is seen in one would be "
         "matched with another location of the other. Cut them to one extent."
     )
+
+
+def _lowest(points: np.ndarray) -> np.ndarray:
+    return points.min(0)
+
+
+def _highest(points: np.ndarray) -> np.ndarray:
+    return points.max(0)
 
 
 def _crs(scene: Scene) -> str:

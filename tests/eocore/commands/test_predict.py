@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eocore.commands.predict import add_image_options, by_role, image_files
+from eocore.commands.predict import COMMAND, add_image_options, by_role, byte_count, image_files, read_sizes, read_windows
 from eocore.errors import ConfigError
 from eocore.predict.answers import Prediction
 from eocore.predict.asking import Question, ask, check_roles
@@ -71,3 +71,49 @@ def test_a_model_takes_the_roles_that_it_declares_and_lists_them_for_others(tmp_
     with pytest.raises(ConfigError, match=r"reads no image of role 'rgb'; its roles: before, after. Give the image as one of these"):
         ask(Compares(), read_images({"rgb": ImageFile((str(tmp_path / "a.png"),))}), question=Question("What?"))
     check_roles(object(), ["anything"])
+
+
+def test_windows_of_one_or_all_inputs() -> None:
+    found = image_files(parsed("--rgb", "a.png", "--sar", "b.tif", "--window", "1,2,30,40"))
+    assert {name: file.window for name, file in found.items()} == {"rgb": (1, 2, 30, 40), "sar": (1, 2, 30, 40)}
+    found = image_files(parsed("--rgb", "a.png", "--sar", "b.tif", "--window", "sar=0,0,5,6", "rgb=0,0,10,12", "--gsd", "sar=20"))
+    assert {name: (file.window, file.gsd_m) for name, file in found.items()} == {"rgb": ((0, 0, 10, 12), None), "sar": ((0, 0, 5, 6), 20.0)}
+    with pytest.raises(ConfigError, match=r"--window sar=...: no --sar image is given"):
+        image_files(parsed("--rgb", "a.png", "--window", "sar=0,0,5,6"))
+
+
+@pytest.mark.parametrize("entry", ["1,2,3", "a,b,c,d", "dem=1,2,3,4", "-1,0,5,5", "1.5,0,5,5"])
+def test_other_windows_are_refused(entry: str) -> None:
+    with pytest.raises(ConfigError, match="expected ROW,COL,HEIGHT,WIDTH in whole pixels"):
+        read_windows([entry])
+
+
+def test_an_input_has_one_window() -> None:
+    with pytest.raises(ConfigError, match="sar has a window already"):
+        read_windows(["1,2,3,4", "sar=1,2,3,4"])
+
+
+@pytest.mark.parametrize(("text", "size"), [("512000000", 512_000_000), ("512MB", 512 * 10**6), ("2 gb", 2 * 10**9), ("1.5G", 15 * 10**8)])
+def test_sizes_in_bytes(text: str, size: int) -> None:
+    assert byte_count(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "MB", "-5", "2 GiB"])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a number of bytes"):
+        byte_count(text)
+
+
+@pytest.mark.parametrize("entry", ["sar=0", "sar=x", "sar=-10", "sar=nan"])
+def test_other_pixel_sizes_are_refused(entry: str) -> None:
+    with pytest.raises(ConfigError, match="expected a positive number of metres"):
+        read_sizes([entry])
+
+
+def test_an_empty_question_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    COMMAND.add_arguments(parser)
+    for words, message in (([], "give --text or --classes"), (["--text", " "], "--text is empty: expected a question")):
+        with pytest.raises(SystemExit):
+            COMMAND.run(parser.parse_args([str(tmp_path), "--out", str(tmp_path / "out"), *words]))
+        assert message in capsys.readouterr().err

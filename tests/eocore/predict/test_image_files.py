@@ -48,3 +48,11 @@ def test_images_of_two_places_are_refused(tmp_path: Path) -> None:
     there = ImageFile((write_tif(tmp_path / "there.tif", numbers(2, "float32"), corner=(500_400.0, 6_000_000.0)),))
     with pytest.raises(DataError, match=r"here.tif and .*there.tif do not cover the same ground.*40.0 pixels"):
         read_images({"optical": here, "sar": there})
+
+
+def test_the_sensor_that_is_told_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_tif(tmp_path / "image.tif", numbers(12, "uint16"))
+    read_images({"optical": ImageFile((path,))})
+    assert f"{path}: taken for sensor sentinel2_l2a; --sensor optical=NAME names another" in capsys.readouterr().err
+    read_images({"optical": ImageFile((path,), "sentinel2_l2a")})
+    assert "taken for" not in capsys.readouterr().err

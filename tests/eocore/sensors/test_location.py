@@ -1,5 +1,7 @@
 """Scenes are laid over each other only where they show the same ground."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rasterio.crs import CRS
@@ -80,3 +82,12 @@ def test_scenes_without_a_location_are_compared_by_shape() -> None:
     check_same_location([scene("a", (40, 60)), scene("b", (101, 150), corner=None)])
     with pytest.raises(DataError, match=r"\(40, 60\) and \(60, 40\) px \(height, width\): shapes that cannot show the same location"):
         check_same_location([scene("a", (40, 60)), scene("b", (60, 40), corner=None)])
+
+
+@pytest.mark.parametrize("turned", [(10.0, 0.0, 0.0, 0.0, 10.0, -400.0), (-10.0, 0.0, 600.0, 0.0, -10.0, 0.0)])
+def test_one_ground_in_unlike_orientation_is_said_so(turned: tuple[float, float, float, float, float, float]) -> None:
+    first = scene("a", (40, 60))
+    assert first.georeference is not None
+    other = replace(first, georeference=replace(first.georeference, transform=turned), path="b.tif")
+    with pytest.raises(DataError, match=r"a.tif and b.tif cover the same ground in unlike orientation"):
+        check_same_location([first, other])

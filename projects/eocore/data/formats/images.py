@@ -28,6 +28,7 @@ def read_image_refs(entry: Entry, folder: Path) -> tuple[ImageRef, ...]:
     Raises:
         AnnotationError: no image is named, a role is no plain word, an image is described otherwise, or a path leaves the folder.
     """
+    check_one_image(entry)
     named = entry.values.get("images") or {"rgb": entry.text("image")}
     if not isinstance(named, Mapping) or not all(map(is_role, named)):
         raise AnnotationError(
@@ -35,6 +36,17 @@ def read_image_refs(entry: Entry, folder: Path) -> tuple[ImageRef, ...]:
         )
     several = {role: value if isinstance(value, list) else [value] for role, value in named.items()}
     return tuple(_image_ref(value, role, entry=entry, folder=folder) for role, values in several.items() for value in values)
+
+
+def check_one_image(entry: Entry) -> None:
+    """Raise AnnotationError if `image` lists several files."""
+    named = entry.values.get("image")
+    if isinstance(named, list | tuple):
+        raise AnnotationError(
+            f"{entry.source}: field 'image' lists {len(named)} files ({shorten(named)}), which means as many images; it names one. Several "
+            "sensors, or files of one image, are described by `images` of the config (a pattern with {band} or *), or by `images` of the "
+            "entry: {'sar': {'path': [files], 'sensor': name}} is one image, a list of such objects with `time` is a series."
+        )
 
 
 def _image_ref(value: Any, role: str, *, entry: Entry, folder: Path) -> ImageRef:

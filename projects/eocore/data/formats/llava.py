@@ -6,6 +6,7 @@ from typing import Any
 
 from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, each, read_entries
+from eocore.data.formats.images import check_one_image
 from eocore.data.records import ImageRef, Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.log import get_logger
@@ -60,6 +61,7 @@ class LlavaDataset(RecordDataset):
 
     def image_field(self, entry: Entry) -> str:
         """The entry's image as the image sources' patterns take it."""
+        check_one_image(entry)
         return entry.file_name("image")
 
     def turns_of(self, entry: Entry) -> tuple[Turn, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eocore.data.io.layer_file import Grid, broken
+from eocore.data.io.layer_file import Grid, broken, complex_pixels
 from eocore.errors import DataError
 from eocore.sensors.bands import RawUnit
 
@@ -25,6 +25,8 @@ class ArrayFile:
     def __init__(self, path: Path, kind: str) -> None:
         self.path, self._kind = path, kind
         shape, self.dtype = self._header()
+        if self.dtype.kind == "c":
+            raise complex_pixels(path, str(self.dtype))
         if len(shape) not in (2, 3) or 0 in shape or self.dtype.kind not in "iufb":
             raise DataError(f"{path}: array {shape} {self.dtype}; expected numbers of shape (bands, height, width) or (height, width).")
         self.size = (shape[-2], shape[-1])

@@ -41,7 +41,8 @@ def _given(ref: ImageRef, sensor: Sensor, *, said: Names) -> tuple[str, ...]:
     names = tuple(sensor.band(name).name for name in ref.bands)
     if len(names) != len(said) or len(set(names)) < len(names):
         raise BandError(
-            f"{ref.paths[0]}: {len(said)} layers, but `bands` gives {len(names)} names ({', '.join(names)}). Give each layer one name."
+            f"{ref.paths[0]}: {len(said)} layers, but `bands` gives {len(names)} names ({', '.join(names)}). Give each layer one name, "
+            "or '-' to leave it out."
         )
     other = {band.name for band in sensor.other_bands}
     mixed_up = any(name and name != given and other & {name, given} for name, given in zip(said, names, strict=True))

@@ -19,8 +19,9 @@ from rasterio.windows import Window
 
 from eocore.data.formats.entries import unreadable
 from eocore.data.io.array_files import ArrayFile
-from eocore.data.io.layer_file import Grid, LayerFile, broken
+from eocore.data.io.layer_file import Grid, LayerFile, broken, complex_pixels
 from eocore.errors import DataError
+from eocore.log import get_logger
 from eocore.sensors.bands import RawUnit
 
 MAX_PICTURE_PIXELS = 64_000_000
@@ -39,6 +40,9 @@ _FORMATS = {
     "NPZ": ((b"PK\x03\x04",), (".npz",)),
     "JPEG 2000": ((b"\0\0\0\x0cjP  \r\n\x87\n",), (".jp2",)),
 }
+OPAQUE = 255
+MOST_HALF_TRANSPARENT = 0.25
+"""Share of pixels between transparent and opaque that pictures have at their soft edges, at most."""
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _PICTURE_LAYERS = {"1": 1, "L": 1, "LA": 1, "I;16": 1, "I": 1, "P": 3, "RGB": 3, "RGBA": 3}
 
@@ -104,6 +108,16 @@ def open_layers(path: Path, *, indexed: bool = False) -> LayerFile:
     return ArrayFile(path, kind)
 
 
+def has_tie_points_alone(path: str) -> bool:
+    """Whether a file that can be read says where it lies by tie points (GCPs) alone."""
+    try:
+        file = open_layers(resolve_path(path))
+    except DataError:
+        return False
+    file.close()
+    return isinstance(file, GeoTiff) and file.grid is None and bool(file.tie_points)
+
+
 class GeoTiff:
     """A GeoTIFF through rasterio, driver pinned."""
 
@@ -129,6 +143,8 @@ class GeoTiff:
                 f"{self.path}: holds {pages} pages; expected one image, of which bands are layers. Split it, or stack the pages."
             )
         self.size: tuple[int, int] = (self._dataset.height, self._dataset.width)
+        if "complex" in self._dataset.dtypes[0]:
+            raise complex_pixels(self.path, self._dataset.dtypes[0])
         self.dtype: np.dtype = np.dtype(self._dataset.dtypes[0])
         colours, texts, flags = self._dataset.colorinterp, self._dataset.descriptions, self._dataset.mask_flag_enums
         is_picture = self.dtype == np.uint8
@@ -139,6 +155,7 @@ class GeoTiff:
         )
         self.scaling: tuple[tuple[float, float], ...] = tuple((self._dataset.scales[i], self._dataset.offsets[i]) for i in kept)
         self._indexes = [i + 1 for i in kept]
+        self._alphas = [i + 1 for i in range(len(colours)) if i not in kept]
         self._all_valid = all(flags[i] == [MaskFlags.all_valid] for i in kept)
         self.grid = self._read_grid()
         points, self.tie_crs = self._dataset.gcps
@@ -156,10 +173,26 @@ class GeoTiff:
                 if self._all_valid:
                     return pixels, None
                 if self.dtype == np.uint8:  # a picture has no data where all its colours are: black alone is a colour
+                    self._check_alpha(area)
                     return pixels, self._dataset.dataset_mask(window=area)[None] > 0
                 return pixels, self._dataset.read_masks(self._indexes, window=area) > 0
         except Exception as error:
             raise broken(self.path, self.kind, error=error) from error
+
+    def _check_alpha(self, area: Window) -> None:
+        """Tell, once for a file, that a layer marked as transparency holds many values, as near-infrared would."""
+        for index in self._alphas:
+            alpha = self._dataset.read(index, window=area)
+            if ((alpha > 0) & (alpha < OPAQUE)).mean() > MOST_HALF_TRANSPARENT:
+                get_logger().warning(
+                    "%s: layer %d is marked as transparency (alpha) but holds many values, as a near-infrared band would; it is not read "
+                    "as a band, only its zeros count as no data. Correct the mark of such a band (gdal_edit.py -colorinterp_%d undefined).",
+                    self.path,
+                    index,
+                    index,
+                )
+                self._alphas = []
+                return
 
     def keep(self, layers: Sequence[int]) -> None:
         """See `LayerFile.keep`."""

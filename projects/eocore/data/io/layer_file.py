@@ -112,6 +112,14 @@ def leave_out(files: Sequence[LayerFile], bands: Sequence[str]) -> tuple[list[La
     return remaining, tuple(name for name in bands if name != LEFT_OUT)
 
 
+def complex_pixels(path: Path, dtype: str) -> DataError:
+    """The error for a file of complex numbers."""
+    return DataError(
+        f"{path}: {dtype} pixels; expected real numbers. Complex radar data (single-look complex) must be made into backscatter first: the "
+        "squared magnitude, calibrated."
+    )
+
+
 def broken(path: Path, kind: str, *, error: Exception) -> DataError:
     """The error for a file whose header or pixels cannot be decoded."""
     return DataError(f"{path}: cannot be read as {kind} ({error}); it is damaged, cut short or unusual. Copy or convert it again.")

@@ -33,6 +33,15 @@ def test_one_image_a_role_and_series_keep_the_order_of_the_entry(tmp_path: Path)
         ({"images": {"dem": "a.tif"}}, r"images.dem is 'a.tif'; expected .*A file alone does not tell its sensor"),
         ({"images": {"dem": {"path": "a.tif", "sensor": "grey_uint8", "time": "May"}}}, r"images.dem.time is 'May'; expected an ISO 8601"),
         ({"images": {"rgb": "../a.png"}}, r"is no relative path"),
+        ({"image": ["a.png", "b.png"]}, r"own.jsonl:3: field 'image' lists 2 files .*means as many images; it names one"),
+        (
+            {"images": {"sar": {"path": "a.SAFE", "sensor": "sentinel1_grd", "gsd_m": -1}}},
+            r"gsd_m -1 and noise_removal False",
+        ),
+        (
+            {"images": {"sar": {"path": "a", "sensor": "sentinel1_grd", "noise_removal": 1}}},
+            r"noise_removal 1; expected a positive number",
+        ),
     ],
 )
 def test_faults_name_file_and_line(values: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -180,6 +180,26 @@ def test_transforms_that_lead_nowhere_are_refused(tmp_path: Path, transform: tup
         read(path, "sentinel1_grd")
 
 
+def test_complex_integers_are_said_so(tmp_path: Path) -> None:
+    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", count=1, height=4, width=4, dtype="complex_int16") as file:
+        file.write(np.ones((1, 4, 4), np.complex64))
+    with pytest.raises(DataError, match=r"a\.tif: complex_int16 pixels; expected real numbers.*squared magnitude"):
+        read(tmp_path / "a.tif", "sentinel1_grd")
+
+
+def test_near_infrared_that_is_marked_as_transparency_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for name, alpha in (("nir", rng.integers(0, 256, (1, 8, 8))), ("alpha", 255 * (rng.random((1, 8, 8)) > 0.5))):
+        pixels = np.concatenate([rng.integers(0, 256, (3, 8, 8)), alpha]).astype(np.uint8)
+        shape = {"count": 4, "height": 8, "width": 8, "dtype": "uint8"}
+        with rasterio.open(tmp_path / f"{name}.tif", "w", driver="GTiff", **shape, photometric="RGB", alpha="yes") as file:
+            file.write(pixels)
+        read(tmp_path / f"{name}.tif", "rgb_uint8")
+    said = capsys.readouterr().err
+    assert "nir.tif: layer 4 is marked as transparency (alpha) but holds many values" in said
+    assert "alpha.tif" not in said
+
+
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 def test_complex_radar_data_is_refused(tmp_path: Path, dtype: str) -> None:
     with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", count=2, height=4, width=4, dtype=dtype) as file:
@@ -355,11 +375,17 @@ def test_arrays_are_never_unpickled(tmp_path: Path) -> None:
             read(tmp_path / name)
 
 
-@pytest.mark.parametrize("array", [np.zeros(4), np.zeros((1, 2, 3, 4)), np.zeros((0, 2, 2)), np.array([["a"]]), np.zeros((2, 2), complex)])
+@pytest.mark.parametrize("array", [np.zeros(4), np.zeros((1, 2, 3, 4)), np.zeros((0, 2, 2)), np.array([["a"]])])
 def test_arrays_of_other_shapes_and_types_are_refused(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(DataError, match=r"a\.npy: array \(.*expected numbers of shape \(bands, height, width\) or \(height, width\)"):
         read(tmp_path / "a.npy")
+
+
+def test_complex_arrays_are_said_so(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((2, 2), complex))
+    with pytest.raises(DataError, match=r"a\.npy: complex128 pixels; expected real numbers"):
+        read(tmp_path / "a.npy", "sentinel1_grd")
 
 
 def test_npz_without_pixels_or_with_other_names(tmp_path: Path) -> None:
