@@ -110,8 +110,8 @@ class TestImages:
             scene_files.first_batch(scene_files.vqa(shown="multispectral"))
 
     def test_bands_of_another_sensor(self, scene_files: Place) -> None:
-        scene_files.write_raster("s1/a.tif", np.zeros((2, SIZE, SIZE), np.float32), names=("VV", "HH"))
-        with pytest.raises(BandError, match=r"sample 'q0'.*called VV, HH, of which sentinel1_grd knows.*correct the sensor"):
+        scene_files.write_raster("s1/a.tif", np.zeros((2, SIZE, SIZE), np.float32), names=("VV", "angle"))
+        with pytest.raises(BandError, match=r"sample 'q0'.*called VV, angle, of which sentinel1_grd knows.*correct the sensor"):
             scene_files.first_batch(scene_files.vqa(shown="sar"))
 
     def test_unknown_band_in_the_presentation(self, scene_files: Place) -> None:

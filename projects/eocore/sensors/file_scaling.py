@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from eocore.errors import DataError
 from eocore.sensors.bands import Sensor, get_sensor, sensor_names
 from eocore.sensors.ranges import Scaling, siblings
@@ -11,6 +9,8 @@ from eocore.sensors.ranges import Scaling, siblings
 NO_SCALING: Scaling = (1.0, 0.0)
 """What the tags of a file say that has none. Source: GDAL raster data model."""
 
+LARGEST = 1e18
+"""Scales are positive and, as their reciprocals and the offsets, smaller: with any number of a file, 32-bit floats hold the result."""
 SAME = 1e-3
 """Relative difference up to which two scales, or offsets, are one: tags are written with few digits."""
 
@@ -31,7 +31,7 @@ def agreed_scaling(tags: Sequence[Scaling], sensor: Sensor, *, source: str) -> t
     """
     if all(tag == NO_SCALING for tag in tags):
         return None
-    if not np.isfinite(tags).all() or any(scale == 0 for scale, _ in tags):
+    if not all(1 / LARGEST < scale < LARGEST and abs(offset) < LARGEST for scale, offset in tags):
         raise DataError(f"{source}: its tags give scale and offset as {_listed(tags)}, which are no usable numbers. Write them again.")
     if sensor.raw_unit == "dn":
         return _agreed_with_digital(tags, sensor, source=source)

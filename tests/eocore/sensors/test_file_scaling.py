@@ -43,6 +43,9 @@ def test_tags_that_agree(tags: list[tuple[float, float]], sensor: str, applied: 
         ([(1 / 255, 0.0)] * 3, "rgb_uint8", "pictures made for display, which have none"),
         ([(0.0, 0.0)], "sentinel1_grd", "no usable numbers"),
         ([(float("nan"), 0.0)], "sentinel2_l2a", "no usable numbers"),
+        ([(1e300, 0.0)], "sentinel1_grd", "no usable numbers"),
+        ([(-0.0001, 0.0)], "sentinel2_l2a", "no usable numbers"),
+        ([(0.0001, float("inf"))], "sentinel2_l2a", "no usable numbers"),
     ],
 )
 def test_tags_that_contradict_the_sensor(tags: list[tuple[float, float]], sensor: str, message: str) -> None:
