@@ -360,7 +360,7 @@ def test_a_batch_answers_as_each_record_alone(tiny: Any, samples: list[Any]) -> 
         torch.testing.assert_close(first.mask_logits, second.mask_logits, **ACROSS_DECODING.close)
 
 
-def test_the_first_question_is_asked_with_what_is_shown_and_nothing_more(
+def test_the_last_question_is_asked_with_what_is_shown_and_said_before_and_nothing_more(
     tiny: Any, samples: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
@@ -370,7 +370,8 @@ def test_the_first_question_is_asked_with_what_is_shown_and_nothing_more(
     assert call["sizes"] == [(48, 48), (30, 60), (48, 48), (1, 1)] and call["max_new_tokens"] == 9
     ids, mask = call["batch"].input_ids, call["batch"].attention_mask.bool()
     texts = [tiny.tokenizer.decode(row[keep]).replace("<IMG_CONTEXT>", "") for row, keep in zip(ids, mask, strict=True)]
-    assert texts[0] == "<|user|>\n<img></img>\nsegment the water in this image.<|end|>\n<|assistant|>\n"
+    said = "<|user|>\n<img></img>\nsegment the water in this image.<|end|>\n<|assistant|>\nSure, [SEG].<|end|>\n"
+    assert texts[0] == f"{said}<|user|>\nAnd what else?<|end|>\n<|assistant|>\n"
     assert texts[3] == "<|user|>\nHello<|end|>\n<|assistant|>\n"
     assert "What is <vp></vp>?" in texts[2]
 

@@ -236,7 +236,7 @@ def test_an_older_checkpoint_goes_on_and_what_it_does_not_tell_is_said(
 
 
 def test_an_older_checkpoint_still_tells_its_schedule_and_seed(faulty: ModuleType, run: Path, tmp_path: Path) -> None:
-    message = r"optimizer\.lr: 0\.01 then, 0\.02 now; frozen weights .*; seed: 3 then, 4 now\. Going on"
+    message = r"optimizer\.lr: 0\.01 then, 0\.02 now; frozen weights .*; seed: 3 then, 4 now\. Resuming"
     with pytest.raises(CheckpointError, match=message):
         resume(faulty, older(run, tmp_path), tmp_path, {"seed": 4, "optimizer.lr": 0.02})
 
