@@ -46,7 +46,7 @@ _LINE = re.compile(r'\s*(\w+)\s*=\s*"?(.*?)"?\s*')
 
 def is_product(folder: Path) -> bool:
     """Whether a folder is such a product, complete or not."""
-    return bool(_FOLDER.match(folder.name)) or any(folder.glob("*_MTL.*"))
+    return bool(_FOLDER.match(folder.name)) or any(_FOLDER.match(path.name) for path in folder.glob("L*_*.*"))
 
 
 class LandsatProduct:

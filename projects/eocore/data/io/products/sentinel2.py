@@ -33,6 +33,7 @@ OFFSET_SINCE_BASELINE = 4.0
 RESOLUTIONS_M = (10, 20, 60)
 
 _FOLDER = re.compile(r"S2[A-D]_(?:OPER|USER)_PRD_MSIL(1C|2A)_|S2[A-D]_MSIL(1C|2A)_")
+_LEVEL = re.compile(r"(?:^|_)(?:MSIL|L)(1C|2A)_")
 _METADATA = re.compile(r"(?:MTD_MSIL|S2[A-D]_(?:OPER|USER)_MTD_SAFL)(?:1C|2A)(?:_\w+)?\.xml")
 _IMAGE = re.compile(r"_(B\d\d|B8A)(?:_(10|20|60)m)?\.jp2$")
 _TILE = re.compile(r"_T(\d{2}[A-Z]{3})(?:_|$)")
@@ -42,7 +43,8 @@ _BAND_IDS = tuple(band.name for band in SENTINEL2_L1C_BANDS)
 
 def is_product(folder: Path) -> bool:
     """Whether a folder is such a product, or a tile of one (a folder below GRANULE), complete or not."""
-    return bool(_FOLDER.match(_product_folder(folder).name)) or any(_METADATA.fullmatch(path.name) for path in folder.glob("*.xml"))
+    has_metadata = any(_METADATA.fullmatch(path.name) for path in folder.glob("*.xml"))
+    return bool(_FOLDER.match(_product_folder(folder).name)) or has_metadata or (folder / "GRANULE").is_dir()
 
 
 def _product_folder(folder: Path) -> Path:
@@ -62,8 +64,8 @@ class Sentinel2Product:
     def __init__(self, folder: Path) -> None:
         self.folder = _product_folder(folder)
         found = sorted(path for path in self.folder.glob("*.xml") if _METADATA.fullmatch(path.name))
-        named = _FOLDER.match(self.folder.name)
-        level = (named[1] or named[2]) if named else "2A"
+        named = next((name for path in (self.folder, *self.folder.glob("GRANULE/*")) if (name := _LEVEL.search(path.name))), None)
+        level = named[1] if named else "2A"
         self._metadata = Metadata(found[0] if found else self.folder / f"MTD_MSIL{level}.xml")
         self.level = _level(self._metadata)
         self.sensor = f"sentinel2_l{self.level.lower()}"

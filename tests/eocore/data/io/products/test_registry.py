@@ -25,6 +25,22 @@ def test_the_sensor_of_each_product_is_told(tmp_path: Path) -> None:
     assert [find_product(folder).sensor for folder, _ in folders] == [sensor for _, sensor in folders]
 
 
+def test_renamed_folders_are_known_by_what_they_hold(tmp_path: Path) -> None:
+    made = [
+        write_sentinel2(tmp_path, SMALL),
+        write_sentinel1(tmp_path, MadeSentinel1()),
+        write_landsat(tmp_path, MadeLandsat(1, 8, side=4)),
+    ]
+    for number, (folder, metadata) in enumerate(zip(made, ("MTD_MSIL2A.xml", "annotation/*-vv-*.xml", "*_MTL.*"), strict=True)):
+        renamed = folder.rename(tmp_path / f"scene_{number}")
+        sensor = find_product(renamed).sensor
+        assert read_scene(ImageRef("x", sensor, (str(renamed),))).sensor == sensor
+        for path in renamed.glob(metadata):
+            path.unlink()
+        with pytest.raises(DataError, match=r"lacks .*(MTD_MSIL2A\.xml|-vv-.*\.xml|_MTL\.json)|MTD_MSIL2A\.xml: the product lacks"):
+            read_scene(ImageRef("x", sensor, (str(renamed),)))
+
+
 def test_prediction_takes_a_folder_and_tells_its_sensor(tmp_path: Path) -> None:
     folder = write_sentinel2(tmp_path, SMALL)
     scenes = read_images({"optical": ImageFile((str(folder),), bands=("B04", "B03"), window=(0, 1, 2, 3))})

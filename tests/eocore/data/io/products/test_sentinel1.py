@@ -99,6 +99,8 @@ def test_coarser_pixels_by_choice(product: Path) -> None:
 
 def test_one_polarisation_by_name(product: Path, tmp_path: Path) -> None:
     assert read(product, bands=("VH",)).bands == ("VH",)
+    other = write_sentinel1(tmp_path, replace(FLAT, digital={"HH": 200, "HV": 100}))
+    assert read(other).bands == ("HH", "HV")
     single = write_sentinel1(tmp_path, replace(FLAT, digital={"VV": 200}))
     assert read(single).bands == ("VV",)
     with pytest.raises(BandError, match="the product holds VV"):
