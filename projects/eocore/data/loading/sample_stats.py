@@ -208,6 +208,9 @@ class _Chunks(Dataset[np.ndarray]):
 def _file_state(path: str) -> str:
     try:
         found = os.stat(path)
+        if os.path.isdir(path):  # a product: any of its files may change
+            files = [item.stat() for item in Path(path).rglob("*") if item.is_file()]
+            return f"{sum(file.st_size for file in files)} {max((file.st_mtime_ns for file in files), default=0)}"
     except OSError:
         return "missing"
     return f"{found.st_size} {found.st_mtime_ns}"
