@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from eocore.config import load_config
+from eocore.converters.class_schemes import REFERENCE_TILES
 from eocore.converters.landcover import TileSet, prepare_landcover
 from eocore.evaluate.engine.sources import build_sources, read_evaluation
 from eocore.synthetic.world import write_world
@@ -38,7 +39,9 @@ def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def landcover_root(tmp_path_factory: pytest.TempPathFactory, shared_dir: Path) -> Path:
     root = tmp_path_factory.mktemp("landcover")
     folders = {"rgb": "S2RGB", "multispectral": "S2L2A", "sar": "S1RTC"}
-    tiles = TileSet(shared_dir / "tiles" / "LULC", {modality: shared_dir / "tiles" / folder for modality, folder in folders.items()})
+    tiles = TileSet(
+        shared_dir / "tiles" / "LULC", {modality: shared_dir / "tiles" / folder for modality, folder in folders.items()}, REFERENCE_TILES
+    )
     prepare_landcover(tiles, root, split="train")
     return root
 

@@ -1,5 +1,5 @@
 # Real tiles prepared by tools/prepare/landcover.py; TILES_ROOT and LANDCOVER_ROOT name other places.
-#   python tools/prepare/landcover.py --source ../shared/tiles --out data/landcover
+#   python tools/prepare/landcover.py --source ../shared/tiles --out data/landcover --classes tiles
 landcover_images = dict(
     rgb=dict(root="{{$TILES_ROOT:../shared/tiles}}/S2RGB", pattern="{stem}.tif", sensor="rgb_uint8"),
     multispectral=dict(root="{{$TILES_ROOT:../shared/tiles}}/S2L2A", pattern="{stem}.tif", sensor="sentinel2_l2a"),

@@ -9,7 +9,7 @@ from earthmind.model.batching import Sample
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.processor_options import MODALITIES
 from eocore.data.dataset import ImageRules
-from eocore.data.io.masks import decode_mask
+from eocore.data.io.masks import decode_scene_mask
 from eocore.data.records import MaskRef, Record
 from eocore.errors import AlignmentError, BandError, LengthError
 from eocore.portable.position_limit import SampleTooLongError
@@ -77,4 +77,4 @@ def named_after(record: Record) -> Iterator[None]:
 
 def read_mask(mask: MaskRef, scenes: Sequence[Scene], *, record: Record) -> np.ndarray:
     """(H, W) bool mask at the size of the record's first image."""
-    return decode_mask(mask, scenes[0].size, source=record.source, root=None)
+    return decode_scene_mask(mask, scenes[0], source=record.source)

@@ -8,7 +8,7 @@ from typing import Any
 from earthmind.building.tokenizer import tokenizer_digest
 from earthmind.datasets.preparation import named_after
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from eocore.data.io.masks import decode_mask
+from eocore.data.io.masks import decode_scene_mask
 from eocore.data.io.readers import SceneHeader
 from eocore.data.records import Record
 from eocore.errors import LengthError
@@ -55,12 +55,11 @@ class SampleMeasurer:
             name: SceneShape(header.height, header.width, header.bands, header.unit)
             for name, header in by_role(headers, source=record.source).items()
         }
-        size = next(((shape.height, shape.width) for shape in shapes.values()), (1, 1))
         with named_after(record):
             found = self.processor.measure(
                 shapes,
                 record.turns,
-                regions=[decode_mask(region, size, source=record.source, root=None) for region in record.regions],
+                regions=[decode_scene_mask(region, headers[0], source=record.source) for region in record.regions] if headers else [],
                 num_masks=len(record.masks),
                 independent=record.independent,
                 sample_id=record.sample_id,

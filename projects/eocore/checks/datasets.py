@@ -16,7 +16,7 @@ from eocore.checks.facts import ANNOTATION, DUPLICATE, IMAGE, MASK, DatasetFacts
 from eocore.checks.splits import tile_keys
 from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import collecting_faults
-from eocore.data.io.masks import decode_mask
+from eocore.data.io.masks import decode_scene_mask
 from eocore.data.io.readers import read_scene
 from eocore.data.io.scene_sets import check_scenes
 from eocore.data.records import MaskRef, Record
@@ -199,17 +199,19 @@ class _SharedImages(Dataset[_Group]):
     def __getitem__(self, number: int) -> _Group:
         records = [self.dataset.records[index] for index in self.groups[number]]
         group = _Group()
-        size = self._read_images(records, group)
-        for record in records if size else ():
-            stated = record.meta.get("image_size")
-            if isinstance(stated, list | tuple) and size is not None and tuple(stated) != size:
+        scene = self._read_images(records, group)
+        if scene is None:
+            return group
+        for record in records:
+            stated, size = record.meta.get("image_size"), scene.turn.size(scene.size)
+            if isinstance(stated, list | tuple) and tuple(stated) != size:
                 group.misstated.append(f"{record.source}, {' x '.join(map(str, stated))} px, but the image has {size[0]} x {size[1]}")
             for mask in _masks(record):
-                _draw(mask, record, size=size or (1, 1), group=group)
+                _draw(mask, record, scene=scene, group=group)
         return group
 
-    def _read_images(self, records: Sequence[Record], group: _Group) -> tuple[int, int] | None:
-        """(height, width) of the first image, on which masks lie; None where an image cannot be read."""
+    def _read_images(self, records: Sequence[Record], group: _Group) -> Scene | None:
+        """The first image, on which masks lie; None where an image cannot be read."""
         locations = [record.source for record in records]
         scenes: list[Scene] = []
         for ref in records[0].images:
@@ -230,16 +232,16 @@ class _SharedImages(Dataset[_Group]):
             check_scenes(records[0].images, scenes, source=records[0].source)
         except DataError as error:
             group.problems.append(problem_of(error, IMAGE, locations=locations))
-        return scenes[0].size
+        return scenes[0]
 
 
 def _masks(record: Record) -> list[MaskRef]:
     return [*record.masks, *record.regions, *(expression.mask for expression in record.expressions if expression.mask is not None)]
 
 
-def _draw(mask: MaskRef, record: Record, *, size: tuple[int, int], group: _Group) -> None:
+def _draw(mask: MaskRef, record: Record, *, scene: Scene, group: _Group) -> None:
     try:
-        drawn = decode_mask(mask, size, source=record.source, root=None)
+        drawn = decode_scene_mask(mask, scene, source=record.source)
     except Exception as error:
         group.problems.append(problem_of(error, MASK, locations=[record.source]))
         return

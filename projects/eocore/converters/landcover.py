@@ -4,33 +4,26 @@ The images stay as they are; the questions come from the map alone (`questions.p
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rasterio.crs import CRS
 from scipy.ndimage import label
 
+from eocore.converters.class_schemes import ClassScheme, check_numbers, describe_counts, tell_scheme
 from eocore.data.io.image_files import Grid, LayerFile, open_layers, resolve_path
-from eocore.data.io.readers import SAME_GRID_PX, read_class_map
+from eocore.data.io.readers import SAME_GRID_PX, read_class_numbers
 from eocore.data.records import is_role
 from eocore.errors import ConfigError, DataError
 from eocore.synthetic.annotation_files import SceneNotes, write_annotations
 from eocore.synthetic.land_map import LandClass, LandMap, QuestionOptions
 from eocore.synthetic.questions import describe_landscape
 
-CLASSES = {
-    1: LandClass("water", "water area", "water areas"),
-    2: LandClass("forest", "forest", "forests"),
-    3: LandClass("wetland", "wetland", "wetlands"),
-    4: LandClass("cropland", "cropland area", "cropland areas"),
-    5: LandClass("built area", "built area", "built areas"),
-    6: LandClass("bare ground", "bare area", "bare areas"),
-    7: LandClass("snow", "snow area", "snow areas"),
-    9: LandClass("rangeland", "rangeland area", "rangeland areas"),
-}
-"""Esri / Impact Observatory 10 m land cover in plain words. 0 (no data) and 8 (clouds) are unknown ground and never asked for."""
+UNKNOWN_GROUND = -1
+"""Number of pixels that the map's file marks as without data."""
 
 OPTIONS = QuestionOptions(min_area=0.01, max_area=1.0)
 """Classes below 1 % of the tile are not asked for: specks are often errors of the map (85 % overall accuracy, Karra et al. 2021)."""
@@ -49,12 +42,12 @@ class TileSet:
     Attributes:
         labels: the land-cover maps.
         images: folder of the images of each role; equal file names show the same place.
-        classes: how the classes of the maps are spoken of, by number; numbers without an entry are unknown ground.
+        scheme: what the numbers of the maps mean; None = told by the numbers, where they fit one published scheme alone.
     """
 
     labels: Path
     images: Mapping[str, Path]
-    classes: Mapping[int, LandClass] = field(default_factory=lambda: CLASSES)
+    scheme: ClassScheme | None = None
 
     def __post_init__(self) -> None:
         wrong = [role for role in self.images if not is_role(role)]
@@ -82,23 +75,59 @@ def prepare_landcover(
         on_tile: called with the tile's name after each tile, for a progress display.
 
     Raises:
-        DataError: no tiles, a missing or broken file, or files of a tile that do not lie on one grid.
+        DataError: no tiles, a missing or broken file, files of a tile that do not lie on one grid, numbers that the scheme does not have,
+            or nothing to ask.
+        ConfigError: the scheme is not told, and the numbers fit several.
     """
+    names = tile_names(tiles)
+    counts = count_numbers(tiles.labels / name for name in names)
+    scheme = tiles.scheme or tell_scheme(counts)
+    check_numbers(counts, scheme)
 
     def prepared_tiles() -> Iterator[SceneNotes]:
-        for number, name in enumerate(tile_names(tiles)):
+        asked = 0
+        for number, name in enumerate(names):
             paths = {modality: folder / name for modality, folder in tiles.images.items()}
             check_registration([tiles.labels / name, *paths.values()])
-            land = make_land_map(read_class_map(str(tiles.labels / name)), tiles.classes, min_area=OPTIONS.min_area)
+            land = make_land_map(read_numbers(tiles.labels / name), scheme.classes, min_area=OPTIONS.min_area)
             questions = describe_landscape(land, np.random.default_rng([seed, number]), options=OPTIONS)
+            asked += len(questions.phrases) + len(questions.questions) + len(questions.choices)
             height, width = land.class_map.shape
             if copy:
                 _copy(paths, out / split)
             yield SceneNotes(Path(name).stem, (height, width), questions, suffix=SUFFIX)
             if on_tile is not None:
                 on_tile(name)
+        if not asked:
+            raise DataError(
+                f"{tiles.labels}: nothing can be asked about these maps, which hold {describe_counts(counts)}: no class of {scheme.title} "
+                f"covers {OPTIONS.min_area:.0%} of a tile and is certain. Nothing was written; give larger tiles or other maps."
+            )
 
-    return write_annotations(out / split, prepared_tiles(), split=split, classes=tiles.classes)
+    return write_annotations(out / split, prepared_tiles(), split=split, classes=scheme.classes)
+
+
+def read_numbers(path: Path) -> np.ndarray:
+    """(H, W) the numbers of a land-cover map, `UNKNOWN_GROUND` where the file marks its pixels as without data.
+
+    Raises:
+        DataError: the file is missing, broken, or holds no whole numbers.
+    """
+    numbers, valid = read_class_numbers(str(path))
+    if numbers.dtype.kind == "f" and (numbers[np.isfinite(numbers)] % 1 != 0).any():
+        raise DataError(f"{path}: fractions, expected the whole numbers of classes. A map that was resampled takes the nearest pixel's.")
+    known = np.isfinite(numbers) if valid is None else valid & np.isfinite(numbers)
+    return np.where(known, np.nan_to_num(numbers).astype(np.int64), UNKNOWN_GROUND)
+
+
+def count_numbers(paths: Iterable[Path]) -> dict[int, int]:
+    """Number -> pixels of all maps that hold data."""
+    counts: Counter[int] = Counter()
+    for path in paths:
+        values, pixels = np.unique(read_numbers(path), return_counts=True)
+        counts.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
+    counts.pop(UNKNOWN_GROUND, None)
+    return dict(counts)
 
 
 def tile_names(tiles: TileSet) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from affine import Affine
 from PIL import Image
 
 from eocore.data.io.image_files import has_tie_points_alone
@@ -17,7 +18,8 @@ from eocore.files import write_file, writing
 from eocore.log import get_logger
 from eocore.predict.mask_files import write_mask_png, write_mask_tif, write_png
 from eocore.sensors.display import display_image
-from eocore.sensors.scene import Scene
+from eocore.sensors.orientation import stored_transform
+from eocore.sensors.scene import Georeference, Scene
 
 ANSWER_TEXT, ANSWER_JSON, OVERLAY = "answer.txt", "answer.json", "overlay.png"
 WRITTEN = (ANSWER_TEXT, ANSWER_JSON, OVERLAY, "mask.png", "mask.tif", "mask_*.png", "mask_*.tif")
@@ -105,11 +107,20 @@ def _write_masks(masks: Mapping[str, np.ndarray], scene: Scene, *, out: Path) ->
         )
     for name, mask in masks.items():
         files.append(out / f"{name}.png")
-        write_mask_png(files[-1], mask)
+        stored = scene.turn.undo(mask)
+        write_mask_png(files[-1], stored)
         if scene.georeference:
             files.append(out / f"{name}.tif")
-            write_mask_tif(files[-1], mask, georeference=scene.georeference)
+            write_mask_tif(files[-1], stored, georeference=_stored_georeference(scene, scene.georeference))
     return files
+
+
+def _stored_georeference(scene: Scene, found: Georeference) -> Georeference:
+    """Where the stored pixels lie, as the file says it."""
+    if not scene.turn:
+        return found
+    a, b, c, d, e, f = stored_transform(Affine(*found.transform), scene.size, turn=scene.turn)[:6]
+    return Georeference(found.crs, (a, b, c, d, e, f))
 
 
 def _write_overlay(prediction: Prediction, out: Path) -> Path:
@@ -117,13 +128,19 @@ def _write_overlay(prediction: Prediction, out: Path) -> Path:
     mask: np.ndarray = np.any(prediction.masks, axis=0)
     picture = Image.fromarray(display_image(background)).resize((mask.shape[1], mask.shape[0]), Image.Resampling.BILINEAR)
     path = out / OVERLAY
-    write_png(path, draw_overlay(np.asarray(picture), mask, colour=PREDICTION_COLOUR))
+    drawn = draw_overlay(np.asarray(picture), mask, colour=PREDICTION_COLOUR)
+    turn = prediction.scenes[prediction.grid].turn  # the overlay lies on the masks' files
+    write_png(path, np.ascontiguousarray(np.moveaxis(turn.undo(np.moveaxis(drawn, -1, 0)), 0, -1)))
     return path
+
+
+def _turned(scene: Scene) -> dict[str, str]:
+    return {"turned": "north is up for the model; masks lie on the pixels of the file as they are stored"} if scene.turn else {}
 
 
 def _describe(prediction: Prediction, masks: Mapping[str, np.ndarray], *, files: Sequence[Path]) -> dict[str, Any]:
     images = {
-        name: {"path": scene.path, "sensor": scene.sensor, "bands": list(scene.bands), "size": list(scene.size)}
+        name: {"path": scene.path, "sensor": scene.sensor, "bands": list(scene.bands), "size": list(scene.size), **_turned(scene)}
         for name, scene in prediction.scenes.items()
     }
     areas = {name: int(mask.sum()) for name, mask in masks.items()}

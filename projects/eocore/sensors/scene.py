@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from eocore.errors import AlignmentError, BandError, DataError
+from eocore.sensors.orientation import AS_STORED, Turn
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Scene:
         path: the file it came from, for messages.
         role: what the image is to the model (see `eocore.data.records.ImageRef`), "" where nothing is said.
         time: when it was taken, as an ISO 8601 date or date-time; "" = unknown.
+        turn: what was done to the stored pixels so that north is up; masks for the file are turned back.
     """
 
     pixels: np.ndarray
@@ -43,6 +45,7 @@ class Scene:
     _: KW_ONLY
     role: str = ""
     time: str = ""
+    turn: Turn = AS_STORED
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.dtype != np.float32:

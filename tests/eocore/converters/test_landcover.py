@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from rasterio.transform import from_origin
 
-from eocore.converters.landcover import CLASSES, TileSet, check_registration, make_land_map, prepare_landcover, tile_names
+from eocore.converters.class_schemes import DYNAMIC_WORLD, ESRI, REFERENCE_TILES, WORLDCOVER
+from eocore.converters.landcover import TileSet, check_registration, make_land_map, prepare_landcover, tile_names
 from eocore.data.io.masks import decode_mask
 from eocore.data.io.readers import read_class_map
 from eocore.data.io.safe_pickle import read_plain_pickle
@@ -46,7 +48,9 @@ def folders(tmp_path) -> TileSet:
         write(tmp_path / RGB / name, np.full((3, 50, 60), 90, np.uint8))
         write(tmp_path / MULTISPECTRAL / name, np.full((12, 50, 60), 900, np.int16))
         write(tmp_path / SAR / name, np.full((2, 50, 60), -12.0, np.float64))
-    return TileSet(tmp_path / LABELS, {"rgb": tmp_path / RGB, "multispectral": tmp_path / MULTISPECTRAL, "sar": tmp_path / SAR})
+    return TileSet(
+        tmp_path / LABELS, {"rgb": tmp_path / RGB, "multispectral": tmp_path / MULTISPECTRAL, "sar": tmp_path / SAR}, REFERENCE_TILES
+    )
 
 
 def referring(folder: Path) -> dict[str, np.ndarray]:
@@ -96,25 +100,25 @@ def test_same_seed_same_files(folders, tmp_path):
 
 
 def test_objects_are_patches_of_fit_size_and_counted_where_clear():
-    land = make_land_map(class_map()[0], CLASSES, min_area=0.01)
+    land = make_land_map(class_map()[0], REFERENCE_TILES.classes, min_area=0.01)
     assert [len(land.objects_of(number)) for number in (1, 2, 5, 6)] == [1, 1, 2, 0]
     assert land.countable == {1, 2, 5}
     doubtful = class_map()[0]
     doubtful[45:48, 2:9] = 5  # 21 of 3000 px: 0.7 %
-    assert make_land_map(doubtful, CLASSES, min_area=0.01).countable == {1, 2}
+    assert make_land_map(doubtful, REFERENCE_TILES.classes, min_area=0.01).countable == {1, 2}
 
 
 def test_patches_touching_at_a_corner_are_one():
     diagonal = np.zeros((20, 20), np.uint8)
     diagonal[:10, :10] = diagonal[10:, 10:] = 1
-    assert len(make_land_map(diagonal, CLASSES, min_area=0.01).objects_of(1)) == 1
+    assert len(make_land_map(diagonal, REFERENCE_TILES.classes, min_area=0.01).objects_of(1)) == 1
 
 
 def test_clouds_and_no_data_keep_classes_from_being_called_absent():
     classes = class_map()[0]
-    assert 4 in make_land_map(classes, CLASSES, min_area=0.01).absent
+    assert 4 in make_land_map(classes, REFERENCE_TILES.classes, min_area=0.01).absent
     classes[:, 50:] = 8
-    assert make_land_map(classes, CLASSES, min_area=0.01).absent == []
+    assert make_land_map(classes, REFERENCE_TILES.classes, min_area=0.01).absent == []
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ def test_a_role_that_is_no_word_is_refused(tmp_path):
 
 def test_real_tiles(shared_dir, tmp_path):
     tiles = shared_dir / "tiles"
-    folders = TileSet(tiles / LABELS, {"rgb": tiles / RGB, "multispectral": tiles / MULTISPECTRAL, "sar": tiles / SAR})
+    folders = TileSet(tiles / LABELS, {"rgb": tiles / RGB, "multispectral": tiles / MULTISPECTRAL, "sar": tiles / SAR}, REFERENCE_TILES)
     written = prepare_landcover(folders, tmp_path)
     masks = referring(tmp_path / "train")
     assert len(masks) == written["referring.jsonl"] >= 10
@@ -183,3 +187,58 @@ def test_real_tiles(shared_dir, tmp_path):
     }
     expected = {"282D_485L_3_3.tif": "water", "38D_378R_2_3.tif": "rangeland", "637U_59R_1_3.tif": "cropland"}
     assert answers and answers.items() <= expected.items(), "four kinds of question are drawn of five"
+
+
+class TestNumbers:
+    def prepare(self, folder: Path, labels: np.ndarray, *, scheme=None, **changes) -> list[str]:
+        """The phrases of one tile."""
+        write(folder / LABELS / "a.tif", labels[None].astype(np.uint8), **changes)
+        place = {"transform": changes["transform"]} if "transform" in changes else {}
+        write(folder / SAR / "a.tif", np.full((2, *labels.shape), -12.0, np.float32), **place)
+        prepare_landcover(TileSet(folder / LABELS, {"sar": folder / SAR}, scheme), folder / "out")
+        return sorted(phrase.split(": ", 1)[1] for phrase in referring(folder / "out/train"))
+
+    @staticmethod
+    def halves(first: int, second: int) -> np.ndarray:
+        """The northern and the southern half."""
+        return np.repeat([first, second], 32)[:, None] * np.ones((1, 64), int)
+
+    def test_words_are_those_of_the_scheme(self, tmp_path):
+        assert {"cropland", "built area"} <= set(self.prepare(tmp_path / "esri", self.halves(5, 7), scheme=ESRI))
+        assert {"forest", "water"} <= set(self.prepare(tmp_path / "worldcover", self.halves(10, 80)))
+        assert {"water", "built area"} <= set(self.prepare(tmp_path / "dynamic", self.halves(0, 6), scheme=DYNAMIC_WORLD))
+
+    def test_a_scheme_that_is_not_told_is_refused_where_several_fit(self, tmp_path):
+        with pytest.raises(ConfigError, match=r"5 \(2,048 px\), 7 \(2,048 px\), which .*esri"):
+            self.prepare(tmp_path, self.halves(5, 7))
+
+    def test_strange_numbers_write_nothing(self, tmp_path):
+        with pytest.raises(DataError, match=r"80 \(2,048 px\), numbers that .*They fit worldcover"):
+            self.prepare(tmp_path, self.halves(10, 80), scheme=ESRI)
+        assert not (tmp_path / "out").exists()
+
+    def test_pixels_without_data_are_unknown_ground(self, tmp_path):
+        assert "water" not in self.prepare(tmp_path / "marked", self.halves(0, 6), scheme=DYNAMIC_WORLD, nodata=0)
+        with pytest.raises(DataError, match="no valid pixel, none of which is a class"):
+            self.prepare(tmp_path / "empty", self.halves(0, 0), scheme=WORLDCOVER, nodata=0)
+
+    def test_maps_of_specks_are_an_empty_result(self, tmp_path):
+        labels = np.zeros((64, 64), int)
+        labels[3, 4] = 10
+        with pytest.raises(
+            DataError, match=r"nothing can be asked about these maps, which hold 0 \(4,095 px\), 10 \(1 px\).*Nothing was written"
+        ):
+            self.prepare(tmp_path, labels, scheme=WORLDCOVER)
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("transform", [Affine(10, 0, 500_000, 0, 10, 5_399_360), Affine(0, -10, 500_640, 10, 0, 5_399_360)])
+    def test_words_for_directions_are_true_on_the_ground(self, tmp_path, transform):
+        """Rows that run north, and columns that do: the first rows are the south, or the east."""
+        labels = np.full((64, 64), 30)
+        labels[:16] = 80
+        phrases = [phrase for phrase in self.prepare(tmp_path, labels, transform=transform) if phrase.startswith("water area")]
+        direction = "south" if transform.e else "east"
+        assert phrases == [] or all(direction in phrase for phrase in phrases)
+        masks = referring(tmp_path / "out/train")
+        water = next(mask for phrase, mask in masks.items() if phrase.endswith(": water"))
+        assert (water[48:].all() and not water[:48].any()) if transform.e else (water[:, 48:].all() and not water[:, :48].any())

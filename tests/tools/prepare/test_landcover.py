@@ -12,10 +12,28 @@ def run(repo_root, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_prepares_the_tiles(repo_root, shared_dir, tmp_path):
-    done = run(repo_root, "--source", str(shared_dir / "tiles"), "--out", str(tmp_path), "--split", "test", "--rgb", "", "--copy")
+    done = run(
+        repo_root,
+        "--source",
+        str(shared_dir / "tiles"),
+        "--out",
+        str(tmp_path),
+        "--split",
+        "test",
+        "--rgb",
+        "",
+        "--copy",
+        "--classes",
+        "tiles",
+    )
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "test").iterdir() if path.is_dir()) == ["multispectral", "referring", "sar"]
     assert len(json.loads((tmp_path / "test/caption.json").read_text())) == 3
+
+
+def test_a_scheme_that_is_not_told_is_one_clear_line(repo_root, shared_dir, tmp_path):
+    done = run(repo_root, "--source", str(shared_dir / "tiles"), "--out", str(tmp_path))
+    assert done.returncode == 1 and "Name the scheme the maps follow with --classes." in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_wrong_folder_is_one_clear_line(repo_root, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 from eocore.data.io.layer_file import Grid, broken, complex_pixels
 from eocore.errors import DataError
 from eocore.sensors.bands import RawUnit
+from eocore.sensors.orientation import AS_STORED
 
 MAX_BAND_NAME_BYTES = 1024
 """Longest band name of an NPZ, as numpy stores it (4 bytes a character)."""
@@ -21,6 +22,7 @@ class ArrayFile:
     grid: Grid | None = None
     raw_unit: RawUnit | None = None
     scaling: tuple[tuple[float, float], ...] = ()
+    turn = AS_STORED
 
     def __init__(self, path: Path, kind: str) -> None:
         self.path, self._kind = path, kind

@@ -19,10 +19,22 @@ from rasterio.windows import Window
 
 from eocore.data.formats.entries import unreadable
 from eocore.data.io.array_files import ArrayFile
+from eocore.data.io.display_values import (
+    FULL_BITS,
+    WHITE,
+    check_tiff_upright,
+    colour_table,
+    is_white_zero,
+    spread_bits,
+    stored_bits,
+    upright,
+)
 from eocore.data.io.layer_file import Grid, LayerFile, broken, complex_pixels
+from eocore.data.io.turned_file import with_north_up
 from eocore.errors import DataError
 from eocore.log import get_logger
 from eocore.sensors.bands import RawUnit
+from eocore.sensors.orientation import AS_STORED
 
 MAX_PICTURE_PIXELS = 64_000_000
 """Largest PNG or JPEG [px]: a file of a few KB can claim as much as its header likes, and must be decoded whole."""
@@ -43,6 +55,7 @@ _FORMATS = {
 OPAQUE = 255
 MOST_HALF_TRANSPARENT = 0.25
 """Share of pixels between transparent and opaque that pictures have at their soft edges, at most."""
+LOSSY = ("JPEG", "YCbCr JPEG")
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _PICTURE_LAYERS = {"1": 1, "L": 1, "LA": 1, "I;16": 1, "I": 1, "P": 3, "RGB": 3, "RGBA": 3}
 
@@ -81,10 +94,11 @@ def open_layers(path: Path, *, indexed: bool = False) -> LayerFile:
 
     Args:
         path: from `resolve_path`.
-        indexed: give the indexes of a palette picture (class maps), not its colours.
+        indexed: give the numbers of class maps as they are stored, not as viewers show them: of a palette picture the indexes.
 
     Raises:
-        DataError: the format is unknown, disagrees with the file's ending, or the header cannot be read.
+        DataError: the format is unknown, disagrees with the file's ending, or the header cannot be read; a raster is strongly rotated, a
+            picture is turned when it is shown, or a class map is of a lossy format.
     """
     try:
         with path.open("rb") as stream:
@@ -102,7 +116,7 @@ def open_layers(path: Path, *, indexed: bool = False) -> LayerFile:
     if path.suffix.lower() in ours - set(_FORMATS[kind][1]):
         raise DataError(f"{path}: holds {kind} but ends in {path.suffix}. Rename it after checking where it came from.")
     if kind in (GeoTiff.kind, Jpeg2000.kind):
-        return GeoTiff(path) if kind == GeoTiff.kind else Jpeg2000(path)
+        return with_north_up((GeoTiff if kind == GeoTiff.kind else Jpeg2000)(path, indexed=indexed))
     if kind in ("PNG", "JPEG"):
         return Picture(path, kind, indexed=indexed)
     return ArrayFile(path, kind)
@@ -119,13 +133,15 @@ def has_tie_points_alone(path: str) -> bool:
 
 
 class GeoTiff:
-    """A GeoTIFF through rasterio, driver pinned."""
+    """A GeoTIFF through rasterio, driver pinned. Pictures of 8 bits or fewer give the colours that a viewer shows, class maps their
+    numbers."""
 
     kind, driver = "GeoTIFF", "GTiff"
     raw_unit: RawUnit | None = None
+    turn = AS_STORED
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, indexed: bool = False) -> None:
+        self.path, self._indexed = path, indexed
         try:
             with rasterio.Env(**GDAL_OPTIONS), warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -160,11 +176,20 @@ class GeoTiff:
         self.grid = self._read_grid()
         points, self.tie_crs = self._dataset.gcps
         self.tie_points = [(point.row, point.col, point.x, point.y, point.z or 0.0) for point in points]
+        self._read_display()
         together = self._dataset.count if self._dataset.interleaving is not None and self._dataset.interleaving.value == "PIXEL" else 1
         self.unit_bytes = max(h * w for h, w in self._dataset.block_shapes) * self.dtype.itemsize * together
 
     def read(self, window: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
         """See `LayerFile.read`. Alpha of uint8 pictures, nodata values and internal masks tell what is valid."""
+        pixels, valid = self._read_stored(window)
+        pixels = spread_bits(pixels, self._bits)
+        if self._table is None:
+            return pixels, valid
+        shown, opaque = self._table.apply(pixels, source=str(self.path))
+        return shown, opaque if valid is None else valid & opaque
+
+    def _read_stored(self, window: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
         row, col, height, width = window
         area = Window(col, row, width, height)
         try:
@@ -172,8 +197,7 @@ class GeoTiff:
                 pixels = self._dataset.read(self._indexes, window=area)
                 if self._all_valid:
                     return pixels, None
-                if self.dtype == np.uint8:  # a picture has no data where all its colours are: black alone is a colour
-                    self._check_alpha(area)
+                if pixels.dtype == np.uint8:  # a picture has no data where all its colours are: black alone is a colour
                     return pixels, self._dataset.dataset_mask(window=area)[None] > 0
                 return pixels, self._dataset.read_masks(self._indexes, window=area) > 0
         except Exception as error:
@@ -197,12 +221,35 @@ class GeoTiff:
     def keep(self, layers: Sequence[int]) -> None:
         """See `LayerFile.keep`."""
         self.names = tuple(self.names[layer] for layer in layers)
-        self.scaling = tuple(self.scaling[layer] for layer in layers)
-        self._indexes = [self._indexes[layer] for layer in layers]
+        if self._table is None:
+            self._indexes = [self._indexes[layer] for layer in layers]
+            self.scaling = tuple(self.scaling[layer] for layer in layers)
+        else:
+            self._table = self._table.keep(layers)
 
     def close(self) -> None:
         """Hands the file back."""
         self._dataset.close()
+
+    def _read_display(self) -> None:
+        """How stored numbers become what a viewer shows; nothing for class maps, of which the stored numbers count."""
+        self._table, self._bits = None, FULL_BITS
+        if self._indexed:
+            if self._dataset.compression is not None and self._dataset.compression.value in LOSSY:
+                raise lossy_classes(self.path, "JPEG compression inside a TIFF")
+            return
+        if self.grid is None:
+            check_tiff_upright(self.path)
+        if is_white_zero(self._dataset) and self.dtype != np.uint8:
+            raise DataError(
+                f"{self.path}: white is zero (PhotometricInterpretation 0) in {self.dtype} pixels; light and dark would be exchanged. Write "
+                "it with black as zero."
+            )
+        self._table = colour_table(self._dataset)
+        if self._table is not None:
+            self.names, self.dtype, self.scaling = self._table.names, np.dtype(np.uint8), ()
+        elif self.dtype == np.uint8:
+            self._bits = stored_bits(self._dataset)
 
     def _read_grid(self) -> Grid | None:
         crs, transform = self._dataset.crs, self._dataset.transform
@@ -228,11 +275,12 @@ class Jpeg2000(GeoTiff):
 
 
 class Picture:
-    """A PNG or JPEG through Pillow, pixels as stored (an EXIF rotation is not applied, since annotations count stored pixels)."""
+    """A PNG or JPEG through Pillow. A picture that its Exif orientation turns is refused: annotations may count stored or shown pixels."""
 
     grid: Grid | None = None
     raw_unit: RawUnit | None = None
     scaling: tuple[tuple[float, float], ...] = ()
+    turn = AS_STORED
 
     def __init__(self, path: Path, kind: str, *, indexed: bool = False) -> None:
         self.path, self._kind, self._indexed = path, kind, indexed
@@ -244,13 +292,16 @@ class Picture:
             raise self._too_large(str(error)) from error
         except Exception as error:  # Pillow's decoders raise many kinds for damaged files
             raise broken(path, kind, error=error) from error
+        upright(self._image, path)
         self.size = (self._image.height, self._image.width)
         if self.size[0] * self.size[1] > MAX_PICTURE_PIXELS:
             raise self._too_large(f"{self.size[0]} x {self.size[1]} px")
         layers = 1 if indexed and self._image.mode == "P" else _PICTURE_LAYERS.get(self._image.mode)
         if layers is None:
             raise DataError(f"{path}: colour mode {self._image.mode}; expected grey, RGB or RGBA. Convert it to RGB.")
-        self._check_depth(layers)
+        self._depth = self._check_depth(layers)
+        if indexed and kind == "JPEG":
+            raise lossy_classes(path, "a JPEG", values=self._some_values())
         self.names: tuple[str | None, ...] = ("red", "green", "blue") if layers == 3 else (None,)
         self._count, self._kept = layers, list(range(layers))
         self.dtype = np.dtype({"I;16": np.uint16, "I": np.int32}.get(self._image.mode, np.uint8))
@@ -269,7 +320,9 @@ class Picture:
         except Exception as error:
             raise broken(self.path, self._kind, error=error) from error
         if pixels.dtype == bool:
-            pixels = pixels.astype(np.uint8)
+            pixels = pixels.astype(np.uint8) * np.uint8(1 if self._indexed else WHITE)
+        elif self._indexed and self._kind == "PNG" and self._depth < FULL_BITS and image.mode == "L":
+            pixels = pixels // (WHITE // (2**self._depth - 1))  # Pillow spreads grey of few bits over 0..255
         layers = np.moveaxis(pixels[:, :, None] if pixels.ndim == 2 else pixels, -1, 0)
         if layers.shape[0] == self._count:
             return layers[self._kept], None
@@ -286,8 +339,28 @@ class Picture:
     def _too_large(self, found: str) -> DataError:
         return DataError(f"{self.path}: {found}; at most {MAX_PICTURE_PIXELS} px of a {self._kind} are decoded. Cut it up, or use GeoTIFF.")
 
-    def _check_depth(self, layers: int) -> None:
+    def _some_values(self) -> str:
+        try:
+            values = np.unique(np.asarray(self._image))
+        except Exception as error:
+            raise broken(self.path, self._kind, error=error) from error
+        return f"{values.size} different values, {', '.join(map(str, values[:8]))}{' ...' if values.size > 8 else ''}"
+
+    def _check_depth(self, layers: int) -> int:
+        """Bits of a channel as stored; 8 of a JPEG."""
+        if self._kind != "PNG":
+            return FULL_BITS
         with self.path.open("rb") as stream:
             depth = stream.read(25)[24]  # IHDR: signature 8, chunk head 8, width 4, height 4, then bits per channel
-        if self._kind == "PNG" and depth == 16 and (layers == 3 or self._image.mode == "LA"):
+        if depth == 16 and (layers == 3 or self._image.mode == "LA"):
             raise DataError(f"{self.path}: 16-bit PNG of several channels, of which 8 bits would be lost. Save it as GeoTIFF or NPY.")
+        return depth
+
+
+def lossy_classes(path: Path, what: str, *, values: str = "") -> DataError:
+    """The error for a class map or mask whose numbers its compression changed."""
+    found = f" ({values})" if values else ""
+    return DataError(
+        f"{path}: {what}{found}, but a mask or class map is made of exact numbers, which lossy compression changes: edges would be "
+        "fringed, and classes would become others. Write it from the source as PNG or as TIFF without loss."
+    )

@@ -10,6 +10,7 @@ from affine import Affine
 
 from eocore.errors import BandError, DataError
 from eocore.sensors.bands import RawUnit
+from eocore.sensors.orientation import AS_STORED, Turn
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class LayerFile(Protocol):
         dtype: of the pixels.
         grid: None for a file that lies nowhere.
         scaling: (scale, offset) of each layer as the file declares them, (1, 0) where it does not; empty for a format that cannot.
+        turn: what was done to the stored pixels so that north is up.
         unit_bytes: bytes the decoder must hold at least, however small the window.
         raw_unit: what `read` returns, where the file says it itself; None = numbers that its sensor gives their meaning.
     """
@@ -42,6 +44,7 @@ class LayerFile(Protocol):
     scaling: tuple[tuple[float, float], ...]
     unit_bytes: int
     raw_unit: RawUnit | None
+    turn: Turn
 
     def read(self, window: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
         """Pixels (C, h, w) of (row, col, height, width), and (C or 1, h, w) True where valid; None = the file marks nothing invalid."""
@@ -63,6 +66,7 @@ class OneLayer:
 
     raw_unit: RawUnit | None = None
     scaling: tuple[tuple[float, float], ...] = ()
+    turn = AS_STORED
     dtype = np.dtype(np.float32)
 
     def __init__(self, path: Path, band: str) -> None:

@@ -13,9 +13,11 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
-from eocore.data.io.readers import read_class_map
+from eocore.data.io.image_files import open_layers, resolve_path
+from eocore.data.io.readers import SceneHeader, read_class_map
 from eocore.data.records import MaskRef
 from eocore.errors import AnnotationError, DataError
+from eocore.sensors.scene import Scene
 
 FAR_FACTOR = 4
 """Coordinates beyond this many image sizes are an error of the annotation, not an object that leaves the image."""
@@ -27,6 +29,7 @@ MAX_MASK_PX = 128_000_000
 """Largest mask drawn [px]: an annotation can state any size, and images above `readers.MAX_BYTES` are refused anyway."""
 
 MIN_RING_NUMBERS = 6
+SHOWN_VALUES = 8
 
 RLE_BYTES = (48, 111)
 """First and last byte of a packed COCO RLE: 48 + six bits, of which the sixth says that more follows. Source: COCO API, maskApi.c."""
@@ -68,6 +71,31 @@ def decode_mask(ref: MaskRef, size: tuple[int, int], *, source: str, root: Path 
     raise AnnotationError(f"{source}: unknown kind of mask {ref.kind!r}. Choices: polygon, rle, box, file.")
 
 
+def decode_scene_mask(ref: MaskRef, scene: Scene | SceneHeader, *, source: str) -> np.ndarray:
+    """The mask on the pixel grid of a scene, turned with it: annotations count the pixels of the file as they are stored.
+
+    Args:
+        ref: from the annotation.
+        scene: its image, or the header of it.
+        source: as `decode_mask`.
+
+    Raises:
+        AnnotationError, DataError: as `decode_mask`.
+    """
+    size = scene.size if isinstance(scene, Scene) else (scene.height, scene.width)
+    if not scene.turn or (ref.kind == "file" and _is_georeferenced(ref.data)):
+        return decode_mask(ref, size, source=source)  # a georeferenced mask was turned when it was read
+    return np.ascontiguousarray(scene.turn.apply(decode_mask(ref, scene.turn.size(size), source=source)))
+
+
+def _is_georeferenced(data: Any) -> bool:
+    if not isinstance(data, Mapping) or not isinstance(data.get("path"), str):
+        return False
+    file = open_layers(resolve_path(data["path"]), indexed=True)
+    file.close()
+    return file.grid is not None and bool(file.grid.crs)
+
+
 def encode_rle(mask: np.ndarray) -> dict[str, Any]:
     """COCO RLE {"size": [h, w], "counts": str} of a mask (H, W), bool or 0 / 1.
 
@@ -105,6 +133,7 @@ def _decode_polygon(rings: Any, size: tuple[int, int], *, source: str) -> np.nda
         raise AnnotationError(
             f"{source}: polygon outline of {outline:,.0f} px, at most {MAX_OUTLINE_PX:,} are drawn. Simplify it or use RLE."
         )
+    _check_scale([float(value) for points in checked for value in points.ravel()], size, where=f"{source}: polygon")
     height, width = size
     packed = coco.frPyObjects([points.ravel().tolist() for points in checked], height, width)
     mask = coco.decode(coco.merge(packed)).astype(bool)
@@ -130,10 +159,21 @@ def _check_coordinates(values: Sequence[Any], size: tuple[int, int], *, where: s
             )
 
 
+def _check_scale(values: Sequence[float], size: tuple[int, int], *, where: str) -> None:
+    """Raise AnnotationError if no coordinate of a shape lies beyond 1: fractions of the image, taken for pixels, would be one corner
+    pixel."""
+    if max(values) <= 1 < max(size):
+        raise AnnotationError(
+            f"{where}: no coordinate beyond 1 in an image of {size[0]} x {size[1]} px; they look like fractions of its sides, and as "
+            "pixels would mark its corner alone. Multiply x by the width and y by the height."
+        )
+
+
 def _decode_box(box: Any, size: tuple[int, int], *, source: str) -> np.ndarray:
     if not _is_list(box) or len(box) != 4:
         raise AnnotationError(f"{source}: box {str(box)[:80]}; expected [x0, y0, x1, y1] in pixels. Correct the line.")
     _check_coordinates(box, size, where=f"{source}: box")
+    _check_scale([float(edge) for edge in box], size, where=f"{source}: box {list(box)}")
     x0, y0, x1, y1 = map(float, box)
     if x1 <= x0 or y1 <= y0:
         raise AnnotationError(
@@ -227,7 +267,23 @@ def _decode_file(data: Any, size: tuple[int, int], *, source: str, root: Path | 
             f"{source}: mask {data['path']} is {classes.shape[0]} x {classes.shape[1]} px, but its image is {size[0]} x {size[1]} px; "
             "they would not lie on each other. Name the mask of this image, or resize one to the other."
         )
-    return classes > 0 if value is None else classes == value
+    if value is None:
+        return classes > 0
+    mask: np.ndarray = classes == value
+    if not mask.any():
+        raise AnnotationError(
+            f"{source}: mask {data['path']} has no pixel of value {value}; it holds {_describe_values(classes)}. An empty mask would be "
+            "learnt. Correct the value, or leave it out where every pixel above 0 counts."
+        )
+    return mask
+
+
+def _describe_values(classes: np.ndarray) -> str:
+    """The most frequent numbers of a class map with their pixels."""
+    values, counts = np.unique(classes, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:SHOWN_VALUES]
+    shown = ", ".join(f"{values[index]} ({counts[index]:,} px)" for index in order)
+    return shown + (f" and {values.size - SHOWN_VALUES} more" if values.size > SHOWN_VALUES else "")
 
 
 def _is_list(value: Any) -> bool:

@@ -24,6 +24,7 @@ from eocore.errors import DataError
 from eocore.sensors.bands import Sensor, get_sensor
 from eocore.sensors.file_scaling import NO_SCALING, agreed_scaling
 from eocore.sensors.location import same_crs
+from eocore.sensors.orientation import AS_STORED, Turn
 from eocore.sensors.ranges import check_values
 from eocore.sensors.scaling import stored_as, to_canonical
 from eocore.sensors.scene import Georeference, Scene
@@ -66,18 +67,20 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
         check_values(pixels, sensor, source=ref.paths[0] if len(files) == 1 else f"{ref.paths[0]} and {len(files) - 1} more")
         georeference, gsd_m = _georeference(finest.grid, window)
         path = str(finest.path)
-        return Scene(pixels, bands, sensor.name, sensor.unit, gsd_m, georeference, path, role=ref.role, time=ref.time)
+        return Scene(pixels, bands, sensor.name, sensor.unit, gsd_m, georeference, path, role=ref.role, time=ref.time, turn=finest.turn)
 
 
 @dataclass(frozen=True)
 class SceneHeader:
-    """What a scene is, without its pixels: height and width [px] of the part that is read, on its finest grid; band names, unit, role."""
+    """What a scene is, without its pixels: height and width [px] of the part that is read, on its finest grid; band names, unit, role; how
+    it is turned."""
 
     height: int
     width: int
     bands: tuple[str, ...]
     unit: str
     role: str = ""
+    turn: Turn = AS_STORED
 
 
 def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
@@ -89,8 +92,9 @@ def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
     """
     sensor = get_sensor(ref.sensor)
     with _opened(ref, root) as (files, ref):
-        _, _, height, width = _check_window(ref.window, _finest(files))
-        return SceneHeader(height, width, name_bands(ref, sensor, files=files), sensor.unit, ref.role)
+        finest = _finest(files)
+        _, _, height, width = _check_window(ref.window, finest)
+        return SceneHeader(height, width, name_bands(ref, sensor, files=files), sensor.unit, ref.role, finest.turn)
 
 
 def image_size(ref: ImageRef, *, root: Path | None = None) -> tuple[int, int]:
@@ -105,7 +109,13 @@ def image_size(ref: ImageRef, *, root: Path | None = None) -> tuple[int, int]:
 
 
 def read_class_map(path: str, *, root: Path | None = None, max_bytes: int = MAX_BYTES) -> np.ndarray:
-    """The (H, W) numbers of a class map or mask, as stored (of a palette picture, the indexes).
+    """The (H, W) numbers of a class map or mask, as stored; see `read_class_numbers`."""
+    return read_class_numbers(path, root=root, max_bytes=max_bytes)[0]
+
+
+def read_class_numbers(path: str, *, root: Path | None = None, max_bytes: int = MAX_BYTES) -> tuple[np.ndarray, np.ndarray | None]:
+    """The (H, W) numbers of a class map or mask, as stored (of a palette picture, the indexes), and (H, W) True where there is data; None
+    where the file marks nothing. North is up where the file is georeferenced.
 
     Args:
         path: a file of one layer; several are taken where they are all equal (a grey picture saved as RGB).
@@ -113,18 +123,18 @@ def read_class_map(path: str, *, root: Path | None = None, max_bytes: int = MAX_
         max_bytes: refuse to read more than this.
 
     Raises:
-        DataError: the file is missing, broken, too large, or holds colours.
+        DataError: the file is missing, broken, too large, of a lossy format, or holds colours.
     """
     file = open_layers(resolve_path(path, root=root), indexed=True)
     try:
         window = (0, 0, *file.size)
         _check_bytes([file], window, max_bytes=max_bytes)
-        pixels, _ = file.read(window)
+        pixels, valid = file.read(window)
     finally:
         file.close()
     if (pixels != pixels[:1]).any():
         raise DataError(f"{path}: {pixels.shape[0]} layers that differ; a class map has one. Convert its colours to class numbers first.")
-    return np.ascontiguousarray(pixels[0])
+    return np.ascontiguousarray(pixels[0]), None if valid is None else np.ascontiguousarray(valid[0])
 
 
 @contextmanager
@@ -210,13 +220,14 @@ def _describe(file: LayerFile) -> str:
 
 
 def _check_window(window: Window | None, finest: LayerFile) -> Window:
-    height, width = finest.size
+    """The part to read with north up; a window that is named counts the pixels of the file as they are stored."""
     if window is None:
-        return (0, 0, height, width)
+        return (0, 0, *finest.size)
+    height, width = finest.turn.size(finest.size)
     row, col, rows, cols = window
     if min(row, col) < 0 or min(rows, cols) < 1 or row + rows > height or col + cols > width:
         raise DataError(f"{finest.path}: window (row, col, height, width) = {window} leaves the {height} x {width} px. Move it inside.")
-    return window
+    return finest.turn.turned_window(window, size=finest.size)
 
 
 def _check_bytes(files: Sequence[LayerFile], window: Window, *, max_bytes: int) -> None:

@@ -23,8 +23,11 @@ from eocore.evaluate.settings import SETTINGS
 from eocore.evaluate.tasks import TASKS
 from eocore.portable.messages import REGION_PLACEHOLDER, Part, Seg, Text, Turn, about_images, read_parts
 from eocore.registry import DATASETS
+from eocore.sensors.orientation import check_as_stored
 
 CUSTOM = "custom:"
+BOX_TASKS = ("grounding", "detection")
+"""Tasks whose truth is boxes in the pixels of the files as they are stored."""
 
 PROMPTS = {
     "vqa": f"{{question}}\n{SINGLE_WORD}",
@@ -80,6 +83,12 @@ class CustomDataset(RecordDataset):
 
     def image_root(self, ref: ImageRef) -> Path:
         return self.folder
+
+    def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
+        record, scenes = super().read(key, rng)
+        if self.task in BOX_TASKS:
+            check_as_stored(scenes, source=record.source)
+        return record, scenes
 
     def _record(self, entry: Entry) -> Record:
         answer, meta = _truth(entry, self.task)

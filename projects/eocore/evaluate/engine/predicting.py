@@ -1,7 +1,7 @@
 """Predicting a data set under each sensor setting: batched, shared among ranks, resumed where it was stopped."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 
 from eocore.data import transforms as _transforms  # noqa: F401  (registers what `build_sources` names)
 from eocore.data.dataset import RecordDataset, SampleKey
-from eocore.data.io.masks import decode_mask, encode_rle
+from eocore.data.io.masks import decode_scene_mask, encode_rle
 from eocore.data.records import ImageRef, Record
 from eocore.data.single_questions import asked_masks, count_questions
 from eocore.errors import DataError
@@ -203,11 +203,7 @@ def grey(scene: Scene) -> Scene:
 
 def describe(record: Record, scenes: Sequence[Scene], *, setting: str) -> Prediction:
     """The line of a record before it is predicted: what is asked, and the truth."""
-    masks: tuple[Mapping[str, Any], ...] = ()
-    asked = asked_masks(record)
-    if asked:
-        size = scenes[0].size
-        masks = tuple(encode_rle(decode_mask(mask, size, source=record.source, root=None)) for mask in asked)
+    masks = tuple(encode_rle(decode_scene_mask(mask, scenes[0], source=record.source)) for mask in asked_masks(record))
     prompt = next((turn.text for turn in reversed(record.turns) if turn.role == "user"), "")
     images = tuple(_image_id(ref) for ref in record.images)
     return Prediction(record.sample_id, record.task, images, setting, prompt, None, _answer(record), _meta(record), (), masks)

@@ -1,0 +1,51 @@
+"""A file whose rows do not run south, as layers with north up."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from eocore.data.io.layer_file import Grid, LayerFile
+from eocore.sensors.orientation import AS_STORED, Turn, north_up
+
+
+class TurnedFile:
+    """Layers of another file, turned.
+
+    Args:
+        file: as stored, with a grid.
+        turn: from stored to turned.
+    """
+
+    def __init__(self, file: LayerFile, grid: Grid, *, turn: Turn) -> None:
+        self._file, self.turn = file, turn
+        self.path: Path = file.path
+        self.names: tuple[str | None, ...] = file.names
+        self.dtype: np.dtype = file.dtype
+        self.unit_bytes, self.raw_unit, self.scaling = file.unit_bytes, file.raw_unit, file.scaling
+        self.size = turn.size(file.size)
+        self.grid: Grid | None = Grid(grid.crs, grid.transform @ turn.to_stored(self.size))
+
+    def read(self, window: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+        """See `LayerFile.read`."""
+        pixels, valid = self._file.read(self.turn.stored_window(window, size=self.size))
+        return np.ascontiguousarray(self.turn.apply(pixels)), None if valid is None else self.turn.apply(valid)
+
+    def keep(self, layers: Sequence[int]) -> None:
+        """See `LayerFile.keep`."""
+        self._file.keep(layers)
+        self.names, self.scaling = self._file.names, self._file.scaling
+
+    def close(self) -> None:
+        """Hands the file back."""
+        self._file.close()
+
+
+def with_north_up(file: LayerFile) -> LayerFile:
+    """The file, or what turns it; a file without a CRS is as it is stored, since nothing says where north is.
+
+    Raises:
+        DataError: its grid is rotated too much, see `orientation.north_up`.
+    """
+    turn = north_up(file.grid.transform, source=str(file.path)) if file.grid and file.grid.crs else AS_STORED
+    return TurnedFile(file, file.grid, turn=turn) if turn and file.grid else file
