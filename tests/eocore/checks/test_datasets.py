@@ -166,7 +166,7 @@ def test_images_that_show_different_places_are_a_problem(folder: Path) -> None:
 
 
 def test_an_error_that_is_none_of_ours_is_told_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eocore.checks.datasets.decode_mask", lambda *arguments, **choices: 1 / 0)
+    monkeypatch.setattr("eocore.checks.datasets.decode_scene_mask", lambda *arguments, **choices: 1 / 0)
     facts = check(dataset(folder, [line(0)]))
     assert [(problem.kind, problem.message) for problem in facts.problems] == [(UNFORESEEN, "ZeroDivisionError: division by zero")]
 

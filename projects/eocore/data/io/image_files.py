@@ -242,8 +242,8 @@ class GeoTiff:
             check_tiff_upright(self.path)
         if is_white_zero(self._dataset) and self.dtype != np.uint8:
             raise DataError(
-                f"{self.path}: white is zero (PhotometricInterpretation 0) in {self.dtype} pixels; light and dark would be exchanged. Write "
-                "it with black as zero."
+                f"{self.path}: white is zero (PhotometricInterpretation 0) in {self.dtype} pixels; light and dark would be exchanged. "
+                "Write it with black as zero."
             )
         self._table = colour_table(self._dataset)
         if self._table is not None:
@@ -292,13 +292,13 @@ class Picture:
             raise self._too_large(str(error)) from error
         except Exception as error:  # Pillow's decoders raise many kinds for damaged files
             raise broken(path, kind, error=error) from error
-        upright(self._image, path)
         self.size = (self._image.height, self._image.width)
         if self.size[0] * self.size[1] > MAX_PICTURE_PIXELS:
             raise self._too_large(f"{self.size[0]} x {self.size[1]} px")
         layers = 1 if indexed and self._image.mode == "P" else _PICTURE_LAYERS.get(self._image.mode)
         if layers is None:
             raise DataError(f"{path}: colour mode {self._image.mode}; expected grey, RGB or RGBA. Convert it to RGB.")
+        upright(self._image, path)
         self._depth = self._check_depth(layers)
         if indexed and kind == "JPEG":
             raise lossy_classes(path, "a JPEG", values=self._some_values())
@@ -319,6 +319,7 @@ class Picture:
             pixels = np.asarray(image.crop((col, row, col + width, row + height)))
         except Exception as error:
             raise broken(self.path, self._kind, error=error) from error
+        upright(self._image, self.path)
         if pixels.dtype == bool:
             pixels = pixels.astype(np.uint8) * np.uint8(1 if self._indexed else WHITE)
         elif self._indexed and self._kind == "PNG" and self._depth < FULL_BITS and image.mode == "L":

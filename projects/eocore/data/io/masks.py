@@ -162,7 +162,7 @@ def _check_coordinates(values: Sequence[Any], size: tuple[int, int], *, where: s
 def _check_scale(values: Sequence[float], size: tuple[int, int], *, where: str) -> None:
     """Raise AnnotationError if no coordinate of a shape lies beyond 1: fractions of the image, taken for pixels, would be one corner
     pixel."""
-    if max(values) <= 1 < max(size):
+    if min(values) >= 0 and max(values) <= 1 < max(size):
         raise AnnotationError(
             f"{where}: no coordinate beyond 1 in an image of {size[0]} x {size[1]} px; they look like fractions of its sides, and as "
             "pixels would mark its corner alone. Multiply x by the width and y by the height."

@@ -91,7 +91,35 @@ def test_mask_file_by_value_and_above_zero(tmp_path: Path) -> None:
     Image.fromarray(classes).save(tmp_path / "m.png")
     assert (decode("file", {"path": "m.png", "value": 5}, root=tmp_path) == block(6, 6, 8, 8)).all()
     assert (decode("file", {"path": "m.png", "value": None}, root=tmp_path) == (classes > 0)).all()
-    assert not decode("file", {"path": "m.png", "value": 9}, root=tmp_path).any()
+
+
+def test_a_value_that_the_mask_file_does_not_hold_is_an_error_with_those_it_holds(tmp_path: Path) -> None:
+    classes = np.zeros(SIZE, np.uint8)
+    classes[1:4, 2:5] = 255
+    Image.fromarray(classes).save(tmp_path / "m.png")
+    with pytest.raises(
+        AnnotationError, match=r"train\.jsonl:7: mask m\.png has no pixel of value 1; it holds 0 \(131 px\), 255 \(9 px\)\."
+    ):
+        decode("file", {"path": "m.png", "value": 1}, root=tmp_path)
+    many = np.arange(140, dtype=np.uint8).reshape(SIZE)
+    Image.fromarray(many).save(tmp_path / "many.png")
+    with pytest.raises(AnnotationError, match=r"no pixel of value 200; it holds 0 \(1 px\), 1 \(1 px\), .* and 132 more"):
+        decode("file", {"path": "many.png", "value": 200}, root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [("box", [0.1, 0.2, 0.5, 0.9]), ("box", [0, 0, 1, 1]), ("polygon", [[0.1, 0.1, 0.9, 0.1, 0.9, 0.9]])],
+)
+def test_shapes_in_fractions_of_the_image_are_an_error(kind: str, data: Any) -> None:
+    with pytest.raises(AnnotationError, match=r"no coordinate beyond 1 in an image of 10 x 14 px; they look like fractions .* Multiply x"):
+        decode(kind, data)
+    assert decode(kind, data, size=(1, 1)).all(), "of an image of one pixel"
+
+
+def test_one_pixel_elsewhere_is_a_box() -> None:
+    assert (decode("box", [1, 1, 2, 2]) == block(1, 1, 2, 2)).all()
+    assert decode("box", [-3, -2, 0.6, 0.8]).sum() == 1, "an object that leaves the image"
 
 
 def test_mask_file_of_another_size_names_both(tmp_path: Path) -> None:
