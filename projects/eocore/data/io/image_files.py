@@ -22,6 +22,7 @@ from eocore.data.io.array_files import ArrayFile
 from eocore.data.io.display_values import (
     FULL_BITS,
     WHITE,
+    ColourTable,
     check_tiff_upright,
     colour_table,
     is_white_zero,
@@ -233,7 +234,8 @@ class GeoTiff:
 
     def _read_display(self) -> None:
         """How stored numbers become what a viewer shows; nothing for class maps, of which the stored numbers count."""
-        self._table, self._bits = None, FULL_BITS
+        self._table: ColourTable | None = None
+        self._bits = FULL_BITS
         if self._indexed:
             if self._dataset.compression is not None and self._dataset.compression.value in LOSSY:
                 raise lossy_classes(self.path, "JPEG compression inside a TIFF")

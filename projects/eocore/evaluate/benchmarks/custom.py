@@ -4,7 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eocore.data.dataset import RecordDataset
+import numpy as np
+
+from eocore.data.dataset import RecordDataset, SampleKey, Scenes
 from eocore.data.formats.entries import Entry, read_entries, segmentation_mask, shorten
 from eocore.data.formats.images import read_image_refs
 from eocore.data.image_sources import file_inside
