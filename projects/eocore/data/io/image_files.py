@@ -140,6 +140,7 @@ class GeoTiff:
     kind, driver = "GeoTIFF", "GTiff"
     raw_unit: RawUnit | None = None
     turn = AS_STORED
+    _table: ColourTable | None = None
 
     def __init__(self, path: Path, *, indexed: bool = False) -> None:
         self.path, self._indexed = path, indexed
@@ -234,8 +235,7 @@ class GeoTiff:
 
     def _read_display(self) -> None:
         """How stored numbers become what a viewer shows; nothing for class maps, of which the stored numbers count."""
-        self._table: ColourTable | None = None
-        self._bits = FULL_BITS
+        self._table, self._bits = None, FULL_BITS
         if self._indexed:
             if self._dataset.compression is not None and self._dataset.compression.value in LOSSY:
                 raise lossy_classes(self.path, "JPEG compression inside a TIFF")
