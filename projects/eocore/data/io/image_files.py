@@ -200,6 +200,7 @@ class GeoTiff:
                 if self._all_valid:
                     return pixels, None
                 if pixels.dtype == np.uint8:  # a picture has no data where all its colours are: black alone is a colour
+                    self._check_alpha(area)
                     return pixels, self._dataset.dataset_mask(window=area)[None] > 0
                 return pixels, self._dataset.read_masks(self._indexes, window=area) > 0
         except Exception as error:
