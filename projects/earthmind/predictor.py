@@ -1,5 +1,6 @@
 """A converted EarthMind model that answers: single questions, records of an evaluation, questions of a chat."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,11 +18,15 @@ from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.processor_options import MODALITIES
 from eocore.data.records import Record
 from eocore.errors import AlignmentError, DataError, LengthError
+from eocore.log import get_logger
 from eocore.models import folders
+from eocore.portable.image_tiling import tile_grid
 from eocore.portable.position_limit import SampleTooLongError, most_prompt_tokens
+from eocore.portable.vision_layout import VisionOptions
 from eocore.predict.answers import Prediction
 from eocore.predict.generation import check_with_model, generation_settings
 from eocore.predict.streaming import AnswerStreamer
+from eocore.predict.view_loss import describe_loss
 from eocore.sensors.scene import Scene, by_role
 from eocore.system import PredictorOptions
 from eocore.train.device import local_device
@@ -86,6 +91,8 @@ def answer_turns(
         DataError: the model cannot take these images or texts.
     """
     *past, (_, text) = turns
+    # the processor that travels with an older model has the fields itself
+    _tell_losses(getattr(model.processor, "options", model.processor), scenes)
     try:
         answer = model.predict(dict(scenes), text, past=past, max_new_tokens=max_new_tokens, generation=settings)
     except SampleTooLongError as error:
@@ -94,6 +101,19 @@ def answer_turns(
         raise DataError(f"the model cannot answer this: {str(error).lstrip(': ')}") from error
     grid = next(iter(model.processor.drawn_on(scenes)), "")
     return Prediction(answer.text, answer.masks, grid, scenes)
+
+
+def _tell_losses(options: VisionOptions, scenes: Mapping[str, Scene]) -> None:
+    """Warns of scenes that are much larger than what the model reads of them; all sensors share the largest one's tiles."""
+    if not scenes:
+        return
+    height, width = max((scene.size for scene in scenes.values()), key=math.prod)
+    tile = options.tile_size
+    rows, columns = tile_grid(height, width, tile_size=tile, min_tiles=options.min_tiles, max_tiles=options.max_tiles)
+    for scene in scenes.values():
+        loss = describe_loss(scene, (rows * tile, columns * tile))
+        if loss:
+            get_logger().warning("%s", loss)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """Training of an EarthMind model: model, losses and data, built from a config."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from earthmind.building.models import build_model, build_processor
-from earthmind.building.tokenizer import token_ids, tokenizer_digest
+from earthmind.building.tokenizer import describe_long_names, token_ids, tokenizer_digest
 from earthmind.datasets import mcq, multispectral, paired  # noqa: F401  (registers the datasets)
 from earthmind.datasets.collator import TrainingCollator
 from earthmind.datasets.preparation import IMAGES, SamplePreparer
@@ -22,9 +23,11 @@ from earthmind.planning.cost_model import sample_cost
 from earthmind.pretrained import check_new_parts
 from eocore.config import read_options
 from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets and transforms)
+from eocore.data.dataset import PreparedDataset
 from eocore.data.loading.error_policy import NUM_REPLACED
 from eocore.data.loading.shard import Shard
 from eocore.errors import ConfigError
+from eocore.log import get_logger
 from eocore.models.config_record import describe_config
 from eocore.portable.packed_attention import QuestionsError, use_packed_attention
 from eocore.registry import TASKS, TOKENIZERS
@@ -115,12 +118,24 @@ class EarthMindTask(Task):
 
     def build_loader(self, *, rank: int, world_size: int, seed: int, start_step: int) -> DataLoader:
         """This rank's batches; see `Task.build_loader`."""
-        return self.data.build_loader(
+        loader = self.data.build_loader(
             Shard(rank=rank, world_size=world_size, seed=seed, start_step=start_step),
             prepare=SamplePreparer(self.processor, max_length=self.data.max_length),
             collate=self.collator(row_length=self.data.row_length, full_rows=self.data.full_rows),
             rules=self.pack_rules,
         )
+        if rank == 0:
+            self._tell_long_names(cast(PreparedDataset, loader.dataset))
+        return loader
+
+    def _tell_long_names(self, data: PreparedDataset) -> None:
+        """Warns once of class names that the tokenizer spells in many pieces."""
+        records = [record for leaf in data.dataset.leaves() for record in leaf.records]
+        phrases = (item.text for record in records for item in record.expressions)
+        labels = (label for record in records for label in record.labels)
+        told = describe_long_names(self.processor.tokenizer, itertools.chain(phrases, labels))
+        if told:
+            get_logger().warning("%s", told)
 
     def pack_rules(self) -> PackRules:
         """By which samples are dealt to packs."""

@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from eocore.config_files import check_types, read_config
 from eocore.errors import ConfigError
+from eocore.option_types import annotations_of, check_option
 from eocore.shipped_configs import find_shipped, nearest_shipped
 from eocore.text import did_you_mean, nearest
 
@@ -84,7 +85,13 @@ def _override(config: Config, key: str, *, value: Any) -> None:
         key = key.removeprefix(NEW_KEY)
     else:
         _check_exists(config, key)
-    config.merge_from_dict({key: value})
+    try:
+        config.merge_from_dict({key: value})
+    except (TypeError, KeyError, IndexError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"--cfg-options {key}: the value cannot be put there ({type(error).__name__}: {error}): a part of the key is no section, or no "
+            "entry of its list. Look at what is there with tools/print_config.py."
+        ) from error
 
 
 def _check_exists(config: Config, key: str) -> None:
@@ -148,8 +155,9 @@ def read_options(options: type[Options], section: Mapping[str, Any], *, name: st
         name: of the section, for messages.
 
     Raises:
-        ConfigError: a key is unknown or missing, or a number is something else.
+        ConfigError: the section is no mapping, a key is unknown or missing, or a value is of another type than its field.
     """
+    check_option(name, section, annotation=Mapping[str, Any])
     fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
     for key in section:
         if key not in fields:
@@ -157,9 +165,9 @@ def read_options(options: type[Options], section: Mapping[str, Any], *, name: st
     missing = [key for key, field in fields.items() if key not in section and _has_no_default(field)]
     if missing:
         raise ConfigError(f"config section '{name}' needs {', '.join(missing)}. Options: {', '.join(fields)}.")
+    annotations = annotations_of(options)
     for key, value in section.items():
-        if fields[key].type in (float, "float") and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise ConfigError(f"{name}.{key} is {value!r} ({type(value).__name__}); expected a number, such as 1e-4. Correct it.")
+        check_option(f"{name}.{key}", value, annotation=annotations.get(key, Any))
     return options(**section)
 
 

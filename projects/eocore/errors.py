@@ -53,6 +53,10 @@ class SampleError(EOError):
     """
 
 
+class UnforeseenError(EOError):
+    """An error of a library or of the program itself, which nobody foresaw; its cause has the trace."""
+
+
 class CheckpointError(EOError):
     """A checkpoint is missing, broken, or does not fit the model."""
 

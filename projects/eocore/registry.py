@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.registry import Registry
 
 from eocore.errors import ConfigError
+from eocore.option_types import annotations_of, check_option
 from eocore.text import did_you_mean
 
 SCOPE = "eocore"
@@ -23,7 +24,7 @@ def build_from_config(config: Mapping[str, Any], registry: Registry, **handed_in
         **handed_in: objects a config cannot express (a processor, a tokenizer); they win over nothing, a clash is an error.
 
     Raises:
-        ConfigError: `type` is missing or unknown, a key is not an argument, or an argument is missing.
+        ConfigError: `type` is missing or unknown, a key is not an argument, an argument is missing, or a value is of another type.
     """
     if not isinstance(config, Mapping):
         raise ConfigError(f"registry '{registry.name}': expected a mapping with a 'type', found {type(config).__name__}: {config!r}.")
@@ -33,9 +34,11 @@ def build_from_config(config: Mapping[str, Any], registry: Registry, **handed_in
     clash = sorted(set(arguments) & set(handed_in))
     if clash:
         raise ConfigError(f"{name}: {', '.join(clash)} is handed in by the framework and cannot stand in the config. Remove it there.")
-    arguments.update(handed_in)
-    _check_arguments(name, factory, arguments=arguments)
-    return factory(**arguments)
+    annotations = annotations_of(options_of(factory))
+    _check_arguments(name, factory, arguments={**arguments, **handed_in})
+    for key, value in arguments.items():
+        check_option(f"{name}.{key}", value, annotation=annotations.get(key, Any))
+    return factory(**arguments, **handed_in)
 
 
 def _lookup(name: Any, registry: Registry) -> Callable[..., Any]:

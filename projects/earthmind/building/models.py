@@ -16,6 +16,7 @@ from earthmind.model.processor_options import ProcessorOptions
 from earthmind.model.special_tokens import IMAGE_TOKEN, SEG_TOKEN
 from earthmind.pretrained import read_pretrained
 from eocore.errors import ConfigError
+from eocore.option_types import annotations_of, check_option
 from eocore.text import did_you_mean
 
 FIELDS_BY_OTHER_NAMES = ("head_dim", "rope_theta", "rope_scaling", "attn_implementation")
@@ -43,8 +44,9 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
         values["text_config"] = {**text, "vocab_size": max(len(tokenizer), text.get("vocab_size", 0))}
         try:
             model = EarthMindForConditionalGeneration(EarthMindConfig(**values))
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"model: {str(error).rstrip('.')}. Correct the sizes and choices there.") from error
+        except Exception as error:  # whatever transformers and torch make of sizes that do not fit
+            named = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
+            raise ConfigError(f"model: {named}{str(error).rstrip('.')}. Correct the sizes and choices there.") from error
         if waves:
             start_positions(model.vision_tower.embeddings, height=waves)
     _fit_vocabulary(model, tokenizer)
@@ -124,7 +126,10 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
     clash = sorted(set(fields) & set(decided))
     if clash:
         raise ConfigError(f"processor states {', '.join(clash)}, which the model decides. Remove it.")
-    for modality, rule in fields.get("presentation", {}).items():
+    annotations = annotations_of(ProcessorOptions)
+    for key, value in fields.items():
+        check_option(f"processor.{key}", value, annotation=annotations.get(key, Any))
+    for modality, rule in (fields.get("presentation") or {}).items():
         _check_rule(rule, f"processor.presentation.{modality}")
     try:
         return EarthMindProcessor(tokenizer, ProcessorOptions(**decided, **fields))
@@ -136,12 +141,23 @@ def _check_fields(given: Mapping[str, Any], known: PretrainedConfig, *, where: s
     """Nothing; raises ConfigError for a field that transformers would take in silence and nothing would read."""
     for key, value in given.items():
         part = getattr(known, key, None)
+        _check_kind(value, part, where=f"{where}.{key}")
         if not hasattr(known, key) and key not in FIELDS_BY_OTHER_NAMES:
             raise ConfigError(
                 _unknown(f"{where}.{key}", type(known).__name__, key=key, choices=[name for name in vars(known) if name[0] != "_"])
             )
         if isinstance(value, Mapping) and isinstance(part, PretrainedConfig):
             _check_fields(value, _default_config(value, part, where=f"{where}.{key}"), where=f"{where}.{key}")
+
+
+def _check_kind(value: Any, default: Any, *, where: str) -> None:
+    """Raise ConfigError if a field is of another kind than its default: a text for a number, a list for a part of the model."""
+    if isinstance(default, PretrainedConfig):
+        check_option(where, value, annotation=Mapping[str, Any])
+    elif isinstance(default, bool | str) and value is not None:
+        check_option(where, value, annotation=type(default))
+    elif isinstance(default, int | float) and isinstance(value, str | Mapping | bool):
+        check_option(where, value, annotation=float)
 
 
 def _default_config(given: Mapping[str, Any], otherwise: PretrainedConfig, *, where: str) -> PretrainedConfig:
@@ -157,8 +173,9 @@ def _check_rule(rule: Mapping[str, Any], where: str) -> None:
     """Nothing; raises ConfigError where a presentation rule misses a key or has one too many."""
     for part, keys, optional, path in (
         (rule, ("views", "stretch"), ("grounding",), where),
-        (rule.get("stretch", {}), ("method", "low", "high"), (), f"{where}.stretch"),
+        (rule.get("stretch", {}) if isinstance(rule, Mapping) else {}, ("method", "low", "high"), (), f"{where}.stretch"),
     ):
+        check_option(path, part, annotation=Mapping[str, Any])
         for key in part:
             if key not in (*keys, *optional):
                 raise ConfigError(_unknown(f"{path}.{key}", path, key=key, choices=[*keys, *optional]))

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from earthmind.model.special_tokens import SPECIAL_TOKENS
+from eocore.data.formats.entries import read_entries, read_json
 from eocore.data.transforms import ANSWERS, QUESTIONS
 from eocore.errors import ConfigError, DataError
 from eocore.models.folders import load_tokenizer
@@ -21,6 +22,8 @@ from eocore.registry import TOKENIZERS
 
 TEXT_KEYS = ("value", "question", "answer", "candidate", "expression", "description")
 """Fields of the annotation formats that hold language."""
+MAX_NAME_TOKENS, MAX_NAME_WORDS = 8, 4
+"""A name of a few words takes one to two tokens a word where its tokenizer knows them."""
 PAD, END = "<pad>", "<|endoftext|>"
 
 
@@ -61,6 +64,26 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
     return hashlib.sha256(json.dumps([spelled, named], sort_keys=True).encode()).hexdigest()
 
 
+def describe_long_names(tokenizer: PreTrainedTokenizerBase, names: Iterable[str]) -> str:
+    """Which class names take more than `MAX_NAME_TOKENS` tokens, in one line; "" where none does.
+
+    Args:
+        tokenizer: of the model.
+        names: labels, candidates and phrases of at most `MAX_NAME_WORDS` words; longer ones are sentences and do not count.
+    """
+    short = {name for name in names if 0 < len(name.split()) <= MAX_NAME_WORDS}
+    counts = {name: len(tokenizer(name, add_special_tokens=False)["input_ids"]) for name in sorted(short)}
+    long = {name: count for name, count in counts.items() if count > MAX_NAME_TOKENS}
+    if not long:
+        return ""
+    worst = max(long, key=long.__getitem__)
+    return (
+        f"{len(long)} of {len(counts)} class names take more than {MAX_NAME_TOKENS} tokens each (most: {long[worst]}, '{worst}'): the "
+        "tokenizer does not know these words, so that answers are spelled in pieces and learnt slowly. Name their files in "
+        "task.tokenizer.corpus, raise vocab_size, or take a pretrained tokenizer."
+    )
+
+
 def same_vocabulary(tokenizer: PreTrainedTokenizerBase, described: str) -> bool:
     """True where the tokenizer gives the tokens of `described` the same ids; it may know more tokens after them."""
     return describe_vocabulary(tokenizer, int(described.partition(":")[0])) == described
@@ -92,7 +115,7 @@ def TrainedTokenizer(
         template: chat template whose marks are single tokens.
 
     Raises:
-        DataError: `path` does not exist yet and a corpus file is missing.
+        DataError: `path` does not exist yet, and a corpus file is missing, is no JSON (lines), or holds no language.
     """
     if not Path(path).is_dir():
         _save_whole(_train([*texts, *_texts(corpus)], vocab_size, template=template), Path(path))
@@ -132,11 +155,14 @@ def _texts(corpus: Sequence[str]) -> Iterator[str]:
                 f"tokenizer corpus {path} does not exist; without it the vocabulary would miss its words. "
                 "Make the data first or correct the path."
             )
-        content = path.read_text(encoding="utf-8-sig")
-        for entry in (
-            (json.loads(line) for line in content.splitlines() if line.strip()) if path.suffix == ".jsonl" else [json.loads(content)]
-        ):
-            yield from _language(entry, taken=False)
+        entries = [entry.values for entry in read_entries(path)] if path.suffix == ".jsonl" else [read_json(path)]
+        texts = [text for entry in entries for text in _language(entry, taken=False)]
+        if not texts:
+            raise DataError(
+                f"tokenizer corpus {path} holds no text under {', '.join(TEXT_KEYS)}: it is no annotation file, and its words would be "
+                "missing in the vocabulary. Correct the path, or leave the file out."
+            )
+        yield from texts
 
 
 def _language(node: Any, *, taken: bool) -> Iterator[str]:

@@ -16,6 +16,7 @@ from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.special_tokens import SPECIAL_TOKENS
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
+from eocore.option_types import check_option
 from eocore.portable.row_packing import SupervisedTokens, VisionInputs
 from eocore.registry import TOKENIZERS
 from eocore.replaced import replaced
@@ -38,16 +39,21 @@ def outline(task: Mapping[str, Any]) -> EarthMindTask:
     Raises:
         ConfigError: as `EarthMindTask`; or the vocabulary's size is nowhere stated.
     """
+    for name in ("model", "tokenizer"):
+        check_option(f"task.{name}", task.get(name, {}), annotation=Mapping[str, Any])
     fields = {key: value for key, value in task.items() if key not in ("type", "data", "vision_cache", "compile")}
-    fields["model"] = {key: value for key, value in fields["model"].items() if key != "pretrained"}
+    fields["model"] = {key: value for key, value in fields.get("model", {}).items() if key != "pretrained"}
     fields["tokenizer"] = {"type": "StandInTokenizer", "size": _vocabulary(fields)}
     with torch.device("meta"):
         return EarthMindTask(**fields)
 
 
 def _vocabulary(fields: Mapping[str, Any]) -> int:
-    stated = fields["model"].get("text_config", {}).get("vocab_size")
-    learnt = fields["tokenizer"].get("vocab_size")
+    text = fields["model"].get("text_config", {})
+    check_option("task.model.text_config", text, annotation=Mapping[str, Any])
+    stated, learnt = text.get("vocab_size"), fields.get("tokenizer", {}).get("vocab_size")
+    for value in (stated, learnt):
+        check_option("the size of the vocabulary", value, annotation=int | None)
     if stated is None and learnt is None:
         raise ConfigError("the size of the vocabulary is not stated: set task.model.text_config.vocab_size, which estimates need.")
     return int(stated) if stated is not None else int(learnt) + len(SPECIAL_TOKENS)

@@ -71,13 +71,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from eocore.train.resilience.failure import show_failure
+    from eocore.train.resilience.failure import as_unforeseen, show_failure
 
     try:
         config = read_config(arguments)
         finished = _run_training(config, arguments)
     except EOError as error:
         show_failure(error)
+        return 1
+    except Exception as error:  # whatever it is, its last line stands at the end, once
+        show_failure(as_unforeseen(error))
         return 1
     return 0 if finished else PREEMPTED
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from eocore.data.io.layer_file import LEFT_OUT
 from eocore.data.records import ImageRef, is_gsd, is_role
 from eocore.errors import AnnotationError, ConfigError, DataError
+from eocore.option_types import annotations_of, check_option
 from eocore.sensors.bands import get_sensor
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".npz", ".jp2", ".json")
@@ -120,12 +121,16 @@ def build_sources(images: Mapping[str, Mapping[str, Any]], owner: str) -> dict[s
 
 
 def _build_source(values: Mapping[str, Any], owner: str) -> ImageSource:
+    check_option(owner, values, annotation=Mapping[str, Any])
     keys = [field.name for field in fields(ImageSource)]
     wrong = sorted(set(values) - set(keys))
     missing = [key for key in ("root", "sensor") if key not in values]
     if wrong or missing:
         found = f"has no key {', '.join(wrong)}" if wrong else f"needs {', '.join(missing)}"
         raise ConfigError(f"{owner} {found}. Keys: {', '.join(keys)}.")
+    annotations = annotations_of(ImageSource)
+    for key, value in values.items():
+        check_option(f"{owner}.{key}", value, annotation=annotations[key])
     get_sensor(values["sensor"])
     plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return ImageSource(**plain)

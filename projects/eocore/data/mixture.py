@@ -11,6 +11,7 @@ from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, Scenes, 
 from eocore.data.loading.error_policy import Origin
 from eocore.data.records import Record
 from eocore.errors import ConfigError
+from eocore.option_types import annotations_of, check_option
 from eocore.registry import DATASETS
 
 
@@ -135,10 +136,14 @@ class Mixture(SampleSource):
 
 
 def _build_part(config: Mapping[str, Any], number: int) -> _Part:
+    check_option(f"mixture part {number}", config, annotation=Mapping[str, Any])
     wrong = sorted(set(config) - {"data", "weight", "name"})
     if wrong or "data" not in config:
         found = f"has no key {', '.join(wrong)}" if wrong else "needs data"
         raise ConfigError(f"mixture part {number} {found}. Keys: data, weight, name.")
+    for key, annotation in annotations_of(PartOptions).items():
+        if key in config and key != "weight":  # of which more is said below
+            check_option(f"mixture part {number}.{key}", config[key], annotation=annotation)
     options = PartOptions(**config)
     dataset = DATASETS.build(options.data)
     name, weight = options.name or dataset.name, options.weight

@@ -146,7 +146,8 @@ def _write_failure(folder: WorkDir, reason: str) -> None:
 def dry_run(config: Config, work_dir: Path | None = None, *, resume: str | None = None, allow: Collection[str] = ()) -> str:
     """Builds everything, makes one real step on one batch, and tells parameter counts, shapes, losses and memory.
 
-    Nothing is kept: logs go to a temporary folder, no hook runs. Only the first rank tells; the text of the others is empty.
+    Nothing is kept: logs go to a temporary folder; hooks and tracking back ends are built, but none runs. Only the first rank tells; the
+    text of the others is empty.
 
     Args:
         config: as `load_config` returns it, its systems imported.
@@ -156,6 +157,7 @@ def dry_run(config: Config, work_dir: Path | None = None, *, resume: str | None 
     Raises:
         EOError: as `train`.
     """
+    check_config(config)
     checkpoint = find_checkpoint(work_dir or Path(), resume) if resume else None
     with tempfile.TemporaryDirectory() as folder:
         config = config.copy()

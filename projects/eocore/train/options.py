@@ -81,6 +81,9 @@ class DataOptions:
     def __post_init__(self) -> None:
         if isinstance(self.prefetch, bool) or not isinstance(self.prefetch, int) or self.prefetch < 1:
             raise ConfigError(f"task.prefetch is {self.prefetch!r}; expected a whole number of batches of at least 1.")
+        for name, least in (("batch_size", 1), ("num_workers", 0), ("max_length", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"task.{name} is {getattr(self, name)}; expected a whole number of at least {least}.")
         if self.packing is not None and (self.batch_size != 1 or self.row_length is not None):
             raise ConfigError("task.packing decides which samples share a row: leave batch_size at 1 and row_length out.")
 

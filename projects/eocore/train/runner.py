@@ -1,5 +1,6 @@
 """From a config and a task to a runner that trains it."""
 
+import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,8 @@ from torch.utils.data import DataLoader
 
 from eocore.config import read_options, require
 from eocore.data.loading.error_policy import ReportingLoader
-from eocore.errors import ConfigError
+from eocore.errors import ConfigError, EOError
+from eocore.option_types import check_option
 from eocore.registry import HOOKS
 from eocore.text import nearest
 from eocore.train import hooks as _hooks  # noqa: F401  (registers the hooks that configs name)
@@ -286,22 +288,45 @@ def _check_seed(seed: Any) -> None:
 
 
 def build_hooks(config: Config) -> list[Hook]:
-    """The hooks of section `hooks`: any label -> type (a registered name) and arguments; None in place of these leaves one out."""
-    return [HOOKS.build(dict(entry)) for entry in config.get("hooks", {}).values() if entry is not None]
+    """The hooks of section `hooks`: any label -> type (a registered name) and arguments; None in place of these leaves one out.
+
+    Raises:
+        ConfigError: the section or an entry is no mapping, or names no hook, or another argument than it takes.
+    """
+    section = config.get("hooks", {})
+    check_option("hooks", section, annotation=Mapping[str, Mapping[str, Any] | None])
+    return [HOOKS.build(dict(entry)) for entry in section.values() if entry is not None]
 
 
 def read_tracking(config: Config) -> list[dict[str, Any]]:
     """Section `tracking`: configs of mmengine's visualizer back ends.
 
     Raises:
-        ConfigError: one does not exist.
+        ConfigError: one does not exist, or cannot be built as it stands.
     """
-    backends = [dict(backend) for backend in config.get("tracking", [])]
+    section = config.get("tracking", [])
+    check_option("tracking", section, annotation=Sequence[Mapping[str, Any]])
+    backends = [dict(backend) for backend in section]
     for backend in backends:
         if backend.get("type") not in VISBACKENDS.module_dict:
             choices = ", ".join(sorted(VISBACKENDS.module_dict))
             raise ConfigError(f"tracking names the back end {backend.get('type')!r}, which does not exist. Choices: {choices}.")
+        _try_backend(backend)
     return backends
+
+
+def _try_backend(backend: Mapping[str, Any]) -> None:
+    """Raise ConfigError if a back end cannot be built; what it writes at once goes to a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            VISBACKENDS.build({**backend, "save_dir": folder})
+        except EOError:
+            raise
+        except Exception as error:  # whatever a library makes of wrong arguments
+            raise ConfigError(
+                f"tracking: {backend['type']} cannot be built with {dict(backend)!r:.200}: {type(error).__name__}: {error}. Correct its "
+                "arguments, or take the entry out of `tracking`."
+            ) from error
 
 
 def _build_tracking(config: Config, strategy: ZeroStrategy) -> Visualizer:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from torch import nn
 from transformers import PreTrainedModel
 
+from eocore.errors import ConfigError
 from eocore.models.compilation import compile_layers
 from eocore.models.freeze import apply_trainable, trainable_names
 from eocore.models.recompute import checkpointing_kind, recompute_activations
 from eocore.models.token_rows import add_token_rows
+from eocore.option_types import annotations_of, check_option
 from eocore.resolve import Resolved, resolve
+from eocore.text import did_you_mean
 from eocore.train.options import TrainabilityOptions
 
 
@@ -47,6 +50,12 @@ def choose_trainable(model: PreTrainedModel, options: TrainabilityOptions, *, ad
     if options.lora is not None:
         from eocore.models.lora import add_lora  # peft takes a second to import
 
+        annotations = annotations_of(add_lora)
+        known = [name for name in annotations if name not in ("module", "return")]
+        for name, value in options.lora.items():
+            if name not in known:
+                raise ConfigError(f"task.lora has no option '{name}'.{did_you_mean(name, known)} Options: {', '.join(known)}.")
+            check_option(f"task.lora.{name}", value, annotation=annotations[name])
         add_lora(adapted, **options.lora)
 
 

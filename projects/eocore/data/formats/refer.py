@@ -1,5 +1,6 @@
 """Referring segmentation: the REFER form (`refs(unc).p` with `instances.json`) and a JSON (lines) form of our own."""
 
+import codecs
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from eocore.data.dataset import RecordDataset
-from eocore.data.formats.entries import Entry, as_entries, each, read_entries, read_object, segmentation_mask, shorten
+from eocore.data.formats.entries import Entry, as_entries, each, read_entries, read_object, segmentation_mask, shorten, unreadable
 from eocore.data.image_sources import file_inside
 from eocore.data.io.masks import decode_mask, encode_rle
 from eocore.data.io.safe_pickle import read_plain_pickle
@@ -31,11 +32,12 @@ Grouping = Literal["image", "expression"]
 class ReferDataset(RecordDataset):
     """The published form of RefSegRS, RRSIS-D, RISBench and the SAR set.
 
-    The pickle is read without running anything in it. Meta holds `image` (the file name), `image_size` [height, width] and the refs' plain
-    further fields (for grouped records those on which all refs agree). The phrase is kept as written; ComposeReferring makes turns of it.
+    The refs are a pickle, which is read without running anything in it, or the same list as JSON. Meta holds `image` (the file name),
+    `image_size` [height, width] and the refs' plain further fields (for grouped records those on which all refs agree). The phrase is kept
+    as written; ComposeReferring makes turns of it.
 
     Args:
-        annotations: `refs(unc).p`.
+        annotations: `refs(unc).p`, or the same list as JSON.
         images: role -> image source; `{name}` is the file name in instances.json.
         instances: `instances.json`; "" = beside the refs.
         split: the split to take; None = all.
@@ -69,7 +71,7 @@ class ReferDataset(RecordDataset):
         instances = Path(self.instances) if self.instances else path.with_name("instances.json")
         self.annotation_files.append(instances)
         table = InstanceTable(instances)
-        refs = as_entries(read_plain_pickle(path), str(path))
+        refs = read_refs(path)
         splits = each(refs, lambda ref: (ref.text("split"), ref))
         found = sorted({split for split, _ in splits})
         chosen = [ref for split, ref in splits if self.split is None or split == self.split]
@@ -95,6 +97,27 @@ class ReferDataset(RecordDataset):
             )
             for sentence in ref.entries("sentences")
         ]
+
+
+def read_refs(path: Path) -> list[Entry]:
+    """The refs of a pickle, or of JSON that holds the same list; which of them it is, its first bytes say.
+
+    Raises:
+        DataError: the file is missing, or cannot be read.
+        AnnotationError: it is neither, or holds something else than refs.
+    """
+    if path.suffix == ".jsonl" or (path.is_file() and _begins_as_json(path)):
+        return read_entries(path)
+    return as_entries(read_plain_pickle(path), str(path))
+
+
+def _begins_as_json(path: Path) -> bool:
+    """Whether the first sign of a file is that of a JSON list or object; pickles of a list begin with another (PROTO, `(` or `]`)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"[", b"{")
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 class InstanceTable:

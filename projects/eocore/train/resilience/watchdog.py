@@ -21,7 +21,6 @@ import torch
 from torch.distributed import DistStoreError, TCPStore
 
 from eocore.distributed import num_ranks, share_from_first
-from eocore.errors import EOError
 from eocore.log import get_logger
 from eocore.train.resilience.heartbeat import HEARTBEAT
 
@@ -63,9 +62,9 @@ class Watchdog:
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         if error is not None:
-            first = self.fail(f"{type(error).__name__}: {error}", explained=isinstance(error, EOError))
-            if isinstance(error, EOError) and self._store is not None:
-                error.told_first = first
+            first = self.fail(f"{type(error).__name__}: {error}", explained=isinstance(error, Exception))
+            if isinstance(error, Exception) and self._store is not None:
+                error.told_first = first  # type: ignore[attr-defined]  # any exception takes a note of its own
         else:
             # Rank 0 serves the store: nobody may still look there when it leaves.
             share_from_first(None)

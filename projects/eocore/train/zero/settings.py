@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eocore.errors import ConfigError
+from eocore.option_types import check_option
 from eocore.shipped_configs import CONFIGS
 
 ZERO_FOLDER = CONFIGS / "_base_" / "zero"
@@ -29,9 +30,14 @@ def load_zero_config(name: str) -> dict[str, Any]:
         choices = ", ".join(sorted(file.stem for file in ZERO_FOLDER.glob("*.json")))
         raise ConfigError(f"no DeepSpeed configuration '{name}': {path} does not exist. Choices: {choices}, or the path of a JSON file.")
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}:{error.lineno}: not JSON ({error.msg}), so DeepSpeed cannot be configured. Correct it.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: no text in UTF-8, so DeepSpeed cannot be configured. Name a JSON file.") from error
+    check_option(str(path), found, annotation=Mapping[str, Any])
+    check_option(f"{path}: zero_optimization", found.get("zero_optimization", {}), annotation=Mapping[str, Any])
+    return found
 
 
 def arithmetic_of(zero_config: Mapping[str, Any]) -> dict[str, Any]:

@@ -169,6 +169,21 @@ class TestRefer:
         with pytest.raises(AnnotationError, match=message):
             refer(tmp_path, broken)
 
+    @pytest.mark.parametrize(("name", "lead"), [("refs.json", ""), ("refs(unc).p", "\n "), ("refs.json", "\ufeff")])
+    def test_refs_as_json_are_the_same_records(self, tmp_path: Path, name: str, lead: str) -> None:
+        refs = [ref(1, 1, 11, "the lake"), ref(2, 1, 12, "a road")]
+        pickled = refer(tmp_path, *refs)
+        (tmp_path / name).write_text(lead + json.dumps(refs), encoding="utf-8")
+        read = ReferDataset(annotations=str(tmp_path / name), images=images(tmp_path))
+        assert [record.expressions for record in read.records] == [record.expressions for record in pickled.records]
+        assert [record.sample_id for record in read.records] == [record.sample_id for record in pickled.records]
+
+    def test_json_of_another_kind_is_told_as_json(self, tmp_path: Path) -> None:
+        refer(tmp_path, ref(1, 1, 11, "the lake"))
+        (tmp_path / "refs(unc).p").write_text('{"refs": []}')
+        with pytest.raises(AnnotationError, match=r"refs\(unc\)\.p: expected a list of objects"):
+            ReferDataset(annotations=str(tmp_path / "refs(unc).p"), images=images(tmp_path))
+
     def test_one_ref_id_twice_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(AnnotationError, match=r"sample id '1-100' is taken by .*refs\(unc\)\.p#0 sentences\[0\]"):
             refer(tmp_path, ref(1, 1, 11, "a"), ref(1, 1, 12, "b"))
