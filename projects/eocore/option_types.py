@@ -4,7 +4,6 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -42,7 +41,6 @@ def check_option(name: str, value: Any, *, annotation: Any) -> None:
     )
 
 
-@cache
 def annotations_of(factory: Callable[..., Any]) -> Mapping[str, Any]:
     """Parameter -> annotation, of a class, dataclass or function; none where its annotations cannot be read at run time."""
     target: Any = factory
