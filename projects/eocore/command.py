@@ -38,8 +38,8 @@ def command(main: Callable[[], int | None]) -> Callable[[], int]:
 
     Returns:
         A function that returns the status of `main`, or 1 where it raises an `EOError`: stderr gets its class and text, no trace.
-        A disk that is full, a file that is not there or may not be used is such an error too, whoever met it; and Ctrl-C is one line. On
-        several ranks the first one speaks.
+        A disk that is full or may not be written to is such an error too, whoever met it; Ctrl-C is one line and status 130. On several
+        ranks the first one speaks.
     """
 
     @wraps(main)
@@ -52,10 +52,8 @@ def command(main: Callable[[], int | None]) -> Callable[[], int]:
             return 1
         except OSError as error:
             problem = describe_failure(error)
-            if problem is None and error.filename is None:
-                raise
             if problem is None:
-                problem = f"{error.filename}: {error.strerror}. Expected a file or folder that this user may use; correct the path."
+                raise
             let_first_rank_speak()
             sys.stderr.write(f"{OutputError.__name__}: {problem}\n")
             return 1

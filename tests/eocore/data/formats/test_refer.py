@@ -212,7 +212,7 @@ class TestRefer:
 
     @pytest.mark.parametrize("setting", ["group", "text_field"])
     def test_unknown_choices_are_named(self, tmp_path: Path, setting: str) -> None:
-        with pytest.raises(ConfigError, match=rf"referring dataset: {setting} must be one of .*, found 'other'"):
+        with pytest.raises(ConfigError, match=rf"ReferDataset\.{setting} is 'other' .*expected one of '"):
             refer(tmp_path, ref(1, 1, 11, "a"), **{setting: "other"})
 
 
