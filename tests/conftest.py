@@ -1,4 +1,4 @@
-"""What all tests share: the folder of reference material, random numbers, and the rule for tests that need a GPU."""
+"""What all tests share: the folder of reference material, random numbers, the rules for what is missing, and the budgets of time."""
 
 import os
 import random
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from missing_packages import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401  (hooks)
+from time_budgets import pytest_terminal_summary  # noqa: F401  (a hook)
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

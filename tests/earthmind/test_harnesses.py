@@ -149,7 +149,7 @@ def test_the_entry_point_is_a_manifest_of_that_class(repo_root: Path, monkeypatc
     assert getattr(importlib.import_module(module), name).is_simple is False
 
 
-@pytest.mark.skipif(not HAS_LMMS_EVAL, reason="lmms-eval is not installed")
+@pytest.mark.skipif(not HAS_LMMS_EVAL, reason="needs lmms-eval, which no extra brings")
 def test_the_real_registry_builds_the_model(our_folder: Path, fresh: None) -> None:
     from lmms_eval.models.registry_v2 import ModelRegistryV2
 
@@ -208,7 +208,7 @@ class Places:
         return [{"type": "image", "value": self.dump_image(row)[0]}, {"type": "text", "value": row["question"]}]
 
 
-@pytest.mark.skipif(VLMEVALKIT is None, reason="VLMEvalKit is not installed")
+@pytest.mark.skipif(VLMEVALKIT is None, reason="needs VLMEvalKit, which no extra brings")
 def test_the_real_loop_of_vlmevalkit_runs_the_model(monkeypatch: pytest.MonkeyPatch, our_folder: Path, fresh: None, tmp_path: Path) -> None:
     root = Path(str(VLMEVALKIT.origin)).parent  # type: ignore[union-attr]
     stand_in(monkeypatch, vlmeval={"__path__": [str(root)]}, vlmeval__config={"supported_VLM": {}})

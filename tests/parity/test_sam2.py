@@ -24,7 +24,9 @@ from eocore.checkpoints.key_maps.sam2_sizes import sam2_config, sam2_version
 from eocore.checkpoints.weight_files import Header, LazyTensor
 
 if any(find_spec(name) is None for name in ("sam2", "hydra", "iopath")):
-    pytest.skip("needs Meta's sam2: bash tools/setup_env.sh --extras train,eval,sam2,dev (CONTRIBUTING.md)", allow_module_level=True)
+    pytest.skip(
+        "Meta's sam2 is not installed: bash tools/setup_env.sh --extras train,eval,sam2,dev (CONTRIBUTING.md)", allow_module_level=True
+    )
 from sam2.build_sam import build_sam2, build_sam2_video_predictor
 
 TOLERANCE = 1e-4
