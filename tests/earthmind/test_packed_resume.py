@@ -48,12 +48,16 @@ def make_config(world: Path, repo_root: Path, **packing: Any) -> Config:
         config = load_config(
             repo_root / "configs" / "earthmind" / "earthmind_tiny_synthetic.py",
             {
-                "+task.packing": {"max_tokens": 2048, "folder": None, "together": 2, **packing},
+                "+task.packing": {"max_tokens": 1024, "folder": None, "together": 2, **packing},
                 "task.batch_size": 1,
                 "task.row_length": None,
                 "task.num_workers": 0,
                 "task.model.vision_config.num_hidden_layers": 1,
+                "task.model.vision_config.hidden_size": 32,
+                "task.model.vision_config.intermediate_size": 64,
                 "task.model.text_config.num_hidden_layers": 1,
+                "task.model.text_config.hidden_size": 64,
+                "task.model.text_config.intermediate_size": 128,
                 "task.losses.num_points": 64,
                 "+task.lora": {"rank": 2, "alpha": 4, "dropout": 0.5},  # draws of the training must not depend on when sizes are found
                 "+task.trainable": ["projector", "fusion", "seg_head"],

@@ -3,6 +3,8 @@
 import importlib.util
 import sys
 from collections.abc import Callable
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,12 @@ def estimated(settings: dict[str, Any], shape: StepShape) -> StepMemory:
         return measure_step(task, example_batch(task, shape))
 
 
+@pytest.fixture(scope="module")
+def estimate(settings: dict[str, Any]) -> Callable[[str, str], StepMemory]:
+    """Estimates by shape and kind of recomputation, each made once."""
+    return cache(lambda name, kind: estimated({**settings, "gradient_checkpointing": kind}, SHAPES[name]))
+
+
 def measured(settings: dict[str, Any], shape: StepShape) -> StepMemory:
     """The same step with weights, positions and memory."""
     torch.manual_seed(0)
@@ -83,11 +91,19 @@ def real_batch(task: EarthMindTask, shape: StepShape) -> Batch:
     return batch._replace(position_ids=torch.arange(each).repeat(shape.samples).expand(shape.rows, -1).contiguous())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", SHAPES)
-def test_a_step_without_memory_counts_what_one_with_memory_takes(settings: dict[str, Any], name: str, kind: str) -> None:
-    choice = {**settings, "gradient_checkpointing": kind}
-    expected, found = measured(choice, SHAPES[name]), estimated(choice, SHAPES[name])
+def pairs() -> list[Any]:
+    """Every kind of one sample and every shape of one kind; the other pairs are marked slow."""
+    return [
+        pytest.param(name, kind, id=f"{name}-{kind}", marks=[] if name == "one sample" or kind == "selective" else [pytest.mark.slow])
+        for name, kind in product(SHAPES, KINDS)
+    ]
+
+
+@pytest.mark.parametrize(("name", "kind"), pairs())
+def test_a_step_without_memory_counts_what_one_with_memory_takes(
+    settings: dict[str, Any], estimate: Callable[[str, str], StepMemory], name: str, kind: str
+) -> None:
+    expected, found = measured({**settings, "gradient_checkpointing": kind}, SHAPES[name]), estimate(name, kind)
     print(f"{name}: estimated {found}, measured {expected}")
     assert found.kept == pytest.approx(expected.kept, rel=0.01)
     assert found.peak == pytest.approx(expected.peak, rel=0.03)
@@ -105,8 +121,8 @@ def test_it_does_so_for_a_model_of_a_middle_size(mid_settings: dict[str, Any], m
     assert found.peak == pytest.approx(expected.peak, rel=0.03)
 
 
-def test_recomputing_keeps_less(settings: dict[str, Any]) -> None:
-    kept = [estimated({**settings, "gradient_checkpointing": kind}, SHAPES["one sample"]).kept for kind in KINDS]
+def test_recomputing_keeps_less(estimate: Callable[[str, str], StepMemory]) -> None:
+    kept = [estimate("one sample", kind).kept for kind in KINDS]
     assert kept == sorted(kept, reverse=True) and len(set(kept)) == len(KINDS)
 
 
@@ -135,7 +151,9 @@ def test_the_command_tells_it(repo_root: Path, monkeypatch: pytest.MonkeyPatch, 
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     config = str(repo_root / "configs" / "earthmind" / "earthmind_tiny_synthetic.py")
-    monkeypatch.setattr(sys, "argv", ["estimate_memory.py", config, "--gpus", "2", "--tokens", "300", "--precision", "fp32"])
+    shallow = ("--cfg-options", *(f"task.model.{part}.num_hidden_layers=1" for part in ("vision_config", "text_config")))
+    given = ("--gpus", "2", "--tokens", "300", "--precision", "fp32", *shallow)
+    monkeypatch.setattr(sys, "argv", ["estimate_memory.py", config, *given])
     assert tool.COMMAND() == 0
     shown = capsys.readouterr().out
     assert "deepspeed_zero2 *" in shown and "language_model" in shown
