@@ -2,10 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 from PIL import Image
@@ -78,9 +77,7 @@ def pictures(folder: Path, *, count: int, seed: int) -> Path:
 def run(repo_root: Path, *command: object, folder: Path) -> str:
     """What a command prints, run as a user does where this system is installed."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(repo_root / "projects"), str(PACKAGES)]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
+    done = forked.run(list(map(str, command)), cwd=folder, environment=environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 

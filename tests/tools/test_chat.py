@@ -3,10 +3,11 @@
 import io
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
+import forked
 import pytest
 
 from eocore.commands.chat import COMMAND
@@ -14,10 +15,10 @@ from eocore.commands.chat import COMMAND
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def chat(lines: str, *arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "tools" / "chat.py"), *map(str, arguments)]
+def chat(lines: str, *arguments: str | Path, folder: Path) -> CompletedProcess[str]:
+    command = [str(ROOT / "tools" / "chat.py"), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "projects"), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, input=lines, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+    return forked.run(command, cwd=folder, environment=environment, given=lines)
 
 
 def test_a_conversation_about_a_pair_of_images(seg_model: Path, pictures: Path, tmp_path: Path) -> None:

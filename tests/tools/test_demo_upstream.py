@@ -2,11 +2,12 @@
 
 import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
+import forked
 import numpy as np
 import pytest
 from mmengine.visualization import Visualizer
@@ -21,10 +22,9 @@ def tool() -> dict[str, Any]:
     return runpy.run_path(str(TOOL))
 
 
-def demo(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+def demo(*arguments: str | Path, folder: Path) -> CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "projects"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(TOOL), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+    return forked.run([TOOL, *map(str, arguments)], cwd=folder, environment=environment)
 
 
 def test_all_images_are_frames_and_overlays_keep_their_names(seg_model: Path, pictures: Path, tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """Tokenizers: special tokens are single and new only once, and a built one never changes its ids."""
 
 import json
-import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import context
 
 from earthmind.building import tokenizer as tokenizers
 from earthmind.building.tokenizer import PretrainedTokenizer, TrainedTokenizer, add_special_tokens
@@ -93,9 +93,8 @@ class TestTrained:
         assert second.get_vocab() == first.get_vocab()
 
     def test_ranks_that_start_together_end_with_the_same(self, corpus: list[str], tmp_path: Path) -> None:
-        start = multiprocessing.get_context("spawn")
         settings = {"path": str(tmp_path / "words"), "corpus": corpus, "vocab_size": 400}
-        with start.Pool(2) as pool:
+        with context().Pool(2) as pool:
             vocabularies = [result.get(timeout=600) for result in [pool.apply_async(vocabulary_of, (settings,)) for _ in range(2)]]
         assert vocabularies[0] == vocabularies[1]
         assert sorted(path.name for path in tmp_path.iterdir()) == ["referring.jsonl", "vqa.json", "words"]

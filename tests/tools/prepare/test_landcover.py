@@ -1,14 +1,14 @@
 """The command that prepares land-cover tiles."""
 
 import json
-import subprocess
-import sys
+from subprocess import CompletedProcess
+
+import forked
 
 
-def run(repo_root, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(repo_root, *arguments: str) -> CompletedProcess[str]:
     environment = {"PYTHONPATH": str(repo_root / "projects"), "PATH": "/usr/bin:/bin"}
-    command = [sys.executable, str(repo_root / "tools/prepare/landcover.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
+    return forked.run([repo_root / "tools/prepare/landcover.py", *arguments], cwd=repo_root, environment=environment)
 
 
 def test_the_command_prepares_the_tiles(repo_root, shared_dir, tmp_path):
