@@ -1,11 +1,11 @@
 """What tests of benchmark runs and config runs share: a predictor that answers by rule, and runs on several processes."""
 
-import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from forked import context
 from ports import free_port
 
 
@@ -42,10 +42,7 @@ class RulePredictor:
 def on_ranks(world_size: int, run: Callable[..., None], *arguments: Any) -> list[int]:
     """Exit codes of so many processes that run `run(rank, world_size, port, *arguments)` together."""
     port = free_port()
-    # ranks come of a server that starts fresh: a process forked from here would inherit the threads of earlier process groups
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "eocore.evaluate.engine.config_run"])
-    workers = [context.Process(target=run, args=(rank, world_size, port, *arguments)) for rank in range(world_size)]
+    workers = [context().Process(target=run, args=(rank, world_size, port, *arguments)) for rank in range(world_size)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -78,7 +78,9 @@ def test_a_step_a_checkpoint_and_a_conversion(
     update(task, make_scenes, square_mask)
     saved = {name: task.get_parameter(name).detach().clone() for name in names}
     save_file(saved, tmp_path / "trainable.safetensors")
-    convert(config, tmp_path / "trainable.safetensors", out_dir=tmp_path / "out", choices=Choices())
+    convert(
+        config, tmp_path / "trainable.safetensors", out_dir=tmp_path / "out", choices=Choices(verify=False)
+    )  # the logits are compared below
     before, after = load_file(base / "model.safetensors"), load_file(tmp_path / "out" / "model.safetensors")
     ids = set(task.processor.tokenizer.convert_tokens_to_ids(TOKENS))
     for table in TABLES[: 1 if tied else 2]:

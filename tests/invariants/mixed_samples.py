@@ -228,13 +228,13 @@ def quick_cases() -> list[dict[str, Any]]:
 
 
 def all_cases() -> list[dict[str, Any]]:
-    """Every way of freezing and dealing under every stage, with large and small buckets."""
+    """Every way of freezing under every stage, with large and small buckets; the deals take turns, so that each meets all of these."""
+    deals = list(DEALS)
     return [
-        {"freedom": freedom, "deal": deal, "stage": stage, "buckets": buckets}
+        {"freedom": freedom, "deal": deals[(stage + size + kind) % len(deals)], "stage": stage, "buckets": buckets}
         for stage in range(4)
-        for buckets in BUCKETS
-        for freedom in FREEDOMS
-        for deal in DEALS
+        for size, buckets in enumerate(BUCKETS)
+        for kind, freedom in enumerate(FREEDOMS)
         if stage or buckets == "one bucket"
     ]
 

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import forked
+
 ROOT = Path(__file__).resolve().parents[2]
 SMALLER = """_base_ = ["{base}"]
 training = dict(max_iters={steps}, precision="fp32")
@@ -68,6 +70,16 @@ def train(world: Path, work_dir: Path, *, deepspeed: str, ranks: int, steps: int
     config = write_config(work_dir, ranks=ranks, steps=steps)
     log = work_dir / "launcher.log"
     finish(start(["bash", ROOT / "tools" / "dist.sh", "train", config, str(ranks)], world, log, DEEPSPEED=deepspeed), log)
+    return scalars(work_dir)
+
+
+def train_alone(world: Path, work_dir: Path, *, deepspeed: str, steps: int) -> list[dict[str, float]]:
+    """The scalars of a training on one rank through tools/train.py."""
+    config = write_config(work_dir, ranks=1, steps=steps)
+    words = [ROOT / "tools" / "train.py", config, "--trust-config", "--work-dir", work_dir / "run", "--deepspeed", deepspeed]
+    variables = os.environ | {"OMP_NUM_THREADS": "1", "SYNTHETIC_ROOT": str(world), "CUDA_VISIBLE_DEVICES": ""}
+    done = forked.run(words, cwd=work_dir, environment=variables, timeout_s=600)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     return scalars(work_dir)
 
 

@@ -1,13 +1,12 @@
 """Every kind of sample trains in bfloat16 on two ranks under every ZeRO stage: near float32, and exactly on from a checkpoint."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
+from ports import free_port
 from tolerances import IN_BF16
 
 PROGRAM = Path(__file__).with_name("half_precision.py")
@@ -22,10 +21,8 @@ Results = dict[tuple[str, str], dict[str, Any]]
 
 def launch(folder: Path, cases: str, *, timeout_s: int) -> Results:
     """Kind of sample and ZeRO stage -> what its trial gave."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", PROGRAM, folder, cases]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout_s, env=environment)
-    assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-3000:]}"
+    for done in forked.run_ranks([PROGRAM, folder, cases], ranks=2, cwd=folder, port=free_port(), timeout_s=timeout_s):
+        assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-3000:]}"
     return {(result["kind"], result["stage"]): result for result in json.loads((folder / f"{cases}.json").read_text())}
 
 

@@ -5,16 +5,15 @@ hang, abort, or add up gradients of different weights.
 """
 
 import importlib.util
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import forked
 import pytest
+from ports import free_port
 from safetensors.torch import load_file
 from tolerances import WEIGHTS_AFTER_UPDATES
 from torch import Tensor
@@ -44,10 +43,8 @@ mixed = load_program()
 
 
 def launch(folder: Path, cases: str, *, timeout_s: int) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", PROGRAM, folder, cases]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout_s, env=environment)
-    assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-3000:]}"
+    for done in forked.run_ranks([PROGRAM, folder, cases], ranks=2, cwd=folder, port=free_port(), timeout_s=timeout_s):
+        assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-3000:]}"
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +102,13 @@ def test_the_update_reaches_every_part(freedom: str, deal: str, folder: Path, al
     for part in PARTS:
         changed = (alone(freedom, deal)[f"model.{part}"] - before[f"model.{part}"]).abs().max()
         assert changed > LEAST_CHANGE, f"{part}: {changed:.1e}"
+
+
+def test_every_deal_meets_every_stage_freedom_and_size_of_buckets() -> None:
+    cases = mixed.all_cases()
+    for name, choices in (("stage", range(4)), ("freedom", mixed.FREEDOMS), ("buckets", mixed.BUCKETS)):
+        assert {(case[name], case["deal"]) for case in cases} == {(choice, deal) for choice in choices for deal in mixed.DEALS}
+    assert {(case["stage"], case["freedom"]) for case in cases} == {(stage, freedom) for stage in range(4) for freedom in mixed.FREEDOMS}
 
 
 def test_the_deals_hold_every_kind_of_sample() -> None:

@@ -1,12 +1,11 @@
 """External checkpoints to import, as transformers itself saves them, and the public command that imports them."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -51,9 +50,8 @@ def import_model(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> C
 
     def run(*arguments: str | Path) -> EarthMindForConditionalGeneration:
         out = tmp_path_factory.mktemp("imported") / "model"
-        command = [sys.executable, str(repo_root / "tools" / "import_weights.py"), *map(str, arguments), "--out", str(out)]
-        environment = {**os.environ, "PYTHONPATH": str(repo_root / "projects")}
-        subprocess.run(command, check=True, cwd=repo_root, env=environment, timeout=900)
+        command = [repo_root / "tools" / "import_weights.py", *arguments, "--out", out]
+        forked.run(command, cwd=repo_root, environment={**os.environ, "PYTHONPATH": str(repo_root / "projects")}).check_returncode()
         model, report = EarthMindForConditionalGeneration.from_pretrained(out, local_files_only=True, output_loading_info=True)
         assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
         return model.eval().requires_grad_(False)

@@ -5,7 +5,6 @@ A fault is a dict: `kind`, the `step` and `rank` or the dataset `index` it strik
 
 import ctypes
 import json
-import multiprocessing
 import os
 import signal
 import sys
@@ -198,15 +197,13 @@ def run_ranks(
     config: Mapping[str, Any], work_dir: Path, *, ranks: int = 2, resume: str | None = None, timeout_s: float = 240, **options: Any
 ) -> list[Rank]:
     """Trains on `ranks` processes without torchrun; None as exit code of one that had to be killed after `timeout_s`."""
-    from ports import free_port  # not where this file runs as a script, without pytest's path
+    from forked import context  # not where this file runs as a script, without pytest's path
+    from ports import free_port
 
     port = free_port()
-    # Forked from a process that has imported everything: a start takes a second instead of ten.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "eocore.train.launch"])
     logs = [work_dir.parent / f"{work_dir.name}-rank{rank}.log" for rank in range(ranks)]
     arguments = [(dict(config), str(work_dir), rank, ranks, port, str(logs[rank]), resume, options) for rank in range(ranks)]
-    processes = [context.Process(target=_rank_main, args=entry) for entry in arguments]
+    processes = [context().Process(target=_rank_main, args=entry) for entry in arguments]
     for process in processes:
         process.start()
     deadline = time.monotonic() + timeout_s

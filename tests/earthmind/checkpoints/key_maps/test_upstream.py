@@ -2,12 +2,11 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from math import prod
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import torch
 
@@ -112,16 +111,16 @@ def test_every_release_of_sam2_takes_the_place_of_the_one_inside(
     assert any(part.startswith("SAM 2, replaced by") for _, part in plan.composition.unused)
 
 
-def test_a_dry_run_of_the_full_size_takes_no_memory_for_weights(full_size: Path, repo_root: Path) -> None:
-    code = (
+def test_a_dry_run_of_the_full_size_takes_no_memory_for_weights(full_size: Path, repo_root: Path, tmp_path: Path) -> None:
+    program = tmp_path / "with_peak.py"
+    program.write_text(
         "import resource, runpy, sys; sys.argv = sys.argv[1:]\n"
         "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
         "except SystemExit as end: assert end.code == 0, end.code\n"
         "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     )
-    command = [sys.executable, "-c", code, "tools/import_weights.py", str(full_size), "--dry-run"]
     environment = {"PYTHONPATH": str(repo_root / "projects"), "OMP_NUM_THREADS": "1", "PATH": ""}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=repo_root, env=environment, timeout=900)
+    done = forked.run([program, "tools/import_weights.py", full_size, "--dry-run"], cwd=repo_root, environment=environment)
     assert done.returncode == 0, done.stderr
     assert f"Model: {NUM_PARAMETERS:,} parameters. Not used: {NUM_UNUSED:,}." in done.stdout
     assert "mapped" in done.stdout and "SAM 2 video: memory attention" in done.stdout
