@@ -220,7 +220,7 @@ class TestStreams:
     def test_a_streamer_gets_the_answer_and_no_token_more(self, keen: Any, make_scenes: Callable[..., Any]) -> None:
         sample = keen.processor.encode(make_scenes("rgb"), [("user", "<image>\nWhat?")], for_generation=True)
         one = keen.processor.collate([sample], left_pad=True)
-        streamer = TextIteratorStreamer(keen.tokenizer, skip_prompt=True, timeout=10)
+        streamer = TextIteratorStreamer(keen.tokenizer, skip_prompt=True, timeout=120)
         rows = [ids_of(keen, "it is [SEG] and water")]
         (answer,) = ask(keen, one, logits_processor=[Dictation(rows)], streamer=streamer, max_new_tokens=5)
         assert "".join(streamer) == keen.tokenizer.decode(rows[0][:5])

@@ -159,8 +159,8 @@ def test_models_that_write_to_themselves_are_asked_by_one_thread_at_a_time(rope:
     with one_at_a_time(SimpleNamespace(rope_parameters=rope)):
         other = Thread(target=enter)
         other.start()
-        assert entered.wait(0.3 if waits else 10) is not waits
-    other.join(10)
+        assert entered.wait(0.3 if waits else 120) is not waits
+    other.join(120)
     assert entered.is_set()
 
 

@@ -14,7 +14,7 @@ from eocore.checks.second_device import MixedDevices, second_device
 
 def run(code: str) -> str:
     """What the code prints; fails with its trace."""
-    done = subprocess.run([sys.executable, "-c", BEGIN + code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", BEGIN + code], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.strip()
 

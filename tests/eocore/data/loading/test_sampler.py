@@ -77,9 +77,9 @@ def test_a_later_start_costs_no_more() -> None:
     def seconds(start: int) -> float:
         ones = LikeLengths(lengths=lambda epoch: np.ones(200_000))
         sampler = GlobalBatchSampler(num_samples=200_000, batch_size=16, shard=Shard(start_step=start), like_lengths=ones)
-        begin = time.perf_counter()
+        begin = time.process_time()
         next(iter(sampler))
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     seconds(0)
     assert min(seconds(10**7 + repeat) for repeat in range(8)) < 5 * min(seconds(repeat) for repeat in range(8)) + 0.05

@@ -255,14 +255,14 @@ def test_a_second_save_waits_for_the_first_and_so_does_the_end(tmp_path: Path, m
     def slow(snapshot: Snapshot, work_dir: Path) -> Path:
         order.append(f"begin {snapshot.step}")
         begun.set()
-        going.wait(60)
+        going.wait(600)
         order.append(f"end {snapshot.step}")
         return write(snapshot, work_dir)
 
     monkeypatch.setattr(checkpoint_writer, "write", slow)
     writer = CheckpointWriter(tmp_path, keep=5, background=True)
     writer.save(snapshot(1))
-    assert begun.wait(60) and not list_checkpoints(tmp_path), "the training continues meanwhile"
+    assert begun.wait(600) and not list_checkpoints(tmp_path), "the training continues meanwhile"
     second = threading.Thread(target=writer.save, args=(snapshot(2),))
     second.start()
     time.sleep(0.1)
