@@ -132,7 +132,8 @@ def test_the_data_sets_of_a_config_are_evaluated_merged_scored_and_compared_from
     text = CONFIG.format(classes=list(CLASSES), annotations=str(annotations))
     text += EVALUATION.format(first=str(annotations), second=str(tmp_path / "folders"))
     (tmp_path / "scorer.py").write_text(text)
-    shown = run(repo_root, "-c", COMMANDS, tmp_path / "scorer.py", model, tmp_path / "out", folder=tmp_path)
+    (program := tmp_path / "commands.py").write_text(COMMANDS)
+    shown = run(repo_root, program, tmp_path / "scorer.py", model, tmp_path / "out", folder=tmp_path)
     assert shown.count("night") >= 5
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert scores["run"]["system"] == "linear_scorer"
