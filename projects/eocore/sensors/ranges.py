@@ -46,7 +46,7 @@ UINT8_SPREAD = 64.0
 """Spread between percentiles 5 and 99 that each band of a picture of 8 bits exceeds. Water as dark as 255 digital numbers in all bands is
 smooth, and land exceeds 255."""
 
-SAMPLES_PER_BAND = 2048
+SAMPLES_PER_BAND = 512
 DECLARE = "Declare it as the file's nodata (rio edit-info --nodata {0} FILE, or gdal_edit.py -a_nodata {0} FILE; NaN in an array)"
 
 

@@ -105,7 +105,7 @@ def to_canonical(
     numbers = nodata_to_nan(digital, sensor.nodata)
     if valid is not None:
         numbers[~np.broadcast_to(valid, numbers.shape)] = np.nan
-    if sensor.raw_unit == "dn":
+    if sensor.raw_unit == "dn" and digital.dtype.kind == "f":
         _check_digital(numbers, sensor, source=source)
     elif sensor.raw_unit == "power" and scaling is None:
         _check_power(numbers, sensor, source=source)
