@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from eocore.data.dataset import RecordDataset
-from eocore.data.io.masks import decode_mask
+from eocore.data.io.masks import decode_scene_mask
 from eocore.data.io.readers import read_scene
 from eocore.data.records import MaskRef, Record
 from eocore.errors import DataError
@@ -117,7 +117,7 @@ def draw_marks(image: np.ndarray, marks: Sequence[_Mark], *, scene: Scene, sourc
     height, width = _drawn_size(image.shape[0], image.shape[1])
     drawn = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST))
     for mark in marks:
-        mask = decode_mask(mark.mask, scene.size, source=source, root=None)
+        mask = decode_scene_mask(mark.mask, scene, source=source)
         large = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
         drawn = _outlined(drawn, large, colour=mark.colour) if mark.mask.kind == "box" else draw_overlay(drawn, large, colour=mark.colour)
     return drawn

@@ -1,6 +1,7 @@
 """Records drawn for people: masks half transparent with outlines, boxes as lines, SAR in grey, all words beside."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from eocore.checks.report import show_datasets
 from eocore.checks.sample_pictures import AS_READ, COLOURS, MAX_SIDE, MIN_SIDE, Stage, draw_stage, sample_rows
 from eocore.data import registered as _registered_datasets  # noqa: F401  (registers the datasets that configs name)
 from eocore.data.records import Expression, ImageRef, MaskRef, Record
+from eocore.sensors.orientation import Turn
 from eocore.sensors.scene import Scene
 
 
@@ -36,6 +38,13 @@ def test_a_mask_is_tinted_and_outlined_and_a_box_is_a_line() -> None:
     assert (panel.image[0, 0] == COLOURS[0]).all() and (panel.image[159, 80] == COLOURS[0]).all(), "the outline has the full colour"
     assert (panel.image[192, 240] == COLOURS[1]).all() and (panel.image[287, 240] == COLOURS[1]).all(), "the edges of the box"
     assert (panel.image[240, 240] == outside).all(), "a box covers nothing"
+
+
+def test_a_mask_of_a_file_whose_rows_run_north_is_drawn_where_the_scene_shows_it() -> None:
+    turned = replace(grey_scene(), turn=Turn(reverse_rows=True))
+    (panel,) = draw_stage(Stage(AS_READ, record(MaskRef("polygon", [[0, 0, 40, 0, 40, 10, 0, 10]])), (turned,))).panels
+    plain, tinted = panel.image[20, 160], panel.image[300, 160]
+    assert len(set(plain.tolist())) == 1 and len(set(tinted.tolist())) > 1, "the first stored rows are the southern ones"
 
 
 def test_words_stand_beside_in_the_colours_of_their_masks() -> None:
