@@ -24,6 +24,7 @@ from eocore.errors import CheckpointError, DataError
 from eocore.portable.messages import read_turns
 from eocore.predict.answers import write_prediction
 from eocore.predict.image_files import ImageFile, read_images
+from eocore.sensors.scene import Scene
 
 QUESTION = "Please segment the water in this image."
 
@@ -329,9 +330,9 @@ def record(number: int, *turns: str, **parts: Any) -> Record:
 
 @pytest.fixture
 def samples(make_scenes: Callable[..., Any]) -> list[Any]:
-    """Records of unlike sensors and lengths, the first with a second question that is not to be asked, the last of text alone."""
+    """Records of unlike sensors and lengths, the first with a second question, the last of text alone."""
     made = [make_scenes("rgb", "sar"), make_scenes("sar", seed=2, size=(30, 60)), make_scenes("multispectral", seed=3)]
-    scenes = [[Shown(scene, role) for role, scene in group.items()] for group in made]
+    scenes = [[Scene(scene.pixels, scene.bands, "", scene.unit, role=role) for role, scene in group.items()] for group in made]
     region = MaskRef("box", [0, 0, 20, 20])
     return [
         (record(0, "<image>\nsegment the water in this image.", "Sure, [SEG].", "And what else?", "Nothing."), scenes[0]),
@@ -339,15 +340,6 @@ def samples(make_scenes: Callable[..., Any]) -> list[Any]:
         (record(2, "<image>\nWhat is <region>?", regions=(region,)), scenes[2]),
         (record(3, "Hello"), []),
     ]
-
-
-class Shown:
-    """A scene that tells its size and its role, as those that are read do."""
-
-    def __init__(self, scene: Any, role: str) -> None:
-        self.role = role
-        self.pixels, self.bands, self.unit = scene.pixels, scene.bands, scene.unit
-        self.size = scene.pixels.shape[1:]
 
 
 def test_a_batch_answers_as_each_record_alone(tiny: Any, samples: list[Any]) -> None:
