@@ -237,7 +237,7 @@ class TestConfigs:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"batch_size": 0}, r"GlobalBatchSampler: batch_size must be at least 1, found 0"),
+            ({"batch_size": 0}, r"task\.batch_size is 0; expected a whole number of at least 1"),
             ({"losses": {"maks": 1.0}}, r"config section 'losses' has no option 'maks'. Did you mean 'mask'\?"),
             ({"trainable": ["projectr"]}, r"trainable pattern 'projectr' matches no parameter.*Nearest names: .*projector"),
             ({"lora": {"target_modules": ["q_prj"]}}, r"LoRA target 'q_prj' matches no linear layer.*Nearest: .*q_proj"),

@@ -125,8 +125,8 @@ def _map(sources: Sequence[Source], lora: LoraScale) -> list[Mapped]:
 
 def _require_kind(source: Source, layouts: tuple[Layout, ...], *, option: str) -> Source:
     if source.layout not in layouts:
-        wanted = " or a ".join(layout.what for layout in layouts)
-        raise CheckpointError(f"{option} {source.path} is a {source.layout.what}, expected a {wanted}. Name it as SRC if it is a model.")
+        wanted = " or ".join(layout.what for layout in layouts)
+        raise CheckpointError(f"{option} {source.path} is {source.layout.what}, expected {wanted}. Name it as SRC if it is a model.")
     return source
 
 

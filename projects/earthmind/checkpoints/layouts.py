@@ -95,14 +95,14 @@ def _training_fields(config: Config, headers: Headers) -> dict[str, Any]:
 
 EARTHMIND = Layout(
     "earthmind",
-    "upstream EarthMind or Sa2VA folder",
+    "an upstream EarthMind or Sa2VA folder",
     (("vision_model.",), ("mlp1.",), ("language_model.",), (upstream.SAM,)),
     upstream.upstream_map,
     upstream.upstream_fields,
 )
 INTERNVL = Layout(
     "internvl",
-    "InternVL folder, original layout",
+    "an InternVL folder, original layout",
     (("vision_model.",), ("mlp1.",), ("language_model.",)),
     internvl.internvl_map,
     internvl.internvl_fields,
@@ -110,14 +110,14 @@ INTERNVL = Layout(
 )
 INTERNVL_HF = Layout(
     "internvl-hf",
-    "InternVL folder of transformers",
+    "an InternVL folder of transformers",
     (("multi_modal_projector.", "model.multi_modal_projector."), ("vision_tower.", "model.vision_tower.")),
     lambda config, headers: internvl_hf.INTERNVL_HF,
     internvl_hf.internvl_hf_config,
 )
 SAM2 = Layout(
     "sam2",
-    "SAM 2 file of Meta",
+    "a SAM 2 file of Meta",
     (("image_encoder.trunk.",), ("sam_mask_decoder.",)),
     lambda config, headers: sam2.meta_map(headers),
     _sam_fields,
@@ -125,14 +125,14 @@ SAM2 = Layout(
 )
 SAM2_HF = Layout(
     "sam2-hf",
-    "SAM 2 folder of transformers",
+    "a SAM 2 folder of transformers",
     (("vision_encoder.backbone.",), ("mask_decoder.",)),
     lambda config, headers: sam2_hf.SAM2_HF,
     _sam_hf_fields,
 )
 LANGUAGE = Layout(
     "language",
-    "folder of a causal language model",
+    "a folder of a causal language model",
     (("model.embed_tokens.",), ("model.layers.",)),
     language.language_map,
     _text_fields,
@@ -140,7 +140,7 @@ LANGUAGE = Layout(
 )
 TRAINING = Layout(
     "training",
-    ".pth of the upstream training code",
+    "a .pth of the upstream training code",
     (("mllm.",),),
     lambda config, headers: training_pth.UPSTREAM_NAMES,
     _training_fields,
@@ -162,7 +162,7 @@ def open_source(path: Path) -> Source:
     folder = path if path.is_dir() else path.parent
     file = folder / CONFIG
     if layout.needs_config and not file.is_file():
-        raise CheckpointError(f"{file} is not there; the names are those of a {layout.what}, whose sizes it states. Fetch it too.")
+        raise CheckpointError(f"{file} is not there; the names are those of {layout.what}, whose sizes it states. Fetch it too.")
     return Source(layout, weights, _read_config(file) if layout.needs_config else {})
 
 

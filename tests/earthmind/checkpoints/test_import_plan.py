@@ -167,7 +167,7 @@ class TestInternVL:
 
     def test_sam2_must_be_sam2(self, source: Path) -> None:
         with pytest.raises(
-            CheckpointError, match=r"--sam2 .*InternVL is a InternVL folder, original layout, expected a SAM 2 file of Meta or a"
+            CheckpointError, match=r"--sam2 .*InternVL is an InternVL folder, original layout, expected a SAM 2 file of Meta or a"
         ):
             plan_import(ImportRequest(sources=[source], sam2=source))
 

@@ -166,7 +166,7 @@ class TestComposeReferring:
         [
             ({"num_expressions": 0}, "num_expressions must be at least 1, found 0"),
             ({"templates": []}, r"templates must be a list of at least one text, found \[\]"),
-            ({"templates": "Show {phrase}"}, "templates must be a list of at least one text, found 'Show"),
+            ({"templates": "Show {phrase}"}, r"templates is 'Show \{phrase\}' \(a text\); expected a list, each entry a text"),
             ({"templates": ["Show it"]}, r"each of templates must hold \{phrase\} 1 times"),
             ({"templates": ["<image> {phrase}"]}, r"and no <image> \(`prefix` holds it\)"),
             ({"answers": ["Sure."]}, r"each of answers must hold \[SEG\] 1 times"),

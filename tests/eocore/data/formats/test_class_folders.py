@@ -57,7 +57,7 @@ def test_own_sources_show_more_than_the_folder_holds(root: Path) -> None:
         ({"classes": ["Desert"]}, DataError, r"no folder for Desert; found Forest, SeaLake"),
         ({"classes": {"Forest": "green", "SeaLake": "green"}}, ConfigError, "two folders have one class name"),
         ({"prompts": ["a photo"]}, ConfigError, r"texts with \{label\} once in each"),
-        ({"prompts": "{label}"}, ConfigError, "must be a list of texts"),
+        ({"prompts": "{label}"}, ConfigError, r"prompts is '\{label\}' \(a text\); expected a list, each entry a text"),
     ],
 )
 def test_faults_are_told(root: Path, options: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -47,7 +47,7 @@ def test_one_sample_a_rank_waits_for_the_dearest() -> None:
 def test_it_is_told_written_and_drawn(tmp_path: Path) -> None:
     plan, packs = plan_run(make_sampler(), lambda table: table[:, 0], accumulation=1, mfu=0.4)
     text = "\n".join(describe(plan))
-    assert f"{plan.packs:,} of {plan.samples_per_pack:.1f} samples" in text and "5,600 (400 learnt)" in text
+    assert f"{plan.packs:,} of {plan.samples_per_pack:.1f} samples" in text and "5,600 (400 supervised)" in text
     assert json.loads(json.dumps(as_json(plan)))["packs"] == plan.packs
     draw(tmp_path / "plots" / "plan.png", TABLE, packs=packs, max_tokens=800)
     assert (tmp_path / "plots" / "plan.png").read_bytes()[1:4] == b"PNG"

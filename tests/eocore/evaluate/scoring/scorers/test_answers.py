@@ -122,7 +122,7 @@ def test_strict_mode_reads_stated_choices_alone():
     samples = [asked("I would choose B", "B"), asked("there is a forest", "B"), asked("B", "B"), asked("Answer: forest", "B")]
     assert accuracy(*samples) == 1.0
     assert accuracy(*samples, reading="strict") == 0.5
-    with pytest.raises(ConfigError, match=r"Choice: reading must be one of strict, lenient, found 'lax'"):
+    with pytest.raises(ConfigError, match=r"Choice\.reading is 'lax' \(a text\); expected one of 'strict', 'lenient'"):
         accuracy(*samples, reading="lax")
 
 
