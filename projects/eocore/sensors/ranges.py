@@ -78,7 +78,7 @@ def check_numbers(numbers: np.ndarray, sensor: Sensor, *, source: str, scaling: 
     if sensor.raw_unit == "dn" or scaling is not None:
         _check_bounds_of_type(layers, float(np.fmax.reduce(highest)), source=source)
         _check_negative_fill(layers, float(np.fmin.reduce(lowest)), source=source)
-    if sensor.raw_unit == "db" and scaling is None:
+    if sensor.raw_unit == "db" and all(offset == 0 for _, offset in scaling or ()):
         _check_zeros(layers, source=source)
 
 

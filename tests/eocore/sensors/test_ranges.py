@@ -143,6 +143,16 @@ def test_declared_fill_values_are_no_data() -> None:
     assert np.isfinite(pixels[:, 4:]).all()
 
 
+def test_zeros_of_scaled_integers_are_not_0_db_either() -> None:
+    hundredths = (framed(noise(-14, 2), 0) * 100).astype(np.int16)
+    with pytest.raises(DataError, match=r"of the pixels are exactly 0 dB in all layers: a fill value"):
+        to_canonical(hundredths, get_sensor("sentinel1_grd"), source="f.tif", scaling=[(0.01, 0.0)] * 2)
+    shifted = np.clip((noise(-14, 2) + 30) * 8, 0, 255).astype(np.uint8)
+    shifted[:, :4] = 0  # -30 dB, where the range that was stored begins
+    low = to_canonical(shifted, get_sensor("sentinel1_grd"), source="f.tif", scaling=[(0.125, -30.0)] * 2)
+    assert low[:, :4].max() == -30
+
+
 def test_zeros_of_a_frame_are_not_0_db() -> None:
     with pytest.raises(DataError, match=r"1\.6% of the pixels are exactly 0 dB in all layers: a fill value"):
         take(framed(noise(-12, 3), 0, width=1), "sentinel1_grd")

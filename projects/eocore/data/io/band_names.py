@@ -1,9 +1,10 @@
 """Which band each layer of an image is; docs/formats.md has the order of precedence."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
-from eocore.data.io.layer_file import LayerFile
+from eocore.data.io.layer_file import LEFT_OUT, LayerFile
 from eocore.data.records import ImageRef
 from eocore.errors import BandError
 from eocore.sensors.band_words import are_meaningless, bands_said, polarisations_said
@@ -23,8 +24,7 @@ def name_bands(ref: ImageRef, sensor: Sensor, *, files: Sequence[LayerFile]) -> 
         BandError: what is said names no band, or one several times, or contradicts itself; or nothing is said and the count does not tell.
     """
     texts = [name for file in files for name in file.names]
-    of_layers = [] if _are_numbered_pictures(sensor, files) else bands_said(texts, sensor, are_layers=True)
-    of_files = _bands_of_file_names(sensor, files)
+    of_layers, of_files = _bands_of_layers(sensor, files), _bands_of_file_names(sensor, files)
     said = _agreed(of_layers or [None] * len(texts), of_files or [None] * len(texts), source=ref.paths[0])
     if ref.bands:
         return _given(ref, sensor, said=said)
@@ -34,6 +34,26 @@ def name_bands(ref: ImageRef, sensor: Sensor, *, files: Sequence[LayerFile]) -> 
     if names:
         raise _partly_said(sensor, of_layers=of_layers, of_files=of_files, texts=texts, source=ref.paths[0])
     return _counted(sensor, files, source=ref.paths[0])
+
+
+def check_left_out(ref: ImageRef, sensor: Sensor, *, files: Sequence[LayerFile]) -> None:
+    """Raise BandError if `bands` leaves out the layer that says it is a band, and gives that band's name to another layer.
+
+    Args:
+        ref: with "-" among its bands.
+        sensor: whose bands they are.
+        files: opened, with all their layers.
+    """
+    said = [layer or file for layer, file in zip_longest(_bands_of_layers(sensor, files), _bands_of_file_names(sensor, files))]
+    if len(said) != len(ref.bands):
+        return  # of another number of layers, `leave_out` tells
+    given = [sensor.canonical_name(name) for name in ref.bands]
+    for name, band in zip(ref.bands, said, strict=True):
+        if name == LEFT_OUT and band and band in given and said[given.index(band)] != band:
+            raise BandError(
+                f"{ref.paths[0]}: `bands` leaves out the layer that the files call {band}, and calls another one {band}; one band would "
+                "be taken for another. Give `bands` in the order of the layers or files."
+            )
 
 
 def _given(ref: ImageRef, sensor: Sensor, *, said: Names) -> tuple[str, ...]:
@@ -62,6 +82,12 @@ def _agreed(of_layers: Names, of_files: Names, *, source: str) -> Names:
                 "looking at the file, or correct its name."
             )
     return [layer or file for layer, file in zip(of_layers, of_files, strict=True)]
+
+
+def _bands_of_layers(sensor: Sensor, files: Sequence[LayerFile]) -> Names:
+    if _are_numbered_pictures(sensor, files):
+        return []
+    return bands_said([name for file in files for name in file.names], sensor, are_layers=True)
 
 
 def _bands_of_file_names(sensor: Sensor, files: Sequence[LayerFile]) -> Names:
@@ -110,12 +136,12 @@ def _counted(sensor: Sensor, files: Sequence[LayerFile], *, source: str) -> tupl
 
 
 def _check_polarisations(sensor: Sensor, path: Path, *, count: int) -> None:
-    """Raise BandError if a radar file's name lists other polarisations, or another order, than its unnamed layers would be given."""
+    """Raise BandError if the name of a radar file, or of its folder, lists other polarisations, or another order, than its unnamed layers would be given."""
     if not {"VV", "HH"} & set(sensor.all_band_names):
         return
-    listed = polarisations_said(path.stem)
+    listed = polarisations_said(path.stem) or polarisations_said(path.parent.name)
     if listed and listed != list(sensor.band_names):
         raise BandError(
-            f"{path}: {count} unnamed layers in a file named after {', '.join(listed)}; without names its layers would be taken for "
+            f"{path}: {count} unnamed layers in a file or folder named after {', '.join(listed)}; without names its layers would be taken for "
             f"{', '.join(sensor.band_names)}. {REMEDY}."
         )

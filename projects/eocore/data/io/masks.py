@@ -14,7 +14,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from eocore.data.io.image_files import open_layers, resolve_path
-from eocore.data.io.readers import SceneHeader, read_class_map
+from eocore.data.io.readers import SceneHeader, read_class_numbers
 from eocore.data.records import MaskRef
 from eocore.errors import AnnotationError, DataError
 from eocore.sensors.scene import Scene
@@ -261,14 +261,14 @@ def _decode_file(data: Any, size: tuple[int, int], *, source: str, root: Path | 
     value = data.get("value")
     if value is not None and not _is_number(value):
         raise AnnotationError(f"{source}: mask file value {str(value)[:40]}; expected a class number or nothing. Correct the line.")
-    classes = read_class_map(data["path"], root=root)
+    classes, valid = read_class_numbers(data["path"], root=root)
     if classes.shape != tuple(size):
         raise DataError(
             f"{source}: mask {data['path']} is {classes.shape[0]} x {classes.shape[1]} px, but its image is {size[0]} x {size[1]} px; "
             "they would not lie on each other. Name the mask of this image, or resize one to the other."
         )
     if value is None:
-        return classes > 0
+        return classes > 0 if valid is None else (classes > 0) & valid
     mask: np.ndarray = classes == value
     if not mask.any():
         raise AnnotationError(

@@ -14,9 +14,9 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import Resampling, reproject
 
-from eocore.data.io.band_names import name_bands
+from eocore.data.io.band_names import check_left_out, name_bands
 from eocore.data.io.image_files import Grid, LayerFile, open_layers, resolve_path
-from eocore.data.io.layer_file import leave_out
+from eocore.data.io.layer_file import LEFT_OUT, leave_out
 from eocore.data.io.products.layers import ProductChoice
 from eocore.data.io.products.registry import open_product
 from eocore.data.records import ImageRef, Window
@@ -132,7 +132,7 @@ def read_class_numbers(path: str, *, root: Path | None = None, max_bytes: int = 
         pixels, valid = file.read(window)
     finally:
         file.close()
-    if (pixels != pixels[:1]).any():
+    if (pixels[1:] != pixels[:1]).any():
         raise DataError(f"{path}: {pixels.shape[0]} layers that differ; a class map has one. Convert its colours to class numbers first.")
     return np.ascontiguousarray(pixels[0]), None if valid is None else np.ascontiguousarray(valid[0])
 
@@ -153,6 +153,8 @@ def _opened(ref: ImageRef, root: Path | None) -> Iterator[tuple[list[LayerFile],
         _check_plain(ref, places)
         for place in places:
             files.append(open_layers(place))
+        if LEFT_OUT in ref.bands:
+            check_left_out(ref, get_sensor(ref.sensor), files=files)
         files, bands = leave_out(files, ref.bands)
         yield files, replace(ref, bands=bands)
     finally:

@@ -36,9 +36,31 @@ def test_horizontal_polarisations_are_never_taken_for_vertical_ones(tmp_path: Pa
     assert bands_of(*files) == ("HH", "HV")
     with pytest.raises(BandError, match=r"`bands` calls the layers VV, VH, but the files call them HH, HV; one band would be taken"):
         bands_of(*files, bands=("VV", "VH"))
-    with pytest.raises(BandError, match=r"2 unnamed layers in a file named after HH, HV; without names .* taken for VV, VH.*--bands"):
+    with pytest.raises(
+        BandError, match=r"2 unnamed layers in a file or folder named after HH, HV; without names .* taken for VV, VH.*--bands"
+    ):
         bands_of(write(tmp_path / "S1A_EW_GRDM_1SDH_2021.tif", (None, None)))
     assert bands_of(write(tmp_path / "S1A_IW_GRDH_1SDV_2021.tif", (None, None))) == ("VV", "VH")
+
+
+@pytest.mark.parametrize("folder", ["S1A_EW_GRDM_1SDH_2021", "HH_HV", "VH_VV"])
+def test_a_folder_of_other_polarisations_is_obeyed_too(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    with pytest.raises(BandError, match=r"2 unnamed layers in a file or folder named after .*taken for VV, VH"):
+        bands_of(write(tmp_path / folder / "0001.tif", (None, None)))
+    assert bands_of(write(tmp_path / folder / "0001_VV_VH.tif", (None, None))) == ("VV", "VH")
+
+
+def test_a_layer_that_is_left_out_keeps_its_name_from_others(tmp_path: Path) -> None:
+    path = write(tmp_path / "snap.tif", ("VV", "localIncidenceAngle", "VH"))
+    with pytest.raises(BandError, match=r"`bands` leaves out the layer that the files call VH, and calls another one VH; one band would"):
+        bands_of(path, bands=("VV", "VH", "-"))
+    assert bands_of(path, bands=("VV", "-", "VH")) == ("VV", "VH")
+    assert bands_of(path, bands=("-", "-", "VH")) == ("VH",)
+    files = [write(tmp_path / f"T32_{name}.tif", (None,), "uint16") for name in ("B8A", "SCL", "B02")]
+    with pytest.raises(BandError, match=r"the files call B02, and calls another one B02"):
+        bands_of(*files, sensor="sentinel2_l2a", bands=("B8A", "B2", "-"))
+    assert bands_of(*files, sensor="sentinel2_l2a", bands=("B8A", "-", "B2")) == ("B8A", "B02")
 
 
 def test_the_order_of_files_names_nothing(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -91,6 +92,23 @@ def test_mask_file_by_value_and_above_zero(tmp_path: Path) -> None:
     Image.fromarray(classes).save(tmp_path / "m.png")
     assert (decode("file", {"path": "m.png", "value": 5}, root=tmp_path) == block(6, 6, 8, 8)).all()
     assert (decode("file", {"path": "m.png", "value": None}, root=tmp_path) == (classes > 0)).all()
+
+
+@pytest.mark.parametrize("nodata", [255, 7])
+def test_pixels_without_data_are_no_object(tmp_path: Path, nodata: int) -> None:
+    classes = np.zeros((1, *SIZE), np.uint8)
+    classes[0, 1:4, 2:5], classes[0, 6:8] = 3, nodata
+    with rasterio.open(tmp_path / "m.tif", "w", driver="GTiff", height=10, width=14, count=1, dtype="uint8", nodata=nodata) as file:
+        file.write(classes)
+    assert (decode("file", {"path": "m.tif"}, root=tmp_path) == block(1, 2, 4, 5)).all()
+    assert (decode("file", {"path": "m.tif", "value": nodata}, root=tmp_path) == block(6, 0, 8, 14)).all()
+
+
+def test_a_mask_of_floats_may_hold_nan(tmp_path: Path) -> None:
+    classes = np.full(SIZE, np.nan, np.float32)
+    classes[1:4, 2:5] = 1
+    np.save(tmp_path / "m.npy", classes)
+    assert (decode("file", {"path": "m.npy"}, root=tmp_path) == block(1, 2, 4, 5)).all()
 
 
 def test_a_value_that_the_mask_file_does_not_hold_is_an_error_with_those_it_holds(tmp_path: Path) -> None:
