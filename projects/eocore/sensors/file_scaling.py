@@ -49,14 +49,14 @@ def own_scaling(sensor: Sensor) -> Scaling:
 
 
 def _agreed_with_digital(tags: Sequence[Scaling], sensor: Sensor, *, source: str) -> tuple[Scaling, ...] | None:
-    if all(_same(tag, own_scaling(sensor)) for tag in tags):
+    if all(same_scaling(tag, own_scaling(sensor)) for tag in tags):
         return None
     others = [get_sensor(name) for name in sensor_names()]
     others = [other for other in others if other.raw_unit == "dn" and other.unit == sensor.unit]
     of_bands = [other for other in others if other.bands == sensor.bands and abs(other.scale / sensor.scale - 1) <= SAME]
-    if all(any(_same(tag, own_scaling(other)) for other in (sensor, *of_bands)) for tag in tags):
+    if all(any(same_scaling(tag, own_scaling(other)) for other in (sensor, *of_bands)) for tag in tags):
         return tuple(tags)
-    likely = sorted({other.name for other in others if any(_same(tag, own_scaling(other)) for tag in tags)})
+    likely = sorted({other.name for other in others if any(same_scaling(tag, own_scaling(other)) for tag in tags)})
     hint = f"These are the scale and offset of {', '.join(likely)}: name that sensor. " if likely else ""
     physical = siblings(sensor, "physical") or "a sensor of physical values"
     raise DataError(
@@ -66,7 +66,8 @@ def _agreed_with_digital(tags: Sequence[Scaling], sensor: Sensor, *, source: str
     )
 
 
-def _same(first: Scaling, second: Scaling) -> bool:
+def same_scaling(first: Scaling, second: Scaling) -> bool:
+    """Whether two pairs of scale and offset are one, written with few digits."""
     return all(abs(a - b) <= SAME * max(abs(a), abs(b)) for a, b in zip(first, second, strict=True))
 
 

@@ -175,7 +175,7 @@ def read_entries(path: str | Path) -> list[Entry]:
         DataError: the file is missing or cannot be read.
         AnnotationError: the text is not UTF-8 JSON, or holds something else than objects.
     """
-    if Path(path).suffix == ".jsonl":
+    if Path(path).suffix.lower() == ".jsonl":
         lines = enumerate(_read_text(path).split("\n"), start=1)
         return each(((number, line) for number, line in lines if line.strip()), lambda item: _line(str(path), number=item[0], text=item[1]))
     return as_entries(read_json(path), str(path))

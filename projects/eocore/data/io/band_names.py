@@ -136,12 +136,13 @@ def _counted(sensor: Sensor, files: Sequence[LayerFile], *, source: str) -> tupl
 
 
 def _check_polarisations(sensor: Sensor, path: Path, *, count: int) -> None:
-    """Raise BandError if the name of a radar file, or of its folder, lists other polarisations, or another order, than its unnamed layers would be given."""
+    """Raise BandError if the name of a radar file, or of its folder, lists other polarisations, or in another order, than its unnamed
+    layers would be given."""
     if not {"VV", "HH"} & set(sensor.all_band_names):
         return
     listed = polarisations_said(path.stem) or polarisations_said(path.parent.name)
     if listed and listed != list(sensor.band_names):
         raise BandError(
-            f"{path}: {count} unnamed layers in a file or folder named after {', '.join(listed)}; without names its layers would be taken for "
-            f"{', '.join(sensor.band_names)}. {REMEDY}."
+            f"{path}: {count} unnamed layers in a file or folder named after {', '.join(listed)}; without names its layers would be taken "
+            f"for {', '.join(sensor.band_names)}. {REMEDY}."
         )

@@ -113,6 +113,8 @@ def open_layers(path: Path, *, indexed: bool = False) -> LayerFile:
         raise DataError(
             f"{path}: not a GeoTIFF, JPEG 2000, PNG, JPEG, NPY or NPZ file (begins with {head[:8]!r}). Convert it, or fetch it again."
         )
+    if path.suffix.lower() == ".zip":
+        raise DataError(f"{path}: an archive; products and images are read from unpacked files. Unpack it, and name what it held.")
     ours = {ending for _, endings in _FORMATS.values() for ending in endings}
     if path.suffix.lower() in ours - set(_FORMATS[kind][1]):
         raise DataError(f"{path}: holds {kind} but ends in {path.suffix}. Rename it after checking where it came from.")

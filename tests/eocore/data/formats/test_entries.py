@@ -195,3 +195,7 @@ def test_faults_are_collected_instead_of_raised(tmp_path: Path) -> None:
     assert sorted(str(fault).split(": ")[0] for fault in faults) == [f"{path}:{line}" for line in (2, 3, 4)]
     with pytest.raises(AnnotationError, match=r"x\.jsonl:2"):
         read_entries(path)
+
+
+def test_the_case_of_the_ending_does_not_matter(tmp_path: Path) -> None:
+    assert [entry.values for entry in read_entries(write(tmp_path / "x.JSONL", '{"a": 1}\n{"a": 2}\n'))] == [{"a": 1}, {"a": 2}]

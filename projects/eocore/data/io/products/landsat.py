@@ -28,6 +28,7 @@ from eocore.data.io.products.layers import (
 )
 from eocore.errors import BandError, DataError
 from eocore.sensors.bands import get_sensor
+from eocore.sensors.ranges import Scaling
 from eocore.sensors.scaling import correct_sun_elevation, scale_digital
 
 FILL_DN = 0
@@ -101,24 +102,27 @@ class LandsatProduct:
 
     def _open_band(self, band: str, path: Path, *, gsd_m: float, unit: str) -> LayerFile:
         own = PAN_GSD_M if self.level == 1 and band == PAN_BAND else GRID_GSD_M
-        convert = self._conversion(band, unit)
+        scale, offset = self._scaling(band, unit)
+        convert = self._conversion(scale, offset)
         file = open_layers(file_inside_product(self.folder, path))
         try:
             factor = 1 if gsd_m < own and gsd_m == PAN_GSD_M else whole_factor(gsd_m, own, source=path)
-            return ProductLayer(file, band, convert=convert, factor=factor)
+            return ProductLayer(file, band, convert=convert, scaling=(scale, offset), factor=factor)
         except DataError:
             file.close()
             raise
 
-    def _conversion(self, band: str, unit: str) -> Convert:
+    def _scaling(self, band: str, unit: str) -> Scaling:
+        """(scale, offset) of a band, by the MTL file."""
         number = band.removeprefix("B")
         if unit == "kelvin":
             group, what, of_band = "LEVEL2_SURFACE_TEMPERATURE_PARAMETERS", "TEMPERATURE", f"ST_B{number}"
         else:
             group = "LEVEL1_RADIOMETRIC_RESCALING" if self.level == 1 else "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS"
             what, of_band = "REFLECTANCE", number
-        scale = self._number(f"{what}_MULT_BAND_{of_band}", group=group)
-        offset = self._number(f"{what}_ADD_BAND_{of_band}", group=group)
+        return self._number(f"{what}_MULT_BAND_{of_band}", group=group), self._number(f"{what}_ADD_BAND_{of_band}", group=group)
+
+    def _conversion(self, scale: float, offset: float) -> Convert:
         elevation = self._number("SUN_ELEVATION", group="IMAGE_ATTRIBUTES") if self.level == 1 else None
 
         def convert(digital: np.ndarray) -> np.ndarray:

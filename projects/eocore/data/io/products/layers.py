@@ -11,6 +11,8 @@ from eocore.data.io.image_files import resolve_path
 from eocore.data.io.layer_file import Grid, LayerFile, OneLayer
 from eocore.errors import BandError, DataError
 from eocore.sensors.bands import RawUnit, Sensor, get_sensor
+from eocore.sensors.file_scaling import NO_SCALING, same_scaling
+from eocore.sensors.ranges import Scaling
 
 Convert = Callable[[np.ndarray], np.ndarray]
 """Digital numbers (1, h, w) -> float32 in the physical unit, NaN where there is no data."""
@@ -45,16 +47,18 @@ class ProductLayer(OneLayer):
         file: of one layer.
         band: its canonical name.
         convert: see `Convert`.
+        scaling: (scale, offset) that the metadata state; tags of the file say the same, or nothing.
         factor: pixels of the file along each side of a pixel of the layer. Pixels without data do not count in the average.
     """
 
     raw_unit: RawUnit | None = "physical"
 
-    def __init__(self, file: LayerFile, band: str, *, convert: Convert, factor: int = 1) -> None:
+    def __init__(self, file: LayerFile, band: str, *, convert: Convert, scaling: Scaling, factor: int = 1) -> None:
         if len(file.names) != 1:
             raise DataError(f"{file.path}: {len(file.names)} layers, expected the one of band {band}. Copy the product again.")
         if file.dtype.kind != "u" or file.dtype.itemsize < 2:
             raise DataError(f"{file.path}: {file.dtype} pixels, expected uint16 digital numbers. Copy the product again.")
+        check_tags(file, scaling)
         super().__init__(file.path, band)
         self._file, self._convert, self._factor = file, convert, factor
         height, width = file.size
@@ -95,6 +99,17 @@ class ProductLayer(OneLayer):
         count = known.sum((1, 3))
         total = np.where(known, blocks, 0).sum((1, 3), dtype=np.float64)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)[None]
+
+
+def check_tags(file: LayerFile, scaling: Scaling | None) -> None:
+    """Raise DataError if tags of scale and offset in a product's file contradict its metadata; None = these state none."""
+    odd = next((tags for tags in file.scaling if tags != NO_SCALING and (scaling is None or not same_scaling(tags, scaling))), None)
+    if odd is not None:
+        stated = "none" if scaling is None else f"({scaling[0]:g}, {scaling[1]:g})"
+        raise DataError(
+            f"{file.path}: its tags give scale and offset as ({odd[0]:g}, {odd[1]:g}), but the metadata of the product state {stated}; one "
+            "of them is wrong. Copy or fetch the product again."
+        )
 
 
 def coarser(grid: Grid | None, factor: int) -> Grid | None:

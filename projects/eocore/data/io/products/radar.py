@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eocore.data.io.layer_file import LayerFile, OneLayer
+from eocore.data.io.products.layers import check_tags
 from eocore.data.io.products.metadata import Metadata
 from eocore.data.io.products.radar_grid import RadarGrid, sample_bilinear
 from eocore.errors import DataError
@@ -121,6 +122,7 @@ class RadarLayer(OneLayer):
     def __init__(self, file: LayerFile, band: str, *, grid: RadarGrid, sigma: CalibrationTable, noise: NoiseTable | None) -> None:
         if len(file.names) != 1 or file.dtype != np.uint16:
             raise DataError(f"{file.path}: {len(file.names)} layers of {file.dtype}, expected one of uint16. Copy the product again.")
+        check_tags(file, None)
         super().__init__(file.path, band)
         self._file, self._radar_grid, self._sigma, self._noise = file, grid, sigma, noise
         self.size, self.grid, self.unit_bytes = grid.size, grid.grid, file.unit_bytes

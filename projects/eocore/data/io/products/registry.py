@@ -50,7 +50,7 @@ def find_product(folder: Path) -> Product:
         BandError: its satellite is not known.
     """
     for kind in PRODUCTS.values():
-        if kind.is_product(folder):
+        if kind.is_product(folder) and not (folder / folder.name).is_dir():  # unpacked into a folder of its own name
             return kind.build(folder)
     inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(kind.is_product(path) for kind in PRODUCTS.values())]
     names = ", ".join(path.name for path in inside[:NUM_NAMED]) + (", ..." if len(inside) > NUM_NAMED else "")

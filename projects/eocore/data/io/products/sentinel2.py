@@ -13,6 +13,7 @@ import numpy as np
 from eocore.data.io.image_files import open_layers
 from eocore.data.io.layer_file import LayerFile
 from eocore.data.io.products.layers import (
+    WHOLE,
     ProductChoice,
     ProductLayer,
     check_complete,
@@ -24,6 +25,7 @@ from eocore.data.io.products.layers import (
 from eocore.data.io.products.metadata import Metadata, listed_in_manifest
 from eocore.errors import DataError
 from eocore.sensors.bands import SENTINEL2_L1C_BANDS, SENTINEL2_OFFSET_PB0400_DN, get_sensor
+from eocore.sensors.ranges import Scaling
 from eocore.sensors.scaling import scale_digital
 
 NODATA_DN, SATURATED_DN = 0, 65_535
@@ -84,7 +86,13 @@ class Sentinel2Product:
         check_sensor(choice, accepted, source=self.folder, what=what)
         bands = wanted_bands(choice, get_sensor(self.sensor).band_names, source=self.folder)
         images = self._images()
-        self._check_files(images, bands, all_listed=not choice.bands)
+        self._check_files(images, bands, choice=choice)
+        finest = min(_choose_resolution(images[band], choice.gsd_m) for band in bands)
+        if choice.gsd_m is not None and choice.gsd_m < finest:
+            raise DataError(
+                f"{self.folder}: gsd_m={choice.gsd_m:g}, but the finest of {', '.join(bands)} has pixels of {finest} m. Choose a multiple "
+                "of it, or leave gsd_m out."
+            )
         opened: list[LayerFile] = []
         try:
             for band in bands:
@@ -99,8 +107,10 @@ class Sentinel2Product:
         delivered = _choose_resolution(files, gsd_m)
         file = open_layers(file_inside_product(self.folder, files[delivered]))
         try:
+            _check_pixel_size(file, delivered)
             factor = 1 if gsd_m is None or gsd_m < delivered else whole_factor(gsd_m, delivered, source=file.path)
-            return ProductLayer(file, band, convert=lambda digital: radiometry.reflectance(digital, band), factor=factor)
+            scaling = radiometry.scaling(band)
+            return ProductLayer(file, band, convert=lambda digital: radiometry.reflectance(digital, band), scaling=scaling, factor=factor)
         except DataError:
             file.close()
             raise
@@ -126,11 +136,13 @@ class Sentinel2Product:
                 images.setdefault(found[1], {})[int(found[2] or own.get(found[1], 0))] = path
         return images
 
-    def _check_files(self, images: Mapping[str, Mapping[int, Path]], bands: tuple[str, ...], *, all_listed: bool) -> None:
-        """Raise DataError if a band has no file, or, where all are read, a file that the metadata list is not there."""
+    def _check_files(self, images: Mapping[str, Mapping[int, Path]], bands: tuple[str, ...], *, choice: ProductChoice) -> None:
+        """Raise DataError if a file that would be read, or, where no bands are named, one that the metadata list, is not there."""
         missing = {f"{self._granule.relative_to(self.folder)}/IMG_DATA/..._{band}.jp2" for band in bands if band not in images}
-        if all_listed:
-            listed = {path for path in self._listed() if not (self.folder / path).is_file()}
+        listed = {path for path in self._listed() if not (self.folder / path).is_file()}
+        if choice.bands:
+            missing |= {path for path in listed if _band_of(path) in bands and _would_be_read(path, images, gsd_m=choice.gsd_m)}
+        else:
             missing = listed | {path for path in missing if not any(_band_of(path) == _band_of(other) for other in listed)}
         check_complete(self.folder, missing)
 
@@ -155,6 +167,22 @@ class Sentinel2Product:
 def _band_of(path: str) -> str:
     found = _IMAGE.search(path)
     return found[1] if found else path
+
+
+def _would_be_read(path: str, images: Mapping[str, Mapping[int, Path]], *, gsd_m: float | None) -> bool:
+    """Whether a file that is not there would be read, if it were, rather than the band's other files."""
+    found = _IMAGE.search(path)
+    if found is None or found[2] is None:  # Level-1C has one file of a band
+        return False
+    size = int(found[2])
+    return _choose_resolution({**images.get(found[1], {}), size: Path(path)}, gsd_m) == size
+
+
+def _check_pixel_size(file: LayerFile, size_m: int) -> None:
+    """Raise DataError if a file has other pixels than those of its band, or of its name."""
+    edge_m = file.grid.transform.a if file.grid else float(size_m)
+    if abs(edge_m - size_m) > WHOLE * size_m:
+        raise DataError(f"{file.path}: pixels of {edge_m:g} m, expected {size_m} m; it is another file. Copy or fetch the product again.")
 
 
 def _level(metadata: Metadata) -> str:
@@ -190,6 +218,10 @@ class _Radiometry:
     def has_offset(self) -> bool:
         """Whether it is that of sensors ..._pb0400."""
         return set(self.offsets.values()) == {SENTINEL2_OFFSET_PB0400_DN}
+
+    def scaling(self, band: str) -> Scaling:
+        """(scale, offset) of a band, as tags of its file would say it."""
+        return 1 / self.quantification, self.offsets.get(band, 0) / self.quantification
 
     @classmethod
     def read(cls, metadata: Metadata) -> "_Radiometry":

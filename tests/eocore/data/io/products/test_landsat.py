@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
 from eocore.data.io.readers import read_scene
 from eocore.data.records import ImageRef
@@ -84,3 +85,15 @@ def test_broken_metadata_are_refused(tmp_path: Path, group: str, key: str, value
     path.write_text(json.dumps(content))
     with pytest.raises(error, match=message):
         read(folder, "landsat8_l1")
+
+
+@pytest.mark.parametrize(("tags", "agree"), [((2.75e-05, -0.2), True), ((1e-4, 0.0), False), ((2e-5, -0.1), False)])
+def test_scale_tags_of_a_file_say_what_the_metadata_say(tmp_path: Path, tags: tuple[float, float], agree: bool) -> None:
+    folder = write_landsat(tmp_path, MadeLandsat(2, 9, side=4))
+    with rasterio.open(next(folder.glob("*_SR_B3.TIF")), "r+") as file:
+        file.scales, file.offsets = tags[:1], tags[1:]
+    if agree:
+        np.testing.assert_allclose(read(folder, "landsat9_l2").pixels, 0.35, rtol=1e-6)
+        return
+    with pytest.raises(DataError, match=r"_SR_B3\.TIF: its tags give scale and offset as \(.*the product state \(2\.75e-05, -0\.2\)"):
+        read(folder, "landsat9_l2")

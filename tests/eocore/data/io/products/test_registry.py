@@ -1,5 +1,6 @@
 """Which folder is which product, and where folders are accepted."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,18 @@ def test_single_bands_are_read_as_files_too(tmp_path: Path) -> None:
     assert read_scene(ImageRef("x", "sentinel2_l2a_pb0400", paths)).bands == ("B04", "B02")
     with pytest.raises(BandError):
         read_scene(ImageRef("x", "sentinel2_l2a", (str(folder),), bands=("B04", "-")))
+
+
+def test_a_folder_inside_one_of_the_same_name_is_named(tmp_path: Path) -> None:
+    folder = write_sentinel2(tmp_path / "a", SMALL)
+    outer = tmp_path / folder.name
+    shutil.move(folder, outer / folder.name)
+    with pytest.raises(DataError, match=rf"It holds {folder.name}: name that folder"):
+        find_product(outer)
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    folder = write_sentinel2(tmp_path, SMALL)
+    path = shutil.make_archive(str(folder), "zip", tmp_path, folder.name)
+    with pytest.raises(DataError, match=r"SAFE\.zip: an archive; .*Unpack it"):
+        read_scene(ImageRef("x", "sentinel2_l2a", (path,)))

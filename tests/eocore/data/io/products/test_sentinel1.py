@@ -180,3 +180,12 @@ def test_other_products_are_refused(tmp_path: Path, product: Path) -> None:
         read(slc)
     with pytest.raises(BandError, match="a Sentinel-1 GRD product of VV, VH, but the sensor is said to be sentinel1_rtc"):
         read_scene(ImageRef("sar", "sentinel1_rtc", (str(product),)))
+
+
+def test_scale_tags_that_the_annotation_knows_nothing_of_are_refused(own: Path) -> None:
+    with rasterio.open(next((own / "measurement").glob("*-vh-*")), "r+") as file:
+        file.scales = (0.01,)
+    with pytest.raises(
+        DataError, match=r"-vh-.*its tags give scale and offset as \(0\.01, 0\), but the metadata of the product state none"
+    ):
+        read(own)

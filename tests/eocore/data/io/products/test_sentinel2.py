@@ -200,3 +200,24 @@ def test_a_link_out_of_the_product_is_refused(own: Path, tmp_path: Path) -> None
     path.symlink_to(tmp_path / "elsewhere.jp2")
     with pytest.raises(DataError, match="leads out of its folder"):
         read(own)
+
+
+def test_the_finest_file_of_a_named_band_is_not_replaced_by_a_coarser_one(own: Path) -> None:
+    path = next(own.rglob("*_B02_10m.jp2"))
+    path.unlink()
+    with pytest.raises(DataError, match=r"lacks .*_B02_10m\.jp2"):
+        read(own, bands=("B02", "B03"))
+    assert read(own, bands=("B02", "B03"), gsd_m=20.0).size == (3, 3)
+
+
+def test_a_file_of_other_pixels_is_another_file(own: Path) -> None:
+    shutil.copy(next(own.rglob("*_B03_20m.jp2")), next(own.rglob("*_B03_10m.jp2")))
+    with pytest.raises(DataError, match=r"_B03_10m\.jp2: pixels of 20 m, expected 10 m; it is another file"):
+        read(own)
+
+
+def test_pixels_finer_than_those_of_all_bands_are_refused(small: Path) -> None:
+    with pytest.raises(DataError, match=r"gsd_m=5, but the finest of B02, B05 has pixels of 10 m"):
+        read(small, bands=("B02", "B05"), gsd_m=5.0)
+    with pytest.raises(DataError, match=r"gsd_m=10, but the finest of B05 has pixels of 20 m"):
+        read(small, bands=("B05",), gsd_m=10.0)
