@@ -132,7 +132,7 @@ def _tell_end(folder: WorkDir, again: bool) -> None:
     todo = (
         f"resume from {newest} with the same command and --resume"
         if newest
-        else "there is no checkpoint: start again with the same command"
+        else "there is no checkpoint: start again from step 0 with --resume, or with another --work-dir"
     )
     if folder.held:
         folder.write_status("interrupted", step=max(HEARTBEAT.step - 1, 0), reason=told)

@@ -52,6 +52,15 @@ def test_another_run_s_files_are_not_written_over(tiny: ModuleType, tmp_path: Pa
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_run_ended_before_its_first_update_starts_again_with_resume(tiny: ModuleType, tmp_path: Path) -> None:
+    """What Ctrl-C before any update tells the user to do; without --resume the folder is refused."""
+    WorkDir(tmp_path, max_iters=1).write_status("interrupted", step=0, reason="ended by Ctrl-C before any update")
+    with pytest.raises(ConfigError, match=r"holds another run's files \(status.json\)"):
+        train(tiny.tiny_config(max_iters=1), tmp_path)
+    train(tiny.tiny_config(max_iters=1), tmp_path, resume="auto")
+    assert (read_status(tmp_path)["state"], read_status(tmp_path)["step"]) == ("finished", 1)
+
+
 def test_a_folder_with_other_things_in_it_may_be_used(tiny: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text("mine = 1\n")
     train(tiny.tiny_config(max_iters=1), tmp_path)

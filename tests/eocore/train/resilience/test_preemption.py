@@ -114,7 +114,7 @@ def start_alone(config: dict[str, Any], work_dir: Path) -> subprocess.Popen[str]
 @pytest.mark.parametrize(
     ("step", "presses", "told"),
     [
-        (1, 1, "ended by Ctrl-C before any update; there is no checkpoint: start again with the same command"),
+        (1, 1, "ended by Ctrl-C before any update; there is no checkpoint: start again from step 0 with --resume"),
         (
             4,
             2,
