@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="folder of a converted model; its Python files are executed")
     add_image_options(parser)
     parser.add_argument("--text", help="question or request")
-    parser.add_argument("--classes", nargs="+", default=[], metavar="NAME", help="instead: class names that the model scores")
+    parser.add_argument(
+        "--classes", nargs="+", action="extend", default=[], metavar="NAME", help="instead: class names that the model scores"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="longest answer (default: %(default)s)")
     add_generation(parser)
@@ -38,17 +40,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_image_options(parser: argparse.ArgumentParser) -> None:
     """An option for each input, and for what its file does not tell."""
     several = "several files: one a band; or the folder of a product as delivered"
-    parser.add_argument("--optical", nargs="+", metavar="FILE", help=f"optical image, a picture or multispectral; {several}")
-    parser.add_argument("--rgb", nargs="+", metavar="FILE", help="picture")
-    parser.add_argument("--multispectral", nargs="+", metavar="FILE", help=f"multispectral image; {several}")
-    parser.add_argument("--sar", nargs="+", metavar="FILE", help=f"radar image, VV and VH [dB]; {several}")
+    parser.add_argument(
+        "--optical", nargs="+", action="extend", metavar="FILE", help=f"optical image, a picture or multispectral; {several}"
+    )
+    parser.add_argument("--rgb", nargs="+", action="extend", metavar="FILE", help="picture")
+    parser.add_argument("--multispectral", nargs="+", action="extend", metavar="FILE", help=f"multispectral image; {several}")
+    parser.add_argument("--sar", nargs="+", action="extend", metavar="FILE", help=f"radar image, VV and VH [dB]; {several}")
     other = "image of any other role that the model reads; further files: one a band"
     parser.add_argument("--image", nargs="+", action="append", default=[], metavar="ROLE=FILE", help=other)
-    parser.add_argument("--sensor", nargs="+", default=[], metavar="INPUT=NAME", help="sensor of an input, e.g. sar=sentinel1_rtc_linear")
-    parser.add_argument("--bands", nargs="+", default=[], metavar="INPUT=A,B", help="names of an input's layers in order; - leaves one out")
+    parser.add_argument(
+        "--sensor", nargs="+", action="extend", default=[], metavar="INPUT=NAME", help="sensor of an input, e.g. sar=sentinel1_rtc_linear"
+    )
+    parser.add_argument(
+        "--bands", nargs="+", action="extend", default=[], metavar="INPUT=A,B", help="names of an input's layers in order; - leaves one out"
+    )
     part = "part to read, in pixels: ROW,COL,HEIGHT,WIDTH for all inputs, or INPUT=ROW,COL,HEIGHT,WIDTH"
-    parser.add_argument("--window", nargs="+", default=[], metavar="WINDOW", help=part)
-    parser.add_argument("--gsd", nargs="+", default=[], metavar="INPUT=METRES", help="pixel size of a product (default: its finest)")
+    parser.add_argument("--window", nargs="+", action="extend", default=[], metavar="WINDOW", help=part)
+    parser.add_argument(
+        "--gsd", nargs="+", action="extend", default=[], metavar="INPUT=METRES", help="pixel size of a product (default: its finest)"
+    )
     parser.add_argument("--remove-noise", action="store_true", help="subtract the thermal noise that a Sentinel-1 product states")
     size = "largest image that is read at once, such as 512MB or 2GB (default: 512MB)"
     parser.add_argument("--max-bytes", type=byte_count, metavar="SIZE", help=size)

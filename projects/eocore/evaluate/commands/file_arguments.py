@@ -18,13 +18,15 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     asked = f"what is asked: {', '.join(scored_tasks())}, or a system's own; our own files say it themselves: of those only this is scored"
     parser.add_argument("--task", metavar="NAME", help=asked)
     parser.add_argument("--benchmark", metavar="NAME", help="takes task, classes, scorer and number of samples from a published benchmark")
-    parser.add_argument("--map", nargs="+", default=[], metavar="NAME=FIELD", help="names of the file's fields, see above")
+    parser.add_argument("--map", nargs="+", action="extend", default=[], metavar="NAME=FIELD", help="names of the file's fields, see above")
     parser.add_argument("--labels", metavar="LIST", help="classes or options: a file (one a line, or JSON list), or 'a;b;c'")
     parser.add_argument("--annotations", type=Path, metavar="FILE", help="truths by sample id; what the predictions lack counts as missing")
     parser.add_argument("--expect", type=int, metavar="N", help="number of samples there must be")
     parser.add_argument("--sensor", default="optical", metavar="NAME", help=f"setting of an external file: {SETTINGS}, or a system's own")
     parser.add_argument("--metric", metavar="TYPE", help="entry of METRICS to score by, with its options as NAME=VALUE in --metric-options")
-    parser.add_argument("--metric-options", nargs="+", default=[], metavar="NAME=VALUE", help="VALUE is JSON, or a plain word")
+    parser.add_argument(
+        "--metric-options", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="VALUE is JSON, or a plain word"
+    )
     add_reading_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
 

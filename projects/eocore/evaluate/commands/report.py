@@ -9,7 +9,9 @@ from eocore.command import Command
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of `report`."""
     parser.add_argument("folder", type=Path, help="the --out folder of `run`")
-    parser.add_argument("--benchmark", nargs="+", default=[], metavar="NAME", help="only these, in this order (default: all)")
+    parser.add_argument(
+        "--benchmark", nargs="+", action="extend", default=[], metavar="NAME", help="only these, in this order (default: all)"
+    )
     parser.add_argument("--title", default="Evaluation")
 
 

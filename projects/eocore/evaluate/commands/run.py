@@ -28,14 +28,20 @@ WIDTH = 160
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of `run`."""
     parser.add_argument("--model", type=Path, metavar="DIR", help="folder written by tools/convert_to_hf.py")
-    parser.add_argument("--benchmark", nargs="+", default=[], metavar="NAME", help="names (--list shows them), or custom:TASK:FILE.jsonl")
+    parser.add_argument(
+        "--benchmark", nargs="+", action="extend", default=[], metavar="NAME", help="names (--list shows them), or custom:TASK:FILE.jsonl"
+    )
     parser.add_argument("--config", metavar="FILE", help="instead of benchmarks: the data sets of a config's section `evaluation`")
     parser.add_argument("--trust-config", action="store_true", help="run a Python config from outside the project's configs folder")
     parser.add_argument("--suite", metavar="NAME", help=f"all benchmarks of a group: {SUITES}")
     parser.add_argument("--data-root", default="data", metavar="DIR", help="data folder (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: work_dirs/evaluation/MODEL)")
-    parser.add_argument("--settings", nargs="+", default=[], metavar="NAME", help=f"of {SETTINGS}, or a system's own (default: all)")
-    parser.add_argument("--prompt", nargs="+", default=[], metavar="NAME=TEXT", help="another prompt for a benchmark that is run")
+    parser.add_argument(
+        "--settings", nargs="+", action="extend", default=[], metavar="NAME", help=f"of {SETTINGS}, or a system's own (default: all)"
+    )
+    parser.add_argument(
+        "--prompt", nargs="+", action="extend", default=[], metavar="NAME=TEXT", help="another prompt for a benchmark that is run"
+    )
     parser.add_argument("--places-by", choices=("text", "masks"), help="how the model shows boxes (default: as its system says)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples answered together (default: %(default)s)")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the benchmark's own)")
