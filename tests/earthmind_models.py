@@ -14,6 +14,7 @@ from tokenizers.trainers import BpeTrainer
 from torch import Tensor
 from transformers import LogitsProcessor, PreTrainedTokenizerFast
 
+from earthmind.building.models import fusion_fields
 from earthmind.checkpoints.export_upstream import plan_export, write_export
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
@@ -167,7 +168,7 @@ def make_tiny(make_tokenizer: Callable[..., Any], make_config: Callable[..., Any
         torch.manual_seed(seed)
         model = EarthMindForConditionalGeneration(config).eval()
         _draw_weights(model)
-        settings = {"max_tiles": 1, "presentation": PRESENTATION, "template": template, **(processor or {})}
+        settings = {"max_tiles": 1, "presentation": PRESENTATION, "template": template, **fusion_fields(config), **(processor or {})}
         settings.setdefault("grounding", "first" if config.grounding_fusion == "first" else "all")
         options = ProcessorOptions(
             tile_size=TILE,

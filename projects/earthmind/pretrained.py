@@ -14,7 +14,7 @@ from eocore.models.folders import CONFIG, check_model_folder, load_model, read_j
 from eocore.models.token_rows import RowEmbedding
 from eocore.text import some_of
 
-CHANGEABLE = ("fusion", "grounding_fusion", "initializer_range")
+CHANGEABLE = ("fusion", "hca", "grounding_fusion", "initializer_range")
 """Fields that may be other than those of the folder: they choose parts without weights in any base model."""
 PARTS = {"fusion": "fusion.", "grounding_fusion": "seg_head.gate."}
 """Field -> beginning of the names of the weights that it brings or takes away."""
@@ -41,6 +41,9 @@ def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForCond
             f"model.pretrained='{folder}' is of another size than the config says; nothing was loaded. {some_of(different)}. Name the "
             "folder of that size, or remove these keys: the folder decides."
         )
+    fields = dict(fields)
+    if fields.get("fusion", "hca") != "hca":
+        fields.setdefault("hca", None)  # choices that the folder's own fusion had
     changed = [name for name in CHANGEABLE if name in fields and fields[name] != getattr(config, name)]
     for name in changed:
         setattr(config, name, fields[name])

@@ -60,10 +60,12 @@ class EarthMindTask(Task):
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self.options = read_options(EarthMindOptions, options, name="task")
-        self.loss_settings = read_options(LossSettings, self.options.losses or {}, name="losses")
         self.data = TrainingData(self.options, IMAGES)
         words = TOKENIZERS.build(self.options.tokenizer)
         self.model = build_model(self.options.model, words)
+        # upstream's second release, whose fusion it is, has no alignment of the sensors' tokens
+        own = {"alignment": 0.0} if self.model.config.fuses_sensors else {}
+        self.loss_settings = read_options(LossSettings, {**own, **(self.options.losses or {})}, name="losses")
         self.processor = build_processor(self.options.processor, words, config=self.model.config)
         language_model, tower = self.model.language_model, self.model.vision_tower
         use_packed_attention(language_model)

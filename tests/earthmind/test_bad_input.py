@@ -276,7 +276,7 @@ class TestCommand:
             ("task.batchsize=2", r"--cfg-options task.batchsize: task has no 'batchsize', .* Did you mean 'task.batch_size'"),
             ("+task.batchsize=2", r"EarthMindTask has no argument 'batchsize'. Did you mean 'batch_size'"),
             ("task.type=EarthMind", r"registry 'task' has no 'EarthMind'. Did you mean 'EarthMindTask'"),
-            ("task.model.fusion=sum", r"model: fusion='sum' is unknown; choices: concat, mutual_attention"),
+            ("task.model.fusion=sum", r"model: fusion='sum' is unknown; choices: concat, mutual_attention, hca"),
             ("training.deepspeed=zero5", r"no DeepSpeed configuration 'zero5'"),
             ("+trainning.max_iters=2", r"config section 'trainning' is not read by anything. Did you mean 'training'"),
             ("task.data.type=Mixtur", r"registry 'dataset' has no 'Mixtur'. Did you mean 'Mixture'"),

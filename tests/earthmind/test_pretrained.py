@@ -66,7 +66,7 @@ class TestChoices:
         assert model.fusion.queries is None
 
     def test_an_unknown_one_is_named(self, folder: Path, words: Any) -> None:
-        with pytest.raises(ConfigError, match="model: fusion='sum' is unknown; choices: concat, mutual_attention"):
+        with pytest.raises(ConfigError, match="model: fusion='sum' is unknown; choices: concat, mutual_attention, hca"):
             build_model({"pretrained": str(folder), "fusion": "sum"}, words)
 
 

@@ -144,7 +144,7 @@ class SharedPrefix(Pair):
 
         def shared() -> Tensor:
             content = torch.zeros(self.questions, dtype=torch.long)
-            plan = plan_prefixes(ids, mask, vision=vision, content=content, tokens_per_tile=self.image_tokens)
+            plan = plan_prefixes(ids, mask, vision=vision, content=content)
             assert plan is not None
             start = start_prompts(model.get_decoder(), embeddings, input_ids=ids, attention_mask=mask, plan=plan, pad_token_id=PAD)
             positions = start.attention_mask.sum(1, keepdim=True) - 1

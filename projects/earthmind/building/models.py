@@ -119,6 +119,7 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
         "tile_tokens": config.tile_grid,
         "num_channels": config.vision_config.num_channels,
         "channel_fill": [round(255 * mean) for mean in config.pixel_mean],
+        **fusion_fields(config),
         "grounding_size": config.sam_config.prompt_encoder_config.image_size,
         "grounding": _grounding(fields, config),
         "grounding_fill": [round(255 * mean) for mean in config.grounding_mean] if fields.get("grounding_channels") else [],
@@ -135,6 +136,14 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
         return EarthMindProcessor(tokenizer, ProcessorOptions(**decided, **fields))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"processor: {str(error).rstrip('.')}. Fields: see ProcessorOptions.") from error
+
+
+def fusion_fields(config: EarthMindConfig) -> dict[str, Any]:
+    """Options of the processor that the model's fusion decides."""
+    choices = config.hca
+    if choices is None:
+        return {}
+    return {"fuse_sensors": True, "fusion_text": choices["text_span"], "average_views": choices["average_views"]}
 
 
 def _check_fields(given: Mapping[str, Any], known: PretrainedConfig, *, where: str) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from earthmind.model.batching import Batch, GroundingImages, SegTokens
 from earthmind.model.configuration_earthmind import EarthMindConfig
+from eocore.portable.fusion_plan import FusionText, plan_fusion
 from eocore.portable.row_packing import VisionInputs
 
 
@@ -29,13 +30,14 @@ def complete_batch(batch: Batch, config: EarthMindConfig) -> Batch:
 def dummy_vision(config: EarthMindConfig) -> VisionInputs:
     """One black tile whose tokens go nowhere."""
     vision = config.vision_config
-    none = torch.zeros(0, dtype=torch.long)
+    none, group, sample = torch.zeros(0, dtype=torch.long), torch.zeros(2, 1, dtype=torch.long), torch.zeros(1, dtype=torch.long)
     return VisionInputs(
         tiles=torch.zeros(1, vision.num_channels, *vision.image_size, dtype=torch.uint8),
-        tile_group=torch.zeros(2, 1, dtype=torch.long),
-        tile_sample=torch.zeros(1, dtype=torch.long),
+        tile_group=group,
+        tile_sample=sample,
         placeholder_index=none,
         vision_index=none,
+        fusion=plan_fusion(group, sample, texts=[FusionText(none, [0])], owners=[0]) if config.fuses_sensors else None,
     )
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from eocore.portable.fusion_plan import FusionText
 from eocore.portable.row_packing import (
     IGNORE,
     RowLayout,
@@ -36,8 +37,10 @@ class Sample(NamedTuple):
         placeholder_index: (I,) positions of the placeholders.
         vision_index: (I,) number of the vision token that replaces each.
         seg_index: (K,) positions of the [SEG] tokens.
-        attention_columns: (A,) positions of the tokens that show the whole image, view by view; for the attention loss.
+        attention_columns: (Q, A) positions of the tokens that show the whole image, view by view, each time that images are shown (once,
+            or to each independent question); for the attention loss.
         grounding_images: (G, C, S, S) uint8, the images that masks are drawn on; None where none is.
+        fusion_text: words that the vision tokens depend on; None where each tile keeps its tokens.
         masks: (K, S, S) uint8, one for each [SEG]; None when predicting.
         draw_on: gives `grounding_images` later (generation); None elsewhere.
         seed: of the sample's own randomness in the losses.
@@ -56,6 +59,7 @@ class Sample(NamedTuple):
     seg_index: Tensor
     attention_columns: Tensor
     grounding_images: Tensor | None = None
+    fusion_text: FusionText | None = None
     masks: Tensor | None = None
     draw_on: DrawOn | None = None
     seed: int = 0
@@ -209,8 +213,8 @@ def _join_segments(samples: Sequence[Sample], grounded: Sequence[int], *, layout
     counts = [len(samples[index].seg_index) for index in grounded]
     if not any(counts):
         return None
-    columns = [samples[index].attention_columns + layout.start[index] % layout.width for index in grounded]
-    most = max(len(column) for column in columns)
+    columns = [_columns_of_each(samples[index]) + layout.start[index] % layout.width for index in grounded]
+    most = max(column.shape[1] for column in columns)
     masks = [mask for index in grounded if (mask := samples[index].masks) is not None]
     asked = [index for index, count in zip(grounded, counts, strict=True) if count]
     return SegTokens(
@@ -219,14 +223,17 @@ def _join_segments(samples: Sequence[Sample], grounded: Sequence[int], *, layout
         slot=torch.cat([torch.arange(count) for count in counts]),
         num_slots=max(counts),
         weights=torch.cat([torch.full((count,), 1.0 / max(count, 1) / len(samples)) for count in counts]),
-        columns=torch.cat(
-            [
-                functional.pad(column, (0, most - len(column)), value=-1).expand(count, -1)
-                for column, count in zip(columns, counts, strict=True)
-            ]
-        ),
+        columns=torch.cat([functional.pad(column, (0, most - column.shape[1]), value=-1) for column in columns]),
         spans=[layout.span(index) for index in asked],
         counts=[count for count in counts if count],
         seeds=[samples[index].seed for index in asked],
         masks=torch.cat(masks) if len(masks) == len(grounded) else None,
     )
+
+
+def _columns_of_each(sample: Sample) -> Tensor:
+    """(K, A) positions in the sample of the tokens that show the whole image to each [SEG]."""
+    columns, starts = sample.attention_columns, torch.tensor(sample.question_starts, dtype=torch.long)
+    if len(columns) == 1:
+        return columns.expand(len(sample.seg_index), -1)
+    return columns[torch.searchsorted(starts, sample.seg_index, right=True) - 1]

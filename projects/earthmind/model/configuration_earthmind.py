@@ -1,16 +1,19 @@
 """Sizes and choices of an EarthMind model."""
 
+from dataclasses import asdict
 from typing import Any
 
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.internvl.configuration_internvl import InternVLVisionConfig
 from transformers.models.sam2.configuration_sam2 import Sam2Config
 
+from .hca_fusion import HcaSettings
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MORE_MEAN, MORE_STD = 0.5, 0.25
 """Of channels beyond three, on a 0..1 scale."""
-FUSIONS = ("concat", "mutual_attention")
+FUSIONS = ("concat", "mutual_attention", "hca")
 GROUNDING_FUSIONS = ("first", "gated")
 
 DEFAULTS = {
@@ -18,6 +21,7 @@ DEFAULTS = {
     "projector_hidden_act": "gelu",
     "fusion": "mutual_attention",
     "num_fusion_queries": 2,
+    "hca": None,
     "grounding_fusion": "first",
     "pixel_mean": None,
     "pixel_std": None,
@@ -39,8 +43,9 @@ class EarthMindConfig(PretrainedConfig):
         text_config: any causal language model of transformers (its config, or a dict with `model_type`).
         sam_config: SAM 2 image encoder, prompt encoder and mask decoder (`Sam2Config` or its dict).
         downsample_ratio: pixel shuffle; 0.5 joins 2 x 2 patches to one token.
-        fusion: "concat" or "mutual_attention".
+        fusion: "concat", "mutual_attention" (the first upstream release) or "hca" (the second: one tile's tokens a location).
         num_fusion_queries: learned queries of the mutual attention (upstream: 2).
+        hca: fields of `HcaSettings` that are not at their defaults; with fusion="hca" alone.
         grounding_fusion: "first" (one grounding image a sample, as upstream) or "gated" (features of all sensors, mixed per position).
         pixel_mean, pixel_std: per channel of the patch embedding, on a 0..1 scale. Defaults to ImageNet's for three channels,
             0.5 and 0.25 for further ones.
@@ -58,6 +63,7 @@ class EarthMindConfig(PretrainedConfig):
     projector_hidden_act: str
     fusion: str
     num_fusion_queries: int
+    hca: dict[str, Any] | None
     grounding_fusion: str
     pixel_mean: list[float]
     pixel_std: list[float]
@@ -76,12 +82,18 @@ class EarthMindConfig(PretrainedConfig):
             setattr(self, name, fields.pop(name, default))
         _check_choice(self.fusion, FUSIONS, name="fusion")
         _check_choice(self.grounding_fusion, GROUNDING_FUSIONS, name="grounding_fusion")
+        self.hca = _hca_fields(self.hca, self.fusion)
         self.pixel_mean = list(self.pixel_mean or _for_channels(IMAGENET_MEAN, MORE_MEAN, count=self.vision_config.num_channels))
         self.pixel_std = list(self.pixel_std or _for_channels(IMAGENET_STD, MORE_STD, count=self.vision_config.num_channels))
         self.grounding_mean = list(self.grounding_mean or _for_channels(IMAGENET_MEAN, MORE_MEAN, count=self.grounding_channels))
         self.grounding_std = list(self.grounding_std or _for_channels(IMAGENET_STD, MORE_STD, count=self.grounding_channels))
         fields.setdefault("tie_word_embeddings", getattr(self.text_config, "tie_word_embeddings", False))
         super().__init__(**fields)
+
+    @property
+    def fuses_sensors(self) -> bool:
+        """Whether the sensors of a location become the tokens of one tile."""
+        return self.fusion == "hca"
 
     @property
     def grounding_channels(self) -> int:
@@ -118,6 +130,23 @@ def _as_text_config(value: Any) -> PretrainedConfig:
 def _for_channels(imagenet: tuple[float, ...], further: float, *, count: int) -> list[float]:
     """Statistics of so many channels: ImageNet's of the first three."""
     return [*imagenet, *[further] * (count - len(imagenet))]
+
+
+def _hca_fields(given: Any, fusion: str) -> dict[str, Any] | None:
+    """All fields of `HcaSettings`; None for other fusions.
+
+    Raises:
+        ValueError: a field is unknown or wrong, or nothing would read them.
+    """
+    if fusion != "hca":
+        if given is not None:
+            raise ValueError(f"hca={given} is read by nothing with fusion='{fusion}'. Remove it, or set fusion='hca'.")
+        return None
+    try:
+        return asdict(HcaSettings(**dict(given or {})))
+    except TypeError as error:
+        known = ", ".join(asdict(HcaSettings()))
+        raise ValueError(f"hca={given} holds a field that nothing reads; fields: {known}.") from error
 
 
 def _check_choice(value: str, choices: tuple[str, ...], *, name: str) -> None:

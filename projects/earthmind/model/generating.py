@@ -10,7 +10,7 @@ from transformers import GenerationMixin
 from eocore.portable.duplicates import find_duplicates
 from eocore.portable.generation_options import check_sees_images
 from eocore.portable.position_limit import check_prompt_length
-from eocore.portable.row_inputs import ROW_INPUTS, from_rows
+from eocore.portable.row_inputs import ROW_INPUTS, TEXT_INPUTS, from_rows
 from eocore.portable.row_packing import VisionInputs, to_device
 from eocore.portable.shared_prefix import plan_prefixes, start_prompts
 from eocore.portable.text_splicing import TOKENIZING
@@ -24,7 +24,7 @@ class EarthMindGenerationMixin(GenerationMixin):
     """What `EarthMindForConditionalGeneration` adds to transformers' generation.
 
     Attributes:
-        config, device, generation_config, language_model, seg_head, processor, encode_images, merge_embeddings: of the model.
+        config, device, generation_config, language_model, seg_head, processor, embed: of the model.
     """
 
     config: Any
@@ -33,12 +33,11 @@ class EarthMindGenerationMixin(GenerationMixin):
     language_model: Any
     seg_head: Any
     processor: Any
-    encode_images: Any
-    merge_embeddings: Any
+    embed: Any
 
     def _from_rows(self, input_ids: Tensor | None, attention_mask: Tensor | None, *, given: Mapping[str, Any]) -> VisionInputs | None:
         """The images that came as `processor(...)` returns them; None without."""
-        rows = {name: given[name] for name in ROW_INPUTS if given.get(name) is not None}
+        rows = {name: given[name] for name in (*ROW_INPUTS, *TEXT_INPUTS) if given.get(name) is not None}
         if not rows or input_ids is None:
             return None
         sizes = {"image_token_id": self.config.image_token_id, "tokens_per_tile": self.config.tokens_per_tile}
@@ -60,13 +59,12 @@ class EarthMindGenerationMixin(GenerationMixin):
         """
         prompt = inputs if inputs is not None else kwargs.pop("input_ids", None)
         vision = kwargs.pop("vision", None) or self._from_rows(prompt, kwargs.get("attention_mask"), given=kwargs)
-        kwargs = {name: value for name, value in kwargs.items() if name not in ROW_INPUTS}
+        kwargs = {name: value for name, value in kwargs.items() if name not in (*ROW_INPUTS, *TEXT_INPUTS)}
         check_prompt_length(self.config.text_config, prompt, attention_mask=kwargs.get("attention_mask"))
         own = self.generation_config
         if vision is not None:
             check_sees_images(kwargs, own)
-            tokens = self.encode_images(vision, duplicates=find_duplicates(vision.tiles)).tokens
-            kwargs["inputs_embeds"] = self.merge_embeddings(prompt, vision, tokens=tokens)
+            kwargs["inputs_embeds"] = self.embed(prompt, vision, duplicates=find_duplicates(vision.tiles))[0]
         elif kwargs.get("inputs_embeds") is not None:
             check_sees_images(kwargs, own)
         stops = kwargs.get("stop_strings") or (kwargs.get("generation_config") or own).stop_strings or own.stop_strings
@@ -136,10 +134,10 @@ class EarthMindGenerationMixin(GenerationMixin):
             return given
         vision = to_device(batch.vision, self.device)
         duplicates = find_duplicates(vision.tiles)
-        embeddings = self.merge_embeddings(given["input_ids"], vision, tokens=self.encode_images(vision, duplicates=duplicates).tokens)
+        embeddings, _ = self.embed(given["input_ids"], vision, duplicates=duplicates)
         plan = None
         if share and self._can_share(settings):
-            plan = plan_prefixes(**given, vision=vision, content=duplicates[1], tokens_per_tile=self.config.tokens_per_tile)
+            plan = plan_prefixes(**given, vision=vision, content=duplicates[1])
         if plan is None:
             return {**given, "inputs_embeds": embeddings}
         decoder = self.language_model.get_decoder()

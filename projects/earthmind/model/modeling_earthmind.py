@@ -18,6 +18,7 @@ from eocore.portable.row_packing import VisionInputs
 from .batching import Batch, GroundingImages, SegTokens
 from .configuration_earthmind import EarthMindConfig
 from .generating import EarthMindGenerationMixin
+from .hca_fusion import FusionWords, HcaFusion, HcaSettings
 from .mask_head import PredictedMasks, SegHead
 from .seg_attention import SegAttention
 from .sensor_fusion import FusedTokens, SensorFusion
@@ -35,7 +36,7 @@ class StepInputs(TypedDict, total=False):
         past_key_values, use_cache, output_attentions, output_hidden_states, cache_position, return_dict: as in transformers.
         labels: (R, S) for a loss over whole rows, as in transformers.
         vision: of the prompts; or the images as `processor(...)` returns them (`row_inputs.ROW_INPUTS`):
-        image, tile_positions, tile_views, tile_counts, vision_order.
+        image, tile_positions, tile_views, tile_counts, vision_order, word_offsets, word_counts.
         patch_states: (T, H * W, C) what the vision tower makes of a batch's tiles, where that is known already.
     """
 
@@ -52,6 +53,8 @@ class StepInputs(TypedDict, total=False):
     tile_views: Tensor
     tile_counts: Tensor
     vision_order: Tensor
+    word_offsets: Tensor
+    word_counts: Tensor
     patch_states: Tensor | None
 
 
@@ -94,7 +97,7 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
         super().__init__(config)
         self.vision_tower = AutoModel.from_config(config.vision_config)
         self.projector = InternVLMultiModalProjector(config)
-        self.fusion = SensorFusion(config.fusion, num_queries=config.num_fusion_queries, width=config.text_config.hidden_size)
+        self.fusion = _fusion(config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         self.seg_head = SegHead(config)
         self.post_init()
@@ -154,7 +157,12 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
         return blocks.reshape(count, rows * columns, factor * factor * width)
 
     def encode_images(
-        self, vision: VisionInputs, *, patch_states: Tensor | None = None, duplicates: tuple[Tensor, Tensor] | None = None
+        self,
+        vision: VisionInputs,
+        *,
+        patch_states: Tensor | None = None,
+        duplicates: tuple[Tensor, Tensor] | None = None,
+        embeddings: Tensor | None = None,
     ) -> FusedTokens:
         """Vision tokens of all tiles of all sensors, in one call of the vision tower, then fused.
 
@@ -162,27 +170,76 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
             vision: tiles and their groups.
             patch_states: of the tiles, where they are known already.
             duplicates: from `find_duplicates`: duplicates among the tiles are encoded once.
+            embeddings: (R, S, D) of the token ids, where the fusion reads words.
+
+        Raises:
+            ValueError: the images were prepared for another fusion.
         """
+        words = self._words(vision, embeddings)
         if patch_states is not None:
             tokens = self.project(patch_states)
         elif duplicates is not None:
             tokens = self.encode(vision.tiles[duplicates[0]])[duplicates[1]]
         else:
             tokens = self.encode(vision.tiles)
-        return self.fusion(tokens, vision.tile_group)
+        return self.fusion(tokens, vision.tile_group) if words is None else self.fusion(tokens, vision.tile_group, words=words)
 
-    def merge_embeddings(self, input_ids: Tensor | None, vision: VisionInputs | None = None, *, tokens: Tensor | None = None) -> Tensor:
+    def _words(self, vision: VisionInputs, embeddings: Tensor | None) -> FusionWords | None:
+        """What the fusion reads beside vision tokens; None for one that reads nothing else."""
+        if self.config.fuses_sensors != (vision.fusion is not None):
+            other = "another fusion" if vision.fusion is None else "fusion='hca'"
+            raise ValueError(
+                f"the model has fusion='{self.config.fusion}', but the images were laid out for {other}: tokens would stand for other "
+                "tiles. Prepare them with the processor that belongs to the model."
+            )
+        if vision.fusion is None:
+            return None
+        if embeddings is None:
+            raise ValueError("fusion='hca' compares vision tokens with words: give embeddings=, or call `embed`.")
+        return FusionWords(embeddings.flatten(0, 1)[vision.fusion.positions], vision.fusion)
+
+    def embed(
+        self,
+        input_ids: Tensor | None,
+        vision: VisionInputs | None = None,
+        *,
+        patch_states: Tensor | None = None,
+        duplicates: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, FusedTokens | None]:
+        """Embeddings (R, S, D) of `input_ids` with vision tokens at the placeholders, and these tokens; None for text alone.
+
+        Args:
+            input_ids: (R, S).
+            vision: of the rows.
+            patch_states, duplicates: see `encode_images`.
+        """
+        if vision is None:
+            return self.merge_embeddings(input_ids), None
+        embeddings = self.get_input_embeddings()(input_ids) if vision.fusion is not None else None
+        fused = self.encode_images(vision, patch_states=patch_states, duplicates=duplicates, embeddings=embeddings)
+        return self.merge_embeddings(input_ids, vision, tokens=fused.tokens, embeddings=embeddings), fused
+
+    def merge_embeddings(
+        self,
+        input_ids: Tensor | None,
+        vision: VisionInputs | None = None,
+        *,
+        tokens: Tensor | None = None,
+        embeddings: Tensor | None = None,
+    ) -> Tensor:
         """Embeddings (R, S, D) of `input_ids`, with vision tokens at the placeholders.
 
         Args:
             input_ids: (R, S).
             vision: which vision token goes where.
-            tokens: (T, N, D) fused tokens, None for text alone.
+            tokens: (F, N, D) fused tokens, None for text alone.
+            embeddings: (R, S, D) of `input_ids`, where they are known already.
 
         Raises:
             ValueError: placeholders and the vision tokens that replace them are not equally many.
         """
-        embeddings = self.get_input_embeddings()(input_ids)
+        if embeddings is None:
+            embeddings = self.get_input_embeddings()(input_ids)
         if tokens is None or vision is None:
             return embeddings
         if vision.placeholder_index.shape != vision.vision_index.shape:
@@ -233,8 +290,7 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
             return self._forward_batch(batch, inputs.get("patch_states"))
         if inputs_embeds is None:
             vision = inputs.get("vision") or self._from_rows(input_ids, None, given=inputs)
-            tokens = None if vision is None else self.encode_images(vision).tokens
-            inputs_embeds = self.merge_embeddings(input_ids, vision, tokens=tokens)
+            inputs_embeds, _ = self.embed(input_ids, vision)
         outputs = self.language_model.get_decoder()(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
@@ -254,8 +310,7 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
         )
 
     def _forward_batch(self, batch: Batch, patch_states: Tensor | None) -> EarthMindOutput:
-        fused = None if batch.vision is None else self.encode_images(batch.vision, patch_states=patch_states)
-        embeddings = self.merge_embeddings(batch.input_ids, batch.vision, tokens=None if fused is None else fused.tokens)
+        embeddings, fused = self.embed(batch.input_ids, batch.vision, patch_states=patch_states)
         text, device = self.language_model.config, embeddings.device
         arguments = boundary_arguments(batch.sequence_boundaries, device) | known_masks(text)
         arguments |= question_arguments(batch.question_starts, batch.sequence_boundaries, config=text, device=device)
@@ -279,3 +334,10 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
         features = head.dummy_features(1) if skip else head.encode(grounding.images)
         combined = head.combine(features, grounding.owner, num_samples=grounding.num_samples)
         return head.decode_masks(prompts, combined, sample=segments.sample, slot=segments.slot, num_slots=segments.num_slots)
+
+
+def _fusion(config: EarthMindConfig) -> nn.Module:
+    """The part that fuses the sensors' tokens."""
+    if config.fuses_sensors:
+        return HcaFusion(HcaSettings(**(config.hca or {})))
+    return SensorFusion(config.fusion, num_queries=config.num_fusion_queries, width=config.text_config.hidden_size)

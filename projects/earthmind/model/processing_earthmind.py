@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cache, partial
+from itertools import pairwise
 from typing import Any, Unpack
 
 import numpy as np
@@ -20,6 +21,7 @@ from eocore.portable.chat_templates import (
     render,
     render_questions,
 )
+from eocore.portable.fusion_plan import FusionText
 from eocore.portable.image_slots import check_one_position, shows_image, with_leading_image, with_one_image
 from eocore.portable.kept_turns import check_turns_kept
 from eocore.portable.messages import Turn, as_turns
@@ -210,7 +212,7 @@ class EarthMindProcessor(ProcessorMixin):
             return render(turns, self.chat_format, add_generation_prompt=for_generation, seg_token=SEG_TOKEN)
         if for_generation:
             raise SampleError("independent questions are for training; ask each by itself for an answer.")
-        return render_questions(turns, self.chat_format, seg_token=SEG_TOKEN)
+        return render_questions(turns, self.chat_format, seg_token=SEG_TOKEN, repeat_images=self.options.fuse_sensors)
 
     def _check_answers(self, turns: Sequence[Turn], sample_id: str) -> None:
         """Raise SampleError if an answer holds what frames the turns."""
@@ -226,7 +228,9 @@ class EarthMindProcessor(ProcessorMixin):
     def _assemble(self, layout: VisionLayout, pieces: Sequence[Piece], *, sample_id: str, regions: Sequence[np.ndarray] = ()) -> Sample:
         """A sample without grounding image and masks."""
         runs = [layout.region_tokens(region, self.options, sample_id=sample_id) for region in regions]
-        text = self._splicer.splice(pieces, layout.blocks, regions=runs, sample_id=sample_id)
+        fuses = self.options.fuse_sensors
+        apart = layout.num_tokens if fuses else 0
+        text = self._splicer.splice(pieces, layout.blocks, regions=runs, sample_id=sample_id, tokens_apart=apart)
         placeholders = (text.input_ids == self.image_token_id).nonzero().flatten()
         return Sample(
             sample_id=sample_id,
@@ -240,7 +244,19 @@ class EarthMindProcessor(ProcessorMixin):
             vision_index=text.vision_index,
             seg_index=(text.input_ids == self.seg_token_id).nonzero().flatten(),
             attention_columns=_whole_image_columns(layout, placeholders, text=text),
+            fusion_text=self._fusion_text(text) if fuses and layout.blocks else None,
         )
+
+    def _fusion_text(self, text: SplicedText) -> FusionText:
+        """The words that the fused tokens of each question depend on."""
+        length = len(text.input_ids)
+        starts = text.question_starts or [0]
+        spans = list(pairwise([*starts, length]))
+        if self.options.fusion_text == "upstream":
+            parts = [torch.arange(behind, end) for behind, (_, end) in zip(text.image_ends, spans, strict=True)]
+        else:
+            parts = [text.words[(text.words >= start) & (text.words < end)] for start, end in spans]
+        return FusionText(torch.cat(parts), [len(part) for part in parts])
 
     def collate(self, samples: Sequence[Sample], **layout: Any) -> Batch:
         """One batch of encoded samples; see `batching.collate`, whose further arguments it takes."""
@@ -337,7 +353,7 @@ class EarthMindProcessor(ProcessorMixin):
 
 
 def _whole_image_columns(layout: VisionLayout, placeholders: Tensor, *, text: SplicedText) -> Tensor:
-    """Positions in the text of the tokens that show the whole image, view by view; for the attention loss.
+    """(Q, A) positions of the tokens that show the whole image, view by view, each time it is shown; for the attention loss.
 
     Args:
         layout: of the images.
@@ -345,11 +361,12 @@ def _whole_image_columns(layout: VisionLayout, placeholders: Tensor, *, text: Sp
         text: that they stand in.
     """
     if not layout.blocks:
-        return torch.zeros(0, dtype=torch.long)
-    own = slice(text.image_start, text.image_start + sum(len(index) for _, index in layout.blocks))
-    position_of = torch.zeros(int(text.vision_index.max()) + 1, dtype=torch.long)
-    position_of[text.vision_index[own]] = placeholders[own]
-    return position_of[layout.whole.reshape(-1)]
+        return torch.zeros(1, 0, dtype=torch.long)
+    order = torch.cat([index for _, index in layout.blocks])
+    position_of = torch.zeros(len(text.image_starts), layout.num_tokens, dtype=torch.long)
+    for number, start in enumerate(text.image_starts):
+        position_of[number, order] = placeholders[start : start + len(order)]
+    return position_of[:, layout.whole.reshape(-1)]
 
 
 def _check_length(sample: Sample, max_length: int | None, *, for_generation: bool) -> None:

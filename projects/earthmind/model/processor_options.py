@@ -24,6 +24,7 @@ class ProcessorOptions(VisionOptions, GroundingOptions):
     Attributes:
         modality_order: order of the sensors within a tile position or of their blocks; names every modality.
         template: name of the chat template, a .jinja file of `eocore.portable`.
+        fusion_text: with `fuse_sensors`, the words that the fusion reads, see `HcaSettings.text_span`.
 
     Raises:
         ValueError: a choice or a modality is unknown, or `modality_order` does not name each modality once.
@@ -31,6 +32,7 @@ class ProcessorOptions(VisionOptions, GroundingOptions):
 
     modality_order: Sequence[str] = MODALITY_ORDER
     template: str = "phi3_chat"
+    fusion_text: str = "question"
 
     def __post_init__(self) -> None:
         VisionOptions.__post_init__(self)

@@ -18,6 +18,9 @@ MASK_FLOPS, MASK_POSITIONS, MASK_WIDTH = 3.7e9, 64**2, 256
 """SAM 2's mask decoder for one object on an image of 1024 px: counted with torch's FlopCounterMode on meta tensors."""
 BLOCK_WIDTHS = 12
 """Weights of a transformer block in squares of its width: 4 of attention, 8 of an MLP four times as wide."""
+SIMILARITIES = 2
+"""Products of N x N x D that the fusion "hca" makes for a tile, and about as many again for its gradients; the second stands for softmax,
+logarithm and words."""
 STRIDE = 4
 """Of Hiera's patch embedding [px]; each stage after the first halves height and width."""
 
@@ -90,7 +93,16 @@ def _tile(model: EarthMindForConditionalGeneration) -> float:
     scores = 2 * MULTIPLY_ADD * tokens**2 * vision.hidden_size * vision.num_hidden_layers
     projector = MULTIPLY_ADD * config.tokens_per_tile * _weights(model.projector)
     tower_passes = TRAINED_PASSES if _trains(model.vision_tower) else 1
-    return (embedding + blocks + scores) * tower_passes + projector * (TRAINED_PASSES if _trains(model.projector) else 1)
+    projected = projector * (TRAINED_PASSES if _trains(model.projector) else 1)
+    return (embedding + blocks + scores) * tower_passes + projected + _fusion(model)
+
+
+def _fusion(model: EarthMindForConditionalGeneration) -> float:
+    """Of a tile in the fusion that compares its tokens with each other; the others cost nothing worth counting."""
+    config = model.config
+    if not config.fuses_sensors:
+        return 0.0
+    return SIMILARITIES * MULTIPLY_ADD * config.tokens_per_tile**2 * config.text_config.hidden_size * TRAINED_PASSES
 
 
 def _mask_image(model: EarthMindForConditionalGeneration) -> float:

@@ -17,10 +17,14 @@ from earthmind.model.special_tokens import SPECIAL_TOKENS
 from earthmind.task import EarthMindTask
 from eocore.errors import ConfigError
 from eocore.option_types import check_option
+from eocore.portable.fusion_plan import FusionPlan
 from eocore.portable.row_packing import SupervisedTokens, VisionInputs
 from eocore.registry import TOKENIZERS
 from eocore.replaced import replaced
 from eocore.train.planning.estimate import StepShape
+
+FUSED_SENSORS = 2
+"""Sensors whose tiles are fused to one tile's tokens, as in the upstream pairs."""
 
 
 @TOKENIZERS.register_module()
@@ -62,6 +66,8 @@ def _vocabulary(fields: Mapping[str, Any]) -> int:
 def example_batch(task: EarthMindTask, shape: StepShape) -> Batch:
     """A batch of that shape, all zeros: as many tiles as its rows have room for, a grounding image for each sample with masks.
 
+    Where a model fuses sensors, each location is a pair's: `FUSED_SENSORS` tiles.
+
     Raises:
         ConfigError: the row has no room for the text.
     """
@@ -83,21 +89,40 @@ def example_batch(task: EarthMindTask, shape: StepShape) -> Batch:
         supervised=SupervisedTokens(_zeros(supervised), _zeros(supervised), torch.zeros(supervised)),
         sample_ids=[""] * count,
         num_tokens=shape.rows * shape.tokens,
-        vision=_vision(config, tiles) if tiles else None,
+        vision=_vision(config, tiles, shape=shape) if tiles else None,
         grounding=grounding,
         segments=segments,
     )
     return complete_batch(batch, config)
 
 
-def _vision(config: EarthMindConfig, tiles: int) -> VisionInputs:
-    vision, placeholders = config.vision_config, _zeros(tiles * config.tokens_per_tile)
+def _vision(config: EarthMindConfig, locations: int, *, shape: StepShape) -> VisionInputs:
+    vision, placeholders = config.vision_config, _zeros(locations * config.tokens_per_tile)
+    tiles = locations * FUSED_SENSORS if config.fuses_sensors else locations
     return VisionInputs(
         tiles=torch.zeros(tiles, vision.num_channels, *vision.image_size, dtype=torch.uint8),
         tile_group=_zeros(2, tiles),
         tile_sample=_zeros(tiles),
         placeholder_index=placeholders,
         vision_index=placeholders,
+        fusion=_plan(tiles, locations, shape=shape) if config.fuses_sensors else None,
+    )
+
+
+def _plan(tiles: int, locations: int, *, shape: StepShape) -> FusionPlan:
+    """Of samples with as many tiles and words each."""
+    samples = shape.rows * shape.samples
+    ends = [tiles * number // samples for number in range(samples + 1)]
+    return FusionPlan(
+        positions=_zeros(samples * shape.text),
+        num_words=[shape.text] * samples,
+        streams=list(pairwise(ends)),
+        stream=_zeros(tiles),
+        num_streams=tiles,
+        range_group=_zeros(tiles),
+        member=_zeros(tiles),
+        location=_zeros(tiles),
+        num_locations=locations,
     )
 
 

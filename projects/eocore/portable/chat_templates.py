@@ -211,6 +211,7 @@ class Piece:
         trusted: the text may hold special tokens.
         supervised: the text is learnt.
         begins_question: an independent question begins here.
+        instructs: the text is a system turn's.
         slot: the image or region that is shown here; None = the text stands here.
     """
 
@@ -218,7 +219,13 @@ class Piece:
     trusted: bool
     supervised: bool
     begins_question: bool = False
+    instructs: bool = False
     slot: Image | Region | None = None
+
+    @property
+    def is_question(self) -> bool:
+        """Whether the words are the user's own."""
+        return self.slot is None and not (self.trusted or self.supervised or self.instructs)
 
 
 def render(
@@ -256,7 +263,8 @@ def _instructed(parts: Sequence[Part], template: Template) -> list[Piece]:
     if template.system is None:
         raise ValueError(NO_SYSTEM)
     start, end = template.system
-    return [piece for piece in (Piece(start, True, False), *_asked(parts), Piece(end, True, False)) if piece.text]
+    said = [replace(piece, instructs=True) for piece in _asked(parts)]
+    return [piece for piece in (Piece(start, True, False), *said, Piece(end, True, False)) if piece.text]
 
 
 def _asked(parts: Sequence[Part]) -> list[Piece]:
@@ -270,13 +278,16 @@ def _answered(parts: Sequence[Part], template: Template, *, seg_token: str) -> P
     return Piece(text + template.assistant_end, True, True)
 
 
-def render_questions(turns: Sequence[Turn | tuple[str, str]], template: Template, *, seg_token: str = SEG_PLACEHOLDER) -> list[Piece]:
+def render_questions(
+    turns: Sequence[Turn | tuple[str, str]], template: Template, *, seg_token: str = SEG_PLACEHOLDER, repeat_images: bool = False
+) -> list[Piece]:
     """Pieces of independent questions and their answers: what all share, which is the image, and each question as it would continue alone.
 
     Args:
         turns: messages, question and answer in turn; the first question begins with the images if there are any.
         template: of the prompt.
         seg_token: the system's token for a mask.
+        repeat_images: each question shows the images itself, where they look different to each.
 
     Raises:
         ValueError: another role, or one out of turn.
@@ -286,10 +297,12 @@ def render_questions(turns: Sequence[Turn | tuple[str, str]], template: Template
     if roles != ["user", "assistant"] * (len(turns) // 2):
         raise ValueError(f"independent questions: each needs its answer after it, found {roles}.")
     shared = [part for part in turns[0].parts[:1] if isinstance(part, Image)] if turns else []
-    pieces = [Piece(template.prefix + template.user_start, True, False), *_asked(shared)]
+    repeated = shared if repeat_images else []
+    pieces = [Piece(template.prefix + template.user_start, True, False), *([] if repeat_images else _asked(shared))]
     for number, turn in enumerate(turns):
         if turn.role == "user":
-            first, *others = _asked(turn.parts if number else turn.parts[len(shared) :]) or [Piece("", False, False)]
+            own = [*repeated, *(turn.parts if number else turn.parts[len(shared) :])]
+            first, *others = _asked(own) or [Piece("", False, False)]
             pieces += [replace(first, begins_question=True), *others, Piece(template.user_end, True, False)]
         else:
             pieces += [Piece(template.assistant_start, True, False), _answered(turn.parts, template, seg_token=seg_token)]
@@ -329,7 +342,8 @@ def _leading_system(prompt: str, template: Template) -> tuple[list[Piece], str]:
     if not start or rest == prompt or not ends:
         return [], prompt
     text, rest = rest[: min(ends)], rest[min(ends) + len(end) :]
-    return [piece for piece in (Piece(start, True, False), Piece(text, False, False), Piece(end, True, False)) if piece.text], rest
+    said = Piece(text, False, False, instructs=True)
+    return [piece for piece in (Piece(start, True, False), said, Piece(end, True, False)) if piece.text], rest
 
 
 def _read(text: str, before: Sequence[Piece]) -> list[Piece]:

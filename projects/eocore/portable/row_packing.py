@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol, TypeVar, cast
 import torch
 from torch import Tensor
 
+from eocore.portable.fusion_plan import FusionPlan, FusionText, plan_fusion
+
 IGNORE = -100
 """Label of a token that is not supervised (the value torch's cross-entropy ignores)."""
 
@@ -62,6 +64,7 @@ class VisionInputs(NamedTuple):
         placeholder_index: (I,) flat positions in the (R, S) rows.
         vision_index: (I,) flat numbers of the vision tokens that go there.
         keys: of the tiles' content, where encoded tiles are kept; None where they are not.
+        fusion: where the sensors of a location become the tokens of one tile; None where each tile keeps its own.
     """
 
     tiles: Tensor
@@ -70,6 +73,7 @@ class VisionInputs(NamedTuple):
     placeholder_index: Tensor
     vision_index: Tensor
     keys: list[str] | None = None
+    fusion: FusionPlan | None = None
 
 
 Inputs = TypeVar("Inputs")
@@ -89,6 +93,10 @@ class TiledSample(Protocol):
     """What of a sample becomes `VisionInputs`; numbers count within the sample."""
 
     @property
+    def input_ids(self) -> Tensor:
+        """(L,)."""
+
+    @property
     def tiles(self) -> Tensor:
         """(T, C, P, P) uint8; T is 0 without images."""
 
@@ -99,6 +107,10 @@ class TiledSample(Protocol):
     @property
     def tokens_per_tile(self) -> int:
         """Vision tokens of one tile."""
+
+    @property
+    def fusion_text(self) -> FusionText | None:
+        """Words that the fused vision tokens depend on; None where each tile keeps its own tokens."""
 
     @property
     def placeholder_index(self) -> Tensor:
@@ -171,7 +183,7 @@ class RowLayout:
 
 def join_tiles(samples: Sequence[TiledSample], layout: RowLayout) -> VisionInputs | None:
     """The tiles of all samples with numbers that count through the batch; None where no sample has any."""
-    tiles, groups, placeholders, sources, owners = [], [], [], [], []
+    tiles, groups, placeholders, sources, owners, texts = [], [], [], [], [], {}
     location_offset = view_offset = token_offset = 0
     for index, sample in enumerate(samples):
         count = len(sample.tiles)
@@ -184,15 +196,21 @@ def join_tiles(samples: Sequence[TiledSample], layout: RowLayout) -> VisionInput
         sources.append(sample.vision_index + token_offset)
         location_offset += int(sample.tile_group[0].max()) + 1
         view_offset += int(sample.tile_group[1].max()) + 1
+        text = sample.fusion_text
+        if text is not None:
+            texts[index] = text._replace(positions=text.positions + layout.start[index])
+            count = len(text.num_words) * (int(sample.tile_group[0].max()) + 1)
         token_offset += count * sample.tokens_per_tile
     if not tiles:
         return None
+    tile_group, tile_sample = torch.cat(groups, dim=1), torch.cat(owners)
     return VisionInputs(
         tiles=torch.cat(tiles),
-        tile_group=torch.cat(groups, dim=1),
-        tile_sample=torch.cat(owners),
+        tile_group=tile_group,
+        tile_sample=tile_sample,
         placeholder_index=torch.cat(placeholders),
         vision_index=torch.cat(sources),
+        fusion=plan_fusion(tile_group, tile_sample, texts=list(texts.values()), owners=list(texts)) if texts else None,
     )
 
 

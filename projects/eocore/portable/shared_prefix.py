@@ -44,20 +44,17 @@ class StartedPrompt:
     cache: Any
 
 
-def plan_prefixes(
-    input_ids: Tensor, attention_mask: Tensor, *, vision: VisionInputs, content: Tensor, tokens_per_tile: int
-) -> PrefixPlan | None:
+def plan_prefixes(input_ids: Tensor, attention_mask: Tensor, *, vision: VisionInputs, content: Tensor) -> PrefixPlan | None:
     """The plan of a batch from `processor.collate(..., left_pad=True)`; None where reading rows apart is as good.
 
     Args:
         input_ids, attention_mask: (R, S) of the batch.
         vision: of the batch.
         content: (T,) number of each tile's content, see `duplicates.find_duplicates`.
-        tokens_per_tile: vision tokens of one tile.
     """
-    texts = _contents(input_ids, attention_mask, vision=vision, tokens_per_tile=tokens_per_tile)
+    texts = _contents(input_ids, attention_mask, vision=vision)
     groups: dict[Any, list[int]] = {}
-    for row, shown in enumerate(_signatures(vision, content, num_rows=len(texts))):
+    for row, shown in enumerate(zip(_signatures(vision, content, num_rows=len(texts)), _words(input_ids, vision), strict=True)):
         groups.setdefault(shown, []).append(row)
     if len(groups) == len(texts):
         return None
@@ -72,16 +69,15 @@ def plan_prefixes(
     return PrefixPlan(group.to(content.device), [rows[0] for rows in groups.values()], lengths, rest)
 
 
-def _contents(input_ids: Tensor, attention_mask: Tensor, *, vision: VisionInputs, tokens_per_tile: int) -> list[Tensor]:
+def _contents(input_ids: Tensor, attention_mask: Tensor, *, vision: VisionInputs) -> list[Tensor]:
     """Each row's own tokens: ids, and for a placeholder -1 - the number of its vision token within the sample."""
     ids, mask = input_ids.clone(), attention_mask.bool()
     rows, width = ids.shape
-    owners = vision.tile_sample
-    numbers = torch.arange(len(owners), device=ids.device)
-    first = owners.new_zeros(rows).scatter_reduce(0, owners, numbers, "amin", include_self=False)
     positions = vision.placeholder_index
-    within = vision.vision_index - first[positions // width] * tokens_per_tile
-    ids.view(-1)[positions] = -1 - within
+    row_of = positions // width
+    # the images show all tokens of their sample, so that the smallest number is its first
+    first = vision.vision_index.new_zeros(rows).scatter_reduce(0, row_of, vision.vision_index, "amin", include_self=False)
+    ids.view(-1)[positions] = -1 - (vision.vision_index - first[row_of])
     return [row[keep] for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]
 
 
@@ -93,6 +89,16 @@ def _signatures(vision: VisionInputs, content: Tensor, *, num_rows: int) -> list
         first_location, first_view = start.setdefault(row, (location, view))
         shown[row].append((number, location - first_location, view - first_view))
     return [tuple(tiles) for tiles in shown]
+
+
+def _words(input_ids: Tensor, vision: VisionInputs) -> list[tuple[int, ...]]:
+    """Ids of the words that each row's vision tokens depend on: other words make other tokens of the same tiles."""
+    words: list[list[int]] = [[] for _ in input_ids]
+    if vision.fusion is not None:
+        positions = vision.fusion.positions
+        for row, word in zip((positions // input_ids.shape[1]).tolist(), input_ids.flatten()[positions].tolist(), strict=True):
+            words[row].append(word)
+    return [tuple(own) for own in words]
 
 
 def _common(texts: Sequence[Tensor]) -> int:

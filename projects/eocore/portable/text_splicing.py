@@ -43,13 +43,18 @@ class _Spliced:
     ids: list[Tensor] = field(default_factory=list)
     labels: list[Tensor] = field(default_factory=list)
     vision: list[Tensor] = field(default_factory=list)
-    image_start: int = 0
-    num_images: int = 0
+    image_starts: list[int] = field(default_factory=list)
+    image_ends: list[int] = field(default_factory=list)
+    words: list[Tensor] = field(default_factory=list)
     num_regions: int = 0
     question_starts: list[int] = field(default_factory=list)
 
+    @property
+    def length(self) -> int:
+        return sum(map(len, self.ids))
+
     def begin_question(self) -> None:
-        self.question_starts.append(sum(map(len, self.ids)))
+        self.question_starts.append(self.length)
 
     def add(self, ids: Tensor, *, supervised: bool) -> None:
         self.ids.append(ids)
@@ -63,15 +68,19 @@ class SplicedText(NamedTuple):
         input_ids: (L,).
         labels: (L,) ids of supervised tokens, `IGNORE` elsewhere.
         vision_index: (I,) vision token of each placeholder.
-        image_start: how many of them (of regions) stand before the image's own.
+        image_starts: how many of them (of regions) stand before the images' own, each time that the images are shown.
         question_starts: where each independent question begins; empty: they are one conversation.
+        image_ends: position of the first token behind the images, each time that they are shown.
+        words: (W,) positions of the words of the user's turns.
     """
 
     input_ids: Tensor
     labels: Tensor
     vision_index: Tensor
-    image_start: int
+    image_starts: list[int]
     question_starts: list[int]
+    image_ends: list[int]
+    words: Tensor
 
 
 class TextSplicer:
@@ -94,7 +103,13 @@ class TextSplicer:
         self._known: dict[tuple[str, bool], Tensor] = {}
 
     def splice(
-        self, pieces: Sequence[Piece], blocks: Sequence[tuple[str, Tensor]], *, regions: Sequence[Tensor], sample_id: str
+        self,
+        pieces: Sequence[Piece],
+        blocks: Sequence[tuple[str, Tensor]],
+        *,
+        regions: Sequence[Tensor],
+        sample_id: str,
+        tokens_apart: int = 0,
     ) -> SplicedText:
         """Tokens of a conversation.
 
@@ -103,6 +118,7 @@ class TextSplicer:
             blocks: (text before the block, indices of its vision tokens) that together replace the one `<image>`.
             regions: vision token numbers of each region, by its index.
             sample_id: for messages.
+            tokens_apart: vision tokens that each independent question has of its own, shown by itself; 0: all questions see the same.
 
         Raises:
             SampleError: placeholders and images or regions are not equally many.
@@ -111,28 +127,34 @@ class TextSplicer:
         for piece in pieces:
             if piece.begins_question:
                 spliced.begin_question()
-            self._add(spliced, piece, blocks=blocks, regions=regions)
-        _check_counts(spliced, blocks, regions=regions, sample_id=sample_id)
+            shift = tokens_apart * max(len(spliced.question_starts) - 1, 0)
+            self._add(spliced, piece, blocks=_shifted(blocks, shift), regions=[region + shift for region in regions])
+        times = max(len(spliced.question_starts), 1) if tokens_apart else 1
+        _check_counts(spliced, blocks, regions=regions, sample_id=sample_id, times=times)
         ids, labels, vision = (_joined(parts) for parts in (spliced.ids, spliced.labels, spliced.vision))
         if int((ids == self.image_token_id).sum()) != len(vision):
             raise SampleError(
                 f"{sample_id}: the text itself holds {self.tokens.image}, which stands for vision tokens alone; they could not be told "
                 f"apart. Write {IMAGE_PLACEHOLDER} where the images belong."
             )
-        return SplicedText(ids, labels, vision, spliced.image_start, spliced.question_starts)
+        words = _joined(spliced.words)
+        return SplicedText(ids, labels, vision, spliced.image_starts, spliced.question_starts, spliced.image_ends, words)
 
     def _add(self, spliced: _Spliced, piece: Piece, *, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor]) -> None:
         if isinstance(piece.slot, Image):
-            spliced.num_images += 1
-            spliced.image_start = sum(len(index) for index in spliced.vision)
+            spliced.image_starts.append(sum(len(index) for index in spliced.vision))
             for lead, index in blocks:
                 self._add_run(spliced, lead + self.tokens.image_start, index=index, end=self.tokens.image_end)
+            spliced.image_ends.append(spliced.length)
         elif isinstance(piece.slot, Region):
             spliced.num_regions += 1
             if piece.slot.index < len(regions):
                 self._add_run(spliced, self.tokens.region_start, index=regions[piece.slot.index], end=self.tokens.region_end)
         else:
-            spliced.add(self.text_ids(piece.text, trusted=piece.trusted), supervised=piece.supervised)
+            ids = self.text_ids(piece.text, trusted=piece.trusted)
+            if piece.is_question:
+                spliced.words.append(torch.arange(len(ids)) + spliced.length)
+            spliced.add(ids, supervised=piece.supervised)
 
     def _add_run(self, spliced: _Spliced, start: str, *, index: Tensor, end: str) -> None:
         spliced.add(self.text_ids(start, trusted=True), supervised=False)
@@ -181,10 +203,18 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(parts)) if parts else torch.zeros(0, dtype=torch.long)
 
 
-def _check_counts(spliced: _Spliced, blocks: Sequence[tuple[str, Tensor]], *, regions: Sequence[Tensor], sample_id: str) -> None:
-    if spliced.num_images != int(bool(blocks)) or spliced.num_regions != len(regions):
+def _shifted(blocks: Sequence[tuple[str, Tensor]], shift: int) -> list[tuple[str, Tensor]]:
+    return [(lead, index + shift) for lead, index in blocks]
+
+
+def _check_counts(
+    spliced: _Spliced, blocks: Sequence[tuple[str, Tensor]], *, regions: Sequence[Tensor], sample_id: str, times: int
+) -> None:
+    """Raise SampleError where images are not shown so many times, or regions not once."""
+    num_images = len(spliced.image_starts)
+    if num_images != times * bool(blocks) or spliced.num_regions != len(regions):
         raise SampleError(
-            f"{sample_id}: the user text holds {spliced.num_images} {IMAGE_PLACEHOLDER} and {spliced.num_regions} {REGION_PLACEHOLDER}, "
+            f"{sample_id}: the user text holds {num_images} {IMAGE_PLACEHOLDER} and {spliced.num_regions} {REGION_PLACEHOLDER}, "
             f"but there are {len(blocks)} image blocks (one {IMAGE_PLACEHOLDER} stands for all) and {len(regions)} regions; "
             "text and images would be matched wrongly. Correct the text or the images."
         )

@@ -32,9 +32,11 @@ class VisionOptions:
         presentation: role -> rule, see `band_rendering`.
         token_order: "place" (as upstream: all sensors of a tile position, then the next position, in one block) or "modality" (a named
             block for each sensor).
+        fuse_sensors: the model makes one tile's tokens of all sensors of a position.
+        average_views: with `fuse_sensors`, whether several views of one sensor go into them as their mean; else they are an error.
 
     Raises:
-        ValueError: the order is unknown.
+        ValueError: the order is unknown, or needs tokens of each sensor that a fusion does not leave.
     """
 
     tile_size: int = 448
@@ -46,10 +48,17 @@ class VisionOptions:
     channel_fill: Sequence[int] = ()
     presentation: Mapping[str, Any] = field(default_factory=dict)
     token_order: str = "place"
+    fuse_sensors: bool = False
+    average_views: bool = True
 
     def __post_init__(self) -> None:
         if self.token_order not in TOKEN_ORDERS:
             raise ValueError(f"token_order='{self.token_order}' is unknown; choices: {', '.join(TOKEN_ORDERS)}.")
+        if self.fuse_sensors and self.token_order != "place":
+            raise ValueError(
+                f"token_order='{self.token_order}' gives each sensor a block of tokens, but the model fuses the sensors of a position to "
+                "the tokens of one tile. Set token_order='place', or another fusion."
+            )
         object.__setattr__(self, "tile_tokens", tuple(self.tile_tokens))
         object.__setattr__(self, "channel_fill", tuple(self.channel_fill))
 
@@ -67,13 +76,15 @@ class VisionLayout:
         tiles: (T, C, P, P) uint8, position by position, within a position view by view.
         tile_group: (2, T) numbers of position, and of position and sensor.
         blocks: (text before the block, indices of vision tokens) of each block of placeholders.
+        num_tokens: vision tokens of all blocks.
         whole: (views, N) numbers of the tokens of the position that shows the whole image (thumbnail or only tile); (views, 0) where no
-            position does.
+            position does. Where sensors are fused, all count as one view.
     """
 
     tiles: Tensor
     tile_group: Tensor
     blocks: list[tuple[str, Tensor]] = field(default_factory=list)
+    num_tokens: int = 0
     whole: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long))
 
     def region_tokens(self, region: np.ndarray, rule: VisionOptions, *, sample_id: str) -> Tensor:
@@ -121,13 +132,15 @@ def lay_out_frames(frames: Sequence[SceneLike], rule: VisionOptions, *, role: st
     views = [present(frame, rule.presentation[role], num_channels=rule.num_channels, fill=rule.channel_fill) for frame in frames]
     side = (rule.tile_size, rule.tile_size)
     tiles = np.stack([resize(view, side) for shown in views for view in shown])
-    per_frame = len(views[0]) * rule.tokens_per_tile
+    _check_views({role: len(views[0])}, rule)
+    per_frame = (1 if rule.fuse_sensors else len(views[0])) * rule.tokens_per_tile
     index = torch.arange(len(views) * per_frame).view(len(views), per_frame)
     frame_of_tile = torch.arange(len(views)).repeat_interleave(len(views[0]))
     return VisionLayout(
         torch.from_numpy(tiles.copy()),
         torch.stack([frame_of_tile, frame_of_tile]),
         [("\n" if number else "", own) for number, own in enumerate(index)],
+        index.numel(),
     )
 
 
@@ -135,18 +148,45 @@ def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: VisionOptions)
     """The layout of scenes of (height, width, number of views) in the order of their tokens, with tiles of no size in place of theirs."""
     if not shapes:
         return VisionLayout(torch.zeros(0, rule.num_channels, 1, 1, dtype=torch.uint8), torch.zeros(2, 0, dtype=torch.long))
+    if rule.fuse_sensors:
+        _check_views({name: num_views for name, (_, _, num_views) in shapes.items()}, rule)
+        _check_grids(shapes, rule)
     rows, columns = _grid([(height, width) for height, width, _ in shapes.values()], rule)
     num_positions = rows * columns + int(rule.use_thumbnail and rows * columns > 1)
     streams = [name for name, (_, _, num_views) in shapes.items() for _ in range(num_views)]
     num_tiles = num_positions * len(streams)
-    tokens = torch.arange(num_tiles * rule.tokens_per_tile).view(num_positions, len(streams), rule.tokens_per_tile)
+    shown = ["fused"] if rule.fuse_sensors else streams
+    tokens = torch.arange(num_positions * len(shown) * rule.tokens_per_tile).view(num_positions, len(shown), rule.tokens_per_tile)
     shows_whole = num_positions == 1 or rule.use_thumbnail
     return VisionLayout(
         torch.zeros(num_tiles, rule.num_channels, 0, 0, dtype=torch.uint8),
         _group(streams, num_positions),
-        _blocks(tokens, streams, rule=rule),
+        _blocks(tokens, shown, rule=rule),
+        tokens.numel(),
         tokens[-1] if shows_whole else tokens[-1, :, :0],
     )
+
+
+def _check_views(num_views: Mapping[str, int], rule: VisionOptions) -> None:
+    """Raise SampleError where a fusion would have to average several views of one sensor and may not."""
+    several = {name: count for name, count in num_views.items() if count > 1}
+    if rule.fuse_sensors and several and not rule.average_views:
+        found = ", ".join(f"{name} {count}" for name, count in several.items())
+        raise SampleError(
+            f"several views (band renderings) of one sensor: {found}; the model fuses one view a sensor. Average them position by position "
+            "(hca.average_views=True in the model's config), or give the sensor one view in processor.presentation."
+        )
+
+
+def _check_grids(shapes: Mapping[str, tuple[int, int, int]], rule: VisionOptions) -> None:
+    """Raise SampleError where sensors would, each by itself, be cut into grids of unlike shape: one tile would show different ground."""
+    grids = {name: _grid([(height, width)], rule) for name, (height, width, _) in shapes.items()}
+    if len({rows / columns for rows, columns in grids.values()}) > 1:
+        found = ", ".join(f"{name} {shapes[name][0]} x {shapes[name][1]} px: {rows} x {columns}" for name, (rows, columns) in grids.items())
+        raise SampleError(
+            f"the sensors' tile grids do not agree ({found}; rows x columns), so tiles that are fused would show different ground. Crop "
+            "the images to the same area, or ask about each by itself."
+        )
 
 
 def _grid(sizes: Sequence[tuple[int, ...]], rule: VisionOptions) -> tuple[int, int]:

@@ -85,7 +85,7 @@ class TestModel:
         ("change", "message"),
         [
             ({"fussion": "concat"}, r"model.fussion is read by nothing: EarthMindConfig has no 'fussion'. Did you mean 'fusion'\?"),
-            ({"fusion": "sum"}, r"model: fusion='sum' is unknown; choices: concat, mutual_attention"),
+            ({"fusion": "sum"}, r"model: fusion='sum' is unknown; choices: concat, mutual_attention, hca"),
             ({"text_config": {"hiden_size": 8}}, r"model.text_config.hiden_size is read by nothing: Qwen2Config .* mean 'hidden_size'"),
             ({"text_config": {"model_type": "qwen99"}}, r"model.text_config.model_type='qwen99' is no model that transformers knows"),
             (

@@ -30,7 +30,7 @@ def sample(ids: list[int], *, prompt: int, places: int = 0, sensors: int = 1, ma
         placeholder_index=placeholder,
         vision_index=torch.arange(tiles * TOKENS),
         seg_index=(input_ids == SEG).nonzero().flatten(),
-        attention_columns=placeholder[-TOKENS * sensors :],
+        attention_columns=placeholder[None, -TOKENS * sensors :],
         grounding_images=None if masks is None else torch.full((1, 3, 8, 8), ids[0], dtype=torch.uint8),
         masks=torch.full((masks or 0, 8, 8), ids[0] % 2, dtype=torch.uint8),
         **more,

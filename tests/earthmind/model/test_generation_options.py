@@ -174,7 +174,7 @@ class TestEarlyStops:
         samples = [keen.processor.encode(scenes, [("user", text)], for_generation=True) for text in texts]
         together = keen.processor.collate(samples, left_pad=True)
         index = find_duplicates(together.vision.tiles)[1]
-        shared = {"vision": together.vision, "content": index, "tokens_per_tile": keen.model.config.tokens_per_tile}
+        shared = {"vision": together.vision, "content": index}
         assert plan_prefixes(together.input_ids, together.attention_mask, **shared) is not None, "else nothing is tried"
         words = ["a[SEG]", "[SEG][SEG]", "ab", "[SEG]a"]
         rows = [ids_of(keen, text) for text in words]

@@ -208,7 +208,7 @@ class TestRegions:
 
     def test_without_a_view_of_the_whole_image_they_are_an_error(self, make_processor: Callable[..., EarthMindProcessor]) -> None:
         processor = make_processor(max_tiles=4, use_thumbnail=False)
-        assert len(processor.encode({"rgb": flat(1, (64, 64))}, QUESTION).attention_columns) == 0
+        assert processor.encode({"rgb": flat(1, (64, 64))}, QUESTION).attention_columns.shape == (1, 0)
         with pytest.raises(SampleError, match=r"cut into tiles and use_thumbnail=False .* Set use_thumbnail=True or max_tiles=1"):
             processor.encode({"rgb": flat(1, (64, 64))}, self.ASK, regions=[np.ones((64, 64), bool)])
 
@@ -242,7 +242,7 @@ class TestMasks:
         for order in ("place", "modality"):
             sample = make_processor(max_tiles=2, token_order=order).encode(images, SEGMENT, masks=[np.ones((32, 64), bool)])
             places = sample.placeholder_index.tolist()
-            tokens = [int(sample.vision_index[places.index(column)]) for column in sample.attention_columns.tolist()]
+            tokens = [int(sample.vision_index[places.index(column)]) for column in sample.attention_columns[0].tolist()]
             assert tokens == list(range(4 * TOKENS, 6 * TOKENS))
 
     def test_columns_stay_with_the_image_when_a_region_comes_first(self, processor: EarthMindProcessor) -> None:
@@ -253,7 +253,7 @@ class TestMasks:
         )
         start = processor.tokenizer.convert_tokens_to_ids("<img>")
         first = sample.input_ids.tolist().index(start) + 1
-        assert sample.attention_columns.tolist() == list(range(first, first + TOKENS))
+        assert sample.attention_columns[0].tolist() == list(range(first, first + TOKENS))
 
     def test_masks_are_drawn_on_the_first_sensor_of_the_grounding_order(self, make_processor: Callable[..., EarthMindProcessor]) -> None:
         images = {"rgb": flat(10), "multispectral": flat(30)}

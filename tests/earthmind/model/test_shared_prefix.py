@@ -88,8 +88,7 @@ def test_images_of_unlike_size_regions_and_text_alone_stand_in_one_batch(
 def plan_of(made: Any, samples: list[Any]) -> Any:
     batch = made.processor.collate(samples, left_pad=True)
     content = find_duplicates(batch.vision.tiles)[1]
-    per_tile = made.model.config.tokens_per_tile
-    return plan_prefixes(batch.input_ids, batch.attention_mask, vision=batch.vision, content=content, tokens_per_tile=per_tile)
+    return plan_prefixes(batch.input_ids, batch.attention_mask, vision=batch.vision, content=content)
 
 
 def test_other_company_of_the_same_tile_is_another_image(tiny: Any, make_scenes: Callable[..., Any]) -> None:
