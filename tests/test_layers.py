@@ -33,6 +33,7 @@ SPANNING = {
     "earthmind/checkpoints/test_sam2_sources.py": "layouts and plan of an import",
     "earthmind/model/test_exact_tables.py": "the portable tables in the model",
     "earthmind/model/test_generation_options.py": "the portable options in the model",
+    "earthmind/model/test_hca_model.py": "the fusion hca from prompt to answer",
     "earthmind/model/test_injection.py": "every way by which text reaches the model",
     "earthmind/model/test_prompt_ids.py": "processor, templates and tokenizer against recorded ids",
     "earthmind/model/test_repeated_images.py": "processor and model",

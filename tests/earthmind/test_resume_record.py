@@ -81,6 +81,11 @@ STRETCH = "task.processor.presentation.multispectral.stretch.high"
         ({"+task.lora.target_modules": ["q_proj"]}, "model", "task.lora.target_modules: all-linear then, ['q_proj'] now"),
         ({"+task.trainable_tokens": ["[SEG]"], "+task.trainable": ["projector"]}, "model", "task.trainable_tokens: [] then, ['[SEG]'] now"),
         ({"task.model.fusion": "concat"}, "model", "task.model.fusion: mutual_attention then, concat now"),
+        (
+            {"task.model.fusion": "hca", "task.processor.token_order": "place"},
+            "model",
+            "task.model.fusion: mutual_attention then, hca now",
+        ),
         ({"task.losses.dice": 3.0}, "losses", "task.losses.dice: 1.0 then, 3.0 now"),
         ({"+task.losses.text_mean": "tokens"}, "losses", "task.losses.text_mean: samples then, tokens now"),
         ({STRETCH: 0.7}, "processor", "task.processor.presentation.multispectral.stretch.high: 0.5 then, 0.7 now"),

@@ -84,7 +84,7 @@ class TestSizes:
         averaged = make_tiny(fusion="hca", processor={"presentation": views})
         assert len(averaged.processor.encode(scenes, CHAT).tiles) == 3
         refused = make_tiny(fusion="hca", hca={"average_views": False}, processor={"presentation": views})
-        with pytest.raises(SampleError, match=r"several views .* multispectral 2; .* hca.average_views=True"):
+        with pytest.raises(SampleError, match=r"several views .* multispectral 2; .* .hca.average_views=True"):
             refused.processor.encode(scenes, CHAT)
 
 

@@ -81,13 +81,13 @@ class TestEncodeImages:
         first, second = (
             processor.encode({"rgb": scenes["rgb"], "sar": source["sar"]}, [("user", "<image>\nWhat?")]) for source in (scenes, other)
         )
-        before, after = (model.encode_images(sample).tokens for sample in (first, second))
+        before, after = (model.encode_images(processor.collate([sample]).vision).tokens for sample in (first, second))
         assert not torch.allclose(before[0], after[0]), "SAR comes first"
         assert (not torch.equal(before[1], after[1])) == reaches
 
     def test_a_sensor_that_is_missing_leaves_the_other_unweighted(self, tiny: Any, make_scenes: Callable[..., Any]) -> None:
         sample = tiny.processor.encode(make_scenes("sar"), [("user", "<image>\nWhat?")])
-        fused = tiny.model.encode_images(sample)
+        fused = tiny.model.encode_images(tiny.processor.collate([sample]).vision)
         assert (fused.importance == 1).all()
         assert torch.equal(fused.tokens, tiny.model.encode(sample.tiles))
 

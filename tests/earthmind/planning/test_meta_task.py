@@ -109,6 +109,19 @@ def test_a_step_without_memory_counts_what_one_with_memory_takes(
     assert found.peak == pytest.approx(expected.peak, rel=0.03)
 
 
+def test_fused_sensors_are_estimated_as_pairs(settings: dict[str, Any]) -> None:
+    parts = [part for part in settings["trainable"] if part != "fusion"]  # it has no weights
+    choice = {**settings, "model": {**settings["model"], "fusion": "hca"}, "trainable": parts}
+    shape = SHAPES["one sample"]
+    batch = example_batch(outline(choice), shape)
+    assert batch.vision is not None and len(batch.vision.tiles) * outline(choice).model.config.tokens_per_tile == 2 * len(
+        batch.vision.vision_index
+    )
+    expected, found = measured(choice, shape), estimated(choice, shape)
+    assert found.kept == pytest.approx(expected.kept, rel=0.01)
+    assert found.peak == pytest.approx(expected.peak, rel=0.03)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MID)
 def test_it_does_so_for_a_model_of_a_middle_size(mid_settings: dict[str, Any], mid_task: EarthMindTask, kind: str) -> None:
