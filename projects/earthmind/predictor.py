@@ -29,7 +29,7 @@ from eocore.predict.streaming import AnswerStreamer
 from eocore.predict.view_loss import describe_loss
 from eocore.sensors.scene import Scene, by_role
 from eocore.system import PredictorOptions
-from eocore.train.device import local_device
+from eocore.train.device import check_device, local_device
 
 
 def load_model(folder: Path, *, device: str | None = None, float32_on_cpu: bool = True) -> Any:
@@ -42,8 +42,9 @@ def load_model(folder: Path, *, device: str | None = None, float32_on_cpu: bool 
 
     Raises:
         CheckpointError: the folder is not a converted model, or damaged.
+        ConfigError: there is no such device.
     """
-    device = device or str(local_device())
+    device = check_device(device) if device else str(local_device())
     dtype = torch.float32 if float32_on_cpu and device == "cpu" else "auto"
     return folders.load_model(EarthMindForConditionalGeneration, folder, dtype=dtype).to(device).eval()
 

@@ -3,18 +3,22 @@
 import argparse
 import difflib
 import os
+import select
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Protocol
 
-from eocore.errors import EOError, OutputError
+from eocore.errors import EOError, OutputError, UnforeseenError, describe_unforeseen
 from eocore.files import describe_failure
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 + SIGINT, as shells have it."""
+OUTPUT_CLOSED = 141
+"""Exit status where the reader of the output has gone (`eo ... | head`): 128 + SIGPIPE, as shells have it."""
 USAGE_ERROR = 2
 """Exit status where the command line is wrong, as argparse ends."""
 LAUNCHER_NOTICES_S = 15.0
@@ -38,30 +42,51 @@ def command(main: Callable[[], int | None]) -> Callable[[], int]:
 
     Returns:
         A function that returns the status of `main`, or 1 where it raises an `EOError`: stderr gets its class and text, no trace.
-        A disk that is full or may not be written to is such an error too, whoever met it; Ctrl-C is one line and status 130. On several
-        ranks the first one speaks.
+        A disk that is full or may not be written to is such an error too, whoever met it; Ctrl-C is one line and status 130. Any other
+        error is shown with its trace, and a last line that says what to do. On several ranks the first one speaks.
     """
 
     @wraps(main)
     def run() -> int:
         try:
             return main() or 0
-        except EOError as error:
+        except Exception as error:  # whatever it is, its last line says what to do
+            if isinstance(error, BrokenPipeError) and _output_is_closed():
+                return OUTPUT_CLOSED
             let_first_rank_speak()
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
-            return 1
-        except OSError as error:
-            problem = describe_failure(error)
-            if problem is None:
-                raise
-            let_first_rank_speak()
-            sys.stderr.write(f"{OutputError.__name__}: {problem}\n")
+            sys.stderr.write(_describe_error(error))
             return 1
         except KeyboardInterrupt:
             sys.stderr.write("ended by Ctrl-C.\n")
             return INTERRUPTED
 
     return run
+
+
+def _describe_error(error: Exception) -> str:
+    """What stderr gets of `error`: one line where it was foreseen, else the trace before it."""
+    if isinstance(error, EOError):
+        return f"{type(error).__name__}: {error}\n"
+    problem = describe_failure(error) if isinstance(error, OSError) else None
+    if problem is not None:
+        return f"{OutputError.__name__}: {problem}\n"
+    trace = "".join(traceback.format_exception(error))
+    return (
+        f"{trace}\n{UnforeseenError.__name__}: {describe_unforeseen(error)}. Nobody foresaw this: an input of a kind that the command "
+        "has not met, or a fault of the program or of the machine. Check the files and options that the trace above shows; if they are "
+        "right, report it with the command line.\n"
+    )
+
+
+def _output_is_closed() -> bool:
+    """Whether nobody reads stdout any more; it then leads nowhere, so that Python does not fail in writing the rest at its end."""
+    output = sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(output, 0)  # a pipe without a reader is reported whatever is asked for
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,4 +69,4 @@ def describe_unforeseen(error: BaseException) -> str:
     """Class, text and line in the code of an error that was not raised on purpose, in one line."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno}, in {frames[-1].name})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"

@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from mmengine.logging import MMLogger
@@ -57,6 +59,21 @@ class LogFile(logging.FileHandler):
         error = sys.exc_info()[1]
         self.setLevel(logging.CRITICAL + 1)
         sys.stderr.write(f"{self.baseFilename}: the log cannot be written any more ({error}); its lines are shown here only.\n")
+
+
+@contextmanager
+def leaving_out(beginning: str) -> Iterator[None]:
+    """Keeps the lines of a library that begin so out of the log, for as long as the context lasts."""
+
+    def others(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith(beginning)
+
+    logger = get_logger()
+    logger.addFilter(others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(others)
 
 
 def close_log_files() -> None:

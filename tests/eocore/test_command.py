@@ -27,9 +27,35 @@ def test_what_the_work_gives_is_the_status() -> None:
     assert command(lambda: None)() == 0
 
 
-def test_other_errors_are_defects_and_pass() -> None:
-    with pytest.raises(ZeroDivisionError):
-        command(lambda: 1 // 0)()
+def test_an_error_that_nobody_foresaw_is_its_trace_and_a_last_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(lambda: 1 // 0)() == 1
+    *trace, last = capsys.readouterr().err.splitlines()
+    assert trace[0] == "Traceback (most recent call last):" and trace[-2].startswith("ZeroDivisionError: ")
+    assert re.match(
+        r"UnforeseenError: ZeroDivisionError: .* \(test_command\.py:\d+, in <lambda>\)\. Nobody foresaw this: .* report it", last
+    )
+
+
+def test_a_text_of_several_lines_is_one_line_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    def mismatch() -> None:
+        raise RuntimeError("sizes differ:\n\tweight: 3\n\tbias: 4")
+
+    assert command(mismatch)() == 1
+    assert (
+        capsys.readouterr().err.splitlines()[-1].startswith("UnforeseenError: RuntimeError: sizes differ: weight: 3 bias: 4 (test_command")
+    )
+
+
+def test_a_reader_of_the_output_that_has_gone_is_no_error() -> None:
+    program = "import sys; from eocore.command import command, say; sys.exit(command(lambda: any(say(n) for n in range(10**7)))())"
+    words = [sys.executable, "-c", program]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "0\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
 
 
 @pytest.mark.parametrize(
@@ -69,9 +95,11 @@ def test_of_several_ranks_the_first_speaks_alone(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "OutputError: out: the disk is full.\n")
 
 
-def test_a_file_that_is_not_there_is_a_defect_where_no_message_was_made_of_it() -> None:
-    with pytest.raises(FileNotFoundError):
-        command(lambda: open("/nowhere/a.json"))()  # type: ignore[arg-type,return-value]  # noqa: SIM115
+def test_a_file_that_is_not_there_keeps_its_trace_where_no_message_was_made_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(lambda: len(Path("/nowhere/a.json").read_text()))() == 1
+    *trace, last = capsys.readouterr().err.splitlines()
+    assert "Traceback" in trace[0]
+    assert last.startswith("UnforeseenError: FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/a.json'")
 
 
 def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

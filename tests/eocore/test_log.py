@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eocore.log import LogFile, close_log_files, get_logger, plain_line
+from eocore.log import LogFile, close_log_files, get_logger, leaving_out, plain_line
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,12 @@ def test_the_log_file_of_an_earlier_run_is_closed(tmp_path: Path) -> None:
     close_log_files()
     get_logger().error("of the second run")
     assert earlier not in get_logger().handlers and (tmp_path / "train.log").read_text() == "of the first run\n"
+
+
+def test_lines_of_a_library_are_left_out_for_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+    with leaving_out("Hooks will"):
+        get_logger().info("Hooks will be executed in the following order:\nA, B")
+        get_logger().warning("the hooks are three")
+    get_logger().warning("Hooks will be told of now")
+    shown = capsys.readouterr().err
+    assert "in the following order" not in shown and "the hooks are three" in shown and "told of now" in shown

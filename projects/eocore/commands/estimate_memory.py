@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from eocore.command import Command, say
-from eocore.commands.arguments import add_config, read_config
+from eocore.commands.arguments import add_config, not_negative, positive, read_config
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -15,12 +15,12 @@ NOTE = """Not in it: the CUDA context (about 0.5 GiB), workspaces of kernels and
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_config(parser)
-    parser.add_argument("--gpus", type=int, default=1, metavar="N", help="number of GPUs (default: 1)")
-    parser.add_argument("--tokens", type=int, nargs="+", metavar="L", help="lengths of a row (default: the config's, and a quarter)")
-    parser.add_argument("--rows", type=int, metavar="R", help="rows of a batch (default: the config's)")
-    parser.add_argument("--samples", type=int, default=1, help="samples that share a row (default: 1)")
-    parser.add_argument("--masks", type=int, default=5, help="masks of each sample (default: 5)")
-    parser.add_argument("--supervised", type=int, default=64, help="supervised tokens of each sample (default: 64)")
+    parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="number of GPUs (default: 1)")
+    parser.add_argument("--tokens", type=positive, nargs="+", metavar="L", help="lengths of a row (default: the config's, and a quarter)")
+    parser.add_argument("--rows", type=positive, metavar="R", help="rows of a batch (default: the config's)")
+    parser.add_argument("--samples", type=positive, default=1, help="samples that share a row (default: 1)")
+    parser.add_argument("--masks", type=not_negative, default=5, help="masks of each sample (default: 5)")
+    parser.add_argument("--supervised", type=not_negative, default=64, help="supervised tokens of each sample (default: 64)")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="of the training (default: bf16)")
 
 

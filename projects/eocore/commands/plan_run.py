@@ -6,16 +6,18 @@ import os
 from pathlib import Path
 
 from eocore.command import Command, say
-from eocore.commands.arguments import add_config, read_config
+from eocore.commands.arguments import add_config, positive, read_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_config(parser)
-    parser.add_argument("--gpus", type=int, default=8, metavar="N", help="number of GPUs (default: 8)")
+    parser.add_argument("--gpus", type=positive, default=8, metavar="N", help="number of GPUs (default: 8)")
     parser.add_argument("--mfu", type=float, default=0.4, help="useful work as a fraction of what the GPUs could do (default: 0.4)")
     parser.add_argument("--peak-tflops", type=float, metavar="T", help="of a GPU (default: 989.4, H100 and H200 in bfloat16; A100: 312)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that measure samples (default: one a core)")
+    parser.add_argument(
+        "--workers", type=positive, default=os.cpu_count() or 1, help="processes that measure samples (default: one a core)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw lengths, packs and balance here (PNG)")
 

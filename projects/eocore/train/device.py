@@ -47,6 +47,22 @@ def local_device() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if has_gpu() else torch.device("cpu")
 
 
+def check_device(name: str) -> str:
+    """`name`, a device as torch names it.
+
+    Raises:
+        ConfigError: torch knows no such device, or this machine has none that it can use.
+    """
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch has no class of its own for it
+        raise ConfigError(
+            f"device {name!r} cannot be used here ({' '.join(str(error).split())[:200]}). Expected cpu, or a GPU that torch finds (cuda, "
+            f"cuda:0, ...; here: {torch.cuda.device_count()}). Correct it, or leave it out: the GPU is taken if there is one."
+        ) from error
+    return name
+
+
 def process_group_backend() -> str:
     """nccl between GPUs, gloo between CPUs."""
     return "nccl" if has_gpu() else "gloo"

@@ -31,6 +31,9 @@ from eocore.train.strategy import restart_count, start_process_group
 from eocore.train.task import PartCount, Task
 from eocore.train.work_dir import WorkDir
 
+DRY_RUN = "dry_run"
+"""What the log calls a run that is only tried: a run has its folder's name."""
+
 
 def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: bool = False, allow: Collection[str] = ()) -> bool:
     """Trains `config`; True if it reached its last step, False if it was told to stop before and has saved.
@@ -162,7 +165,7 @@ def dry_run(config: Config, work_dir: Path | None = None, *, resume: str | None 
     with tempfile.TemporaryDirectory() as folder:
         config = config.copy()
         config.hooks, config.tracking = {}, []
-        runner = _build(config, Path(folder), checkpoint=checkpoint, allow=allow)
+        runner = _build(config, Path(folder) / DRY_RUN, checkpoint=checkpoint, allow=allow)
         parts = runner.model.parameter_table()
         with closing(runner.prepare()) as loop:
             batch = loop.next_batch()

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from eocore.config import read_options, require
 from eocore.data.loading.error_policy import ReportingLoader
 from eocore.errors import ConfigError, EOError
+from eocore.log import leaving_out
 from eocore.option_types import check_option
 from eocore.registry import HOOKS
 from eocore.text import nearest
@@ -44,6 +45,8 @@ from eocore.train.zero.settings import arithmetic_of, load_zero_config
 
 SECTIONS = ("systems", "task", "seed", "training", "guard", "optimizer", "schedule", "hooks", "tracking")
 LOOKS_ALIKE = 0.8
+HOOK_LIST = "Hooks will be executed in the following order"
+"""How mmengine's constructor begins a list of all hooks, which follow from the config."""
 BASE_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "checkpoint")
 
 
@@ -181,10 +184,6 @@ class Runner(FlexibleRunner):
         self.call_hook("after_run")
         return self.model
 
-    def get_hooks_info(self) -> str:
-        """The hooks' names in their order."""
-        return ", ".join(type(hook).__name__ for hook in self.hooks)
-
     def _log_env(self) -> None:
         """Says in one line what runs where, instead of mmengine's listing of the machine."""
         settings = self.strategy.config
@@ -229,22 +228,23 @@ def build_runner(
         seed=config.seed,
     )
     default_hooks: dict[str, Any] = dict.fromkeys(BASE_HOOKS)
-    runner = Runner(
-        model=model,
-        work_dir=str(work_dir),
-        train_dataloader=train_loader,
-        train_cfg={"max_iters": training.max_iters, "accumulation": training.accumulation},
-        optim_wrapper=DeepSpeedOptimWrapper(build_optimizer(model, optimizer)),
-        param_scheduler=build_schedule(schedule, training.max_iters),
-        strategy=strategy,
-        launcher="pytorch",
-        default_hooks=default_hooks | {"param_scheduler": ParamSchedulerHook()},
-        custom_hooks=build_hooks(config) + ([DataFaultHook(train_loader)] if isinstance(train_loader, ReportingLoader) else []),
-        visualizer=_build_tracking(config, strategy),
-        default_scope=None,
-        randomness=strategy.randomness,
-        cfg=config,
-    )
+    with leaving_out(HOOK_LIST):
+        runner = Runner(
+            model=model,
+            work_dir=str(work_dir),
+            train_dataloader=train_loader,
+            train_cfg={"max_iters": training.max_iters, "accumulation": training.accumulation},
+            optim_wrapper=DeepSpeedOptimWrapper(build_optimizer(model, optimizer)),
+            param_scheduler=build_schedule(schedule, training.max_iters),
+            strategy=strategy,
+            launcher="pytorch",
+            default_hooks=default_hooks | {"param_scheduler": ParamSchedulerHook()},
+            custom_hooks=build_hooks(config) + ([DataFaultHook(train_loader)] if isinstance(train_loader, ReportingLoader) else []),
+            visualizer=_build_tracking(config, strategy),
+            default_scope=None,
+            randomness=strategy.randomness,
+            cfg=config,
+        )
     runner.resume_path, runner.allow = resume, allow
     runner.orders = Orders()
     runner.guard = StepGuard(read_options(GuardOptions, config.get("guard", {}), name="guard"), runner.orders, work_dir=work_dir)

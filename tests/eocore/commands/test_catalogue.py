@@ -51,6 +51,16 @@ def test_names_of_commands_are_those_they_are_called_by() -> None:
         assert not isinstance(loaded, Command) or (loaded.name == name and loaded.description.strip())
 
 
+@pytest.mark.parametrize(
+    "words", [["estimate-memory", "c.py", "--gpus", "0"], ["estimate-memory", "c.py", "--rows", "x"], ["plan-run", "c.py", "--gpus", "-1"]]
+)
+def test_a_count_that_is_none_is_refused_before_anything_is_read(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        EO(words)
+    assert ended.value.code == 2
+    assert f"{words[-1]!r} is no whole number of at least 1" in capsys.readouterr().err
+
+
 def test_an_unknown_command_ends_as_argparse_does(capsys: pytest.CaptureFixture[str]) -> None:
     assert EO(["trian"]) == 2
     assert capsys.readouterr().err.startswith("eo: no command 'trian'. Did you mean 'train'? Commands: train, test, ")

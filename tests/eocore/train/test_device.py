@@ -52,3 +52,12 @@ def test_peak_memory_is_that_of_this_process(no_gpu: None) -> None:
     block[::4096] = b"x" * len(block[::4096])
     peak = device.peak_memory_gib()
     assert list(peak) == ["host"] and 64 / 1024 < peak["host"] < 64
+
+
+def test_a_device_that_is_not_there_is_told_with_the_choices() -> None:
+    assert device.check_device("cpu") == "cpu"
+    with pytest.raises(ConfigError, match=r"device 'nix' cannot be used here .*Expected cpu, or a GPU"):
+        device.check_device("nix")
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match=r"device 'cuda:7' cannot be used here .*here: 0"):
+            device.check_device("cuda:7")

@@ -1,5 +1,6 @@
 """The trial of one step, and what it tells."""
 
+import re
 from types import ModuleType
 
 import pytest
@@ -18,6 +19,12 @@ def test_a_trial_makes_one_real_step_and_tells_what_it_saw(tiny: ModuleType, mon
     for line in ("total                 84               12", "encoder               56                0", "inputs: (4, 6) float32"):
         assert line in text
     assert "loss_square: " in text and "peak memory: host " in text
+
+
+def test_a_trial_has_a_name_and_says_nothing_of_its_hooks(tiny: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    dry_run(tiny.tiny_config({"trainable": ["head", "extra"]}))
+    shown = capfd.readouterr().err
+    assert re.search(r"run dry_run\S*: 1 rank\(s\)", shown) and "Hooks" not in shown and "MetricsHook" not in shown
 
 
 def test_counts_are_summed_above_their_parts() -> None:

@@ -13,6 +13,8 @@ from eocore.evaluate.suites import SUITES
 from eocore.overrides import OverrideAction
 
 if TYPE_CHECKING:  # what runs is imported when there is something to run
+    from rich.console import Console
+
     from eocore.evaluate.engine.run_options import Outcome, RunOptions
     from eocore.evaluate.scoring.scores import Scores
 
@@ -140,21 +142,25 @@ def _finish(options: "RunOptions", outcomes: "Sequence[Outcome]", *, suite: str 
     from eocore.evaluate.reporting.tables import reading_notes, to_rich
 
     console = Console() if Console().is_terminal else Console(width=WIDTH)
-    for item in outcomes:
-        if item.reason:
-            console.print(f"{item.benchmark} {item.state}: {item.reason}", markup=False, soft_wrap=True)
+    told = [f"{item.benchmark} {item.state}: {item.reason}" for item in outcomes if item.reason]
     done = [item.benchmark for item in outcomes if item.state == "done"]
     if not done:
-        console.print("No benchmark could be run.")
+        _tell_plainly(console, [*told, "No benchmark could be run."])
         return 1
     results = read_results(options.out, done)
     page = write_suite_report(options.out, results, title=f"Evaluation: {suite or ', '.join(done)}", outcomes=outcomes)
     console.print(f"Report: {page}", soft_wrap=True)
     console.print(to_rich(suite_table(results)))
     for result in results:
-        for note in (*result["notes"], *reading_notes(cast("Scores", result))):
-            console.print(f"{result['title']}: {note}", markup=False, highlight=False, soft_wrap=True)
+        notes = (*result["notes"], *reading_notes(cast("Scores", result)))
+        _tell_plainly(console, [f"{result['title']}: {note}" for note in notes])
+    _tell_plainly(console, told)
     return 1 if any(item.state == "failed" for item in outcomes) else 0
+
+
+def _tell_plainly(console: "Console", lines: Sequence[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _list_benchmarks() -> int:

@@ -20,7 +20,6 @@ from eocore.evaluate.engine.responders import ResponseOptions
 from eocore.evaluate.engine.run_options import Outcome, RunOptions, State
 from eocore.evaluate.engine.sharing import held
 from eocore.evaluate.tasks import GENERATES, SCORES, protocol_of
-from eocore.log import get_logger
 from eocore.text import did_you_mean
 
 
@@ -53,8 +52,6 @@ def run_benchmarks(benchmarks: Sequence[Benchmark], options: RunOptions, *, pred
             raise  # no other benchmark could be written either
         except EOError as error:
             outcomes.append(Outcome(benchmark.name, state, str(error)))
-            if ranks.is_first:
-                get_logger().error("%s %s: %s", benchmark.name, state, error)
     return outcomes
 
 

@@ -72,7 +72,8 @@ def read_external(path: Path, options: ExternalOptions) -> tuple[list[Prediction
 
 def _entries(path: Path) -> list[Entry]:
     if not path.is_file():
-        raise DataError(f"{path}: no such file. Predict first, or correct the path.")
+        found = "a folder, expected a file of predictions" if path.is_dir() else "no such file"
+        raise DataError(f"{path}: {found}. Predict first, or correct the path.")
     if path.suffix == ".jsonl":
         entries = read_entries(path)
     else:
