@@ -18,6 +18,7 @@ from eocore.data.io.band_names import check_left_out, name_bands
 from eocore.data.io.image_files import Grid, LayerFile, open_layers, resolve_path
 from eocore.data.io.layer_file import LEFT_OUT, leave_out
 from eocore.data.io.products.layers import ProductChoice
+from eocore.data.io.products.picked_files import check_picked_files
 from eocore.data.io.products.registry import open_product
 from eocore.data.records import ImageRef, Window
 from eocore.errors import DataError
@@ -151,6 +152,7 @@ def _opened(ref: ImageRef, root: Path | None) -> Iterator[tuple[list[LayerFile],
             yield files, replace(ref, bands=())
             return
         _check_plain(ref, places)
+        check_picked_files(places, get_sensor(ref.sensor))
         for place in places:
             files.append(open_layers(place))
         if LEFT_OUT in ref.bands:

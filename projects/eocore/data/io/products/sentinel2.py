@@ -24,7 +24,7 @@ from eocore.data.io.products.layers import (
 )
 from eocore.data.io.products.metadata import Metadata, listed_in_manifest
 from eocore.errors import DataError
-from eocore.sensors.bands import SENTINEL2_L1C_BANDS, SENTINEL2_OFFSET_PB0400_DN, get_sensor
+from eocore.sensors.bands import SENTINEL2_L1C_BANDS, SENTINEL2_OFFSET_PB0400_DN, SENTINEL2_QUANTIFICATION, get_sensor
 from eocore.sensors.ranges import Scaling
 from eocore.sensors.scaling import scale_digital
 
@@ -32,7 +32,6 @@ NODATA_DN, SATURATED_DN = 0, 65_535
 """Special values of the products (SPECIAL_VALUE_TEXT NODATA and SATURATED). Source: as above."""
 OFFSET_SINCE_BASELINE = 4.0
 """From this processing baseline on the metadata list an offset for each band. Source: as above, version 14.9."""
-RESOLUTIONS_M = (10, 20, 60)
 
 _FOLDER = re.compile(r"S2[A-D]_(?:OPER|USER)_PRD_MSIL(1C|2A)_|S2[A-D]_MSIL(1C|2A)_")
 _LEVEL = re.compile(r"(?:^|_)(?:MSIL|L)(1C|2A)_")
@@ -45,8 +44,31 @@ _BAND_IDS = tuple(band.name for band in SENTINEL2_L1C_BANDS)
 
 def is_product(folder: Path) -> bool:
     """Whether a folder is such a product, or a tile of one (a folder below GRANULE), complete or not."""
-    has_metadata = any(_METADATA.fullmatch(path.name) for path in folder.glob("*.xml"))
-    return bool(_FOLDER.match(_product_folder(folder).name)) or has_metadata or (folder / "GRANULE").is_dir()
+    return bool(_FOLDER.match(_product_folder(folder).name) or find_metadata(folder)) or (folder / "GRANULE").is_dir()
+
+
+def find_metadata(folder: Path) -> Path | None:
+    """The file of a product's metadata in its folder."""
+    return next((path for path in sorted(folder.glob("*.xml")) if _METADATA.fullmatch(path.name)), None)
+
+
+def sensor_of_files(path: Path) -> str:
+    """Name in the sensor registry of the files of a product.
+
+    Args:
+        path: of its metadata.
+
+    Raises:
+        DataError: the metadata are broken, or state offsets that no sensor has.
+    """
+    metadata = Metadata(path)
+    radiometry = _Radiometry.read(metadata)
+    if radiometry.quantification != SENTINEL2_QUANTIFICATION or (radiometry.offsets and not radiometry.has_offset):
+        raise DataError(
+            f"{path}: quantification {radiometry.quantification:g} and offsets {sorted(set(radiometry.offsets.values()))}; files alone are "
+            f"read with {SENTINEL2_QUANTIFICATION} and none or {SENTINEL2_OFFSET_PB0400_DN}. Give the folder of the product instead."
+        )
+    return f"sentinel2_l{_level(metadata).lower()}{'_pb0400' if radiometry.has_offset else ''}"
 
 
 def _product_folder(folder: Path) -> Path:
@@ -65,10 +87,9 @@ class Sentinel2Product:
 
     def __init__(self, folder: Path) -> None:
         self.folder = _product_folder(folder)
-        found = sorted(path for path in self.folder.glob("*.xml") if _METADATA.fullmatch(path.name))
         named = next((name for path in (self.folder, *self.folder.glob("GRANULE/*")) if (name := _LEVEL.search(path.name))), None)
         level = named[1] if named else "2A"
-        self._metadata = Metadata(found[0] if found else self.folder / f"MTD_MSIL{level}.xml")
+        self._metadata = Metadata(find_metadata(self.folder) or self.folder / f"MTD_MSIL{level}.xml")
         self.level = _level(self._metadata)
         self.sensor = f"sentinel2_l{self.level.lower()}"
         self._granule = self._find_granule(folder)
