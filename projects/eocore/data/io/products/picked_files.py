@@ -1,6 +1,6 @@
 """Single files picked out of a product's folder: what lies around them, or their name, says which sensor they are.
 
-Their numbers alone do not: an offset of 1,000 that is not taken off reads like brighter ground, and another level's scale like a darker one.
+Their numbers alone do not: an offset of 1,000 that is not taken off reads like brighter ground, the scale of another level like darker.
 """
 
 import re
