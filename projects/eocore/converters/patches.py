@@ -25,7 +25,7 @@ def write_layers(path: Path, layers: np.ndarray, *, scene: Scene) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     georeference = {}
     if scene.georeference is not None:
-        georeference = {"crs": scene.georeference.crs, "transform": Affine(*scene.georeference.transform)}
+        georeference = {"crs": scene.georeference.crs or None, "transform": Affine(*scene.georeference.transform)}
     count, height, width = layers.shape
     profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": layers.dtype.name, "compress": "deflate"}
     with rasterio.open(path, "w", **profile, **georeference) as file:

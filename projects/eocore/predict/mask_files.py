@@ -31,6 +31,6 @@ def write_mask_tif(path: Path, mask: np.ndarray, *, georeference: Georeference) 
     height, width = mask.shape
     profile = {"height": height, "width": width, "count": 1, "dtype": "uint8", "compress": "deflate"}
     with MemoryFile() as memory:  # GDAL itself says nothing of a full disk when it closes a file
-        with memory.open(driver="GTiff", crs=georeference.crs, transform=Affine(*georeference.transform), **profile) as target:
+        with memory.open(driver="GTiff", crs=georeference.crs or None, transform=Affine(*georeference.transform), **profile) as target:
             target.write(mask.astype(np.uint8), 1)
         write_file(path, memory.read())

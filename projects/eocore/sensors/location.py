@@ -21,11 +21,11 @@ def check_same_location(scenes: Sequence[Scene]) -> None:
     """Raise DataError unless all scenes show the same ground: each is compared with each.
 
     Raises:
-        DataError: they differ in CRS, in bounds, or, where one says nothing of its location, in shape.
+        DataError: they differ in CRS, in bounds, or, where one of two says nothing of its location or CRS, in shape.
     """
     for scene, other in ((scenes[i], scenes[j]) for j in range(len(scenes)) for i in reversed(range(j))):
         where = f"{scene.path or scene.role} and {other.path or other.role}"
-        if scene.georeference and other.georeference:
+        if scene.georeference and other.georeference and bool(_crs(scene)) == bool(_crs(other)):
             _check_ground(scene, other, where=where)
         elif abs(scene.size[0] * other.size[1] - scene.size[1] * other.size[0]) > max(*scene.size, *other.size):
             raise DataError(

@@ -12,7 +12,7 @@ from eocore.sensors.orientation import AS_STORED, Turn
 
 @dataclass(frozen=True)
 class Georeference:
-    """Where the pixel grid lies. `transform` is the affine (a, b, c, d, e, f) of rasterio; `crs` is WKT."""
+    """Where the pixel grid lies. `transform` is the affine (a, b, c, d, e, f) of rasterio; `crs` is WKT, "" where the file names none."""
 
     crs: str
     transform: tuple[float, float, float, float, float, float]

@@ -78,6 +78,15 @@ def test_a_coordinate_system_has_several_spellings() -> None:
     assert not same_crs(utm.to_wkt(), CRS.from_epsg(32633).to_wkt())
 
 
+def test_scenes_without_a_coordinate_system_are_compared_by_their_numbers() -> None:
+    first, far = (replace(scene("a", (40, 60), corner=corner), path=f"{corner[0]:g}.tif") for corner in ((0.0, 0.0), (900.0, 0.0)))
+    first, far, near = (replace(found, georeference=replace(found.georeference, crs="")) for found in (first, far, first))  # type: ignore[type-var]
+    check_same_location([first, near])
+    with pytest.raises(DataError, match=r"0\.tif and 900\.tif do not cover the same ground: their corners lie up to 90\.0 pixels apart"):
+        check_same_location([first, far])
+    check_same_location([far, scene("b", (40, 60))])
+
+
 def test_scenes_without_a_location_are_compared_by_shape() -> None:
     check_same_location([scene("a", (40, 60)), scene("b", (101, 150), corner=None)])
     with pytest.raises(DataError, match=r"\(40, 60\) and \(60, 40\) px \(height, width\): shapes that cannot show the same location"):

@@ -320,10 +320,12 @@ def _window_transform(grid: Grid, window: Window) -> Affine:
 
 
 def _georeference(grid: Grid | None, window: Window) -> tuple[Georeference | None, float]:
-    """Georeference and ground sampling distance [m] of the window; (None, NaN) where the file lies nowhere."""
-    if grid is None or not grid.crs:
+    """Georeference and ground sampling distance [m] of the window; (None, NaN) where the file lies nowhere, NaN where it names no CRS."""
+    if grid is None:
         return None, float("nan")
     transform = _window_transform(grid, window)
+    if not grid.crs:
+        return Georeference("", (*transform[:6],)), float("nan")
     crs = CRS.from_wkt(grid.crs)
     edge = float(np.sqrt(abs(transform.determinant)))
     if crs.is_geographic:

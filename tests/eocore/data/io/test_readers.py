@@ -14,7 +14,7 @@ from eocore.data.io.readers import SceneHeader, image_size, read_class_map, read
 from eocore.data.records import ImageRef
 from eocore.errors import BandError, DataError
 from eocore.sensors.bands import get_sensor
-from eocore.sensors.scene import Scene
+from eocore.sensors.scene import Georeference, Scene
 
 L2A = get_sensor("sentinel2_l2a").band_names
 UTM = "EPSG:32632"
@@ -111,6 +111,16 @@ def test_no_place_is_said_so(tmp_path: Path, recwarn: pytest.WarningsRecorder) -
     assert scene.georeference is None
     assert np.isnan(scene.gsd_m)
     assert not recwarn.list
+
+
+def test_a_transform_without_a_coordinate_system_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", count=1, height=3, width=3, dtype="uint8", transform=from_origin(100, 200, 10, 10)
+    ) as dataset:
+        dataset.write(np.ones((1, 3, 3), np.uint8))
+    scene = read(path, "grey_uint8", window=(1, 1, 2, 2))
+    assert scene.georeference == Georeference("", (10.0, 0.0, 110.0, 0.0, -10.0, 190.0)) and np.isnan(scene.gsd_m)
 
 
 # Band names
