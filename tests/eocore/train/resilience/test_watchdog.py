@@ -10,9 +10,9 @@ import pytest
 from eocore.train.work_dir import read_status
 
 TIMEOUT_S = 15
+"""Of collectives; two ranks of a busy machine may start so far apart."""
 HANG_S = 40
 """Longer than the start of a rank takes on a busy machine."""
-"""Of collectives; two ranks of a busy machine may start so far apart."""
 SLACK_S = 30
 """The five seconds that ending may take, on a busy machine. Start-up is not counted: the imports of the first test may take a minute."""
 
