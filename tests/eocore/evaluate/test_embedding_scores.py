@@ -1,36 +1,12 @@
 """Class scores by embeddings of several templates."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import pytest
+from evaluation_runs import Embedder, Generator, Scorer
 
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.embedding_scores import EmbeddingScores, as_scores, class_prompts, unit_vectors
 from eocore.evaluate.protocols import ClassPrompts
-
-DIRECTIONS = {"a forest": [1.0, 0.0, 0.0], "trees": [0.0, 3.0, 0.0], "a lake": [0.0, 0.0, 1.0], "water": [0.0, 0.0, 5.0]}
-
-
-class Embedder:
-    def embed_images(self, images: Sequence[Any]) -> np.ndarray:
-        return np.asarray(images, dtype=np.float32)
-
-    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        return np.array([DIRECTIONS[text] for text in texts], dtype=np.float32)
-
-
-class Generator:
-    boxes_by_masks = False
-
-    def answerer(self, max_new_tokens: int) -> Any:
-        return lambda samples: []
-
-
-class Scorer:
-    def class_scores(self, images: Sequence[Any], prompts: ClassPrompts) -> np.ndarray:
-        return np.zeros((len(images), len(prompts.classes)))
 
 
 def test_a_class_is_the_normalised_mean_of_its_normalised_texts() -> None:

@@ -26,6 +26,7 @@ from eocore.data.io.products.layers import (
     wanted_bands,
     whole_factor,
 )
+from eocore.data.io.products.metadata import finite_number
 from eocore.errors import BandError, DataError
 from eocore.sensors.bands import get_sensor
 from eocore.sensors.ranges import Scaling
@@ -66,7 +67,7 @@ class LandsatProduct:
         self._path, self._groups = _read_mtl(folder)
         level = self._text("PROCESSING_LEVEL", group="PRODUCT_CONTENTS")
         collection = self._text("COLLECTION_NUMBER", group="PRODUCT_CONTENTS")
-        if level[:2] not in ("L1", "L2") or int(self._as_number(collection, "COLLECTION_NUMBER")) != 2:
+        if level[:2] not in ("L1", "L2") or int(finite_number(collection, "COLLECTION_NUMBER", path=self._path)) != 2:
             raise DataError(
                 f"{self._path}: level {level[:20]!r} of collection {collection[:20]!r}; levels 1 and 2 of collection 2 are read."
             )
@@ -154,16 +155,7 @@ class LandsatProduct:
         return value
 
     def _number(self, key: str, *, group: str) -> float:
-        return self._as_number(self._text(key, group=group), key)
-
-    def _as_number(self, text: str, key: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not np.isfinite(value):
-            raise DataError(f"{self._path}: {key} is {text[:40]!r}; expected a number. Copy or fetch the product again.")
-        return value
+        return finite_number(self._text(key, group=group), key, path=self._path)
 
 
 def _read_mtl(folder: Path) -> tuple[Path, Mapping[str, Mapping[str, str]]]:

@@ -59,13 +59,18 @@ class Metadata:
 
     def as_number(self, text: str, name: str) -> float:
         """`text` as a finite number. Raises DataError, naming the element, otherwise."""
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not np.isfinite(value):
-            raise DataError(f"{self.path}: <{name}> holds {text[:60]!r}; expected a number. Copy or fetch the product again.")
-        return value
+        return finite_number(text, f"<{name}>", path=self.path)
+
+
+def finite_number(text: str, name: str, *, path: Path) -> float:
+    """`text`, the value of `name` in the metadata at `path`, as a finite number. Raises DataError otherwise."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not np.isfinite(value):
+        raise DataError(f"{path}: {name} holds {text[:60]!r}; expected a number. Copy or fetch the product again.")
+    return value
 
 
 def listed_in_manifest(folder: Path) -> list[str]:

@@ -67,7 +67,7 @@ def test_other_sensors_are_refused(tmp_path: Path) -> None:
     [
         ("IMAGE_ATTRIBUTES", "SPACECRAFT_ID", "LANDSAT_7", BandError, "a product of 'LANDSAT_7'; expected LANDSAT_8 or LANDSAT_9"),
         ("IMAGE_ATTRIBUTES", "SUN_ELEVATION", "-5", DataError, "sun elevation -5"),
-        ("IMAGE_ATTRIBUTES", "SUN_ELEVATION", "nan", DataError, "SUN_ELEVATION is 'nan'; expected a number"),
+        ("IMAGE_ATTRIBUTES", "SUN_ELEVATION", "nan", DataError, "SUN_ELEVATION holds 'nan'; expected a number"),
         ("PRODUCT_CONTENTS", "COLLECTION_NUMBER", "01", DataError, "levels 1 and 2 of collection 2 are read"),
         ("PRODUCT_CONTENTS", "FILE_NAME_BAND_2", "../x.TIF", DataError, "is no name of a file beside it"),
         ("LEVEL1_RADIOMETRIC_RESCALING", "REFLECTANCE_MULT_BAND_3", None, DataError, "no REFLECTANCE_MULT_BAND_3 in LEVEL1"),
