@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from earthmind.building.models import build_model, build_processor
-from earthmind.building.tokenizer import describe_long_names, token_ids, tokenizer_digest
 from earthmind.datasets import mcq, multispectral, paired  # noqa: F401  (registers the datasets)
 from earthmind.datasets.collator import TrainingCollator
 from earthmind.datasets.preparation import IMAGES, SamplePreparer
@@ -29,6 +28,7 @@ from eocore.data.loading.shard import Shard
 from eocore.errors import ConfigError
 from eocore.log import get_logger
 from eocore.models.config_record import describe_config
+from eocore.models.vocabulary import describe_long_names, token_ids, tokenizer_digest
 from eocore.portable.packed_attention import QuestionsError, use_packed_attention
 from eocore.registry import TASKS, TOKENIZERS
 from eocore.resolve import Resolved, resolve, resolve_instance

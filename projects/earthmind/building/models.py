@@ -1,14 +1,13 @@
 """Model and processor from config, each fact stated once: the tokenizer decides ids, the model decides sizes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from earthmind.building.tokenizer import describe_vocabulary, same_vocabulary
 from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
@@ -16,11 +15,9 @@ from earthmind.model.processor_options import ProcessorOptions
 from earthmind.model.special_tokens import IMAGE_TOKEN, SEG_TOKEN
 from earthmind.pretrained import read_pretrained
 from eocore.errors import ConfigError
+from eocore.models.config_fields import check_fields, unknown_field
+from eocore.models.vocabulary import describe_vocabulary, same_vocabulary
 from eocore.option_types import annotations_of, check_option
-from eocore.text import did_you_mean
-
-FIELDS_BY_OTHER_NAMES = ("head_dim", "rope_theta", "rope_scaling", "attn_implementation")
-"""Fields that transformers reads from configs which do not show them."""
 
 
 def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> EarthMindForConditionalGeneration:
@@ -36,7 +33,7 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
     """
     values = deepcopy(dict(fields))  # transformers 5.17 changes mappings inside those it is given
     folder, waves = values.pop("pretrained", None), values.pop("position_waves", 0.0)
-    _check_fields(values, EarthMindConfig(), where="model")
+    check_fields(values, EarthMindConfig(), where="model")
     if folder is not None:
         model = read_pretrained(Path(folder), values)
     else:
@@ -146,38 +143,6 @@ def fusion_fields(config: EarthMindConfig) -> dict[str, Any]:
     return {"fuse_sensors": True, "fusion_text": choices["text_span"], "average_views": choices["average_views"]}
 
 
-def _check_fields(given: Mapping[str, Any], known: PretrainedConfig, *, where: str) -> None:
-    """Nothing; raises ConfigError for a field that transformers would take in silence and nothing would read."""
-    for key, value in given.items():
-        part = getattr(known, key, None)
-        _check_kind(value, part, where=f"{where}.{key}")
-        if not hasattr(known, key) and key not in FIELDS_BY_OTHER_NAMES:
-            raise ConfigError(
-                _unknown(f"{where}.{key}", type(known).__name__, key=key, choices=[name for name in vars(known) if name[0] != "_"])
-            )
-        if isinstance(value, Mapping) and isinstance(part, PretrainedConfig):
-            _check_fields(value, _default_config(value, part, where=f"{where}.{key}"), where=f"{where}.{key}")
-
-
-def _check_kind(value: Any, default: Any, *, where: str) -> None:
-    """Raise ConfigError if a field is of another kind than its default: a text for a number, a list for a part of the model."""
-    if isinstance(default, PretrainedConfig):
-        check_option(where, value, annotation=Mapping[str, Any])
-    elif isinstance(default, bool | str) and value is not None:
-        check_option(where, value, annotation=type(default))
-    elif isinstance(default, int | float) and isinstance(value, str | Mapping | bool):
-        check_option(where, value, annotation=float)
-
-
-def _default_config(given: Mapping[str, Any], otherwise: PretrainedConfig, *, where: str) -> PretrainedConfig:
-    if not given.get("model_type"):  # transformers 5.17 writes "" for parts without a type of their own
-        return otherwise
-    try:
-        return AutoConfig.for_model(given["model_type"])
-    except ValueError as error:
-        raise ConfigError(f"{where}.model_type='{given['model_type']}' is no model that transformers knows; such as qwen2.") from error
-
-
 def _check_rule(rule: Mapping[str, Any], where: str) -> None:
     """Nothing; raises ConfigError where a presentation rule misses a key or has one too many."""
     for part, keys, optional, path in (
@@ -187,12 +152,7 @@ def _check_rule(rule: Mapping[str, Any], where: str) -> None:
         check_option(path, part, annotation=Mapping[str, Any])
         for key in part:
             if key not in (*keys, *optional):
-                raise ConfigError(_unknown(f"{path}.{key}", path, key=key, choices=[*keys, *optional]))
+                raise ConfigError(unknown_field(f"{path}.{key}", path, key=key, choices=[*keys, *optional]))
         missing = [key for key in keys if key not in part]
         if missing:
             raise ConfigError(f"{path} needs {', '.join(missing)}. Keys: {', '.join([*keys, *optional])}.")
-
-
-def _unknown(field: str, owner: str, *, key: str, choices: Sequence[str]) -> str:
-    hint = did_you_mean(key, choices) or f" Fields: {', '.join(sorted(choices))}."
-    return f"{field} is read by nothing: {owner} has no '{key}'.{hint}"

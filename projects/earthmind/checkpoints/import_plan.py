@@ -12,7 +12,6 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from earthmind.building.models import build_processor
-from earthmind.building.tokenizer import describe_vocabulary
 from earthmind.checkpoints.key_maps.upstream import upstream_name
 from earthmind.checkpoints.layouts import EARTHMIND, LANGUAGE, SAM_LAYOUTS, TRAINING, Layout, Source, open_source
 from earthmind.checkpoints.vocabulary import EMBEDDING, SpecialTokens, Vocabulary, read_tokenizer, read_vocabulary, with_new_rows
@@ -26,6 +25,7 @@ from eocore.checkpoints.key_maps.language import TIED_HEAD
 from eocore.checkpoints.weight_files import Header, LazyTensor
 from eocore.errors import CheckpointError
 from eocore.export.hf import MAX_SHARD_SIZE
+from eocore.models.vocabulary import describe_vocabulary
 from eocore.portable.chat_templates import template_names
 
 SEED = 0

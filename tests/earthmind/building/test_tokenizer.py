@@ -12,6 +12,7 @@ from earthmind.building import tokenizer as tokenizers
 from earthmind.building.tokenizer import PretrainedTokenizer, TrainedTokenizer, add_special_tokens
 from earthmind.model.special_tokens import SPECIAL_TOKENS
 from eocore.errors import CheckpointError, ConfigError, DataError
+from eocore.models.vocabulary import save_whole
 from eocore.registry import TOKENIZERS
 
 SENTENCE = "The lagoon lies beside the quarry."
@@ -103,7 +104,7 @@ class TestTrained:
         self, corpus: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first = TrainedTokenizer(path=str(tmp_path / "words"), corpus=corpus, vocab_size=400)
-        tokenizers._save_whole(tokenizers._train(["other words"], 300, template="phi3_chat"), tmp_path / "words")
+        save_whole(tokenizers._train(["other words"], 300, template="phi3_chat"), tmp_path / "words")
         again = TrainedTokenizer(path=str(tmp_path / "words"), corpus=corpus)
         assert again.get_vocab() == first.get_vocab()
 
