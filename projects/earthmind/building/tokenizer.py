@@ -8,9 +8,10 @@ from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from earthmind.model.special_tokens import SPECIAL_TOKENS
+from eocore.data.formats.language import corpus_texts
 from eocore.data.transforms import ANSWERS, QUESTIONS
 from eocore.models.folders import load_tokenizer
-from eocore.models.vocabulary import corpus_texts, save_whole
+from eocore.models.vocabulary import save_whole
 from eocore.portable.chat_templates import get_template
 from eocore.registry import TOKENIZERS
 

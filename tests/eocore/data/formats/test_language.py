@@ -1,12 +1,12 @@
-"""What tokenizers are made of and told apart by."""
+"""Language in annotation files."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from eocore.data.formats.language import corpus_texts
 from eocore.errors import DataError
-from eocore.models.vocabulary import corpus_texts
 
 
 def test_language_is_read_from_every_kind_of_annotation_file(tmp_path: Path) -> None:
