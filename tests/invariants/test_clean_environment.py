@@ -15,6 +15,7 @@ from linked_packages import link_packages
 from safetensors.torch import load_file
 
 from earthmind.export import pack
+from earthmind.model.hca_fusion import UPSTREAM
 from eocore.export.hf import write_checkpoint
 from eocore.export.verify import TOLERANCE, Findings, examine
 
@@ -47,34 +48,46 @@ def clean_python(request: pytest.FixtureRequest, repo_root: Path, tmp_path_facto
     return [python, "-I", str(SCRIPT), "-"]
 
 
-@pytest.fixture(scope="module")
-def checkpoint(make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Findings, Path]:
-    """A tiny converted model that answers [SEG] whatever it is asked, what it computes here, and its parity check."""
-    made = make_tiny(grounding_fusion="first", processor={"max_tiles": 2})
+Converted = tuple[Path, Findings, Path]
+
+
+def converted(made: Any, out: Path) -> Converted:
+    """A folder whose model answers [SEG] whatever it is asked, what it computes here, and its parity check."""
     shipment = pack(SimpleNamespace(model=made.model, processor=made.processor))
     made.model.generation_config.sequence_bias = [[[made.processor.seg_token_id], 1e4]]
-    out = tmp_path_factory.mktemp("converted") / "model"
     write_checkpoint(shipment, out, card="# tiny\n")
     return out, examine(shipment), shipment.parity_check
 
 
 @pytest.fixture(scope="module")
-def used(clean_python: list[str], checkpoint: tuple[Path, Findings, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """A tiny converted model."""
+    return converted(make_tiny(grounding_fusion="first", processor={"max_tiles": 2}), tmp_path_factory.mktemp("converted") / "model")
+
+
+@pytest.fixture(scope="module")
+def fused(make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """Another with the fusion of the second upstream release, as released."""
+    made = make_tiny(fusion="hca", hca=UPSTREAM, processor={"max_tiles": 2})
+    return converted(made, tmp_path_factory.mktemp("fused") / "model")
+
+
+@pytest.fixture(scope="module")
+def used(clean_python: list[str], checkpoint: Converted, fused: Converted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the script saved."""
     out = tmp_path_factory.mktemp("used")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     environment |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(out / "modules")}
-    command = [*clean_python, str(checkpoint[0]), str(checkpoint[2]), str(out)]
+    command = [*clean_python, str(checkpoint[0]), str(checkpoint[2]), str(out), str(fused[0])]
     done = subprocess.run(command, cwd=out, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "is not supported for" not in done.stderr and "Do you wish to run" not in done.stdout
     return out
 
 
-def test_every_auto_class_gives_the_same_logits_and_masks(used: Path, checkpoint: tuple[Path, Findings, Path]) -> None:
-    expected = checkpoint[1].outputs
-    assert {"logits", "mask_logits"} <= set(expected)
-    for name in AUTO_CLASSES:
+def test_every_auto_class_gives_the_same_logits_and_masks(used: Path, checkpoint: Converted, fused: Converted) -> None:
+    for name, expected in (*((name, checkpoint[1].outputs) for name in AUTO_CLASSES), ("fused", fused[1].outputs)):
+        assert {"logits", "mask_logits"} <= set(expected)
         found = load_file(used / f"{name}.safetensors")
         for key, value in expected.items():
             torch.testing.assert_close(found[key], value, rtol=0, atol=TOLERANCE)
@@ -87,6 +100,7 @@ def test_published_calls_and_pipeline_answer(used: Path) -> None:
     assert "fusion.queries" in results["parameters"]
     assert results["single"] == {"text": "[SEG][SEG]", "shapes": [[1, 40, 60]] * 2, "types": ["bool"] * 2}
     assert results["pair"] == {"text": "[SEG][SEG][SEG]", "shapes": [[1, 40, 60]] * 3, "types": ["bool"] * 3}
+    assert results["fused_pair"] == ["[SEG][SEG]", [2, 1], [[3, 16, 1]] * 2]
     shapes = [[1, 40, 60], [3, 40, 60], [1, 40, 60]]
     assert results["quick_start"] == [{"text": "[SEG]", "shapes": [shape], "types": ["bool"]} for shape in shapes]
     assert results["pipeline"] == results["pipeline_pair"] == "[SEG][SEG]"

@@ -1,8 +1,8 @@
 """What a user does with a converted checkpoint; run as a file where torch, transformers, numpy, pillow and safetensors are.
 
-    python -I [-S] use_checkpoint.py PACKAGES FOLDER PROBE OUT
+    python -I [-S] use_checkpoint.py PACKAGES FOLDER PROBE OUT FUSED
 
-PACKAGES is put in front of the import path; "-" leaves the path as it is.
+PACKAGES is put in front of the import path; "-" leaves the path as it is. FUSED is a model whose sensors become one tile's tokens.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ MUST_BE_ABSENT = ("torchvision", "earthmind", "eocore", "mmengine", "mmcv", "acc
 QUESTION = "<image>\nPlease segment the water in this image."
 
 
-def main(packages: str, folder: str, parity_check: str, out: str) -> None:
+def main(packages: str, folder: str, parity_check: str, out: str, fused: str) -> None:
     """Loads through every Auto class, asks in every upstream way, saves what came out."""
     if packages != "-":
         sys.path.insert(0, packages)
@@ -51,7 +51,15 @@ def main(packages: str, folder: str, parity_check: str, out: str) -> None:
     chat = [{"role": "user", "content": [{"type": "image", "image": rgb}, {"type": "text", "text": "Please segment it."}]}]
     two = [{"role": "user", "content": [{"type": "image", "image": sar}, *chat[0]["content"]]}]
     settings = {"max_new_tokens": 2, "return_full_text": False, "skip_special_tokens": False}
+    fused_model = transformers.AutoModelForCausalLM.from_pretrained(fused, **arguments)
+    with torch.no_grad():
+        outputs = runpy.run_path(parity_check)["parity_outputs"](
+            fused_model, transformers.AutoProcessor.from_pretrained(fused, **arguments)
+        )
+    save_file({key: value.float().contiguous() for key, value in outputs.items()}, Path(out) / "fused.safetensors")
+    fused_pair = fused_model.predict_forward_multi(image=sar, rgb_image=rgb, text=QUESTION, tokenizer=tokenizer, max_new_tokens=2)
     results = {
+        "fused_pair": [_summary(fused_pair)["text"], fused_pair["sta"], [list(weight.shape) for weight in fused_pair["vis_weight"]]],
         "code": [type(model).__module__, type(processor).__module__],
         "parameters": sorted(name for name, _ in model.named_parameters()),
         "processor_apart": [apart.text, model.predict({"rgb": rgb}, "Please segment it.", max_new_tokens=2).text],

@@ -34,8 +34,8 @@ def _internvl(version: str, size: str) -> HubFiles:
     return _model(f"OpenGVLab/{folder}", licence=f"MIT; {QWEN}", command=command)
 
 
-def _earthmind(folder: str, out: str) -> HubFiles:
-    command = f"python tools/import_weights.py pretrained/{folder} --out pretrained/{out}"
+def _earthmind(folder: str, out: str, *, options: str = "") -> HubFiles:
+    command = f"python tools/import_weights.py pretrained/{folder} {options}--out pretrained/{out}"
     return _model(f"sy1998/{folder}", licence=f"see its page; {QWEN}", command=command)
 
 
@@ -65,7 +65,7 @@ WEIGHTS = {
     "sam2.1-l": _sam2("2.1", "large", file="sam2.1_hiera_large.pt", short="sam2-l"),
     "sam2-l": _sam2("2", "large", file="sam2_hiera_large.pt", short="sam2-l"),
     "earthmind-4b": _earthmind("EarthMind-4B", "earthmind-4b"),
-    "earthmind-4b-multi": _earthmind("EarthMind4B_multi", "earthmind-4b-multi"),
+    "earthmind-4b-multi": _earthmind("EarthMind4B_multi", "earthmind-4b-multi", options="--fusion hca "),
     "earthmind-pretrain": HubFiles(
         repository="sy1998/EarthMind-Pretrain",
         files=("*",),

@@ -1,8 +1,8 @@
 """A model in our layout back in the upstream one, under the names that the upstream code loads, bit by bit."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from earthmind.checkpoints.layouts import EARTHMIND, open_source
 from earthmind.checkpoints.upstream_config import upstream_config
 from earthmind.checkpoints.vocabulary import read_tokenizer
 from earthmind.model.configuration_earthmind import EarthMindConfig
+from earthmind.model.hca_fusion import UPSTREAM, HcaSettings
 from earthmind.pretrained import read_config
 from eocore.checkpoints.key_map import KeyMap, Mapped
 from eocore.checkpoints.key_maps.language import EMBEDDING, HEAD, PREFIX, TIED_HEAD
@@ -34,20 +35,24 @@ class Publication:
         config: content of config.json.
         tokenizer: None where the model has none.
         num_restored: tensors that our model does not use, put back.
+        notes: what the upstream code would do otherwise.
     """
 
     tensors: Mapping[str, LazyTensor]
     config: Mapping[str, Any]
     tokenizer: PreTrainedTokenizerBase | None
     num_restored: int
+    notes: tuple[str, ...] = ()
 
     def describe(self, out: Path) -> str:
         """What was written to `out`, for the screen."""
         values = sum(tensor.header.numel for tensor in self.tensors.values())
-        return (
-            f"{out}: {len(self.tensors)} tensors, {values:,} values, {self.num_restored} of them unused parts put back.\n"
-            "The upstream code is not in it: put the .py files of the upstream model beside the weights."
+        lines = (
+            f"{out}: {len(self.tensors)} tensors, {values:,} values, {self.num_restored} of them unused parts put back.",
+            "The upstream code is not in it: put the .py files of the upstream model beside the weights.",
+            *self.notes,
         )
+        return "\n".join(lines)
 
     def write(self, out: Path, *, overwrite: bool = False, max_shard_size: str = MAX_SHARD_SIZE) -> None:
         """Writes the folder; see `write_export`."""
@@ -77,7 +82,7 @@ def plan_export(model: Path, *, rest: Path | None = None, without_video: bool = 
     if origin.get("tied_head"):
         tensors[PREFIX + HEAD] = tensors[PREFIX + EMBEDDING]
     restored = {} if without_video else _not_used(rest or model, model, key_map=key_map)
-    return Publication({**tensors, **restored}, upstream, read_tokenizer([model]), len(restored))
+    return Publication({**tensors, **restored}, upstream, read_tokenizer([model]), len(restored), tuple(_fusion_notes(config)))
 
 
 def write_export(publication: Publication, out_dir: Path, *, overwrite: bool = False, max_shard_size: str = MAX_SHARD_SIZE) -> None:
@@ -93,6 +98,17 @@ def write_export(publication: Publication, out_dir: Path, *, overwrite: bool = F
         (folder / "config.json").write_text(json.dumps(publication.config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if publication.tokenizer is not None:
             publication.tokenizer.save_pretrained(folder)
+
+
+def _fusion_notes(config: EarthMindConfig) -> Iterator[str]:
+    """Which upstream code belongs to a model with the second release's fusion, and what it does otherwise."""
+    if not config.fuses_sensors:
+        return
+    yield "Pairs are joined by hca: take the code of the second release (EarthMind4B_multi); the first release's would join them otherwise."
+    released, own = asdict(HcaSettings(**UPSTREAM)), config.hca or {}
+    other = [f"{name}={own[name]!r} (upstream {value!r})" for name, value in released.items() if own[name] != value]
+    if other:
+        yield f"The model fuses with {', '.join(other)}: its answers about pairs will differ there. Answers about one image will not."
 
 
 def _origin(model: Path, rest: Path | None) -> dict[str, Any]:

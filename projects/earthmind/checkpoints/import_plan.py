@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from earthmind.building.models import build_processor
+from earthmind.checkpoints.fusion_choice import fusion_fields, fusion_notes, set_aside_queries
 from earthmind.checkpoints.key_maps.upstream import upstream_name
 from earthmind.checkpoints.layouts import EARTHMIND, LANGUAGE, SAM_LAYOUTS, TRAINING, Layout, Source, open_source
 from earthmind.checkpoints.vocabulary import EMBEDDING, SpecialTokens, Vocabulary, read_tokenizer, read_vocabulary, with_new_rows
@@ -84,11 +85,13 @@ def plan_import(request: ImportRequest) -> Plan:
 
     Raises:
         CheckpointError: a source is damaged or unknown, a part of the model has no source, or the sources do not fit together.
+        ConfigError: there is no fusion of the name that is asked for.
     """
     sources = _open(request)
-    fields = _fields(sources)
+    fields = _fields(sources) | fusion_fields(request.fusion, sources)
     mapped = _map(sources, request.lora)
     not_used = dict(_not_used(sources, mapped))
+    set_aside_queries(mapped, fields.get("fusion"))
     new = [*OWN_PARTS, *_set_aside(sources, mapped)]
     tokenizer = read_tokenizer(_tokenizer_folders(request, sources))
     vocabulary = read_vocabulary(tokenizer, fields, rows=_rows(sources, mapped), special=_state_of_tokens(sources, mapped))
@@ -101,7 +104,11 @@ def plan_import(request: ImportRequest) -> Plan:
     config.dtype = _dtype(composition.state)
     config.vocabulary = None if tokenizer is None else describe_vocabulary(tokenizer)
     tensors = _complete(model, composition, dtype=config.dtype)
-    notes = tuple(_notes(vocabulary, composition, dtype=config.dtype))
+    unused = {name for headers in composition.unused.values() for name in headers}
+    notes = (
+        *_notes(vocabulary, composition, dtype=config.dtype),
+        *fusion_notes(request.fusion, sources, fusion=config.fusion, unused=unused),
+    )
     return Plan(tuple(sources), config, composition, vocabulary, _processor(sources, tokenizer, config=config), tensors, not_used, notes)
 
 

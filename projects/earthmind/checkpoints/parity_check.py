@@ -33,7 +33,7 @@ def parity_outputs(model: Any, processor: Any) -> dict[str, Tensor]:
 
 
 def _samples(processor: Any) -> list[Any]:
-    shown = [name for name, rule in processor.options.presentation.items() if name == "rgb" or _fits(rule, processor.options.num_channels)]
+    shown = [name for name, rule in processor.options.presentation.items() if name == "rgb" or _fits(rule, processor.options)]
     height, width = processor.options.tile_size, 2 * processor.options.tile_size
     mask = np.zeros((height, width), dtype=bool)
     mask[: height // 2, : width // 3] = True
@@ -46,8 +46,10 @@ def _samples(processor: Any) -> list[Any]:
     ]
 
 
-def _fits(rule: dict[str, Any], num_channels: int) -> bool:
-    return all(len(view) == num_channels for view in rule["views"])
+def _fits(rule: dict[str, Any], options: Any) -> bool:
+    """Whether the vision tower and the fusion take such a sensor."""
+    one_view = options.fuse_sensors and not options.average_views
+    return all(len(view) == options.num_channels for view in rule["views"]) and not (one_view and len(rule["views"]) > 1)
 
 
 def _scene(name: str, rule: dict[str, Any], *, size: tuple[int, int]) -> Any:

@@ -22,6 +22,8 @@ FRAME = {
     "template": "phi3_chat",
 }
 """What the upstream config.json says of every model (EarthMind-4B); `ps_version` and `select_layer` are how vision is read here."""
+FUSION = ("fusion", "hca")
+"""Fields of ours, which upstream's code does not read: no other file of an upstream folder tells the second release's fusion."""
 VISION = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "num_channels", "hidden_act", "layer_norm_eps")
 TEXT_LEFT_OUT = ("_name_or_path", "id2label", "label2id", "transformers_version", "dtype", "problem_type", "return_dict")
 
@@ -45,7 +47,9 @@ def upstream_config(config: EarthMindConfig, imported: Mapping[str, Any]) -> dic
         | {"norm_type": vision.norm_type, "qkv_bias": vision.attention_bias, "qk_normalization": vision.use_qk_norm},
         "llm_config": text,
     }
-    base = dict(imported) or FRAME
+    base = {name: value for name, value in (dict(imported) or FRAME).items() if name not in FUSION}
+    if config.fuses_sensors:
+        own |= {name: getattr(config, name) for name in FUSION}
     merged = {**base, **{name: _over(base.get(name), value) for name, value in own.items() if value is not None or name in base}}
     sam = _sam(config)
     return merged if sam is None else {**merged, "sam2": _over(base.get("sam2"), sam)}

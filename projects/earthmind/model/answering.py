@@ -34,12 +34,14 @@ class Answer:
         masks: (K, H, W) bool at the image's own size, one per [SEG].
         mask_logits: (K, h, w) before resizing.
         seg_states: states (D,) of the [SEG] tokens, from which masks can be drawn on further images.
+        importance: (T, N) float32, weight that the fusion gave each token of the question's tiles; None without images.
     """
 
     text: str
     masks: np.ndarray
     mask_logits: Tensor
     seg_states: Sequence[Tensor] = ()
+    importance: Tensor | None = None
 
 
 @dataclass

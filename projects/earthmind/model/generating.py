@@ -108,7 +108,7 @@ class EarthMindGenerationMixin(GenerationMixin):
             )
         reading = Reading()
         with one_at_a_time(self.config.text_config):
-            given = self._start(batch, settings, share=share_prefix)
+            given, importance = self._start(batch, settings, share=share_prefix)
             # one token more than asked for, so that a [SEG] at the very end is read too and has a state
             sequences = self.generate(**given, reading=reading, max_new_tokens=max_new_tokens + 1, **settings)
             written = sequences[:, given["input_ids"].shape[1] :][:, :max_new_tokens]
@@ -116,7 +116,12 @@ class EarthMindGenerationMixin(GenerationMixin):
         texts, counts = zip(*map(processor.read_answer, written), strict=True)
         rows = seg_states(written, counts, states=reading.states, seg_token_id=processor.seg_token_id)
         logits = draw_answers(self.seg_head, rows, draw_on=batch.draw_on or [None] * len(rows))
-        return make_answers(processor, texts, states=rows, logits=logits, sizes=sizes)
+        answers = make_answers(processor, texts, states=rows, logits=logits, sizes=sizes)
+        if batch.vision is not None and importance is not None:
+            owner, weights = batch.vision.tile_sample.cpu(), importance.cpu()
+            for row in owner.unique().tolist():
+                answers[row].importance = weights[owner == row]
+        return answers
 
     def _read_last(self, sequences: Tensor, written: Tensor, *, reading: Reading, seg_token_id: int) -> None:
         """Reads the last token where an answer stopped before its longest length with a [SEG], whose state nothing has read yet."""
@@ -125,24 +130,25 @@ class EarthMindGenerationMixin(GenerationMixin):
             inputs = self.prepare_inputs_for_generation(sequences, next_sequence_length=1, **step)
             reading.states.append(self(**inputs, return_dict=True).last_state)
 
-    def _start(self, batch: Batch, settings: dict[str, Any], *, share: bool) -> dict[str, Any]:
-        """Arguments of `generate`; what several prompts have in common is read already where that pays."""
+    def _start(self, batch: Batch, settings: dict[str, Any], *, share: bool) -> tuple[dict[str, Any], Tensor | None]:
+        """Arguments of `generate`, what several prompts have in common being read already where that pays; (T, N) weights of the fusion."""
         given: dict[str, Any] = {"input_ids": batch.input_ids.to(self.device)}
         if batch.attention_mask is not None:
             given["attention_mask"] = batch.attention_mask.to(self.device)
         if batch.vision is None:
-            return given
+            return given, None
         vision = to_device(batch.vision, self.device)
         duplicates = find_duplicates(vision.tiles)
-        embeddings, _ = self.embed(given["input_ids"], vision, duplicates=duplicates)
+        embeddings, fused = self.embed(given["input_ids"], vision, duplicates=duplicates)
         plan = None
         if share and self._can_share(settings):
             plan = plan_prefixes(**given, vision=vision, content=duplicates[1])
         if plan is None:
-            return {**given, "inputs_embeds": embeddings}
+            return {**given, "inputs_embeds": embeddings}, fused.importance
         decoder = self.language_model.get_decoder()
         started = start_prompts(decoder, embeddings, **given, plan=plan, pad_token_id=settings["pad_token_id"])
-        return {"input_ids": started.input_ids, "attention_mask": started.attention_mask, "past_key_values": started.cache}
+        ready = {"input_ids": started.input_ids, "attention_mask": started.attention_mask, "past_key_values": started.cache}
+        return ready, fused.importance
 
     def _can_share(self, settings: dict[str, Any]) -> bool:
         """Whether keys and values read apart may be put together: not in a cache of fixed size, nor where attention counts columns."""

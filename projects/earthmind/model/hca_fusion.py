@@ -6,7 +6,7 @@ computed in float32: in float16 the logarithm's epsilon is 0, and bfloat16 moves
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ class HcaSettings:
             raise ValueError(f"hca.text_weight={self.text_weight}, expected a fraction from 0 to 1.")
 
 
-UPSTREAM = {"text_span": "upstream", "range_over": "sample", "average_views": False}
+UPSTREAM: dict[str, Any] = {"text_span": "upstream", "range_over": "sample", "average_views": False}
 """Choices of the release."""
 
 

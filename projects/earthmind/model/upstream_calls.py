@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from eocore.portable.band_rendering import SceneLike, as_scene
+from eocore.portable.band_rendering import SceneArray, SceneLike, as_scene
 from eocore.portable.chat_templates import parse_turns
 from eocore.portable.messages import Image, Part, Region, Text, as_turns, introduced_regions, joined, read_parts, with_images
 from eocore.portable.position_limit import most_prompt_tokens
-from eocore.portable.vision_layout import SampleError
+from eocore.portable.vision_layout import SampleError, common_grid
 
-from .answering import draw_frames
+from .answering import Answer, draw_frames, size_of
 from .predicting import PredictionMixin, Question
 
 SHOWN_FRAMES = 5
@@ -76,16 +76,19 @@ class UpstreamCalls(PredictionMixin):
 
         Args:
             image: SAR image: Pillow image or (H, W, 3) uint8.
-            rgb_image: RGB image.
+            rgb_image: RGB image; or a list of composites of a multispectral image, three bands each, all of one size.
             video, text, past_text, mask_prompts, tokenizer, max_new_tokens: see `predict_forward`.
 
         Returns:
-            What `predict_forward` returns.
+            What `predict_forward` returns. Of a pair that fusion="hca" joins, as upstream's second release, also "vis_weight": the
+            weights of the RGB and of the SAR tokens, each (tiles, tokens, 1) float32, and "sta": (columns, rows) of the tile grid.
 
         Raises:
             TypeError, ValueError: see `predict_forward`.
         """
-        images = {name: picture for name, picture in (("rgb", rgb_image), ("sar", image)) if picture is not None}
+        composites = isinstance(rgb_image, list | tuple)
+        optical = ("multispectral", _join_composites(rgb_image)) if composites else ("rgb", rgb_image)
+        images = {name: picture for name, picture in (optical, ("sar", image)) if picture is not None}
         question = self._question(images, text, past_text=past_text, mask_prompts=mask_prompts, tokenizer=tokenizer)
         return self._ask_upstream(question, video, max_new_tokens=max_new_tokens)
 
@@ -112,10 +115,24 @@ class UpstreamCalls(PredictionMixin):
             if question.regions and not question.images:
                 raise SampleError("mask_prompts mark regions of an image, but no image is given. Give image=...")
             answer = self.predict_batch([question], max_new_tokens=max_new_tokens)[0]
-            return {"prediction": answer.text, "prediction_masks": [mask[None] for mask in answer.masks]}
+            found = {"prediction": answer.text, "prediction_masks": [mask[None] for mask in answer.masks]}
+            return {**found, **self._pair_weights(question.images, answer)}
         if question.images or question.regions:
             raise SampleError("video goes with neither an image nor mask_prompts, which would be ignored. Give one of them.")
         return self._ask_video(question, [as_scene(frame) for frame in video], max_new_tokens=max_new_tokens)
+
+    def _pair_weights(self, images: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+        """What upstream's second release returns besides of a pair; {} of anything else."""
+        if not self.config.fuses_sensors or len(images) < 2 or answer.importance is None:
+            return {}
+        options = self.processor.options
+        rows, columns = common_grid([size_of(image) for image in images.values()], options)
+        num_locations = rows * columns + int(options.use_thumbnail and rows * columns > 1)
+        # a location's tiles stand together: SAR's, and all views of the other sensor
+        weights = answer.importance.unflatten(0, (num_locations, -1))
+        first = next(name for name in options.modality_order if name in images)
+        optical, sar = (weights[:, 1:], weights[:, 0]) if first == "sar" else (weights[:, :-1], weights[:, -1])
+        return {"vis_weight": (optical.sum(1)[..., None], sar[..., None]), "sta": (columns, rows)}
 
     def _ask_video(self, question: Question, frames: Sequence[SceneLike], *, max_new_tokens: int) -> dict[str, Any]:
         size = _one_size(frames)
@@ -130,6 +147,24 @@ class UpstreamCalls(PredictionMixin):
                 logits = draw_frames(self.seg_head, answer.seg_states, images=self.processor.frame_images(frames))
             masks = [self.processor.post_process_masks(drawn, size) for drawn in logits]
         return {"prediction": answer.text, "prediction_masks": masks}
+
+
+def _join_composites(pictures: Sequence[Any]) -> SceneLike:
+    """The multispectral scene of several pictures (H, W, 3), each a band rendering of it.
+
+    Raises:
+        SampleError: there are none, one is grey, or they differ in size.
+    """
+    scenes = [as_scene(picture) for picture in pictures]
+    found = [tuple(scene.pixels.shape) for scene in scenes]
+    if len(set(found)) != 1 or found[0][0] != 3:
+        shapes = ", ".join(str(shape) for shape in found) or "nothing"
+        raise SampleError(
+            f"rgb_image is a list of {len(found)}: {shapes} (bands, height, width). Composites of one multispectral image have three bands "
+            "each and one size; give such ones, or a single RGB image."
+        )
+    bands = tuple(f"{number}{band}" for number, scene in enumerate(scenes, start=1) for band in scene.bands)
+    return SceneArray(np.concatenate([scene.pixels for scene in scenes]), bands, scenes[0].unit)
 
 
 def _one_size(frames: Sequence[SceneLike]) -> tuple[int, int]:

@@ -27,6 +27,7 @@ class ImportRequest:
         language: folder of a causal language model, instead of theirs.
         tokenizer: folder of a tokenizer; None: the language model's, else that of the first source that holds one.
         lora: scale of the LoRA update in a training's .pth.
+        fusion: how the model joins its sensors, where the files do not say; None: as they say. Names are the system's.
     """
 
     sources: Sequence[Path]
@@ -34,6 +35,7 @@ class ImportRequest:
     language: Path | None = None
     tokenizer: Path | None = None
     lora: LoraScale = NO_SCALE
+    fusion: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lora-alpha", type=float, metavar="A", help="scale of the LoRA update in a training's .pth (upstream recipe: 256)"
     )
     parser.add_argument("--lora-rank", type=int, metavar="R", help="its rank, to be checked (upstream recipe: 128)")
+    parser.add_argument(
+        "--fusion",
+        metavar="NAME",
+        help="how the model joins its sensors, which upstream files do not say (earthmind: hca for weights of the second release)",
+    )
     parser.add_argument("--system", metavar="NAME", help="whose layout to write (default: the only installed system that imports weights)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write")
     parser.add_argument(
@@ -72,6 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
         language=arguments.language,
         tokenizer=arguments.tokenizer,
         lora=LoraScale(alpha=arguments.lora_alpha, rank=arguments.lora_rank),
+        fusion=arguments.fusion,
     )
     plan = exchange.plan_import(request)
     say(plan.describe())

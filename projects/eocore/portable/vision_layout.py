@@ -115,7 +115,7 @@ def lay_out(scenes: Mapping[str, SceneLike], rule: VisionOptions) -> VisionLayou
     layout = plan_layout({name: (*shown.shape[2:], len(shown)) for name, shown in views.items()}, rule)
     if not scenes:
         return layout
-    grid = _grid([shown.shape[2:] for shown in views.values()], rule)
+    grid = common_grid([shown.shape[2:] for shown in views.values()], rule)
     cut = [cut_tiles(view, grid, tile_size=rule.tile_size, use_thumbnail=rule.use_thumbnail) for shown in views.values() for view in shown]
     stacked = np.stack(cut, axis=1)
     return replace(layout, tiles=torch.from_numpy(stacked.reshape(-1, *stacked.shape[2:]).copy()))
@@ -151,7 +151,7 @@ def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: VisionOptions)
     if rule.fuse_sensors:
         _check_views({name: num_views for name, (_, _, num_views) in shapes.items()}, rule)
         _check_grids(shapes, rule)
-    rows, columns = _grid([(height, width) for height, width, _ in shapes.values()], rule)
+    rows, columns = common_grid([(height, width) for height, width, _ in shapes.values()], rule)
     num_positions = rows * columns + int(rule.use_thumbnail and rows * columns > 1)
     streams = [name for name, (_, _, num_views) in shapes.items() for _ in range(num_views)]
     num_tiles = num_positions * len(streams)
@@ -180,7 +180,7 @@ def _check_views(num_views: Mapping[str, int], rule: VisionOptions) -> None:
 
 def _check_grids(shapes: Mapping[str, tuple[int, int, int]], rule: VisionOptions) -> None:
     """Raise SampleError where sensors would, each by itself, be cut into grids of unlike shape: one tile would show different ground."""
-    grids = {name: _grid([(height, width)], rule) for name, (height, width, _) in shapes.items()}
+    grids = {name: common_grid([(height, width)], rule) for name, (height, width, _) in shapes.items()}
     if len({rows / columns for rows, columns in grids.values()}) > 1:
         found = ", ".join(f"{name} {shapes[name][0]} x {shapes[name][1]} px: {rows} x {columns}" for name, (rows, columns) in grids.items())
         raise SampleError(
@@ -189,7 +189,8 @@ def _check_grids(shapes: Mapping[str, tuple[int, int, int]], rule: VisionOptions
         )
 
 
-def _grid(sizes: Sequence[tuple[int, ...]], rule: VisionOptions) -> tuple[int, int]:
+def common_grid(sizes: Sequence[tuple[int, ...]], rule: VisionOptions) -> tuple[int, int]:
+    """(rows, columns) of tiles that all images of (height, width) are cut into: the largest one's."""
     height, width = max(sizes, key=lambda size: size[0] * size[1])
     return tile_grid(height, width, tile_size=rule.tile_size, min_tiles=rule.min_tiles, max_tiles=rule.max_tiles)
 

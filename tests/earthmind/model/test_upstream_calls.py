@@ -13,9 +13,11 @@ from PIL import Image
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessorList
 
 from earthmind.export import pack
+from earthmind.model.hca_fusion import UPSTREAM
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.export.hf import write_checkpoint
 from eocore.portable.position_limit import SampleTooLongError
+from eocore.portable.vision_layout import SampleError
 
 QUESTION = "<image>\nPlease segment the water."
 DIALOGUE = "<|user|>\n<image>\nWhat is it?<|end|>\n<|assistant|>\nA lake [SEG].<|end|>\n"
@@ -254,6 +256,53 @@ class TestMaskPrompts:
     def test_without_an_image_they_are_refused(self, loaded: EarthMindForConditionalGeneration) -> None:
         with pytest.raises(ValueError, match="mask_prompts mark regions of an image, but no image is given"):
             loaded.predict_forward(text="What is region1?", mask_prompts=[[self.LEFT]])
+
+
+class TestSecondRelease:
+    """A pair that fusion="hca" joins returns its weights and its grid, too."""
+
+    @pytest.fixture
+    def fused(self, make_tiny: Callable[..., Any]) -> Callable[..., EarthMindForConditionalGeneration]:
+        def load(**hca: Any) -> EarthMindForConditionalGeneration:
+            made = make_tiny(fusion="hca", hca=hca, processor={"max_tiles": 4})
+            made.model._processor = made.processor
+            return made.model.eval()
+
+        return load
+
+    def test_weights_and_grid_of_a_pair(self, fused: Any) -> None:
+        model = fused(**UPSTREAM)
+        sar, rgb = picture(1, (32, 96)), picture(0, (32, 96))
+        found = model.predict_forward_multi(sar, rgb, text=QUESTION, max_new_tokens=2)
+        assert found["sta"] == (3, 1)
+        of_rgb, of_sar = found["vis_weight"]
+        assert of_rgb.shape == of_sar.shape == (4, model.config.tokens_per_tile, 1)
+        torch.testing.assert_close(of_rgb + of_sar, torch.ones_like(of_rgb))
+        swapped = model.predict_forward_multi(rgb, sar, text=QUESTION, max_new_tokens=2)["vis_weight"]
+        torch.testing.assert_close(swapped[0], of_sar)
+        assert (of_rgb - of_sar).abs().max() > 0.01
+
+    def test_nothing_more_is_returned_of_one_image_or_none(self, fused: Any) -> None:
+        model = fused()
+        keys = {"prediction", "prediction_masks"}
+        for given in ({"rgb_image": FRAMES[0]}, {"image": FRAMES[0]}, {}, {"video": FRAMES[:2]}):
+            assert model.predict_forward_multi(text="What is it?", max_new_tokens=2, **given).keys() == keys
+        assert model.predict_forward(FRAMES[0], text="What is it?", max_new_tokens=2).keys() == keys
+
+    def test_composites_are_averaged_where_it_is_asked_for(self, fused: Any) -> None:
+        composites = [picture(number) for number in range(4)]
+        found = fused().predict_forward_multi(picture(7), composites, text=QUESTION, max_new_tokens=2)
+        of_rgb, of_sar = found["vis_weight"]
+        torch.testing.assert_close(of_rgb + of_sar, torch.ones_like(of_rgb))
+        with pytest.raises(SampleError, match=r"several views .* multispectral 4; .*hca.average_views=True"):
+            fused(**UPSTREAM).predict_forward_multi(picture(7), composites, text=QUESTION)
+        for wrong in ([], [picture(0), picture(1, (20, 60))], [np.zeros((4, 4), np.uint8)]):
+            with pytest.raises(SampleError, match=r"rgb_image is a list of \d: .* Composites of one multispectral image"):
+                fused().predict_forward_multi(picture(7), wrong, text=QUESTION)
+
+    def test_images_of_other_ground_are_refused(self, fused: Any) -> None:
+        with pytest.raises(SampleError, match="tile grids do not agree"):
+            fused().predict_forward_multi(picture(1, (32, 96)), picture(0, (96, 32)), text=QUESTION)
 
 
 def test_a_question_must_be_given(loaded: EarthMindForConditionalGeneration) -> None:

@@ -30,6 +30,7 @@ UPSTREAM_NAMES = KeyMap(
         rename(f"{PEFT}{{rest}}", f"{TEXT}{{rest}}"),
         rename("mllm.model.{rest}", "{rest}"),
         rename("mllm.local_query", "local_query"),
+        rename("mllm.hca_queries", "hca_queries"),
         rename("grounding_encoder.{rest}", "grounding_encoder.{rest}"),
         rename("text_hidden_fcs.{rest}", "text_hidden_fcs.{rest}"),
         rename("text_exist_fcs.{rest}", "text_exist_fcs.{rest}"),

@@ -17,6 +17,7 @@ ONLY_IN_2_1 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.")
 OWN_RULES = (
     rename("text_hidden_fcs.{i}.{leaf}", "seg_head.projector.{i}.{leaf}"),
     rename("local_query", "fusion.queries"),
+    unused("hca_queries", "queries of the second release, which it never reads"),
     unused("text_exist_fcs.{rest}", "head that tells whether an object is there"),
 )
 
@@ -38,7 +39,11 @@ def upstream_fields(config: Mapping[str, Any], headers: Headers) -> dict[str, An
     state them, its code builds Hiera large.
     """
     queries = headers.get("local_query")
-    fusion = {"fusion": "concat"} if queries is None else {"fusion": "mutual_attention", "num_fusion_queries": queries.shape[0]}
+    fusion: dict[str, Any] = (
+        {"fusion": "concat"} if queries is None else {"fusion": "mutual_attention", "num_fusion_queries": queries.shape[0]}
+    )
+    if config.get("fusion") == "hca":  # an export of this project says so; upstream's files say nothing
+        fusion = {"fusion": "hca", "hca": config.get("hca")}
     return {
         **internvl_fields(config, headers),
         **fusion,
