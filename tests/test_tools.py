@@ -1,6 +1,7 @@
 """The commands: every script parses and explains itself, and the set-up scripts refuse what they cannot do with a clear message."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,10 @@ SETTINGS = {"PYTHON", "TORCH_SPEC", "TORCH_INDEX_URL", "MIN_FREE_GB", "DEEPSPEED
 STUB = """#!/usr/bin/env bash
 # Stands for the Python of an environment: pip writes its arguments down, libraries count as installed.
 case "$*" in
-    "-m pip "*) echo "$*" >>"$(dirname "$0")/pip_calls"; [[ -z ${PIP_OUTPUT:-} ]] || { echo "$PIP_OUTPUT"; exit 1; } ;;
+    "-m pip "*)
+        echo "$*" >>"$(dirname "$0")/pip_calls"
+        [[ -z ${PIP_SECONDS:-} ]] || { echo "Building wheel"; /bin/sleep "$PIP_SECONDS"; }
+        [[ -z ${PIP_OUTPUT:-} ]] || { echo "$PIP_OUTPUT"; exit 1; } ;;
     *check_env.py*--names-only) exec "$REAL_PYTHON" "$@" ;;
     *check_env.py* | "-c import cv2") ;;
     *"version(\\"torch\\")"*) echo torch==2.13.0+cpu ;;
@@ -146,6 +150,17 @@ def test_set_up_installs_torch_before_the_project_and_only_once(stub_venv: Path)
     second = set_up(stub_venv, "--extras", "eval", MIN_FREE_GB="0")
     assert "up to date, re-used" in second.stdout
     assert (stub_venv / "bin" / "pip_calls").read_text().splitlines() == calls
+
+
+def test_set_up_shows_that_it_is_alive_and_each_line_of_pip_once(stub_venv: Path) -> None:
+    fast = stub_venv / "fast" / "sleep"
+    fast.parent.mkdir()
+    fast.write_text("#!/bin/sh\nexec /bin/sleep 0.05\n")
+    fast.chmod(0o755)
+    shown = set_up(stub_venv, MIN_FREE_GB="0", PIP_SECONDS="0.5", PATH=f"{fast.parent}:{os.environ['PATH']}").stdout
+    beats = [line for line in shown.splitlines() if line.startswith("    0:0")]
+    assert len(beats) > 3 and all(re.fullmatch(r"    0:0\d(  Building wheel)?", line) for line in beats)
+    assert 1 <= sum("Building wheel" in line for line in beats) <= 3  # of the three installations
 
 
 def test_set_up_adds_an_extra_and_keeps_the_others(stub_venv: Path) -> None:

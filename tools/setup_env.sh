@@ -119,9 +119,11 @@ explain_pip() { # explain_pip TITLE: the likely cause of a failed installation, 
 }
 
 heartbeat() { # a line every 20 seconds as long as the script lives; its sleep must hold neither the lock nor the output open
-    local began=$SECONDS
+    local began=$SECONDS last='' line
     while sleep 20 9>&- >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
-        printf '    %s  %.100s\n' "$(clock $((SECONDS - began)))" "$(tail -n 1 "$LOG")"
+        line=$(tail -n 1 "$LOG")
+        printf '    %s%s\n' "$(clock $((SECONDS - began)))" "$([[ $line == "$last" ]] || printf '  %.100s' "$line")"
+        last=$line
     done
 }
 

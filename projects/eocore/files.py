@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -112,6 +113,18 @@ def require_space(folder: Path, what: str, *, needed: int) -> None:
         raise OutputError(
             f"{folder}: {what} cannot be written: {_reason(errno.ENOSPC, folder, needed=needed)}. {UNCHANGED} {REMEDIES[errno.ENOSPC]}"
         )
+
+
+def require_writable(folder: Path, what: str) -> None:
+    """Raise OutputError if `folder`, or the nearest folder above it that exists, refuses a new file; long work is asked this first."""
+    with writing(folder, what, follows="Nothing was done yet."):
+        nearest = _existing(folder)
+        if not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
+        try:
+            tempfile.TemporaryFile(dir=nearest).close()
+        except FileNotFoundError as error:  # what /proc and its like answer
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest)) from error
 
 
 def write_file(path: Path, content: str | bytes) -> None:

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from eocore.evaluate.benchmarks.custom import PROMPTS
 from eocore.evaluate.benchmarks.loading import load_benchmarks
+from eocore.evaluate.custom_dataset import PROMPTS
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
 

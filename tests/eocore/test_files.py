@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from eocore.errors import DataError, OutputError
-from eocore.files import grant_default_mode, keeping, output_errno, require_space, write_file, writing
+from eocore.files import grant_default_mode, keeping, output_errno, require_space, require_writable, write_file, writing
 from eocore.predict.mask_files import write_mask_tif
 from eocore.sensors.scene import Georeference
 
@@ -43,6 +43,17 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"out/a.json: the file cannot be written: a file is in the place of a folder\. .* Correct it"):
         write_file(tmp_path / "out" / "a.json", "{}")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_folder_that_takes_no_file_is_told_before_the_work(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "deep", "the report")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").write_text("mine")
+    for folder in (tmp_path / "out", tmp_path / "out" / "deep"):
+        with pytest.raises(OutputError, match=rf"{folder}: the report cannot be written: a file is in .*\. Nothing was done yet"):
+            require_writable(folder, "the report")
+    with pytest.raises(OutputError, match=r"/proc/x: the report cannot be written: permission is denied"):
+        require_writable(Path("/proc/x"), "the report")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 
 from eocore.train.checkpoint.snapshot import Snapshot, write
 
+REST = "so it holds no checkpoints. Name the work directory of a training."
+
 
 @pytest.fixture(scope="module")
 def tool(repo_root: Path) -> ModuleType:
@@ -43,6 +45,18 @@ def test_the_checkpoints_of_a_run_are_listed(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:2]] == ["iter_000001", "iter_000002"] and "2 rank(s), ZeRO 2" in lines[0]
     assert call(tool, monkeypatch, "list", run.parent) == 1
+    assert capsys.readouterr() == ("0 checkpoint(s)\n", "")
+
+
+def test_a_folder_that_is_not_there_is_no_run_without_checkpoints(
+    tool: ModuleType, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (run / "mistyped", run / "latest"):
+        assert call(tool, monkeypatch, "list", path) == 1
+        assert capsys.readouterr() == (
+            "",
+            f"CheckpointError: {path} is no folder, {REST}\n",
+        )
 
 
 @pytest.mark.parametrize("name", ["iter_000002", "latest", ""])

@@ -60,11 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Reads, prints what was found, writes the report; 1 where anything is broken."""
     from eocore.checks.report import summary_table, write_report
     from eocore.checks.sample_pictures import sample_rows
+    from eocore.files import require_writable
 
     config = read_config(arguments)
+    out = arguments.out or Path("work_dirs") / arguments.config.stem / "data_check"
+    require_writable(out, "the report")
     opened = check(config, arguments.workers)
     found = [facts for facts, _ in opened]
-    out = arguments.out or Path("work_dirs") / arguments.config.stem / "data_check"
     samples = {facts.name: sample_rows(dataset, NUM_SHOWN) for facts, dataset in opened if dataset}
     page = write_report(found, out, title=f"Data of {arguments.config.name}", samples=samples)
     for row in summary_table(found).rows:

@@ -33,10 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def list_run(run: Path) -> int:
-    """Prints a line for each checkpoint; returns the exit status."""
+    """Prints a line for each checkpoint; returns the exit status, 1 where there is none. Raise CheckpointError if `run` is no folder."""
     from eocore.train.checkpoint.files import list_checkpoints, read_state
     from eocore.train.work_dir import STATUS, read_status
 
+    if not run.is_dir():
+        raise CheckpointError(f"{run} is no folder, so it holds no checkpoints. Name the work directory of a training.")
     found = list_checkpoints(run)
     if (run / STATUS).is_file():
         status = read_status(run)

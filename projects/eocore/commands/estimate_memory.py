@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_config(parser)
     parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="number of GPUs (default: 1)")
-    parser.add_argument("--tokens", type=positive, nargs="+", metavar="L", help="lengths of a row (default: the config's, and a quarter)")
+    lengths = "lengths of a row (default: the config's, and a quarter)"
+    parser.add_argument("--tokens", type=positive, nargs="+", action="extend", metavar="L", help=lengths)
     parser.add_argument("--rows", type=positive, metavar="R", help="rows of a batch (default: the config's)")
     parser.add_argument("--samples", type=positive, default=1, help="samples that share a row (default: 1)")
     parser.add_argument("--masks", type=not_negative, default=5, help="masks of each sample (default: 5)")

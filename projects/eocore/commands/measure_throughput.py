@@ -6,20 +6,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eocore.command import Command, say
+from eocore.commands.arguments import positive
 
 if TYPE_CHECKING:
     from eocore.evaluate.harnesses.throughput import Throughput
+
+BENCHMARKS = ("rrsisd", "vrsbench_vqa")
+BATCH_SIZES = (8,)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder written by tools/convert_to_hf.py")
     parser.add_argument("--data-root", default="data", metavar="DIR", help="data folder (made-up sets: tools/make_benchmarks.py)")
-    parser.add_argument("--benchmark", nargs="+", default=["rrsisd", "vrsbench_vqa"], metavar="NAME", help="default: %(default)s")
-    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[8], metavar="N", help="compared with 1 (default: 8)")
-    parser.add_argument("--samples", type=int, default=32, metavar="N", help="answered in each turn (default: %(default)s)")
-    parser.add_argument("--turns", type=int, default=3, metavar="N", help="of each batch size; the fastest counts (default: %(default)s)")
-    parser.add_argument("--max-new-tokens", type=int, default=32, metavar="N", help="longest answer (default: %(default)s)")
+    chosen = f"what is answered (default: {' '.join(BENCHMARKS)})"
+    parser.add_argument("--benchmark", nargs="+", action="extend", metavar="NAME", help=chosen)
+    sizes = f"compared with 1 (default: {' '.join(map(str, BATCH_SIZES))})"
+    parser.add_argument("--batch-sizes", nargs="+", action="extend", type=positive, metavar="N", help=sizes)
+    parser.add_argument("--samples", type=positive, default=32, metavar="N", help="answered in each turn (default: %(default)s)")
+    turns = "of each batch size; the fastest counts (default: %(default)s)"
+    parser.add_argument("--turns", type=positive, default=3, metavar="N", help=turns)
+    parser.add_argument("--max-new-tokens", type=positive, default=32, metavar="N", help="longest answer (default: %(default)s)")
 
 
 def describe(name: str, found: "Throughput") -> str:
@@ -38,10 +45,10 @@ def run(arguments: argparse.Namespace) -> None:
     from eocore.system import PredictorOptions, system_of_model
 
     system = system_of_model(arguments.model)
-    benchmarks = choose(arguments.benchmark, None, known=load_benchmarks([system.name]))
+    benchmarks = choose(arguments.benchmark or BENCHMARKS, None, known=load_benchmarks([system.name]))
     make = system.need(system.predictor, "the speed of its models cannot be measured")
     answerer = make(arguments.model, PredictorOptions()).answerer(arguments.max_new_tokens)
-    options = ThroughputOptions(batch_sizes=arguments.batch_sizes, num_samples=arguments.samples, turns=arguments.turns)
+    options = ThroughputOptions(batch_sizes=arguments.batch_sizes or BATCH_SIZES, num_samples=arguments.samples, turns=arguments.turns)
     for benchmark in benchmarks:
         setting, modalities = next(iter(benchmark.settings.items()))
         source = show_only(benchmark(data_root=arguments.data_root), setting, roles=modalities)

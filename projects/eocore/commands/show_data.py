@@ -23,12 +23,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Draws; 1 where a dataset cannot be read."""
     from eocore.checks.datasets import find_datasets, open_dataset
     from eocore.checks.report import show_datasets
+    from eocore.files import require_writable
     from eocore.log import plain_line
     from eocore.system import systems_of_config
 
     config = read_config(arguments)
     systems_of_config(config)
     out = arguments.out or Path("work_dirs") / arguments.config.stem / "data_samples"
+    require_writable(out, "the pictures")
     opened = [open_dataset(found) for found in find_datasets(config.to_dict())]
     say(show_datasets(opened, out, title=f"Samples of {arguments.config.name}", count=arguments.count))
     broken = [facts for facts, dataset in opened if dataset is None]

@@ -15,7 +15,7 @@ from eocore.data.io.readers import read_scene
 from eocore.data.records import ImageRef
 from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19
-from eocore.files import write_file
+from eocore.files import require_writable, write_file
 from eocore.log import get_logger
 from eocore.sensors.bands import SENTINEL2_QUANTIFICATION
 from eocore.synthetic.test_sets.images import save_lines
@@ -152,7 +152,9 @@ def prepare_bigearthnet(
         DataError: a patch or band is missing or broken, or no patch has a partner.
         AnnotationError: a label is unknown.
         ConfigError: as `read_split`.
+        OutputError: `out` cannot be written to; this is found first.
     """
+    require_writable(out, "the data set")
     lines, lonely, unlabelled = [], [], 0
     patches = read_split(split, part)
     partners = _Partners(s1) if s1 is not None else None

@@ -18,6 +18,7 @@ from eocore.data.io.image_files import Grid, LayerFile, open_layers, resolve_pat
 from eocore.data.io.readers import SAME_GRID_PX, read_class_numbers
 from eocore.data.records import is_role
 from eocore.errors import ConfigError, DataError
+from eocore.files import require_writable
 from eocore.synthetic.annotation_files import SceneNotes, write_annotations
 from eocore.synthetic.land_map import LandClass, LandMap, QuestionOptions
 from eocore.synthetic.questions import describe_landscape
@@ -78,7 +79,9 @@ def prepare_landcover(
         DataError: no tiles, a missing or broken file, files of a tile that do not lie on one grid, numbers that the scheme does not have,
             or nothing to ask.
         ConfigError: the scheme is not told, and the numbers fit several.
+        OutputError: `out` cannot be written to; this is found first.
     """
+    require_writable(out, "the data set")
     names = tile_names(tiles)
     counts = count_numbers(tiles.labels / name for name in names)
     scheme = tiles.scheme or tell_scheme(counts)

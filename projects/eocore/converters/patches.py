@@ -10,6 +10,7 @@ from PIL import Image
 
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.benchmarks.multispectral import LCZ_17, SO2SAT_BANDS
+from eocore.files import require_writable
 from eocore.sensors.scene import Scene
 from eocore.synthetic.test_sets.images import save_lines
 
@@ -53,6 +54,7 @@ def prepare_so2sat(source: Path, out: Path, *, limit: int | None = None, on_patc
     Raises:
         ConfigError: h5py is not installed.
         DataError: the file is missing, or has not these arrays.
+        OutputError: `out` cannot be written to; this is found first.
     """
     try:
         import h5py
@@ -62,6 +64,7 @@ def prepare_so2sat(source: Path, out: Path, *, limit: int | None = None, on_patc
         ) from error
     if not source.is_file():
         raise DataError(f"{source}: no such file. Fetch testing.h5 of So2Sat LCZ42.")
+    require_writable(out, "the data set")
     lines = []
     try:
         with h5py.File(source) as file:

@@ -9,6 +9,7 @@ from eocore.errors import DataError
 from eocore.evaluate.benchmarks.grounding import VocGroundingDataset
 from eocore.evaluate.benchmarks.questions import pictures
 from eocore.evaluate.benchmarks.vqa import RsvqaDataset
+from eocore.files import require_writable
 from eocore.synthetic.test_sets.images import save_lines
 
 
@@ -25,7 +26,9 @@ def prepare_dior_rsvg(source: Path, out: Path, *, copy: bool = False) -> dict[st
     Raises:
         DataError: no split file, or no image.
         AnnotationError: the annotations break their form.
+        OutputError: `out` cannot be written to; this is found first.
     """
+    require_writable(out, "the data set")
     counts = {}
     for split in SPLITS:
         if (source / f"{split}.txt").is_file():
@@ -68,7 +71,9 @@ def prepare_rsvqa(source: Path, out: Path, *, images: Path, prefix: str, copy: b
     Raises:
         DataError: no file of questions.
         AnnotationError: the files break their form.
+        OutputError: `out` cannot be written to; this is found first.
     """
+    require_writable(out, "the data set")
     counts = {}
     for path in sorted(source.glob(f"{prefix}_*_questions.json")):
         split = path.name.removeprefix(f"{prefix}_").removesuffix("_questions.json")

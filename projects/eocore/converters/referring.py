@@ -15,7 +15,7 @@ from eocore.data.io.readers import image_size, read_class_map
 from eocore.data.io.safe_pickle import read_plain_pickle
 from eocore.data.records import ImageRef
 from eocore.errors import AnnotationError, DataError
-from eocore.files import write_file
+from eocore.files import require_writable, write_file
 from eocore.synthetic.annotation_files import PICKLE_PROTOCOL, REFER_FILE
 from eocore.synthetic.test_sets.images import save_json
 
@@ -37,7 +37,9 @@ def prepare_rrsisd(source: Path, out: Path, *, copy: bool = False) -> dict[str, 
     Raises:
         DataError: a file of the release is missing, or an image that a ref names.
         AnnotationError: the annotations break their form.
+        OutputError: `out` cannot be written to; this is found first.
     """
+    require_writable(out, "the data set")
     annotations, images = source / "rrsisd", source / "images" / "rrsisd" / "JPEGImages"
     if not images.is_dir():
         raise DataError(f"{images}: no such folder. Expected the release: rrsisd/ and images/rrsisd/JPEGImages/ under {source}.")
@@ -93,7 +95,9 @@ def prepare_phrases(release: PhraseRelease, out: Path, *, copy: bool = False, on
     Raises:
         DataError: a file is missing, or a mask has another size than its image.
         AnnotationError: a line has another form, or no pixel to point at.
+        OutputError: `out` cannot be written to; this is found first.
     """
+    require_writable(out, "the data set")
     folders = {"images": release.source / release.images, "masks": release.source / release.masks}
     names = {kind: _by_stem(folder) for kind, folder in folders.items()}
     table: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "object"}]}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
+from eocore.data.io.image_files import DEFAULT_PATTERN
 from eocore.data.io.layer_file import LEFT_OUT
 from eocore.data.records import ImageRef, is_gsd, is_role
 from eocore.errors import AnnotationError, ConfigError, DataError
@@ -39,7 +40,7 @@ class ImageSource:
 
     root: str
     sensor: str
-    pattern: str | tuple[str, ...] = "{stem}.tif"
+    pattern: str | tuple[str, ...] = DEFAULT_PATTERN
     bands: tuple[str, ...] = ()
     optional: bool = False
     gsd_m: float | None = None

@@ -15,6 +15,7 @@ from eocore.export.hf import MAX_SHARD_SIZE, Shipment, require_free, write_check
 from eocore.export.model_card import CardFacts, read_scores, write_card
 from eocore.export.same_config import require_same_task
 from eocore.export.verify import examine, verify_checkpoint
+from eocore.files import require_writable
 from eocore.models.lora import merge_lora
 from eocore.models.token_rows import merge_token_rows
 from eocore.registry import TASKS
@@ -80,6 +81,7 @@ def convert(config: Config, checkpoint: Path, *, out_dir: Path, choices: Choices
     """
     set_deepspeed_accelerator()  # transformers imports it when it saves, if it is there
     require_free(out_dir, overwrite=choices.overwrite)
+    require_writable(out_dir.parent, "the checkpoint")
     if choices.dtype not in DTYPES:
         raise ConfigError(f"dtype '{choices.dtype}' is unknown; choices: {', '.join(DTYPES)}.")
     scores = read_scores(choices.scores) if choices.scores else None

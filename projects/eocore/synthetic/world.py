@@ -15,7 +15,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 from eocore.errors import ConfigError
-from eocore.files import write_file, writing
+from eocore.files import require_writable, write_file, writing
 from eocore.synthetic.annotation_files import SceneNotes, write_annotations
 from eocore.synthetic.land_map import LandClass, LandMap, QuestionOptions
 from eocore.synthetic.landscape import BARE, BUILDINGS, CROPS, FOREST, GRASS, WATER, Layout, draw_clouds, draw_layout
@@ -104,7 +104,9 @@ def write_world(
 
     Raises:
         ConfigError: unknown split, or `size` too small.
+        OutputError: `root` cannot be written to; this is found first.
     """
+    require_writable(root, "the world")
 
     def written_scenes(split: str, count: int) -> Iterator[SceneNotes]:
         for number in range(count):

@@ -37,6 +37,8 @@ from eocore.log import get_logger
 from eocore.sensors.bands import RawUnit
 from eocore.sensors.orientation import AS_STORED
 
+DEFAULT_PATTERN = "{stem}.tif"
+"""File of an image below its root, where a config names no pattern."""
 MAX_PICTURE_PIXELS = 64_000_000
 """Largest PNG or JPEG [px]: a file of a few KB can claim as much as its header likes, and must be decoded whole."""
 
@@ -86,7 +88,10 @@ def resolve_path(path: str, *, root: Path | None = None, folders: bool = False) 
     if resolved.is_dir():
         raise DataError(f"{path}: a folder, expected an image file (looked at {resolved}). Correct the path in the annotation.")
     if not is_file:
-        raise DataError(f"{path}: no such file (looked at {resolved}). Correct the path, or the root folder in the config.")
+        raise DataError(
+            f"{path}: no such file (looked at {resolved}). Correct the path, or `root` or `pattern` of the config's `images` "
+            f"(pattern is '{DEFAULT_PATTERN}' where none is given)."
+        )
     return resolved
 
 

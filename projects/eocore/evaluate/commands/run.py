@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from eocore.command import Command
 from eocore.errors import ConfigError
-from eocore.evaluate.protocols import TEMPLATES
+from eocore.evaluate.engine.run_options import RunOptions
 from eocore.evaluate.settings import SETTINGS
 from eocore.evaluate.suites import SUITES
 from eocore.overrides import OverrideAction
@@ -15,7 +15,7 @@ from eocore.overrides import OverrideAction
 if TYPE_CHECKING:  # what runs is imported when there is something to run
     from rich.console import Console
 
-    from eocore.evaluate.engine.run_options import Outcome, RunOptions
+    from eocore.evaluate.engine.run_options import Outcome
     from eocore.evaluate.scoring.scores import Scores
 
 DESCRIPTION = """Predicts benchmarks with a converted model and scores them. Run again, it resumes where it was stopped. On several
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="instead of benchmarks: the data sets of a config's section `evaluation`")
     parser.add_argument("--trust-config", action="store_true", help="run a Python config from outside the project's configs folder")
     parser.add_argument("--suite", metavar="NAME", help=f"all benchmarks of a group: {SUITES}")
-    parser.add_argument("--data-root", default="data", metavar="DIR", help="data folder (default: %(default)s)")
+    parser.add_argument("--data-root", metavar="DIR", help=f"data folder (default: {RunOptions.data_root})")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: work_dirs/evaluation/MODEL)")
     parser.add_argument(
         "--settings", nargs="+", action="extend", default=[], metavar="NAME", help=f"of {SETTINGS}, or a system's own (default: all)"
@@ -45,10 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prompt", nargs="+", action="extend", default=[], metavar="NAME=TEXT", help="another prompt for a benchmark that is run"
     )
     parser.add_argument("--places-by", choices=("text", "masks"), help="how the model shows boxes (default: as its system says)")
-    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples answered together (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help=f"samples answered together (default: {RunOptions.batch_size})")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the benchmark's own)")
     parser.add_argument("--generation", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=GENERATION)
-    parser.add_argument("--templates", nargs="+", default=TEMPLATES, metavar="TEXT", help="class prompts of a model that scores classes")
+    classes = f"class prompts of a model that scores classes (default: {', '.join(RunOptions.templates)})"
+    parser.add_argument("--templates", nargs="+", action="extend", metavar="TEXT", help=classes)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each benchmark")
     parser.add_argument("--any-count", action="store_true", help="also run a set whose number of samples is not the published one")
     parser.add_argument("--overwrite", action="store_true", help="throw away predictions of another model, data or choices in --out")
@@ -83,7 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
     return int(status)
 
 
-OF_BENCHMARKS = ("benchmark", "suite", "settings", "prompt", "places_by", "max_new_tokens", "generation", "limit", "any_count")
+OF_BENCHMARKS = (
+    *("benchmark", "suite", "data_root", "settings", "prompt", "places_by"),
+    *("batch_size", "max_new_tokens", "generation", "templates", "limit", "any_count"),
+)
 """Options that a config states itself."""
 
 
@@ -102,9 +106,7 @@ def _run_config(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _options(arguments: argparse.Namespace, system: str, *, boxes_by_masks: bool) -> "RunOptions":
-    from eocore.evaluate.engine.run_options import RunOptions
-
+def _options(arguments: argparse.Namespace, system: str, *, boxes_by_masks: bool) -> RunOptions:
     prompts = {}
     for entry in arguments.prompt:
         name, equals, text = entry.partition("=")
@@ -118,23 +120,22 @@ def _options(arguments: argparse.Namespace, system: str, *, boxes_by_masks: bool
     for name in arguments.settings:
         SETTINGS.find(name)
     out = arguments.out or OUT / arguments.model.resolve().name
-    chosen = {name: getattr(arguments, name) for name in ("batch_size", "max_new_tokens", "limit", "any_count", "overwrite")}
+    names = ("data_root", "batch_size", "max_new_tokens", "templates", "limit", "any_count", "overwrite")
+    chosen = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     by_masks = boxes_by_masks if arguments.places_by is None else arguments.places_by == "masks"
     return RunOptions(
         model=arguments.model,
         system=system,
         out=out,
-        data_root=arguments.data_root,
         settings=tuple(arguments.settings),
         prompts=prompts,
         boxes_by_masks=by_masks,
         generation=arguments.generation,
-        templates=tuple(arguments.templates),
         **chosen,
     )
 
 
-def _finish(options: "RunOptions", outcomes: "Sequence[Outcome]", *, suite: str | None) -> int:
+def _finish(options: RunOptions, outcomes: "Sequence[Outcome]", *, suite: str | None) -> int:
     from rich.console import Console
 
     from eocore.evaluate.reporting.suite_report import write_suite_report

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19, LCZ_17, SO2SAT_BANDS
 from eocore.evaluate.benchmarks.scene import AID, EUROSAT, EUROSAT_BANDS, UCM, WHU_RS19
+from eocore.files import require_writable
 from eocore.synthetic.test_sets import grounding as grounding_sets
 from eocore.synthetic.test_sets import pictures, sensors
 from eocore.synthetic.test_sets.images import MadeScenes, make_scenes
@@ -33,7 +34,11 @@ def write_published(root: Path, *, num_scenes: int = 4, size: int = 96, seed: in
         size: side of a scene [px].
         seed: of the scenes.
         on_set: called with the name of each set once it is written.
+
+    Raises:
+        OutputError: `root` cannot be written to; this is found first.
     """
+    require_writable(root, "the test sets")
     scenes = make_scenes(num_scenes, size=size, seed=seed)
     for name, write in _writers(root).items():
         write(scenes=scenes)

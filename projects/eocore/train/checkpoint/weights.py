@@ -18,6 +18,8 @@ from eocore.train.checkpoint.files import MANIFEST, WEIGHTS, verify
 from eocore.train.task import Task
 
 IDENTITY = "identity"
+TORCH_STARTS = (b"PK\x03\x04", b"\x80")
+"""First bytes of what torch.save writes (torch/serialization.py): a zip archive, and before PyTorch 1.6 a pickle of protocol 2 or later."""
 
 
 def frozen_hash(model: nn.Module) -> str:
@@ -93,11 +95,25 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     file = path / WEIGHTS if path.is_dir() else path
     if not file.is_file():
         raise CheckpointError(f"{file} does not exist, so no weights can be loaded. Give an iter_* folder, a .safetensors or a .pth file.")
+    if file.suffix != ".safetensors":
+        _check_torch_file(file)
     content = _guarded(file, lambda: load_file(file) if file.suffix == ".safetensors" else _load_pth(file))
     weights = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise CheckpointError(f"{file} holds no name -> tensor table (`state_dict`), so no weights can be loaded. Use another checkpoint.")
     return weights
+
+
+def _check_torch_file(file: Path) -> None:
+    """Raise CheckpointError where the file begins as none of torch does: what follows would be taken for instructions of a pickle."""
+    with file.open("rb") as opened:
+        start = opened.read(max(map(len, TORCH_STARTS)))
+    if not start.startswith(TORCH_STARTS):
+        found = "is empty" if not start else f"begins with {start!r}"
+        raise CheckpointError(
+            f"{file} {found}, which is no checkpoint of torch; nothing was loaded. Give an iter_* folder of a training, the folder of "
+            "the run, or a .safetensors or .pth file of weights."
+        )
 
 
 def _load_pth(file: Path) -> Any:
@@ -110,7 +126,7 @@ def _guarded(file: Path, read: Callable[[], Any]) -> Any:
     except Exception as error:  # the libraries raise many kinds for a damaged file
         # torch's messages continue with advice to switch its protection off.
         reason = f"{type(error).__name__}: {str(error).split('. ')[0]}"
-        raise CheckpointError(f"{file} cannot be read ({reason}); it is damaged. Use another checkpoint.") from error
+        raise CheckpointError(f"{file} cannot be read ({reason}); it is damaged, or of another format. Use another checkpoint.") from error
 
 
 def open_tensors(file: Path) -> Any:

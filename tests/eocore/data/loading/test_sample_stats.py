@@ -14,7 +14,7 @@ from eocore.data.formats.captions import ImageCaptionDataset
 from eocore.data.io.readers import SceneHeader
 from eocore.data.loading.sample_stats import FIELDS, SampleSizes
 from eocore.data.records import Record
-from eocore.evaluate.datasets import CustomDataset
+from eocore.evaluate.custom_dataset import CustomDataset
 
 
 class HeightMeasurer:

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from eocore.errors import CheckpointError
-from eocore.train.checkpoint.weights import load_trainable
+from eocore.train.checkpoint.weights import load_trainable, read_weights
 from eocore.train.launch import train
 from eocore.train.task import Task
 
@@ -68,9 +68,23 @@ def test_a_missing_file_is_named(task: Task, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["cut.safetensors", "cut.pth"])
 def test_a_cut_file_is_refused(run: Path, task: Task, tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes((run / "iter_000001" / "trainable.safetensors").read_bytes()[:200])
+    torch.save({"state_dict": {"model.head.weight": torch.zeros(100)}}, whole := tmp_path / "whole.pth")
+    source = run / "iter_000001" / "trainable.safetensors" if name.endswith(".safetensors") else whole
+    (tmp_path / name).write_bytes(source.read_bytes()[:200])
     with pytest.raises(CheckpointError, match=rf"{name} cannot be read .* it is damaged"):
         load_trainable(task, tmp_path / name)
+
+
+@pytest.mark.parametrize(("content", "found"), [(b"lr = 1e-4\n", r"begins with b'lr ='"), (b"", "is empty")])
+def test_a_file_of_another_kind_is_told_as_such(task: Task, tmp_path: Path, content: bytes, found: str) -> None:
+    (tmp_path / "notes.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"notes\.pth {found}, which is no checkpoint of torch; .* Give an iter_\* folder"):
+        load_trainable(task, tmp_path / "notes.pth")
+
+
+def test_the_files_of_older_releases_of_torch_are_read(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"head": torch.ones(3)}}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert read_weights(tmp_path / "old.pth")["head"].tolist() == [1.0] * 3
 
 
 def test_a_pth_file_that_would_run_code_is_refused(task: Task, tmp_path: Path) -> None:
