@@ -11,6 +11,9 @@ import pytest
 from missing_packages import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401  (hooks)
 from time_budgets import pytest_terminal_summary  # noqa: F401  (a hook)
 
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // WORKERS, 1)))
+"""Workers with more threads together than there are cores wait for each other. torch reads it when it is imported."""
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 PROCESS_GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
 
 IMPORTED = (
     "torch",
@@ -46,7 +45,7 @@ def run(
     """What `python COMMAND...` does and prints.
 
     Args:
-        command: the program's file, or "-m" and a module; then its arguments.
+        command: the program's file, "-m" and a module, or "-c" and code; then its arguments.
         cwd: folder in which it runs.
         environment: all of its variables; default: those of this process.
         given: what it reads from its standard input.
@@ -110,9 +109,14 @@ def _main(words: list[str], cwd: str, variables: dict[str, str], streams: str) -
     os.environ.clear()
     os.environ.update(variables)
     torch.set_num_threads(int(variables.get("OMP_NUM_THREADS", 1)))
-    is_module = words[0] == "-m"
-    own = cwd if is_module else str(Path(words[0]).resolve().parent)
+    own = cwd if words[0] in ("-m", "-c") else str(Path(words[0]).resolve().parent)
     sys.path[:0] = [own, *filter(None, variables.get("PYTHONPATH", "").split(os.pathsep))]
-    sys.argv = words[1:] if is_module else words
-    start: Any = runpy.run_module if is_module else runpy.run_path
-    start(words[1] if is_module else words[0], run_name="__main__", **({"alter_sys": True} if is_module else {}))
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    elif words[0] == "-c":
+        sys.argv = ["-c", *words[2:]]
+        exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")

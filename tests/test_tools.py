@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,7 +85,7 @@ def test_command_explains_itself(script: Path) -> None:
 @pytest.mark.parametrize("program", named(PROGRAMS))
 def test_program_explains_itself(program: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "projects"), "OMP_NUM_THREADS": "1"}
-    result = subprocess.run([sys.executable, program, "--help"], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=3000)
+    result = forked.run([program, "--help"], cwd=ROOT, environment=environment)
     assert result.returncode == 0, result.stderr
     assert "usage" in result.stdout.lower()
 

@@ -116,6 +116,7 @@ def parse(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> argparse.Nam
         patch.setattr(argparse.ArgumentParser, "parse_args", parse_and_end)
         patch.setattr(sys, "argv", [program, *rest])
         if is_module:
+            patch.delitem(sys.modules, f"{program}.__main__", raising=False)  # where another test has imported it
             runpy.run_module(program, run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(str(ROOT / program), run_name="__main__")

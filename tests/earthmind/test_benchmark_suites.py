@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 
 from eocore.evaluate.__main__ import main
@@ -38,11 +39,21 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def script(name: str, *words: object) -> subprocess.Popen[str]:
+def script(name: str, *words: object, python: str = sys.executable) -> subprocess.Popen[str]:
     """A running script."""
-    environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHON": python, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     command = ["bash", str(ROOT / "scripts_eval" / name), *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment)
+
+
+def python_call(folder: Path, name: str, *words: object) -> list[str]:
+    """What a script calls Python with: in its place is a program in `folder` that prints its arguments."""
+    python = folder / "python"
+    python.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    status, output = finished(script(name, *words, python=str(python)))
+    assert status == 0, output
+    return output.splitlines()
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -111,8 +122,9 @@ def test_bad_arguments_end_with_what_to_do(model_dir: Path, data: Path, tmp_path
 
 def test_no_data_at_all_fails_and_says_what_to_fetch(model_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    status, output = finished(script(SCRIPT, model_dir, tmp_path / "empty", 1, "--out", tmp_path / "out"))
-    assert status == 1
+    done = forked.run(python_call(tmp_path, SCRIPT, model_dir, tmp_path / "empty", 1, "--out", tmp_path / "out"), cwd=ROOT)
+    output = done.stdout + done.stderr
+    assert done.returncode == 1
     for name in NAMES:
         assert output.count(f"{name} skipped: benchmark '{name}':") == 1, "told once"
     assert "github.com/zhu-xlab/rrsis, then tools/prepare/refsegrs.py" in output

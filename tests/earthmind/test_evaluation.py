@@ -63,6 +63,20 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     )
 
 
+@pytest.fixture(scope="module")
+def finished(config: Config, model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run. Leave it as it is: `copied`."""
+    folder = tmp_path_factory.mktemp("finished") / "out"
+    evaluate(config, model_dir, out=folder)
+    return folder
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run."""
+    return Path(shutil.copytree(finished, tmp_path / "out"))
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the samples that reach the model."""
@@ -91,77 +105,72 @@ def test_every_sample_is_answered_and_scored_under_every_setting(config: Config,
     json.dumps(scores)
 
 
-def test_a_second_run_asks_nothing_and_scores_the_same(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
-    first = evaluate(config, model_dir, out=tmp_path)
-    content = (tmp_path / PREDICTIONS).read_bytes()
-    asked.clear()
-    assert evaluate(config, model_dir, out=tmp_path) == first
-    assert not asked and (tmp_path / PREDICTIONS).read_bytes() == content
+def test_a_second_run_asks_nothing_and_scores_the_same(config: Config, model_dir: Path, copied: Path, asked: list[str]) -> None:
+    first = json.loads((copied / SCORES).read_text())
+    content = (copied / PREDICTIONS).read_bytes()
+    assert evaluate(config, model_dir, out=copied) == first
+    assert not asked and (copied / PREDICTIONS).read_bytes() == content
 
 
-def test_a_stopped_run_goes_on_where_it_was(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
-    evaluate(config, model_dir, out=tmp_path / "straight")
-    (shard,) = (tmp_path / "straight").glob("predictions.*.0of1.jsonl")
+def test_a_stopped_run_goes_on_where_it_was(config: Config, model_dir: Path, finished: Path, tmp_path: Path, asked: list[str]) -> None:
+    (shard,) = finished.glob("predictions.*.0of1.jsonl")
     (tmp_path / "parts").mkdir()
     lines = shard.read_text().splitlines(keepends=True)
     (tmp_path / "parts" / shard.name).write_text("".join(lines[:6]) + lines[6][:20])
-    asked.clear()
     evaluate(config, model_dir, out=tmp_path / "parts")
     assert len(asked) == 16 - 6
-    assert (tmp_path / "parts" / PREDICTIONS).read_bytes() == (tmp_path / "straight" / PREDICTIONS).read_bytes()
+    assert (tmp_path / "parts" / PREDICTIONS).read_bytes() == (finished / PREDICTIONS).read_bytes()
 
 
-def test_another_model_into_the_same_folder_is_refused_by_name(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
-    evaluate(config, model_dir, out=tmp_path / "out")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.name != LOCK}
+def test_another_model_into_the_same_folder_is_refused_by_name(
+    config: Config, model_dir: Path, copied: Path, tmp_path: Path, asked: list[str]
+) -> None:
+    before = {path.name: path.read_bytes() for path in copied.iterdir() if path.name != LOCK}
     other = tmp_path / "other"
     shutil.copytree(model_dir, other)
     state = load_file(other / "model.safetensors")
     save_file({**state, "fusion.queries": state["fusion.queries"] + 1}, other / "model.safetensors", metadata={"format": "pt"})
-    asked.clear()
     with pytest.raises(DataError, match=r"another run .*: model file 'model.safetensors' has another content\. .*--overwrite"):
-        evaluate(config, other, out=tmp_path / "out")
-    assert not asked and {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.name != LOCK} == before
-    evaluate(config, other, out=tmp_path / "out", overwrite=True)
-    assert len(asked) == 16 and len(list((tmp_path / "out").glob("predictions.*.0of1.jsonl"))) == 1
+        evaluate(config, other, out=copied)
+    assert not asked and {path.name: path.read_bytes() for path in copied.iterdir() if path.name != LOCK} == before
+    evaluate(config, other, out=copied, overwrite=True)
+    assert len(asked) == 16 and len(list(copied.glob("predictions.*.0of1.jsonl"))) == 1
 
 
-def test_a_model_in_bfloat16_is_another_model(config: Config, model_dir: Path, tmp_path: Path) -> None:
-    evaluate(config, model_dir, out=tmp_path / "out")
+def test_a_model_in_bfloat16_is_another_model(config: Config, model_dir: Path, copied: Path, tmp_path: Path) -> None:
     half = tmp_path / "half"
     shutil.copytree(model_dir, half)
     state = load_file(half / "model.safetensors")
     save_file({name: value.to(torch.bfloat16) for name, value in state.items()}, half / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(DataError, match=r"model file 'model.safetensors' has another content"):
-        evaluate(config, half, out=tmp_path / "out")
+        evaluate(config, half, out=copied)
 
 
-def test_a_copy_of_the_model_elsewhere_is_the_same_model(config: Config, model_dir: Path, tmp_path: Path, asked: list[str]) -> None:
-    first = evaluate(config, model_dir, out=tmp_path / "out")
+def test_a_copy_of_the_model_elsewhere_is_the_same_model(
+    config: Config, model_dir: Path, copied: Path, tmp_path: Path, asked: list[str]
+) -> None:
+    first = json.loads((copied / SCORES).read_text())
     shutil.copytree(model_dir, tmp_path / "copy", copy_function=shutil.copyfile)
-    asked.clear()
-    again = evaluate(config, tmp_path / "copy", out=tmp_path / "out")
-    assert not asked and first is not None and again is not None and again["settings"] == first["settings"]
-    assert json.loads((tmp_path / "out" / SCORES).read_text())["run"]["model"] == str(tmp_path / "copy")
+    again = evaluate(config, tmp_path / "copy", out=copied)
+    assert not asked and again is not None and again["settings"] == first["settings"]
+    assert json.loads((copied / SCORES).read_text())["run"]["model"] == str(tmp_path / "copy")
 
 
-def test_other_images_shown_by_the_processor_are_another_model(config: Config, model_dir: Path, tmp_path: Path) -> None:
-    evaluate(config, model_dir, out=tmp_path / "out")
+def test_other_images_shown_by_the_processor_are_another_model(config: Config, model_dir: Path, copied: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(model_dir, other)
     settings = json.loads((other / "processor_config.json").read_text())
     settings["presentation"]["sar"]["stretch"]["low"] = -20.0
     (other / "processor_config.json").write_text(json.dumps(settings))
     with pytest.raises(DataError, match=r"model file 'processor_config.json' has another content"):
-        evaluate(config, other, out=tmp_path / "out")
+        evaluate(config, other, out=copied)
 
 
-def test_generation_options_of_the_config_reach_the_model(config: Config, model_dir: Path, tmp_path: Path) -> None:
-    evaluate(config, model_dir, out=tmp_path / "usual")
+def test_generation_options_of_the_config_reach_the_model(config: Config, model_dir: Path, finished: Path, tmp_path: Path) -> None:
     other = copy.deepcopy(config)
     other.evaluation.generation = {"suppress_tokens": list(range(200)), "cache_implementation": "static"}
     evaluate(other, model_dir, out=tmp_path / "other")
-    assert (tmp_path / "other" / PREDICTIONS).read_bytes() != (tmp_path / "usual" / PREDICTIONS).read_bytes()
+    assert (tmp_path / "other" / PREDICTIONS).read_bytes() != (finished / PREDICTIONS).read_bytes()
 
 
 class TestMistakes:

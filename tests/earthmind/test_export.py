@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
 from earthmind.checkpoints.parity_check import parity_outputs
 from earthmind.export import AUTO_MAP, pack
 from eocore.commands.convert import describe
+from eocore.config import load_config
 from eocore.errors import CheckpointError
 from eocore.export.convert import Choices, convert
 from eocore.export.verify import compare, examine
@@ -55,7 +55,7 @@ def config_file(make_config: Callable[..., Any], tmp_path_factory: pytest.TempPa
 def trained(config_file: Path) -> Any:
     """The task as training leaves it: its adapters and heads have moved. The frozen parts, else pretrained, come from one seed."""
     torch.manual_seed(3)
-    task = TASKS.build(dict(Config.fromfile(config_file).task))
+    task = TASKS.build(dict(load_config(config_file, trust=True).task))
     with torch.no_grad():
         for name in trainable_names(task):
             task.get_parameter(name).normal_(std=0.3)
@@ -73,7 +73,7 @@ def checkpoint(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def converted(config_file: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     out = tmp_path_factory.mktemp("converted") / "model"
     torch.manual_seed(3)
-    summary = convert(Config.fromfile(config_file), checkpoint, out_dir=out, choices=Choices())
+    summary = convert(load_config(config_file, trust=True), checkpoint, out_dir=out, choices=Choices())
     return out, summary
 
 
@@ -171,7 +171,7 @@ def test_half_precision_answers(config_file: Path, checkpoint: Path, tmp_path: P
 
     torch.manual_seed(3)
     out = tmp_path / "half"
-    convert(Config.fromfile(config_file), checkpoint, out_dir=out, choices=Choices(dtype="bfloat16", verify=False))
+    convert(load_config(config_file, trust=True), checkpoint, out_dir=out, choices=Choices(dtype="bfloat16", verify=False))
     weights = load_file(out / "model.safetensors")
     assert {value.dtype for name, value in weights.items() if "positional_embedding" not in name} == {torch.bfloat16}
     model = EarthMindForConditionalGeneration.from_pretrained(out)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from earthmind.checkpoints.parity_check import parity_outputs
 from earthmind.task import EarthMindTask
+from eocore.config import load_config
 from eocore.errors import ConfigError
 from eocore.export.convert import Choices, convert
 from eocore.models.freeze import trainable_names
@@ -50,7 +51,7 @@ def config(base: Path) -> Config:
     }
     path = base.parent / "rows.py"
     path.write_text(f"seed = 0\nsystems = ['earthmind']\ntask = {task!r}\n")
-    return Config.fromfile(path)
+    return load_config(path, trust=True)
 
 
 def build(config: Config) -> EarthMindTask:

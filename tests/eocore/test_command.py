@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 from eocore.command import command
@@ -88,10 +89,9 @@ sys.exit(main())
 
 def test_of_several_ranks_the_first_speaks_alone(tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text(FAILING)
-    words = [sys.executable, "-m", "eocore.train.torchrun", "--standalone", "--nproc-per-node", "2", "--log-dir", "/dev/null"]
+    words = ["-m", "eocore.train.torchrun", "--standalone", "--nproc-per-node", "2", "--log-dir", "/dev/null", tmp_path / "failing.py"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    command_line = [*words, str(tmp_path / "failing.py")]
-    done = subprocess.run(command_line, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    done = forked.run(words, cwd=tmp_path, environment=environment)
     assert (done.returncode, done.stderr) == (1, "OutputError: out: the disk is full.\n")
 
 

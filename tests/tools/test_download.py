@@ -1,13 +1,13 @@
 """tools/download.py against a server on this machine that speaks as the hub does."""
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import CompletedProcess
 
+import forked
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,9 +43,8 @@ def hub() -> Iterator[str]:
     server.server_close()
 
 
-def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "tools" / "download.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
+def run(*arguments: str, folder: Path) -> CompletedProcess[str]:
+    return forked.run([ROOT / "tools" / "download.py", *arguments], cwd=folder)
 
 
 def test_dry_run_lists_weights_and_data_sets_and_fetches_nothing(hub: str, tmp_path: Path) -> None:

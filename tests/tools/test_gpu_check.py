@@ -3,21 +3,18 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def check(*arguments: str | Path, script: str = "gpu_check.py", **environment: str) -> subprocess.CompletedProcess[str]:
-    program = ["bash"] if script.endswith(".sh") else [sys.executable]
+def check(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, "PYTHONPATH": str(ROOT / "projects"), "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run(
-        [*program, str(ROOT / "tools" / script), *map(str, arguments)], capture_output=True, text=True, env=variables, timeout=300
-    )
+    return forked.run([ROOT / "tools" / "gpu_check.py", *arguments], cwd=ROOT, environment=variables)
 
 
 def test_the_list_names_every_part_of_a_run() -> None:
@@ -51,5 +48,6 @@ def test_foreign_files_and_unknown_checks_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_script_explains_itself_before_it_sets_anything_up() -> None:
-    done = check("--quick", "--help", script="gpu_check.sh")
+    command = ["bash", str(ROOT / "tools" / "gpu_check.sh"), "--quick", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0 and done.stdout.startswith("Usage: bash tools/gpu_check.sh") and "--only" in done.stdout

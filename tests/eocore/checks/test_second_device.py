@@ -1,8 +1,8 @@
 """The second device: devices that mix raise, all else computes; each in a process of its own, since devices stay registered."""
 
-import subprocess
-import sys
+from pathlib import Path
 
+import forked
 import torch
 
 BEGIN = """
@@ -14,7 +14,7 @@ from eocore.checks.second_device import MixedDevices, second_device
 
 def run(code: str) -> str:
     """What the code prints; fails with its trace."""
-    done = subprocess.run([sys.executable, "-c", BEGIN + code], capture_output=True, text=True, timeout=600)
+    done = forked.run(["-c", BEGIN + code], cwd=Path.cwd())
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.strip()
 

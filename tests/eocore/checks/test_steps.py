@@ -48,16 +48,12 @@ def test_what_is_skipped_says_why_and_is_no_failure(tmp_path: Path) -> None:
 
 def test_one_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     mark = tmp_path / "child"
-    code = (
-        "import subprocess, sys, time; print('waiting', flush=True); "
-        f"child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)']); open({str(mark)!r}, 'w').write(str(child.pid)); "
-        "time.sleep(600)"
-    )
+    waiting = Check(name="hangs", command=["bash", "-c", f"echo waiting; sleep 99 & echo -n $! > {mark}; sleep 600"], limit_s=2)
     begun = time.monotonic()
-    found = run(tmp_path, python("hangs", code, limit_s=5), python("next", "pass"))
+    found = run(tmp_path, waiting, python("next", "pass"))
     assert time.monotonic() - begun < 90
     assert [outcome.result for outcome in found] == [FAILED, PASSED]
-    assert found[0].reason == "not done after 5 s; last line: waiting"
+    assert found[0].reason == "not done after 2 s; last line: waiting"
     status = Path(f"/proc/{mark.read_text()}/stat")
     assert not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
 

@@ -221,16 +221,35 @@ def _rank_main(
     config: dict[str, Any], work_dir: str, rank: int, ranks: int, port: int, log: str, resume: str | None, options: dict[str, Any]
 ) -> None:
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    _write_to(log)
+    sys.exit(main(config, Path(work_dir), partial(train, resume=resume, **options)))
+
+
+def start_alone(config: Mapping[str, Any], work_dir: Path, log: Path) -> Any:
+    """A training in one process, which with those of its loader is a session of its own, as a terminal makes it."""
+    from forked import context
+
+    process = context().Process(target=_alone_main, args=(dict(config), str(work_dir), str(log)))
+    process.start()
+    return process
+
+
+def _alone_main(config: dict[str, Any], work_dir: str, log: str) -> None:
+    os.setsid()
+    _write_to(log)
+    sys.exit(main(config, Path(work_dir), train))
+
+
+def _write_to(log: str) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
     torch.set_num_threads(1)
-    sys.exit(main(config, Path(work_dir), partial(train, resume=resume, **options)))
 
 
 def main(config: Mapping[str, Any], work_dir: Path, run: Any) -> int:
     try:
-        finished = run(Config(dict(config)), work_dir)
+        finished = run(Config(dict(config), format_python_code=False), work_dir)
     except EOError as error:
         show_failure(error)
         return 1

@@ -77,5 +77,5 @@ def test_a_skipped_first_update_uses_its_rate_up(faulty: ModuleType, tmp_path: P
     config["optimizer"] = {"lr": LR}
     with warnings.catch_warnings(), rates_used() as used:
         warnings.filterwarnings("error", message=".*optimizer.step")
-        train(Config(config), tmp_path / "run")
+        train(Config(config, format_python_code=False), tmp_path / "run")
     check(used, [2, 3, 4, 5, 6])

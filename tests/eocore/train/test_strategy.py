@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import forked
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -132,8 +133,7 @@ def test_a_port_in_use_is_named_with_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         place = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        environment = os.environ | place | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=600, check=False)
+        done = forked.run(["-c", program], cwd=Path.cwd(), environment=os.environ | place)
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and "ConfigError: rank 0 of 1 cannot meet the others at 127.0.0.1" in last
     assert port in last and "Another program listens at this port" in last and "choose another port" in last

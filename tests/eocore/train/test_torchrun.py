@@ -1,10 +1,10 @@
 """What is on the screen after torchrun's processes: their own words, and a line on those that could not say any."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
@@ -24,9 +24,9 @@ time.sleep(60)
 def start(tmp_path: Path, word: str) -> tuple[int, list[str]]:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    command = [sys.executable, "-m", "eocore.train.torchrun", "--standalone", "--nproc-per-node", "2", "--log-dir", "/dev/null"]
+    command = ["-m", "eocore.train.torchrun", "--standalone", "--nproc-per-node", "2", "--log-dir", "/dev/null", program, word]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, str(program), word], capture_output=True, text=True, timeout=600, env=environment, check=False)
+    done = forked.run(command, cwd=tmp_path, environment=environment)
     return done.returncode, (done.stdout + done.stderr).splitlines()
 
 

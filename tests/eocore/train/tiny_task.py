@@ -95,7 +95,8 @@ def tiny_config(task: Mapping[str, Any] | None = None, **training: Any) -> Confi
                 "curves": {"type": "LossCurveHook"},
             },
             "tracking": [{"type": "TensorboardVisBackend"}],
-        }
+        },
+        format_python_code=False,
     )
 
 

@@ -120,12 +120,12 @@ def warnings() -> Iterator[list[str]]:
 @pytest.fixture(scope="module")
 def run(faulty: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work_dir = tmp_path_factory.mktemp("fit") / "run"
-    train(Config(faulty.make_config(max_iters=3)), work_dir)
+    train(Config(faulty.make_config(max_iters=3), format_python_code=False), work_dir)
     return work_dir / "iter_000003"
 
 
 def resume(faulty: ModuleType, run: Path, tmp_path: Path, changes: dict[str, Any], *allow: str, **training: Any) -> None:
-    config = Config(faulty.make_config(**{"max_iters": 3} | training))
+    config = Config(faulty.make_config(**{"max_iters": 3} | training), format_python_code=False)
     config.merge_from_dict(changes)
     train(config, tmp_path / "new", resume=str(run), allow=allow)
 
@@ -247,7 +247,7 @@ def test_an_unknown_kind_is_answered_with_the_choices(faulty: ModuleType, run: P
 
 
 def test_a_trial_of_one_step_shows_what_differs(faulty: ModuleType, run: Path, tmp_path: Path) -> None:
-    config = Config(faulty.make_config(max_iters=3))
+    config = Config(faulty.make_config(max_iters=3), format_python_code=False)
     config.training.clip_norm = 0.5
     with pytest.raises(CheckpointError, match=r"training\.clip_norm: 1\.0 then, 0\.5 now"):
         dry_run(config, run.parent, resume="auto")
@@ -289,7 +289,7 @@ def test_missing_moments_are_named(faulty: ModuleType, run: Path, tmp_path: Path
 
 def test_an_allowed_schedule_goes_on_as_if_it_had_always_been_so(faulty: ModuleType, run: Path, tmp_path: Path) -> None:
     resume(faulty, run, tmp_path, {}, "schedule", max_iters=6)
-    train(Config(faulty.make_config(max_iters=6)), tmp_path / "whole")
+    train(Config(faulty.make_config(max_iters=6), format_python_code=False), tmp_path / "whole")
     assert [entry[2] for entry in losses(tmp_path / "new")] == [entry[2] for entry in losses(tmp_path / "whole")][3:]
 
 

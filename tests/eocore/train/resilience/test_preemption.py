@@ -102,15 +102,6 @@ def test_ctrl_c_saves_stops_and_goes_on_exactly(faulty: ModuleType, straight: Pa
     assert all(torch.equal(value, weights(straight, 12)[name]) for name, value in weights(tmp_path / "run", 12).items())
 
 
-def start_alone(config: dict[str, Any], work_dir: Path) -> subprocess.Popen[str]:
-    """One process, which with those of its loader is a process group of its own, as a terminal makes it."""
-    path = work_dir.with_suffix(".json")
-    path.write_text(json.dumps(config))
-    with work_dir.with_suffix(".log").open("w") as log:
-        command = [sys.executable, str(TASK), str(path), str(work_dir)]
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-
-
 @pytest.mark.parametrize(
     ("step", "presses", "told"),
     [
@@ -128,26 +119,29 @@ def test_ctrl_c_ends_at_once_before_the_first_update_and_the_second_time(
     """In a forward pass that does not come back."""
     work_dir = tmp_path / "run"
     fault = {"kind": "hang", "step": step, "marker": str(work_dir.with_suffix(".hangs"))}
-    run = start_alone(faulty.make_config({"faults": [fault], "num_workers": 1}), work_dir)
     log = work_dir.with_suffix(".log")
+    run = faulty.start_alone(faulty.make_config({"faults": [fault], "num_workers": 1}), work_dir, log)
     wait_until(work_dir.with_suffix(".hangs").exists, work_dir)
     for number in range(presses):
         # two that come before the process gets its turn are one to it
         wait_until(lambda: log.read_text().count(FIRST_CTRL_C) == number, work_dir)  # noqa: B023  (called here)
-        assert run.poll() is None, "one is not enough where there is something to save"
+        assert run.exitcode is None, "one is not enough where there is something to save"
         os.killpg(run.pid, signal.SIGINT)
-    assert run.wait(LONGEST_S) == ENDED_AT_ONCE
+    run.join(LONGEST_S)
+    assert run.exitcode == ENDED_AT_ONCE
     text = log.read_text()
     assert told in text.rstrip().splitlines()[-1] and "Traceback" not in text, text[-2000:]
     assert (read_status(work_dir)["state"], read_status(work_dir)["step"]) == ("interrupted", step - 1)
-    wait_until(lambda: not [path for path in Path("/proc").glob("[0-9]*") if str(work_dir) in command_of(path)], work_dir)  # loader's
+    wait_until(lambda: run.pid not in map(session_of, Path("/proc").glob("[0-9]*")), work_dir)  # the loader's processes
 
 
-def command_of(process: Path) -> str:
+def session_of(process: Path) -> int:
+    """0 for one that has ended."""
     try:
-        return (process / "cmdline").read_text()
+        state, _, _, session, *_ = (process / "stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
-        return ""
+        return 0
+    return 0 if state == "Z" else int(session)
 
 
 @pytest.mark.fault

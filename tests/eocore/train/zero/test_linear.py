@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import torch
 from tolerances import ACROSS_ZERO_STAGES
@@ -44,7 +43,7 @@ def test_a_process_without_zero_3_keeps_torch_s() -> None:
 def run(case: str, folder: Path) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if name not in GROUP}  # of a training that ran in this process
     environment |= {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, str(PROGRAM), str(folder), case], capture_output=True, text=True, timeout=900, env=environment)
+    done = forked.run([PROGRAM, folder, case], cwd=folder, environment=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return dict(json.loads(done.stdout.splitlines()[-1]))
 

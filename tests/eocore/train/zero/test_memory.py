@@ -1,12 +1,11 @@
 """Memory by ZeRO stage, compared with what lives beside a real engine on two ranks."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
+from ports import free_port
 
 from eocore.train.zero.memory import Sizes, state_memory
 from eocore.train.zero.settings import load_zero_config
@@ -23,12 +22,11 @@ def zero(stage: int, **changes: object) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(PROGRAM)]
-    command += [str(tmp_path_factory.mktemp("state")), *(f"{stage}-{precision}" for stage, precision in CASES)]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    folder = tmp_path_factory.mktemp("state")
+    command = [PROGRAM, folder, *(f"{stage}-{precision}" for stage, precision in CASES)]
+    first, other = forked.run_ranks(command, ranks=2, cwd=folder, port=free_port())
+    assert first.returncode == other.returncode == 0, first.stderr[-3000:] + other.stderr[-3000:]
+    return dict(json.loads(first.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize(("stage", "precision"), CASES)
