@@ -9,6 +9,8 @@ import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, label
 
 WATER, FOREST, CROPS, BUILDINGS, BARE, GRASS = 1, 2, 3, 4, 5, 6
+TURF, BURNT, SNOW, SALT = 7, 8, 9, 10
+"""Classes of single chips alone (`chips.py`); no landscape has them."""
 
 DARK_PAIR = (WATER, BARE)
 """Alike in SAR (both smooth, little comes back), unlike in the optical."""
@@ -143,6 +145,11 @@ def _has_hole(shape: np.ndarray) -> bool:
     outside, count = label(~shape)
     edge = np.concatenate([outside[0], outside[-1], outside[:, 0], outside[:, -1]])
     return len(set(edge[edge > 0].tolist())) < count
+
+
+def draw_shape(shape: str, area: float, *, rng: np.random.Generator, size: int) -> np.ndarray:
+    """(size, size) bool of one object of a kind in `NOUNS`, covering about the fraction `area`, somewhere in the image."""
+    return _draw_shape(_Plan(0, shape, area), rng, size=size)
 
 
 def _draw_shape(plan: _Plan, rng: np.random.Generator, *, size: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from eocore.synthetic.landscape import BARE, BUILDINGS, CROPS, FOREST, GRASS, WATER, Layout
+from eocore.synthetic.landscape import BARE, BUILDINGS, BURNT, CROPS, FOREST, GRASS, SALT, SNOW, TURF, WATER, Layout
 
 OPTICAL_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 SAR_BANDS = ("VV", "VH")
@@ -23,6 +23,14 @@ REFLECTANCE: dict[int, tuple[float, ...]] = {
     BARE: (0.110, 0.145, 0.190, 0.240, 0.265, 0.280, 0.295, 0.310, 0.320, 0.325, 0.400, 0.360),
     # medians of a rangeland tile of TerraMesh, a little brighter in the green: fresh grass
     GRASS: (0.020, 0.026, 0.070, 0.040, 0.105, 0.275, 0.322, 0.350, 0.358, 0.363, 0.195, 0.105),
+    # visible of GRASS, dyed; no red edge, and no water in it to absorb in B11, B12 (plastic)
+    TURF: (0.020, 0.026, 0.070, 0.040, 0.046, 0.062, 0.074, 0.085, 0.092, 0.095, 0.130, 0.120),
+    # visible of WATER; char rises through the infrared (shape of burn scars in the USGS spectral library v7)
+    BURNT: (0.050, 0.052, 0.056, 0.038, 0.048, 0.062, 0.074, 0.088, 0.100, 0.108, 0.165, 0.175),
+    # fresh snow: bright to the near infrared, nearly black where ice absorbs, B11 and B12 (ECOSTRESS spectral library, shape only)
+    SNOW: (0.820, 0.810, 0.790, 0.770, 0.760, 0.750, 0.735, 0.715, 0.695, 0.600, 0.090, 0.080),
+    # visible of SNOW; salt crust stays bright in the short-wave infrared
+    SALT: (0.820, 0.810, 0.790, 0.770, 0.765, 0.760, 0.755, 0.750, 0.745, 0.700, 0.620, 0.520),
 }
 """Mean reflectance [1] by class, in the order of `OPTICAL_BANDS`."""
 
@@ -41,6 +49,11 @@ SIGMA0_DB: dict[int, tuple[float, float]] = {
     CROPS: (-8.2, -13.8),
     # double bounce between walls and streets
     BUILDINGS: (-2.5, -9.5),
+    # smooth dry surfaces and wet snow return little; char stands between bare ground and grass
+    TURF: (-15.0, -21.0),
+    BURNT: (-13.5, -19.5),
+    SNOW: (-16.0, -21.5),
+    SALT: (-18.5, -24.0),
 }
 """Mean backscatter (VV, VH) [dB] by class."""
 

@@ -129,15 +129,15 @@ def write_images(folder: Path, scene: SyntheticScene, *, cell: int) -> None:
     file_name = f"{scene.scene_id}.tif"
     row, column = divmod(cell, SCENES_PER_ROW)
     origin = (WEST_M + column * SPACING_M, NORTH_M - row * SPACING_M)
-    _write_geotiff(folder / "multispectral" / file_name, digital_numbers(scene.optical), names=OPTICAL_BANDS, origin=origin)
-    _write_geotiff(folder / "sar" / file_name, scene.sar, names=SAR_BANDS, origin=origin)
-    _write_geotiff(folder / "landcover" / file_name, scene.layout.class_map[None], names=("class",), origin=origin)
+    write_geotiff(folder / "multispectral" / file_name, digital_numbers(scene.optical), names=OPTICAL_BANDS, origin=origin)
+    write_geotiff(folder / "sar" / file_name, scene.sar, names=SAR_BANDS, origin=origin)
+    write_geotiff(folder / "landcover" / file_name, scene.layout.class_map[None], names=("class",), origin=origin)
     with writing(folder / "rgb", "the pictures"):
         Image.fromarray(true_colour(scene.optical)).save(folder / "rgb" / f"{scene.scene_id}.png", compress_level=1)
 
 
-def _write_geotiff(path: Path, layers: np.ndarray, *, names: tuple[str, ...], origin: tuple[float, float]) -> None:
-    """(C, H, W) layers with band names as descriptions."""
+def write_geotiff(path: Path, layers: np.ndarray, *, names: tuple[str, ...], origin: tuple[float, float]) -> None:
+    """One file of (C, H, W) layers with band names as descriptions; `origin` is its north-west corner (x, y) [m]."""
     count, height, width = layers.shape
     profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": layers.dtype.name}
     profile |= {"crs": CRS, "transform": from_origin(*origin, GSD_M, GSD_M)}

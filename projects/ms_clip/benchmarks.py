@@ -1,0 +1,1 @@
+"""What MS-CLIP adds to evaluation."""

@@ -1,0 +1,92 @@
+"""A converted MS-CLIP that embeds images and texts, and so scores classes."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eocore.errors import DataError
+from eocore.evaluate.embedding_scores import unit_vectors
+from eocore.evaluate.protocols import Sample
+from eocore.models import folders
+from eocore.system import PredictorOptions
+from eocore.train.device import check_device, local_device
+from ms_clip.datasets.preparation import prepare_pixels
+from ms_clip.model.modeling_ms_clip import MsClipModel
+from ms_clip.model.processing_ms_clip import MsClipProcessor
+
+TEXTS_AT_ONCE = 256
+"""Texts that go through the model together: prompts of many classes and templates are thousands."""
+
+
+class MsClipPredictor:
+    """Implements Embeds (and with it Scores), PreparesImages, DeclaresRoles and LoadsWeights of the contract.
+
+    Args:
+        folder: of a converted model.
+        options: how it is loaded.
+
+    Raises:
+        CheckpointError: the folder is not a converted model.
+    """
+
+    def __init__(self, folder: Path, options: PredictorOptions) -> None:
+        folders.check_model_folder(folder)
+        self.folder, self.options = folder, options
+
+    @cached_property
+    def processor(self) -> MsClipProcessor:
+        """Of the model; the folder's own Python files are not run."""
+        tokenizer = folders.load_tokenizer(self.folder)
+        processor: MsClipProcessor = MsClipProcessor.from_args_and_dict(
+            [tokenizer], folders.read_json(self.folder / "processor_config.json")
+        )
+        return processor
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Of the images that the model reads."""
+        return self.processor.options.roles
+
+    @cached_property
+    def model(self) -> Any:
+        """The model on its device, in eval mode."""
+        device = check_device(self.options.device) if self.options.device else str(local_device())
+        dtype = torch.float32 if self.options.float32_on_cpu and device == "cpu" else "auto"
+        return folders.load_model(MsClipModel, self.folder, dtype=dtype).to(device).eval()
+
+    def load(self) -> None:
+        """Reads the weights. Raises CheckpointError where the folder is damaged."""
+        self.model  # noqa: B018  (a property that loads)
+
+    def prepare_image(self, sample: Sample) -> Tensor:
+        """(C, S, S) of a sample. Raises DataError where it does not fit the model."""
+        record, scenes = sample
+        return prepare_pixels(self.processor, record, scenes=scenes)
+
+    @torch.no_grad()
+    def embed_images(self, images: Sequence[Any]) -> np.ndarray:
+        """(N, D) float32 of length 1; see `eocore.evaluate.protocols.Embeds`."""
+        pixels = torch.stack([image if isinstance(image, Tensor) else self.prepare_image(image) for image in images])
+        return unit_vectors(self.model.encode_image(pixels.to(self.model.device)).float().cpu().numpy())
+
+    @torch.no_grad()
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(M, D) float32 of length 1. Raises DataError where a text is empty or too long."""
+        if not all(text.strip() for text in texts):
+            raise DataError("a text is empty, so it means nothing that images could be compared with. Leave it out.")
+        vectors = [self._embed(texts[start : start + TEXTS_AT_ONCE]) for start in range(0, len(texts), TEXTS_AT_ONCE)]
+        return unit_vectors(np.concatenate(vectors))
+
+    def _embed(self, texts: Sequence[str]) -> np.ndarray:
+        try:
+            tokens = self.processor.tokens(texts)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        inputs: Mapping[str, Tensor] = {name: value.to(self.model.device) for name, value in tokens.items()}
+        vectors: np.ndarray = self.model.encode_text(inputs["input_ids"], inputs["attention_mask"]).float().cpu().numpy()
+        return vectors

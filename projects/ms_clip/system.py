@@ -1,0 +1,36 @@
+"""MS-CLIP as a system: what the core finds here; everything is imported when it is asked for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eocore.system import PredictorOptions, System
+
+if TYPE_CHECKING:
+    from eocore.export.hf import Shipment
+    from eocore.train.task import Task
+    from ms_clip.predictor import MsClipPredictor
+
+
+def _task() -> "type[Task]":
+    from ms_clip.task import MsClipTask
+
+    return MsClipTask
+
+
+def _predictor(folder: Path, options: PredictorOptions) -> "MsClipPredictor":
+    from ms_clip.predictor import MsClipPredictor
+
+    return MsClipPredictor(folder, options)
+
+
+def _export(task: Any) -> "Shipment":
+    from ms_clip.export import pack
+
+    return pack(task)
+
+
+def _benchmarks() -> None:
+    from ms_clip import benchmarks as _benchmarks  # noqa: F401  (they register themselves)
+
+
+SYSTEM = System(name="ms_clip", model_types=("ms_clip",), task=_task, predictor=_predictor, export=_export, benchmarks=_benchmarks)
