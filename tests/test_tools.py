@@ -171,6 +171,11 @@ def test_set_up_adds_an_extra_and_keeps_the_others(stub_venv: Path) -> None:
     assert "up to date" in set_up(stub_venv, "--extras", "eval,dev").stdout
 
 
+def test_set_up_installs_open_clip_without_its_dependencies(stub_venv: Path) -> None:
+    set_up(stub_venv, "--extras", "open_clip", MIN_FREE_GB="0")
+    assert "--no-deps open-clip-torch==3.3.0" in (stub_venv / "bin" / "pip_calls").read_text()
+
+
 def test_set_up_installs_sam2_without_its_dependencies_and_only_on_request(stub_venv: Path) -> None:
     set_up(stub_venv, "--extras", "eval", MIN_FREE_GB="0")
     assert "--no-deps" not in (stub_venv / "bin" / "pip_calls").read_text()

@@ -20,6 +20,7 @@ BY_EXTRA = {
     "train": ("deepspeed", "tensorboard", "matplotlib"),
     "eval": ("sklearn", "matplotlib"),
     "sam2": ("hydra", "iopath", "sam2.build_sam"),
+    "open_clip": ("ftfy", "regex"),
     "dev": ("pytest", "hypothesis", "mypy"),
 }
 

@@ -163,6 +163,11 @@ install_sam2() { # install_sam2 EXTRAS: without its dependencies, as it asks for
         "$(grep -E '^sam2==' "$REPO_ROOT/constraints.txt")"
 }
 
+install_open_clip() { # install_open_clip EXTRAS: without its dependencies, as it asks for torchvision
+    [[ ,$1, == *,open_clip,* ]] || return 0
+    pip_install "installing OpenCLIP, the yardstick of a parity test" --no-deps "$(grep -E '^open-clip-torch==' "$REPO_ROOT/constraints.txt")"
+}
+
 install_headless_opencv() { # mmengine asks for opencv-python, which needs libGL; servers often have none
     ! "$VENV_PYTHON" -c 'import cv2' 2>/dev/null || return 0
     "$VENV_PYTHON" -m pip uninstall -y opencv-python >>"$LOG" 2>&1 || true
@@ -196,6 +201,7 @@ main() {
     install_torch
     install_project "$all"
     install_sam2 "$all"
+    install_open_clip "$all"
     install_headless_opencv
     "$VENV_PYTHON" "$REPO_ROOT/tools/check_env.py" --extras "$all" || fail "the environment $VENV does not work, see the lines above. Delete it and run again. Log: $LOG"
     printf '%s\n%s\n' "$wanted" "$all" >"$STAMP"

@@ -45,12 +45,13 @@ def _planning() -> Planning:
 def _exchange() -> Exchange:
     from earthmind.checkpoints.export_upstream import LAYOUTS, Publication, plan_export
     from earthmind.checkpoints.import_plan import plan_import
+    from earthmind.checkpoints.layouts import recognises
     from eocore.checkpoints.exchange import ExportRequest
 
     def export(model: Path, request: ExportRequest) -> Publication:
         return plan_export(model, rest=request.rest, without_video=request.without_video)
 
-    return Exchange(plan_import=plan_import, layouts=LAYOUTS, plan_export=export)
+    return Exchange(plan_import=plan_import, layouts=LAYOUTS, plan_export=export, recognises=recognises)
 
 
 def _downloads() -> "Mapping[str, HubFiles]":

@@ -115,11 +115,13 @@ class Exchange:
         plan_import: what a folder made of upstream weights would hold, from the headers of the files.
         layouts: upstream layouts that can be written, the default first.
         plan_export: (model folder, request) -> what the upstream layout would hold.
+        recognises: whether a file or folder is of a layout that `plan_import` reads.
     """
 
     plan_import: "Callable[[ImportRequest], ImportPlan]"
     layouts: tuple[str, ...]
     plan_export: "Callable[[Path, ExportRequest], ExportPlan]"
+    recognises: Callable[[Path], bool]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eocore.system import PredictorOptions, System
+from eocore.system import Exchange, PredictorOptions, System
 
 if TYPE_CHECKING:
     from eocore.export.hf import Shipment
@@ -33,4 +33,20 @@ def _benchmarks() -> None:
     from ms_clip import benchmarks as _benchmarks  # noqa: F401  (they register themselves)
 
 
-SYSTEM = System(name="ms_clip", model_types=("ms_clip",), task=_task, predictor=_predictor, export=_export, benchmarks=_benchmarks)
+def _exchange() -> Exchange:
+    from ms_clip.checkpoints.export_upstream import LAYOUTS, plan_export
+    from ms_clip.checkpoints.import_plan import plan_import
+    from ms_clip.checkpoints.layouts import recognises
+
+    return Exchange(plan_import=plan_import, layouts=LAYOUTS, plan_export=plan_export, recognises=recognises)
+
+
+SYSTEM = System(
+    name="ms_clip",
+    model_types=("ms_clip",),
+    task=_task,
+    predictor=_predictor,
+    export=_export,
+    benchmarks=_benchmarks,
+    exchange=_exchange,
+)

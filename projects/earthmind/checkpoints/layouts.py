@@ -201,3 +201,12 @@ def _read_config(file: Path) -> Config:
     if not isinstance(config, dict):
         raise CheckpointError(f"{file} holds a {type(config).__name__}, expected the fields of a config. Fetch it again.")
     return config
+
+
+def recognises(path: Path) -> bool:
+    """Whether a source is of one of these layouts."""
+    try:
+        open_source(path)
+    except CheckpointError:
+        return False
+    return True

@@ -18,12 +18,14 @@ from eocore.errors import CheckpointError, ConfigError
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 PATTERNS = {"i": r"\d+", "j": r"\d+", "k": r"\d+", "leaf": "weight|bias", "rest": ".+"}
 
-Kind = Literal["rename", "split", "join", "copy", "unused"]
+Kind = Literal["rename", "split", "join", "copy", "unused", "transpose", "scalar", "unscalar"]
+RESHAPED: dict[str, int] = {"transpose": 2, "scalar": 0, "unscalar": 1}
+"""Kind of rule that keeps the values and changes the shape -> dimensions of the source."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How one or several tensors are called on both sides. Made by `rename`, `split`, `join`, `copy` and `unused`.
+    """How one or several tensors are called on both sides. Made by `rename`, `split`, `join`, `copy`, `transpose`, `scalar` and `unused`.
 
     Attributes:
         kind: what happens.
@@ -56,6 +58,16 @@ def join(source: Sequence[str], ours: str) -> Rule:
 def copy(source: str, ours: Sequence[str]) -> Rule:
     """One tensor that is stored under several names here; on the way back the first counts."""
     return Rule("copy", (source,), tuple(ours))
+
+
+def transpose(source: str, ours: str) -> Rule:
+    """One matrix, turned."""
+    return Rule("transpose", (source,), (ours,))
+
+
+def scalar(source: str, ours: str) -> Rule:
+    """One number that has no dimension in the source and one here."""
+    return Rule("scalar", (source,), (ours,))
 
 
 def unused(source: str, part: str) -> Rule:
@@ -99,7 +111,15 @@ class KeyMap:
 
     def reversed(self) -> "KeyMap":
         """The map from our names to the external ones; unused parts have no way back."""
-        back: dict[Kind, Kind] = {"rename": "rename", "split": "join", "join": "split", "copy": "rename"}
+        back: dict[Kind, Kind] = {
+            "rename": "rename",
+            "split": "join",
+            "join": "split",
+            "copy": "rename",
+            "transpose": "transpose",
+            "scalar": "unscalar",
+            "unscalar": "scalar",
+        }
         rules = []
         for rule in self.rules:
             if rule.kind == "copy":
@@ -202,6 +222,8 @@ def _add(mapped: Mapped, tensors: Mapping[str, LazyTensor]) -> None:
 
 
 def _renamed(name: str, tensor: LazyTensor, *, ours: Sequence[str], kind: Kind) -> dict[str, LazyTensor]:
+    if kind in RESHAPED:
+        return {ours[0]: _reshaped(name, tensor, kind=kind)}
     if kind != "split":
         return dict.fromkeys(ours, tensor)
     rows = tensor.header.shape[0] if tensor.header.shape else 0
@@ -216,6 +238,19 @@ def _renamed(name: str, tensor: LazyTensor, *, ours: Sequence[str], kind: Kind) 
         return LazyTensor(header, lambda: tensor.read().chunk(len(ours))[number])
 
     return {our: piece(number) for number, our in enumerate(ours)}
+
+
+def _reshaped(name: str, tensor: LazyTensor, *, kind: Kind) -> LazyTensor:
+    """The matrix turned, or the number with another number of dimensions."""
+    shape, dimensions = tensor.header.shape, RESHAPED[kind]
+    if len(shape) != dimensions or (kind == "unscalar" and shape != (1,)):
+        raise CheckpointError(
+            f"{name} has shape {list(shape)}, expected {dimensions} dimensions. The file is not of this layout or is damaged."
+        )
+    if kind == "transpose":
+        return LazyTensor(Header(shape[::-1], tensor.header.dtype), lambda: tensor.read().T.contiguous())
+    target = (1,) if kind == "scalar" else ()
+    return LazyTensor(Header(target, tensor.header.dtype), lambda: tensor.read().reshape(target))
 
 
 def _require_all(origin: str, name: str, *, parts: Mapping[int, str], rule: Rule) -> None:

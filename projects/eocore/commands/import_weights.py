@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 from eocore.command import Command, say
 from eocore.commands.arguments import add_shard_size
-from eocore.errors import ConfigError
+from eocore.errors import CheckpointError, ConfigError, EOError
 
 if TYPE_CHECKING:
-    from eocore.system import System
+    from collections.abc import Mapping
+
+    from eocore.checkpoints.exchange import ImportRequest
+    from eocore.system import Exchange, System
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sam2", type=Path, metavar="FILE", help="SAM 2: Meta's .pt file, or a folder of transformers")
     parser.add_argument("--language", type=Path, metavar="DIR", help="causal language model instead of the one in SRC")
-    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="tokenizer (default: the one beside the language model)")
+    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="tokenizer (default: the one beside it or beside SRC)")
     parser.add_argument(
         "--lora-alpha", type=float, metavar="A", help="scale of the LoRA update in a training's .pth (upstream recipe: 256)"
     )
@@ -37,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="how the model joins its sensors, which upstream files do not say (earthmind: hca for weights of the second release)",
     )
-    parser.add_argument("--system", metavar="NAME", help="whose layout to write (default: the only installed system that imports weights)")
+    parser.add_argument("--system", metavar="NAME", help="whose layout to write (default: the system that knows the layout of SRC)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--dry-run", action="store_true", help="show from the headers of the files what would be written, and write nothing"
@@ -46,21 +49,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shard_size(parser)
 
 
-def importing_system(name: str | None) -> "System":
-    """The installed system of that name; None = the only one that imports weights.
+def importing_system(name: str | None, request: "ImportRequest") -> "System":
+    """The installed system of that name; None = the one that knows the layout of the first source.
 
     Raises:
         ConfigError: there is none, it imports none, or there are several to choose from.
+        CheckpointError: no system knows the layout; what each found is told.
     """
     from eocore.system import find_system, find_systems
 
     if name is not None:
         return find_system(name)
-    found = [system for system in find_systems() if system.exchange is not None]
-    if len(found) != 1:
-        names = ", ".join(system.name for system in found) or "none"
-        raise ConfigError(f"systems that import weights: {names}. Say with --system whose layout is to be written.")
-    return found[0]
+    found = {system: system.exchange() for system in find_systems() if system.exchange is not None}
+    knowing = [system for system, exchange in found.items() if exchange.recognises(request.sources[0])]
+    if len(knowing) == 1 or len(found) == 1:
+        return (knowing or list(found))[0]
+    if not knowing and found:
+        raise _unknown_to_all(found, request)
+    names = ", ".join(system.name for system in knowing or found) or "none"
+    raise ConfigError(f"systems that import {request.sources[0]}: {names}. Say with --system whose layout is to be written.")
+
+
+def _unknown_to_all(found: "Mapping[System, Exchange]", request: "ImportRequest") -> CheckpointError:
+    """What each system finds wrong with the sources, once where they agree."""
+    reasons: dict[str, list[str]] = {}
+    for system, exchange in found.items():
+        try:
+            exchange.plan_import(request)
+        except EOError as error:
+            reasons.setdefault(str(error), []).append(system.name)
+    if len(reasons) == 1:
+        return CheckpointError(next(iter(reasons)))
+    told = " ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    return CheckpointError(f"no installed system imports {request.sources[0]}. {told}")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -69,8 +90,6 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.usage_error("--out DIR says where to write; or --dry-run to write nothing")
     from eocore.checkpoints.exchange import ImportRequest, LoraScale
 
-    system = importing_system(arguments.system)
-    exchange = system.need(system.exchange, "no weights can be imported for it")()
     request = ImportRequest(
         sources=arguments.sources,
         sam2=arguments.sam2,
@@ -79,7 +98,8 @@ def run(arguments: argparse.Namespace) -> None:
         lora=LoraScale(alpha=arguments.lora_alpha, rank=arguments.lora_rank),
         fusion=arguments.fusion,
     )
-    plan = exchange.plan_import(request)
+    system = importing_system(arguments.system, request)
+    plan = system.need(system.exchange, "no weights can be imported for it")().plan_import(request)
     say(plan.describe())
     if not arguments.dry_run:
         plan.write(arguments.out, overwrite=arguments.overwrite, max_shard_size=arguments.max_shard_size)

@@ -1,20 +1,25 @@
 """Tokenizers as CLIP has them: a pretrained one, or one made of captions."""
 
+import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import CLIPTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from eocore.data.formats.language import corpus_texts
-from eocore.errors import ConfigError
+from eocore.errors import CheckpointError, ConfigError
 from eocore.models.folders import load_tokenizer
 from eocore.models.vocabulary import save_whole
 from eocore.registry import TOKENIZERS
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 """CLIP's own names. Source: openai/CLIP, simple_tokenizer.py."""
+BPE_FILE = "bpe_simple_vocab_16e6.txt.gz"
+NUM_MERGES = 49_152 - 256 - 2
+"""Merges of that file that count. Source: openai/CLIP, simple_tokenizer.py."""
 
 
 @TOKENIZERS.register_module()
@@ -67,3 +72,24 @@ def _train(texts: Sequence[str], vocab_size: int) -> PreTrainedTokenizerBase:
     )
     core.post_processor = processors.TemplateProcessing(single=f"{START} $A {END}", special_tokens=[(START, 0), (END, 1)])
     return PreTrainedTokenizerFast(tokenizer_object=core, bos_token=START, eos_token=END, pad_token=END)
+
+
+def read_clip_tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder, or of CLIP's own file of merges.
+
+    Args:
+        path: folder of a model, or bpe_simple_vocab_16e6.txt.gz, which OpenCLIP's package and OpenAI's repository hold.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if not path.is_file():
+        return load_tokenizer(path)
+    try:
+        lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is no gzipped file of merges ({error}). Name {BPE_FILE}, or the folder of a tokenizer.") from error
+    merges = [(left, right) for left, right in (line.split() for line in lines[1 : NUM_MERGES + 1])]
+    letters = list(bytes_to_unicode().values())
+    words = [*letters, *(f"{letter}</w>" for letter in letters), *(left + right for left, right in merges), START, END]
+    return CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=merges)
