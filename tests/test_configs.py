@@ -40,7 +40,7 @@ tiny_config = pytest.mark.parametrize("path", TINY, ids=lambda path: path.stem)
 def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synthetic")
     write_world(root, {"train": 6, "test": 2}, size=SIZE)
-    write_chips(root / "chips", {"train": 32, "test": 4})
+    write_chips(root / "chips", {"train": 32, "test": 10})
     return root
 
 

@@ -1,4 +1,4 @@
-# Chips of one class each with captions: python tools/make_synthetic.py --classes 10; SYNTHETIC_ROOT names another place than data/synthetic.
+# Chips of one class each with captions: python tools/make_synthetic.py --classes 10; SYNTHETIC_ROOT names another root.
 train_chips = dict(
     rgb=dict(root="{{$SYNTHETIC_ROOT:data/synthetic}}/chips/train/rgb", pattern="{stem}.png", sensor="rgb_uint8"),
     multispectral=dict(root="{{$SYNTHETIC_ROOT:data/synthetic}}/chips/train/multispectral", pattern="{stem}.tif", sensor="sentinel2_l2a"),

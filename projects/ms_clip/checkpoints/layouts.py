@@ -84,11 +84,11 @@ def open_source(path: Path) -> Source:
         return _upstream(path, weights)
     if "visual.conv1.weight" in names:
         return Source(OPEN_CLIP, path, tensors, _beside(path, OPEN_CLIP_CONFIG), notes=_activation_note(path))
-    if "vision_model.embeddings.patch_embedding.weight" in names:
+    if {"vision_model.embeddings.patch_embedding.weight", "text_model.embeddings.token_embedding.weight"} <= set(names):
         return Source(CLIP, path, tensors, _beside(path, CONFIG))
     raise CheckpointError(
         f"{path} is of no known layout: it holds none of visual.conv1.weight (OpenCLIP), {COPIES[0]}* (MS-CLIP) and "
-        f"vision_model.* (transformers). Its first tensors: {', '.join(names[:MAX_NAMED])}."
+        f"vision_model.* with text_model.* (transformers). Its first tensors: {', '.join(names[:MAX_NAMED])}."
     )
 
 
