@@ -9,6 +9,7 @@ from typing import Any, ClassVar, cast
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from earthmind.building import tokenizer as _tokenizer  # noqa: F401  (registers the tokenizers)
 from earthmind.building.models import build_model, build_processor
 from earthmind.datasets import mcq, multispectral, paired  # noqa: F401  (registers the datasets)
 from earthmind.datasets.collator import TrainingCollator
