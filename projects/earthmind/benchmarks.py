@@ -40,6 +40,19 @@ OPEN = {
 ONLY_THE_OPTION = "\nonly output the correct option."
 """Source: the later upstream EarthMind code (Earth-Observation-VLMs)."""
 
+MULTISPECTRAL_CHOICES = {"scene classification": "ms_scene_classification_qa.json"}
+"""As `CHOICES`: questions about a multispectral and a SAR image, of the second upstream release (infer_earthmindbench_mcqms.py)."""
+_MULTISPECTRAL_PAIR = {
+    "multispectral": {
+        "root": "$root/EarthMind-Bench/img/test/ms_sar/ms/img",
+        "pattern": "{stem}_B*.tif",
+        "sensor": "sentinel2_l2a",
+    },
+    "sar": {"root": "$root/EarthMind-Bench/img/test/ms_sar/sar/img", "pattern": ["{name}", "{stem}.png"], "sensor": "grey_uint8"},
+}
+"""Where upstream looks for them below its image folder. The processor's band rendering applies, in training and here; upstream's composites
+differ between the two, so its figures measure a shifted input."""
+
 _BENCH = "Hugging Face sy1998/EarthMind-Bench: json/ and img/ into EarthMind-Bench/."
 _PAIRS = pair_images("$root/EarthMind-Bench/img/test", rgb_sensor="rgb_uint8", sar_sensor="grey_uint8")
 
@@ -148,6 +161,21 @@ register(
         },
     ),
     _bench("earthmind_bench_choice", "EarthMind-Bench, multiple choice", files=CHOICES, task="mcq", expected=1810, max_new_tokens=32),
+    Benchmark(
+        name="earthmind_bench_choice_ms",
+        title="EarthMind-Bench, multiple choice, multispectral and SAR",
+        task="mcq",
+        settings={"multispectral": ["multispectral"], "sar": ["sar"], "fused": ["multispectral", "sar"]},
+        max_new_tokens=32,
+        source=f"{_BENCH} The second release's ms_scene_classification_qa.json, with bands below img/test/ms_sar/.",
+        dataset={
+            "type": "EarthMindBenchFilesDataset",
+            "annotations": "$root/EarthMind-Bench/json",
+            "files": MULTISPECTRAL_CHOICES,
+            "task": "mcq",
+            "images": _MULTISPECTRAL_PAIR,
+        },
+    ),
     _bench("earthmind_bench_open", "EarthMind-Bench, open questions", files=OPEN, task="open", expected=None, max_new_tokens=256),
     _sar_referring("earthmind_bench_masks", "EarthMind-Bench, referring segmentation", suite="earthmind-bench", settings=PAIR),
 )

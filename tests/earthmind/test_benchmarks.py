@@ -18,6 +18,7 @@ OWN = (
     "sar_referring",
     "bigearthnet_composites",
     "earthmind_bench_choice",
+    "earthmind_bench_choice_ms",
     "earthmind_bench_open",
     "earthmind_bench_masks",
 )
@@ -61,3 +62,13 @@ def test_letters_are_those_of_the_question(known: dict[str, Benchmark], publishe
     record = known["bigearthnet_composites"](data_root=published).records[0]
     assert len(record.meta["candidates"]) == 19
     assert record.meta["candidates"][6].startswith("Land principally occupied by agriculture, with")
+
+
+def test_bands_and_sar_of_the_second_release_are_asked_without_its_suffix(known: dict[str, Benchmark], published: str) -> None:
+    made = known["earthmind_bench_choice_ms"]
+    record, scenes, _ = made(data_root=published).load(SampleKey(0, 0))
+    bands = dict(zip((scene.role for scene in scenes), scenes, strict=True))["multispectral"].bands
+    assert len(bands) == 12 and {"B02", "B8A", "B12"} <= set(bands)
+    assert record.meta["type"] == "scene classification"  # pooled with the other scenes where both files are scored together
+    assert record.turns[0].text.endswith(record.meta["candidates"][-1])
+    assert list(made.settings) == ["multispectral", "sar", "fused"]

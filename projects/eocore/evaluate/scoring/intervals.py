@@ -61,6 +61,24 @@ def mean_of(values: Sequence[float] | np.ndarray, counts: Sequence[float] | np.n
     return Measure(np.stack([numerator, denominator], axis=1))
 
 
+def mean_over_groups(values: np.ndarray, counts: np.ndarray, *, groups: Sequence[str]) -> Measure:
+    """The measure that is the unweighted mean over groups of sum of `values` over sum of `counts`; groups without a count are left out.
+
+    Args:
+        values, counts: (N,) of the samples.
+        groups: (N,) names.
+    """
+    member = np.array([[group == name for name in sorted(set(groups))] for group in groups], dtype=np.float64)
+    statistics = np.stack([member * values[:, None], member * counts[:, None]], axis=2)
+
+    def reduce(sums: np.ndarray) -> np.ndarray:
+        by_group = ratio(sums.reshape(*sums.shape[:-1], -1, 2))
+        known = np.isfinite(by_group)
+        return ratio(np.stack([np.where(known, by_group, 0.0).sum(-1), known.sum(-1)], axis=-1))
+
+    return Measure(statistics.reshape(len(values), -1), reduce)
+
+
 def without_interval(whole: Callable[[np.ndarray], float], num_samples: int) -> Measure:
     """A measure that is computed anew for each choice of samples, and not resampled."""
     return Measure(np.zeros((num_samples, 0)), lambda sums: np.full(sums.shape[:-1], np.nan), whole)

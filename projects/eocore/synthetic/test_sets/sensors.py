@@ -156,7 +156,7 @@ def write_composites(folder: Path, scenes: MadeScenes, *, classes: Sequence[str]
 
 
 def write_earthmind_bench(root: Path, scenes: MadeScenes) -> None:
-    """EarthMind-Bench/json/*.json with img/test/{rgb,sar}/img/*.png; images are named after JSON files."""
+    """EarthMind-Bench/json/*.json with img/test/{rgb,sar}/img/*.png; images are named after JSON files, but for those of all bands."""
     for number, scene in enumerate(scenes.scenes):
         save_picture(root / "img/test/rgb/img" / f"{number:04d}.png", rgb_picture(scene))
         save_picture(root / "img/test/sar/img" / f"{number:04d}.png", sar_picture(scene))
@@ -164,6 +164,18 @@ def write_earthmind_bench(root: Path, scenes: MadeScenes) -> None:
         make = _choice if index < NUM_CHOICE_FILES else _open
         entries = [entry for number in range(len(scenes)) for entry in make(number, scenes[number], kind=kind)]
         save_json(root / "json" / name, entries)
+    _write_multispectral_bench(root, scenes)
+
+
+def _write_multispectral_bench(root: Path, scenes: MadeScenes) -> None:
+    """json/ms_scene_classification_qa.json with img/test/ms_sar/ms/img/<name>_Bxx.tif and .../sar/img/<name>.png."""
+    entries = []
+    for number, scene in enumerate(scenes.scenes):
+        name = f"patch_{number:04d}"
+        save_bands(root / "img/test/ms_sar/ms/img", scene, prefix=f"{name}_")
+        save_picture(root / "img/test/ms_sar/sar/img" / f"{name}.png", sar_picture(scene))
+        entries += [{**entry, "file_name": name} for entry in _choice(number, scene, kind="scene classification")]
+    save_json(root / "json" / "ms_scene_classification_qa.json", entries)
 
 
 def _choice(number: int, scene: SyntheticScene, *, kind: str) -> list[Mapping[str, Any]]:

@@ -7,7 +7,7 @@ import numpy as np
 from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.metrics import vqa
 from eocore.evaluate.predictions import Prediction
-from eocore.evaluate.scoring.intervals import Measure, mean_of
+from eocore.evaluate.scoring.intervals import Measure, mean_of, mean_over_groups
 from eocore.evaluate.scoring.parsing.choices import ReadChoice, read_choice
 from eocore.evaluate.scoring.parsing.options import options_of
 from eocore.evaluate.scoring.parsing.reading_options import MODES, Mode
@@ -84,6 +84,10 @@ class Choice:
     """Fraction of questions whose right option was chosen; `within_one`: of the questions with a number as answer, those missed by one at
     most, the annotators' tolerance. The mean over task types (`macro`) is the average EarthMind-Bench states.
 
+    In `reference_compat` an answer is right where it is the annotated text to the letter: `accuracy_verbatim` over all samples, and
+    `accuracy_verbatim_task_mean`, the unweighted mean over task types that EarthMind's second release states as its score, which leaves
+    samples without a prediction out.
+
     An answer that names several options is none, unless the question allows several: its annotated answer has several, `several` of its
     meta is true, or this scorer's is. Then it is right where the set of options is the annotated one.
 
@@ -112,14 +116,13 @@ class Choice:
             [bool(read.indices) and _texts(read.indices, texts) == _texts(truth, texts) for read, truth, texts in triples], dtype=np.float64
         )
         lost = missing(samples)
-        published = [sample.prediction == sample.ground_truth for sample in samples]
         return Judged(
             samples=samples,
             measures={"accuracy": mean_of(right), **_within_one(triples)},
             num_missing=lost,
             num_unparsed=np.array([not read.indices for read in chosen], dtype=np.int64) * (1 - lost),
             quality=right,
-            compat={"accuracy_verbatim": mean_of(np.array(published, dtype=np.float64))},
+            compat=_published_choices(samples, lost),
             details={"chance": float(np.mean([_chance(*item) for item in zip(truths, options, strict=True)])), "reading": self._mode},
             reasons=[read.reason for read in chosen],
         )
@@ -167,6 +170,17 @@ def _texts(indices: frozenset[int], candidates: Sequence[str]) -> set[str]:
 def _chance(truth: frozenset[int], candidates: Sequence[str]) -> float:
     """Of one option guessed, or, where several are right, of one set of options."""
     return 1.0 / len(candidates) if len(truth) == 1 else 1.0 / (2 ** len(candidates) - 1)
+
+
+def _published_choices(samples: Sequence[Prediction], lost: np.ndarray) -> dict[str, Measure]:
+    """As EarthMind's evaluate_earthmindbench_mcq.py of the first release (pooled) and of the second (mean over the tasks, of what was
+    answered) compute it: equality without strip or case."""
+    right = np.array([sample.prediction == sample.ground_truth for sample in samples], dtype=np.float64)
+    found = {"accuracy_verbatim": mean_of(right)}
+    if all("type" in sample.meta for sample in samples):
+        types = [str(sample.meta["type"]) for sample in samples]
+        found["accuracy_verbatim_task_mean"] = mean_over_groups(right, 1.0 - lost, groups=types)
+    return found
 
 
 def _within_one(triples: Sequence[tuple[ReadChoice, frozenset[int], Sequence[str]]]) -> dict[str, Measure]:

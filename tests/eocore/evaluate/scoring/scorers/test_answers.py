@@ -84,6 +84,27 @@ def test_mean_over_tasks_is_the_average_of_earthmind_bench():
     assert item["macro"]["value"] == 0.5
 
 
+def test_the_score_of_earthmind_s_second_release_stands_apart():
+    """Exact equality; without samples that have no prediction; tasks alike, whatever their number of questions."""
+    samples = [
+        *(choice(f"a{number}", "1", "1", "scene") for number in range(6)),
+        choice("a6", "A", "1", "scene"),
+        choice("a7", " 1", "1", "scene"),
+        choice("b", "2", "1", "count"),
+        choice("c", None, "3", "count"),
+        choice("d", "3", "3", "count"),
+        choice("e", None, "3", "lost"),
+    ]
+    item = scores(*samples)
+    published = item["reference_compat"]
+    assert published["accuracy_verbatim_task_mean"]["value"] == pytest.approx((6 / 8 + 1 / 2) / 2)
+    assert published["accuracy_verbatim_task_mean"]["low"] < 0.625 < published["accuracy_verbatim_task_mean"]["high"]
+    assert published["accuracy_verbatim"]["value"] == pytest.approx(7 / 12)
+    assert item["macro"]["value"] == pytest.approx((1 + 1 / 3 + 0) / 3)
+    plain = scores(Prediction("a", "mcq", ("a",), "optical", "", "road", "road", {"candidates": ["road", "river"]}))
+    assert plain["reference_compat"].keys() == {"accuracy_verbatim"}
+
+
 def test_options_that_are_no_numbers_have_no_tolerance():
     meta = {"candidates": ["road", "river"]}
     assert "within_one" not in scores(Prediction("a", "mcq", ("a",), "optical", "", "road", "road", meta))["overall"]["metrics"]
