@@ -5,11 +5,13 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from earthmind.model.hca_fusion import UPSTREAM, HcaSettings
 from eocore.config import load_config
 from eocore.converters.class_schemes import REFERENCE_TILES
 from eocore.converters.landcover import TileSet, prepare_landcover
@@ -135,3 +137,35 @@ def test_its_evaluation_has_something_to_ask(path: Path) -> None:
     asked = {(setting, record.task) for setting, source in build_sources(options) for record in source.records}
     assert {setting for setting, _ in asked} == set(options.settings)
     assert ASKED[config.systems[0]] <= {task for _, task in asked}
+
+
+def test_the_second_stage_of_pairs_is_upstream_s_and_one_with_replay_is_beside_it() -> None:
+    stages = {name: load_config(ROOT / "configs" / "earthmind" / f"earthmind_4b_{name}.py") for name in ("pairs", "pairs_replay", "sft")}
+    pairs, replay = stages["pairs"], stages["pairs_replay"]
+    parts = {name: {part.name: part.weight for part in config.task.data.parts} for name, config in stages.items()}
+    assert parts["pairs"] == {"sar_seg": 1.0, "pair_vqa": 1.0}
+    assert {name: 10 * weight for name, weight in parts["pairs_replay"].items() if name not in parts["pairs"]} == pytest.approx(
+        {name: weight for name, weight in parts["sft"].items() if name not in parts["pairs"]}
+    )
+    assert parts["pairs"].items() <= parts["pairs_replay"].items()
+    for config in (pairs, replay):
+        systems_of_config(config)
+        assert config.task.model.fusion == "hca" and "fusion" not in config.task.trainable
+        assert config.task.model.pretrained.endswith("/earthmind-4b") and config.task.tokenizer.path == config.task.model.pretrained
+        assert config.training.accumulation == 4 and config.optimizer.lr == stages["sft"].optimizer.lr
+    assert asdict(HcaSettings(**pairs.task.model.hca)) == asdict(HcaSettings(**UPSTREAM))
+    assert HcaSettings(**replay.task.model.hca).text_span == HcaSettings().text_span == "question"
+
+
+@pytest.mark.parametrize("name", ["pairs", "pairs_replay"])
+def test_the_second_stage_builds_at_full_size(name: str) -> None:
+    """On the meta device; its parts that train are those that the base model's config names."""
+    from earthmind.planning.meta_task import outline
+
+    config = load_config(ROOT / "configs" / "earthmind" / f"earthmind_4b_{name}.py")
+    systems_of_config(config)
+    task = outline(config.task)
+    trained = {part.split(".")[0] for part, value in task.model.named_parameters() if value.requires_grad}
+    assert trained == {"projector", "language_model", "seg_head"}
+    assert task.loss_settings.alignment == 0
+    assert (task.processor.options.fuse_sensors, task.processor.options.fusion_text) == (True, config.task.model.hca.text_span)

@@ -29,7 +29,8 @@ class HcaSettings:
             sample in training, answers included.
         range_over: over which tokens of a sensor the smallest and largest entropy are taken: all its tiles in the "sample", as released, or
             each "tile".
-        average_views: whether several views of one sensor (band renderings) are averaged location by location; else they are an error.
+        average_views: whether several views of one sensor (band renderings) are averaged location by location; else they are an error
+            beside another sensor, and those of a sensor alone keep their own tokens, as released.
         self_temperature, text_temperature: of the similarity inside a tile, and to words.
         text_weight: fraction of the relevance; the rest is quality's.
         norm_epsilon, log_epsilon, range_epsilon: added to norms, to probabilities in the logarithm, and to the range of entropies.

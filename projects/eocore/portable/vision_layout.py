@@ -33,7 +33,8 @@ class VisionOptions:
         token_order: "place" (as upstream: all sensors of a tile position, then the next position, in one block) or "modality" (a named
             block for each sensor).
         fuse_sensors: the model makes one tile's tokens of all sensors of a position.
-        average_views: with `fuse_sensors`, whether several views of one sensor go into them as their mean; else they are an error.
+        average_views: with `fuse_sensors`, whether several views of one sensor go into them as their mean; else they are an error beside
+            another sensor, and those of a sensor alone keep their own tokens, as without fusion.
 
     Raises:
         ValueError: the order is unknown, or needs tokens of each sensor that a fusion does not leave.
@@ -148,19 +149,21 @@ def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: VisionOptions)
     """The layout of scenes of (height, width, number of views) in the order of their tokens, with tiles of no size in place of theirs."""
     if not shapes:
         return VisionLayout(torch.zeros(0, rule.num_channels, 1, 1, dtype=torch.uint8), torch.zeros(2, 0, dtype=torch.long))
-    if rule.fuse_sensors:
+    fuses = rule.fuse_sensors and (len(shapes) > 1 or rule.average_views)
+    if fuses:
         _check_views({name: num_views for name, (_, _, num_views) in shapes.items()}, rule)
         _check_grids(shapes, rule)
     rows, columns = common_grid([(height, width) for height, width, _ in shapes.values()], rule)
     num_positions = rows * columns + int(rule.use_thumbnail and rows * columns > 1)
     streams = [name for name, (_, _, num_views) in shapes.items() for _ in range(num_views)]
     num_tiles = num_positions * len(streams)
-    shown = ["fused"] if rule.fuse_sensors else streams
+    shown = ["fused"] if fuses else streams
     tokens = torch.arange(num_positions * len(shown) * rule.tokens_per_tile).view(num_positions, len(shown), rule.tokens_per_tile)
     shows_whole = num_positions == 1 or rule.use_thumbnail
     return VisionLayout(
         torch.zeros(num_tiles, rule.num_channels, 0, 0, dtype=torch.uint8),
-        _group(streams, num_positions),
+        # without fusion of what one sensor shows, each tile is a location of its own
+        _group(streams, num_positions) if fuses or not rule.fuse_sensors else torch.arange(num_tiles).expand(2, -1),
         _blocks(tokens, shown, rule=rule),
         tokens.numel(),
         tokens[-1] if shows_whole else tokens[-1, :, :0],

@@ -92,10 +92,14 @@ def test_they_are_those_of_the_prepared_samples(
 
 @pytest.mark.parametrize(
     ("model", "processor"),
-    [({"grounding_fusion": "gated"}, {}), ({}, {"grounding_channels": ["multispectral:B04|rgb:red", "sar:VV", "sar:VH"]})],
-    ids=["an image a sensor", "one image of all sensors"],
+    [
+        ({"grounding_fusion": "gated"}, {}),
+        ({}, {"grounding_channels": ["multispectral:B04|rgb:red", "sar:VV", "sar:VH"]}),
+        ({"fusion": "hca"}, {"max_tiles": 4}),
+    ],
+    ids=["an image a sensor", "one image of all sensors", "sensors fused to one tile's tokens"],
 )
-def test_images_for_masks_are_counted_by_the_rule_of_the_processor(
+def test_what_depends_on_the_model_is_counted_by_the_rule_of_the_processor(
     make_task: Callable[..., EarthMindTask], dataset: SampleSource, data: dict[str, Any], model: dict[str, Any], processor: dict[str, Any]
 ) -> None:
     task = make_task(model=model, processor=processor)

@@ -8,7 +8,9 @@ import pytest
 import torch
 from tolerances import ACROSS_DECODING
 from torch import Tensor
+from torch.testing import assert_close
 
+from earthmind.model.hca_fusion import FusionWords
 from eocore.portable.duplicates import find_duplicates
 from eocore.portable.packed_attention import use_packed_attention
 from eocore.portable.row_inputs import ROW_INPUTS, TEXT_INPUTS
@@ -25,6 +27,12 @@ ASKED = [("user", QUESTION), ("assistant", "It is [SEG]."), ("user", "\nWhat is 
 def hca(make_tiny: Callable[..., Any]) -> Any:
     """Corrected mode."""
     return make_tiny(fusion="hca", processor={"max_tiles": 4})
+
+
+@pytest.fixture(scope="module")
+def by_tile(make_tiny: Callable[..., Any]) -> Any:
+    """Corrected mode with a range of qualities for each tile."""
+    return make_tiny(fusion="hca", hca={"range_over": "tile"}, processor={"max_tiles": 4})
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +95,22 @@ class TestSizes:
         with pytest.raises(SampleError, match=r"several views .* multispectral 2; .* .hca.average_views=True"):
             refused.processor.encode(scenes, CHAT)
 
+    def test_views_of_a_sensor_alone_keep_their_tokens_as_released(self, make_tiny: Callable[..., Any], make_scenes: Any) -> None:
+        rules = [["B04", "B03", "B02"], ["B02", "B03", "B04"]]
+        views = {"multispectral": {"views": rules, "stretch": {"method": "range", "low": 0, "high": 1}}}
+        choices = {"processor": {"max_tiles": 4, "presentation": views}}
+        released = make_tiny(fusion="hca", hca={"average_views": False}, **choices)
+        plain, averaged = make_tiny(fusion="concat", **choices), make_tiny(fusion="hca", **choices)
+        scenes = make_scenes("multispectral", size=LARGE)
+        ours, theirs, fewer = (made.processor.encode(scenes, CHAT) for made in (released, plain, averaged))
+        assert torch.equal(ours.input_ids, theirs.input_ids) and len(fewer.placeholder_index) * 2 == len(ours.placeholder_index)
+        pair = released.processor.encode(make_scenes("rgb", "sar", seed=5), CHAT)
+        together = fused(released, [pair, ours])
+        torch.testing.assert_close(together[1], fused(plain, [theirs])[0], rtol=0, atol=1e-6)
+        torch.testing.assert_close(together[0], fused(released, [pair])[0], rtol=0, atol=1e-5)
+        measured = released.processor.measure({"multispectral": _shape(scenes["multispectral"])}, CHAT)
+        assert measured["tokens"] == len(ours.input_ids)
+
 
 def _shape(scene: Any) -> Any:
     from eocore.portable.band_rendering import SceneShape
@@ -128,7 +152,7 @@ class TestText:
 
 
 class TestCompany:
-    @pytest.mark.parametrize("mode", ["hca", "parity"])
+    @pytest.mark.parametrize("mode", ["hca", "parity", "by_tile"])
     def test_alone_in_a_batch_and_in_a_pack(self, mode: str, request: Any, make_scenes: Callable[..., Any]) -> None:
         made = request.getfixturevalue(mode)
         samples = [
@@ -136,12 +160,50 @@ class TestCompany:
             made.processor.encode({}, [("user", "What is it?"), ("assistant", "Water.")]),
             made.processor.encode(make_scenes("sar", seed=3), CHAT[:2]),
             made.processor.encode(make_scenes("rgb", "sar", "multispectral", seed=4), CHAT[:2]),
+            made.processor.encode(make_scenes("rgb", "sar", seed=5), [("user", "<image>"), ("assistant", "Water.")]),
         ]
+        assert mode == "parity" or samples[-1].fusion_text.num_words == [0]
         shown = [sample for sample in samples if len(sample.tiles)]
         alone = [fused(made, [sample])[0] for sample in shown]
         for layout in ({}, {"left_pad": True}, {"row_length": 400}):
             for one, together in zip(alone, [part for part in fused(made, samples, **layout) if len(part)], strict=True):
                 torch.testing.assert_close(together, one, rtol=0, atol=1e-5)
+
+    def test_a_question_without_words_leaves_the_choice_to_quality(self, hca: Any, make_scenes: Callable[..., Any]) -> None:
+        sample = hca.processor.encode(make_scenes("rgb", "sar"), [("user", "<image>")], for_generation=True)
+        batch = hca.processor.collate([sample], left_pad=True)
+        with torch.no_grad():
+            importance = hca.model.embed(batch.input_ids, batch.vision)[1].importance
+        assert_close(importance.sum(0), torch.ones(importance.shape[1]))
+        most = 0.3 * (torch.tensor(1.0).sigmoid() - 0.5)
+        assert 0 < (importance - 0.5).abs().max() <= most + 1e-6
+        assert len(hca.model.answer(batch, hca.processor, sizes=[SMALL], max_new_tokens=2)) == 1
+
+    @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+    def test_the_formula_is_float32_whatever_the_model_is(self, hca: Any, make_scenes: Any, precision: torch.dtype) -> None:
+        """What differs is the rounding of the tokens it is given."""
+        batch = hca.processor.collate([hca.processor.encode(make_scenes("rgb", "sar"), CHAT)])
+        with torch.no_grad():
+            embeddings, exact = hca.model.embed(batch.input_ids, batch.vision)
+            words = hca.model.get_input_embeddings()(batch.input_ids).flatten(0, 1)[batch.vision.fusion.positions].to(precision)
+            tokens, group = exact.before.to(precision), batch.vision.tile_group
+            with torch.autocast("cpu", torch.bfloat16):
+                low = hca.model.fusion(tokens, group, words=FusionWords(words, batch.vision.fusion))
+            high = hca.model.fusion(tokens.float(), group, words=FusionWords(words.float(), batch.vision.fusion))
+        assert low.tokens.dtype == precision and embeddings.dtype == torch.float32
+        assert torch.equal(low.importance, high.importance)
+        assert_close(low.importance, exact.importance, rtol=0, atol=0.02)
+
+    def test_kept_states_of_the_vision_tower_serve(self, hca: Any, make_scenes: Callable[..., Any]) -> None:
+        """They are those before the projector, whatever the question."""
+        scenes = make_scenes("rgb", "sar", size=LARGE)
+        first, other = (hca.processor.encode(scenes, [("user", f"<image>\n{text}")]) for text in ("Segment the water.", "Sure area is?"))
+        with torch.no_grad():
+            kept = hca.model.patch_states(hca.processor.collate([first]).vision.tiles)
+            for sample in (first, other):
+                batch = hca.processor.collate([sample])
+                tokens = hca.model.embed(batch.input_ids, batch.vision, patch_states=kept)[1].tokens
+                assert_close(tokens.flatten(0, 1)[batch.vision.vision_index], fused(hca, [sample])[0])
 
     @pytest.mark.parametrize("span", ["question", "upstream"])
     def test_independent_questions_have_tokens_of_their_own(self, span: str, make_tiny: Any, make_scenes: Any, square_mask: Any) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from earthmind.model.hca_fusion import FusionWords
 from earthmind.planning.cost_model import sample_cost
 from earthmind.planning.meta_task import outline
 from earthmind.task import EarthMindTask
@@ -47,3 +49,19 @@ def test_frozen_parts_cost_less_and_recomputing_costs_more(make_task: Callable[.
     again = sample_cost(trained.model, recomputed=True)
     assert again.token == pytest.approx(4 / 3 * sample_cost(trained.model).token)
     assert again.tile == sample_cost(trained.model).tile
+
+
+def test_a_location_fused_to_one_tile_s_tokens_counts_what_it_compares(
+    make_tiny: Callable[..., Any], make_scenes: Callable[..., Any]
+) -> None:
+    plain, fused = make_tiny(fusion="concat"), make_tiny(fusion="hca")
+    chat = [("user", "<image>\nWhat?"), ("assistant", "It is.")]
+    batch = fused.processor.collate([fused.processor.encode(make_scenes("rgb", "sar"), chat)])
+    tokens = fused.model.encode(batch.vision.tiles).detach().requires_grad_()
+    words = FusionWords(torch.zeros(0, tokens.shape[-1]), batch.vision.fusion._replace(positions=torch.zeros(0), num_words=[0]))
+    with FlopCounterMode(display=False) as counter:
+        fused.model.fusion(tokens, batch.vision.tile_group, words=words).tokens.sum().backward()
+    products = sum(count for operation, count in counter.get_flop_counts()["Global"].items() if "mm" in str(operation))
+    more = sample_cost(fused.model).tile - sample_cost(plain.model).tile
+    assert 0 < products / len(tokens) <= more <= 3 * products / len(tokens)
+    assert sample_cost(fused.model).token == sample_cost(plain.model).token
