@@ -35,6 +35,7 @@ MIN_WIDTH = 190
 """Characters of a table where the output is no terminal."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 GENERATION = "how answers are generated, e.g. cache_implementation=static, compile=true"
+AGAINST = "our step as the config has it beside ours with these overrides, in turn, instead of the upstream step's structure"
 SIX_KINDS = "vqa,seg,pair,region,vqa5,seg10"
 
 
@@ -57,6 +58,7 @@ def parse_arguments() -> argparse.Namespace:
     train.add_argument("--row-length", type=int, metavar="L", help="pack them into rows of at most so many tokens")
     step.add_argument("--memory", action="store_true", help="peak memory too, in a process a side")
     step.add_argument("--ours-alone", action="store_true", help="leave the upstream step's structure out")
+    step.add_argument("--against", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=AGAINST)
     gpu.add_argument("--seconds", type=float, default=480.0, metavar="S", help="begin no measurement after so long (default: 480)")
     scaling.add_argument("--ranks", type=names, default=["1", "2"], metavar="N,N", help="numbers of processes (default: 1,2)")
     scaling.add_argument("--zero", default="deepspeed_zero2", metavar="NAME", help="DeepSpeed configuration (default: %(default)s)")
@@ -146,6 +148,9 @@ def run_step(arguments: argparse.Namespace) -> None:
     from profiling.earthmind.setting import build_setting
 
     settings, device, dtype = settings_of(arguments)
+    if arguments.against:
+        run_against(arguments, settings)
+        return
     task, rows = build_setting(settings, device=device, dtype=dtype), []
     with Progress("sample kinds", total=len(arguments.samples), unit="kinds") as progress:
         for name in arguments.samples:
@@ -154,6 +159,19 @@ def run_step(arguments: argparse.Namespace) -> None:
             rows.append(comparison_row(name, seconds, peaks=peaks))
             progress.advance()
     tell(arguments, rows, columns=("upstream s", "ours s", "faster x"))
+
+
+def run_against(arguments: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """Our step of two configs, in float32."""
+    from profiling.earthmind.comparison import compare_tasks
+
+    other = load_config(arguments.config, {**arguments.cfg_options, **arguments.against}).task.to_dict()
+    rows = []
+    with Progress("sample kinds", total=len(arguments.samples), unit="kinds") as progress:
+        for name in arguments.samples:
+            rows.append(compare_tasks(settings, other, name=name, repeats=arguments.repeats, memory=arguments.memory))
+            progress.advance()
+    tell(arguments, rows, columns=("config s", "other s", "time, other / config"))
 
 
 def run_data(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from earthmind.task import EarthMindTask
+from eocore.train.device import local_device
+from profiling.earthmind.setting import build_setting
 from profiling.earthmind.steps import STEP_SIDES, forward_backward, measure_step_memory
 from profiling.measures.isolation import run_module
 from profiling.measures.memory import GIB, PeakMemory
@@ -38,12 +40,48 @@ def compare_memory(config: Mapping[str, Any], name: str, *, changes: Mapping[str
     Raises:
         EOError: a process failed.
     """
-    found = {}
-    for side in STEP_SIDES:
-        order = json.dumps({"config": dict(config), "name": name, "side": side, "changes": dict(changes)})
-        output = run_module("profiling.earthmind.comparison", what=f"the {side} step of {name}", given=order)
-        found[side] = PeakMemory(**json.loads(output.splitlines()[-1]))
-    return found
+    return {side: _memory(config, name, side=side, changes=changes) for side in STEP_SIDES}
+
+
+def _memory(config: Mapping[str, Any], name: str, *, side: str, changes: Mapping[str, Any]) -> PeakMemory:
+    """Peak of a side, in a fresh process."""
+    order = json.dumps({"config": dict(config), "name": name, "side": side, "changes": dict(changes)})
+    output = run_module("profiling.earthmind.comparison", what=f"the {side} step of {name}", given=order)
+    return PeakMemory(**json.loads(output.splitlines()[-1]))
+
+
+def compare_tasks(config: Mapping[str, Any], other: Mapping[str, Any], *, name: str, repeats: int, memory: bool) -> dict[str, float | str]:
+    """One forward and backward of a sample kind as two configs have it, timed in turn, as a row: column -> value.
+
+    Args:
+        config, other: the tasks.
+        name: of the sample kind.
+        repeats: timed calls of each; the fastest counts.
+        memory: peaks too, each in a fresh process.
+
+    Raises:
+        EOError: a process failed.
+    """
+    device, sides = local_device(), {"config": config, "other": other}
+    works: dict[str, Any] = {
+        side: forward_backward(build_setting(task, device=device, dtype=torch.float32), name, side="ours", device=device)
+        for side, task in sides.items()
+    }
+    times = {side: found.best for side, found in time_in_turn(works, repeats=repeats).items()}
+    row: dict[str, float | str] = {
+        "kind": name,
+        "config s": times["config"],
+        "other s": times["other"],
+        "time, other / config": times["other"] / times["config"],
+    }
+    if memory:
+        peaks = {side: _memory(task, name, side="ours", changes={}) for side, task in sides.items()}
+        row |= {
+            "config rise GiB": peaks["config"].rise / GIB,
+            "other rise GiB": peaks["other"].rise / GIB,
+            "memory, other / config": peaks["other"].rise / peaks["config"].rise,
+        }
+    return row
 
 
 def comparison_row(name: str, seconds: Mapping[str, float], *, peaks: Mapping[str, PeakMemory] | None) -> dict[str, float | str]:
