@@ -167,5 +167,5 @@ def test_the_second_stage_builds_at_full_size(name: str) -> None:
     task = outline(config.task)
     trained = {part.split(".")[0] for part, value in task.model.named_parameters() if value.requires_grad}
     assert trained == {"projector", "language_model", "seg_head"}
-    assert task.loss_settings.alignment == 0
+    assert (task.loss_settings.alignment, task.loss_settings.attention) == (0, 0), "the second release drops both"
     assert (task.processor.options.fuse_sensors, task.processor.options.fusion_text) == (True, config.task.model.hca.text_span)

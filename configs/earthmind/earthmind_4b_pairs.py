@@ -22,6 +22,9 @@ task = dict(
             dict(name="pair_vqa", weight=1.0, data={{_base_.pair_vqa}}),
         ],
     ),
+    losses=dict(
+        attention=0.0
+    ),  # the second release has neither the attention loss nor, as any model with this fusion here, the alignment loss
     batch_size=1,
     max_length=8192,
     num_workers=4,
