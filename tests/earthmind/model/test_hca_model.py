@@ -174,7 +174,8 @@ class TestCompany:
         batch = hca.processor.collate([sample], left_pad=True)
         with torch.no_grad():
             importance = hca.model.embed(batch.input_ids, batch.vision)[1].importance
-        assert_close(importance.sum(0), torch.ones(importance.shape[1]))
+        pairs = importance.unflatten(0, (-1, 2))  # location, sensor
+        assert_close(pairs.sum(1), torch.ones_like(pairs[:, 0]))
         most = 0.3 * (torch.tensor(1.0).sigmoid() - 0.5)
         assert 0 < (importance - 0.5).abs().max() <= most + 1e-6
         assert len(hca.model.answer(batch, hca.processor, sizes=[SMALL], max_new_tokens=2)) == 1
