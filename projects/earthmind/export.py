@@ -41,8 +41,8 @@ past = [("user", "Where is the water?"), ("assistant", "Here: [SEG].")]
 model.predict({"rgb": picture}, "Segment what is beside it.", past=past).masks  # with the masks of the last answer
 ```
 
-Where `config.json` says `"fusion": "hca"`, `predict_forward_multi` also returns the weights of the two sensors' tokens (`vis_weight`) and the tile
-grid (`sta`).
+Where `config.json` says `"fusion": "hca"`, `predict_forward_multi` also returns the weights of the two sensors' tokens (`vis_weight`)
+and the tile grid (`sta`).
 
 Measured bands go in by name: `model.predict({"multispectral": scene, "sar": scene}, question)`, a scene being any object with
 `pixels` (C, H, W), `bands` and `unit` ("reflectance" or "sigma0_db"). The `image-text-to-text` pipeline takes chat messages with images
