@@ -1,5 +1,6 @@
 """What all tests share: the folder of reference material, random numbers, the rules for what is missing, and the budgets of time."""
 
+import gc
 import os
 import random
 import resource
@@ -107,6 +108,12 @@ def _no_training_of_another_test() -> Iterator[None]:
         os.environ.pop(name, None)
     if "eocore.log" in sys.modules:
         sys.modules["eocore.log"].close_log_files()
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected by then stays to the end: a search for garbage need not look at it, and takes a moment."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

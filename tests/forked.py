@@ -5,6 +5,7 @@ process would inherit the threads of whatever ran before. Where imports, or what
 that are no Python program, `subprocess` starts them.
 """
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -17,10 +18,14 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 IMPORTED = (
+    "pytest",
     "torch",
+    "torch.distributed.run",
     "transformers",
     "eocore.train.launch",
+    "eocore.evaluate.engine.benchmark_run",
     "eocore.evaluate.engine.config_run",
+    "eocore.synthetic.test_sets.catalogue",
     "eocore.export.convert",
     "earthmind.task",
     "earthmind.export",
@@ -55,9 +60,24 @@ def run(
     return done
 
 
-def run_ranks(command: Sequence[str | Path], *, ranks: int, cwd: Path, port: int, timeout_s: float = 600) -> list[CompletedProcess[str]]:
-    """The same as a group of ranks without torchrun, each on one thread and without a GPU."""
-    common = {"WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1, "CUDA_VISIBLE_DEVICES": ""}
+def run_ranks(
+    command: Sequence[str | Path],
+    *,
+    ranks: int,
+    cwd: Path,
+    port: int,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = 600,
+) -> list[CompletedProcess[str]]:
+    """The same as a group of ranks without torchrun, each on one thread and without a GPU; `environment` on top of this process's."""
+    common = {
+        **(environment or {}),
+        "WORLD_SIZE": ranks,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "OMP_NUM_THREADS": 1,
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     environments = [
         os.environ | {name: str(value) for name, value in (common | {"RANK": rank, "LOCAL_RANK": rank}).items()} for rank in range(ranks)
     ]
@@ -102,6 +122,7 @@ def _main(words: list[str], cwd: str, variables: dict[str, str], streams: str) -
     """The program, in its process."""
     import torch
 
+    gc.freeze()  # what the server has imported stays
     for number, (name, how) in enumerate(STREAMS):
         os.dup2(os.open(Path(streams) / name, how), number)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115  (multiprocessing has closed the one there was)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import forked
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALLER = """_base_ = ["{base}"]
@@ -80,6 +81,16 @@ def train_alone(world: Path, work_dir: Path, *, deepspeed: str, steps: int) -> l
     variables = os.environ | {"OMP_NUM_THREADS": "1", "SYNTHETIC_ROOT": str(world), "CUDA_VISIBLE_DEVICES": ""}
     done = forked.run(words, cwd=work_dir, environment=variables, timeout_s=600)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+    return scalars(work_dir)
+
+
+def train_together(world: Path, work_dir: Path, *, deepspeed: str, ranks: int, steps: int) -> list[dict[str, float]]:
+    """The scalars of a training on several ranks through tools/train.py, as tools/dist.sh starts it."""
+    config = write_config(work_dir, ranks=ranks, steps=steps)
+    words = [ROOT / "tools" / "train.py", config, "--launcher", "pytorch", "--trust-config"]
+    words += ["--work-dir", work_dir / "run", "--deepspeed", deepspeed]
+    for done in forked.run_ranks(words, ranks=ranks, cwd=work_dir, port=free_port(), environment={"SYNTHETIC_ROOT": str(world)}):
+        assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     return scalars(work_dir)
 
 

@@ -23,7 +23,7 @@ def test_two_ranks_of_zero_2_train_as_one_does(
     small: ModuleType, world: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     alone = small.train_alone(world, tmp_path / "alone", deepspeed="deepspeed_zero0", steps=QUICK_STEPS)
-    together = small.train(world, tmp_path / "together", deepspeed="deepspeed_zero2", ranks=2, steps=QUICK_STEPS)
+    together = small.train_together(world, tmp_path / "together", deepspeed="deepspeed_zero2", ranks=2, steps=QUICK_STEPS)
     assert len(alone) == QUICK_STEPS and len({line["loss"] for line in alone}) == QUICK_STEPS
     check(small, together, alone, record_property)
 

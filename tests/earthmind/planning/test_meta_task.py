@@ -165,7 +165,7 @@ def test_the_command_tells_it(repo_root: Path, monkeypatch: pytest.MonkeyPatch, 
     spec.loader.exec_module(tool)
     config = str(repo_root / "configs" / "earthmind" / "earthmind_tiny_synthetic.py")
     shallow = ("--cfg-options", *(f"task.model.{part}.num_hidden_layers=1" for part in ("vision_config", "text_config")))
-    given = ("--gpus", "2", "--tokens", "300", "--precision", "fp32", *shallow)
+    given = ("--gpus", "2", "--tokens", "300", "--masks", "0", "--precision", "fp32", *shallow)
     monkeypatch.setattr(sys, "argv", ["estimate_memory.py", config, *given])
     assert tool.COMMAND() == 0
     shown = capsys.readouterr().out

@@ -34,7 +34,7 @@ def ask_choice(sample_id: str, **changes) -> Prediction:
     return replace(Prediction(sample_id, "mcq", (f"{sample_id}.png",), "optical", "What is it?", None, "water", meta), **changes)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def expected() -> list[Prediction]:
     """Three questions of two types and one phrase per scene, under three settings, not predicted yet."""
     samples = []
@@ -55,7 +55,7 @@ def expected() -> list[Prediction]:
     return samples
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def predicted(expected: list[Prediction]) -> list[Prediction]:
     """The same, predicted: right with the probability of RIGHT."""
     rng = np.random.default_rng(0)

@@ -19,6 +19,8 @@ def run(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work_dir = tmp_path_factory.mktemp("run")
     config = tiny.tiny_config()
     config.hooks.metrics.interval = 2
+    config.hooks.curves = {"type": "LossCurveHook"}
+    config.tracking = [{"type": "TensorboardVisBackend"}]
     train(config, work_dir)
     return work_dir
 

@@ -18,6 +18,7 @@ def test_sections_become_options(tiny: ModuleType) -> None:
 def test_a_hook_can_be_left_out(tiny: ModuleType) -> None:
     config = tiny.tiny_config()
     config.hooks.checkpoint = None
+    config.hooks.curves = {"type": "LossCurveHook"}
     assert [type(hook).__name__ for hook in build_hooks(config)] == ["MetricsHook", "LossCurveHook"]
 
 

@@ -92,9 +92,8 @@ def tiny_config(task: Mapping[str, Any] | None = None, **training: Any) -> Confi
             "hooks": {
                 "metrics": {"type": "MetricsHook", "interval": 1},
                 "checkpoint": {"type": "CheckpointHook", "interval": 3, "keep": 2},
-                "curves": {"type": "LossCurveHook"},
             },
-            "tracking": [{"type": "TensorboardVisBackend"}],
+            "tracking": [],
         },
         format_python_code=False,
     )

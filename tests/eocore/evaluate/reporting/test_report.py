@@ -24,12 +24,12 @@ FRAME = """<body><p id="found"></p><script>addEventListener('message', event => 
 <iframe src="probe.html" width="WIDTH" height="2000" style="border:0"></iframe>"""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scores(predicted):
     return score_predictions(predicted)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def overlays():
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     mask = np.zeros((64, 64), dtype=bool)
@@ -38,14 +38,15 @@ def overlays():
     return [overlay_row(title=f"<scene> {n}", images={"optical": image, "sar": image}, truth=mask, predictions=masks) for n in range(2)]
 
 
-@pytest.fixture
-def report(tmp_path, scores, overlays):
-    scalars = tmp_path / "scalars.jsonl"
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, scores, overlays):
+    folder = tmp_path_factory.mktemp("report")
+    scalars = folder / "scalars.jsonl"
     steps = [{"step": step, "loss": 3 / step, "loss_text": 2 / step, "lr": 0.1} for step in range(1, 20)] + [
         {"step": 20, "loss": float("inf")}
     ]
     scalars.write_text("".join(json.dumps(step) + "\n" for step in steps))
-    return write_report(tmp_path / "out", scores, title="A & B", scalars=scalars, overlays=overlays, environment={"machine": "one <cpu>"})
+    return write_report(folder / "out", scores, title="A & B", scalars=scalars, overlays=overlays, environment={"machine": "one <cpu>"})
 
 
 class Nesting(HTMLParser):

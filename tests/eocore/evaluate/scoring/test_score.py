@@ -159,6 +159,6 @@ def test_choice_needs_candidates(meta):
 
 def test_interval_narrows_with_the_number_of_samples():
     rng = np.random.default_rng(0)
-    samples = [choice(str(index), "water" if rng.random() < 0.5 else "crops") for index in range(20_000)]
+    samples = [choice(str(index), "water" if rng.random() < 0.5 else "crops") for index in range(5_000)]
     value = score_predictions(samples)["settings"]["optical"]["mcq"]["overall"]["metrics"]["accuracy"]
-    assert value["high"] - value["low"] == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(20_000), rel=0.15)
+    assert value["high"] - value["low"] == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(5_000), rel=0.15)
