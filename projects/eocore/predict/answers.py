@@ -11,7 +11,6 @@ import numpy as np
 from affine import Affine
 from PIL import Image
 
-from eocore.data.io.image_files import has_tie_points_alone
 from eocore.errors import DataError
 from eocore.evaluate.reporting.plots import PREDICTION_COLOUR, draw_overlay
 from eocore.files import write_file, writing
@@ -100,16 +99,19 @@ def find_earlier(out: Path, *, overwrite: bool) -> list[Path]:
 
 def _write_masks(masks: Mapping[str, np.ndarray], scene: Scene, *, out: Path) -> list[Path]:
     files = []
-    if scene.georeference is None and has_tie_points_alone(scene.path):
+    is_placed = scene.georeference is not None and scene.georeference.is_exact
+    if scene.georeference and not is_placed:
         get_logger().warning(
-            "%s lies at tie points (GCPs) alone: masks are written as PNG, none as GeoTIFF. Warp it to a map grid (gdalwarp) for that.",
+            "%s lies at tie points (GCPs) alone, up to %.1f px off any grid: masks are written as PNG, none as GeoTIFF. Warp it to a map "
+            "grid (gdalwarp) for that.",
             scene.path,
+            scene.georeference.misfit_px,
         )
     for name, mask in masks.items():
         files.append(out / f"{name}.png")
         stored = scene.turn.undo(mask)
         write_mask_png(files[-1], stored)
-        if scene.georeference:
+        if scene.georeference and is_placed:
             files.append(out / f"{name}.tif")
             write_mask_tif(files[-1], stored, georeference=_stored_georeference(scene, scene.georeference))
     return files

@@ -47,7 +47,8 @@ def _check_ground(scene: Scene, other: Scene, *, where: str) -> None:
     if not same_crs(crs, other_crs):
         other_points, other_edge = _warped(other_points, source=other_crs, target=crs), edge * scene.size[1] / other.size[1]
     apart = float(np.abs(points - other_points).max()) / max(edge, other_edge)
-    if apart <= SAME_LOCATION_PX:
+    allowed = SAME_LOCATION_PX + max(_misfit_px(scene), _misfit_px(other))
+    if apart <= allowed:
         return
     if not same_crs(crs, other_crs):
         names = ", ".join(CRS.from_wkt(text).to_string()[:60] for text in (crs, other_crs))
@@ -56,7 +57,7 @@ def _check_ground(scene: Scene, other: Scene, *, where: str) -> None:
             "the grid of the other."
         )
     low, high = (np.abs(end(points) - end(other_points)).max() / max(edge, other_edge) for end in (_lowest, _highest))
-    if max(low, high) <= SAME_LOCATION_PX:
+    if max(low, high) <= allowed:
         raise DataError(
             f"{where} cover the same ground in unlike orientation: the rows or columns of one run against those of the other, so north "
             "would be matched with south or east with west. Turn one to the orientation of the other (gdalwarp makes it north-up)."
@@ -77,6 +78,10 @@ def _highest(points: np.ndarray) -> np.ndarray:
 
 def _crs(scene: Scene) -> str:
     return scene.georeference.crs if scene.georeference else ""
+
+
+def _misfit_px(scene: Scene) -> float:
+    return scene.georeference.misfit_px if scene.georeference else 0.0
 
 
 def _warped(points: np.ndarray, *, source: str, target: str) -> np.ndarray:

@@ -9,13 +9,28 @@ import numpy as np
 from eocore.errors import AlignmentError, BandError, DataError
 from eocore.sensors.orientation import AS_STORED, Turn
 
+EXACT_PX = 0.1
+"""Tie points nearer than this to a grid are written from it, with rounding [px]."""
+
 
 @dataclass(frozen=True)
 class Georeference:
-    """Where the pixel grid lies. `transform` is the affine (a, b, c, d, e, f) of rasterio; `crs` is WKT, "" where the file names none."""
+    """Where the pixel grid lies.
+
+    Attributes:
+        crs: WKT, "" where the file names none.
+        transform: the affine (a, b, c, d, e, f) of rasterio.
+        misfit_px: how far from there pixels may lie, since the file gives tie points alone [px]; 0 for a file with a transform.
+    """
 
     crs: str
     transform: tuple[float, float, float, float, float, float]
+    misfit_px: float = 0.0
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the transform places each pixel."""
+        return self.misfit_px <= EXACT_PX
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,11 @@
 """Files of an answer: text, masks with their place, an overlay; an earlier answer is kept or replaced whole."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
-import rasterio.control
 from image_making import make_prediction
 from PIL import Image
 
@@ -67,16 +65,3 @@ def test_earlier_prediction_is_kept_or_replaced_whole(tmp_path: Path) -> None:
     write_prediction(make_prediction(num_masks=1), tmp_path, overwrite=True)
     left = {path.name for path in tmp_path.iterdir()}
     assert "mask_02.png" not in left and "mask_03.tif" not in left and "notes.txt" in left
-
-
-def test_an_image_that_lies_at_tie_points_alone_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "gcps.tif"
-    corners = [(0, 0, 9.0, 47.0), (0, 40, 9.1, 47.0), (30, 0, 9.0, 46.9), (30, 40, 9.1, 46.9)]
-    gcps = [rasterio.control.GroundControlPoint(*corner) for corner in corners]
-    with rasterio.open(path, "w", driver="GTiff", count=1, height=30, width=40, dtype="uint8", gcps=gcps, crs="EPSG:4326") as file:
-        file.write(np.zeros((1, 30, 40), np.uint8))
-    prediction = make_prediction()
-    scene = replace(prediction.scenes["sar"], georeference=None, path=str(path))
-    files = write_prediction(replace(prediction, scenes={**prediction.scenes, "sar": scene}), tmp_path / "out")
-    assert not [file for file in files if file.suffix == ".tif"]
-    assert "lies at tie points (GCPs) alone: masks are written as PNG, none as GeoTIFF" in capsys.readouterr().err

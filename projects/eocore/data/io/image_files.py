@@ -31,6 +31,7 @@ from eocore.data.io.display_values import (
     upright,
 )
 from eocore.data.io.layer_file import Grid, LayerFile, broken, complex_pixels
+from eocore.data.io.tie_points import TiePoints, fitted_grid
 from eocore.data.io.turned_file import with_north_up
 from eocore.errors import DataError
 from eocore.log import get_logger
@@ -95,12 +96,13 @@ def resolve_path(path: str, *, root: Path | None = None, folders: bool = False) 
     return resolved
 
 
-def open_layers(path: Path, *, indexed: bool = False) -> LayerFile:
+def open_layers(path: Path, *, indexed: bool = False, as_stored: bool = False) -> LayerFile:
     """The file, opened by the one decoder its first bytes call for.
 
     Args:
         path: from `resolve_path`.
         indexed: give the numbers of class maps as they are stored, not as viewers show them: of a palette picture the indexes.
+        as_stored: leave rows and columns as they are stored, where north is not up, and tie points unfitted.
 
     Raises:
         DataError: the format is unknown, disagrees with the file's ending, or the header cannot be read; a raster is strongly rotated, a
@@ -124,20 +126,13 @@ def open_layers(path: Path, *, indexed: bool = False) -> LayerFile:
     if path.suffix.lower() in ours - set(_FORMATS[kind][1]):
         raise DataError(f"{path}: holds {kind} but ends in {path.suffix}. Rename it after checking where it came from.")
     if kind in (GeoTiff.kind, Jpeg2000.kind):
-        return with_north_up((GeoTiff if kind == GeoTiff.kind else Jpeg2000)(path, indexed=indexed))
+        raster = (GeoTiff if kind == GeoTiff.kind else Jpeg2000)(path, indexed=indexed)
+        if not as_stored and raster.grid is None and raster.tie_points:
+            raster.grid = fitted_grid(raster.tie_points, path)
+        return raster if as_stored else with_north_up(raster)
     if kind in ("PNG", "JPEG"):
         return Picture(path, kind, indexed=indexed)
     return ArrayFile(path, kind)
-
-
-def has_tie_points_alone(path: str) -> bool:
-    """Whether a file that can be read says where it lies by tie points (GCPs) alone."""
-    try:
-        file = open_layers(resolve_path(path))
-    except DataError:
-        return False
-    file.close()
-    return isinstance(file, GeoTiff) and file.grid is None and bool(file.tie_points)
 
 
 class GeoTiff:
@@ -183,8 +178,9 @@ class GeoTiff:
         self._alphas = [i + 1 for i in range(len(colours)) if i not in kept]
         self._all_valid = all(flags[i] == [MaskFlags.all_valid] for i in kept)
         self.grid = self._read_grid()
-        points, self.tie_crs = self._dataset.gcps
-        self.tie_points = [(point.row, point.col, point.x, point.y, point.z or 0.0) for point in points]
+        points, crs = self._dataset.gcps
+        places = tuple((point.row, point.col, point.x, point.y, point.z or 0.0) for point in points)
+        self.tie_points = TiePoints(self._wkt(crs), places)
         self._read_display()
         together = self._dataset.count if self._dataset.interleaving is not None and self._dataset.interleaving.value == "PIXEL" else 1
         self.unit_bytes = max(h * w for h, w in self._dataset.block_shapes) * self.dtype.itemsize * together
@@ -262,20 +258,24 @@ class GeoTiff:
             self._bits = stored_bits(self._dataset)
 
     def _read_grid(self) -> Grid | None:
-        crs, transform = self._dataset.crs, self._dataset.transform
+        transform = self._dataset.transform
         if transform.is_identity:
             return None
         if not np.isfinite(transform[:6]).all() or not transform.determinant:
             raise DataError(
                 f"{self.path}: its transform {tuple(transform[:6])} puts all pixels on one line or nowhere. Georeference it again."
             )
+        return Grid(self._wkt(self._dataset.crs), transform)
+
+    def _wkt(self, crs: CRS | None) -> str:
+        """Text that can be read again, "" for none."""
         try:
-            text = crs.to_wkt() if crs else ""
+            text = str(crs.to_wkt()) if crs else ""
             if text:
                 CRS.from_wkt(text)
         except Exception as error:
             raise broken(self.path, self.kind, error=error) from error
-        return Grid(text, transform)
+        return text
 
 
 class Jpeg2000(GeoTiff):

@@ -15,10 +15,17 @@ from eocore.sensors.orientation import AS_STORED, Turn
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the pixels of a file lie: CRS as WKT ("" where the file names none) and the affine from pixel to CRS."""
+    """Where the pixels of a file lie.
+
+    Attributes:
+        crs: as WKT, "" where the file names none.
+        transform: from pixel to CRS.
+        misfit_px: how far from there pixels may lie, where the file gives tie points instead of a transform [px].
+    """
 
     crs: str
     transform: Affine
+    misfit_px: float = 0.0
 
 
 class LayerFile(Protocol):

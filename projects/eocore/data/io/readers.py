@@ -28,7 +28,7 @@ from eocore.sensors.location import same_crs
 from eocore.sensors.orientation import AS_STORED, Turn
 from eocore.sensors.ranges import check_values
 from eocore.sensors.scaling import stored_as, to_canonical
-from eocore.sensors.scene import Georeference, Scene
+from eocore.sensors.scene import EXACT_PX, Georeference, Scene
 
 MAX_BYTES = 512_000_000
 """Largest image read at once [bytes], pixels as stored and as float32 together."""
@@ -202,12 +202,19 @@ def _pixel_edge(file: LayerFile) -> float:
 
 
 def _check_extents(files: Sequence[LayerFile], finest: LayerFile) -> None:
-    """Half a pixel of the coarser file is allowed: grids of one product may be laid on pixel centres (Landsat's panchromatic band)."""
+    """Half a pixel of the coarser file is allowed: grids of one product may be laid on pixel centres (Landsat's panchromatic band).
+    Tie points that no grid fits place files of one size alone, pixel on pixel."""
     for file in files:
         alike = (file.grid is None) == (finest.grid is None)
         if file.grid and finest.grid:
             alike = same_crs(file.grid.crs, finest.grid.crs)
-        if not alike or np.abs(_corners(file) - _corners(finest)).max() > 0.5 * _pixel_edge(file):
+        misfit_px = max((each.grid.misfit_px for each in (file, finest) if each.grid), default=0.0)
+        if misfit_px > EXACT_PX and file.size != finest.size:
+            raise DataError(
+                f"{file.path} {_describe(file)} and {finest.path} {_describe(finest)} lie at tie points (GCPs) that fit no grid, so pixels "
+                "of one size cannot be laid over those of another. Warp both to one map grid (gdalwarp)."
+            )
+        if not alike or np.abs(_corners(file) - _corners(finest)).max() > (0.5 + misfit_px) * _pixel_edge(file):
             raise DataError(
                 f"{file.path} {_describe(file)} and {finest.path} {_describe(finest)} do not cover the same ground; their pixels would be "
                 "laid over each other wrongly. Give files of one location, cut to one extent, in one CRS."
@@ -276,8 +283,9 @@ def _contents(files: Sequence[LayerFile], sensor: Sensor) -> list[_Content]:
 
 def _read_on_grid(file: LayerFile, finest: LayerFile, *, window: Window, content: _Content) -> np.ndarray:
     """(C, h, w) float32 in the sensor's unit, on the finest grid's `window`."""
-    same_size = file.size == finest.size
-    if file.grid is None or finest.grid is None or (same_size and _apart(file, finest) < SAME_GRID_PX):
+    if file.grid is None or finest.grid is None or file.grid.misfit_px > EXACT_PX:
+        return _read_canonical(file, window, content=content)
+    if file.size == finest.size and _apart(file, finest) < SAME_GRID_PX:
         return _read_canonical(file, window, content=content)
     return _resample(file, file.grid, finest=finest.grid, window=window, content=content)
 
@@ -325,7 +333,7 @@ def _georeference(grid: Grid | None, window: Window) -> tuple[Georeference | Non
         return None, float("nan")
     transform = _window_transform(grid, window)
     if not grid.crs:
-        return Georeference("", (*transform[:6],)), float("nan")
+        return Georeference("", (*transform[:6],), grid.misfit_px), float("nan")
     crs = CRS.from_wkt(grid.crs)
     edge = float(np.sqrt(abs(transform.determinant)))
     if crs.is_geographic:
@@ -334,7 +342,7 @@ def _georeference(grid: Grid | None, window: Window) -> tuple[Georeference | Non
     else:
         gsd_m = edge * _metres_per_unit(crs)
     a, b, c, d, e, f = transform[:6]
-    return Georeference(grid.crs, (a, b, c, d, e, f)), gsd_m
+    return Georeference(grid.crs, (a, b, c, d, e, f), grid.misfit_px), gsd_m
 
 
 def _metres_per_unit(crs: CRS) -> float:

@@ -149,9 +149,9 @@ def _tie_points(annotation: Metadata) -> np.ndarray:
 
 def _tie_points_of(file: LayerFile) -> np.ndarray:
     """The same of the image file itself, where its own are in degrees."""
-    if not isinstance(file, GeoTiff) or file.tie_crs is None or not file.tie_crs.is_geographic:
+    if not isinstance(file, GeoTiff) or not file.tie_points.crs or not CRS.from_wkt(file.tie_points.crs).is_geographic:
         return np.zeros((0, 5))
-    return np.array(file.tie_points, np.float64).reshape(-1, 5)
+    return np.array(file.tie_points.points, np.float64).reshape(-1, 5)
 
 
 def _check_points(points: np.ndarray, path: Path) -> None:

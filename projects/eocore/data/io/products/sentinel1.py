@@ -98,7 +98,7 @@ class Sentinel1Product:
             raise DataError(f"{annotation.path}: <productType> is {kind[:20]!r}; GRD products are read. Fetch the GRD product.")
         sigma = CalibrationTable(Metadata(self._annotation(band, "calibration")))
         noise = NoiseTable(Metadata(self._annotation(band, "noise"))) if choice.noise_removal else None
-        file = open_layers(file_inside_product(self.folder, path))
+        file = open_layers(file_inside_product(self.folder, path), as_stored=True)
         try:
             stated = tuple(int(annotation.number(name)) for name in ("numberOfLines", "numberOfSamples") if annotation.text(name))
             if stated and stated != file.size:
