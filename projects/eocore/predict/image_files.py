@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from eocore.data.io.image_files import open_layers, resolve_path
 from eocore.data.io.layer_file import LEFT_OUT
 from eocore.data.io.products.registry import find_product
@@ -64,7 +66,15 @@ def read_images(files: Mapping[str, ImageFile], *, max_bytes: int | None = None)
         ref = ImageRef(modality, sensor, file.paths, bands=file.bands, window=file.window)
         refs[modality] = replace(ref, gsd_m=file.gsd_m, noise_removal=file.noise_removal)
     scenes = read_scenes(tuple(refs.values()), root_of=lambda _: None, source=" and ".join(refs), max_bytes=max_bytes or MAX_BYTES)
+    for scene in scenes:
+        _tell_empty_bands(scene)
     return dict(zip(refs, scenes, strict=True))
+
+
+def _tell_empty_bands(scene: Scene) -> None:
+    empty = [band for band, layer in zip(scene.bands, scene.pixels, strict=True) if not np.isfinite(layer).any()]
+    if empty:
+        get_logger().warning("%s: band %s holds no data anywhere; the model sees nothing there", scene.path, ", ".join(empty))
 
 
 def tell_sensor(name: str, paths: Sequence[str], *, bands: Sequence[str] = ()) -> str:

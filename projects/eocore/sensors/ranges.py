@@ -6,9 +6,7 @@ import numpy as np
 
 from eocore.errors import DataError
 from eocore.sensors.bands import Sensor, get_sensor, sensor_names
-
-Scaling = tuple[float, float]
-"""(scale, offset): what a layer measures is number * scale + offset."""
+from eocore.sensors.fill_values import DECLARE, NEGATIVE_FILLS, Scaling, check_fills
 
 POSSIBLE = {"reflectance": (-0.25, 10.0), "sigma0_db": (-90.0, 60.0), "kelvin": (140.0, 1500.0)}
 """Unit -> values beyond which no pixel lies. Reflectance: Landsat's scaling begins at -0.2 and Sentinel-2's ends at 6.55 (LSDS-1619; ESA
@@ -35,19 +33,18 @@ LOWEST_POWER = -1.0
 KELVIN_MEDIANS = (170.0, 380.0)
 """Half of an image is never outside: the coldest ground measured from space has 175 K (Scambos et al. 2018, doi:10.1029/2018GL078133)."""
 
-FILL_NUMBERS = (-32768.0, -9999.0, -999.0, -99.0)
-"""Negative digital numbers that stand for no data where no other number is negative."""
-BOUND_SHARE = 0.005
-"""Share of a layer from which on the largest number of its type stands for no data, not for a saturated pixel."""
-ZERO_SHARE = {True: 0.001, False: 0.01}
-"""Share of pixels of exactly 0 dB from which on 0 stands for no data: in all of several layers, or in the only one."""
+PERCENT_MOST = 105.0
+"""A thousandth of an image in percent is above: clouds and glint exceed 100 a little."""
+PERCENT_SPREAD = 25.0
+"""Spread between percentiles 5 and 99 of a band of land in percent; dark water, whose digital numbers are as low, is smooth."""
+ROUNDING_DN = 0.02
+"""Digital numbers that went through 32-bit floats are whole to this."""
 UINT8_MOST = 255.0
 UINT8_SPREAD = 64.0
 """Spread between percentiles 5 and 99 that each band of a picture of 8 bits exceeds. Water as dark as 255 digital numbers in all bands is
 smooth, and land exceeds 255."""
 
 SAMPLES_PER_BAND = 512
-DECLARE = "Declare it as the file's nodata (rio edit-info --nodata {0} FILE, or gdal_edit.py -a_nodata {0} FILE; NaN in an array)"
 
 
 def siblings(sensor: Sensor, raw_unit: str) -> str:
@@ -75,11 +72,7 @@ def check_numbers(numbers: np.ndarray, sensor: Sensor, *, source: str, scaling: 
     lowest, highest = np.fmin.reduce(layers, axis=1), np.fmax.reduce(layers, axis=1)
     if (lowest < low).any() or (highest > high).any():
         _refuse_beyond(layers, (layers < np.reshape(low, (-1, 1))) | (layers > np.reshape(high, (-1, 1))), sensor=sensor, source=source)
-    if sensor.raw_unit == "dn" or scaling is not None:
-        _check_bounds_of_type(layers, float(np.fmax.reduce(highest)), source=source)
-        _check_negative_fill(layers, float(np.fmin.reduce(lowest)), source=source)
-    if sensor.raw_unit == "db" and all(offset == 0 for _, offset in scaling or ()):
-        _check_zeros(layers, source=source)
+    check_fills(layers, sensor, lowest=lowest, highest=highest, scaling=scaling, source=source)
 
 
 def check_values(pixels: np.ndarray, sensor: Sensor, *, source: str) -> None:
@@ -115,7 +108,7 @@ def _refuse_beyond(layers: np.ndarray, beyond: np.ndarray, *, sensor: Sensor, so
     total, known = int(counts.sum()), int(np.isfinite(layers).sum())
     common = float(numbers[counts.argmax()])
     is_fill = counts.max() >= 0.9 * total and (common == round(common) or abs(common) > 1e6)
-    if is_fill or (common in FILL_NUMBERS and total < 0.5 * known):
+    if is_fill or (common in NEGATIVE_FILLS and total < 0.5 * known):
         number = f"{common:.10g}"
         raise DataError(
             f"{source}: {counts.max()} of {layers.size} numbers are {number}, which {sensor.name} cannot measure: a fill value that the "
@@ -140,35 +133,6 @@ def _remedy(sensor: Sensor, median: float) -> str:
     return "Look at the file: which product, scale, offset and nodata value are its own? Name the sensor they belong to."
 
 
-def _check_bounds_of_type(layers: np.ndarray, highest: float, *, source: str) -> None:
-    """65535 and 32767 mark saturated pixels too, but those are few and not saturated in all bands at once."""
-    if highest not in (65535.0, 32767.0):
-        return
-    found = layers == highest
-    if (len(layers) > 2 and found.all(axis=0).any()) or found.mean(axis=1).max() >= BOUND_SHARE:
-        raise DataError(
-            f"{source}: {int(found.sum())} of {layers.size} numbers are {highest:.0f}, the largest that the type holds: a fill value that "
-            f"the file does not declare would be read as the brightest ground. {DECLARE.format(f'{highest:.0f}')}."
-        )
-
-
-def _check_negative_fill(layers: np.ndarray, lowest: float, *, source: str) -> None:
-    if lowest in FILL_NUMBERS and not ((layers < 0) & (layers != lowest)).any():
-        raise DataError(
-            f"{source}: {int((layers == lowest).sum())} of {layers.size} numbers are {lowest:.0f}, all others are positive: a fill value "
-            f"that the file does not declare would be read as ground. {DECLARE.format(f'{lowest:.0f}')}."
-        )
-
-
-def _check_zeros(layers: np.ndarray, *, source: str) -> None:
-    share = float((layers == 0).all(axis=0).mean())
-    if share >= ZERO_SHARE[len(layers) > 1]:
-        raise DataError(
-            f"{source}: {share:.1%} of the pixels are exactly 0 dB in all layers: a fill value that the file does not declare would be "
-            f"read as the brightest ground. {DECLARE.format('0')}."
-        )
-
-
 def _check_reflectance(sample: np.ndarray, known: np.ndarray, *, sensor: Sensor, source: str) -> None:
     held = known[known != 0]
     if not held.size:
@@ -187,7 +151,25 @@ def _check_reflectance(sample: np.ndarray, known: np.ndarray, *, sensor: Sensor,
             f"which no ground has: the offset of the sensor is not in these numbers. {_scale_remedy(sensor)}"
         )
     if sensor.raw_unit == "dn":
-        _check_not_uint8(sample, sensor, source=source)
+        numbers = (sample - sensor.offset) / sensor.scale - sensor.offset_dn
+        _check_not_percent(numbers, sensor, source=source)
+        _check_not_uint8(numbers, sensor, source=source)
+
+
+def _check_not_percent(numbers: np.ndarray, sensor: Sensor, *, source: str) -> None:
+    """Raise DataError if digital numbers look like percent: fractions up to 100, or whole numbers up to 100 that differ as land does."""
+    known = numbers[np.isfinite(numbers)]
+    if float(np.percentile(known, 99.9, method="higher")) > PERCENT_MOST:
+        return
+    filled = numbers[np.isfinite(numbers).any(axis=1)]
+    low, high = np.nanpercentile(filled, (5, 99), axis=1)
+    has_fractions = float((np.abs(known - np.rint(known)) > ROUNDING_DN).mean()) > 0.5
+    if has_fractions or (len(filled) > 1 and float((high - low).max()) >= PERCENT_SPREAD):
+        raise DataError(
+            f"{source}: almost all numbers are below {PERCENT_MOST:.0f}, but {sensor.name} holds digital numbers in the thousands: are "
+            f"they percent? Divide those by 100 and name a sensor of reflectance ({siblings(sensor, 'physical') or 'raw_unit physical'}). "
+            "Digital numbers of dark water that were resampled have to be rounded to integers."
+        )
 
 
 def _check_not_scaled_twice(sizes: np.ndarray, sensor: Sensor, *, source: str) -> None:
@@ -207,8 +189,7 @@ def _scale_remedy(sensor: Sensor) -> str:
     return f"Name the sensor that the numbers are of{hint}; percent and stretched pictures have to be scaled back first."
 
 
-def _check_not_uint8(sample: np.ndarray, sensor: Sensor, *, source: str) -> None:
-    numbers = (sample - sensor.offset) / sensor.scale - sensor.offset_dn
+def _check_not_uint8(numbers: np.ndarray, sensor: Sensor, *, source: str) -> None:
     filled = numbers[np.isfinite(numbers).any(axis=1)]
     if not len(filled) or float(np.nanmax(filled)) > UINT8_MOST + 0.5:
         return

@@ -63,6 +63,8 @@ def framed(pixels: np.ndarray, value: float, *, width: int = 4) -> np.ndarray:
         (water_and_land() + 1000, "sentinel2_l2a_pb0400"),
         (framed(numbers(900, 1100), 985, width=60), "sentinel2_l1c_pb0400"),  # just below the offset
         (np.full((12, 8, 8), 1, np.int16), "sentinel2_l2a"),
+        (numbers(40, 62, dtype="float32"), "sentinel2_l2a"),  # a lake as floats
+        (framed(10 ** (noise(-12, 3) / 10), 9999.5, width=1), "sentinel1_grd_linear"),  # a ship
         (np.full((12, 8, 8), 800, np.int16), "sentinel2_l2a"),
         (np.zeros((12, 8, 8), np.uint16), "sentinel2_l2a"),
         (water_and_land() / np.float32(1e4), "sentinel2_l2a_reflectance"),
@@ -96,6 +98,10 @@ def test_what_sensors_measure_is_read(digital: np.ndarray, sensor: str) -> None:
         (water_and_land(), "landsat8_l2", r"half of layer \d+ has a reflectance below"),
         (water_and_land() / np.float32(1e4), "sentinel2_l2a", r"largest value .*thousands.*sentinel2_l2a_reflectance"),
         (framed(water_and_land() / np.float32(1e4), 3.0, width=1), "sentinel2_l2a", "largest value"),
+        (water_and_land() / np.float32(100), "sentinel2_l2a", r"almost all numbers are below 105.*percent.*sentinel2_l2a_reflectance"),
+        (water_and_land() / np.float32(100) + 10, "sentinel2_l2a_pb0400", r"half of layer 1 has|percent"),
+        (numbers(2, 41), "sentinel2_l1c", "percent"),  # whole percents
+        (noise(40, 5, bands=1), "sentinel2_l2a", r"percent.*rounded to integers"),
         (water_and_land() / np.float32(1e8), "sentinel2_l2a_reflectance", "divided by the scale twice"),
         (water_and_land() / np.float32(1), "sentinel2_l2a_reflectance", r"digital numbers, name sensor sentinel2_l2a"),
         (water_and_land() / np.float32(100), "sentinel2_l1c_reflectance", r"percent"),
@@ -120,6 +126,13 @@ def test_other_units_are_refused(digital: np.ndarray, sensor: str, message: str)
         (water_and_land().astype(np.int16), "sentinel2_l2a", -9999),
         (water_and_land().astype(np.int16), "sentinel2_l2a", -32768),
         (water_and_land().astype(np.int16), "sentinel2_l2a", -999),
+        (water_and_land().astype(np.int16), "sentinel2_l2a", -1),
+        (water_and_land().astype(np.float32), "sentinel2_l1c", -1),
+        (10 ** (noise(-12, 3) / 10), "sentinel1_grd_linear", 9999),
+        (10 ** (noise(-12, 3) / 10), "sentinel1_rtc_linear", 32767),
+        (10 ** (noise(-12, 3, bands=1) / 10), "sentinel1_rtc_linear", 99),
+        (water_and_land() / np.float32(1e4), "sentinel2_l2a_reflectance", 6.5535),
+        (water_and_land() / np.float32(1e4), "sentinel2_l1c_reflectance", 3.2767),
         (water_and_land().astype(np.int16), "sentinel2_l2a", 32767),
         (water_and_land(), "sentinel2_l1c", 65535),
         (water_and_land().astype(np.float32), "sentinel2_l2a", 1e20),
@@ -166,6 +179,12 @@ def test_saturated_pixels_are_bright_not_blank() -> None:
     digital = water_and_land()
     digital[1:4, 5, 5:8] = 65535
     assert take(digital, "sentinel2_l2a")[1, 5, 5] == pytest.approx(6.5535)
+
+
+def test_single_numbers_below_0_are_dark_water() -> None:
+    digital = numbers(2, 60, dtype="int16")
+    digital[11, 3, 4:9] = -1
+    assert take(digital, "sentinel2_l2a")[11, 3, 4] == pytest.approx(-1e-4)
 
 
 def test_a_few_unlike_outliers_pass() -> None:

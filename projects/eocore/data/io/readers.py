@@ -24,6 +24,7 @@ from eocore.data.records import ImageRef, Window
 from eocore.errors import DataError
 from eocore.sensors.bands import Sensor, get_sensor
 from eocore.sensors.file_scaling import NO_SCALING, agreed_scaling
+from eocore.sensors.fill_values import blank_zeros
 from eocore.sensors.location import same_crs
 from eocore.sensors.orientation import AS_STORED, Turn
 from eocore.sensors.ranges import check_values
@@ -65,6 +66,8 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
         contents = _contents(files, sensor)
         layers = [_read_on_grid(file, finest, window=window, content=content) for file, content in zip(files, contents, strict=True)]
         pixels = layers[0] if len(layers) == 1 else np.concatenate(layers)
+        _blank_zeros(pixels, files, contents=contents)
+        _check_has_data(pixels, ref, window=window)
         check_values(pixels, sensor, source=ref.paths[0] if len(files) == 1 else f"{ref.paths[0]} and {len(files) - 1} more")
         georeference, gsd_m = _georeference(finest.grid, window)
         path = str(finest.path)
@@ -279,6 +282,23 @@ def _contents(files: Sequence[LayerFile], sensor: Sensor) -> list[_Content]:
             "of one image would be scaled differently. Give all files their tags, or none."
         )
     return contents
+
+
+def _blank_zeros(pixels: np.ndarray, files: Sequence[LayerFile], *, contents: Sequence[_Content]) -> None:
+    """Files of reflectance have no number for no data of their own: 0 in all bands is it, as it is of digital numbers."""
+    sensor = contents[0].sensor
+    if (sensor.unit, sensor.raw_unit) == ("reflectance", "physical") and all(file.raw_unit is None for file in files):  # no product
+        scalings = [content.scaling or (NO_SCALING,) * len(file.names) for file, content in zip(files, contents, strict=True)]
+        blank_zeros(pixels, np.array([offset for scaling in scalings for _, offset in scaling]))
+
+
+def _check_has_data(pixels: np.ndarray, ref: ImageRef, *, window: Window) -> None:
+    """Raise DataError if no pixel holds a value."""
+    if not np.isfinite(pixels).any():
+        raise DataError(
+            f"{ref.paths[0]}: none of its {window[2]} x {window[3]} px holds data (all are nodata, masked, or not finite): the model would "
+            "see nothing there. Leave the image out, choose another window, or correct the file's nodata value."
+        )
 
 
 def _read_on_grid(file: LayerFile, finest: LayerFile, *, window: Window, content: _Content) -> np.ndarray:
