@@ -79,7 +79,7 @@ def _fits_plain(value: Any, annotation: Any) -> bool:
         return isinstance(value, str | Path)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return isinstance(value, int) if annotation is int else not math.isnan(value)
+    return isinstance(value, int) if annotation is int else math.isfinite(value)
 
 
 def _mismatch_of_union(value: Any, annotation: Any, *, where: str) -> Mismatch | None:

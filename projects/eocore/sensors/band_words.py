@@ -21,15 +21,18 @@ _PRODUCT_POLARISATION = re.compile(r"1[sS][sSdD]([hHvV])")
 _PLAIN_WORDS = frozenset({
     "band", "layer", "channel", "reflectance", "refl", "surface", "sur", "sr", "st", "toa", "boa", "rho", "dn", "db", "linear", "sigma",
     "sigma0", "gamma", "gamma0", "vis", "visible", "light", "colour", "color", "mean", "median", "composite", "aerosol", "uint8", "uint16",
-    "int16", "float32", "float64",
+    "int16", "float32", "float64", "nm", "um",
 })  # fmt: skip
 """Words beside a band's common name ("Red band", "sur_refl_red") that leave its meaning as it is."""
 
 _DERIVED_WORDS = frozenset({
     "std", "stddev", "stdev", "var", "variance", "ratio", "mask", "qa", "ndvi", "index", "diff", "difference", "coh", "coherence", "phase",
-    "count",
+    "count", "amplitude", "amp",
 })  # fmt: skip
 """Words that make a layer something else than the band it names."""
+
+_OTHER_UNITS = frozenset({"amplitude"})
+"""Also in the name of a file: the square root of what a radar sensor's files hold, which its numbers need not betray."""
 
 _GENERIC_NUMBERS = re.compile(r"(?i)(band|bands|layer|lyr|channel|ch|b|)[ _.:#-]*0*(\d+)")
 
@@ -61,6 +64,8 @@ def bands_said(texts: Sequence[str | None], sensor: Sensor, *, are_layers: bool)
         common = Counter(words[0])
         for part in words[1:]:
             common &= Counter(part)
+        telling = _DERIVED_WORDS if are_layers else _OTHER_UNITS
+        common = Counter({word: count for word, count in common.items() if word.lower() not in telling})
         if common:
             again = [_one_band(_said(_without(part, common), sensor), are_layers=are_layers) for part in words]
             if sum(band is not None for band in set(again)) > sum(band is not None for band in set(bands)):
@@ -98,7 +103,7 @@ def are_meaningless(texts: Sequence[str | None], *, stem: str = "") -> bool:
 
 
 def _one_band(said: _Said, *, are_layers: bool) -> str | None:
-    if said.foreign or (are_layers and _DERIVED_WORDS.intersection(said.rest)):
+    if said.foreign or (_DERIVED_WORDS if are_layers else _OTHER_UNITS).intersection(said.rest):
         return None
     if said.codes:
         return said.codes[0] if len(set(said.codes)) == 1 else None

@@ -105,21 +105,22 @@ def _key(text: str) -> str:
 
 
 SENTINEL2_L1C_BANDS = (
-    Band("B01", 442.7, 60, ("coastal",)),
+    Band("B01", 442.7, 60, ("coastal", "aerosols")),
     Band("B02", 492.4, 10, ("blue",)),
     Band("B03", 559.8, 10, ("green",)),
     Band("B04", 664.6, 10, ("red",)),
-    Band("B05", 704.1, 20, ("rededge1",)),
-    Band("B06", 740.5, 20, ("rededge2",)),
-    Band("B07", 782.8, 20, ("rededge3",)),
-    Band("B08", 832.8, 10, ("nir",)),
-    Band("B8A", 864.7, 20, ("nir08",)),
-    Band("B09", 945.1, 60, ("nir09",)),
+    Band("B05", 704.1, 20, ("rededge1", "re1")),
+    Band("B06", 740.5, 20, ("rededge2", "re2")),
+    Band("B07", 782.8, 20, ("rededge3", "re3")),
+    Band("B08", 832.8, 10, ("nir", "nearinfrared")),
+    Band("B8A", 864.7, 20, ("nir08", "narrownir", "nirnarrow", "rededge4")),
+    Band("B09", 945.1, 60, ("nir09", "watervapour", "watervapor")),
     Band("B10", 1373.5, 60, ("cirrus",)),
-    Band("B11", 1613.7, 20, ("swir16",)),
-    Band("B12", 2202.4, 20, ("swir22",)),
+    Band("B11", 1613.7, 20, ("swir16", "swir1")),
+    Band("B12", 2202.4, 20, ("swir22", "swir2")),
 )
-"""Centre wavelengths of Sentinel-2A. Source: ESA Sentinel-2 MSI User Guide, spectral bands; aliases: STAC eo extension, common names."""
+"""Centre wavelengths of Sentinel-2A. Source: ESA Sentinel-2 MSI User Guide, spectral bands; aliases: STAC eo extension, common names, and
+those of the Earth Engine catalogue (Aerosols, Red Edge 1 to 4, Water vapor, SWIR 1, SWIR 2)."""
 
 SENTINEL2_L2A_BANDS = tuple(band for band in SENTINEL2_L1C_BANDS if band.name != "B10")
 """Level 2A leaves out the cirrus band B10, which sees no surface. Source: ESA Sentinel-2 Products Specification Document."""
@@ -136,14 +137,14 @@ SENTINEL1_OTHER_BANDS = _polarisations("HH", "HV")
 Sentinel-1 Product Specification, and its observation scenario."""
 
 LANDSAT_OLI_BANDS = (
-    Band("B1", 443.0, 30, ("SR_B1", "coastal")),
+    Band("B1", 443.0, 30, ("SR_B1", "coastal", "ultrablue")),
     Band("B2", 482.0, 30, ("SR_B2", "blue")),
     Band("B3", 561.5, 30, ("SR_B3", "green")),
     Band("B4", 654.5, 30, ("SR_B4", "red")),
-    Band("B5", 865.0, 30, ("SR_B5", "nir08")),
-    Band("B6", 1608.5, 30, ("SR_B6", "swir16")),
-    Band("B7", 2200.5, 30, ("SR_B7", "swir22")),
-    Band("B8", 589.5, 15, ("pan",)),
+    Band("B5", 865.0, 30, ("SR_B5", "nir08", "nir", "nearinfrared")),
+    Band("B6", 1608.5, 30, ("SR_B6", "swir16", "swir1")),
+    Band("B7", 2200.5, 30, ("SR_B7", "swir22", "swir2")),
+    Band("B8", 589.5, 15, ("pan", "panchromatic")),
     Band("B9", 1373.5, 30, ("cirrus",)),
 )
 """Middle of each band's limits, the same for OLI and OLI-2. Source: USGS Landsat 8 Data Users Handbook (LSDS-1574), table of bands."""

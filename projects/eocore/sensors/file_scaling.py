@@ -10,7 +10,9 @@ NO_SCALING: Scaling = (1.0, 0.0)
 """What the tags of a file say that has none. Source: GDAL raster data model."""
 
 LARGEST = 1e18
-"""Scales are positive and, as their reciprocals and the offsets, smaller: with any number of a file, 32-bit floats hold the result."""
+"""Scales, their reciprocals and the offsets are smaller, whatever their sign: with any number of a file, 32-bit floats hold the result."""
+OF_DISPLAY: Scaling = (1 / 255, 0.0)
+"""What pictures made for display may be tagged with: their brightness from 0 to 1."""
 SAME = 1e-3
 """Relative difference up to which two scales, or offsets, are one: tags are written with few digits."""
 
@@ -31,10 +33,12 @@ def agreed_scaling(tags: Sequence[Scaling], sensor: Sensor, *, source: str) -> t
     """
     if all(tag == NO_SCALING for tag in tags):
         return None
-    if not all(1 / LARGEST < scale < LARGEST and abs(offset) < LARGEST for scale, offset in tags):
+    if not all(1 / LARGEST < abs(scale) < LARGEST and abs(offset) < LARGEST for scale, offset in tags):
         raise DataError(f"{source}: its tags give scale and offset as {_listed(tags)}, which are no usable numbers. Write them again.")
     if sensor.raw_unit == "dn":
         return _agreed_with_digital(tags, sensor, source=source)
+    if sensor.raw_unit == "uint8" and all(same_scaling(tag, OF_DISPLAY) for tag in tags):
+        return None
     if sensor.raw_unit == "uint8":
         raise DataError(
             f"{source}: its tags give scale and offset as {_listed(tags)}, but {sensor.name} holds pictures made for display, which have "

@@ -19,6 +19,14 @@ from eocore.sensors.bands import get_sensor
         (["vis-red", "vis-green", "vis-blue"], "rgb_uint8", ["red", "green", "blue"]),
         (["B4", "B3", "B2"], "rgb_uint8", ["red", "green", "blue"]),
         (["G", "R", "B"], "rgb_uint8", ["green", "red", "blue"]),
+        (
+            ["Aerosols", "Red Edge 4", "Water vapor", "SWIR 1", "swir2"],
+            "sentinel2_l2a",
+            ["B01", "B8A", "B09", "B11", "B12"],
+        ),  # Earth Engine
+        (["Blue", "Green", "Red", "NIR", "SWIR1", "SWIR2"], "landsat8_l2", ["B2", "B3", "B4", "B5", "B6", "B7"]),
+        (["RED (665 nm)", "NIR narrow", "near infrared", "re1"], "sentinel2_l1c", ["B04", "B8A", "B08", "B05"]),
+        (["Ultra Blue", "near infra red"], "landsat9_l2", ["B1", "B5"]),
         (["2019 lake red", "2019 lake green"], "sentinel2_l1c", ["B04", "B03"]),
     ],
 )
@@ -34,7 +42,10 @@ def test_layers(texts: list[str], sensor: str, bands: list[str]) -> None:
         ("VV_std", "sentinel1_grd"),
         ("coh VV", "sentinel1_grd"),
         ("red edge", "sentinel2_l2a"),
-        ("near infra red", "landsat8_l2"),
+        ("far infra red", "landsat8_l2"),
+        ("SWIR", "sentinel2_l2a"),
+        ("SWIR 3", "landsat8_l2"),
+        ("Amplitude_VV", "sentinel1_grd_linear"),
         ("red mask", "sentinel2_l2a"),
         ("redness", "sentinel2_l2a"),
         ("SR_B5", "sentinel2_l2a"),  # of Landsat, near infrared; B05 is Sentinel-2's first red edge
@@ -48,6 +59,11 @@ def test_what_says_no_band_or_another_thing(text: str | None, sensor: str) -> No
     assert bands_said([text], get_sensor(sensor), are_layers=True) == [None]
 
 
+@pytest.mark.parametrize("texts", [["coh VV", "coh VH"], ["Amplitude_VV", "Amplitude_VH"], ["std_VH", "std_VV"]])
+def test_words_of_other_things_count_where_all_layers_share_them(texts: list[str]) -> None:
+    assert bands_said(texts, get_sensor("sentinel1_grd_linear"), are_layers=True) == [None, None]
+
+
 @pytest.mark.parametrize(
     ("stems", "sensor", "bands"),
     [
@@ -58,6 +74,8 @@ def test_what_says_no_band_or_another_thing(text: str | None, sensor: str) -> No
         (["VV_VH_pair_VH", "VV_VH_pair_VV"], "sentinel1_rtc", ["VH", "VV"]),
         (["b1_block_B02", "b1_block_B03"], "sentinel2_l1c", ["B02", "B03"]),
         (["red_river_green", "red_river_blue"], "sentinel2_l2a", ["B03", "B02"]),
+        (["scene_SWIR1", "scene_NIR"], "landsat8_l2", ["B6", "B5"]),
+        (["S1_Amplitude_VV", "S1_Amplitude_VH"], "sentinel1_grd_linear", [None, None]),
         (["a", "b"], "sentinel1_grd", [None, None]),
         (["one_VV", "two_VV"], "sentinel1_grd", ["VV", "VV"]),
     ],

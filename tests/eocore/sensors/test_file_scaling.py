@@ -1,10 +1,12 @@
 """Tags of scale and offset are applied once, layer by layer, or refused where they contradict the sensor."""
 
+import numpy as np
 import pytest
 
 from eocore.errors import DataError
 from eocore.sensors.bands import get_sensor
 from eocore.sensors.file_scaling import agreed_scaling
+from eocore.sensors.scaling import to_canonical
 
 SENTINEL2, NEWER = (0.0001, 0.0), (0.0001, -0.1)
 LANDSAT = (0.0000275, -0.2)
@@ -40,14 +42,24 @@ def test_tags_that_agree(tags: list[tuple[float, float]], sensor: str, applied: 
         ([(0.0002, 0.0)] * 12, "sentinel2_l2a", r"If the tags are right, name sentinel2_l2a_reflectance, to which they are applied"),
         ([NEWER, (1.0, 0.0)], "sentinel2_l2a", r"\(0\.0001, -0\.1\) / \(1, 0\), but"),
         ([(0.0001, 0.05)], "sentinel2_l2a", "one of them is wrong"),
-        ([(1 / 255, 0.0)] * 3, "rgb_uint8", "pictures made for display, which have none"),
+        ([(2.0, 0.0)] * 3, "rgb_uint8", "pictures made for display, which have none"),
         ([(0.0, 0.0)], "sentinel1_grd", "no usable numbers"),
         ([(float("nan"), 0.0)], "sentinel2_l2a", "no usable numbers"),
         ([(1e300, 0.0)], "sentinel1_grd", "no usable numbers"),
-        ([(-0.0001, 0.0)], "sentinel2_l2a", "no usable numbers"),
+        ([(-0.0001, 0.0)], "sentinel2_l2a", "one of them is wrong"),
+        ([(-1e-20, 0.0)], "sentinel1_grd", "no usable numbers"),
         ([(0.0001, float("inf"))], "sentinel2_l2a", "no usable numbers"),
     ],
 )
 def test_tags_that_contradict_the_sensor(tags: list[tuple[float, float]], sensor: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         agreed_scaling(tags, get_sensor(sensor), source="f.tif")
+
+
+def test_unusual_tags_that_say_one_thing_are_applied() -> None:
+    """Backscatter stored as positive hundredths; brightness of a picture from 0 to 1."""
+    assert agreed_scaling([(-0.01, 0.0)] * 2, get_sensor("sentinel1_grd"), source="f.tif") == ((-0.01, 0.0),) * 2
+    hundredths = np.random.default_rng(0).integers(800, 2200, (2, 8, 8)).astype(np.uint16)
+    pixels = to_canonical(hundredths, get_sensor("sentinel1_grd"), source="f.tif", scaling=[(-0.01, 0.0)] * 2)
+    np.testing.assert_allclose(pixels, hundredths * -0.01, rtol=1e-6)
+    assert agreed_scaling([(0.00392157, 0.0)] * 3, get_sensor("rgb_uint8"), source="f.tif") is None

@@ -1,8 +1,11 @@
-"""JSON texts that can be read in one way only: NaN, a key twice in one object and numbers without end are faults, told with their place."""
+"""JSON texts that can be read in one way only: NaN, a key twice in one object, numbers beyond all bounds (1e999) and without end are
+faults, told with their place."""
 
 import json
 import json.decoder
 import json.scanner
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -13,6 +16,8 @@ _ENTRY_INSIDE = (["["], ["{", "["])
 """What an entry of an annotation file lies in: a list, alone or as a field of one object (COCO)."""
 _EXTENT = json.JSONDecoder(parse_int=str, parse_float=str)
 """Takes what the others refuse: tells where a broken object ends."""
+_PERHAPS_INFINITE = re.compile(r"[eE]\+?\d{3}|\d{300}")
+"""Numbers that may lie beyond the largest float, 1.8e308."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ def parse_json(text: str, path: str, *, line: int | None = None) -> Any:
     """
     try:
         try:
-            return json.loads(text, parse_constant=_no_number, object_pairs_hook=_object)
+            finite = _finite if _PERHAPS_INFINITE.search(text) else None  # called for each fraction: only where it may matter
+            return json.loads(text, parse_constant=_no_number, parse_float=finite, object_pairs_hook=_object)
         except json.JSONDecodeError:
             raise
         except ValueError:
@@ -70,7 +76,7 @@ class _LocatingDecoder(json.JSONDecoder):
     """Slower than `json.loads`, and knows where it is: for texts in which a fault was found."""
 
     def __init__(self) -> None:
-        super().__init__(parse_constant=_no_number, object_pairs_hook=_object)
+        super().__init__(parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_object)
         self._inside: list[str] = []
         self.parse_object = self._parse_object
         self.parse_array = self._parse_array
@@ -103,6 +109,13 @@ class _LocatingDecoder(json.JSONDecoder):
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number in JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is beyond the largest number of 64 bits")
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
