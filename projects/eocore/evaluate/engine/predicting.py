@@ -1,7 +1,7 @@
 """Predicting a data set under each sensor setting: batched, shared among ranks, resumed where it was stopped."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +11,8 @@ import numpy as np
 
 from eocore.data import transforms as _transforms  # noqa: F401  (registers what `build_sources` names)
 from eocore.data.dataset import RecordDataset, SampleKey
-from eocore.data.io.masks import decode_scene_mask, encode_rle
-from eocore.data.records import ImageRef, Record
+from eocore.data.io.masks import decode_mask, decode_scene_mask, encode_rle
+from eocore.data.records import ImageRef, MaskRef, Record
 from eocore.data.single_questions import asked_masks, count_questions
 from eocore.errors import DataError
 from eocore.evaluate.engine.responders import Responder, Response
@@ -20,6 +20,7 @@ from eocore.evaluate.engine.shards import PredictionWriter
 from eocore.evaluate.predictions import Prediction, PredictionKey
 from eocore.evaluate.protocols import Sample
 from eocore.log import get_logger
+from eocore.sensors.orientation import AS_STORED, Turn
 from eocore.sensors.scene import Scene
 
 NUM_READERS = 4
@@ -89,16 +90,31 @@ def predict_share(
 def respond_to_share(share: SampleShare, responder: Responder) -> Iterator[Sequence[Responded | Lost]]:
     """Batches of responses, in the share's order; while the model responds to one, the next is read and prepared."""
     batch: list[tuple[Prediction, Any]] = []
+    turns: dict[PredictionKey, Turn] = {}
     for found in _read_ahead(share, responder.prepare):
         if isinstance(found, Lost):
             yield [found]
             continue
-        batch.append(found)
+        unanswered, prepared, turns[unanswered.key] = found
+        batch.append((unanswered, prepared))
         if len(batch) == share.batch_size:
-            yield _respond(batch, responder)
-            batch = []
+            yield [_turned_back(item, turns) for item in _respond(batch, responder)]
+            batch, turns = [], {}
     if batch:
-        yield _respond(batch, responder)
+        yield [_turned_back(item, turns) for item in _respond(batch, responder)]
+
+
+def _turned_back(item: Responded | Lost, turns: Mapping[PredictionKey, Turn]) -> Responded | Lost:
+    """The response with its masks on the pixels of the file as they are stored, as annotations and other models' files have them."""
+    if isinstance(item, Lost) or not turns[item[0].key]:
+        return item
+    unanswered, response = item
+    return unanswered, replace(response, masks=tuple(_stored(rle, turns[unanswered.key]) for rle in response.masks))
+
+
+def _stored(rle: Mapping[str, Any], turn: Turn) -> Mapping[str, Any]:
+    height, width = rle["size"]
+    return encode_rle(turn.undo(decode_mask(MaskRef("rle", rle), (height, width), source="a drawn mask")))
 
 
 def deal_images(records: Sequence[Record], indices: Iterable[int], *, rank: int, world_size: int) -> list[int]:
@@ -144,9 +160,9 @@ def write_lost(lost: Sequence[Lost], writer: PredictionWriter, *, anything: bool
         writer.write(item.unanswered)
 
 
-def _read_ahead(share: SampleShare, prepare: Callable[[Sample], Any]) -> Iterator[tuple[Prediction, Any] | Lost]:
+def _read_ahead(share: SampleShare, prepare: Callable[[Sample], Any]) -> Iterator[tuple[Prediction, Any, Turn] | Lost]:
     """The samples in order; while a batch is answered, the next is made ready."""
-    waiting: deque[Future[tuple[Prediction, Any] | Lost]] = deque()
+    waiting: deque[Future[tuple[Prediction, Any, Turn] | Lost]] = deque()
     with ThreadPoolExecutor(NUM_READERS) as readers:
         for index in share.indices:
             waiting.append(readers.submit(_load, share, index, prepare=prepare))
@@ -156,7 +172,7 @@ def _read_ahead(share: SampleShare, prepare: Callable[[Sample], Any]) -> Iterato
             yield waiting.popleft().result()
 
 
-def _load(share: SampleShare, index: int, *, prepare: Callable[[Sample], Any]) -> tuple[Prediction, Any] | Lost:
+def _load(share: SampleShare, index: int, *, prepare: Callable[[Sample], Any]) -> tuple[Prediction, Any, Turn] | Lost:
     key = SampleKey(0, index)
     try:
         record, scenes, _ = share.source.load(key, seed=share.seed)
@@ -167,7 +183,7 @@ def _load(share: SampleShare, index: int, *, prepare: Callable[[Sample], Any]) -
     except DataError as error:
         return Lost(describe_unread(share.source, key, setting=share.setting), f"{share.source.describe(key)} cannot be read: {error}")
     try:
-        return unanswered, prepare((record, scenes))
+        return unanswered, prepare((record, scenes)), scenes[0].turn if scenes else AS_STORED
     except DataError as error:
         return Lost(unanswered, str(error), refused=True)
 
@@ -202,8 +218,9 @@ def grey(scene: Scene) -> Scene:
 
 
 def describe(record: Record, scenes: Sequence[Scene], *, setting: str) -> Prediction:
-    """The line of a record before it is predicted: what is asked, and the truth."""
-    masks = tuple(encode_rle(decode_scene_mask(mask, scenes[0], source=record.source)) for mask in asked_masks(record))
+    """The line of a record before it is predicted: what is asked, and the truth, its masks on the pixels of the file as they are stored."""
+    drawn = (decode_scene_mask(mask, scenes[0], source=record.source) for mask in asked_masks(record))
+    masks = tuple(encode_rle(scenes[0].turn.undo(mask)) for mask in drawn)
     prompt = next((turn.text for turn in reversed(record.turns) if turn.role == "user"), "")
     images = tuple(_image_id(ref) for ref in record.images)
     return Prediction(record.sample_id, record.task, images, setting, prompt, None, _answer(record), _meta(record), (), masks)

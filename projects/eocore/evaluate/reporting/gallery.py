@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from eocore.data.dataset import SampleKey, SampleSource
-from eocore.data.io.masks import decode_mask
+from eocore.data.io.masks import decode_scene_mask
 from eocore.data.records import MaskRef
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.reporting.plots import OverlayRow, overlay_row
@@ -54,11 +54,10 @@ def _row(source: SampleSource, key: SampleKey, *, by_sample: Mapping[str, Mappin
     images: dict[str, np.ndarray] = {}
     for scene in scenes:
         images.setdefault("optical" if scene.role in OPTICAL_MODALITIES else scene.role, display_image(scene))
-    size = scenes[0].size
     items = by_sample[record.sample_id]
 
     def union(rles: Sequence[Mapping[str, object]]) -> np.ndarray | None:
-        masks = [decode_mask(MaskRef("rle", dict(rle)), size, source=record.sample_id, root=None) for rle in rles]
+        masks = [decode_scene_mask(MaskRef("rle", dict(rle)), scenes[0], source=record.sample_id) for rle in rles]
         return np.any(masks, axis=0) if masks else None
 
     truth = union(next(iter(items.values())).ground_truth_masks)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eocore.data.dataset import RecordDataset, SampleKey
-from eocore.data.io.masks import decode_mask
+from eocore.data.io.masks import decode_mask, decode_scene_mask
 from eocore.data.records import MaskRef
 from eocore.evaluate.metrics.boxes import Box
 from eocore.evaluate.predictions import Prediction, PredictionKey
@@ -17,6 +17,7 @@ from eocore.evaluate.scoring.parsing.reading_options import ORDERS, PIXELS
 from eocore.evaluate.scoring.score import judge_samples
 from eocore.evaluate.scoring.scorers.box_reader import BoxReader
 from eocore.sensors.display import display_image
+from eocore.sensors.scene import Scene
 
 DRAWN_TASKS = ("referring", "grounding")
 NUM_EACH = 3
@@ -100,24 +101,23 @@ def _row(source: RecordDataset, index: int, *, items: Mapping[str, Prediction], 
     images: dict[str, np.ndarray] = {}
     for scene in scenes:
         images.setdefault("optical" if scene.role in OPTICAL_MODALITIES else scene.role, display_image(scene))
-    size = scenes[0].size
     first = next(iter(items.values()))
-    truth = _drawn(first, size, drawn=drawn, annotated=True)
-    predictions = {setting: _drawn(item, size, drawn=drawn, annotated=False) for setting, item in items.items()}
-    empty = np.zeros(size, dtype=bool)
+    truth = _drawn(first, scenes[0], drawn=drawn, annotated=True)
+    predictions = {setting: _drawn(item, scenes[0], drawn=drawn, annotated=False) for setting, item in items.items()}
+    empty = np.zeros(scenes[0].size, dtype=bool)
     phrase = first.prompt.replace("<image>", "").strip()
     return overlay_row(title=phrase, images=images, truth=empty if truth is None else truth, predictions=predictions)
 
 
-def _drawn(item: Prediction, size: tuple[int, int], *, drawn: Mapping[PredictionKey, _Boxes], annotated: bool) -> np.ndarray | None:
+def _drawn(item: Prediction, scene: Scene, *, drawn: Mapping[PredictionKey, _Boxes], annotated: bool) -> np.ndarray | None:
     """(H, W) bool of all masks or boxes of a line, None where it has none."""
     if item.task == "referring":
         rles = item.ground_truth_masks if annotated else item.prediction_masks
-        masks = [decode_mask(MaskRef("rle", dict(rle)), size, source=item.sample_id) for rle in rles]
+        masks = [decode_scene_mask(MaskRef("rle", dict(rle)), scene, source=item.sample_id) for rle in rles]
     else:
         boxes = drawn[item.key]
         shown = boxes.annotated if annotated else boxes.predicted
-        masks = [mask for box in shown if (mask := _filled(box, size, scale=boxes.scale)) is not None]
+        masks = [mask for box in shown if (mask := _filled(box, scene.size, scale=boxes.scale)) is not None]
     return np.any(masks, axis=0) if masks else None
 
 

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import rasterio
 
 from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, Scenes
-from eocore.data.io.masks import decode_mask
+from eocore.data.io.masks import decode_mask, decode_scene_mask, encode_rle
 from eocore.data.records import Expression, ImageRef, MaskRef, Record
 from eocore.data.transforms import ComposeReferring
 from eocore.errors import ConfigError, DataError
@@ -29,6 +30,7 @@ from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.scoring.score import score_predictions
 from eocore.portable.messages import read_turns
 from eocore.registry import DATASETS
+from eocore.sensors.orientation import Turn, stored_transform
 from eocore.synthetic.world import write_world
 
 SIZE = 48
@@ -174,6 +176,24 @@ def test_every_setting_shows_its_sensors_and_asks_the_same(options: EvaluationOp
     assert (last.task, len(last.ground_truth_masks), len(last.prediction_masks)) == ("referring", 0, 0)
     assert sum(len(item.ground_truth_masks) for item in predictions) == 3 * 4
     assert [item.prediction_masks for item in predictions] == [item.ground_truth_masks for item in predictions]
+
+
+def test_masks_of_rasters_that_are_turned_count_their_stored_pixels(options: EvaluationOptions, world: Path, tmp_path: Path) -> None:
+    for path in (world / "test").rglob("*.tif"):
+        with rasterio.open(path, "r+") as file:
+            file.write(file.read()[:, ::-1])
+            file.transform = stored_transform(file.transform, file.shape, turn=Turn(reverse_rows=True))
+
+    class Seeing(Answerer):
+        def answer(self, record: Record, scenes: Sequence[Any]) -> Said:
+            masks = [decode_scene_mask(mask, scenes[0], source=record.source) for mask in record.masks]
+            assert scenes[0].turn and all(mask[-1, 0] for mask in masks), "boxes at the first stored rows lie in the south"
+            return Said("Sure.", np.stack(masks) if masks else np.zeros((0, *scenes[0].size), bool))
+
+    run(options, tmp_path / "all.jsonl", Seeing())
+    drawn = [item for item in read_predictions(tmp_path / "all.jsonl") if item.prediction_masks]
+    assert len(drawn) == 3 * 4 and [item.prediction_masks for item in drawn] == [item.ground_truth_masks for item in drawn]
+    assert drawn[0].ground_truth_masks[0] == encode_rle(decode_mask(MaskRef("box", [0, 0, 10, 20]), (SIZE, SIZE), source="x"))
 
 
 def test_samples_are_answered_in_batches(options: EvaluationOptions, tmp_path: Path) -> None:
