@@ -31,6 +31,7 @@ from eocore.log import get_logger
 from eocore.models.config_record import describe_config
 from eocore.models.vocabulary import describe_long_names, token_ids, tokenizer_digest
 from eocore.portable.packed_attention import QuestionsError, use_packed_attention
+from eocore.portable.position_limit import num_positions
 from eocore.registry import TASKS, TOKENIZERS
 from eocore.resolve import Resolved, resolve, resolve_instance
 from eocore.train.options import DataOptions, ModelOptions, TrainabilityOptions, VisionCacheOptions
@@ -64,6 +65,8 @@ class EarthMindTask(Task):
         self.data = TrainingData(self.options, IMAGES)
         words = TOKENIZERS.build(self.options.tokenizer)
         self.model = build_model(self.options.model, words)
+        self.positions = num_positions(self.model.config.text_config)
+        self._check_positions(is_stated="max_length" in options)
         # upstream's second release, whose fusion it is, has no alignment of the sensors' tokens
         own = {"alignment": 0.0} if self.model.config.fuses_sensors else {}
         self.loss_settings = read_options(LossSettings, {**own, **(self.options.losses or {})}, name="losses")
@@ -81,6 +84,20 @@ class EarthMindTask(Task):
         )
         self.checkpointing = prepare_layers(parts, self.options)
         self.vision_cache = None if self.options.vision_cache is None else self._build_vision_cache(self.options.vision_cache)
+
+    def _check_positions(self, *, is_stated: bool) -> None:
+        """Raise ConfigError if the config asks for longer samples than the language model has positions for."""
+        longest = self.data.max_length
+        if is_stated and self.positions is not None and longest > self.positions:
+            raise ConfigError(
+                f"task.max_length is {longest}, but the language model has positions for {self.positions} tokens; further ones mean "
+                f"nothing to it. Set max_length to at most {self.positions}, or take a model of more positions."
+            )
+
+    @property
+    def max_length(self) -> int:
+        """Most tokens of a sample."""
+        return self.data.max_length if self.positions is None else min(self.data.max_length, self.positions)
 
     def _build_vision_cache(self, options: Mapping[str, Any]) -> VisionCache:
         config = self.model.config
@@ -123,7 +140,7 @@ class EarthMindTask(Task):
         """This rank's batches; see `Task.build_loader`."""
         loader = self.data.build_loader(
             Shard(rank=rank, world_size=world_size, seed=seed, start_step=start_step),
-            prepare=SamplePreparer(self.processor, max_length=self.data.max_length),
+            prepare=SamplePreparer(self.processor, max_length=self.max_length),
             collate=self.collator(row_length=self.data.row_length, full_rows=self.data.full_rows),
             rules=self.pack_rules,
         )
@@ -143,7 +160,7 @@ class EarthMindTask(Task):
     def pack_rules(self) -> PackRules:
         """By which samples are dealt to packs."""
         return PackRules(
-            measurer=SampleMeasurer(self.processor, max_length=self.data.max_length),
+            measurer=SampleMeasurer(self.processor, max_length=self.max_length),
             cost=sample_cost(self.model, recomputed=self.checkpointing == "full"),
         )
 

@@ -56,6 +56,13 @@ def losses_of(task: EarthMindTask, samples: Sequence[Sample], **layout: Any) -> 
     return {name: outputs[name] for name in LOSSES}
 
 
+def test_samples_have_a_position_for_each_token(make_task: Callable[..., EarthMindTask]) -> None:
+    with pytest.raises(ConfigError, match=r"task.max_length is 1025, but the language model has positions for 1024 tokens.* at most 1024"):
+        make_task(max_length=1025)
+    assert make_task(max_length=1025, row_length=900).max_length == 900, "a row has room for no more"
+    assert make_task().max_length == 1024, "the default of 8192 is the model's"
+
+
 class TestSamples:
     @pytest.mark.parametrize("row_length", [None, 60, 500])
     @torch.no_grad()

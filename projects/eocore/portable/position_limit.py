@@ -1,9 +1,12 @@
-"""How many tokens a language model can tell apart by their positions, and prompts that are longer."""
+"""How many tokens a language model can tell apart by their positions, and prompts and answers that run beyond."""
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
+from transformers import StoppingCriteria
 
 from eocore.portable.vision_layout import SampleError
 
@@ -50,11 +53,50 @@ def check_prompt_length(text_config: Any, input_ids: Tensor | None, *, attention
         attention_mask: (R, S), 0 in the padding; None = there is none.
     """
     limit = most_prompt_tokens(text_config)
-    unpadded = [] if input_ids is None else [input_ids.shape[1]]
-    lengths = unpadded if attention_mask is None else attention_mask.sum(1).tolist()
-    longest = int(max(lengths, default=0))
+    lengths = prompt_lengths(input_ids, attention_mask)
+    longest = max(lengths, default=0)
     if limit is not None and longest > limit:
         raise SampleTooLongError(too_long(f"prompt {lengths.index(longest)}", longest, limit=limit))
+
+
+def prompt_lengths(input_ids: Tensor | None, attention_mask: Tensor | None) -> list[int]:
+    """Tokens of each prompt without its padding; see `check_prompt_length`."""
+    if attention_mask is not None:
+        return [int(length) for length in attention_mask.sum(1).tolist()]
+    return [] if input_ids is None else [input_ids.shape[1]] * len(input_ids)
+
+
+class LastPosition(StoppingCriteria):
+    """Ends each answer at the last position that the model tells apart.
+
+    Args:
+        lengths: tokens of each prompt.
+        positions: of the language model.
+        columns: of the prompts with their padding.
+        ends: ids of the tokens that answers end with, and of what fills a row behind its end.
+    """
+
+    def __init__(self, lengths: Sequence[int], *, positions: int, columns: int, ends: Collection[int]) -> None:
+        self.num_cut = 0
+        self._left = positions - torch.tensor(lengths)
+        self._positions, self._columns, self._ends = positions, columns, torch.tensor(sorted(ends), dtype=torch.long)
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
+        """(R,) True where a row has no position left; `scores` is unused."""
+        written, rows = input_ids.shape[1] - self._columns, len(input_ids)
+        left = self._left.repeat_interleave(rows // len(self._left)).to(input_ids.device)
+        is_open = ~torch.isin(input_ids[:, -1], self._ends.to(input_ids.device))
+        self.num_cut += int((is_open & (left == written)).sum())
+        return left <= written
+
+    def warn(self) -> None:
+        """Tells how many answers were cut, if any."""
+        if self.num_cut:
+            warnings.warn(
+                f"{self.num_cut} of {len(self._left)} answers stopped unfinished at the model's last position ({self._positions} tokens "
+                "with the prompt). Shorten the text, begin the conversation anew, or lower max_tiles.",
+                stacklevel=3,
+            )
 
 
 def too_long(what: str, count: int, *, limit: int, tiles: str = "") -> str:

@@ -1,5 +1,6 @@
 """The upstream calls with all their arguments, on a small model that writes what a test tells it."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,6 +79,17 @@ class Told:
 
     def text(self) -> str:
         return self.model.processor.tokenizer.decode(self.inputs.input_ids[0]).replace("<IMG_CONTEXT>", "#")
+
+
+def test_answers_stop_at_the_last_position(loaded: EarthMindForConditionalGeneration, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompt = loaded.processor(images=FRAMES[0], text="<image>What?", add_generation_prompt=True)["input_ids"].shape[1]
+    Told(loaded, "water " * 40, monkeypatch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = loaded.predict_forward(image=FRAMES[0], text="What?", max_new_tokens=20)["prediction"]
+    monkeypatch.setattr(loaded.config.text_config, "max_position_embeddings", prompt + 20)
+    with pytest.warns(UserWarning, match=rf"1 of 1 answers stopped unfinished at the model's last position \({prompt + 20} tokens"):
+        assert loaded.predict_forward(image=FRAMES[0], text="What?", max_new_tokens=60)["prediction"] == whole
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from eocore.portable.position_limit import SampleTooLongError, check_prompt_length, most_prompt_tokens, num_positions
+from eocore.portable.position_limit import LastPosition, SampleTooLongError, check_prompt_length, most_prompt_tokens, num_positions
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,16 @@ def test_a_prompt_leaves_room_for_an_answer_and_padding_does_not_count() -> None
         check_prompt_length(config, ids, attention_mask=torch.tensor([[0, 0, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1]]))
     with pytest.raises(SampleTooLongError, match="prompt 0: 6 tokens"):
         check_prompt_length(config, ids, attention_mask=None)
+
+
+def test_each_answer_ends_at_its_own_last_position() -> None:
+    ids = torch.tensor([[0, 5, 6], [4, 5, 6]])
+    limit = LastPosition([2, 3], positions=5, columns=3, ends={9})
+    first = torch.cat([ids, torch.tensor([[7], [7]])], 1)
+    assert limit(first, None).tolist() == [False, False]
+    second = torch.cat([first, torch.tensor([[7], [9]])], 1)
+    assert limit(second, None).tolist() == [False, True] and limit.num_cut == 0, "the second one had ended by itself"
+    third = torch.cat([second, torch.tensor([[7], [9]])], 1)
+    assert limit(third, None).tolist() == [True, True] and limit.num_cut == 1
+    with pytest.warns(UserWarning, match=r"1 of 2 answers stopped unfinished at the model's last position \(5 tokens"):
+        limit.warn()
