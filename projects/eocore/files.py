@@ -21,9 +21,10 @@ DENIED = {
     errno.EEXIST: "a file is in the place of a folder",
     errno.EISDIR: "a folder is in the place of a file",
 }
+NO_FOLDER = {errno.ENOENT: "its folder cannot be made there, or has gone"}
 REMEDIES = {
     **dict.fromkeys(FULL, "Free space or choose a folder on another disk, then run the same command again."),
-    **dict.fromkeys(DENIED, "Correct it or choose another folder, then run the same command again."),
+    **dict.fromkeys((*DENIED, *NO_FOLDER), "Correct it or choose another folder, then run the same command again."),
 }
 UNCHANGED = "What was there before is unchanged."
 TEMPORARY = ".part"
@@ -48,7 +49,7 @@ def writing(path: Path, what: str, *, follows: str = UNCHANGED, needed: int | No
     except EOError:
         raise
     except Exception as error:  # safetensors, torch, Pillow and GDAL have classes of their own for what the system refuses
-        number = output_errno(error)
+        number = output_errno(error) or _no_folder(error, path)
         if number is None:
             raise
         raise OutputError(
@@ -56,16 +57,25 @@ def writing(path: Path, what: str, *, follows: str = UNCHANGED, needed: int | No
         ) from error
 
 
+def _no_folder(error: BaseException, path: Path) -> int | None:
+    """ENOENT where what is missing is on the way to `path`, or in it; None for a file that was to be read."""
+    name = getattr(error, "filename", None)
+    if not isinstance(error, FileNotFoundError) or not isinstance(name, str):
+        return None
+    missing, target = Path(name).absolute(), path.absolute()
+    return errno.ENOENT if target.is_relative_to(missing) or missing.is_relative_to(target) else None
+
+
 def output_errno(error: BaseException) -> int | None:
     """The errno of a failed write, found in the error, in its text, or in an error it was raised from; None for any other error."""
     current: BaseException | None = error
     while current is not None:
-        if isinstance(current, OSError) and current.errno in REMEDIES:
+        if isinstance(current, OSError) and current.errno in (*FULL, *DENIED):
             return current.errno
         for number in (*FULL, errno.EROFS):  # the texts of Rust and C libraries end with the system's own
             if os.strerror(number).lower() in str(current).lower():
                 return number
-        current = current.__cause__
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return None
 
 
@@ -177,7 +187,7 @@ def _reason(number: int, path: Path | None, *, needed: int | None) -> str:
         sizes.append(f"{format_size(shutil.disk_usage(_existing(path)).free)} free")
     if number in FULL and needed is not None:
         sizes.append(f"{format_size(needed)} needed")
-    return {**FULL, **DENIED}[number] + (f" ({', '.join(sizes)})" if sizes else "")
+    return {**FULL, **DENIED, **NO_FOLDER}[number] + (f" ({', '.join(sizes)})" if sizes else "")
 
 
 def _existing(path: Path) -> Path:

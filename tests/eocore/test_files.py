@@ -68,7 +68,12 @@ def test_each_reason_is_said_with_what_follows(tmp_path: Path, number: int, said
         raise OSError(number, os.strerror(number))
 
 
-@pytest.mark.parametrize("save", ["safetensors", "pillow", "gdal"])
+def _save_stream(path: Path) -> None:
+    with path.open("wb") as stream:
+        torch.save({"a": torch.zeros(5000)}, stream)
+
+
+@pytest.mark.parametrize("save", ["safetensors", "pillow", "gdal", "torch"])
 def test_libraries_say_it_in_their_own_classes(tmp_path: Path, limit_file_size: Callable[[int | None], None], save: str) -> None:
     noise = np.random.default_rng(0).random((256, 256)) < 0.5
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
@@ -77,6 +82,7 @@ def test_libraries_say_it_in_their_own_classes(tmp_path: Path, limit_file_size: 
         "gdal": lambda: write_mask_tif(
             tmp_path / "a.tif", noise, georeference=Georeference("EPSG:32632", (10.0, 0.0, 0.0, 0.0, -10.0, 0.0))
         ),
+        "torch": lambda: _save_stream(tmp_path / "a.pth"),
         "pillow": lambda: picture.save(tmp_path / "a.png"),
     }
     limit_file_size(2000)
@@ -92,6 +98,18 @@ def test_other_errors_pass_unchanged(tmp_path: Path) -> None:
         assert output_errno(error) is None
         with pytest.raises(type(error)), writing(tmp_path, "results"):
             raise error
+
+
+def test_a_folder_that_cannot_be_made_is_no_missing_input(tmp_path: Path) -> None:
+    out = tmp_path / "gone" / "results"
+    for name in (tmp_path / "gone", out / "a.png"):
+        with (
+            pytest.raises(OutputError, match=r"results cannot be written: its folder cannot be made there, or has gone\."),
+            writing(out, "results"),
+        ):
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(name))
+    with pytest.raises(FileNotFoundError), writing(out, "results"):
+        (tmp_path / "input.json").read_text()
 
 
 def test_a_long_block_knows_a_full_disk_and_its_own_folder(tmp_path: Path) -> None:

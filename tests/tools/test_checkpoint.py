@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -100,6 +101,27 @@ def test_weights_are_taken_out(tool: ModuleType, run: Path, monkeypatch: pytest.
     assert torch.equal(written["head"], torch.full((4,), 2.0))
     assert call(tool, monkeypatch, "convert", run / "iter_000001", out) == 1, "never written over"
     assert out.stat().st_mode == (run / "iter_000002" / "trainer.json").stat().st_mode
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pth"])
+def test_weights_that_cannot_be_written_are_one_error_and_leave_nothing(
+    tool: ModuleType,
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    limit_file_size: Callable[[int | None], None],
+    ending: str,
+) -> None:
+    (tmp_path / "file").touch()
+    assert call(tool, monkeypatch, "convert", run / "iter_000002", tmp_path / f"file/inner.{ending}") == 1
+    limit_file_size(10)
+    assert call(tool, monkeypatch, "convert", run / "iter_000002", tmp_path / f"new/weights.{ending}") == 1
+    limit_file_size(None)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("OutputError: ") and "a file is in the place of a folder" in first
+    assert "the weights cannot be written: the file would exceed the allowed size. Nothing half-written is left." in second
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_an_unknown_ending_is_refused(

@@ -129,7 +129,7 @@ def convert(source: Path, out: Path) -> int:
     import torch
     from safetensors.torch import save_file
 
-    from eocore.files import grant_default_mode
+    from eocore.files import TEMPORARY, grant_default_mode, writing
     from eocore.train.checkpoint.weights import read_weights
 
     if out.exists():
@@ -137,11 +137,19 @@ def convert(source: Path, out: Path) -> int:
     if out.suffix not in (".safetensors", ".pth"):
         raise CheckpointError(f"{out} ends in {out.suffix!r}; expected .safetensors or .pth, which decides what is written.")
     weights = {name: value.contiguous() for name, value in read_weights(source).items()}
-    if out.suffix == ".pth":
-        torch.save({"state_dict": weights}, out)
-    else:
-        save_file(weights, out)
-        grant_default_mode(out)
+    aside = out.with_name(out.name + TEMPORARY)
+    with writing(out, "the weights", follows="Nothing half-written is left."):
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            if out.suffix == ".pth":
+                with aside.open("wb") as stream:  # of what Python writes the system's own error is known
+                    torch.save({"state_dict": weights}, stream)
+            else:
+                save_file(weights, aside)
+                grant_default_mode(aside)
+            aside.rename(out)
+        finally:
+            aside.unlink(missing_ok=True)
     say(f"{out}: {len(weights)} weights, {out.stat().st_size / 1e6:.2f} MB")
     return 0
 

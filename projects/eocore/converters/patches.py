@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from affine import Affine
 from PIL import Image
+from rasterio.io import MemoryFile
 
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.benchmarks.multispectral import LCZ_17, SO2SAT_BANDS
-from eocore.files import require_writable
+from eocore.files import require_writable, write_file
 from eocore.sensors.scene import Scene
 from eocore.synthetic.test_sets.images import save_lines
 
@@ -23,15 +23,16 @@ SEN1_INTENSITY = {"VV": 5, "VH": 4}
 
 def write_layers(path: Path, layers: np.ndarray, *, scene: Scene) -> None:
     """Writes (C, H, W) as GeoTIFF with the names and the place of the scene's bands."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     georeference = {}
     if scene.georeference is not None:
         georeference = {"crs": scene.georeference.crs or None, "transform": Affine(*scene.georeference.transform)}
     count, height, width = layers.shape
     profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": layers.dtype.name, "compress": "deflate"}
-    with rasterio.open(path, "w", **profile, **georeference) as file:
-        file.write(layers)
-        file.descriptions = scene.bands
+    with MemoryFile() as memory:  # GDAL itself says nothing of a full disk when it closes a file
+        with memory.open(**profile, **georeference) as file:
+            file.write(layers)
+            file.descriptions = scene.bands
+        write_file(path, memory.read())
 
 
 def write_rgb(path: Path, scene: Scene) -> None:
