@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from eocore.checks.written_boxes import box_shape, describe_scale, tell_scale, written_boxes
 from eocore.data.dataset import RecordDataset
 from eocore.data.io.masks import decode_scene_mask
 from eocore.data.io.readers import read_scene
@@ -13,6 +14,7 @@ from eocore.data.records import MaskRef, Record
 from eocore.errors import DataError
 from eocore.evaluate.reporting.pages import SampleRow, Words
 from eocore.evaluate.reporting.plots import Colour, Panel, draw_overlay
+from eocore.evaluate.scoring.scorers.box_reader import DEFAULT_SCALE
 from eocore.log import plain_line
 from eocore.sensors.display import display_image
 from eocore.sensors.scene import Scene
@@ -36,32 +38,40 @@ class Stage:
         label: which point.
         record: the record there.
         scenes: its images, in their order.
+        box_scale: what the far edge of an image is called where texts give boxes in numbers; see `written_boxes.tell_scale`.
     """
 
     label: str
     record: Record
     scenes: tuple[Scene, ...]
+    box_scale: float = DEFAULT_SCALE
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """A mask or box, what is said of it, and the colour of both."""
+    """A mask or box, what is said of it, and the colour of both; of boxes the outline alone is drawn."""
 
     mask: MaskRef
     colour: Colour
     label: str
     text: str
+    is_box: bool
 
 
-def read_stages(dataset: RecordDataset, index: int) -> list[Stage]:
+def read_stages(dataset: RecordDataset, index: int, *, box_scale: float = DEFAULT_SCALE) -> list[Stage]:
     """The stages of a record that are shown, in order: so far the record as it stands in its file.
+
+    Args:
+        dataset: of the record.
+        index: of the record.
+        box_scale: see `Stage`.
 
     Raises:
         DataError: an image cannot be read.
     """
     record = dataset.records[index]
     scenes = tuple(read_scene(ref, root=dataset.image_root(ref)) for ref in record.images)
-    return [Stage(AS_READ, record, scenes)]
+    return [Stage(AS_READ, record, scenes, box_scale)]
 
 
 def choose_records(dataset: RecordDataset, count: int) -> list[int]:
@@ -76,10 +86,11 @@ def choose_records(dataset: RecordDataset, count: int) -> list[int]:
 def sample_rows(dataset: RecordDataset, count: int) -> list[SampleRow]:
     """Rows of `count` records, a row for each stage; of a record that cannot be shown, the row says why."""
     rows: list[SampleRow] = []
+    box_scale = tell_scale(dataset)
     for index in choose_records(dataset, count):
         record = dataset.records[index]
         try:
-            stages = read_stages(dataset, index)
+            stages = read_stages(dataset, index, box_scale=box_scale)
             rows += [draw_stage(stage, several=len(stages) > 1) for stage in stages]
         except DataError as error:
             rows.append(SampleRow(_title(record), (), (Words("cannot be shown", plain_line(str(error))),)))
@@ -96,7 +107,7 @@ def draw_stage(stage: Stage, *, several: bool = False) -> SampleRow:
     Raises:
         DataError: a mask cannot be drawn.
     """
-    marks = _marks(stage.record)
+    marks = _marks(stage)
     panels = tuple(
         Panel(_panel_title(scene), draw_marks(display_image(scene), marks, scene=stage.scenes[0], source=stage.record.source))
         for scene in stage.scenes
@@ -119,7 +130,7 @@ def draw_marks(image: np.ndarray, marks: Sequence[_Mark], *, scene: Scene, sourc
     for mark in marks:
         mask = decode_scene_mask(mark.mask, scene, source=source)
         large = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
-        drawn = _outlined(drawn, large, colour=mark.colour) if mark.mask.kind == "box" else draw_overlay(drawn, large, colour=mark.colour)
+        drawn = _outlined(drawn, large, colour=mark.colour) if mark.is_box else draw_overlay(drawn, large, colour=mark.colour)
     return drawn
 
 
@@ -143,11 +154,27 @@ def _outlined(image: np.ndarray, mask: np.ndarray, *, colour: Colour) -> np.ndar
     return drawn
 
 
-def _marks(record: Record) -> list[_Mark]:
+def _marks(stage: Stage) -> list[_Mark]:
+    record = stage.record
     said = [(f"region{number}", _shape(region), region) for number, region in enumerate(record.regions, start=1)]
     said += [(f"[SEG] {number}", _shape(mask), mask) for number, mask in enumerate(record.masks, start=1)]
     said += [("phrase", _phrase(item.text, item.place), item.mask) for item in record.expressions if item.mask is not None]
-    return [_Mark(mask, COLOURS[number % len(COLOURS)], label, text) for number, (label, text, mask) in enumerate(said)]
+    shown = [(label, text, mask, mask.kind == "box") for label, text, mask in said] + _written(stage)
+    return [_Mark(mask, COLOURS[number % len(COLOURS)], *words, is_box) for number, (*words, mask, is_box) in enumerate(shown)]
+
+
+def _written(stage: Stage) -> list[tuple[str, str, MaskRef, bool]]:
+    """(label, text, shape, True) of each box that a turn gives in numbers, on the stored pixels of the first image."""
+    if not stage.scenes:
+        return []
+    scene, found = stage.scenes[0], []
+    for role, boxes in written_boxes(stage.record):
+        how = describe_scale(stage.box_scale, boxes)
+        for number, box in enumerate(boxes, start=1):
+            shape = box_shape(box, scene.turn.size(scene.size), scale=stage.box_scale)
+            if shape is not None:
+                found.append((f"box {number} of {role}", how if number == 1 else "as the first", shape, True))
+    return found
 
 
 def _shape(mask: MaskRef) -> str:

@@ -85,9 +85,15 @@ def _preparing_task(config: Config) -> Task:
 
 
 def check_samples(
-    samples: TrainingSamples, facts: DatasetFacts, *, known: Sequence[Problem], num_workers: int, on_sample: Callable[[int], None]
+    samples: TrainingSamples,
+    facts: DatasetFacts,
+    *,
+    known: Sequence[Problem],
+    num_workers: int,
+    on_sample: Callable[[int], None],
+    epochs: int = 1,
 ) -> None:
-    """Makes every sample of the first epoch, each a batch of its own; adds what fails to `facts`.
+    """Makes every sample of the first epochs, each a batch of its own; adds what fails to `facts`.
 
     Args:
         samples: from `open_samples`.
@@ -95,9 +101,10 @@ def check_samples(
         known: problems found before; what they say already is not said again.
         num_workers: processes; 0 = this one.
         on_sample: called with 1 after each sample.
+        epochs: how many; in each, transforms draw anew, and mixtures may show other records.
     """
     said = tuple({problem.what for problem in known})
-    for problem in DataLoader(_Trial(samples), batch_size=None, num_workers=num_workers, collate_fn=_as_it_is):
+    for problem in DataLoader(_Trial(samples, epochs), batch_size=None, num_workers=num_workers, collate_fn=_as_it_is):
         if problem is not None and not problem.message.endswith(said):
             facts.problems.append(problem)
         on_sample(1)
@@ -110,14 +117,14 @@ def _as_it_is(problem: Any) -> Any:
 class _Trial(Dataset[Problem | None]):
     """What is wrong with each sample; None where nothing is."""
 
-    def __init__(self, samples: TrainingSamples) -> None:
-        self.samples = samples
+    def __init__(self, samples: TrainingSamples, epochs: int) -> None:
+        self.samples, self.epochs = samples, epochs
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return self.epochs * len(self.samples)
 
     def __getitem__(self, index: int) -> Problem | None:
-        key = SampleKey(0, index)
+        key = SampleKey(*divmod(index, len(self.samples)))
         try:
             self.samples.collate([self.samples.prepared[key]])
         except Exception as error:  # the check continues whatever one sample does

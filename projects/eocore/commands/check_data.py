@@ -1,7 +1,7 @@
 """Reads every record of a config's datasets before a training does: which are broken, where they are, and what the data is like.
 
-The samples of the training's first epoch are made as the training makes them, so that whatever it would refuse is found. Writes
-report.html, report.json and pictures. Ends with status 1 where anything is broken.
+The samples of the training's first epoch (--epochs: of more) are made as the training makes them, so that whatever it would refuse
+is found. Writes report.html, report.json and pictures. Ends with status 1 where anything is broken.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eocore.command import Command, say
-from eocore.commands.arguments import add_config, not_negative, read_config
+from eocore.commands.arguments import add_config, not_negative, positive, read_config
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -30,10 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=not_negative, default=os.cpu_count() or 1, help="processes that read; 0 reads in this one (default: one a core)"
     )
+    parser.add_argument("--epochs", type=positive, default=1, metavar="N", help="epochs whose samples are made (default: %(default)s)")
 
 
-def check(config: "Config", num_workers: int) -> "Opened":
-    """What was found in each dataset, and in the samples of the training where the config describes one."""
+def check(config: "Config", num_workers: int, *, epochs: int = 1) -> "Opened":
+    """What was found in each dataset, and in the samples of the training's first epochs where the config describes one."""
     from eocore.checks.datasets import find_datasets, open_dataset, read_dataset
     from eocore.checks.samples import check_samples, open_samples, trains
     from eocore.checks.splits import describe_shared_tiles
@@ -43,7 +44,7 @@ def check(config: "Config", num_workers: int) -> "Opened":
     systems_of_config(config)
     opened = [open_dataset(found) for found in find_datasets(config.to_dict())]
     made = [open_samples(config)] if trains(config) else []
-    total = sum(len(part) for _, part in [*opened, *made] if part)
+    total = sum(len(part) for _, part in opened if part) + sum(epochs * len(part) for _, part in made if part)
     with Progress("checking", total, unit="records") as progress:
         for facts, dataset in opened:
             if dataset:
@@ -51,7 +52,7 @@ def check(config: "Config", num_workers: int) -> "Opened":
         known = [problem for facts, _ in opened for problem in facts.problems]
         for facts, samples in made:
             if samples:
-                check_samples(samples, facts, known=known, num_workers=num_workers, on_sample=progress.advance)
+                check_samples(samples, facts, known=known, num_workers=num_workers, on_sample=progress.advance, epochs=epochs)
     opened[0][0].warnings.extend(describe_shared_tiles([facts for facts, _ in opened]))
     return [*opened, *((facts, None) for facts, _ in made)]
 
@@ -60,12 +61,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Reads, prints what was found, writes the report; 1 where anything is broken."""
     from eocore.checks.report import summary_table, write_report
     from eocore.checks.sample_pictures import sample_rows
+    from eocore.checks.samples import trains
     from eocore.files import require_writable
 
     config = read_config(arguments)
     out = arguments.out or Path("work_dirs") / arguments.config.stem / "data_check"
     require_writable(out, "the report")
-    opened = check(config, arguments.workers)
+    opened = check(config, arguments.workers, epochs=arguments.epochs)
     found = [facts for facts, _ in opened]
     samples = {facts.name: sample_rows(dataset, NUM_SHOWN) for facts, dataset in opened if dataset}
     page = write_report(found, out, title=f"Data of {arguments.config.name}", samples=samples)
@@ -73,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         counts = f"{row[2]} records, {row[3]} image files, {row[4]} broken ({row[5]})"
         say(f"{row[0]} ({row[1]}): {counts}; {row[6]}; words {row[7]}; masks {row[8]}")
     _print_problems(found)
+    if trains(config) and arguments.epochs == 1:
+        say("Samples were made for the first epoch; in later ones transforms draw anew: --epochs N makes N.")
     say(page)
     return 1 if any(facts.problems for facts in found) else 0
 

@@ -12,8 +12,11 @@ from PIL import Image
 from eocore.checks.datasets import FoundDataset, open_dataset
 from eocore.checks.report import show_datasets
 from eocore.checks.sample_pictures import AS_READ, COLOURS, MAX_SIDE, MIN_SIDE, Stage, draw_stage, sample_rows
+from eocore.checks.written_boxes import tell_scale
 from eocore.data import registered as _registered_datasets  # noqa: F401  (registers the datasets that configs name)
 from eocore.data.records import Expression, ImageRef, MaskRef, Record
+from eocore.evaluate.scoring.parsing.reading_options import PIXELS
+from eocore.portable.messages import read_turns
 from eocore.sensors.orientation import Turn
 from eocore.sensors.scene import Scene
 
@@ -45,6 +48,45 @@ def test_a_mask_of_a_file_whose_rows_run_north_is_drawn_where_the_scene_shows_it
     (panel,) = draw_stage(Stage(AS_READ, record(MaskRef("polygon", [[0, 0, 40, 0, 40, 10, 0, 10]])), (turned,))).panels
     plain, tinted = panel.image[20, 160], panel.image[300, 160]
     assert len(set(plain.tolist())) == 1 and len(set(tinted.tolist())) > 1, "the first stored rows are the southern ones"
+
+
+def talking(*texts: str, task: str = "") -> Record:
+    return Record("s1", (ImageRef("sar", "sentinel1_grd", ("a.tif",)),), read_turns(list(texts)), task=task, source="a.jsonl:1")
+
+
+def test_boxes_that_an_answer_writes_are_drawn_on_their_scale() -> None:
+    told = talking("<image>\nWhere is it?", "At [60, 60, 90, 90], and [10, 80, 20, 95].")
+    row = draw_stage(Stage(AS_READ, told, (grey_scene(),), box_scale=100))
+    image = row.panels[0].image
+    assert (image[192, 240] == COLOURS[0]).all() and (image[287, 240] == COLOURS[0]).all(), "the edges, 0.6 and 0.9 of 320 pixels"
+    assert len(set(image[240, 240].tolist())) == 1, "a box covers nothing"
+    assert (image[256, 40] == COLOURS[1]).all()
+    assert [item.label for item in row.words[:2]] == ["box 1 of assistant", "box 2 of assistant"]
+    assert row.words[0].text == "2 boxes, read on a scale of 0 to 100 (told by the range of all in the data set)"
+    turned = replace(grey_scene(), turn=Turn(reverse_rows=True))
+    (panel,) = draw_stage(Stage(AS_READ, told, (turned,), box_scale=100)).panels
+    assert (panel.image[32, 240] == COLOURS[0]).all(), "stored rows are counted from the south"
+
+
+def test_numbers_that_are_no_boxes_are_not_drawn() -> None:
+    for record_ in (talking("<image>\nHow many?", "1, 2, 30, 40"), talking("<image>\nWhat? (2 words)", "B02 (blue) [1]")):
+        (panel,) = draw_stage(Stage(AS_READ, record_, (grey_scene(),))).panels
+        assert (panel.image == panel.image[0, 0]).all()
+    asked = draw_stage(Stage(AS_READ, talking("<image>\nWhere?", "1, 2, 30, 40", task="grounding"), (grey_scene(),)))
+    assert asked.words[0].label == "box 1 of assistant"
+
+
+@pytest.mark.parametrize(("box", "scale"), [([100, 200, 500, 900], 1000.0), ([1, 2, 11, 7], PIXELS), ([0.1, 0.2, 0.5, 0.9], 1.0)])
+def test_the_scale_is_told_by_all_boxes_of_a_data_set(
+    conversations: dict[str, Any], tmp_path: Path, box: list[float], scale: float
+) -> None:
+    entries = json.loads((tmp_path / "talk.json").read_text())
+    for entry in entries:
+        entry["conversations"][1]["value"] = f"It is at {box}."
+    (tmp_path / "talk.json").write_text(json.dumps(entries))
+    _, dataset = open_dataset(FoundDataset(conversations))
+    assert dataset is not None and tell_scale(dataset) == scale
+    assert sample_rows(dataset, 1)[0].words[0].label == "box 1 of assistant"
 
 
 def test_words_stand_beside_in_the_colours_of_their_masks() -> None:

@@ -4,16 +4,19 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import numpy as np
 import pytest
 from mmengine.config import Config
 
+from eocore.checks.facts import DatasetFacts
+from eocore.checks.samples import TrainingSamples, check_samples
 from eocore.commands.check_data import check
 from eocore.config import load_config
-from eocore.errors import EOError
+from eocore.data.dataset import SampleKey
+from eocore.errors import DataError, EOError
 from eocore.synthetic.world import write_world
 from eocore.system import system_of_config, systems_of_config
 
@@ -120,3 +123,28 @@ def test_rows_and_statistics_of_the_world_are_found(world: Path, tmp_path: Path)
     facts, _ = check(config_of(world, tmp_path, entry, referring=False), 0)[0]
     assert set(facts.bands) >= {("sar", "VV"), ("sar", "VH"), ("multispectral", "B02")} and facts.warnings == []
     assert np.isfinite([item.mean for item in facts.bands.values()]).all()
+
+
+class FailingLater:
+    """Samples of which the second is broken in the second epoch, as a transform that draws can break it."""
+
+    seed = 0
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, key: SampleKey) -> int:
+        if key == SampleKey(1, 1):
+            raise DataError("x.jsonl:2: a crop without any data")
+        return key.index
+
+    def describe(self, key: SampleKey) -> str:
+        return f"sample {key.index} of epoch {key.epoch}"
+
+
+@pytest.mark.parametrize(("epochs", "problems"), [(1, 0), (2, 1), (3, 1)])
+def test_later_epochs_are_made_where_they_are_asked_for(epochs: int, problems: int) -> None:
+    facts, made = DatasetFacts("samples", "", ""), list[int]()
+    samples = TrainingSamples(cast(Any, FailingLater()), lambda batch: batch)
+    check_samples(samples, facts, known=(), num_workers=0, on_sample=made.append, epochs=epochs)
+    assert len(made) == 3 * epochs and [problem.locations for problem in facts.problems] == [("sample 1 of epoch 1",)] * problems
