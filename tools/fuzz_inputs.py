@@ -13,6 +13,7 @@ import rasterio
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from PIL import Image
+from rasterio.control import GroundControlPoint
 
 from eocore.config import load_config
 from eocore.data.formats import llava, refer, regions
@@ -104,7 +105,7 @@ def _image_files() -> tuple[tuple[str, bytes], ...]:
         stream = io.BytesIO()
         picture.save(stream, format="JPEG" if name == "jpg" else "PNG")
         files.append((name, stream.getvalue()))
-    files += _few_bit_pictures(rng)
+    files += _few_bit_pictures(rng) + _turned_rasters(rng)
     for options in (
         {},
         {"compress": "deflate"},
@@ -124,6 +125,25 @@ def _image_files() -> tuple[tuple[str, bytes], ...]:
         save(stream)
         files.append((name, stream.getvalue()))
     return tuple(files)
+
+
+def _turned_rasters(rng: np.random.Generator) -> list[tuple[str, bytes]]:
+    """GeoTIFFs whose rows run north, on their side, rotated a little and much, in degrees, and at tie points alone."""
+    plain = rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)
+    turned = [plain @ rasterio.Affine.scale(1, -1), plain @ rasterio.Affine.scale(-1, 1), rasterio.Affine(0, 10, 5e5, 10, 0, 5e6)]
+    places: list[dict[str, Any]] = [{"crs": "EPSG:32632", "transform": each} for each in turned]
+    places += [{"crs": "EPSG:32632", "transform": plain @ rasterio.Affine.rotation(angle)} for angle in (8, 30, 100)]
+    places.append({"crs": "EPSG:4326", "transform": rasterio.Affine(1e-4, 0, 20, 0, 1e-4, 70)})
+    nodes = [(row, col) for row in (0, 4, 8) for col in (0, 8)]
+    bent = [GroundControlPoint(row, col, 20 + col * 1e-4, 47 + row * 1e-4 + row * row * 1e-5) for row, col in nodes]
+    places.append({"crs": "EPSG:4326", "gcps": bent})
+    files = []
+    for place in places:
+        with rasterio.MemoryFile() as memory:
+            with memory.open(driver="GTiff", height=8, width=8, count=1, dtype="uint8", **place) as file:
+                file.write(rng.integers(1, 250, (1, 8, 8), np.uint8))
+            files.append(("tif", memory.read()))
+    return files
 
 
 def _few_bit_pictures(rng: np.random.Generator) -> list[tuple[str, bytes]]:
