@@ -26,7 +26,7 @@ from eocore.data.io.products.layers import (
     wanted_bands,
     whole_factor,
 )
-from eocore.data.io.products.metadata import finite_number
+from eocore.data.io.products.metadata import finite_number, kept
 from eocore.errors import BandError, DataError
 from eocore.sensors.bands import get_sensor
 from eocore.sensors.ranges import Scaling
@@ -163,11 +163,15 @@ def _read_mtl(folder: Path) -> tuple[Path, Mapping[str, Mapping[str, str]]]:
     found = next((path for ending in ("json", "txt") for path in sorted(folder.glob(f"*_MTL.{ending}"))), None)
     if found is None:
         raise DataError(f"{folder}: the product lacks {folder.name}_MTL.json (or _MTL.txt). Copy or fetch it again.")
-    text = read_bytes(found, limit=MAX_MTL_BYTES).decode("utf-8-sig", errors="replace")
-    groups = dict(_groups_of_json(parse_json(text, str(found)))) if found.suffix == ".json" else _groups_of_text(text)
+    return found, kept(found, _groups)
+
+
+def _groups(path: Path) -> Mapping[str, Mapping[str, str]]:
+    text = read_bytes(path, limit=MAX_MTL_BYTES).decode("utf-8-sig", errors="replace")
+    groups = dict(_groups_of_json(parse_json(text, str(path)))) if path.suffix == ".json" else _groups_of_text(text)
     if "PRODUCT_CONTENTS" not in groups:
-        raise DataError(f"{found}: no group PRODUCT_CONTENTS, which every MTL file of collection 2 has. Copy or fetch the product again.")
-    return found, groups
+        raise DataError(f"{path}: no group PRODUCT_CONTENTS, which every MTL file of collection 2 has. Copy or fetch the product again.")
+    return groups
 
 
 def _groups_of_json(content: Any, depth: int = 0) -> Iterator[tuple[str, Mapping[str, str]]]:

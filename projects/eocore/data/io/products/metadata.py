@@ -1,7 +1,11 @@
 """XML metadata of products, namespaces aside. The files are untrusted: entities and external parts are refused, sizes are limited."""
 
-from collections.abc import Iterator
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
@@ -12,6 +16,45 @@ from eocore.errors import DataError
 
 MAX_XML_BYTES = 256 * 2**20
 """Larger files are refused; the largest of a product, a manifest or a noise table, takes some MB."""
+
+MOST_KEPT = 16
+"""Files of which what was made is kept: those of two or three products, some tens of MB at most."""
+SETTLED_S = 2.0
+"""What is made of a file that was written less long ago is not kept: it could be written again within one tick of the file system."""
+
+Made = TypeVar("Made")
+_kept: OrderedDict[tuple[Path, Callable[..., Any]], tuple[tuple[int, int], Any]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def kept(path: Path, make: Callable[[Path], Made]) -> Made:
+    """`make(path)`, made again only where the file has changed since: each window of a product needs its metadata.
+
+    Args:
+        path: of the file.
+        make: from a path; what comes out is shared, and nobody changes it. A function or class of a module, not made anew for each call.
+
+    Raises:
+        DataError: as `make`, which is what tells of a file that is not there.
+    """
+    try:
+        state = path.stat()
+    except OSError:
+        return make(path)
+    stamp, key = (state.st_mtime_ns, state.st_size), (path, make)
+    with _lock:
+        found = _kept.get(key)
+        if found is not None and found[0] == stamp:
+            _kept.move_to_end(key)
+            made: Made = found[1]
+            return made
+    made = make(path)
+    if time.time() - state.st_mtime > SETTLED_S:
+        with _lock:
+            _kept[key] = (stamp, made)
+            while len(_kept) > MOST_KEPT:
+                _kept.popitem(last=False)
+    return made
 
 
 class Metadata:
@@ -80,8 +123,10 @@ def listed_in_manifest(folder: Path) -> list[str]:
         DataError: the manifest is no XML.
     """
     path = folder / "manifest.safe"
-    if not path.exists():
-        return []
+    return kept(path, _places) if path.exists() else []
+
+
+def _places(path: Path) -> list[str]:
     places = (element.get("href", "") for element in Metadata(path).all("fileLocation"))
     return [place.removeprefix("./") for place in places if place]
 

@@ -1,6 +1,7 @@
 """Detected radar images of Sentinel-1: digital numbers -> linear sigma0 by the tables of the annotation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -59,9 +60,11 @@ class _Table:
 
 
 class CalibrationTable(_Table):
-    """sigmaNought A of a calibration file: sigma0 = DN^2 / A^2. Raises as `_Table`, and DataError where a value is not positive."""
+    """sigmaNought A of the calibration file at `path`: sigma0 = DN^2 / A^2. Raises as `_Table`, and DataError where a value is not
+    positive."""
 
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, path: Path) -> None:
+        metadata = Metadata(path)
         super().__init__(metadata, "calibrationVector", value="sigmaNought")
         if any((values <= 0).any() for _, values in self._vectors):
             raise DataError(f"{metadata.path}: a <sigmaNought> is not positive. Copy or fetch the product again.")
@@ -78,9 +81,10 @@ class _AzimuthBlock:
 
 
 class NoiseTable(_Table):
-    """Thermal noise in DN^2: a vector along range times, since IPF 2.90, one along azimuth. Raises as `_Table`."""
+    """Thermal noise in DN^2, by the file at `path`: a vector along range times, since IPF 2.90, one along azimuth. Raises as `_Table`."""
 
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, path: Path) -> None:
+        metadata = Metadata(path)
         newer = next(metadata.all("noiseRangeVector"), None) is not None
         vector, value = ("noiseRangeVector", "noiseRangeLut") if newer else ("noiseVector", "noiseLut")
         super().__init__(metadata, vector, value=value)

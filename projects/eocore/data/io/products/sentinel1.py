@@ -11,7 +11,7 @@ from pathlib import Path
 from eocore.data.io.image_files import open_layers
 from eocore.data.io.layer_file import LayerFile
 from eocore.data.io.products.layers import ProductChoice, check_complete, check_sensor, file_inside_product, wanted_bands
-from eocore.data.io.products.metadata import Metadata, listed_in_manifest
+from eocore.data.io.products.metadata import Metadata, kept, listed_in_manifest
 from eocore.data.io.products.radar import CalibrationTable, NoiseTable, RadarLayer
 from eocore.data.io.products.radar_grid import GROUND_GSD_M, RadarGrid
 from eocore.errors import DataError
@@ -92,12 +92,12 @@ class Sentinel1Product:
 
     def _open_band(self, band: str, choice: ProductChoice) -> LayerFile:
         path = self._images[band]
-        annotation = Metadata(self._annotation(band))
+        annotation = kept(self._annotation(band), Metadata)
         kind = annotation.text("productType")
         if kind not in ("GRD", ""):
             raise DataError(f"{annotation.path}: <productType> is {kind[:20]!r}; GRD products are read. Fetch the GRD product.")
-        sigma = CalibrationTable(Metadata(self._annotation(band, "calibration")))
-        noise = NoiseTable(Metadata(self._annotation(band, "noise"))) if choice.noise_removal else None
+        sigma = kept(self._annotation(band, "calibration"), CalibrationTable)
+        noise = kept(self._annotation(band, "noise"), NoiseTable) if choice.noise_removal else None
         file = open_layers(file_inside_product(self.folder, path), as_stored=True)
         try:
             stated = tuple(int(annotation.number(name)) for name in ("numberOfLines", "numberOfSamples") if annotation.text(name))

@@ -22,7 +22,7 @@ from eocore.data.io.products.layers import (
     wanted_bands,
     whole_factor,
 )
-from eocore.data.io.products.metadata import Metadata, listed_in_manifest
+from eocore.data.io.products.metadata import Metadata, kept, listed_in_manifest
 from eocore.errors import DataError
 from eocore.sensors.bands import SENTINEL2_L1C_BANDS, SENTINEL2_OFFSET_PB0400_DN, SENTINEL2_QUANTIFICATION, get_sensor
 from eocore.sensors.ranges import Scaling
@@ -61,7 +61,7 @@ def sensor_of_files(path: Path) -> str:
     Raises:
         DataError: the metadata are broken, or state offsets that no sensor has.
     """
-    metadata = Metadata(path)
+    metadata = kept(path, Metadata)
     radiometry = _Radiometry.read(metadata)
     if radiometry.quantification != SENTINEL2_QUANTIFICATION or (radiometry.offsets and not radiometry.has_offset):
         raise DataError(
@@ -89,7 +89,7 @@ class Sentinel2Product:
         self.folder = _product_folder(folder)
         named = next((name for path in (self.folder, *self.folder.glob("GRANULE/*")) if (name := _LEVEL.search(path.name))), None)
         level = named[1] if named else "2A"
-        self._metadata = Metadata(find_metadata(self.folder) or self.folder / f"MTD_MSIL{level}.xml")
+        self._metadata = kept(find_metadata(self.folder) or self.folder / f"MTD_MSIL{level}.xml", Metadata)
         self.level = _level(self._metadata)
         self.sensor = f"sentinel2_l{self.level.lower()}"
         self._granule = self._find_granule(folder)
