@@ -3,11 +3,14 @@
 import argparse
 import difflib
 import os
+import re
 import select
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Protocol
@@ -25,12 +28,21 @@ LAUNCHER_NOTICES_S = 15.0
 """torchrun ends the processes that are left once one has ended, which takes seconds from its last words on a busy machine."""
 
 
-def let_first_rank_speak() -> None:
+PEER_LOST = re.compile("closed by peer|reset by peer|remote process exited|DistBackendError|Broken pipe|NCCL communicator was aborted")
+"""What gloo and NCCL say on a rank whose peer has gone: the peer's error is the one to read."""
+
+
+def let_first_rank_speak(error: BaseException | None = None) -> None:
     """Waits, on every rank but the first of several, for the launcher to end this process; most errors are every rank's.
 
-    Comes back where this process is still there: then the first rank has not failed.
+    Comes back where this process is still there: then the first rank has not failed. The first one waits too where its error is that
+    another rank has gone, which has said why.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and int(os.environ.get("RANK", "0")) > 0:
+    is_first = int(os.environ.get("RANK", "0")) == 0
+    follows = error is not None and bool(PEER_LOST.search(f"{type(error).__name__} {error}"))
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and (follows or not is_first):
+        with suppress(ValueError):  # outside of the main thread
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what the launcher ends this process with is no longer an order to save
         time.sleep(LAUNCHER_NOTICES_S)
 
 
@@ -53,7 +65,7 @@ def command(main: Callable[[], int | None]) -> Callable[[], int]:
         except Exception as error:  # whatever it is, its last line says what to do
             if isinstance(error, BrokenPipeError) and _output_is_closed():
                 return OUTPUT_CLOSED
-            let_first_rank_speak()
+            let_first_rank_speak(error)
             sys.stderr.write(_describe_error(error))
             return 1
         except KeyboardInterrupt:

@@ -87,12 +87,42 @@ sys.exit(main())
 """
 
 
+FAILING_ALONE = """
+import os, sys
+import eocore.command
+
+eocore.command.LAUNCHER_NOTICES_S /= 1 if os.environ["RANK"] == "0" else 8
+
+@eocore.command.command
+def main():
+    import torch.distributed
+    torch.distributed.init_process_group("gloo")
+    if os.environ["RANK"] == "1":
+        raise RuntimeError("sizes differ")
+    torch.distributed.barrier()
+
+sys.exit(main())
+"""
+
+
+def test_of_several_ranks_the_one_that_failed_alone_is_read_last(tmp_path: Path) -> None:
+    printed = run_on_two_ranks(tmp_path, FAILING_ALONE)
+    assert printed.count("UnforeseenError: ") == 1 and "closed by peer" not in printed
+    assert printed.splitlines()[-1].startswith("UnforeseenError: RuntimeError: sizes differ (failing.py")
+
+
 def test_of_several_ranks_the_first_speaks_alone(tmp_path: Path) -> None:
-    (tmp_path / "failing.py").write_text(FAILING)
-    words = ["-m", "eocore.train.torchrun", "--standalone", "--nproc-per-node", "2", "--log-dir", "/dev/null", tmp_path / "failing.py"]
+    assert run_on_two_ranks(tmp_path, FAILING) == "OutputError: out: the disk is full.\n"
+
+
+def run_on_two_ranks(folder: Path, program: str) -> str:
+    """What the screen shows of a program that fails on one rank or both."""
+    (folder / "failing.py").write_text(program)
+    words = ["-m", "eocore.train.torchrun", "--standalone", "--nproc-per-node", "2", "--log-dir", "/dev/null", folder / "failing.py"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = forked.run(words, cwd=tmp_path, environment=environment)
-    assert (done.returncode, done.stderr) == (1, "OutputError: out: the disk is full.\n")
+    done = forked.run(words, cwd=folder, environment=environment)
+    assert done.returncode == 1
+    return str(done.stderr)
 
 
 def test_a_file_that_is_not_there_keeps_its_trace_where_no_message_was_made_of_it(capsys: pytest.CaptureFixture[str]) -> None:

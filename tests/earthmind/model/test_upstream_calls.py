@@ -82,11 +82,11 @@ class Told:
 
 
 def test_answers_stop_at_the_last_position(loaded: EarthMindForConditionalGeneration, monkeypatch: pytest.MonkeyPatch) -> None:
-    prompt = loaded.processor(images=FRAMES[0], text="<image>What?", add_generation_prompt=True)["input_ids"].shape[1]
-    Told(loaded, "water " * 40, monkeypatch)
+    told = Told(loaded, "water " * 40, monkeypatch)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         whole = loaded.predict_forward(image=FRAMES[0], text="What?", max_new_tokens=20)["prediction"]
+    prompt = told.inputs.input_ids.shape[1]
     monkeypatch.setattr(loaded.config.text_config, "max_position_embeddings", prompt + 20)
     with pytest.warns(UserWarning, match=rf"1 of 1 answers stopped unfinished at the model's last position \({prompt + 20} tokens"):
         assert loaded.predict_forward(image=FRAMES[0], text="What?", max_new_tokens=60)["prediction"] == whole
