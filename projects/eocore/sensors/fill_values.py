@@ -23,6 +23,10 @@ BOUND_SHARE = 0.005
 that were resampled have."""
 ZERO_SHARE = {True: 0.001, False: 0.01}
 """Share of pixels of exactly 0 dB from which on 0 stands for no data: in all of several layers, or in the only one."""
+FEWEST_BANDS = 6
+"""From which on some are short-wave infrared, where clouds that are 1 in all visible bands are darker."""
+ALIKE_SHARE = 0.01
+"""Share of pixels that are one number in all bands, from which on it stands for no data."""
 
 DECLARE = "Declare it as the file's nodata (rio edit-info --nodata {0} FILE, or gdal_edit.py -a_nodata {0} FILE; NaN in an array)"
 
@@ -47,6 +51,8 @@ def check_fills(
         _check_largest(layers, most, fills=POWER_FILLS, source=source)
     elif sensor.unit == "reflectance":
         _check_largest(layers, most, fills=SCALED_FILLS, source=source)
+    if sensor.unit == "reflectance":
+        _check_alike(layers, source=source)
     if sensor.raw_unit == "db" and all(offset == 0 for _, offset in scaling or ()):
         _check_zeros(layers, source=source)
 
@@ -86,6 +92,26 @@ def _check_negative(layers: np.ndarray, lowest: float, *, sensor: Sensor, source
         raise DataError(
             f"{source}: {int(found.sum())} of {layers.size} numbers are {lowest:.0f}, all others are positive: a fill value "
             f"that the file does not declare would be read as ground. {DECLARE.format(f'{lowest:.0f}')}."
+        )
+
+
+def _check_alike(layers: np.ndarray, *, source: str) -> None:
+    """Reflectance differs from band to band, in cloud and snow too; images that are one number throughout are no measurement."""
+    if len(layers) < FEWEST_BANDS:
+        return
+    known = np.flatnonzero(np.isfinite(layers[0]) & (layers[0] != 0))
+    alike = known
+    for layer in layers[1:]:  # few pixels are left after the first
+        alike = alike[layer[alike] == layers[0][alike]]
+    if not 0 < alike.size < known.size:
+        return
+    numbers, counts = np.unique(layers[0][alike], return_counts=True)
+    share = float(counts.max() / known.size)
+    if share >= ALIKE_SHARE:
+        number = f"{float(numbers[counts.argmax()]):.7g}"
+        raise DataError(
+            f"{source}: {share:.1%} of the pixels are {number} in all {len(layers)} bands, which no ground is: a fill value that the file "
+            f"does not declare would be read as ground. {DECLARE.format(number)}."
         )
 
 

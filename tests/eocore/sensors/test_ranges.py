@@ -59,9 +59,11 @@ def framed(pixels: np.ndarray, value: float, *, width: int = 4) -> np.ndarray:
         (water_and_land()[:, :, : SIDE // 2], "sentinel2_l2a"),  # water alone, nowhere above 255
         (water_and_land()[10:, :, : SIDE // 2], "sentinel2_l2a"),
         (framed(water_and_land(), 0, width=62), "sentinel2_l2a"),
+        (framed(water_and_land()[1:4], 10_000, width=40), "sentinel2_l2a"),  # cloud, clipped at reflectance 1 in visible light
+        (np.repeat(numbers(200, 3000, bands=1), 12, axis=0), "sentinel2_l2a"),  # a grey picture as twelve bands
         (numbers(9_000, 16_000, dtype="int16"), "sentinel2_l2a"),  # clouds and snow above 1
         (water_and_land() + 1000, "sentinel2_l2a_pb0400"),
-        (framed(numbers(900, 1100), 985, width=60), "sentinel2_l1c_pb0400"),  # just below the offset
+        (numbers(960, 1010), "sentinel2_l1c_pb0400"),  # just below the offset
         (np.full((12, 8, 8), 1, np.int16), "sentinel2_l2a"),
         (numbers(40, 62, dtype="float32"), "sentinel2_l2a"),  # a lake as floats
         (framed(10 ** (noise(-12, 3) / 10), 9999.5, width=1), "sentinel1_grd_linear"),  # a ship
@@ -132,6 +134,8 @@ def test_other_units_are_refused(digital: np.ndarray, sensor: str, message: str)
         (10 ** (noise(-12, 3) / 10), "sentinel1_rtc_linear", 32767),
         (10 ** (noise(-12, 3, bands=1) / 10), "sentinel1_rtc_linear", 99),
         (water_and_land() / np.float32(1e4), "sentinel2_l2a_reflectance", 6.5535),
+        (water_and_land(), "sentinel2_l2a", 10_000),
+        (water_and_land() / np.float32(1e4), "sentinel2_l1c_reflectance", 1),
         (water_and_land() / np.float32(1e4), "sentinel2_l1c_reflectance", 3.2767),
         (water_and_land().astype(np.int16), "sentinel2_l2a", 32767),
         (water_and_land(), "sentinel2_l1c", 65535),
@@ -145,7 +149,7 @@ def test_other_units_are_refused(digital: np.ndarray, sensor: str, message: str)
 )
 @pytest.mark.parametrize("width", [1, 40, 60])
 def test_fill_values_that_are_not_declared_are_refused(digital: np.ndarray, sensor: str, fill: float, width: int) -> None:
-    with pytest.raises(DataError, match=r"f\.tif: \d+ of \d+ numbers are .*fill value.*(--nodata|nodata \(rio)"):
+    with pytest.raises(DataError, match=r"f\.tif: (\d+ of \d+ numbers|[\d.]+% of the pixels) are .*fill value.*(--nodata|nodata \(rio)"):
         take(framed(digital, fill, width=width), sensor)
 
 

@@ -31,6 +31,7 @@ from eocore.data.io.display_values import (
     upright,
 )
 from eocore.data.io.layer_file import Grid, LayerFile, broken, complex_pixels
+from eocore.data.io.side_files import grid_beside
 from eocore.data.io.tie_points import TiePoints, fitted_grid
 from eocore.data.io.turned_file import with_north_up
 from eocore.errors import DataError
@@ -131,7 +132,7 @@ def open_layers(path: Path, *, indexed: bool = False, as_stored: bool = False) -
             raster.grid = fitted_grid(raster.tie_points, path)
         return raster if as_stored else with_north_up(raster)
     if kind in ("PNG", "JPEG"):
-        return Picture(path, kind, indexed=indexed)
+        return with_north_up(Picture(path, kind, indexed=indexed))
     return ArrayFile(path, kind)
 
 
@@ -258,14 +259,9 @@ class GeoTiff:
             self._bits = stored_bits(self._dataset)
 
     def _read_grid(self) -> Grid | None:
-        transform = self._dataset.transform
-        if transform.is_identity:
+        if self._dataset.transform.is_identity:
             return None
-        if not np.isfinite(transform[:6]).all() or not transform.determinant:
-            raise DataError(
-                f"{self.path}: its transform {tuple(transform[:6])} puts all pixels on one line or nowhere. Georeference it again."
-            )
-        return Grid(self._wkt(self._dataset.crs), transform)
+        return _checked(Grid(self._wkt(self._dataset.crs), self._dataset.transform), self.path)
 
     def _wkt(self, crs: CRS | None) -> str:
         """Text that can be read again, "" for none."""
@@ -278,6 +274,13 @@ class GeoTiff:
         return text
 
 
+def _checked(grid: Grid | None, path: Path) -> Grid | None:
+    """The grid. Raises DataError if it spans no area."""
+    if grid is not None and (not np.isfinite(grid.transform[:6]).all() or not grid.transform.determinant):
+        raise DataError(f"{path}: its transform {tuple(grid.transform[:6])} puts all pixels on one line or nowhere. Georeference it again.")
+    return grid
+
+
 class Jpeg2000(GeoTiff):
     """A JPEG 2000 file, such as a band of Sentinel-2, read as a GeoTIFF is."""
 
@@ -287,13 +290,13 @@ class Jpeg2000(GeoTiff):
 class Picture:
     """A PNG or JPEG through Pillow. A picture that its Exif orientation turns is refused: annotations may count stored or shown pixels."""
 
-    grid: Grid | None = None
     raw_unit: RawUnit | None = None
     scaling: tuple[tuple[float, float], ...] = ()
     turn = AS_STORED
 
     def __init__(self, path: Path, kind: str, *, indexed: bool = False) -> None:
         self.path, self._kind, self._indexed = path, kind, indexed
+        self.grid = _checked(grid_beside(path), path)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -30,6 +30,8 @@ MAX_MASK_PX = 128_000_000
 
 MIN_RING_NUMBERS = 6
 SHOWN_VALUES = 8
+IGNORED = 255
+"""Number of 8-bit class maps for pixels that nobody labelled, beside others. Source: PASCAL VOC, Cityscapes and sets that follow them."""
 
 RLE_BYTES = (48, 111)
 """First and last byte of a packed COCO RLE: 48 + six bits, of which the sixth says that more follows. Source: COCO API, maskApi.c."""
@@ -268,7 +270,9 @@ def _decode_file(data: Any, size: tuple[int, int], *, source: str, root: Path | 
             "they would not lie on each other. Name the mask of this image, or resize one to the other."
         )
     if value is None:
-        return classes > 0 if valid is None else (classes > 0) & valid
+        marked = classes > 0 if valid is None else (classes > 0) & valid
+        _check_not_ambiguous(classes, marked, source=f"{source}: mask {data['path']}")
+        return marked
     mask: np.ndarray = classes == value
     if not mask.any():
         raise AnnotationError(
@@ -276,6 +280,15 @@ def _decode_file(data: Any, size: tuple[int, int], *, source: str, root: Path | 
             "learnt. Correct the value, or leave it out where every pixel above 0 counts."
         )
     return mask
+
+
+def _check_not_ambiguous(classes: np.ndarray, marked: np.ndarray, *, source: str) -> None:
+    """Raise AnnotationError if 255 stands beside other numbers above 0 where no value says which of them is the object."""
+    if classes.dtype == np.uint8 and (classes == IGNORED).any() and (classes[marked] != IGNORED).any():
+        raise AnnotationError(
+            f"{source} holds {_describe_values(classes)}: {IGNORED} beside other numbers stands for pixels to ignore, or the edges of a "
+            "mask were blurred when it was resized. Name the `value` of the object, or write 0 and 1, and nodata for what is unknown."
+        )
 
 
 def _describe_values(classes: np.ndarray) -> str:

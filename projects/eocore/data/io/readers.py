@@ -138,6 +138,12 @@ def read_class_numbers(path: str, *, root: Path | None = None, max_bytes: int = 
         file.close()
     if (pixels[1:] != pixels[:1]).any():
         raise DataError(f"{path}: {pixels.shape[0]} layers that differ; a class map has one. Convert its colours to class numbers first.")
+    known = pixels[0] if valid is None else pixels[0][valid[0]]
+    if pixels.dtype.kind == "f" and (np.isfinite(known) & (known % 1 != 0)).any():
+        raise DataError(
+            f"{path}: holds fractions ({known.min():.3g} to {known.max():.3g}), but a mask or class map is made of whole numbers; of a "
+            "probability, every pixel above 0 would be the object. Apply its threshold and save it as integers."
+        )
     return np.ascontiguousarray(pixels[0]), None if valid is None else np.ascontiguousarray(valid[0])
 
 
