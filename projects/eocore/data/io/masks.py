@@ -271,7 +271,7 @@ def _decode_file(data: Any, size: tuple[int, int], *, source: str, root: Path | 
         )
     if value is None:
         marked = classes > 0 if valid is None else (classes > 0) & valid
-        _check_not_ambiguous(classes, marked, source=f"{source}: mask {data['path']}")
+        _check_not_ambiguous(classes[marked], source=f"{source}: mask {data['path']}")
         return marked
     mask: np.ndarray = classes == value
     if not mask.any():
@@ -282,9 +282,9 @@ def _decode_file(data: Any, size: tuple[int, int], *, source: str, root: Path | 
     return mask
 
 
-def _check_not_ambiguous(classes: np.ndarray, marked: np.ndarray, *, source: str) -> None:
+def _check_not_ambiguous(classes: np.ndarray, *, source: str) -> None:
     """Raise AnnotationError if 255 stands beside other numbers above 0 where no value says which of them is the object."""
-    if classes.dtype == np.uint8 and (classes == IGNORED).any() and (classes[marked] != IGNORED).any():
+    if classes.dtype == np.uint8 and (classes == IGNORED).any() and (classes != IGNORED).any():
         raise AnnotationError(
             f"{source} holds {_describe_values(classes)}: {IGNORED} beside other numbers stands for pixels to ignore, or the edges of a "
             "mask were blurred when it was resized. Name the `value` of the object, or write 0 and 1, and nodata for what is unknown."

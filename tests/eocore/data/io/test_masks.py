@@ -104,6 +104,32 @@ def test_pixels_without_data_are_no_object(tmp_path: Path, nodata: int) -> None:
     assert (decode("file", {"path": "m.tif", "value": nodata}, root=tmp_path) == block(6, 0, 8, 14)).all()
 
 
+def test_numbers_that_may_be_no_object_are_refused_without_a_value(tmp_path: Path) -> None:
+    classes = np.zeros(SIZE, np.uint8)
+    classes[1:4, 2:5], classes[6:8] = 3, 255
+    Image.fromarray(classes).save(tmp_path / "m.png")
+    with pytest.raises(
+        AnnotationError, match=r"holds 255 \(28 px\), 3 \(9 px\): 255 beside other numbers .*Name the `value` of the object"
+    ):
+        decode("file", {"path": "m.png"}, root=tmp_path)
+    assert (decode("file", {"path": "m.png", "value": 255}, root=tmp_path) == block(6, 0, 8, 14)).all()
+    blurred = Image.fromarray((classes == 3).astype(np.uint8) * 255).resize((28, 20), Image.Resampling.BICUBIC).resize((14, 10))
+    blurred.save(tmp_path / "blurred.png")
+    with pytest.raises(AnnotationError, match="edges of a mask were blurred"):
+        decode("file", {"path": "blurred.png"}, root=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["m.npy", "m.tif"])
+def test_probabilities_are_no_mask(tmp_path: Path, name: str) -> None:
+    shares = np.random.default_rng(0).random(SIZE).astype(np.float32)
+    np.save(tmp_path / "m.npy", shares)
+    with rasterio.open(tmp_path / "m.tif", "w", driver="GTiff", height=10, width=14, count=1, dtype="float32") as file:
+        file.write(shares[None])
+    for value in (None, 1):
+        with pytest.raises(DataError, match=rf"{name}: holds fractions \(0\.\d+ to 0\.\d+\), but a mask .* is made of whole numbers"):
+            decode("file", {"path": name, "value": value}, root=tmp_path)
+
+
 def test_a_mask_of_floats_may_hold_nan(tmp_path: Path) -> None:
     classes = np.full(SIZE, np.nan, np.float32)
     classes[1:4, 2:5] = 1
