@@ -20,7 +20,7 @@ from transformers import LogitsProcessor
 
 from earthmind.predictor import EarthMindPredictor, RecordAnswerer, load_model, predict
 from eocore.data.records import MaskRef, Record
-from eocore.errors import CheckpointError, DataError
+from eocore.errors import CheckpointError, DataError, LengthError
 from eocore.portable.messages import read_turns
 from eocore.predict.answers import write_prediction
 from eocore.predict.image_files import ImageFile, read_images
@@ -350,6 +350,24 @@ def test_a_batch_answers_as_each_record_alone(tiny: Any, samples: list[Any]) -> 
     for first, second in zip(together, alone, strict=True):
         assert first.masks.shape == second.masks.shape
         torch.testing.assert_close(first.mask_logits, second.mask_logits, **ACROSS_DECODING.close)
+
+
+def test_a_record_beyond_the_positions_is_named(tiny: Any, samples: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny.model.config.text_config, "max_position_embeddings", 30)
+    answerer = RecordAnswerer(tiny.model, tiny.processor)
+    with pytest.raises(LengthError, match=r"f#0: s0: \d+ tokens .* but the model has positions for 29 and an answer"):
+        answerer.prepare(samples[0])
+    assert answerer.prepare(samples[3]).sample_id == "s3"
+
+
+@pytest.mark.parametrize(("side", "told"), [(600, True), (40, False)])
+def test_a_scene_much_larger_than_the_view_says_what_is_lost(
+    loaded: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], side: int, told: bool
+) -> None:
+    path = write_tif(tmp_path / "a.tif", np.random.default_rng(0).integers(0, 256, (3, side, side)).astype(np.uint8))
+    predict(loaded, read_images({"optical": ImageFile((str(path),))}), text="What?", max_new_tokens=1)
+    error = capsys.readouterr().err
+    assert told == ("m cannot be seen. Ask about parts of it (--window" in error) == (f"the rgb image has {side} x {side} px" in error)
 
 
 def test_the_last_question_is_asked_with_what_is_shown_and_said_before_and_nothing_more(

@@ -41,6 +41,12 @@ def test_json_and_yaml_are_read_and_merged_with_their_bases(tmp_path: Path) -> N
     assert config.to_dict() == {"seed": 0, "training": {"max_iters": 20, "clip_norm": 0.5}, "hooks": {"a": {"type": "B"}}}
 
 
+@pytest.mark.parametrize(("name", "text"), [("a.json", '{"seed": 3}'), ("a.yaml", "seed: 3\n"), ("b.yml", "seed:\r\n  3\r\n")])
+def test_a_byte_order_mark_is_no_part_of_a_config(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    assert load_config(tmp_path / name).to_dict() == {"seed": 3}
+
+
 def test_a_data_config_may_build_on_the_project_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eocore.config_files.CONFIGS", tmp_path / "configs")
     (tmp_path / "configs").mkdir()

@@ -57,6 +57,14 @@ def test_phrases_and_masks_become_refs(name: str, write, scenes: MadeScenes, tmp
         assert f"{number} {record.expressions[0].text}" in (tmp_path / "release" / f"output_phrase_{split}.txt").read_text()
 
 
+def test_phrases_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    release = small_release(tmp_path / "release")
+    (release / "output_phrase_test.txt").write_text("1 the lake\n", encoding="utf-8-sig")
+    prepare_phrases(PhraseRelease(source=release, images="images", masks="masks", splits=("test",)), tmp_path / "out")
+    record, _, _ = read(tmp_path / "out", "test").load(SampleKey(0, 0))
+    assert record.expressions[0].text == "the lake" and record.meta["image"] == "1.tif"
+
+
 def test_rrsisd_is_put_where_it_is_read(scenes: MadeScenes, tmp_path: Path) -> None:
     write_rrsisd(tmp_path / "release", scenes)
     counts = prepare_rrsisd(tmp_path / "release", tmp_path / "out")

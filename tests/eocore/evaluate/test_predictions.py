@@ -3,6 +3,7 @@ import json
 import pytest
 
 from eocore.errors import DataError
+from eocore.evaluate.external.files import is_native
 from eocore.evaluate.predictions import Prediction, format_prediction, parse_prediction, read_predictions
 
 RLE = {"size": [4, 4], "counts": "04<"}
@@ -67,6 +68,12 @@ def test_broken_lines_name_file_and_line(tmp_path, line, message):
     path = write(tmp_path / "p.jsonl", line)
     with pytest.raises(DataError, match=r"p\.jsonl" + message):
         read_predictions(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    path = tmp_path / "p.jsonl"
+    path.write_text(f"{format_prediction(sample())}\n{format_prediction(sample('q2'))}\n", encoding="utf-8-sig")
+    assert read_predictions(path) == [sample(), sample("q2")] and is_native(path)
 
 
 def test_masks_may_be_left_out_of_a_line():

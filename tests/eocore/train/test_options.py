@@ -47,6 +47,9 @@ def test_a_combination_declares_what_its_groups_do() -> None:
     [
         ({"batchsize": 2}, r"config section 'task' has no option 'batchsize'\. Did you mean 'batch_size'"),
         ({"prefetch": 0}, r"task\.prefetch is 0; expected a whole number of batches of at least 1"),
+        ({"num_workers": -1}, r"task\.num_workers is -1; expected a whole number of at least 0"),
+        ({"max_length": 0}, r"task\.max_length is 0; expected a whole number of at least 1"),
+        ({"model": 3}, r"task\.model is 3 \(a whole number\); expected keys with values"),
         ({"packing": {}, "batch_size": 2}, r"task\.packing decides which samples share a row: leave batch_size at 1"),
         ({"packing": {}, "row_length": 90}, r"task\.packing decides which samples share a row: leave batch_size at 1 and row_length out"),
     ],

@@ -96,7 +96,9 @@ def test_options_of_a_metric_and_labels(capsys, tmp_path):
     labels = tmp_path / "labels.txt"
     labels.write_text("Beaches, dunes, sands\nArable land\n")
     path = write(tmp_path / "m.jsonl", {"answer": "A", "gt": ["Beaches, dunes, sands"]})
-    for given in (labels, "Beaches, dunes, sands;Arable land"):
+    marked = tmp_path / "marked.json"
+    marked.write_text('["Beaches, dunes, sands", "Arable land"]', encoding="utf-8-sig")
+    for given in (labels, marked, "Beaches, dunes, sands;Arable land"):
         run(capsys, "--predictions", path, "--task", "multilabel", "--labels", given, "--out", out)
         assert json.loads(out.read_text())["settings"]["optical"]["multilabel"]["overall"]["metrics"]["f1_sample"]["value"] == 1.0
 
