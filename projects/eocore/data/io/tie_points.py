@@ -13,6 +13,8 @@ from eocore.errors import DataError
 HALF_CIRCLE_DEG = 180.0
 LEAST_SPAN = 1e-9
 """Of the second axis of the points, as a share of the first: below, they lie on one line."""
+FARTHEST = 1e12
+"""No pixel and no place on the Earth has larger coordinates [px, m or degrees]."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,23 @@ def fitted_grid(tie_points: TiePoints, path: Path) -> Grid:
     pixels, ground = points[:, 1::-1], points[:, 2:4]
     if tie_points.crs and CRS.from_wkt(tie_points.crs).is_geographic and np.ptp(ground[:, 0]) > HALF_CIRCLE_DEG:
         ground[ground[:, 0] < 0, 0] += 2 * HALF_CIRCLE_DEG  # the image crosses 180 degrees: longitudes run on
-    if not np.isfinite(points).all() or not (_spans_area(pixels) and _spans_area(ground)):
-        raise DataError(
-            f"{path}: its {len(points)} tie points (GCPs) span no area, so nothing says where it lies and which way is north. Warp it by "
-            "right ones (gdalwarp -tps), or remove them (gdal_translate -nogcp) where it is to be read as it is stored."
-        )
+    if not (np.abs(points[:, :4]) < FARTHEST).all() or not (_spans_area(pixels) and _spans_area(ground)):
+        raise _no_area(points, path)
     middle, place = pixels.mean(0), ground.mean(0)
     matrix = np.linalg.lstsq(pixels - middle, ground - place, rcond=None)[0].T
+    if not _spans_area(np.vstack([matrix.T, -matrix.T])):
+        raise _no_area(points, path)
     shift = place - matrix @ middle
     (a, b), (d, e) = matrix.tolist()
     off = np.linalg.solve(matrix, (ground - shift).T).T - pixels
     return Grid(tie_points.crs, Affine(a, b, float(shift[0]), d, e, float(shift[1])), misfit_px=float(np.abs(off).max()))
+
+
+def _no_area(points: np.ndarray, path: Path) -> DataError:
+    return DataError(
+        f"{path}: its {len(points)} tie points (GCPs) span no area, so nothing says where it lies and which way is north. Warp it by "
+        "right ones (gdalwarp -tps), or remove them (gdal_translate -nogcp) where it is to be read as it is stored."
+    )
 
 
 def _spans_area(points: np.ndarray) -> bool:

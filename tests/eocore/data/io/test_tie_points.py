@@ -23,6 +23,8 @@ PIXELS = np.arange(1, 25, dtype=np.uint8).reshape(4, 6) * 10
 SOUTH_UP = Turn(reverse_rows=True)
 TURNS = {"ascending": SOUTH_UP, "descending": Turn(reverse_cols=True), "on its side": Turn(True, True, False)}
 ON_ONE_LINE = [(0, 0, 5, 5, 0), (1, 1, 6, 6, 0), (2, 2, 7, 7, 0)]
+NO_GRID = [(0, 0, 1, 1, 0), (0, 6, 1, 1, 0), (4, 0, 1, 1, 0), (4, 6, 1, 1, 0), (2, 3, 9, 3, 0), (2, 3, 3, 9, 0)]
+"""They span areas, and fit none."""
 NODES = [(row, col) for row in (0, 2, 4) for col in (0, 3, 6)]
 
 
@@ -92,7 +94,9 @@ def test_masks_are_placed_where_a_grid_fits(tmp_path: Path, capsys: pytest.Captu
     assert "px off any grid: masks are written as PNG, none as GeoTIFF" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("points", [[(0, 0, 1, 1, 0)], ON_ONE_LINE, [(r, c, 0, 0, 0) for r, c in NODES]])
+@pytest.mark.parametrize(
+    "points", [[(0, 0, 1, 1, 0)], ON_ONE_LINE, [(r, c, 0, 0, 0) for r, c in NODES], NO_GRID, [(r, c, r * 1e300, c, 0) for r, c in NODES]]
+)
 def test_points_that_span_no_area_are_refused(points: list[tuple[float, ...]]) -> None:
     with pytest.raises(DataError, match=r"tie points \(GCPs\) span no area.*gdalwarp.*-nogcp"):
         fitted_grid(TiePoints("", tuple(points)), Path("a.tif"))  # type: ignore[arg-type]
