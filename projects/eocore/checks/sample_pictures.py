@@ -160,7 +160,7 @@ def _marks(stage: Stage) -> list[_Mark]:
     said += [(f"[SEG] {number}", _shape(mask), mask) for number, mask in enumerate(record.masks, start=1)]
     said += [("phrase", _phrase(item.text, item.place), item.mask) for item in record.expressions if item.mask is not None]
     shown = [(label, text, mask, mask.kind == "box") for label, text, mask in said] + _written(stage)
-    return [_Mark(mask, COLOURS[number % len(COLOURS)], *words, is_box) for number, (*words, mask, is_box) in enumerate(shown)]
+    return [_Mark(mask, COLOURS[number % len(COLOURS)], label, text, is_box) for number, (label, text, mask, is_box) in enumerate(shown)]
 
 
 def _written(stage: Stage) -> list[tuple[str, str, MaskRef, bool]]:

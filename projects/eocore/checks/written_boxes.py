@@ -25,7 +25,7 @@ _BRACKETED = re.compile(r"[\[{<(]\s*[\"'<\[{(]?[\w\"']*\W{0,4}\d")
 
 def written_boxes(record: Record) -> list[tuple[str, list[Box]]]:
     """(role, boxes) of each turn that gives boxes."""
-    found = []
+    found: list[tuple[str, list[Box]]] = []
     for turn in record.turns:
         if record.task in BOX_TASKS or _BRACKETED.search(turn.text):
             boxes = [box for box in parse_boxes(turn.text) if box.area > 0]
