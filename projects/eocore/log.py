@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from mmengine.logging import MMLogger
-from mmengine.logging.logger import MMFormatter
+from mmengine.logging.logger import FilterDuplicateWarning, MMFormatter
 
 
 class PlainLines(logging.Filter):
@@ -19,6 +19,19 @@ class PlainLines(logging.Filter):
         if isinstance(record.args, tuple):
             record.args = tuple(value if isinstance(value, int | float) else plain_line(str(value)) for value in record.args)
         return True
+
+
+class RepeatedWarnings(FilterDuplicateWarning):
+    """Lets each warning through once. mmengine's compares texts without their arguments, so that of all broken samples one was told."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for a warning of the same words as an earlier one."""
+        if record.levelno != logging.WARNING:
+            return True
+        text = record.getMessage()
+        is_new = text not in self.seen
+        self.seen.add(text)
+        return is_new
 
 
 class ScreenFormat(MMFormatter):
@@ -38,11 +51,12 @@ class ScreenHandler(logging.StreamHandler[TextIO]):
     def __init__(self, like: logging.Handler) -> None:
         """
         Args:
-            like: gives level and filters.
+            like: gives level and filters, but for that of repeated warnings.
         """
         super().__init__(sys.stderr)
         self.setLevel(like.level)
-        self.filters = list(like.filters)
+        others = [each for each in like.filters if not isinstance(each, FilterDuplicateWarning)]
+        self.filters = [*others, RepeatedWarnings()]
         self.setFormatter(ScreenFormat())
 
     def emit(self, record: logging.LogRecord) -> None:

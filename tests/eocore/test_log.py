@@ -43,6 +43,13 @@ def test_lines_go_to_stderr_so_that_stdout_holds_results_alone(capsys: pytest.Ca
     assert shown.err.endswith(" - mmengine - ERROR - the disk is full\n") and __file__ not in shown.err
 
 
+def test_warnings_that_differ_in_a_word_are_all_told_and_equal_ones_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("s1", "s2", "s1"):
+        get_logger().warning("sample '%s' of this test is broken", name)
+    told = [line for line in capsys.readouterr().err.splitlines() if "of this test is broken" in line]
+    assert len(told) == 2 and "'s1'" in told[0] and "'s2'" in told[1]
+
+
 def test_lines_follow_a_stderr_that_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     get_logger().info("before")
     with monkeypatch.context() as patch:

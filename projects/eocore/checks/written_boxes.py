@@ -36,7 +36,9 @@ def written_boxes(record: Record) -> list[tuple[str, list[Box]]]:
 
 def tell_scale(dataset: RecordDataset) -> float:
     """What the far edge of an image is called in the texts of a dataset, `PIXELS` for pixels; told by the range of their boxes."""
-    return tell_annotation(list(_sized(dataset)), default=DEFAULT_SCALE).scale
+    found = list(_sized(dataset))
+    known = [sample for sample in found if sample.size is not None]  # an image that is missing is told elsewhere
+    return tell_annotation(known or found, default=DEFAULT_SCALE).scale
 
 
 def box_shape(box: Box, size: tuple[int, int], *, scale: float) -> MaskRef | None:
