@@ -1,0 +1,125 @@
+"""Classification and retrieval over files: the tables, lists in every form, and what is refused before anything is computed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eocore.errors import ConfigError, DataError
+from ms_clip.upstream.inference import Reading, run_inference_classification, run_inference_retrieval
+from ms_clip.upstream.lists import choose_list, image_paths
+from ms_clip.upstream.models import Loaded, Tokenize, build_model
+from ms_clip.upstream.templates import TEMPLATES, find_templates
+
+
+@pytest.fixture
+def loaded(make_task: Callable[..., Any]) -> Loaded:
+    task = make_task()
+    return Loaded(task.model.eval(), task.processor.pixels, Tokenize(task.processor))
+
+
+@pytest.fixture(scope="module")
+def images(chips: Path) -> list[Path]:
+    return sorted((chips / "test" / "multispectral").rglob("*.tif"))
+
+
+def test_a_row_an_image_with_chances_that_add_up(loaded: Loaded, images: list[Path]) -> None:
+    table = run_inference_classification(
+        loaded, images, class_names=["water", "bare ground"], templates="clip", reading=Reading(batch_size=3)
+    )
+    assert list(table.columns) == ["Image", "Class", "water", "bare ground"] and len(table) == len(images)
+    chances = table[["water", "bare ground"]].to_numpy()
+    np.testing.assert_allclose(chances.sum(1), 1, atol=2e-3)
+    assert [("water", "bare ground")[row.argmax()] for row in chances] == table["Class"].tolist()
+
+
+def test_batches_change_nothing(loaded: Loaded, images: list[Path]) -> None:
+    tables = [run_inference_retrieval(loaded, images, queries=["water"], top_k=4, reading=Reading(batch_size=size)) for size in (1, 4, 64)]
+    assert all(table["Image"].tolist() == tables[0]["Image"].tolist() for table in tables)
+
+
+def test_retrieval_is_ranked_by_the_cosine_and_has_no_more_rows_than_images(
+    loaded: Loaded, images: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = run_inference_retrieval(loaded, images[:3], queries=["snow", "water"], top_k=5)
+    assert table.index.tolist() == [(query, rank) for query in ("snow", "water") for rank in (1, 2, 3)]
+    assert (table.loc["snow"]["Similarity"].diff().dropna() <= 0).all()
+    assert "there are 3 images: each query has 3 rows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda loaded, images: run_inference_retrieval(loaded, images, queries=[]), "at least one"),
+        (lambda loaded, images: run_inference_retrieval(loaded, images, queries=["a"], top_k=0), "top_k is 0"),
+        (lambda loaded, images: run_inference_classification(loaded, images, class_names=["a"], templates="rs5"), "did you mean 'rs5m'"),
+        (lambda loaded, images: Reading(batch_size=0), "batch size is 0"),
+    ],
+)
+def test_wrong_requests_are_refused(loaded: Loaded, images: list[Path], call: Callable[..., Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"(?i){message}"):
+        call(loaded, images)
+
+
+def test_an_image_without_the_bands_is_named(loaded: Loaded, chips: Path) -> None:
+    picture = next((chips / "test" / "rgb").rglob("*.png"))
+    with pytest.raises(DataError, match=picture.name):
+        run_inference_classification(loaded, [picture], class_names=["water"])
+
+
+def test_lists_come_as_folder_text_or_yaml(images: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(f"\ufeff{images[0]}\n\n{images[1]}\n", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(f"images:\n  - {images[0]}\nclasses: [water, 'bare ground']\n")
+    assert image_paths(tmp_path / "a.txt") == images[:2]
+    assert image_paths(tmp_path / "b.yaml") == images[:1]
+    assert image_paths(images[0].parent) == sorted(images[0].parent.iterdir())
+    assert choose_list([], tmp_path / "b.yaml", key="classes", options=("--class-names", "--classes-file")) == ["water", "bare ground"]
+
+
+@pytest.mark.parametrize(
+    ("words", "file", "message"),
+    [
+        ([], None, "neither is"),
+        (["a"], "b.txt", "both are"),
+        (["a", "a"], None, "a is named twice"),
+        ([], "empty.txt", "no entry"),
+        ([], "bad.yaml", "list 'classes'"),
+    ],
+)
+def test_lists_that_do_not_say_one_thing_are_refused(tmp_path: Path, words: list[str], file: str | None, message: str) -> None:
+    (tmp_path / "empty.txt").write_text("\n\n")
+    (tmp_path / "bad.yaml").write_text("klasses: [a]\n")
+    with pytest.raises((ConfigError, DataError), match=message):
+        choose_list(words, None if file is None else tmp_path / file, key="classes", options=("--class-names", "--classes-file"))
+
+
+def test_missing_images_are_counted_and_named(images: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"1 of 2 images of the list do not exist: .*nowhere\.tif"):
+        image_paths([images[0], tmp_path / "nowhere.tif"])
+    with pytest.raises(DataError, match="holds no image"):
+        image_paths(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "count"), [("clip", 3), ("msclip", 50), ("rs5m", 105)])
+def test_templates_are_as_many_as_upstream_has_each_once(name: str, count: int) -> None:
+    templates = find_templates(name)
+    assert len(templates) == len(set(templates)) == count and all(template.count("{label}") == 1 for template in templates)
+    assert TEMPLATES[name] is templates
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model_name": "Llama3-MS-CLIP"}, "did you mean 'Llama3-MS-CLIP-Base'"),
+        ({}, "pretrained/llama3-ms-clip is not there"),
+        ({"model_name": "RN50", "pretrained": False}, "no size 'RN50'"),
+    ],
+)
+def test_models_that_are_not_there_are_told(
+    arguments: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"(?i){message}"):
+        build_model(**arguments)

@@ -1,0 +1,85 @@
+"""Upstream's inference command: zero-shot classification of images, or retrieval of images by texts, with its flags and tables."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from eocore.command import command, say
+from eocore.errors import ConfigError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model-name", default="Llama3-MS-CLIP-Base", metavar="NAME", help="or an OpenCLIP id, or the folder of a model")
+    parser.add_argument("--pretrained", type=truth, default=True, metavar="True|False", help="False = random weights (default: True)")
+    parser.add_argument("--ckpt-path", type=Path, metavar="PATH", help="weights: a folder, or a .pt file")
+    parser.add_argument("--tokenizer", type=Path, metavar="PATH", help="CLIP's tokenizer, where none lies beside the weights")
+    parser.add_argument("--images", default="./examples", metavar="DIR|FILE", help="folder, .txt, or .yaml with a list `images`")
+    parser.add_argument("--sensor", metavar="NAME", help="what the files are, e.g. sentinel2_l2a_pb0400 (default: told from each file)")
+    parser.add_argument("--save-path", metavar="FILE", help="also write the table as CSV (.csv is added)")
+    parser.add_argument("--run-classification", action="store_true", help="classify every image")
+    parser.add_argument("--class-names", nargs="+", default=[], action="extend", metavar="NAME", help="classes to choose among")
+    parser.add_argument("--classes-file", metavar="FILE", help=".txt, or .yaml with a list `classes`")
+    parser.add_argument("--templates", default="msclip", metavar="NAME", help="prompts: msclip, clip or rs5m (default: %(default)s)")
+    parser.add_argument("--run-retrieval", "--run_retrieval", action="store_true", help="find the images of each query")
+    parser.add_argument("--query", nargs="+", default=[], action="extend", metavar="TEXT", help="what to look for")
+    parser.add_argument("--queries-file", metavar="FILE", help=".txt, or .yaml with a list `queries`")
+    parser.add_argument("--top-k", type=int, default=5, metavar="K", help="images of each query (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time (default: %(default)s)")
+    parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
+    return parser
+
+
+def truth(text: str) -> bool:
+    """True or False, as a word. Raises ArgumentTypeError for another."""
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in known:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected True or False")
+    return known[text.lower()]
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints the table, and writes it where that is asked for.
+
+    Raises:
+        ConfigError: no mode or both, or lists that are missing or doubled; before the model is loaded.
+    """
+    if arguments.run_classification == arguments.run_retrieval:
+        found = "both are" if arguments.run_retrieval else "neither is"
+        raise ConfigError(f"--run-classification or --run-retrieval: {found} given. Choose one; run the other afterwards.")
+    from tabulate import tabulate
+
+    from eocore.files import write_file
+    from ms_clip.upstream.inference import Reading, run_inference_classification, run_inference_retrieval
+    from ms_clip.upstream.lists import choose_list, image_paths
+    from ms_clip.upstream.models import build_model
+    from ms_clip.upstream.templates import find_templates
+
+    classify = arguments.run_classification
+    names = ("--class-names", "--classes-file") if classify else ("--query", "--queries-file")
+    words, file = (arguments.class_names, arguments.classes_file) if classify else (arguments.query, arguments.queries_file)
+    wanted = choose_list(words, file, key="classes" if classify else "queries", options=names)
+    find_templates(arguments.templates)
+    images, reading = image_paths(arguments.images), Reading(sensor=arguments.sensor, batch_size=arguments.batch_size)
+    options = {} if arguments.tokenizer is None else {"tokenizer": arguments.tokenizer}
+    loaded = build_model(arguments.model_name, arguments.pretrained, ckpt_path=arguments.ckpt_path, device=arguments.device, **options)
+    if classify:
+        table = run_inference_classification(loaded, images, class_names=wanted, templates=arguments.templates, reading=reading)
+        say(tabulate(table, headers="keys", tablefmt="fancy_grid", showindex=False))
+    else:
+        table = run_inference_retrieval(loaded, images, queries=wanted, top_k=arguments.top_k, reading=reading)
+        say(table.to_string())
+    if arguments.save_path is not None:
+        out = Path(arguments.save_path).with_suffix(".csv")
+        write_file(out, table.to_csv(index=not classify))
+        say(f"Written to {out}.")
+
+
+def main() -> None:
+    """Parses the command line and runs."""
+    run(build_parser().parse_args())
+
+
+if __name__ == "__main__":
+    sys.exit(command(main)())
