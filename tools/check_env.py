@@ -18,6 +18,8 @@ BASE = (
 OWN = ("eocore", "earthmind")
 BY_EXTRA = {
     "train": ("deepspeed", "tensorboard", "matplotlib"),
+    "tensorboard": ("tensorboard",),
+    "wandb": ("wandb",),
     "eval": ("sklearn", "matplotlib"),
     "sam2": ("hydra", "iopath", "sam2.build_sam"),
     "open_clip": ("ftfy", "regex"),

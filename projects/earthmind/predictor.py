@@ -247,9 +247,15 @@ class EarthMindPredictor:
         """The model on its device, in eval mode."""
         return load_model(self.folder, device=self.options.device, float32_on_cpu=self.options.float32_on_cpu)
 
+    @property
+    def processor(self) -> EarthMindProcessor:
+        """The model's."""
+        found: EarthMindProcessor = self.model.processor
+        return found
+
     def answerer(self, max_new_tokens: int) -> RecordAnswerer:
         """What answers the last question of records. Raises ConfigError as `RecordAnswerer`."""
-        return RecordAnswerer(self.model, self.model.processor, max_new_tokens=max_new_tokens, generation=self.options.generation)
+        return RecordAnswerer(self.model, self.processor, max_new_tokens=max_new_tokens, generation=self.options.generation)
 
     def predict(self, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int) -> Prediction:
         """The answer to one question about images; see the function `predict`."""
@@ -278,3 +284,26 @@ class EarthMindPredictor:
         except ValueError as error:  # what the model's own code raises for samples it cannot take
             raise DataError(f"the model cannot answer this: {str(error).lstrip(': ')}") from error
         return [answer.text for answer in answers]
+
+
+class TrainingPredictor:
+    """Implements Generates with a model in training, as `EarthMindPredictor` does with a converted one.
+
+    Args:
+        model: whose mode and weights stay as they are.
+        processor: of the training.
+        options: of generation; the device is the model's.
+
+    Raises:
+        ConfigError: a generation option is unknown or does not fit the others.
+    """
+
+    boxes_by_masks = EarthMindPredictor.boxes_by_masks
+
+    def __init__(self, model: EarthMindForConditionalGeneration, processor: EarthMindProcessor, *, options: PredictorOptions) -> None:
+        generation_settings(options.generation)
+        self.model, self.processor, self.options = model, processor, options
+
+    def answerer(self, max_new_tokens: int) -> RecordAnswerer:
+        """What answers the last question of records. Raises ConfigError as `RecordAnswerer`."""
+        return RecordAnswerer(self.model, self.processor, max_new_tokens=max_new_tokens, generation=self.options.generation)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from eocore.system import Exchange, Planning, PredictorOptions, System
 
 if TYPE_CHECKING:
-    from earthmind.predictor import EarthMindPredictor
+    from earthmind.predictor import EarthMindPredictor, TrainingPredictor
     from eocore.export.hf import Shipment
     from eocore.hub_files import HubFiles
     from eocore.train.task import Task
@@ -23,6 +23,12 @@ def _predictor(folder: Path, options: PredictorOptions) -> "EarthMindPredictor":
     from earthmind.predictor import EarthMindPredictor
 
     return EarthMindPredictor(folder, options)
+
+
+def _training_predictor(task: Any, options: PredictorOptions) -> "TrainingPredictor":
+    from earthmind.predictor import TrainingPredictor
+
+    return TrainingPredictor(task.model, task.processor, options=options)
 
 
 def _export(task: Any) -> "Shipment":
@@ -65,6 +71,7 @@ SYSTEM = System(
     model_types=("earthmind",),
     task=_task,
     predictor=_predictor,
+    training_predictor=_training_predictor,
     export=_export,
     benchmarks=_benchmarks,
     planning=_planning,

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -15,7 +15,7 @@ from earthmind.datasets import mcq, multispectral, paired  # noqa: F401  (regist
 from earthmind.datasets.collator import TrainingCollator
 from earthmind.datasets.preparation import IMAGES, SamplePreparer
 from earthmind.datasets.sizes import SampleMeasurer, processor_fields
-from earthmind.losses import LossSettings, compute_losses, count_items, weighted
+from earthmind.losses import SAMPLES, SUPERVISED, LossSettings, compute_losses, count_items, weighted
 from earthmind.model.batching import Batch
 from earthmind.model.modeling_earthmind import EarthMindOutput
 from earthmind.model.processor_options import ProcessorOptions
@@ -25,6 +25,7 @@ from eocore.config import read_options
 from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets and transforms)
 from eocore.data.dataset import PreparedDataset
 from eocore.data.loading.error_policy import NUM_REPLACED
+from eocore.data.loading.held_out import HeldOut, HeldOutBatches
 from eocore.data.loading.shard import Shard
 from eocore.errors import ConfigError
 from eocore.log import get_logger
@@ -35,10 +36,12 @@ from eocore.portable.position_limit import num_positions
 from eocore.registry import TASKS, TOKENIZERS
 from eocore.resolve import Resolved, resolve, resolve_instance
 from eocore.train.options import DataOptions, ModelOptions, TrainabilityOptions, VisionCacheOptions
-from eocore.train.task import Mode, Task
+from eocore.train.task import LOSS_PREFIX, Mode, Task
 from eocore.train.trainability import LayerParts, choose_trainable, prepare_layers, resolved_lora
 from eocore.train.training_data import PackRules, TrainingData
 from eocore.train.vision_cache import VisionCache
+
+TOKEN_ACCURACY = "token_accuracy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +151,15 @@ class EarthMindTask(Task):
             self._tell_long_names(cast(PreparedDataset, loader.dataset))
         return loader
 
+    def build_held_out(self, wanted: HeldOut) -> HeldOutBatches:
+        """Batches of held-out data; see `Task.build_held_out`. The vision cache stays that of the training."""
+        return self.data.build_held_out(
+            wanted,
+            prepare=SamplePreparer(self.processor, max_length=self.data.max_length),
+            collate=replace(self.collator(row_length=self.data.row_length, full_rows=self.data.full_rows), with_keys=False),
+            rules=self.pack_rules,
+        )
+
     def _tell_long_names(self, data: PreparedDataset) -> None:
         """Warns once of class names that the tokenizer spells in many pieces."""
         records = [record for leaf in data.dataset.leaves() for record in leaf.records]
@@ -168,6 +180,19 @@ class EarthMindTask(Task):
         """Samples and supervised tokens, where losses are means over the whole update; see `Task.count_items`."""
         over_update = self.data.packing is not None or self.loss_settings.text_mean == "tokens"
         return count_items(batch) if over_update else {}
+
+    def loss_sums(self, batch: Batch) -> dict[str, tuple[float, float]]:
+        """Sums over samples, or over supervised tokens where the text loss is their mean; see `Task.loss_sums`."""
+        found = self(batch, num_items_in_batch={SAMPLES: 1.0, SUPERVISED: 1.0})  # divided by 1, losses are sums
+        numbers = count_items(batch)
+        text = SUPERVISED if self.loss_settings.text_mean == "tokens" else SAMPLES
+        sums = {
+            name: (float(value), float(numbers[text if name == f"{LOSS_PREFIX}text" else SAMPLES]))
+            for name, value in found.items()
+            if name.startswith(LOSS_PREFIX)
+        }
+        right = float(found[TOKEN_ACCURACY]) * numbers[SUPERVISED]
+        return {**sums, TOKEN_ACCURACY: (right, float(numbers[SUPERVISED]))}
 
     def forward(self, batch: Batch, mode: Mode = "loss", *, num_items_in_batch: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Losses and counts of a batch (`mode` "loss" is the only one; answers come from `EarthMindForConditionalGeneration.answer`)."""
@@ -199,4 +224,4 @@ class EarthMindTask(Task):
             metrics["vision_cached"] = self.vision_cache.fraction_found
         assert output.logits is not None
         right = (output.logits.detach().argmax(-1) == batch.supervised.targets).float()
-        return metrics | {"token_accuracy": right.mean() if len(right) else right.sum()}
+        return metrics | {TOKEN_ACCURACY: right.mean() if len(right) else right.sum()}

@@ -134,6 +134,8 @@ class System:
         task: registers everything that configs build by name, and returns the task class.
         predictor: (folder of a converted model, options) -> what answers with it: an object that implements one protocol or more of
             `eocore.evaluate.protocols` (Generates, Scores, Embeds), and of AnswersImages and Chats. It is made without reading weights.
+        training_predictor: (task in training, options) -> what answers with its model as it is, by the code of `predictor`; it is asked
+            with the weights whole and the model in eval mode, and leaves both alone.
         export: trained task -> what becomes a checkpoint.
         benchmarks: registers what the package adds to evaluation: benchmarks, suites, sensor settings, tasks, scorers. Called before
             answers are predicted, scored, compared, merged or reported; it may be called again.
@@ -146,6 +148,7 @@ class System:
     model_types: tuple[str, ...]
     task: "Callable[[], type[Task]]"
     predictor: Callable[[Path, PredictorOptions], Any] | None = None
+    training_predictor: Callable[[Any, PredictorOptions], Any] | None = None
     export: "Callable[[Any], Shipment] | None" = None
     benchmarks: Callable[[], None] | None = None
     planning: Callable[[], Planning] | None = None

@@ -20,13 +20,21 @@ task = dict(
     classes={classes},
     data=dict(type="CustomDataset", annotations={annotations!r}, task="classification"),
 )
-training = dict(max_iters=30, deepspeed="deepspeed_zero0")
+training = dict(max_iters=30, deepspeed="deepspeed_zero0", validation={validation})
 optimizer = dict(lr=0.5)
 schedule = dict(warmup_ratio=0.1)
 hooks = dict(checkpoint=dict(type="CheckpointHook", interval=30, keep=1), metrics=dict(type="MetricsHook", interval=10))
 tracking = []
 """
 
+VALIDATION = """dict(
+    every=10,
+    data=dict(type="CustomDataset", annotations={annotations!r}, task="classification"),
+    settings=dict(optical=["rgb"], night=["rgb"]),
+    metrics=["classification"],
+    samples=6,
+    best="night/classification/accuracy",
+)"""
 
 EVALUATION = """
 evaluation = dict(
@@ -87,12 +95,28 @@ def model(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a trained and converted scorer; conversion has reloaded it where this repository is not."""
     folder = tmp_path_factory.mktemp("minimal")
     annotations = pictures(folder / "train", count=48, seed=0)
-    (folder / "scorer.py").write_text(CONFIG.format(classes=list(CLASSES), annotations=str(annotations)))
+    validation = VALIDATION.format(annotations=str(pictures(folder / "val", count=9, seed=3)))
+    (folder / "scorer.py").write_text(CONFIG.format(classes=list(CLASSES), annotations=str(annotations), validation=validation))
     trained = (folder / "scorer.py", "--trust-config")
     run(repo_root, repo_root / "tools/train.py", *trained, "--work-dir", folder / "run", folder=folder)
-    converting = (repo_root / "tools/convert_to_hf.py", *trained, "--pth-model", folder / "run", "--save-path", folder / "model")
+    converting = (repo_root / "tools/convert_to_hf.py", *trained, "--pth-model", folder / "run" / "best", "--save-path", folder / "model")
     assert "Reloaded in a process of its own; all weights equal" in run(repo_root, *converting, folder=folder)
     return folder / "model"
+
+
+def test_it_is_validated_while_it_trains(model: Path) -> None:
+    run = model.with_name("run")
+    lines = [json.loads(line) for line in (run / "scalars.jsonl").read_text().splitlines()]
+    found = [line for line in lines if "val/loss" in line]
+    assert [line["step"] for line in found] == [10, 20, 30]
+    for line in found:
+        assert line["val/optical/loss_class"] == line["val/night/loss_class"] == line["val/loss"]
+        assert line["val/optical/classification/accuracy"] == line["val/night/classification/accuracy"] <= 1.0
+    assert found[-1]["val/loss"] < found[0]["val/loss"]
+    best = max(found, key=lambda line: line["val/night/classification/accuracy"])
+    assert (run / "best").read_text() == f"iter_{best['step']:06d}\n"
+    answers = [json.loads(line) for line in (run / "validation" / "predictions.jsonl").read_text().splitlines()]
+    assert len(answers) == 12 and np.load(run / "validation" / VECTORS).shape == (12 * len(CLASSES),)
 
 
 def test_the_folder_is_flat_and_holds_the_portable_modules_it_needs(model: Path) -> None:
@@ -129,7 +153,7 @@ def test_the_data_sets_of_a_config_are_evaluated_merged_scored_and_compared_from
     for name, colour in CLASSES.items():
         (tmp_path / "folders" / name).mkdir(parents=True)
         Image.new("RGB", (16, 16), colour).save(tmp_path / "folders" / name / "0.png")
-    text = CONFIG.format(classes=list(CLASSES), annotations=str(annotations))
+    text = CONFIG.format(classes=list(CLASSES), annotations=str(annotations), validation=None)
     text += EVALUATION.format(first=str(annotations), second=str(tmp_path / "folders"))
     (tmp_path / "scorer.py").write_text(text)
     (program := tmp_path / "commands.py").write_text(COMMANDS)

@@ -4,6 +4,10 @@ train_images = dict(
     multispectral=dict(root="{{$SYNTHETIC_ROOT:data/synthetic}}/train/multispectral", pattern="{stem}.tif", sensor="sentinel2_l2a"),
     sar=dict(root="{{$SYNTHETIC_ROOT:data/synthetic}}/train/sar", pattern="{stem}.tif", sensor="sentinel1_grd"),
 )
+val_images = dict(
+    multispectral=dict(root="{{$SYNTHETIC_ROOT:data/synthetic}}/val/multispectral", pattern="{stem}.tif", sensor="sentinel2_l2a"),
+    sar=dict(root="{{$SYNTHETIC_ROOT:data/synthetic}}/val/sar", pattern="{stem}.tif", sensor="sentinel1_grd"),
+)
 test_images = dict(
     multispectral=dict(root="{{$SYNTHETIC_ROOT:data/synthetic}}/test/multispectral", pattern="{stem}.tif", sensor="sentinel2_l2a"),
     sar=dict(root="{{$SYNTHETIC_ROOT:data/synthetic}}/test/sar", pattern="{stem}.tif", sensor="sentinel1_grd"),

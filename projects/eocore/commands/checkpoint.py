@@ -10,7 +10,7 @@ from eocore.errors import CheckpointError
 
 SHOWN = ("step", "world_size", "zero_stage", "accumulation", "seed", "optimizer_steps", "lr", "settings", "data", "frozen_hash", "versions")
 LONGEST_VALUE = 400
-ONE_OF = "iter_* folder, or a run's folder or its `latest` file for the newest"
+ONE_OF = "iter_* folder, a run's folder or its `latest` file for the newest, or its `best` file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,19 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def list_run(run: Path) -> int:
     """Prints a line for each checkpoint; returns the exit status, 1 where there is none. Raise CheckpointError if `run` is no folder."""
-    from eocore.train.checkpoint.files import list_checkpoints, read_state
+    from eocore.train.checkpoint.files import best_name, list_checkpoints, read_state
     from eocore.train.work_dir import STATUS, read_status
 
     if not run.is_dir():
         raise CheckpointError(f"{run} is no folder, so it holds no checkpoints. Name the work directory of a training.")
-    found = list_checkpoints(run)
+    found, best = list_checkpoints(run), best_name(run)
     if (run / STATUS).is_file():
         status = read_status(run)
         say(f"{run}: {status['state']} at step {status['step']} of {status['max_iters']}  {status['reason']}")
     for folder in found:
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         written = read_state(folder)
-        say(f"{folder.name}  {size / 1e6:10.2f} MB  {written['world_size']} rank(s), ZeRO {written['zero_stage']}")
+        mark = "  (best)" if folder.name == best else ""
+        say(f"{folder.name}  {size / 1e6:10.2f} MB  {written['world_size']} rank(s), ZeRO {written['zero_stage']}{mark}")
     say(f"{len(found)} checkpoint(s)")
     return 0 if found else 1
 

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="CKPT",
-        help="iter_* folder, folder of the run, its `latest` file, .safetensors or .pth",
+        help="iter_* folder, folder of the run, its `latest` or `best` file, .safetensors or .pth",
     )
     parser.add_argument("--save-path", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is in DIR")

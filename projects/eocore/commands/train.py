@@ -91,15 +91,17 @@ def _run_training(config: "Config", arguments: argparse.Namespace) -> bool:
 
     require_deepspeed()
     systems_of_config(config)
+    from eocore.predict.validation import ScoredAnswers
     from eocore.train.launch import dry_run, train
     from eocore.train.strategy import stop_process_group
 
     finished = True
     work_dir = arguments.work_dir or Path("work_dirs") / arguments.config.stem
     if arguments.dry_run:
-        say(dry_run(config, work_dir, resume=arguments.resume, allow=arguments.allow).rstrip("\n"))
+        say(dry_run(config, work_dir, resume=arguments.resume, allow=arguments.allow, answers=ScoredAnswers).rstrip("\n"))
     else:
-        finished = train(config, work_dir, resume=arguments.resume, strict=arguments.strict, allow=arguments.allow)
+        strict, allow = arguments.strict, arguments.allow
+        finished = train(config, work_dir, resume=arguments.resume, strict=strict, allow=allow, answers=ScoredAnswers)
     stop_process_group()
     return finished
 

@@ -2,11 +2,16 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eocore.errors import DataError
+from eocore.scalar_names import VALIDATED, measures_of, points
 from eocore.train.task import LOSS_PREFIX
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MAX_COLUMNS = 3
 SMOOTHING = 0.9
@@ -30,7 +35,7 @@ def read_scalars(path: Path) -> list[dict[str, float]]:
 
 
 def draw_curves(scalars: Path, picture: Path) -> None:
-    """Draws one panel per loss part, and one for the learning rate, over the steps.
+    """Draws a panel for each loss part, with its values on held-out data, one for each measure of answers, and one for the learning rate.
 
     Args:
         scalars: scalars.jsonl of a run.
@@ -39,25 +44,42 @@ def draw_curves(scalars: Path, picture: Path) -> None:
     from matplotlib.figure import Figure
 
     records = read_scalars(scalars)
-    names = [name for name in dict.fromkeys(key for record in records for key in record) if name == "loss" or name.startswith(LOSS_PREFIX)]
-    names.append("lr")
-    columns = min(MAX_COLUMNS, len(names))
-    rows = math.ceil(len(names) / columns)
+    losses = [name for name in dict.fromkeys(key for record in records for key in record) if name == "loss" or name.startswith(LOSS_PREFIX)]
+    measures = measures_of(records)
+    columns = min(MAX_COLUMNS, len(losses) + len(measures) + 1)
+    rows = math.ceil((len(losses) + len(measures) + 1) / columns)
     figure = Figure(figsize=(4.2 * columns, 2.9 * rows), layout="constrained")
-    for index, name in enumerate(names):
-        axes = figure.add_subplot(rows, columns, index + 1)
-        points = [(record["step"], record[name]) for record in records if name in record]
-        steps, values = [step for step, _ in points], [value for _, value in points]
-        if name == "lr":
-            axes.plot(steps, values, color="tab:gray")
-        else:
-            axes.plot(steps, values, color="tab:blue", alpha=0.35, linewidth=1)
-            axes.plot(steps, smooth(values), color="tab:blue", linewidth=1.8)
-        axes.set_title("learning rate" if name == "lr" else name, fontsize=10)
-        axes.set_xlabel("step", fontsize=9)
-        axes.grid(alpha=0.3)
-        axes.tick_params(labelsize=8)
+    panels = iter(figure.subplots(rows, columns, squeeze=False).flat)
+    for name in losses:
+        axes = _panel(next(panels), name)
+        steps, values = points(records, name)
+        axes.plot(steps, values, color="tab:blue", alpha=0.35, linewidth=1)
+        axes.plot(steps, smooth(values), color="tab:blue", linewidth=1.8)
+        _draw_results(axes, records, names={"held out": f"{VALIDATED}{name}"})
+    for name, settings in measures.items():
+        _draw_results(_panel(next(panels), f"{name}, held out"), records, names=settings)
+    _panel(next(panels), "learning rate").plot(*points(records, "lr"), color="tab:gray")
+    for axes in panels:
+        axes.set_axis_off()
     figure.savefig(picture, dpi=130)
+
+
+def _panel(axes: "Axes", title: str) -> "Axes":
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel("step", fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.tick_params(labelsize=8)
+    return axes
+
+
+def _draw_results(axes: "Axes", records: Sequence[Mapping[str, float]], *, names: Mapping[str, str]) -> None:
+    """Lines with a mark at each validation, by label."""
+    for number, (label, name) in enumerate(names.items(), start=1):
+        steps, values = points(records, name)
+        if steps:
+            axes.plot(steps, values, color=f"C{number}", marker="o", markersize=3.5, linewidth=1.2, label=label)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=7)
 
 
 def smooth(values: Sequence[float]) -> list[float]:

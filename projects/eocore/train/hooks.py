@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ class MetricsHook(Hook):
     """Averages what the task reports over ranks and steps, and passes it on: terminal, scalars.jsonl, the tracking back ends.
 
     A line of scalars.jsonl holds `step` (updates made), the task's losses and metrics, `lr`, `step_s`, `samples_per_s` and `tokens_per_s`
-    where the task counts them, `data_share` (fraction of the time spent waiting for data), `eta_s`, and peak memory [GiB].
+    where the task counts them, `data_share` (fraction of the time spent waiting for data), `eta_s`, and peak memory [GiB]. Results of
+    validation stand in lines of their own, as `val/*` (`eocore.train.validation.hook`); their time is in no speed, but in `eta_s`.
     """
 
     observes_only = True
@@ -45,12 +47,13 @@ class MetricsHook(Hook):
         self.window: dict[str, list[Tensor]] = defaultdict(list)
         self.steps = 0
         self.mark = 0.0
-        self.data_mark = 0.0
+        self.data_mark = self.aside_mark = 0.0
         self.progress: ProgressBar | ProgressLines | None = None
 
     def before_train(self, runner: Any) -> None:
         """Begins the file (or continues with it, less what came after the step resumed from) and the progress display."""
-        self.mark, self.data_mark = time.perf_counter(), runner.train_loop.data_seconds
+        loop = runner.train_loop
+        self.mark, self.data_mark, self.aside_mark = time.perf_counter(), loop.data_seconds, loop.aside_seconds
         if runner.rank != 0:
             return
         _keep_until(Path(runner.work_dir) / SCALARS, runner.iter)
@@ -82,27 +85,37 @@ class MetricsHook(Hook):
     def _close_window(self, runner: Any, step: int) -> dict[str, float]:
         """The record of the window, equal on every rank."""
         mine = {name: (sum(float(value) for value in values), len(values)) for name, values in self.window.items()}
-        now, data_now = time.perf_counter(), runner.train_loop.data_seconds
-        seconds, waited = now - self.mark, data_now - self.data_mark
+        loop, now = runner.train_loop, time.perf_counter()
+        seconds, waited = now - self.mark - (loop.aside_seconds - self.aside_mark), loop.data_seconds - self.data_mark
         scalars = _merge(mine)
         counts = {name: scalars.pop(name) for name in list(scalars) if name.startswith(COUNT_PREFIX)}
         record = {"step": step} | scalars | {"lr": runner.optim_wrapper.optimizer.param_groups[0]["lr"]}
         record["step_s"] = seconds / self.steps
         record |= {name.removeprefix(COUNT_PREFIX): counts.pop(name) for name in (NUM_REPLACED,) if name in counts}
         record |= {f"{name.removeprefix(COUNT_PREFIX)}_per_s": count / seconds for name, count in counts.items()}
-        record |= {"data_share": waited / seconds, "eta_s": record["step_s"] * (runner.max_iters - step)}
+        record |= {"data_share": waited / seconds, "eta_s": (record["step_s"] + loop.aside_per_step) * (runner.max_iters - step)}
         record |= {f"peak_{kind}_gib": value for kind, value in peak_memory_gib().items()}
         self.window.clear()
-        self.steps, self.mark, self.data_mark = 0, now, data_now
+        self.steps, self.mark, self.data_mark, self.aside_mark = 0, now, loop.data_seconds, loop.aside_seconds
         return record
 
     def _publish(self, runner: Any, record: dict[str, float]) -> None:
-        with (Path(runner.work_dir) / SCALARS).open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        add_scalars(Path(runner.work_dir), record)
         scalars = {name: value for name, value in record.items() if name != "step"}
         runner.visualizer.add_scalars(scalars, step=int(record["step"]))
         if self.progress is not None:
             self.progress.show(record)
+
+
+def add_scalars(work_dir: Path, record: Mapping[str, float]) -> None:
+    """Appends a line to scalars.jsonl of a run."""
+    with (work_dir / SCALARS).open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def forget_scalars(work_dir: Path, *, step: int, prefix: str) -> None:
+    """Removes the lines of a step that hold names with a prefix, which will be written again."""
+    _keep_lines(work_dir / SCALARS, lambda record: not (record["step"] == step and any(name.startswith(prefix) for name in record)))
 
 
 def _merge(mine: dict[str, tuple[float, int]]) -> dict[str, float]:
@@ -121,18 +134,22 @@ def _merge(mine: dict[str, tuple[float, int]]) -> dict[str, float]:
 
 
 def _keep_until(path: Path, step: int) -> None:
-    lines = path.read_text().splitlines() if path.is_file() and step > 0 else []
-    kept = [line for line in lines if _step_of(line) <= step]
+    _keep_lines(path, lambda record: 0 < record["step"] <= step)
+
+
+def _keep_lines(path: Path, wanted: Callable[[Mapping[str, float]], bool]) -> None:
+    lines = path.read_text().splitlines() if path.is_file() else []
+    kept = [line for line in lines if wanted(_read_line(line))]
     aside = path.with_name(f"{TEMPORARY}{path.name}")
     aside.write_text("".join(line + "\n" for line in kept))
     os.replace(aside, path)
 
 
-def _step_of(line: str) -> float:
+def _read_line(line: str) -> Mapping[str, float]:
     try:
-        return float(json.loads(line)["step"])
+        return {"step": float("inf")} | json.loads(line)
     except json.JSONDecodeError:  # a run that was killed while it wrote the line
-        return float("inf")
+        return {"step": float("inf")}
 
 
 @HOOKS.register_module()

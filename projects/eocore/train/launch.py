@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from mmengine.config import Config
 from mmengine.runner import set_random_seed
 
 from eocore.config import require
-from eocore.distributed import share_from_first
+from eocore.distributed import Ranks, share_from_first
 from eocore.errors import ConfigError, EOError
 from eocore.files import keeping
 from eocore.log import get_logger
 from eocore.registry import TASKS
 from eocore.train.checkpoint.files import AUTO, find_checkpoint, read_state
+from eocore.train.checkpoint.hook import CheckpointHook
 from eocore.train.checkpoint.resumption import check_allowable
 from eocore.train.checkpoint.start_from import load_from
 from eocore.train.device import make_deterministic, peak_memory_gib
@@ -26,17 +28,29 @@ from eocore.train.loader import prepare_loader
 from eocore.train.resilience.heartbeat import HEARTBEAT
 from eocore.train.resilience.preemption import Interrupts
 from eocore.train.resilience.watchdog import Watchdog
-from eocore.train.runner import Runner, build_runner, check_config
+from eocore.train.runner import Resumption, Runner, TrainingOptions, build_runner, check_config
 from eocore.train.strategy import restart_count, start_process_group
 from eocore.train.task import PartCount, Task
+from eocore.train.validation.answers import MakeAnswers
+from eocore.train.validation.validation import Validation, ValidationSetup, build_validation
 from eocore.train.work_dir import WorkDir
 
 DRY_RUN = "dry_run"
 """What the log calls a run that is only tried: a run has its folder's name."""
 
 
-def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: bool = False, allow: Collection[str] = ()) -> bool:
-    """Trains `config`; True if it reached its last step, False if it was told to stop before and has saved.
+def train(
+    config: Config,
+    work_dir: Path,
+    *,
+    resume: str | None = None,
+    strict: bool = False,
+    allow: Collection[str] = (),
+    answers: MakeAnswers | None = None,
+) -> bool:
+    """Trains `config`; True if it reached its end, False if it was told to stop before and has saved.
+
+    The end is the last step, or an earlier one where validation has no better result any more (`training.validation.patience`).
 
     Args:
         config: as `load_config` returns it, its systems imported.
@@ -45,12 +59,14 @@ def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: 
             on in any case.
         strict: a damaged newest checkpoint is an error.
         allow: differences from the checkpoint that are accepted (`eocore.train.checkpoint.resumption.ALLOWABLE`).
+        answers: makes what scores answers in validation: `eocore.predict.validation.ScoredAnswers`; None = it cannot.
 
     Raises:
         EOError: the config, the folder or the checkpoint cannot be used, or the training cannot continue; status.json has the reason too.
     """
     training, *_ = check_config(config)
     check_allowable(allow)
+    _check_keeps_best(config, training)
     if restart_count() > 0:
         resume = resume or AUTO
     folder = WorkDir(work_dir, max_iters=training.max_iters)
@@ -58,7 +74,8 @@ def train(config: Config, work_dir: Path, *, resume: str | None = None, strict: 
         _, world_size = start_process_group(training.timeout_s)
         try:
             checkpoint = _on_first_rank(partial(_open_folder, folder, config, world_size=world_size, resume=resume, strict=strict))
-            return _run(config, folder, checkpoint=checkpoint, allow=allow, interrupts=interrupts)
+            plan = RunPlan(resume=Resumption(checkpoint=checkpoint, allow=allow), answers=answers)
+            return _run(config, folder, plan=plan, interrupts=interrupts)
         finally:
             folder.release()
 
@@ -93,12 +110,31 @@ def _on_first_rank(do: Callable[[], Path | None]) -> Path | None:
     return found
 
 
-def _run(config: Config, folder: WorkDir, *, checkpoint: Path | None, allow: Collection[str], interrupts: Interrupts) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """Where a run begins, and what scores the answers of its validation."""
+
+    resume: Resumption
+    answers: MakeAnswers | None
+
+
+def _check_keeps_best(config: Config, training: TrainingOptions) -> None:
+    """Raise ConfigError if the best checkpoint is to be kept and nothing saves checkpoints."""
+    validation = training.read_validation()
+    types = [entry.get("type") for entry in config.get("hooks", {}).values() if entry is not None]
+    if validation is not None and validation.best is not None and CheckpointHook.__name__ not in types:
+        raise ConfigError(
+            f"training.validation.best is '{validation.best}', but no CheckpointHook among `hooks` would keep its checkpoint. Add one, or "
+            "leave best out."
+        )
+
+
+def _run(config: Config, folder: WorkDir, *, plan: RunPlan, interrupts: Interrupts) -> bool:
     training, *_ = check_config(config)
     failed = partial(_write_failure, folder)
     watchdog = Watchdog(folder.path, hang_timeout_s=training.hang_timeout_s, on_failure=failed)
     with watchdog, keeping(folder.path, "a file of the run", follows="Its checkpoints stand; resume from them with --resume."):
-        runner = _build(config, folder.path, checkpoint=checkpoint, allow=allow)
+        runner = _build(config, folder.path, plan=plan)
         runner.prepare()
         begun = runner.guard.step
         interrupts.obey(runner.orders, can_save=lambda: runner.guard.step > begun)
@@ -106,13 +142,13 @@ def _run(config: Config, folder: WorkDir, *, checkpoint: Path | None, allow: Col
             runner.train()
     if runner.rank == 0:
         _record_end(folder, runner)
-    return runner.iter == runner.max_iters
+    return runner.iter == runner.max_iters or bool(runner.ended_early)
 
 
 def _record_end(folder: WorkDir, runner: Runner) -> None:
     """What status.json and the log say of a run that was not ended by an error."""
-    if runner.iter == runner.max_iters:
-        folder.write_status("finished", step=runner.iter)
+    if runner.iter == runner.max_iters or runner.ended_early:
+        folder.write_status("finished", step=runner.iter, reason=runner.ended_early)
         return
     state, order = ("interrupted", "SIGINT, Ctrl-C") if runner.orders.interrupt_agreed else ("preempted", "SIGTERM")
     folder.write_status(state, step=runner.iter, reason=f"told to stop ({order})")
@@ -146,8 +182,17 @@ def _write_failure(folder: WorkDir, reason: str) -> None:
     folder.write_status("failed", step=max(HEARTBEAT.step - 1, 0), reason=reason)
 
 
-def dry_run(config: Config, work_dir: Path | None = None, *, resume: str | None = None, allow: Collection[str] = ()) -> str:
+def dry_run(
+    config: Config,
+    work_dir: Path | None = None,
+    *,
+    resume: str | None = None,
+    allow: Collection[str] = (),
+    answers: MakeAnswers | None = None,
+) -> str:
     """Builds everything, makes one real step on one batch, and tells parameter counts, shapes, losses and memory.
+
+    Validation is built too, and told of, but not made.
 
     Nothing is kept: logs go to a temporary folder; hooks and tracking back ends are built, but none runs. Only the first rank tells; the
     text of the others is empty.
@@ -155,17 +200,19 @@ def dry_run(config: Config, work_dir: Path | None = None, *, resume: str | None 
     Args:
         config: as `load_config` returns it, its systems imported.
         work_dir: of the run that `resume` means by `auto`.
-        resume, allow: as `train`; the step is then the one that would come next.
+        resume, allow, answers: as `train`; the step is then the one that would come next.
 
     Raises:
         EOError: as `train`.
     """
-    check_config(config)
+    training, *_ = check_config(config)
+    _check_keeps_best(config, training)
     checkpoint = find_checkpoint(work_dir or Path(), resume) if resume else None
     with tempfile.TemporaryDirectory() as folder:
         config = config.copy()
         config.hooks, config.tracking = {}, []
-        runner = _build(config, Path(folder) / DRY_RUN, checkpoint=checkpoint, allow=allow)
+        plan = RunPlan(resume=Resumption(checkpoint=checkpoint, allow=allow), answers=answers)
+        runner = _build(config, Path(folder) / DRY_RUN, plan=plan, tried=True)
         parts = runner.model.parameter_table()
         with closing(runner.prepare()) as loop:
             batch = loop.next_batch()
@@ -174,12 +221,15 @@ def dry_run(config: Config, work_dir: Path | None = None, *, resume: str | None 
     if runner.rank != 0:
         return ""
     losses = {name: float(value) for name, value in outputs[0].items()}
-    lines = [*describe_parts(parts), *describe_batch(batch), *_describe_result(losses)]
+    validation = [] if runner.validation is None else runner.validation.describe()
+    lines = [*describe_parts(parts), *describe_batch(batch), *_describe_result(losses), *validation]
     return "".join(line + "\n" for line in lines)
 
 
-def _build(config: Config, work_dir: Path, *, checkpoint: Path | None, allow: Collection[str]) -> Runner:
+def _build(config: Config, work_dir: Path, *, plan: RunPlan, tried: bool = False) -> Runner:
+    """The runner of a run, or of one that is only `tried`: that never validates."""
     training, *_ = check_config(config)
+    checkpoint = plan.resume.checkpoint
     if training.deterministic:
         make_deterministic()
     rank, world_size = start_process_group(training.timeout_s)
@@ -193,7 +243,21 @@ def _build(config: Config, work_dir: Path, *, checkpoint: Path | None, allow: Co
     step = read_state(checkpoint)["step"] if checkpoint else 0
     loader = task.build_loader(rank=rank, world_size=world_size, seed=config.seed, start_step=step * training.accumulation)
     prepare_loader(loader, training.loader_timeout_s)
-    return build_runner(config, task, train_loader=loader, work_dir=work_dir, resume=checkpoint, allow=allow)
+    validation = _build_validation(config, task, training=training, answers=plan.answers)
+    runner = build_runner(
+        config, task, train_loader=loader, work_dir=work_dir, resume=plan.resume, validation=None if tried else validation
+    )
+    runner.validation = validation
+    return runner
+
+
+def _build_validation(config: Config, task: Task, *, training: TrainingOptions, answers: MakeAnswers | None) -> Validation | None:
+    options = training.read_validation()
+    if options is None:
+        return None
+    ranks = Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
+    setup = ValidationSetup(config=config, options=options, ranks=ranks, answers=answers, timeout_s=training.loader_timeout_s)
+    return build_validation(task, setup)
 
 
 def describe_parts(parts: list[PartCount]) -> list[str]:

@@ -27,7 +27,9 @@ class StepLoop(BaseLoop):
     """Runs `max_iters` updates, each over `accumulation` batches.
 
     The hooks see one iteration per update. `after_train_iter` gets `outputs`, one dict of scalars per batch of the update, and
-    `data_batch`, the last of these batches. Time spent waiting for data is kept in `data_seconds`.
+    `data_batch`, the last of these batches. Time spent waiting for data is kept in `data_seconds`, that of validation in
+    `aside_seconds`, and what the last one took for each update up to it in `aside_per_step` [s]. `stop_training` ends the run after
+    an update.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class StepLoop(BaseLoop):
         self.epoch = 0
         self.iter = 0
         self.stop_training = False
-        self.data_seconds = 0.0
+        self.data_seconds = self.aside_seconds = self.aside_per_step = 0.0
         self._loading: Batches | None = None
         self._put_back: list[Any] = []
 
@@ -64,7 +66,7 @@ class StepLoop(BaseLoop):
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
-        while self.iter < self.max_iters and not self.runner.orders.stop_agreed:
+        while self.iter < self.max_iters and not (self.runner.orders.stop_agreed or self.stop_training):
             HEARTBEAT.mark("beginning of a step", step=self.iter + 1)
             try:
                 self.run_step()

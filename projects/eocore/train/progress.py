@@ -59,6 +59,12 @@ class ProgressLines:
         """Writes the line of `record`."""
         get_logger().info("step %d/%d  %s", record["step"], self.total, describe(record))
 
+    def pause(self) -> None:
+        """Nothing to hide."""
+
+    def go_on(self) -> None:
+        """Nothing was hidden."""
+
     def close(self) -> None:
         """Nothing to end."""
 
@@ -81,6 +87,14 @@ class ProgressBar:
     def show(self, record: Mapping[str, float]) -> None:
         """Moves the bar to the step of `record`."""
         self.bar.update(self.line, completed=record["step"], description=describe_briefly(record))
+
+    def pause(self) -> None:
+        """Leaves the terminal to another bar."""
+        self.bar.stop()
+
+    def go_on(self) -> None:
+        """Shows the bar again."""
+        self.bar.start()
 
     def close(self) -> None:
         """Leaves the last state of the bar on the screen."""

@@ -28,7 +28,7 @@ from eocore.train.checkpoint import hook as _checkpoint_hook  # noqa: F401  (reg
 from eocore.train.checkpoint.files import read_state
 from eocore.train.checkpoint.resumption import check_fits, data_position, history, tell_differences
 from eocore.train.checkpoint.run_record import RunRecord, record_run
-from eocore.train.checkpoint.snapshot import restore
+from eocore.train.checkpoint.snapshot import VALIDATION, restore
 from eocore.train.checkpoint.start_from import LoadFrom
 from eocore.train.checkpoint.weights import frozen_hash, load_trainable
 from eocore.train.device import choose_precision
@@ -41,6 +41,9 @@ from eocore.train.resilience.preemption import Orders
 from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
 from eocore.train.strategy import DEFAULT_TIMEOUT_S, ZeroStrategy, start_process_group
 from eocore.train.task import Task
+from eocore.train.validation.hook import ValidationHook
+from eocore.train.validation.options import ValidationOptions, check_fits_run
+from eocore.train.validation.validation import Validation
 from eocore.train.zero.settings import arithmetic_of, load_zero_config
 
 SECTIONS = ("systems", "task", "seed", "training", "guard", "optimizer", "schedule", "hooks", "tracking")
@@ -66,6 +69,7 @@ class TrainingOptions:
         hang_timeout_s: time without a sign of life after which all ranks show where they are and end [s]; 0: never. Longer than the
             longest step and the longest saving.
         deterministic: only operations that give the same result every time, where there is a choice; slower.
+        validation: fields of `eocore.train.validation.options.ValidationOptions`; None = no validation.
     """
 
     uncompared: ClassVar[Mapping[str, str]] = {
@@ -77,6 +81,7 @@ class TrainingOptions:
         "load_from": "the weights of the checkpoint take its place",
         "loader_timeout_s": "ends a run, changes none",
         "hang_timeout_s": "ends a run, changes none",
+        "validation": "looks on; the best result so far is not compared with those of another choice",
     }
     max_iters: int
     accumulation: int = 1
@@ -88,6 +93,7 @@ class TrainingOptions:
     loader_timeout_s: int = 120
     hang_timeout_s: int = 900
     deterministic: bool = False
+    validation: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_iters", "accumulation"):
@@ -99,6 +105,15 @@ class TrainingOptions:
             if isinstance(value, bool) or not isinstance(value, int) or value < (name == "timeout_s"):
                 raise ConfigError(f"training.{name} is {value!r}; expected a whole number of seconds.")
         self.start()
+        self.read_validation()
+
+    def read_validation(self) -> ValidationOptions | None:
+        """The entry `validation`, None where it is left out. Raises ConfigError where it is wrong."""
+        if self.validation is None:
+            return None
+        found = read_options(ValidationOptions, self.validation, name="training.validation")
+        check_fits_run(found, self.max_iters)
+        return found
 
     def start(self) -> LoadFrom | None:
         """The entry `load_from`, None where it is left out. Raises ConfigError where it is wrong."""
@@ -119,6 +134,7 @@ class Runner(FlexibleRunner):
     settings: dict[str, Any]
     options: dict[str, Any]
     record: RunRecord
+    validation: Validation | None = None
     resume_path: Path | None = None
     allow: Collection[str] = ()
     allowed: Sequence[Mapping[str, Any]] = ()
@@ -148,7 +164,10 @@ class Runner(FlexibleRunner):
         self.param_schedulers = self.strategy.param_schedulers
         if self.resume_path is not None:
             loop.start_at(restore(self.strategy, self.resume_path, allow=self.allow))
-            self.guard.restore(loop.iter, read_state(self.resume_path)["guard"])
+            state = read_state(self.resume_path)
+            self.guard.restore(loop.iter, state["guard"])
+            if self.validation is not None:
+                self.validation.best.restore(state.get(VALIDATION))
         return loop
 
     def _check_checkpoint(self, folder: Path) -> list[dict[str, Any]]:
@@ -170,7 +189,13 @@ class Runner(FlexibleRunner):
             "content": self.record.content,
             "data": data_position(self._train_dataloader, self._train_loop),
             "guard": self.guard.state(),
+            VALIDATION: None if self.validation is None else self.validation.best.state(),
         }
+
+    @property
+    def ended_early(self) -> str:
+        """Why the training ended before its last update by itself, in words; empty where it did not."""
+        return "" if self.validation is None or self.iter >= self.max_iters else self.validation.best.ended
 
     def train(self) -> nn.Module:
         """Trains to the last step, or to where it is told to stop; returns the wrapped model."""
@@ -198,8 +223,30 @@ class Runner(FlexibleRunner):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Resumption:
+    """What a run resumes from.
+
+    Attributes:
+        checkpoint: its folder, verified; None = the run begins.
+        allow: differences from it that are accepted (`eocore.train.checkpoint.resumption.ALLOWABLE`).
+    """
+
+    checkpoint: Path | None = None
+    allow: Collection[str] = ()
+
+
+FROM_START = Resumption()
+
+
 def build_runner(
-    config: Config, model: Task, *, train_loader: DataLoader, work_dir: Path, resume: Path | None = None, allow: Collection[str] = ()
+    config: Config,
+    model: Task,
+    *,
+    train_loader: DataLoader,
+    work_dir: Path,
+    resume: Resumption = FROM_START,
+    validation: Validation | None = None,
 ) -> Runner:
     """A runner for `model` on `train_loader`, as sections training, optimizer, schedule, hooks, tracking and seed of `config` say.
 
@@ -208,8 +255,8 @@ def build_runner(
         model: the task; its frozen parameters stay out of the optimiser.
         train_loader: this rank's batches, begun at the step of `resume`.
         work_dir: checkpoints, logs and curves go here.
-        resume: a checkpoint folder to resume from, verified.
-        allow: differences from it that are accepted (`eocore.train.checkpoint.resumption.ALLOWABLE`).
+        resume: what it resumes from.
+        validation: of the run; None = none.
 
     Raises:
         ConfigError: a section is missing or wrong.
@@ -239,13 +286,13 @@ def build_runner(
             strategy=strategy,
             launcher="pytorch",
             default_hooks=default_hooks | {"param_scheduler": ParamSchedulerHook()},
-            custom_hooks=build_hooks(config) + ([DataFaultHook(train_loader)] if isinstance(train_loader, ReportingLoader) else []),
+            custom_hooks=[*build_hooks(config), *_own_hooks(train_loader, validation)],
             visualizer=_build_tracking(config, strategy),
             default_scope=None,
             randomness=strategy.randomness,
             cfg=config,
         )
-    runner.resume_path, runner.allow = resume, allow
+    runner.resume_path, runner.allow, runner.validation = resume.checkpoint, resume.allow, validation
     runner.orders = Orders()
     runner.guard = StepGuard(read_options(GuardOptions, config.get("guard", {}), name="guard"), runner.orders, work_dir=work_dir)
     runner.settings = {"max_iters": training.max_iters, "optimizer": asdict(optimizer), "schedule": asdict(schedule)}
@@ -259,6 +306,12 @@ def build_runner(
         "guard": runner.guard.options,
     }
     return runner
+
+
+def _own_hooks(train_loader: DataLoader, validation: Validation | None) -> list[Hook]:
+    """The hooks that follow from other sections than `hooks`."""
+    found: list[Hook] = [DataFaultHook(train_loader)] if isinstance(train_loader, ReportingLoader) else []
+    return [*found, *([] if validation is None else [ValidationHook(validation)])]
 
 
 def check_config(config: Config) -> tuple[TrainingOptions, OptimizerOptions, ScheduleOptions]:

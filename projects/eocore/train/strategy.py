@@ -6,6 +6,7 @@ import math
 import os
 import socket
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from mmengine._strategy.deepspeed import DeepSpeedStrategy  # noqa: E402
 
 from eocore.train.engine import EngineWrapper, count_updates  # noqa: E402
 from eocore.train.zero.linear import use_lean_linear  # noqa: E402
+from eocore.train.zero.whole import whole_weights  # noqa: E402
 
 BUCKETS = ("reduce_bucket_size", "allgather_bucket_size", "stage3_prefetch_bucket_size")
 # DeepSpeed wants an even number of elements; a round one also suits the transport.
@@ -202,6 +204,10 @@ class ZeroStrategy(DeepSpeedStrategy):
     def gather_moments(self) -> tuple[dict[str, Tensor], int]:
         """(moments of AdamW as `zero_state.gather_moments` names them, on the first rank; its steps). Call it on all ranks."""
         return zero_state.gather_moments(self.model.model, keep=self.rank == 0)
+
+    def whole_weights(self) -> AbstractContextManager[None]:
+        """See `eocore.train.zero.whole`."""
+        return whole_weights(self.model.model)
 
     def load_trainable_state(self, weights: zero_state.Read, moments: zero_state.Read, *, steps: int) -> None:
         """Sets master weights and moments; see `zero_state.load_state`."""

@@ -10,11 +10,13 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from eocore.errors import EOError
+from eocore.data.loading.held_out import HeldOut, HeldOutBatches
+from eocore.errors import ConfigError, EOError
 from eocore.resolve import Resolved
 
 LOSS_PREFIX = "loss_"
 COUNT_PREFIX = "num_"
+NUM_SAMPLES = "num_samples"
 Mode = Literal["loss", "predict"]
 
 
@@ -83,6 +85,31 @@ class Task(BaseModel):
             seed: of order and of per-sample randomness.
             start_step: number of global batches that an earlier run has already used up.
         """
+
+    def build_held_out(self, wanted: HeldOut) -> HeldOutBatches:
+        """Batches of held-out data, as the training would make them but always the same ones; see `TrainingData.build_held_out`.
+
+        Raises:
+            ConfigError: the system does not validate.
+        """
+        raise ConfigError(
+            f"training.validation: {type(self).__name__} makes no batches of held-out data (it has no `build_held_out`). Leave "
+            "training.validation out, or add the method to the task."
+        )
+
+    def loss_sums(self, batch: Any) -> dict[str, tuple[float, float]]:
+        """Loss or metric -> its sum over what a batch holds, and the number of items summed over; sums of several batches divided by
+        their numbers are means over all of them. Called in eval mode.
+
+        Here losses count as means over the samples of the batch (`num_samples`); a task whose losses are means over something else
+        says so in a method of its own.
+
+        Args:
+            batch: as for `forward`.
+        """
+        found = self(batch, mode="loss")
+        number = float(found.get(NUM_SAMPLES, 1.0))
+        return {name: (float(value) * number, number) for name, value in found.items() if not name.startswith(COUNT_PREFIX)}
 
     def identity(self) -> dict[str, str]:
         """What must be the same for trained weights to mean the same, by name: a digest of the vocabulary and the like.

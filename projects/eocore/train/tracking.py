@@ -3,6 +3,7 @@
 import importlib.util
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization.vis_backend import WandbVisBackend, force_init_env
@@ -32,7 +33,7 @@ class SteppedWandb(WandbVisBackend):
         if importlib.util.find_spec(PACKAGE) is None:
             raise ConfigError(
                 "tracking names WandbVisBackend, but the package wandb is not installed, so nothing could be logged there. Install it "
-                "(pip install wandb), or take the entry out of `tracking`."
+                "(pip install 'eocore-earthmind[wandb]'), or take the entry out of `tracking`."
             )
         super().__init__(save_dir, **arguments)
 
@@ -56,6 +57,12 @@ class SteppedWandb(WandbVisBackend):
     def add_scalars(self, scalar_dict: dict[str, Any], step: int = 0, file_path: str | None = None, **_: Any) -> None:
         """Logs the values of one record at `step` updates."""
         self._wandb.log(scalar_dict, step=step, commit=self._commit)
+
+    @force_init_env
+    @override
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **_: Any) -> None:
+        """Logs a picture (H, W, 3) uint8 at `step` updates."""
+        self._wandb.log({name: self._wandb.Image(image)}, step=step, commit=self._commit)
 
     def close(self) -> None:
         """Ends W&B's run, if one was begun: what was logged is sent or kept."""

@@ -1,7 +1,7 @@
 """`DataOptions` at work: datasets, packs and loaders of a training, whatever system prepares the samples."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 from eocore.config import read_options
 from eocore.data.dataset import ANY_IMAGES, ImageRules, Prepare, PreparedDataset, SampleKey, SampleSource, build_dataset
 from eocore.data.loading.error_policy import FaultOptions, make_loader
+from eocore.data.loading.held_out import HeldOut, HeldOutBatches, cut_batches, cut_packs
 from eocore.data.loading.packing import Cost, PackingOptions, PackSampler
 from eocore.data.loading.sample_stats import Measurer, MeasuringOptions, SampleSizes, SizeCache
 from eocore.data.loading.sampler import GlobalBatchSampler, LikeLengths
@@ -92,17 +93,47 @@ class TrainingData:
         Raises:
             EOError: a sample is broken or too long, or there are too few.
         """
-        options, dataset = self.options, self.build_dataset()
+        dataset = self.build_dataset()
         sampler = self._build_sampler(dataset, shard) if self.packing is None else self.build_packs(dataset, shard, rules=rules())
+        return self._make_loader(PreparedDataset(dataset, prepare, seed=shard.seed, faults=self.faults), sampler, collate=collate)
+
+    def _make_loader(
+        self, dataset: PreparedDataset, batches: Sampler[list[SampleKey]] | Sequence[Sequence[SampleKey]], *, collate: Callable[..., Any]
+    ) -> DataLoader:
+        options = self.options
         return make_loader(
-            PreparedDataset(dataset, prepare, seed=shard.seed, faults=self.faults),
+            dataset,
             collate=collate,
             options=self.faults,
-            batch_sampler=sampler,
+            batch_sampler=batches,
             num_workers=options.num_workers,
             prefetch_factor=options.prefetch if options.num_workers else None,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def build_held_out(
+        self, wanted: HeldOut, *, prepare: Prepare, collate: Callable[[Sequence[Any]], Any], rules: Callable[[], PackRules]
+    ) -> HeldOutBatches:
+        """Batches of held-out samples of the training's size; a broken sample is an error, whatever the training does with one.
+
+        Args:
+            wanted: which samples.
+            prepare, collate, rules: as `build_loader`.
+
+        Raises:
+            EOError: the data cannot be read, or a sample is larger than a pack.
+        """
+        own = TrainingData(replace(self.options, data=wanted.data, data_faults=None), self.images)
+        dataset, shard = wanted.choose(own.build_dataset()), wanted.shard
+        if own.packing is None:
+            batches = cut_batches(len(dataset), own.options.batch_size, seed=shard.seed, limit=wanted.limit)
+        else:
+            own.packing = replace(own.packing, together=1)
+            batches = cut_packs(own.build_packs(dataset, Shard(seed=shard.seed), rules=rules()), limit=wanted.limit)
+        loader = own._make_loader(
+            PreparedDataset(dataset, prepare, seed=shard.seed), batches[shard.rank :: shard.world_size], collate=collate
+        )
+        return HeldOutBatches(loader=loader, num_batches=len(batches), num_samples=sum(map(len, batches)))
 
     def _build_sampler(self, dataset: SampleSource, shard: Shard) -> Sampler[list[SampleKey]]:
         options = self.options

@@ -19,11 +19,11 @@ from eocore.errors import CheckpointError, ConfigError
 from eocore.files import keeping, refusal, write_file
 from eocore.folder_lock import WAIT_S, FolderLock
 from eocore.log import get_logger
-from eocore.train.checkpoint.files import LATEST, TEMPORARY, list_checkpoints, remove_unfinished, write_json
+from eocore.train.checkpoint.files import BEST, LATEST, TEMPORARY, list_checkpoints, remove_unfinished, write_json
 
 RUNS = "runs.jsonl"
 STATUS = "status.json"
-OUTPUTS = (STATUS, RUNS, LATEST, "scalars.jsonl")
+OUTPUTS = (STATUS, RUNS, LATEST, BEST, "scalars.jsonl")
 
 
 class WorkDir:

@@ -22,6 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from eocore.data.dataset import PreparedDataset, SampleKey, SampleSource
+from eocore.data.loading.held_out import HeldOut, HeldOutBatches, cut_batches
 from eocore.data.loading.sampler import GlobalBatchSampler
 from eocore.data.loading.shard import Shard
 from eocore.errors import DataError, EOError
@@ -141,6 +142,15 @@ class FaultyTask(Task):
         sampler = GlobalBatchSampler(num_samples=NUM_SAMPLES, batch_size=self.batch_size, shard=shard)
         data = PreparedDataset(Numbers(self.faults), prepare, seed=seed)
         return DataLoader(data, batch_sampler=sampler, collate_fn=collate, num_workers=self.num_workers)
+
+    def build_held_out(self, wanted: HeldOut) -> HeldOutBatches:
+        """Of numbers in which the faults of `wanted.data` strike."""
+        shard = wanted.shard
+        batches = cut_batches(NUM_SAMPLES, self.batch_size, seed=shard.seed, limit=wanted.limit)
+        data = PreparedDataset(Numbers(wanted.data.get("faults", ())), prepare, seed=shard.seed)
+        mine = batches[shard.rank :: shard.world_size]
+        loader = DataLoader(data, batch_sampler=mine, collate_fn=collate, num_workers=self.num_workers)
+        return HeldOutBatches(loader=loader, num_batches=len(batches), num_samples=sum(map(len, batches)))
 
     def forward(self, batch: NumberBatch, mode: str = "loss", **_: Any) -> dict[str, Any]:
         rank = int(os.environ["RANK"])

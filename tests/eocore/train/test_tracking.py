@@ -1,10 +1,11 @@
-"""W&B gets the training's steps, also those of a resumed run. The package is a stand-in at its boundary."""
+"""W&B gets the training's steps, also those of a resumed run: by a stand-in at its boundary, and by the package itself, offline."""
 
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -71,3 +72,22 @@ def test_a_missing_package_is_told_before_anything_is_built(tiny: ModuleType, tm
     config.tracking = [{"type": "WandbVisBackend"}]
     with pytest.raises(ConfigError, match=r"wandb is not installed, so nothing could be logged there\. Install it"):
         train(config, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_the_package_itself_takes_scalars_and_pictures_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    back_end = SteppedWandb(str(tmp_path), init_kwargs={"project": "eo", "mode": "offline"})
+    back_end.add_config(Config({"seed": 1}))
+    picture = np.zeros((8, 6, 3), np.uint8)
+    for step in (2, 4):
+        back_end.add_scalars({"loss": 1.0 / step, "val/loss": 2.0 / step}, step=step)
+        back_end.add_image("val/samples", picture, step=step)
+    back_end.close()
+    (run,) = tmp_path.glob("wandb/offline-run-*")
+    (kept,) = run.glob("run-*.wandb")
+    content = kept.read_bytes()
+    assert b"val/loss" in content and b"val/samples" in content
+    assert len(list(run.glob("files/media/images/**/*.png"))) == 2

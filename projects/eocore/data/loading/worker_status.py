@@ -1,7 +1,8 @@
 """Which sample each loader process is preparing, so that one that hangs or dies can be named by the process that waits for it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -16,6 +17,18 @@ def open_table(num_workers: int) -> None:
     """Makes the table that loader processes started from now on write to; they inherit it (start method fork, the default on Linux)."""
     global _workers
     _workers = torch.full((num_workers, 3), NOTHING, dtype=torch.int64).share_memory_() if num_workers else None
+
+
+@contextmanager
+def own_table() -> Iterator[None]:
+    """Inside, another loader may work; afterwards the samples noted before stand again."""
+    global _workers
+    workers, here = _workers, _here.clone()
+    try:
+        yield
+    finally:
+        _workers = workers
+        _here.copy_(here)
 
 
 def note_sample(epoch: int, index: int) -> None:

@@ -15,6 +15,7 @@ from eocore.evaluate.reporting.tables import METRIC_NAMES
 from eocore.evaluate.scoring.intervals import Value
 from eocore.evaluate.scoring.scores import Scores
 from eocore.evaluate.tasks import TASKS
+from eocore.scalar_names import VALIDATED, measures_of, points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +35,8 @@ SETTING_COLOURS = {
 }
 """Told apart by colour-blind readers too. Source: Okabe and Ito, Color Universal Design (2008)."""
 
+HELD_OUT_LOSS = f"{VALIDATED}loss"
+LINE_STYLES = ("-", "--", ":", "-.")
 _OPACITY = 0.45
 _SMOOTHING = 0.8
 _DPI = 150
@@ -151,32 +154,48 @@ def read_scalars(path: Path) -> list[dict[str, float]]:
 
 
 def draw_curves(scalars: Sequence[Mapping[str, float]]) -> bytes:
-    """PNG: the loss and its parts over the steps (faint as logged, strong smoothed), and the learning rate.
+    """PNG: the loss and its parts over the steps (faint as logged, strong smoothed), the loss and the answers on held-out data where the
+    training was validated, and the learning rate.
 
     Args:
         scalars: logged steps, as `read_scalars` returns them.
     """
     losses = sorted({name for entry in scalars for name in entry if name.startswith("loss")})
+    answers = measures_of(scalars)
     has_rate = any("lr" in entry for entry in scalars)
-    figure = make_figure(width=5.6, height=4.6 if has_rate else 3.4)
-    shares = {"height_ratios": [3, 1]} if has_rate else None
-    axes = list(figure.subplots(1 + has_rate, 1, sharex=True, squeeze=False, gridspec_kw=shares)[:, 0])
+    ratios = [3, *([2] if answers else []), *([1] if has_rate else [])]
+    figure = make_figure(width=5.6, height=1.1 + 1.15 * sum(ratios) - 0.25 * len(ratios))
+    axes = list(figure.subplots(len(ratios), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0])
     for index, name in enumerate(losses):
-        logged = [(entry["step"], entry[name]) for entry in scalars if name in entry]
-        steps, values = np.array(logged).T
+        steps, values = points(scalars, name)
         axes[0].plot(steps, values, color=f"C{index}", alpha=0.25, linewidth=0.8)
-        axes[0].plot(steps, _smoothed(values), color=f"C{index}", linewidth=1.8 if name == "loss" else 1.2, label=name)
+        axes[0].plot(steps, _smoothed(np.array(values)), color=f"C{index}", linewidth=1.8 if name == "loss" else 1.2, label=name)
+    if any(HELD_OUT_LOSS in entry for entry in scalars):
+        axes[0].plot(*points(scalars, HELD_OUT_LOSS), color="black", marker="o", markersize=3, linewidth=1.2, label="loss, held out")
     if losses:
         axes[0].set_yscale("log")
         axes[0].legend(fontsize=8, ncols=2)
     axes[0].set_ylabel("loss (log scale)")
+    if answers:
+        _draw_answers(axes[1], scalars, answers=answers)
     if has_rate:
-        axes[1].plot(*np.array([(entry["step"], entry["lr"]) for entry in scalars if "lr" in entry]).T, color="0.3")
-        axes[1].set_ylabel("learning rate")
+        axes[-1].plot(*points(scalars, "lr"), color="0.3")
+        axes[-1].set_ylabel("learning rate")
     axes[-1].set_xlabel("step")
     for axis in axes:
         axis.grid(alpha=0.3)
     return to_png(figure)
+
+
+def _draw_answers(axis: "Axes", scalars: Sequence[Mapping[str, float]], *, answers: Mapping[str, Mapping[str, str]]) -> None:
+    """Measures of answers by setting (colour) and measure (style)."""
+    for number, (measure, names) in enumerate(answers.items()):
+        style = LINE_STYLES[number % len(LINE_STYLES)]
+        for setting, name in names.items():
+            colour, label = SETTING_COLOURS.get(setting, "0.4"), f"{setting}: {measure}"
+            axis.plot(*points(scalars, name), color=colour, linestyle=style, marker="o", markersize=3, linewidth=1.2, label=label)
+    axis.set_ylabel("answers, held out")
+    axis.legend(fontsize=6, ncols=2)
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:

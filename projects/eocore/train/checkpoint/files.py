@@ -1,6 +1,7 @@
 """Checkpoint folders on disk: written aside, made durable, renamed; checked against their manifest; found again; removed when old.
 
 work_dir/latest                                name of the newest checkpoint
+work_dir/best                                  name of the best one, where validation keeps it
 work_dir/iter_000100/trainable.safetensors     trained weights, whole, float32
 work_dir/iter_000100/optimizer.safetensors     both moments of AdamW of every trained weight, whole, float32
 work_dir/iter_000100/trainer.json              step, schedule, data position, guard, versions, config text
@@ -28,6 +29,7 @@ OPTIMIZER = "optimizer.safetensors"
 STATE = "trainer.json"
 MANIFEST = "manifest.json"
 LATEST = "latest"
+BEST = "best"
 AUTO = "auto"
 PATTERN = re.compile(r"iter_(\d{6,})")
 TEMPORARY = ".tmp-"
@@ -50,16 +52,21 @@ def list_checkpoints(work_dir: Path) -> list[Path]:
 
 
 def resolve_checkpoint(path: Path) -> Path:
-    """The checkpoint that `path` means: itself, the one a `latest` file names, or the newest of a run's folder.
+    """The checkpoint that `path` means: itself, the one a `latest` or `best` file names, or the newest of a run's folder.
 
     Raises:
         CheckpointError: the file names none, or the folder holds none.
     """
-    if path.is_file() and path.name == LATEST:
+    if path.is_file() and path.name in (LATEST, BEST):
         name = path.read_text(encoding="utf-8").strip()
         if PATTERN.fullmatch(name) is None or not (path.parent / name).is_dir():
             raise CheckpointError(f"{path} names '{name}', which is no folder beside it. Name an iter_* folder.")
         return path.parent / name
+    if path.name == BEST and not path.exists() and path.parent.is_dir():
+        raise CheckpointError(
+            f"{path} does not exist: the run keeps no best checkpoint, or has not validated yet. Set training.validation.best, or name "
+            f"{LATEST} or an iter_* folder."
+        )
     newest = list_checkpoints(path) if path.is_dir() else []
     return newest[-1] if newest else path
 
@@ -91,16 +98,41 @@ def publish(work_dir: Path, step: int, *, fill: Callable[[Path], None]) -> Path:
         _remove(final)
     os.rename(writing, final)
     _flush(work_dir)
-    _point_at(final)
+    _point_at(final, LATEST)
     return final
 
 
-def _point_at(final: Path) -> None:
-    pointer = final.parent / f"{TEMPORARY}{LATEST}"
+def _point_at(final: Path, name: str) -> None:
+    pointer = final.parent / f"{TEMPORARY}{name}"
     pointer.write_text(final.name + "\n")
     _flush(pointer)
-    os.replace(pointer, final.parent / LATEST)
+    os.replace(pointer, final.parent / name)
     _flush(final.parent)
+
+
+def settle_best(work_dir: Path, step: int | None) -> str:
+    """Lets `best` name the checkpoint after `step` updates, or removes it where there is none.
+
+    Args:
+        work_dir: of the run.
+        step: of the best result; None = there is no best result.
+
+    Returns:
+        Name of that checkpoint where it is not there, else "".
+    """
+    name = "" if step is None else checkpoint_name(step)
+    if name and (work_dir / name).is_dir():
+        if best_name(work_dir) != name:
+            _point_at(work_dir / name, BEST)
+        return ""
+    (work_dir / BEST).unlink(missing_ok=True)
+    return name
+
+
+def best_name(work_dir: Path) -> str:
+    """Name of the checkpoint that `best` names; "" where there is no such file."""
+    path = work_dir / BEST
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def _flush(path: Path) -> None:
@@ -218,9 +250,11 @@ def find_checkpoint(work_dir: Path, request: str, *, strict: bool = False) -> Pa
 
 
 def prune(work_dir: Path, keep: int) -> None:
-    """Removes all checkpoints but the newest `keep`."""
+    """Removes all checkpoints but the newest `keep` and the best."""
+    best = best_name(work_dir)
     for folder in list_checkpoints(work_dir)[:-keep]:
-        _remove(folder)
+        if folder.name != best:
+            _remove(folder)
 
 
 def _remove(folder: Path) -> None:

@@ -18,7 +18,8 @@ POLICIES = ("stop", "continue")
 
 @HOOKS.register_module()
 class CheckpointHook(Hook):
-    """Saves every `interval` updates, every `minutes`, when the run is told to save or to stop, and after the last update."""
+    """Saves every `interval` updates, every `minutes`, when the run is told to save or to stop, after the last update, and where
+    validation has a better result than before."""
 
     priority = "VERY_LOW"
     observes_only = True
@@ -30,7 +31,7 @@ class CheckpointHook(Hook):
         Args:
             interval: updates per checkpoint.
             minutes: longest time without a checkpoint [min]; None: no limit. The first rank's clock counts.
-            keep: number of newest checkpoints that stay.
+            keep: number of newest checkpoints that stay, beside the best one.
             background: the training continues while a checkpoint is written; needs twice the memory of the trained state on the first rank.
             on_error: what follows where a checkpoint cannot be written (disk full): `stop` the run, or `continue` with a warning. The one
                 after the last update always stops.
@@ -61,7 +62,7 @@ class CheckpointHook(Hook):
     def after_train_iter(self, runner: Any, batch_idx: int, *, data_batch: Any = None, outputs: Any = None) -> None:
         """Saves where a checkpoint is due."""
         step = batch_idx + 1
-        last = step == runner.max_iters or runner.orders.stop_agreed
+        last = step == runner.max_iters or runner.orders.stop_agreed or runner.train_loop.stop_training
         if step % self.interval == 0 or last or runner.orders.save_agreed:
             self._save(runner, step, last=last)
 

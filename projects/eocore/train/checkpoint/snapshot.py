@@ -21,6 +21,8 @@ from eocore.train.checkpoint.weights import IDENTITY, check_names, names_in, ope
 from eocore.train.strategy import ZeroStrategy
 
 FORMAT = 2
+VALIDATION = "validation"
+"""Entry of trainer.json: `BestResult.state`, None where the run does not validate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,12 @@ class Snapshot:
     state: Mapping[str, Any]
     random: list[dict[str, Any]]
     identity: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_best(self) -> bool:
+        """Whether validation found its best result after this very update."""
+        best = (self.state.get(VALIDATION) or {}).get("best") or {}
+        return bool(best.get("step") == self.step)
 
 
 def take_snapshot(strategy: ZeroStrategy, *, step: int, config_text: str, extra: Mapping[str, Any]) -> Snapshot:

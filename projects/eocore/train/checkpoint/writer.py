@@ -4,7 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from eocore.log import get_logger
-from eocore.train.checkpoint.files import prune
+from eocore.train.checkpoint.files import prune, settle_best
 from eocore.train.checkpoint.snapshot import Snapshot, write
 
 
@@ -46,5 +46,7 @@ class CheckpointWriter:
 
     def _write(self, snapshot: Snapshot) -> None:
         self.newest = write(snapshot, self.work_dir)
+        if snapshot.is_best:
+            settle_best(self.work_dir, snapshot.step)
         prune(self.work_dir, self.keep)
         get_logger().info("saved %s", self.newest)

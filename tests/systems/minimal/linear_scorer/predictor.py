@@ -34,9 +34,15 @@ class LinearPredictor:
         """Reads the weights."""
         self.model  # noqa: B018  (a property that loads)
 
+    @cached_property
+    def processor(self) -> LinearProcessor:
+        """The model's."""
+        found: LinearProcessor = LinearProcessor.from_pretrained(self.folder)
+        return found
+
     def prepare_image(self, sample: Sample) -> Any:
         """(1, 3, S, S) of the first image."""
-        return LinearProcessor.from_pretrained(self.folder)([sample[1][0]])
+        return self.processor([sample[1][0]])
 
     def class_scores(self, images: Sequence[Any], prompts: ClassPrompts) -> np.ndarray:
         """(N, C), columns as the prompts name the classes."""
@@ -53,3 +59,13 @@ class LinearPredictor:
         image = self.prepare_image((None, tuple(scenes.values())))
         scores = self.class_scores([image], ClassPrompts(tuple(self.model.config.classes), ()))
         return Prediction(self.model.config.classes[int(scores.argmax())], np.zeros((0, 1, 1), bool), "", scenes)
+
+
+class TrainingPredictor(LinearPredictor):
+    """The same with a model in training."""
+
+    def __init__(self, model: LinearScorer, processor: LinearProcessor) -> None:
+        self.model, self.processor = model, processor
+
+    def load(self) -> None:
+        """There is nothing to read."""

@@ -24,6 +24,12 @@ def _predictor(folder: Path, options: PredictorOptions) -> Any:
     return LinearPredictor(folder, options)
 
 
+def _training_predictor(task: Any, options: PredictorOptions) -> Any:
+    from .predictor import TrainingPredictor
+
+    return TrainingPredictor(task.model, task.processor)
+
+
 def _export(task: Any) -> Any:
     from eocore.export.hf import Shipment
 
@@ -48,5 +54,11 @@ def _benchmarks() -> None:
 
 
 SYSTEM = System(
-    name="linear_scorer", model_types=("linear_scorer",), task=_task, predictor=_predictor, export=_export, benchmarks=_benchmarks
+    name="linear_scorer",
+    model_types=("linear_scorer",),
+    task=_task,
+    predictor=_predictor,
+    training_predictor=_training_predictor,
+    export=_export,
+    benchmarks=_benchmarks,
 )

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from eocore.data.dataset import ImageRules, Scenes
+from eocore.data.loading.held_out import HeldOut, HeldOutBatches
 from eocore.data.loading.shard import Shard
 from eocore.data.records import Record
 from eocore.evaluate import datasets as _datasets  # noqa: F401  (registers CustomDataset)
@@ -57,6 +58,10 @@ class LinearScorerTask(Task):
         """See `Task`."""
         shard = Shard(rank=rank, world_size=world_size, seed=seed, start_step=start_step)
         return self.data.build_loader(shard, prepare=self.prepare, collate=collate, rules=dict)
+
+    def build_held_out(self, wanted: HeldOut) -> HeldOutBatches:
+        """See `Task`."""
+        return self.data.build_held_out(wanted, prepare=self.prepare, collate=collate, rules=dict)
 
     def prepare(self, record: Record, scenes: Scenes, rng: np.random.Generator) -> Sample:
         """What a record becomes."""
