@@ -33,4 +33,5 @@ stage "ruff format" "$LOGS/3_format.log" "$VENV_PYTHON" -m ruff format --diff --
 stage "mypy" "$LOGS/4_mypy.log" "$VENV_PYTHON" -m mypy
 printf '\n[5/5] pytest (%s)\n' "$SELECTION"
 export PATH=$REPO_ROOT/.venv/bin:$PATH
-exec "$VENV_PYTHON" -m pytest -q -n auto --maxprocesses 4 -m "$SELECTION" "$@" # the last line of all is pytest's own
+# A file runs in one process, in the order of names: what its tests share is made once. The last line of all is pytest's own.
+exec "$VENV_PYTHON" -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "$SELECTION" "$@"

@@ -1,13 +1,18 @@
 """Both sides of each ratio do the same, and at sizes of a moment the needed one is the smaller already where that can be told."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 
 from profiling.measures.isolation import measure_sides
+from profiling.measures.memory import PeakMemory
 from profiling.ratios.ratio import Effort, Pair, build_ratio, difference, load_ratios
 
+ROOT = Path(__file__).resolve().parents[3]
 SIZES: dict[str, dict[str, Any]] = {
     "G1": {"tokens": 256, "vocabulary": 20_000, "width": 16, "rows": 8},
     "G2": {"sizes": {"layers": 3, "width": 32, "heads": 4, "feed_forward": 64}, "tokens": 256, "segs": 3},
@@ -25,8 +30,20 @@ def test_both_sides_give_the_same(name: str) -> None:
     assert difference(ratio.prepare("reference")(), ratio.prepare("ours")()) <= ratio.tolerance
 
 
-def test_memory_is_that_of_a_process_of_its_own() -> None:
-    peaks = measure_sides("earthmind", {"type": "G1", **SIZES["G1"]})
+def forked_sides(system: str, ratio: dict[str, Any]) -> dict[str, PeakMemory]:
+    """The same program as `measure_sides` runs, in processes that have imported what it needs."""
+    peaks = {}
+    for side in ("reference", "ours"):
+        order = json.dumps({"system": system, "ratio": ratio, "side": side})
+        done = forked.run(["-m", "profiling.measures.isolation", order], cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        peaks[side] = PeakMemory(**json.loads(done.stdout.splitlines()[-1]))
+    return peaks
+
+
+@pytest.mark.parametrize("measure", [forked_sides, pytest.param(measure_sides, marks=pytest.mark.slow)])
+def test_memory_is_that_of_a_process_of_its_own(measure: Callable[[str, dict[str, Any]], dict[str, PeakMemory]]) -> None:
+    peaks = measure("earthmind", {"type": "G1", **SIZES["G1"]})
     # 256 x 20,000 float32 are 20 MiB; the reference holds some copies of them
     assert peaks["reference"].rise > 3 * peaks["ours"].rise
     assert peaks["reference"].rise > 40 * 2**20

@@ -1,9 +1,6 @@
 """The frame: figures are what was measured, two sides that differ are refused, the side of another process is that side."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import forked
 import pytest
 import torch
 
@@ -153,8 +151,8 @@ print(measure_peak(lambda: torch.ones(64 * MIB // 4).sum()).rise, measure_peak(l
 
 def test_the_peak_is_that_of_the_work() -> None:
     # in a process of its own: threads that earlier tests left behind may give memory back meanwhile
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'projects'}"}
-    done = subprocess.run([sys.executable, "-c", PEAKS], env=environment, capture_output=True, text=True, check=True)
+    done = forked.run(["-c", PEAKS], cwd=ROOT)
+    assert done.returncode == 0, done.stderr
     work, nothing = (int(number) for number in done.stdout.split())
     assert 60 * MIB < work < 90 * MIB
     assert nothing < 8 * MIB
