@@ -407,3 +407,27 @@ def test_a_cache_of_fixed_size_gives_the_same_answers(tiny: Any, samples: list[A
     assert [answer.text for answer in fixed] == [answer.text for answer in usual]
     for first, second in zip(fixed, usual, strict=True):
         torch.testing.assert_close(first.mask_logits, second.mask_logits, **ACROSS_DECODING.close)
+
+
+def test_many_images_are_answered_as_each_alone(
+    tool: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], loaded: Any
+) -> None:
+    (tmp_path / "in").mkdir()
+    pixels = numbers(3, "uint8")
+    pictures = [write_tif(tmp_path / "in" / f"{number}.tif", np.roll(pixels, number, axis=2)) for number in range(3)]
+    (tmp_path / "in" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    request = [folder, "--inputs", tmp_path / "in", "--text", QUESTION, "--out", tmp_path / "out", "--device", "cpu", "--max-new-tokens", 2]
+    assert run_tool(tool, monkeypatch, *request, "--batch-size", 2, "--format", "csv") == 1
+    said = capsys.readouterr().out
+    assert "1 of 4 items have no answer (broken); the same command tries them again" in said and "read as 3 rgb rgb_uint8" in said
+    lines = {line["id"]: line for line in map(json.loads, (tmp_path / "out" / "answers.jsonl").read_text().splitlines())}
+    for number, picture in enumerate(pictures):
+        alone = predict(loaded, read_images({"rgb": ImageFile((picture,))}), text=QUESTION, max_new_tokens=2)
+        assert lines[str(number)]["answer"] == alone.text
+        drawn = np.stack([np.asarray(Image.open(tmp_path / "out" / mask["files"][0])) > 0 for mask in lines[str(number)]["masks"]])
+        assert drawn.shape == alone.masks.shape and (drawn != alone.masks).mean() < 0.01
+    (tmp_path / "in" / "broken.png").unlink()
+    monkeypatch.setattr(EarthMindPredictor, "answerer", None)  # nothing is left to answer
+    assert run_tool(tool, monkeypatch, *request) == 0
+    assert run_tool(tool, monkeypatch, *request, "--sensor", "sar=sentinel1_grd") == 1
+    assert "--sensor sar=...: no --sar image is given. Inputs given: optical" in capsys.readouterr().err

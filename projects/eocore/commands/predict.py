@@ -1,18 +1,24 @@
-"""Asks a converted model about image files; writes the answer, masks (GeoTIFF where the image is georeferenced) and an overlay."""
+"""Asks a converted model about image files; writes the answer, masks (GeoTIFF where the image is georeferenced) and an overlay.
+
+With --inputs about many: answers.jsonl takes a line each as it comes, masks/ the masks. The same command goes on where one was stopped.
+"""
 
 import argparse
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eocore.command import Command, say
-from eocore.commands.arguments import add_generation
+from eocore.commands.arguments import add_generation, positive
 from eocore.errors import ConfigError
-from eocore.predict.inputs import INPUTS, OPTICAL
+from eocore.predict.inputs import FORMATS, INPUTS, OPTICAL
 
 if TYPE_CHECKING:
+    from eocore.predict.asking import Question
     from eocore.predict.image_files import ImageFile
+    from eocore.predict.items import Item
 
 EPILOG = """With --optical the sensor is told from the file: 3 bytes a pixel are a picture, 12 bands Sentinel-2 L2A, 13 bands L1C.
 Sentinel-2 products of processing baseline 04.00 and later carry an offset that files do not tell: give
@@ -26,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(usage_error=parser.error)
     parser.add_argument("model", type=Path, help="folder of a converted model; its Python files are executed")
     add_image_options(parser)
+    _add_many(parser)
     parser.add_argument("--text", help="question or request")
     parser.add_argument(
         "--classes", nargs="+", action="extend", default=[], metavar="NAME", help="instead: class names that the model scores"
@@ -35,6 +42,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_generation(parser)
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier prediction in DIR")
+
+
+def _add_many(parser: argparse.ArgumentParser) -> None:
+    """Options of a run over many images."""
+    many = parser.add_argument_group("many images")
+    many.add_argument(
+        "--inputs",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="[INPUT=]PATH",
+        help="folders, image files, a list (.txt, a path a line) or a table (.csv, .tsv, .json, .jsonl, .parquet: image or one column an "
+        "input, text, id); images of several inputs are joined by their names: --inputs optical=s2 sar=s1",
+    )
+    many.add_argument("--format", nargs="+", action="extend", default=[], choices=FORMATS, help="further tables of the answers")
+    many.add_argument("--batch-size", type=positive, default=8, metavar="N", help="items answered together (default: %(default)s)")
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
@@ -156,56 +179,126 @@ def image_files(arguments: argparse.Namespace) -> "dict[str, ImageFile]":
     Raises:
         ConfigError: a sensor or bands are given for an image that is not, or --image has another form.
     """
-    from eocore.predict.image_files import ImageFile
-
     others = by_role(word for words in arguments.image for word in words)
     given = {name: paths for name in INPUTS if (paths := getattr(arguments, name))} | others
-    known = (*INPUTS, *others)
+    said = _said(arguments, (*INPUTS, *others))
+    _check_given(arguments, given)
+    return {name: replace(said[name], paths=tuple(paths)) for name, paths in given.items()}
+
+
+def _said(arguments: argparse.Namespace, known: Collection[str]) -> "dict[str, ImageFile]":
+    """Input -> what options say of its files, for all known inputs. Raises ConfigError where an option has another form."""
+    from eocore.predict.image_files import ImageFile
+
     windows, sizes = read_windows(arguments.window, known=known), read_sizes(arguments.gsd, known=known)
     sensors, bands = by_input("sensor", arguments.sensor, known=known), by_input("bands", arguments.bands, known=known)
-    own_windows = {entry.rpartition("=")[0] for entry in arguments.window} - {""}
-    for option, values in (("sensor", sensors), ("bands", bands), ("gsd", sizes), ("window", own_windows)):
-        for name in values:
-            if name not in given:
-                raise ConfigError(f"--{option} {name}=...: no --{name} image is given. Inputs given: {', '.join(given) or 'none'}.")
     return {
         name: ImageFile(
-            tuple(paths),
+            (),
             sensors.get(name),
             tuple(bands[name].split(",")) if name in bands else (),
             window=windows.get(name),
             gsd_m=sizes.get(name),
             noise_removal=arguments.remove_noise and name == "sar",
         )
-        for name, paths in given.items()
+        for name in known
     }
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Asks, writes, and prints the answer and the files."""
-    from eocore.predict.answers import find_earlier, write_prediction
-    from eocore.predict.asking import Question, ask, check_roles
-    from eocore.predict.image_files import read_images
-    from eocore.system import PredictorOptions, system_of_model
+def _check_given(arguments: argparse.Namespace, given: Collection[str]) -> None:
+    """Raise ConfigError if an option is for an input without an image."""
+    for option in ("sensor", "bands", "gsd", "window"):
+        for entry in getattr(arguments, option):
+            name, equals, _ = entry.partition("=")
+            if equals and name not in given:
+                raise ConfigError(f"--{option} {name}=...: no --{name} image is given. Inputs given: {', '.join(given) or 'none'}.")
 
-    if (arguments.text is None) != bool(arguments.classes):
-        arguments.usage_error("give --text or --classes, one of them")
+
+def run(arguments: argparse.Namespace) -> int:
+    """Asks, writes, and prints the answer and the files; of many images it returns 1 where one has no answer."""
     if arguments.text is not None and not arguments.text.strip():
         arguments.usage_error("--text is empty: expected a question or request about the images")
-    find_earlier(arguments.out, overwrite=arguments.overwrite)
-    files = image_files(arguments)
+    if arguments.text is not None and arguments.classes:
+        arguments.usage_error("give --text or --classes, one of them")
+    if arguments.inputs:
+        return _run_many(arguments)
+    if arguments.text is None and not arguments.classes:
+        arguments.usage_error("give --text or --classes, one of them")
+    _run_one(arguments)
+    return 0
+
+
+def _predictor(arguments: argparse.Namespace) -> Any:
+    from eocore.system import PredictorOptions, system_of_model
+
     system = system_of_model(arguments.model)
     make = system.need(system.predictor, "its models cannot answer")
-    predictor = make(arguments.model, PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation))
+    return make(arguments.model, PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation))
+
+
+def _question(arguments: argparse.Namespace) -> "Question":
+    from eocore.predict.asking import Question
+
+    return Question(arguments.text or "", arguments.classes, arguments.max_new_tokens)
+
+
+def _run_one(arguments: argparse.Namespace) -> None:
+    from eocore.predict.answers import find_earlier, write_prediction
+    from eocore.predict.asking import ask, check_roles
+    from eocore.predict.image_files import read_images
+
+    find_earlier(arguments.out, overwrite=arguments.overwrite)
+    files = image_files(arguments)
+    predictor = _predictor(arguments)
     check_roles(predictor, (name for name in files if name != OPTICAL))
-    question = Question(arguments.text or "", arguments.classes, arguments.max_new_tokens)
-    prediction = ask(predictor, read_images(files, max_bytes=arguments.max_bytes), question=question)
+    prediction = ask(predictor, read_images(files, max_bytes=arguments.max_bytes), question=_question(arguments))
     written = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
     say(prediction.text or "(the model's answer is empty)")
     for name, score in sorted(prediction.scores.items(), key=lambda item: -item[1]):
         say(f"  {score:8.4f}  {name}")
     for file in written:
         say(f"  {file}")
+
+
+def _run_many(arguments: argparse.Namespace) -> int:
+    """Answers all items that have no answer yet; 1 where one has none in the end."""
+    from eocore.data.io.file_digests import stamp
+    from eocore.evaluate.engine.digests import model_digests
+    from eocore.predict.answer_log import describe_failed, describe_sensors
+    from eocore.predict.asking import check_roles
+    from eocore.predict.many import Asking
+    from eocore.predict.running import RunOptions, predict_many
+
+    if any(getattr(arguments, name) for name in INPUTS) or arguments.image:
+        arguments.usage_error("--inputs names all images: give no other image option")
+    items = _items(arguments)
+    predictor = _predictor(arguments)
+    check_roles(predictor, {name for item in items for name in item.files if name != OPTICAL})
+    names = ("text", "classes", "max_new_tokens", "generation", "sensor", "bands", "window", "gsd", "remove_noise")
+    choices = {name: getattr(arguments, name) for name in names} | {"model": stamp(model_digests(arguments.model))}
+    asking = Asking(_question(arguments), arguments.batch_size, arguments.max_bytes)
+    options = RunOptions(arguments.out, tuple(arguments.format), arguments.overwrite)
+    lines = predict_many(predictor, items, asking=asking, choices=choices, options=options)
+    failed = describe_failed(lines)
+    for line in failed:
+        say(line)
+    tables = ", ".join(f"answers.{name}" for name in dict.fromkeys(["jsonl", *arguments.format]))
+    say(f"{arguments.out}: {len(lines)} items in {tables}; read as {describe_sensors(lines) or 'no image'}")
+    return 1 if failed else 0
+
+
+def _items(arguments: argparse.Namespace) -> "list[Item]":
+    """The items of --inputs. Raises ConfigError where one has no question, or an option is for an input that none has."""
+    from eocore.predict.items import find_items
+    from eocore.text import some_of
+
+    items = find_items(arguments.inputs, options=_said(arguments, INPUTS))
+    used = {name for item in items for name in item.files}
+    _check_given(arguments, used)
+    silent = [item.source for item in items if not (item.text or arguments.text or arguments.classes)]
+    if silent:
+        raise ConfigError(f"{len(silent)} of {len(items)} items have no question ({some_of(silent, 3)}). Give --text, or a column `text`.")
+    return items
 
 
 COMMAND = Command(name="predict", description=__doc__, add_arguments=add_arguments, run=run)

@@ -79,7 +79,7 @@ def _write_files(prediction: Prediction, out: Path) -> list[Path]:
     write_file(files[0], prediction.text + "\n")
     masks = {f"mask_{number:02d}": mask for number, mask in enumerate(prediction.masks, start=1)}
     if masks and prediction.scenes:
-        files += _write_masks({**masks, "mask": np.any(prediction.masks, axis=0)}, prediction.scenes[prediction.grid], out=out)
+        files += write_masks({**masks, "mask": np.any(prediction.masks, axis=0)}, prediction.scenes[prediction.grid], out=out)
         files.append(_write_overlay(prediction, out))
     write_file(files[1], json.dumps(_describe(prediction, masks, files=files), indent=1) + "\n")
     return files
@@ -97,7 +97,17 @@ def find_earlier(out: Path, *, overwrite: bool) -> list[Path]:
     return earlier
 
 
-def _write_masks(masks: Mapping[str, np.ndarray], scene: Scene, *, out: Path) -> list[Path]:
+def write_masks(masks: Mapping[str, np.ndarray], scene: Scene, *, out: Path) -> list[Path]:
+    """Writes masks (H, W) bool as PNG, and as GeoTIFF where their image is georeferenced, on its pixels as they are stored.
+
+    Args:
+        masks: name without ending -> mask.
+        scene: the image that they lie on.
+        out: folder that exists.
+
+    Returns:
+        The files, of each mask the PNG first.
+    """
     files = []
     is_placed = scene.georeference is not None and scene.georeference.is_exact
     if scene.georeference and not is_placed:

@@ -6,3 +6,5 @@ ROLES = ("rgb", "multispectral", "sar")
 """Roles for which the sensor of a file can be told."""
 INPUTS = (OPTICAL, *ROLES)
 """Each is an option of the command line."""
+FORMATS = ("jsonl", "csv", "geojson")
+"""Of the answers to many images; JSON lines are written in any case."""

@@ -1,0 +1,143 @@
+"""What is asked about many images: the items of folders, lists and tables, each with its files by input."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from eocore.data.formats.entries import Entry
+from eocore.data.formats.tables import TABLE_SUFFIXES, column_names, read_table
+from eocore.data.image_sources import check_relative, stem_of
+from eocore.data.io.image_listing import list_images
+from eocore.errors import AnnotationError, ConfigError, DataError
+from eocore.log import get_logger
+from eocore.predict.image_files import ImageFile
+from eocore.predict.inputs import INPUTS, OPTICAL
+from eocore.text import some_of
+
+LIST_SUFFIX = ".txt"
+IMAGE, TEXT, ID = "image", "text", "id"
+"""Columns of a table; `image` is the input "optical", and each input has a column of its name."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question about images of one place.
+
+    Attributes:
+        item_id: relative path, which names the files of its masks.
+        files: input -> image.
+        text: its own question; "" = that of all.
+        source: "file:line" of a table, else the path of the image.
+    """
+
+    item_id: str
+    files: Mapping[str, ImageFile]
+    text: str = ""
+    source: str = ""
+
+
+def find_items(sources: Sequence[str], *, options: Mapping[str, ImageFile]) -> list[Item]:
+    """The items of all sources, in their order; images of several inputs are joined by their paths without endings.
+
+    Args:
+        sources: folders, image files, lists (.txt, a path a line) and tables, each with its input in front ("sar=FOLDER"; without one, the
+            images are "optical").
+        options: input -> what is said of its files (`paths` does not count).
+
+    Raises:
+        ConfigError: an input is unknown, a source is none of these, or tables are mixed with others.
+        DataError: a source is missing or holds nothing, or two items have one id.
+        AnnotationError: a row names no image.
+    """
+    named = [_split_input(source) for source in sources]
+    tables = [path for _, path in named if path.suffix.lower() in TABLE_SUFFIXES and path.is_file()]
+    if tables and len(named) > 1:
+        raise ConfigError(f"--inputs {tables[0]}: a table names the images of all inputs itself. Give it alone.")
+    items = _of_table(tables[0], options) if tables else _of_files(named, options)
+    taken: dict[str, Item] = {}
+    for item in items:
+        other = taken.setdefault(item.item_id, item)
+        if other is not item:
+            raise DataError(
+                f"{item.source}: the id '{item.item_id}' is taken by {other.source}; answers and masks are named by it. Write an id of its "
+                "own into the table, or give the folder above both."
+            )
+    return items
+
+
+def _split_input(source: str) -> tuple[str, Path]:
+    name, equals, path = source.partition("=")
+    if equals and not Path(source).exists():
+        if name not in INPUTS:
+            raise ConfigError(f"--inputs {source}: expected INPUT=PATH, with INPUT one of {', '.join(INPUTS)}.")
+        return name, Path(path)
+    return OPTICAL, Path(source)
+
+
+def _of_files(named: Iterable[tuple[str, Path]], options: Mapping[str, ImageFile]) -> list[Item]:
+    joined: dict[str, dict[str, ImageFile]] = {}
+    for name, path in named:
+        for item_id, file in _paths(path):
+            files = joined.setdefault(item_id, {})
+            if name in files:
+                raise DataError(f"{file}: the id '{item_id}' is taken by {files[name].paths[0]}. Give the folder above both.")
+            files[name] = replace(options.get(name, ImageFile(())), paths=(file,))
+    items = [Item(item_id, files, source=next(iter(files.values())).paths[0]) for item_id, files in joined.items()]
+    inputs = {name for item in items for name in item.files}
+    partial = [item.item_id for item in items if set(item.files) < inputs]
+    if partial:
+        get_logger().warning(
+            "%d of %d items lack one of %s (%s): they are asked about without it",
+            len(partial),
+            len(items),
+            ", ".join(sorted(inputs)),
+            some_of(partial, 3),
+        )
+    return items
+
+
+def _paths(path: Path) -> list[tuple[str, str]]:
+    """(id, file) of a folder, a list or a single image."""
+    if path.is_dir():
+        found = list_images(path)
+        if not found:
+            products = list_images(path.parent)
+            if path.name in products:  # the folder of a product as delivered
+                return [(path.name, str(path))]
+            raise DataError(f"{path}: no image files or product folders in it. Name another folder.")
+        return [(stem_of(name), str(path / name)) for name in found]
+    if path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        return [(_plain_id(line), str(path.parent / line)) for line in lines if line and not line.startswith("#")]
+    return [(_plain_id(path.name), str(path))]
+
+
+def _plain_id(name: str) -> str:
+    """An id that lies below the output folder: without root and steps upwards."""
+    parts = [part for part in PurePosixPath(stem_of(name)).parts if part not in ("..", ".", "/")]
+    return "/".join(parts)
+
+
+def _of_table(path: Path, options: Mapping[str, ImageFile]) -> list[Item]:
+    rows = read_table(path)
+    columns = column_names(rows)
+    inputs = {column: OPTICAL if column == IMAGE else column for column in columns if column in (IMAGE, *INPUTS)}
+    if not inputs or len(set(inputs.values())) < len(inputs):
+        raise ConfigError(
+            f"{path}: columns {', '.join(columns)}; expected {IMAGE} or one or more of {', '.join(INPUTS)}, and if wanted {TEXT} (a "
+            f"question of its own) and {ID}. Rename the columns."
+        )
+    ignored = [column for column in columns if column not in (*inputs, TEXT, ID)]
+    if ignored:
+        get_logger().info("%s: columns that are not read: %s", path, ", ".join(ignored))
+    return [_row(row, inputs, folder=path.parent, options=options) for row in rows]
+
+
+def _row(row: Entry, inputs: Mapping[str, str], *, folder: Path, options: Mapping[str, ImageFile]) -> Item:
+    named = {name: row.file_name(column).strip() for column, name in inputs.items() if column in row.values}
+    if not named:
+        raise AnnotationError(f"{row.source}: no image in {', '.join(inputs)}. Name one, or leave the row out.")
+    item_id = row.identifier(ID).strip() if ID in row.values else _plain_id(next(iter(named.values())))
+    check_relative(item_id, row.source)
+    files = {name: replace(options.get(name, ImageFile(())), paths=(str(folder / file),)) for name, file in named.items()}
+    return Item(item_id, files, row.text(TEXT).strip() if TEXT in row.values else "", row.source)
