@@ -19,7 +19,7 @@ CORE_LAYERS = (
     {"checkpoints"},
     {"train", "evaluate"},
     {"export", "predict", "synthetic"},
-    {"converters", "checks"},
+    {"converters", "checks", "onboarding"},
     {"commands"},
 )
 """Folders of eocore, lowest first: each may import those of lower layers, none of its own layer or above."""

@@ -60,23 +60,33 @@ class FoundDataset:
     sections: frozenset[str] = frozenset()
 
 
+USED_SECTIONS = ("task", "training", "evaluation")
+"""Sections that read data. Others hold parts that a config is made of, of which a config that inherits it may use none."""
+
+
 def find_datasets(values: Mapping[str, Any]) -> list[FoundDataset]:
-    """The single datasets that stand anywhere in a config, each once.
+    """The single datasets that stand in USED_SECTIONS of a config, each once; in one without these, anywhere.
 
     Raises:
         ConfigError: there is none.
     """
     found: dict[str, FoundDataset] = {}
-    for section, node in ((section, node) for section, value in values.items() for node in _mappings(value)):
-        factory = DATASETS.module_dict.get(node["type"]) if isinstance(node.get("type"), str) else None
-        if inspect.isclass(factory) and issubclass(factory, RecordDataset):
-            plain = {key: value for key, value in node.items() if key not in NOT_CHECKED}
-            key = json.dumps(plain, sort_keys=True, default=str)
-            before = found[key].sections if key in found else frozenset()
-            found[key] = FoundDataset(plain, before | {section})
+    used = [section for section in USED_SECTIONS if any(_datasets_in(values.get(section)))]
+    for section, node in ((name, node) for name in used or values for node in _datasets_in(values[name])):
+        plain = {key: value for key, value in node.items() if key not in NOT_CHECKED}
+        key = json.dumps(plain, sort_keys=True, default=str)
+        before = found[key].sections if key in found else frozenset()
+        found[key] = FoundDataset(plain, before | {section})
     if not found:
         raise ConfigError("the config names no dataset of annotated records, so there is nothing to check. Name a dataset.")
     return list(found.values())
+
+
+def _datasets_in(node: Any) -> Iterator[Mapping[str, Any]]:
+    for values in _mappings(node):
+        factory = DATASETS.module_dict.get(values["type"]) if isinstance(values.get("type"), str) else None
+        if inspect.isclass(factory) and issubclass(factory, RecordDataset):
+            yield values
 
 
 def _mappings(node: Any) -> Iterator[Mapping[str, Any]]:

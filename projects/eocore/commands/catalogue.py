@@ -45,6 +45,12 @@ def _report() -> Runnable:
     return COMMAND
 
 
+def _new_dataset() -> Runnable:
+    from eocore.commands.new_dataset import COMMAND
+
+    return COMMAND
+
+
 def _check_data() -> Runnable:
     from eocore.commands.check_data import COMMAND
 
@@ -125,6 +131,7 @@ COMMANDS = {
     "predict": Entry("ask a converted model about image files", _predict),
     "chat": Entry("converse with a converted model about image files", _chat),
     "report": Entry("write the report of an evaluation made by `test`", _report),
+    "new-dataset": Entry("make a config, splits and a data check of one's own images and table", _new_dataset),
     "check-data": Entry("read every record of a config's datasets before a training does", _check_data),
     "show-data": Entry("draw samples of a config's datasets: images, masks, boxes, words", _show_data),
     "plan-run": Entry("plan a training that packs its samples: packs, balance, hours", _plan_run),

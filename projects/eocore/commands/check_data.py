@@ -35,25 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(config: "Config", num_workers: int, *, epochs: int = 1) -> "Opened":
     """What was found in each dataset, and in the samples of the training's first epochs where the config describes one."""
-    from eocore.checks.datasets import find_datasets, open_dataset, read_dataset
+    from eocore.checks.config_data import open_datasets, read_datasets
     from eocore.checks.samples import check_samples, open_samples, trains
-    from eocore.checks.splits import describe_shared_tiles
     from eocore.progress import Progress
-    from eocore.system import systems_of_config
 
-    systems_of_config(config)
-    opened = [open_dataset(found) for found in find_datasets(config.to_dict())]
+    opened = open_datasets(config)
     made = [open_samples(config)] if trains(config) else []
     total = sum(len(part) for _, part in opened if part) + sum(epochs * len(part) for _, part in made if part)
     with Progress("checking", total, unit="records") as progress:
-        for facts, dataset in opened:
-            if dataset:
-                read_dataset(dataset, facts, num_workers=num_workers, on_group=progress.advance)
+        read_datasets(opened, num_workers=num_workers, on_group=progress.advance)
         known = [problem for facts, _ in opened for problem in facts.problems]
         for facts, samples in made:
             if samples:
                 check_samples(samples, facts, known=known, num_workers=num_workers, on_sample=progress.advance, epochs=epochs)
-    opened[0][0].warnings.extend(describe_shared_tiles([facts for facts, _ in opened]))
     return [*opened, *((facts, None) for facts, _ in made)]
 
 

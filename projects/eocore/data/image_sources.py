@@ -1,9 +1,11 @@
 """Where the images of a dataset lie: from the name an annotation gives to the files of each role."""
 
 import glob
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,15 +34,21 @@ class ImageSource:
             or else as the reader finds.
             Several patterns are alternatives: the first whose file exists counts.
         bands: names of the layers (or of the files) in order, where they deviate from the sensor's own; empty = the sensor's.
+        index: JSON file of an object, image field -> path, or list of paths, one a band, below `root`; in place of `pattern`, where names
+            of files do not follow from one another. What it does not name is not there.
         optional: an image that is not there is left out of the record, instead of failing when it is read.
         gsd_m, noise_removal: of products, see `eocore.data.records.ImageRef`.
     """
 
-    uncompared: ClassVar[Mapping[str, str]] = {"root": "names below it and sizes of image files are compared, not where they lie"}
+    uncompared: ClassVar[Mapping[str, str]] = {
+        "root": "names below it and sizes of image files are compared, not where they lie",
+        "index": "the files that it names are compared",
+    }
 
     root: str
     sensor: str
     pattern: str | tuple[str, ...] = DEFAULT_PATTERN
+    index: str = ""
     bands: tuple[str, ...] = ()
     optional: bool = False
     gsd_m: float | None = None
@@ -75,6 +83,8 @@ class ImageSource:
             DataError: alternatives or a `*` pattern matched no file.
         """
         check_relative(image, source)
+        if self.index:
+            return self._indexed(image, source, role=role)
         searched = [self._candidate(pattern, image, role=role) for pattern in self.patterns]
         must_exist = self.optional or len(searched) > 1
         for ref in searched:
@@ -84,6 +94,15 @@ class ImageSource:
             return None
         tried = ", ".join(os.path.join(self.root, pattern) for pattern in self.patterns)
         raise DataError(f"{source}: no image '{image}': no file fits {tried}. Fetch it, correct `images`, or set optional=True.")
+
+    def _indexed(self, image: str, source: str, *, role: str) -> ImageRef | None:
+        paths = read_index(self.index).get(image, ())
+        for path in paths:
+            check_relative(path, f"{self.index}, '{image}'")
+        if not paths and not self.optional:
+            raise DataError(f"{source}: no image '{image}' in {self.index}. Add it there, correct `images`, or set optional=True.")
+        files = tuple(os.path.join(os.path.abspath(self.root), path) for path in paths)
+        return self._ref(role, files, bands=self.bands) if files else None
 
     def _candidate(self, pattern: str, image: str, *, role: str) -> ImageRef:
         # Absolute, so that a reader may join it to any folder without doubling the root.
@@ -119,6 +138,32 @@ def build_sources(images: Mapping[str, Mapping[str, Any]], owner: str) -> dict[s
             "multispectral or sar. Correct it."
         )
     return {role: _build_source(values, f"{owner}: images[{role!r}]") for role, values in images.items()}
+
+
+def read_index(path: str) -> Mapping[str, tuple[str, ...]]:
+    """Image field -> paths, of an index; read again where the file has changed.
+
+    Raises:
+        DataError: the file is missing.
+        AnnotationError: it is no JSON object of paths.
+    """
+    try:
+        return _parse_index(path, os.stat(path).st_mtime_ns)
+    except OSError as error:
+        raise DataError(f"{path}: the index of images cannot be read ({error.strerror}). Make it again, or correct `index`.") from error
+
+
+@lru_cache(maxsize=64)
+def _parse_index(path: str, _changed_ns: int) -> Mapping[str, tuple[str, ...]]:
+    with open(path, encoding="utf-8") as file:
+        try:
+            values = json.load(file)
+        except ValueError as error:
+            raise AnnotationError(f"{path}: the index of images is no JSON ({error}). Make it again.") from error
+    found = {name: [paths] if isinstance(paths, str) else paths for name, paths in values.items()} if isinstance(values, dict) else None
+    if found is None or not all(isinstance(paths, list) and all(isinstance(path, str) for path in paths) for paths in found.values()):
+        raise AnnotationError(f"{path}: expected an object, image -> path or list of paths. Make it again.")
+    return {name: tuple(paths) for name, paths in found.items()}
 
 
 def _build_source(values: Mapping[str, Any], owner: str) -> ImageSource:

@@ -1,5 +1,7 @@
 """From the image field of an annotation to files."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +154,26 @@ def test_wrong_configs_are_named(images: dict[str, dict[str, Any]], message: str
 def test_unknown_sensor_is_named_at_once() -> None:
     with pytest.raises(BandError, match="sentinel9"):
         build_sources({"sar": {"root": "x", "sensor": "sentinel9"}}, "d")
+
+
+def test_an_index_finds_files_whose_names_do_not_follow(tmp_path: Path) -> None:
+    index = tmp_path / "index.json"
+    index.write_text(json.dumps({"a": "s1/x.tif", "b": ["s1/y_vv.tif", "s1/y_vh.tif"]}))
+    source = ImageSource(root=str(tmp_path), sensor="sentinel1_grd", index=str(index))
+    found = [source.locate(name, "f#0", role="sar") for name in ("a", "b")]
+    assert [[Path(path).name for path in ref.paths] for ref in found if ref] == [["x.tif"], ["y_vv.tif", "y_vh.tif"]]
+    with pytest.raises(DataError, match=r"f#0: no image 'c' in .*index.json. Add it there"):
+        source.locate("c", "f#0", role="sar")
+    assert replace(source, optional=True).locate("c", "f#0", role="sar") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("[", "is no JSON"), ("[]", "expected an object"), ('{"a": 1}', "expected an object"), ('{"a": "../x"}', "no relative path")],
+)
+def test_a_broken_index_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "index.json").write_text(content)
+    with pytest.raises(AnnotationError, match=message):
+        ImageSource(root=str(tmp_path), sensor="rgb_uint8", index=str(tmp_path / "index.json")).locate("a", "f#0", role="rgb")
+    with pytest.raises(DataError, match="the index of images cannot be read"):
+        ImageSource(root=str(tmp_path), sensor="rgb_uint8", index=str(tmp_path / "gone.json")).locate("a", "f#0", role="rgb")

@@ -1,12 +1,11 @@
 """Images with captions: CSV or JSON (lines) of an image field and one or several texts."""
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 from eocore.data.dataset import RecordDataset
-from eocore.data.formats.entries import LARGEST_CSV_BYTES, Entry, each, read_bytes, read_entries, shorten
+from eocore.data.formats.entries import Entry, each, read_entries, shorten
+from eocore.data.formats.tables import read_csv
 from eocore.data.records import Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.registry import DATASETS
@@ -60,7 +59,7 @@ class ImageCaptionDataset(RecordDataset):
         super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
-        entries = read_table(path) if path.suffix.lower() == ".csv" else read_entries(path)
+        entries = read_csv(path) if path.suffix.lower() == ".csv" else read_entries(path)
         records = each(enumerate(entries), lambda item: self._record(item[1], f"{path.stem}-{item[0]}"))
         return _by_image(records) if path.suffix.lower() == ".csv" else records
 
@@ -90,33 +89,6 @@ def read_texts(entry: Entry, key: str) -> tuple[str, ...]:
     if not all(isinstance(value, str) and value.strip() for value in values):
         raise AnnotationError(f"{entry.source}: field '{key}' must be a text or a list of texts, found {shorten(values)}.")
     return tuple(value.strip() for value in values)
-
-
-def read_table(path: Path) -> list[Entry]:
-    """The lines of a CSV file with a header as entries of texts, named `path`:line; empty cells are left out.
-
-    Raises:
-        DataError: the file is missing, too large or cannot be read.
-        AnnotationError: it is not UTF-8, has no header, or a line has another number of cells than the header.
-    """
-    try:
-        text = read_bytes(path, limit=LARGEST_CSV_BYTES, kind="CSV").decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path}: not UTF-8 ({error.reason}, byte {error.start}). Save the file as UTF-8.") from error
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    entries = []
-    try:
-        header = next(lines, [])
-        if not any(cell.strip() for cell in header) or len(set(header)) < len(header):
-            raise AnnotationError(f"{path}:1: expected a header with the name of each column once, found {shorten(header)}.")
-        for cells in lines:
-            if len(cells) not in (0, len(header)):
-                raise AnnotationError(f"{path}:{lines.line_num}: {len(cells)} cells, but the header has {len(header)} columns. Correct it.")
-            if cells:
-                entries.append(Entry({name: cell for name, cell in zip(header, cells, strict=True) if cell}, f"{path}:{lines.line_num}"))
-    except csv.Error as error:
-        raise AnnotationError(f"{path}:{lines.line_num}: not CSV: {error}. Quote cells that hold quotes or line breaks.") from error
-    return entries
 
 
 def _by_image(records: list[Record]) -> list[Record]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from eocore.data.formats.captions import read_table
 from eocore.data.formats.entries import read_entries, read_json
+from eocore.data.formats.tables import read_csv
 from eocore.errors import DataError
 
 TEXT_KEYS = ("value", "question", "answer", "candidate", "expression", "description", "caption")
@@ -36,7 +36,7 @@ def corpus_texts(corpus: Sequence[str]) -> Iterator[str]:
 
 def _entries(path: Path) -> list[Any]:
     if path.suffix.lower() == ".csv":
-        return [entry.values for entry in read_table(path)]
+        return [entry.values for entry in read_csv(path)]
     return [entry.values for entry in read_entries(path)] if path.suffix == ".jsonl" else [read_json(path)]
 
 
