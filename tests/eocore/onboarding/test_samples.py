@@ -12,6 +12,8 @@ from PIL import Image
 from eocore.errors import ConfigError, DataError
 from eocore.onboarding.choices import DatasetChoices, Findings
 from eocore.onboarding.samples import SampleSet, find_samples
+from eocore.onboarding.sensors import SensorChoice
+from eocore.synthetic.product_folders import MadeLandsat, write_landsat
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +99,20 @@ def test_paths_that_leave_the_folder_are_skipped(folder: Path, tmp_path: Path) -
     findings = Findings()
     assert len(find(tmp_path / "t.csv", findings, root=folder).samples) == 1
     assert "is no relative path inside the image folder" in findings.skipped[0].reason
+
+
+def test_the_folder_of_a_product_is_an_image_of_the_sensor_that_its_metadata_tell(tmp_path: Path) -> None:
+    product = write_landsat(tmp_path, MadeLandsat())
+    write_table(tmp_path / "t.csv", ("image", "caption"), [(product.name, "a field")])
+    findings = Findings()
+    found = find(tmp_path / "t.csv", findings)
+    assert found.sensors == {"image": SensorChoice("landsat9_l2", "multispectral")}
+    assert found.samples[0].anchor.path == product.name and product.name in found.shapes
+    assert any("the product's metadata" in line for line in findings.guessed)
+
+
+def test_absolute_paths_below_the_folder_are_taken(folder: Path, tmp_path: Path) -> None:
+    write_table(tmp_path / "t.csv", ("image", "caption"), [(str(folder / "rgb" / "field_00.tif"), "x"), (str(tmp_path / "x.tif"), "y")])
+    findings = Findings()
+    assert find(tmp_path / "t.csv", findings, root=folder).samples[0].anchor.path == "rgb/field_00.tif"
+    assert len(findings.skipped) == 1
