@@ -41,7 +41,7 @@ tiny_config = pytest.mark.parametrize("path", TINY, ids=lambda path: path.stem)
 @pytest.fixture(scope="module")
 def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synthetic")
-    write_world(root, {"train": 6, "test": 2}, size=SIZE)
+    write_world(root, {"train": 6, "val": 1, "test": 2}, size=SIZE)
     write_chips(root / "chips", {"train": 32, "test": 10})
     return root
 
@@ -117,11 +117,12 @@ def test_its_sections_have_no_unknown_option(path: Path) -> None:
 @tiny_config
 @pytest.mark.usefixtures("data", "alone")
 def test_it_trains_a_step(path: Path) -> None:
+    from eocore.predict.validation import ScoredAnswers
     from eocore.train.launch import dry_run
 
     config = load_config(path, {"task.num_workers": 0})
     systems_of_config(config)
-    told = dry_run(config)
+    told = dry_run(config, answers=ScoredAnswers)
     losses = {name: float(value) for name, value in NUMBER.findall(told)}
     assert LOSSES[config.systems[0]] <= set(losses)
     assert all(0 <= value < 100 for value in losses.values()) and losses["loss"] > 1
