@@ -2,7 +2,7 @@
 seed = 0
 training = dict(max_iters=1000, accumulation=1, clip_norm=1.0, precision="auto", deepspeed="deepspeed_zero2")
 guard = dict(max_in_a_row=5, spike_sigmas=6.0)
-optimizer = dict(lr=4e-5, weight_decay=0.05, betas=(0.9, 0.999))
+optimizer = dict(lr=4e-5, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05, final_ratio=0.0)
 hooks = dict(
     metrics=dict(type="MetricsHook", interval=10),

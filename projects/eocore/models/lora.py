@@ -6,15 +6,26 @@ from typing import cast
 from torch import nn
 
 from eocore.errors import ConfigError
-from eocore.text import nearest
+from eocore.text import did_you_mean, nearest
 
 ALL_LINEAR = "all-linear"
 ADAPTER = "default"
 MAX_NEAREST = 3
+VARIANTS = ("dora", "rslora")
+"""Changes to plain LoRA: the length of each row of a weight trains apart from its direction (Liu et al. 2024, arXiv:2402.09353); the
+update is scaled by alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732)."""
+PARAMETERS = (".lora_A.", ".lora_B.", ".lora_magnitude_vector.")
+"""What the names of LoRA's parameters hold; the last is DoRA's."""
 
 
 def add_lora(
-    module: nn.Module, *, rank: int = 128, alpha: float = 256, dropout: float = 0.05, target_modules: str | Sequence[str] = ALL_LINEAR
+    module: nn.Module,
+    *,
+    rank: int = 128,
+    alpha: float = 256,
+    dropout: float = 0.05,
+    target_modules: str | Sequence[str] = ALL_LINEAR,
+    variants: Sequence[str] = (),
 ) -> list[str]:
     """Puts LoRA beside linear layers of `module`, in place; returns the names of the new parameters.
 
@@ -27,15 +38,17 @@ def add_lora(
         alpha: the update is scaled by alpha / rank.
         dropout: on the input of the update.
         target_modules: names of the layers, whole or their last parts (`q_proj`); or `all-linear`: every one but the output embedding.
+        variants: any of `VARIANTS`.
 
     Raises:
-        ConfigError: a target matches no linear layer, the module has LoRA already, or a number is out of range.
+        ConfigError: a target matches no linear layer, the module has LoRA already, a variant is unknown, or a number is out of range.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
     from eocore.models.lora_layer import lean
 
     _check_numbers(rank, alpha, dropout=dropout)
+    _check_variants(variants)
     if lora_names(module):
         raise ConfigError(
             f"{type(module).__name__} has LoRA already; a second one would train both. Call add_lora once, or merge_lora before."
@@ -43,7 +56,15 @@ def add_lora(
     targets = _resolve_targets(module, target_modules)
     trained = {id(parameter) for parameter in module.parameters() if parameter.requires_grad}
     beside = {id(parameter) for name in targets for parameter in module.get_submodule(name).parameters()}
-    config = LoraConfig(r=rank, lora_alpha=cast(int, alpha), lora_dropout=dropout, target_modules=targets, bias="none")
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=cast(int, alpha),
+        lora_dropout=dropout,
+        target_modules=targets,
+        bias="none",
+        use_dora="dora" in variants,
+        use_rslora="rslora" in variants,
+    )
     inject_adapter_in_model(config, module, adapter_name=ADAPTER)
     for name in targets:
         lean(module.get_submodule(name))
@@ -57,7 +78,7 @@ def add_lora(
 
 def lora_names(module: nn.Module) -> list[str]:
     """Names of the LoRA parameters in `module`."""
-    return [name for name, _ in module.named_parameters() if ".lora_A." in name or ".lora_B." in name]
+    return [name for name, _ in module.named_parameters() if any(part in name for part in PARAMETERS)]
 
 
 def merge_lora(module: nn.Module) -> int:
@@ -99,6 +120,13 @@ def _resolve_targets(module: nn.Module, targets: str | Sequence[str]) -> list[st
             )
         chosen |= matched
     return sorted(chosen)
+
+
+def _check_variants(variants: Sequence[str]) -> None:
+    """Raise ConfigError if one is unknown."""
+    for name in [variants] if isinstance(variants, str) else variants:
+        if name not in VARIANTS:
+            raise ConfigError(f"LoRA variant {name!r} is unknown.{did_you_mean(str(name), VARIANTS)} Choices: {', '.join(VARIANTS)}.")
 
 
 def _check_numbers(rank: int, alpha: float, *, dropout: float) -> None:

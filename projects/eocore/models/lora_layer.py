@@ -46,7 +46,12 @@ class DroppedLinear(nn.Linear):
 
 
 def lean(layer: PeftLinear) -> None:
-    """Makes peft's layer a `LoraLinear`, in place; names of modules and parameters stay, and peft's own forward continues working."""
+    """Makes peft's layer a `LoraLinear`, in place; names of modules and parameters stay, and peft's own forward continues working.
+
+    A layer of a variant that computes otherwise (DoRA) stays as it is.
+    """
+    if getattr(layer, "lora_variant", None):
+        return
     layer.__class__ = LoraLinear
     for first in layer.lora_A.values():
         first.__class__ = DroppedLinear

@@ -34,6 +34,7 @@ from eocore.train.checkpoint.weights import frozen_hash, load_trainable
 from eocore.train.device import choose_precision
 from eocore.train.engine import DeepSpeedOptimWrapper
 from eocore.train.loop import StepLoop
+from eocore.train.optimizers import check_stage
 from eocore.train.resilience.data_errors import DataFaultHook
 from eocore.train.resilience.guard import GuardOptions, StepGuard
 from eocore.train.resilience.heartbeat import HEARTBEAT
@@ -332,6 +333,7 @@ def check_config(config: Config) -> tuple[TrainingOptions, OptimizerOptions, Sch
     read_tracking(config)
     read_options(GuardOptions, config.get("guard", {}), name="guard")
     optimizer = read_options(OptimizerOptions, require(config, "optimizer"), name="optimizer")
+    check_stage(optimizer.type, load_zero_config(training.deepspeed))
     return training, optimizer, read_options(ScheduleOptions, config.get("schedule", {}), name="schedule")
 
 

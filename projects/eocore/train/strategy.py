@@ -6,6 +6,7 @@ import math
 import os
 import socket
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -202,16 +203,20 @@ class ZeroStrategy(DeepSpeedStrategy):
         return zero_state.gather_weights(self.model.model, keep=self.rank == 0)
 
     def gather_moments(self) -> tuple[dict[str, Tensor], int]:
-        """(moments of AdamW as `zero_state.gather_moments` names them, on the first rank; its steps). Call it on all ranks."""
+        """(state of the optimiser as `zero_state.gather_moments` names it, on the first rank; its steps). Call it on all ranks."""
         return zero_state.gather_moments(self.model.model, keep=self.rank == 0)
 
     def whole_weights(self) -> AbstractContextManager[None]:
         """See `eocore.train.zero.whole`."""
         return whole_weights(self.model.model)
 
-    def load_trainable_state(self, weights: zero_state.Read, moments: zero_state.Read, *, steps: int) -> None:
-        """Sets master weights and moments; see `zero_state.load_state`."""
-        zero_state.load_state(self.model.model, weights, moments=moments, steps=steps)
+    def load_trainable_state(self, weights: zero_state.Read, moments: zero_state.Read, *, steps: int, found: Sequence[str] = ()) -> None:
+        """Sets master weights and optimiser state; see `zero_state.load_state`."""
+        zero_state.load_state(self.model.model, weights, moments=moments, steps=steps, found=found)
+
+    def moment_names(self) -> Sequence[str] | None:
+        """What the optimiser keeps of every weight in its shape; see `zero_state.moment_names`."""
+        return zero_state.moment_names(self.model.model)
 
     def set_progress(self, step: int) -> None:
         """Tells DeepSpeed that `step` updates were made."""

@@ -79,6 +79,28 @@ def test_merging_keeps_answers_and_names(model: Model) -> None:
     torch.testing.assert_close(model(x), trained)
 
 
+@pytest.mark.parametrize("variants", [["dora"], ["rslora"], ["rslora", "dora"]])
+def test_variants_train_what_is_theirs_and_merge(model: Model, variants: list[str]) -> None:
+    before, x = list(model.state_dict()), torch.randn(5, 4)
+    untrained = model(x)
+    names = add_lora(model, rank=4, alpha=4, target_modules=["q_proj", "v_proj"], variants=variants)
+    assert len(names) == (12 if "dora" in variants else 8)
+    torch.testing.assert_close(model(x), untrained)
+    scale = model.layers[0].q_proj.scaling["default"]
+    assert scale == (2.0 if "rslora" in variants else 1.0), "alpha over the root of the rank, or over the rank"
+    for parameter in (parameter for name, parameter in model.named_parameters() if name in names):
+        parameter.data.add_(torch.rand_like(parameter))
+    trained = model(x)
+    assert not torch.allclose(trained, untrained, atol=1e-2)
+    assert merge_lora(model) == 4 and list(model.state_dict()) == before
+    torch.testing.assert_close(model(x), trained)
+
+
+def test_an_unknown_variant_names_the_nearest(model: Model) -> None:
+    with pytest.raises(ConfigError, match=r"LoRA variant 'dorra' is unknown\. Did you mean 'dora'\? Choices: dora, rslora"):
+        add_lora(model, variants=["dorra"])
+
+
 def test_a_second_lora_is_refused(model: Model) -> None:
     add_lora(model, rank=2, alpha=4)
     with pytest.raises(ConfigError, match="has LoRA already"):

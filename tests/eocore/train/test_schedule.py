@@ -7,8 +7,10 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from torch import nn
+from transformers.optimization import Adafactor
 
 from eocore.errors import ConfigError
+from eocore.train.optimizers import check_stage
 from eocore.train.schedule import OptimizerOptions, ScheduleOptions, build_optimizer, build_schedule
 
 
@@ -88,9 +90,46 @@ def test_a_warm_up_over_the_whole_run_has_no_cosine() -> None:
     assert rates == pytest.approx([0.5, 0.625, 0.75, 0.875, 1.0])
 
 
+@pytest.mark.parametrize(("kind", "made"), [("SGD", torch.optim.SGD), ("AdamW", torch.optim.AdamW), ("Adafactor", Adafactor)])
+def test_an_optimiser_is_chosen_by_name(model: nn.Module, kind: str, made: type) -> None:
+    optimizer = build_optimizer(model, OptimizerOptions(type=kind, lr=1e-3))
+    assert type(optimizer) is made and [group["lr"] for group in optimizer.param_groups] == [1e-3] * 2
+
+
+def test_state_of_whole_weights_and_pieces_of_weights_do_not_go_together() -> None:
+    for kind in ("AdamW", "SGD"):
+        check_stage(kind, {"zero_optimization": {"stage": 3}})
+    check_stage("Adafactor", {"zero_optimization": {"stage": 0}})
+    with pytest.raises(ConfigError, match="'Adafactor' keeps state of whole weights, and ZeRO-2 cuts them into pieces"):
+        check_stage("Adafactor", {"zero_optimization": {"stage": 2}})
+
+
+def test_bitsandbytes_that_is_missing_is_named(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match="AdamW8bit' needs bitsandbytes, which is not installed"):
+        build_optimizer(model, OptimizerOptions(type="AdamW8bit", lr=1e-3))
+
+
+def test_a_straight_line_down() -> None:
+    rates = learning_rates(ScheduleOptions(type="linear", warmup_ratio=0.2), 10)
+    assert rates[2:] == pytest.approx([1 - step / 8 for step in range(8)]), "the last step still learns"
+    assert learning_rates(ScheduleOptions(type="linear", warmup_ratio=0.0, final_ratio=0.2), 4) == pytest.approx([1.0, 0.8, 0.6, 0.4])
+
+
+def test_a_level_rate_and_one_that_falls_at_the_end() -> None:
+    assert learning_rates(ScheduleOptions(type="constant", warmup_ratio=0.2, warmup_start=0.5), 10) == pytest.approx([0.5] + [1.0] * 9)
+    rates = learning_rates(ScheduleOptions(type="wsd", warmup_ratio=0.2, warmup_start=0.5, decay_ratio=0.4), 10)
+    assert rates == pytest.approx([0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25])
+
+
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [
+        (OptimizerOptions, {"type": "AdamW8"}, r"optimizer.type is 'AdamW8', which does not exist. Did you mean 'AdamW'"),
+        (OptimizerOptions, {"type": "SGD", "betas": [0.8, 0.9]}, r"optimizer.betas is \[0.8, 0.9\], which SGD does not read; AdamW"),
+        (OptimizerOptions, {"momentum": 0.5}, r"optimizer.momentum is 0.5, which AdamW does not read; SGD would"),
+        (ScheduleOptions, {"type": "cosin"}, r"schedule.type is 'cosin', which does not exist. Did you mean 'cosine'"),
+        (ScheduleOptions, {"type": "wsd", "warmup_ratio": 0.6, "decay_ratio": 0.5}, r"decay_ratio 0.5, together more than the run"),
         (OptimizerOptions, {"lr": 0.0}, r"optimizer.lr is 0.0; expected a positive number"),
         (ScheduleOptions, {"warmup_ratio": 5}, r"schedule.warmup_ratio is 5; expected a fraction"),
         (ScheduleOptions, {"final_ratio": -0.1}, r"schedule.final_ratio is -0.1; expected a fraction"),
@@ -99,4 +138,4 @@ def test_a_warm_up_over_the_whole_run_has_no_cosine() -> None:
 )
 def test_values_out_of_range_are_refused(section: type, values: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        section(**values)
+        section(**{"lr": 1.0, **values} if section is OptimizerOptions else values)

@@ -1,7 +1,7 @@
 """What a checkpoint holds, taken from a running training and brought back into one, on any number of ranks and any ZeRO stage."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Snapshot:
     Attributes:
         step: updates made.
         weights: name -> trained weight, float32.
-        moments: `exp_avg/NAME` and `exp_avg_sq/NAME` -> moments of AdamW, float32.
+        moments: `exp_avg/NAME` and so on -> what the optimiser keeps of each weight.
         state: of trainer.json.
         random: states of each rank's generators.
         identity: what `Task.identity` tells.
@@ -124,10 +124,13 @@ def restore(strategy: ZeroStrategy, folder: Path, *, allow: Collection[str] = ()
     if not (folder / OPTIMIZER).is_file():
         raise CheckpointError(f"{folder} has no {OPTIMIZER}, so training cannot resume from it. Start anew from its {WEIGHTS}.")
     names = trainable_names(strategy.model.module)
-    wanted = [f"{kind}/{name}" for name in names for kind in ("exp_avg", "exp_avg_sq")]
-    check_names(names_in(folder / OPTIMIZER), wanted, path=folder / OPTIMIZER)
+    found, kinds = names_in(folder / OPTIMIZER), strategy.moment_names()
+    wanted = found if kinds is None else [f"{kind}/{name}" for name in names for kind in kinds]
+    check_names(found, wanted, path=folder / OPTIMIZER)
+    if kinds is None:
+        _check_owners(found, names, path=folder / OPTIMIZER)
     with open_tensors(folder / WEIGHTS) as weights, open_tensors(folder / OPTIMIZER) as moments:
-        strategy.load_trainable_state(weights.get_tensor, moments.get_tensor, steps=int(state["optimizer_steps"]))
+        strategy.load_trainable_state(weights.get_tensor, moments.get_tensor, steps=int(state["optimizer_steps"]), found=found)
     step = int(state["step"])
     strategy.set_progress(step)
     if "schedule" in allow:
@@ -142,3 +145,9 @@ def restore(strategy: ZeroStrategy, folder: Path, *, allow: Collection[str] = ()
     elif strategy.rank == 0:
         get_logger().info("%d rank(s) then, %d now: dropout draws differ from here on", state["world_size"], strategy.world_size)
     return step
+
+
+def _check_owners(found: Sequence[str], names: Sequence[str], *, path: Path) -> None:
+    """Raise CheckpointError if the state is of other weights than those that train; it may be empty, before the first step."""
+    owners = sorted({key.split("/", 1)[1] for key in found})
+    check_names(owners, sorted(names) if owners else [], path=path)

@@ -1,6 +1,10 @@
-"""Weights and moments of a DeepSpeed engine, whole and by name, whatever the ZeRO stage, the number of ranks and the precision."""
+"""Weights and optimiser state of a DeepSpeed engine, whole and by name, whatever the ZeRO stage, the number of ranks and the precision.
 
-from collections.abc import Callable, Iterator
+The state of AdamW and SGD has the shape of the weights; it is made before the first step, cut up with them and put together again. That of
+other optimisers is kept as it is, for whole weights alone (`eocore.train.optimizers.check_stage`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -23,19 +27,37 @@ from deepspeed.utils import (  # noqa: E402
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What torch.optim.AdamW keeps of every parameter, beside the number of steps."""
+MOMENTUM = ("momentum_buffer",)
+"""What torch.optim.SGD keeps of every parameter."""
+STEP = "step"
 Read = Callable[[str], Tensor]
 
 
+def moment_names(engine: Any) -> Sequence[str] | None:
+    """What the optimiser keeps of every weight in its shape; None where its state is of other shapes."""
+    optimizer = inner_optimizer(engine)
+    if isinstance(optimizer, torch.optim.AdamW):
+        return MOMENTS
+    if isinstance(optimizer, torch.optim.SGD):
+        return MOMENTUM if any(group["momentum"] for group in optimizer.param_groups) else ()
+    return None
+
+
 def prepare_moments(engine: Any) -> None:
-    """Makes the moments of all trained weights, zero, as AdamW would in its first step; so they can be set, saved and left unchanged."""
+    """Makes the moments of all trained weights, zero, as AdamW would in its first step; so they can be set, saved and left unchanged.
+
+    SGD begins with the gradient itself, which is what a moment of zero becomes in its first step.
+    """
     optimizer = inner_optimizer(engine)
     _undo_first_step(engine)
-    if not isinstance(optimizer, torch.optim.AdamW):
+    names = moment_names(engine)
+    if not names:
         return
     for parameter in _optimized(engine):
         if not optimizer.state[parameter]:
-            optimizer.state[parameter]["step"] = torch.tensor(0.0)
-            for name in MOMENTS:
+            if names == MOMENTS:
+                optimizer.state[parameter][STEP] = torch.tensor(0.0)
+            for name in names:
                 optimizer.state[parameter][name] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
     if hasattr(engine.optimizer, "_lazy_init_hp_params_optimizer_state"):
         # ZeRO 1 and 2 cut the whole moments up by parameter, once, after the first step.
@@ -95,38 +117,57 @@ def gather_weights(engine: Any, *, keep: bool) -> dict[str, Tensor]:
 
 
 def gather_moments(engine: Any, *, keep: bool) -> tuple[dict[str, Tensor], int]:
-    """(`exp_avg/NAME` and `exp_avg_sq/NAME` -> whole moment, float32, on the CPU; steps AdamW made). Call it on all ranks.
+    """(`exp_avg/NAME`, `exp_avg_sq/NAME` and so on -> whole state, on the CPU; steps that the optimiser counted). Call it on all ranks.
 
     Raises:
         CheckpointError: weights were stepped unequally often; one was left out of some steps.
     """
-    state, masters = inner_optimizer(engine).state, _whole_masters(engine)
+    state, masters, kinds = inner_optimizer(engine).state, _whole_masters(engine), moment_names(engine)
     gathered = {}
     for name, parameter in _trained(engine):
-        for kind in MOMENTS:
+        if kinds is None and keep:
+            gathered |= {f"{kind}/{name}": value for kind, value in _kept_whole(state[masters.get(parameter, parameter)]).items()}
+        for kind in kinds or ():
             whole = safe_get_full_optimizer_state(parameter, kind)
             if keep:
                 gathered[f"{kind}/{name}"] = _on_cpu(state[masters.get(parameter, parameter)][kind] if whole is None else whole, parameter)
-    steps = sorted({int(entry["step"]) for entry in state.values()})
-    if len(steps) != 1:
+    return gathered, _steps(engine)
+
+
+def _steps(engine: Any) -> int:
+    """How many steps the optimiser counted for every weight; 0 where it counts none."""
+    optimizer = inner_optimizer(engine)
+    steps = sorted({int(entry[STEP]) for entry in optimizer.state.values() if STEP in entry})
+    if len(steps) > 1:
         raise CheckpointError(
-            f"AdamW stepped some weights {steps[0]} and others {steps[-1]} times; every weight must take part in every step."
+            f"{type(optimizer).__name__} stepped some weights {steps[0]} and others {steps[-1]} times; every weight must take part in "
+            "every step."
         )
-    return gathered, steps[0]
+    return steps[0] if steps else 0
 
 
-def load_state(engine: Any, weights: Read, *, moments: Read, steps: int) -> None:
-    """Sets the float32 weights and both moments of every trained weight.
+def _kept_whole(entry: dict[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a weight's state, but for its steps and what is a single number, which the next step makes anew."""
+    tensors = {kind: value for kind, value in entry.items() if isinstance(value, Tensor) and value.ndim and kind != STEP}
+    return {kind: value.detach().cpu().clone().contiguous() for kind, value in tensors.items()}
+
+
+def load_state(engine: Any, weights: Read, *, moments: Read, steps: int, found: Sequence[str] = ()) -> None:
+    """Sets the float32 weights and the optimiser state of every trained weight.
 
     Args:
         engine: DeepSpeed's, made of a model that has the trained weights already.
         weights: name -> whole weight.
-        moments: `exp_avg/NAME` or `exp_avg_sq/NAME` -> whole moment.
-        steps: that AdamW made.
+        moments: `exp_avg/NAME` and so on -> whole state.
+        steps: that the optimiser counted.
+        found: what there is to ask `moments` for, where the state is not of the shape of the weights.
     """
-    state, masters = inner_optimizer(engine).state, _whole_masters(engine)
+    state, masters, kinds = inner_optimizer(engine).state, _whole_masters(engine), moment_names(engine)
+    if kinds is None:
+        _load_whole(engine, weights, moments={key: moments(key) for key in found}, steps=steps)
+        return
     for name, parameter in _trained(engine):
-        values = {kind: moments(f"{kind}/{name}") for kind in MOMENTS}
+        values = {kind: moments(f"{kind}/{name}") for kind in kinds}
         if hasattr(parameter, "ds_id"):
             safe_set_local_fp32_param(parameter, _own_piece(parameter, weights(name)))
             for kind, value in values.items():
@@ -141,7 +182,20 @@ def load_state(engine: Any, weights: Read, *, moments: Read, steps: int) -> None
             for kind, value in values.items():
                 state[stepped][kind].copy_(value)
     for entry in state.values():
-        entry["step"].fill_(steps)
+        if isinstance(entry.get(STEP), Tensor):
+            entry[STEP].fill_(steps)
+
+
+def _load_whole(engine: Any, weights: Read, *, moments: dict[str, Tensor], steps: int) -> None:
+    """Sets weights and the state that `_kept_whole` gave; there is none where it was saved before the first step."""
+    state, masters = inner_optimizer(engine).state, _whole_masters(engine)
+    stepped = {name: masters.get(parameter, parameter) for name, parameter in _trained(engine)}
+    for name, weight in stepped.items():
+        weight.data.copy_(weights(name))
+        state[weight] = {STEP: steps} if moments else {}
+    for key, value in moments.items():
+        kind, _, name = key.partition("/")
+        state[stepped[name]][kind] = value.to(stepped[name].device)
 
 
 def _own_piece(parameter: nn.Parameter, whole: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -143,3 +144,45 @@ def test_a_crash_while_writing_leaves_the_older_checkpoint(copy: Path, tiny: Mod
         train(tiny.tiny_config({"dropout": 0.3}, max_iters=7), copy, resume="auto", allow=["schedule"])
     assert [path.name for path in checkpoint_files.list_checkpoints(copy)] == ["iter_000003", "iter_000006"]
     assert (copy / "latest").read_text() == "iter_000006\n"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule", "stage", "precision"),
+    [
+        ({"type": "SGD"}, {"type": "linear"}, 0, "fp32"),
+        ({"type": "SGD", "momentum": 0.5}, {"type": "wsd", "decay_ratio": 0.5}, 2, "bf16"),
+        ({"type": "SGD", "momentum": 0.0}, {"type": "constant"}, 3, "fp32"),
+        ({"type": "Adafactor"}, {"type": "constant"}, 0, "fp32"),
+        ({"type": "Adafactor"}, {"type": "wsd", "decay_ratio": 0.5}, 0, "bf16"),
+        ({"type": "AdamW8bit"}, {"type": "linear"}, 0, "fp32"),
+        ({"type": "AdamW8bit"}, {"type": "cosine"}, 0, "bf16"),
+    ],
+    ids=lambda value: str(value.get("type")) if isinstance(value, dict) else str(value),
+)
+@pytest.mark.usefixtures("one_thread")
+def test_other_optimisers_and_schedules_go_on_alike(
+    optimizer: dict[str, Any], schedule: dict[str, Any], stage: int, precision: str, tiny: ModuleType, tmp_path: Path
+) -> None:
+    if optimizer["type"] == "AdamW8bit":
+        pytest.importorskip("bitsandbytes")
+    config = tiny.tiny_config(deepspeed=f"deepspeed_zero{stage}", precision=precision)
+    config.optimizer.update(optimizer)
+    config.schedule.update(schedule)
+    train(config, tmp_path)
+    straight, weights = lines(tmp_path), load_file(tmp_path / "iter_000006" / "trainable.safetensors")
+    state = load_file(tmp_path / "iter_000006" / "optimizer.safetensors")
+    assert len({line["loss"] for line in straight}) == 6, "every update changed the weights"
+    shutil.rmtree(tmp_path / "iter_000006")
+    train(config, tmp_path, resume="auto")
+    assert [(line["loss"], line["lr"]) for line in lines(tmp_path)] == [(line["loss"], line["lr"]) for line in straight]
+    assert all(torch.equal(value, weights[name]) for name, value in load_file(tmp_path / "iter_000006" / "trainable.safetensors").items())
+    again = load_file(tmp_path / "iter_000006" / "optimizer.safetensors")
+    assert list(again) == list(state) and all(torch.equal(value, state[name]) for name, value in again.items())
+
+
+def test_state_of_another_optimiser_cannot_go_on(run: Path, tiny: ModuleType, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    config = tiny.tiny_config(deepspeed="deepspeed_zero0", max_iters=7)
+    config.optimizer.update(type="SGD")
+    with pytest.raises(CheckpointError, match=r"optimizer\.type: AdamW then, SGD now"):
+        train(config, tmp_path / "run", resume="auto")

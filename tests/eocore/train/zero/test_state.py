@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper
-from torch import Tensor
+from torch import Tensor, nn
 
 from eocore.train.device import Precision
+from eocore.train.schedule import OptimizerOptions, build_optimizer
 from eocore.train.strategy import ZeroStrategy
 from eocore.train.zero.settings import load_zero_config
 from eocore.train.zero.state import MOMENTS
@@ -54,3 +55,37 @@ def test_what_is_set_in_bf16_is_what_is_read_and_trained_on(stage: int, tiny: Mo
     strategy.model.train_step({"inputs": inputs, "target": inputs.sum(1)}, optim_wrapper=strategy.optim_wrapper)
     moved = {name: value - weights[name] for name, value in strategy.gather_trainable().items()}
     assert strategy.gather_moments()[1] == 8 and all(value.abs().max() > 0 for value in moved.values())
+
+
+@pytest.mark.parametrize("kind", ["AdamW8bit", "Adafactor"])
+def test_state_of_other_shapes_than_the_weights_is_set_as_it_was(kind: str, tiny: ModuleType, tmp_path: Path) -> None:
+    """Matrices large enough for state in 8 bits: bitsandbytes leaves smaller ones in float32."""
+    if kind == "AdamW8bit":
+        pytest.importorskip("bitsandbytes")
+    torch.manual_seed(0)
+    made = [engine_of_wide_layers(tiny, tmp_path, kind) for _ in range(2)]
+    inputs = torch.randn(4, tiny.WIDTH)
+    batch = {"inputs": inputs, "target": inputs.sum(1)}
+    for _ in range(2):
+        made[0].model.train_step(batch, optim_wrapper=made[0].optim_wrapper)
+    moments, steps = made[0].gather_moments()
+    weights = made[0].gather_trainable()
+    kinds = {value.dtype for value in moments.values()}
+    assert steps == 2 and (torch.uint8 in kinds) == (kind == "AdamW8bit")
+    made[1].load_trainable_state(weights.__getitem__, moments.__getitem__, steps=steps, found=list(moments))
+    for strategy in made:
+        strategy.model.train_step(batch, optim_wrapper=strategy.optim_wrapper)
+    after = [strategy.gather_trainable() for strategy in made]
+    assert all(torch.equal(value, after[1][name]) and not torch.equal(value, weights[name]) for name, value in after[0].items())
+
+
+def engine_of_wide_layers(tiny: ModuleType, work_dir: Path, kind: str) -> ZeroStrategy:
+    task: Any = tiny.TinyTask(trainable=["encoder", "head"])
+    task.model.encoder, task.model.norm = nn.Linear(tiny.WIDTH, 1024), nn.LayerNorm(1024).requires_grad_(False)
+    task.model.head = nn.Linear(1024, 1)
+    strategy = ZeroStrategy(
+        config=load_zero_config("deepspeed_zero0"), precision="fp32", accumulation=1, clip_norm=0.0, work_dir=work_dir, seed=0
+    )
+    optimizer = build_optimizer(task, OptimizerOptions(type=kind, lr=0.01))
+    strategy.prepare(task, optim_wrapper=DeepSpeedOptimWrapper(optimizer), dispatch_kwargs={})
+    return strategy
