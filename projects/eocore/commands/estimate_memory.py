@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=positive, default=1, help="samples that share a row (default: 1)")
     parser.add_argument("--masks", type=not_negative, default=5, help="masks of each sample (default: 5)")
     parser.add_argument("--supervised", type=not_negative, default=64, help="supervised tokens of each sample (default: 64)")
-    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="of the training (default: bf16)")
+    parser.add_argument("--precision", choices=("bf16", "fp16", "fp32"), default="bf16", help="of the training (default: bf16)")
 
 
 def row_lengths(config: "Config") -> list[int]:

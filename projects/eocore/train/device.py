@@ -10,8 +10,8 @@ import torch
 
 from eocore.errors import ConfigError
 
-Precision = Literal["bf16", "fp32"]
-PRECISIONS = ("auto", "bf16", "fp32")
+Precision = Literal["bf16", "fp32", "fp16"]
+PRECISIONS = ("auto", "bf16", "fp32", "fp16")
 
 
 def has_gpu() -> bool:
@@ -78,19 +78,29 @@ def make_deterministic() -> None:
     torch.use_deterministic_algorithms(True)
 
 
+def computes_fp16() -> bool:
+    """Whether float16 can be computed in: every GPU that this torch supports, and CPUs with instructions for it, as DeepSpeed asks."""
+    return has_gpu() or bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+
+
 def choose_precision(name: str) -> Precision:
     """The number format to train in.
 
     Args:
-        name: `bf16`, `fp32`, or `auto`: bf16 where the GPU computes in it, else fp32 (a CPU only emulates it).
+        name: `bf16`, `fp32`, `fp16` (with a loss scale; for GPUs without bf16), or `auto`: bf16 where the GPU computes in it, else
+            fp32 (a CPU only emulates it).
 
     Raises:
-        ConfigError: another name.
+        ConfigError: another name, or fp16 on a CPU that does not compute in it.
     """
     if name not in PRECISIONS:
         raise ConfigError(f"training.precision is {name!r}; expected one of {', '.join(PRECISIONS)}.")
     if name == "bf16":
         return "bf16"
+    if name == "fp16":
+        if not computes_fp16():
+            raise ConfigError("training.precision is 'fp16', in which this CPU does not compute. Take fp32, or train on a GPU.")
+        return "fp16"
     return "bf16" if name == "auto" and has_gpu() and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
 
 

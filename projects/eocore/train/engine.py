@@ -10,6 +10,7 @@ from torch import Tensor
 from eocore.train.device import require_deepspeed
 from eocore.train.resilience.guard import StepGuard
 from eocore.train.resilience.heartbeat import HEARTBEAT
+from eocore.train.zero.loss_scale import grad_norm, loss_scale, scale_is_lowest, scaled
 from eocore.train.zero.state import inner_optimizer
 
 require_deepspeed()
@@ -86,7 +87,7 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
 
     def _backward(self, total: Tensor) -> None:
         HEARTBEAT.mark("backward pass, or waiting for the other ranks in it")
-        self.model.backward(total)
+        self.model.backward(scaled(self.model, total))
 
     def _leave_out(self, optim_wrapper: DeepSpeedOptimWrapper) -> dict[str, Tensor]:
         """Ends a batch that no rank sends back; the update it belongs to will not be made."""
@@ -113,17 +114,22 @@ class EngineWrapper(MMDeepSpeedEngineWrapper):
             return {}
         self._usable_batch = None
         HEARTBEAT.mark("waiting for the other ranks before the update")
+        scale = loss_scale(self.model)
+        self.guard.scale_can_fall = not scale_is_lowest(self.model)
         accepted = self.guard.judge()
         HEARTBEAT.mark("update of the weights")
         if not accepted:
             with self._weights_kept():
                 optim_wrapper.step()
-            return {}
+            return self._log_scale(scale)
         optim_wrapper.step()
         if not self.model.was_step_applied():
             self.guard.note_refusal()
-        norm = self.model.get_global_grad_norm()
-        return {} if norm is None else {"grad_norm": torch.as_tensor(norm).detach()}
+        norm = grad_norm(self.model, scale)
+        return self._log_scale(scale) | ({} if norm is None else {"grad_norm": torch.as_tensor(norm).detach()})
+
+    def _log_scale(self, scale: float) -> dict[str, Tensor]:
+        return {"fp16_scale": torch.tensor(scale)} if self.model.fp16_enabled() else {}
 
     @contextmanager
     def _weights_kept(self) -> Iterator[None]:

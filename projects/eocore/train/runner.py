@@ -62,7 +62,7 @@ class TrainingOptions:
         max_iters: number of updates.
         accumulation: batches per update on every rank.
         clip_norm: highest norm of the whole gradient; 0 for no limit.
-        precision: auto, bf16 or fp32.
+        precision: auto, bf16, fp32 or fp16.
         deepspeed: a file of configs/_base_/zero, or the path of a JSON file.
         timeout_s: how long a rank waits for the others [s].
         load_from: weights to begin with, see `eocore.train.checkpoint.start_from.LoadFrom`; a run that resumes has its own.
@@ -219,7 +219,7 @@ class Runner(FlexibleRunner):
             self.world_size,
             torch.__version__,
             settings.get("zero_optimization", {}).get("stage", 0),
-            "bf16" if settings["bf16"]["enabled"] else "fp32",
+            next((name for name in ("bf16", "fp16") if settings[name]["enabled"]), "fp32"),
             settings["gradient_accumulation_steps"],
         )
 

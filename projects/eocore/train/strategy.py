@@ -6,7 +6,7 @@ import math
 import os
 import socket
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from eocore.train.device import Precision, local_device, process_group_backend, 
 from eocore.train.network import choose_interface
 from eocore.train.resilience.guard import GuardOptions, StepGuard
 from eocore.train.resilience.preemption import Orders
+from eocore.train.zero import loss_scale
 from eocore.train.zero import state as zero_state
 
 require_deepspeed()
@@ -142,7 +143,8 @@ class ZeroStrategy(DeepSpeedStrategy):
         """
         Args:
             config: a DeepSpeed configuration (`load_zero_config`).
-            precision: `bf16` keeps float32 master weights beside bfloat16 ones; `fp32` trains as the model is.
+            precision: `bf16` and `fp16` keep float32 master weights beside those in 16 bits, `fp16` with a loss scale
+                (`eocore.train.zero.loss_scale`); `fp32` trains as the model is.
             accumulation: batches per update.
             clip_norm: highest norm of the whole gradient; 0 for no limit.
             work_dir: where logs go.
@@ -157,6 +159,7 @@ class ZeroStrategy(DeepSpeedStrategy):
             "gradient_accumulation_steps": accumulation,
             "gradient_clipping": clip_norm,
             "bf16": {"enabled": precision == "bf16"},
+            "fp16": {**loss_scale.OPTIONS, **config.get("fp16", {}), "enabled": precision == "fp16"},
             "steps_per_print": 2**62,
         }
         self._inputs_to_half = None
@@ -186,6 +189,7 @@ class ZeroStrategy(DeepSpeedStrategy):
         )
         use_lean_linear()
         zero_state.prepare_moments(engine)
+        loss_scale.prepare_loss_scale(engine)
         wrapper = EngineWrapper(model=engine)
         wrapper.guard = StepGuard(GuardOptions(), Orders(), work_dir=Path(self.work_dir))
         return wrapper
@@ -217,6 +221,14 @@ class ZeroStrategy(DeepSpeedStrategy):
     def moment_names(self) -> Sequence[str] | None:
         """What the optimiser keeps of every weight in its shape; see `zero_state.moment_names`."""
         return zero_state.moment_names(self.model.model)
+
+    def loss_scale_state(self) -> dict[str, Any] | None:
+        """What a run that continues must know of the loss scale; None without float16."""
+        return loss_scale.scale_state(self.model.model)
+
+    def restore_loss_scale(self, state: Mapping[str, Any] | None) -> None:
+        """Continues with what `loss_scale_state` gave."""
+        loss_scale.restore_scale(self.model.model, state)
 
     def set_progress(self, step: int) -> None:
         """Tells DeepSpeed that `step` updates were made."""

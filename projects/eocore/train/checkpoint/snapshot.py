@@ -73,6 +73,7 @@ def take_snapshot(strategy: ZeroStrategy, *, step: int, config_text: str, extra:
         "optimizer_steps": optimizer_steps,
         "lr": [group["lr"] for group in strategy.optim_wrapper.optimizer.param_groups],
         "schedule": strategy.scheduler_state_dict(),
+        "loss_scale": strategy.loss_scale_state(),
         "versions": library_versions(),
         **extra,
         "config": config_text,
@@ -133,6 +134,7 @@ def restore(strategy: ZeroStrategy, folder: Path, *, allow: Collection[str] = ()
         strategy.load_trainable_state(weights.get_tensor, moments.get_tensor, steps=int(state["optimizer_steps"]), found=found)
     step = int(state["step"])
     strategy.set_progress(step)
+    strategy.restore_loss_scale(state.get("loss_scale"))
     if "schedule" in allow:
         strategy.replay_schedule(step)
     else:

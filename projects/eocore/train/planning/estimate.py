@@ -18,7 +18,7 @@ from eocore.train.zero.memory import Sizes, StateMemory, state_memory
 from eocore.train.zero.settings import load_zero_config
 
 GIB = 2**30
-DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}
 STAGES = ("deepspeed_zero0", "deepspeed_zero1", "deepspeed_zero2", "deepspeed_zero3")
 
 

@@ -18,6 +18,7 @@ from eocore.log import get_logger
 from eocore.train.resilience.preemption import Orders
 
 SKIPPED = "skipped.jsonl"
+OVERFLOW = "gradient too large for the loss scale, which is lowered"
 POLICIES = ("skip", "stop")
 
 
@@ -62,12 +63,14 @@ class StepGuard:
     Attributes:
         step: updates judged, of this run and those it resumes from.
         skipped: reason -> number of updates skipped for it.
-        in_a_row: updates skipped since the last accepted one.
+        in_a_row: updates skipped since the last accepted one, but for those that lower the loss scale.
+        scale_can_fall: the training is in float16, and a smaller loss scale can help where a gradient is not finite.
     """
 
     def __init__(self, options: GuardOptions, orders: Orders, *, work_dir: Path) -> None:
         self.options, self.orders, self.work_dir = options, orders, work_dir
         self.step, self.in_a_row = 0, 0
+        self.scale_can_fall = False
         self.skipped: dict[str, int] = {}
         self._losses: deque[float] = deque(maxlen=options.spike_window)
         self._reset()
@@ -166,6 +169,8 @@ class StepGuard:
             "gradient not finite": everyone[:, 1].isnan(),
         }
         for reason, ranks in checks.items():
+            if ranks.any() and reason == "gradient not finite" and self.scale_can_fall:
+                return OVERFLOW
             if ranks.any():
                 return f"{reason} on rank {', '.join(str(rank) for rank in ranks.nonzero().flatten().tolist())}"
         return "loss spike" if self._is_spike(statistics.fmean(everyone[:, 0].tolist())) else ""
@@ -177,11 +182,14 @@ class StepGuard:
 
     def note_refusal(self) -> None:
         """Counts an update that DeepSpeed itself refused: its gradient was not finite once added up."""
-        self._skip("gradient not finite after it was added up over ranks", [])
+        self._skip(OVERFLOW if self.scale_can_fall else "gradient not finite after it was added up over ranks", [])
 
     def _skip(self, reason: str, losses: list[float]) -> None:
         kind = reason.split(" on rank ")[0]
         self.skipped[kind] = self.skipped.get(kind, 0) + 1
+        if reason == OVERFLOW:
+            get_logger().info("update %d skipped: %s", self.step, reason)
+            return
         self.in_a_row += 1
         samples = gather_to_all(self._samples)
         record = {"step": self.step, "reason": reason, "loss": [repr(loss) for loss in losses], "sample_ids": samples}

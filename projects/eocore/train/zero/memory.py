@@ -7,12 +7,12 @@ from typing import Any
 from eocore.train.device import Precision
 
 MASTER_BYTES = 4
-"""Of a weight that the optimiser updates: DeepSpeed keeps float32 beside bfloat16."""
+"""Of a weight that the optimiser updates: DeepSpeed keeps float32 beside bfloat16 and float16."""
 MOMENT_BYTES = 8
 """AdamW's two moments, float32."""
 BUCKET_COPIES = 2
 """Reduction buffers with overlap_comm: one fills while the other is sent. Source: DeepSpeed 0.19, stage_1_and_2.py."""
-WIDTH = {"bf16": 2, "fp32": 4}
+WIDTH = {"bf16": 2, "fp32": 4, "fp16": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ def state_memory(sizes: Sizes, zero: Mapping[str, Any], *, precision: Precision,
         gradients=gradients,
         optimizer=0 if optimizer_device else state,
         buffers=buffers,
-        update=MASTER_BYTES * shard if stage and precision == "bf16" and not optimizer_device else 0,
+        update=MASTER_BYTES * shard if stage and precision != "fp32" and not optimizer_device else 0,
         host=host,
     )
 

@@ -123,7 +123,7 @@ def gather_moments(engine: Any, *, keep: bool) -> tuple[dict[str, Tensor], int]:
         CheckpointError: weights were stepped unequally often; one was left out of some steps.
     """
     state, masters, kinds = inner_optimizer(engine).state, _whole_masters(engine), moment_names(engine)
-    gathered = {}
+    gathered: dict[str, Tensor] = {}
     for name, parameter in _trained(engine):
         if kinds is None and keep:
             gathered |= {f"{kind}/{name}": value for kind, value in _kept_whole(state[masters.get(parameter, parameter)]).items()}

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,12 +12,15 @@ import torch
 from safetensors.torch import load_file
 from tolerances import ACROSS_ZERO_STAGES, IN_BF16
 
-from eocore.errors import CheckpointError
+from eocore.errors import CheckpointError, EOError
 from eocore.models.freeze import trainable_names
 from eocore.train.checkpoint import files as checkpoint_files
 from eocore.train.checkpoint import snapshot as checkpoint
+from eocore.train.device import computes_fp16
 from eocore.train.launch import train
+from eocore.train.resilience.guard import OVERFLOW
 from eocore.train.task import Task
+from eocore.train.zero.settings import load_zero_config
 
 
 @pytest.fixture(scope="module")
@@ -186,3 +190,38 @@ def test_state_of_another_optimiser_cannot_go_on(run: Path, tiny: ModuleType, tm
     config.optimizer.update(type="SGD")
     with pytest.raises(CheckpointError, match=r"optimizer\.type: AdamW then, SGD now"):
         train(config, tmp_path / "run", resume="auto")
+
+
+@pytest.mark.skipif(not computes_fp16(), reason="this CPU does not compute in float16")
+@pytest.mark.parametrize("stage", [0, 2, 3])
+@pytest.mark.usefixtures("one_thread")
+def test_float16_goes_on_with_its_loss_scale(stage: int, tiny: ModuleType, tmp_path: Path) -> None:
+    """A scale that overflows twice and then doubles every other update: the checkpoint is taken in the middle of that."""
+    settings = load_zero_config(f"deepspeed_zero{stage}") | {
+        "fp16": {"initial_scale_power": 24, "loss_scale_window": 2, "hysteresis": 1, "min_loss_scale": 1}
+    }
+    (tmp_path / "zero.json").write_text(json.dumps(settings))
+    config = tiny.tiny_config({"dropout": 0.3}, deepspeed=str(tmp_path / "zero.json"), precision="fp16", max_iters=24)
+    config.hooks.checkpoint.update(interval=12)
+    train(config, tmp_path)
+    straight, weights = lines(tmp_path), load_file(tmp_path / "iter_000024" / "trainable.safetensors")
+    scales = [line["fp16_scale"] for line in straight]
+    state = checkpoint_files.read_state(tmp_path / "iter_000012")
+    overflows = sum(state["guard"]["skipped"].values())
+    assert scales[0] == 2**24 and 2 <= overflows < 12 and list(state["guard"]["skipped"]) == [OVERFLOW] and state["guard"]["in_a_row"] == 0
+    assert any(after > before for before, after in pairwise(scales)) and state["loss_scale"]["cur_scale"] == scales[12]
+    assert all(1e-3 < line["grad_norm"] < 100 for line in straight if "grad_norm" in line), "without the scale"
+    shutil.rmtree(tmp_path / "iter_000024")
+    train(config, tmp_path, resume="auto")
+    assert [(line["loss"], line["fp16_scale"]) for line in lines(tmp_path)] == [(line["loss"], line["fp16_scale"]) for line in straight]
+    assert all(torch.equal(value, weights[name]) for name, value in load_file(tmp_path / "iter_000024" / "trainable.safetensors").items())
+
+
+@pytest.mark.skipif(not computes_fp16(), reason="this CPU does not compute in float16")
+@pytest.mark.parametrize("stage", [0, 2])
+def test_gradients_that_overflow_at_the_lowest_scale_end_the_run(stage: int, tiny: ModuleType, tmp_path: Path) -> None:
+    settings = load_zero_config(f"deepspeed_zero{stage}") | {"fp16": {"initial_scale_power": 24, "hysteresis": 1, "min_loss_scale": 2**24}}
+    (tmp_path / "zero.json").write_text(json.dumps(settings))
+    config = tiny.tiny_config(deepspeed=str(tmp_path / "zero.json"), precision="fp16", max_iters=24)
+    with pytest.raises(EOError, match=r"5 updates in a row were skipped.*gradient not finite"):
+        train(config, tmp_path)
