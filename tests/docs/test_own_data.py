@@ -22,7 +22,7 @@ PAGE = (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [shlex.split(line) for block in BLOCKS for line in block.splitlines()]
 NEED_A_MODEL = ("tools/dist.sh", "tools/convert_to_hf.py", "tools/test.py", "tools/predict.py")
-FEW_UPDATES = ["--cfg-options", "training.max_iters=20"]
+FEW_UPDATES = ["--cfg-options", "training.max_iters=20", "training.validation.every=10"]
 
 
 def test_the_page_goes_from_a_table_to_answers_and_names_columns_that_are_known() -> None:

@@ -1,6 +1,7 @@
 """The config of a new data set: it inherits a shipped one by name and holds the data alone."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from eocore.shipped_configs import find_shipped
 TEMPLATE, ANSWER = "Please segment {phrase} in this image.", "It is [SEG]."
 QUESTIONS_AT_ONCE = 4
 """Most phrases of an image that one training sample asks for."""
+VALIDATIONS = 4
+"""In the training as the base describes it."""
 SAME_WORDS = "vqa"
 """Task of answers of a few words, which are compared with the true ones."""
 
@@ -63,39 +66,73 @@ def sensor_settings(roles: Sequence[str]) -> dict[str, list[str]]:
     return settings_of(roles) or {"optical": list(roles)}
 
 
-def config_values(
-    base: tuple[str, Config], parts: Mapping[str, Mapping[str, Any]], *, tests: Sequence[Mapping[str, Any]], folder: Path
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SplitData:
+    """Data sets of the config.
+
+    Attributes:
+        train: task -> data set of the training.
+        val: data sets of the validation; none = no validation.
+        test: data sets of the evaluation; none = no evaluation.
+        metrics: what of the answers is scored while the model trains.
+    """
+
+    train: Mapping[str, Mapping[str, Any]]
+    val: Sequence[Mapping[str, Any]] = ()
+    test: Sequence[Mapping[str, Any]] = ()
+    metrics: Sequence[str] = ()
+
+
+def config_values(base: tuple[str, Config], data: SplitData, *, folder: Path) -> dict[str, Any]:
     """The values of the config.
 
     Args:
         base: from `read_base`.
-        parts: task -> data set of the training.
-        tests: data sets of the evaluation; none = no evaluation.
+        data: of the splits.
         folder: of the annotation files, for a tokenizer that is made of their words.
 
     Raises:
-        ConfigError: the base describes no task.
+        ConfigError: the base describes no task, or would be evaluated on its own data.
     """
     name, known = base
     task: dict[str, Any] = dict(known.get("task") or {})
     if "type" not in task:
         raise ConfigError(f"--base {name}: it describes no task. Name a config of a model, such as own_tiny or own_4b.")
-    roles = list(dict.fromkeys(role for part in parts.values() for role in part["images"]))
-    settings = sensor_settings(roles)
+    if "evaluation" in known and not data.test:
+        raise ConfigError(f"--base {name} evaluates on data of its own, and test is empty. Give test a share: --split 80,10,10.")
+    roles = list(dict.fromkeys(role for part in data.train.values() for role in part["images"]))
+    settings, parts = sensor_settings(roles), data.train
     if len(roles) > 1:
         choose = {"type": "ChooseModalities", "settings": settings}
         parts = {key: {**part, "transforms": [*part.get("transforms", []), choose]} for key, part in parts.items()}
-    data = _mixture(parts)
-    section: dict[str, Any] = {"data": ({"_delete_": True} if isinstance(task.get("data"), dict) else {}) | data}
+    section: dict[str, Any] = {"data": _replacing(task.get("data")) | _mixture(parts)}
     if "corpus" in (task.get("tokenizer") or {}):
         corpus = [part["annotations"] for part in parts.values()]
         section = {"tokenizer": {"path": str(folder / "tokenizer"), "corpus": corpus}, **section}
     values: dict[str, Any] = {"_base_": [name], "task": section}
-    if tests:
-        evaluation: dict[str, Any] = {"batch_size": 8, "max_new_tokens": 64, "settings": settings, "datasets": list(tests)}
-        values["evaluation"] = ({"_delete_": True} if "evaluation" in known else {}) | evaluation
+    training = dict(known.get("training") or {})
+    if data.val:
+        values["training"] = {
+            "validation": _replacing(training.get("validation")) | _validation(data, settings, length=training.get("max_iters"))
+        }
+    elif training.get("validation"):
+        values["training"] = {"validation": None}
+    if data.test:
+        shown = {"batch_size": 8, "max_new_tokens": 64, "settings": settings, "datasets": list(data.test)}
+        values["evaluation"] = _replacing(known.get("evaluation")) | shown
     return values
+
+
+def _validation(data: SplitData, settings: Mapping[str, Sequence[str]], *, length: int | None) -> dict[str, Any]:
+    """Some validations in a training of that many updates; the checkpoint with the least loss is kept."""
+    every = max(1, (length or VALIDATIONS) // VALIDATIONS)
+    found: dict[str, Any] = {"every": every, "data": list(data.val), "settings": dict(settings), "best": "loss"}
+    return found | ({"metrics": list(data.metrics), "samples": 32} if data.metrics else {})
+
+
+def _replacing(inherited: Any) -> dict[str, Any]:
+    """What a section begins with so that nothing of the inherited one stays."""
+    return {"_delete_": True} if isinstance(inherited, dict) else {}
 
 
 def _mixture(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

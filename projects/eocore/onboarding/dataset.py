@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eocore.errors import ConfigError, DataError, OutputError
+from eocore.files import write_file
 from eocore.onboarding.choices import CLASSIFICATION, SPLITS, DatasetChoices, Findings
 from eocore.onboarding.config_text import read_base
 from eocore.onboarding.entries import EntryMaker, text_of
 from eocore.onboarding.places import PlaceSets, group_places
+from eocore.onboarding.planned_files import GUESSES_FILE, SPLITS_FILE, MadeEntry, plan_files
 from eocore.onboarding.samples import SampleSet, find_samples
 from eocore.onboarding.sources import NamedImages, name_images
 from eocore.onboarding.splitting import describe_splits, read_splits, split_places
-from eocore.onboarding.writing import GUESSES_FILE, SPLITS_FILE, MadeEntry, write_dataset
 
 CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 MOST_SKIPPED = 0.5
@@ -68,15 +69,17 @@ def make_dataset(
     splits = _splits(made, place_of, found=found, choices=choices, findings=findings)
     made_places = [item.placed(place, splits[place]) for item, place in zip(made, place_of, strict=True)]
     told = describe_splits(splits, Counter(place_of))
-    for path in earlier:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
     comments = (
         f"Made by tools/new_dataset.py from {source}: {told}.",
         f"What it guessed: {folder / GUESSES_FILE}. What does not stand here comes from _base_; tools/print_config.py shows all.",
         "Paths are relative to the folder in which commands are run:",
         f"  bash tools/dist.sh train {config} 2",
     )
-    write_dataset(made_places, sources, base=inherited, config=config, comments=comments, findings=findings)
+    files = plan_files(made_places, sources, base=inherited, config=config, comments=comments, findings=findings)
+    for path in earlier:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path, text in files.items():
+        write_file(path, text)
     return NewDataset(config, folder, findings, told)
 
 

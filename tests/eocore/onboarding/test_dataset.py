@@ -13,11 +13,12 @@ from own_chips import make_chips, write_table
 from PIL import Image
 
 from eocore.checks.datasets import FoundDataset, find_datasets, open_dataset
-from eocore.config import load_config
+from eocore.config import load_config, read_options
 from eocore.data import registered as _registered  # noqa: F401  (registers what configs name)
 from eocore.errors import ConfigError, DataError, OutputError
 from eocore.onboarding.choices import DatasetChoices
 from eocore.onboarding.dataset import NewDataset, make_dataset
+from eocore.train.validation.options import ValidationOptions
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,9 @@ def test_a_chat_is_written_as_conversations_and_no_place_stands_in_two_splits(ch
     assert config.task.type and config.task.data.images.rgb == {"root": str(chips), "pattern": "{name}", "sensor": "rgb_uint8"}
     assert config.task.tokenizer.corpus == [config.task.data.annotations]
     assert config.evaluation.settings == {"optical": ["rgb"]} and config.evaluation.datasets[0].task == "vqa"
+    watched = read_options(ValidationOptions, config.training.validation, name="training.validation")
+    assert watched.every == config.training.max_iters // 4 and watched.best == "loss" and watched.metrics == ["vqa"]
+    assert Path(watched.datasets[0]["annotations"]).parent.name == "val"
 
 
 def test_phrases_with_mask_files_become_run_lengths(chips: Path, make: Callable[..., NewDataset]) -> None:
@@ -163,7 +167,7 @@ def test_other_bases_keep_their_tokenizer_and_lose_their_data(chips: Path, make:
     values = yaml.safe_load(made.config.read_text())
     assert values["_base_"] == [base] and "tokenizer" not in values["task"]
     found = find_datasets(load_config(made.config).to_dict())
-    assert {Path(item.config["annotations"]).parent.name for item in found} == {"train", "test"}
+    assert {Path(item.config["annotations"]).parent.name for item in found} == {"train", "val", "test"}
 
 
 def test_a_base_that_is_no_model_and_a_config_that_is_code_are_refused(chips: Path, tmp_path: Path) -> None:
@@ -173,3 +177,14 @@ def test_a_base_that_is_no_model_and_a_config_that_is_code_are_refused(chips: Pa
         make_dataset(chips / "chat.csv", tmp_path / "a.py", choices=DatasetChoices(), base="own_tiny")
     with pytest.raises(DataError, match="no such folder or file"):
         make_dataset(chips / "none.csv", tmp_path / "a.yaml", choices=DatasetChoices(), base="own_tiny")
+
+
+def test_without_val_nothing_is_validated_and_without_test_nothing_evaluated(chips: Path, make: Callable[..., NewDataset]) -> None:
+    made = make(chips / "captions.csv", fractions=(1.0, 0.0, 0.0), base="earthmind_4b_sft")
+    config = load_config(made.config)
+    assert "validation" not in config.training and "evaluation" not in config
+    assert "nothing is in test: the config describes no evaluation" in made.findings.unsure
+    with pytest.raises(ConfigError, match="--base earthmind_tiny_tiles evaluates on data of its own, and test is empty"):
+        make(chips / "captions.csv", fractions=(1.0, 0.0, 0.0), base="earthmind_tiny_tiles", overwrite=True)
+    config = load_config(make(chips / "captions.csv", base="earthmind_tiny_validated", overwrite=True).config)
+    assert len(config.training.validation.data) == 1 and "patience" not in config.training.validation

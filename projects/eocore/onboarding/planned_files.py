@@ -1,4 +1,4 @@
-"""Writing a new data set: annotation files of the splits, which image is in which, what was guessed, and last the config."""
+"""The files of a new data set: annotations of the splits, which image is in which, what was guessed, and last the config."""
 
 import csv
 import io
@@ -11,12 +11,13 @@ from typing import Any
 
 from mmengine.config import Config
 
-from eocore.files import write_file
 from eocore.onboarding.choices import CHAT, REFERRING, SPLITS, Findings
-from eocore.onboarding.config_text import SAME_WORDS, config_text, config_values, dataset_config, scored_as
+from eocore.onboarding.config_text import SAME_WORDS, SplitData, config_text, config_values, dataset_config, scored_as
 from eocore.onboarding.entries import FILES, Sample, entry_text, short_answers
 from eocore.onboarding.sources import NamedImages
 
+WATCHED = {SAME_WORDS, REFERRING}
+"""Tasks whose answers are scored while a model trains: quick, and without further libraries."""
 SPLITS_FILE, GUESSES_FILE = "splits.csv", "guesses.json"
 
 
@@ -43,7 +44,7 @@ class MadeEntry:
         return replace(self, place=place, split=split)
 
 
-def write_dataset(
+def plan_files(
     made: Sequence[MadeEntry],
     named: NamedImages,
     *,
@@ -51,8 +52,8 @@ def write_dataset(
     config: Path,
     comments: Sequence[str],
     findings: Findings,
-) -> None:
-    """Writes the folder, then the config.
+) -> dict[Path, str]:
+    """File -> content, in the order in which they are written: nothing is written that a later one would make wrong.
 
     Args:
         made: entries with their splits.
@@ -63,42 +64,48 @@ def write_dataset(
         findings: takes how answers are scored; written too.
 
     Raises:
-        OutputError: something cannot be written.
+        ConfigError: the base does not fit.
     """
     folder = config.with_suffix("")
-    sources = _write_indexes(named, folder)
+    sources = {role: dict(source) for role, source in named.sources.items()}
+    files: dict[Path, str] = {folder / SPLITS_FILE: _split_table(made)}
+    for role, index in named.indexes.items():
+        path = folder / f"images_{role}.json"
+        sources[role]["index"] = str(path)
+        files[path] = json.dumps(index, indent=1) + "\n"
     groups: dict[tuple[str, str], list[MadeEntry]] = defaultdict(list)
     for item in made:
         groups[item.split, item.task].append(item)
     for (split, task), items in groups.items():
-        write_file(folder / split / FILES[task], entry_text([item.entry for item in items], FILES[task]))
+        files[folder / split / FILES[task]] = entry_text([item.entry for item in items], FILES[task])
+    values = config_values(base, _split_data(made, groups, folder=folder, sources=sources, findings=findings), folder=folder)
+    files[folder / GUESSES_FILE] = json.dumps(asdict(findings), indent=1) + "\n"
+    files[config] = config_text(values, comments) if config.suffix != ".json" else json.dumps(values, indent=1) + "\n"
+    return files
+
+
+def _split_data(
+    made: Sequence[MadeEntry],
+    groups: Mapping[tuple[str, str], Sequence[MadeEntry]],
+    *,
+    folder: Path,
+    sources: Mapping[str, Mapping[str, Any]],
+    findings: Findings,
+) -> SplitData:
+    """The data sets of the config, of the splits and tasks that there are."""
     scored = {task: _scoring(task, made, findings=findings) for task in dict.fromkeys(item.task for item in made)}
-    parts = {
-        task: dataset_config(task, folder / "train", images=sources, scored=scored[task], training=True)
-        for task in scored
-        if ("train", task) in groups
+    found: dict[str, dict[str, dict[str, Any]]] = {
+        split: {
+            task: dataset_config(task, folder / split, images=sources, scored=scored[task], training=split == "train")
+            for task in scored
+            if (split, task) in groups
+        }
+        for split in SPLITS
     }
-    tests = [
-        dataset_config(task, folder / "test", images=sources, scored=scored[task], training=False)
-        for task in scored
-        if ("test", task) in groups
-    ]
-    if not tests:
+    if not found["test"]:
         findings.unsure.append("nothing is in test: the config describes no evaluation")
-    values = config_values(base, parts, tests=tests, folder=folder)
-    write_file(folder / SPLITS_FILE, _split_table(made))
-    write_file(folder / GUESSES_FILE, json.dumps(asdict(findings), indent=1) + "\n")
-    write_file(config, config_text(values, comments) if config.suffix != ".json" else json.dumps(values, indent=1) + "\n")
-
-
-def _write_indexes(named: NamedImages, folder: Path) -> dict[str, dict[str, Any]]:
-    """The image sources, with the files of indexes where patterns do not tell."""
-    sources = {role: dict(source) for role, source in named.sources.items()}
-    for role, index in named.indexes.items():
-        path = folder / f"images_{role}.json"
-        write_file(path, json.dumps(index, indent=1) + "\n")
-        sources[role]["index"] = str(path)
-    return sources
+    metrics = sorted({scored[task] for task in found["val"]} & WATCHED)
+    return SplitData(found["train"], list(found["val"].values()), list(found["test"].values()), metrics)
 
 
 def _scoring(task: str, made: Sequence[MadeEntry], *, findings: Findings) -> str:
