@@ -25,6 +25,7 @@ FUSED = "fused"
 SETTINGS: Choices[Setting] = Choices(
     "sensor setting",
     {
+        "rgb": Setting(),
         "optical": Setting(),
         "sar": Setting(),
         "multispectral": Setting(),

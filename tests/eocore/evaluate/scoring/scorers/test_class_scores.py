@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from eocore.errors import AnnotationError, DataError
+from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.evaluate.engine.shards import PredictionWriter
 from eocore.evaluate.predictions import Prediction, read_predictions
 from eocore.evaluate.scoring.score import score_predictions
-from eocore.evaluate.scoring.scorers.class_scores import LabelScores
+from eocore.evaluate.scoring.scorers.class_scores import ClassScores, LabelScores, decisions
 
 CLASSES = ["forest", "water", "crops", "houses", "bare", "snow"]
 
@@ -37,7 +37,10 @@ def test_top_k_accuracy_counts_ties_and_absent_predictions_as_wrong(tmp_path: Pa
     found = score_predictions(scored(tmp_path, "classification", ["forest", "water", "crops", "snow", "forest"], rows))
     task = found["settings"]["optical"]["classification"]
     values = {name: value["value"] for name, value in task["overall"]["metrics"].items()}
+    ranked = values.pop("map_macro@100")
     assert values == {"accuracy": 0.2, "accuracy_top5": 0.4, "balanced_accuracy": pytest.approx(0.125)}
+    # forest: second, as a wrong image has its score, and last, not predicted; water first; crops and snow fourth
+    assert ranked == pytest.approx(((1 / 2 + 2 / 5) / 2 + 1 + 1 / 4 + 1 / 4) / 4)
     assert task["headline"] == "accuracy" and task["overall"]["n_missing"] == 1
     confusion = np.array(task["confusion"]["counts"])
     assert confusion[0].tolist() == [1, 0, 0, 0, 0, 0, 1] and confusion[2, 2] == 0  # all alike is not right
@@ -58,6 +61,32 @@ def test_mean_average_precision_is_that_of_scikit_learn(tmp_path: Path) -> None:
     assert values["map_macro@100"] == values["map_macro"]
     assert task["details"]["class_precision"]["snow"] is None
     assert task["overall"]["metrics"]["map_macro"]["low"] is None and task["overall"]["metrics"]["map_sample"]["low"] is not None
+
+
+def test_retrieval_by_class_is_worked_by_hand_in_both_definitions(tmp_path: Path) -> None:
+    # forest ranks the images 0, 1, 2, 3 and fits 0 and 2; water ranks them 3, 2, 1, 0 and fits 1 and 3
+    rows = [[9, 1, 0, 0, 0, 0], [8, 2, 0, 0, 0, 0], [7, 3, 0, 0, 0, 0], [6, 4, 0, 0, 0, 0]]
+    samples = scored(tmp_path, "classification", ["forest", "water", "forest", "water"], rows)
+    judged = ClassScores(retrieved=2).judge(samples)
+    everything = np.arange(4)
+    # among the first two each class finds one of two, at rank 1
+    assert judged.measures["map_macro@2"].of(everything) == pytest.approx(1 / 2)
+    assert judged.compat["map_macro@2_of_hits"].of(everything) == pytest.approx(1.0)
+    whole = ClassScores(retrieved=4).judge(samples)
+    assert whole.measures["map_macro@4"].of(everything) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_decisions_above_the_mean_of_the_other_classes_or_above_one_class(tmp_path: Path) -> None:
+    scores = np.array([[0.9, 0.5, 0.1], [0.19, 0.3, 0.1]])
+    assert decisions(scores, None).tolist() == [[True, False, False], [False, True, False]]
+    assert decisions(scores, 1).tolist() == [[True, False, False], [False, False, False]]
+    rows = [[9, 1, 1, 1, 1, 5], [1, 1, 9, 1, 1, 5]]
+    judged = LabelScores(other="snow").judge(scored(tmp_path, "multilabel", [["forest"], ["water"]], rows))
+    # of five classes, the second image has crops in place of water: two wrong decisions of ten
+    assert judged.compat["above_mean_accuracy"].of(np.arange(2)) == pytest.approx(0.8)
+    assert judged.compat["above_mean_f1_macro"].of(np.arange(2)) == pytest.approx(1 / 2)
+    with pytest.raises(ConfigError, match="other='ice' is none of the classes"):
+        LabelScores(other="ice").judge(scored(tmp_path, "multilabel", [["forest"], ["water"]], rows))
 
 
 def test_an_image_without_prediction_is_ranked_last(tmp_path: Path) -> None:
