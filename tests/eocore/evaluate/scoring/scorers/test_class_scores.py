@@ -81,12 +81,13 @@ def test_decisions_above_the_mean_of_the_other_classes_or_above_one_class(tmp_pa
     assert decisions(scores, None).tolist() == [[True, False, False], [False, True, False]]
     assert decisions(scores, 1).tolist() == [[True, False, False], [False, False, False]]
     rows = [[9, 1, 1, 1, 1, 5], [1, 1, 9, 1, 1, 5]]
-    judged = LabelScores(other="snow").judge(scored(tmp_path, "multilabel", [["forest"], ["water"]], rows))
+    samples = scored(tmp_path, "multilabel", [["forest"], ["water"]], rows)
+    judged = LabelScores(other="snow").judge(samples)
     # of five classes, the second image has crops in place of water: two wrong decisions of ten
     assert judged.compat["above_mean_accuracy"].of(np.arange(2)) == pytest.approx(0.8)
     assert judged.compat["above_mean_f1_macro"].of(np.arange(2)) == pytest.approx(1 / 2)
     with pytest.raises(ConfigError, match="other='ice' is none of the classes"):
-        LabelScores(other="ice").judge(scored(tmp_path, "multilabel", [["forest"], ["water"]], rows))
+        LabelScores(other="ice").judge(samples)
 
 
 def test_an_image_without_prediction_is_ranked_last(tmp_path: Path) -> None:
