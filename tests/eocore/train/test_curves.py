@@ -47,3 +47,13 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     path.write_text('{"step": 1, "loss": 1.0}\n{"step": 2, "lo\n')
     with pytest.raises(DataError, match=r"s.jsonl:2: not JSON"):
         read_scalars(path)
+
+
+def test_results_of_validation_have_their_marks_and_panels(tmp_path: Path) -> None:
+    steps = [{"step": step, "loss": 3.0 / step, "lr": 0.1} for step in range(1, 5)]
+    held_out = {"val/loss": 2.0, "val/fused/mcq/accuracy": 0.5, "val/sar/mcq/accuracy": 0.4}
+    for name, records in (("plain", steps), ("validated", [*steps, {"step": 2, **held_out}, {"step": 4, **held_out}])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        draw_curves(tmp_path / f"{name}.jsonl", tmp_path / f"{name}.png")
+    plain, validated = (Image.open(tmp_path / f"{name}.png").size for name in ("plain", "validated"))
+    assert (plain[0] * 3, plain[1]) == pytest.approx((validated[0] * 2, validated[1]), abs=4), "a panel more in the row"

@@ -124,6 +124,16 @@ def test_curves_are_drawn_also_over_steps_that_are_not_finite(rate):
     assert len(colours_of(drawn)) > 50
 
 
+def test_results_of_validation_are_drawn_in_the_colours_of_their_settings():
+    steps = [{"step": float(step), "loss": 3.0 / step} for step in range(1, 9)]
+    held_out = {"val/loss": 2.0, "val/fused/loss": 2.0, "val/fused/mcq/accuracy": 0.5, "val/sar/mcq/accuracy": 0.25}
+    drawn = decode(plots.draw_curves([*steps, {"step": 4.0, **held_out}, {"step": 8.0, **held_out}]))
+    colours = {tuple(colour) for colour in np.unique(drawn.reshape(-1, 3), axis=0).tolist()}
+    told = {name: tuple(bytes.fromhex(plots.SETTING_COLOURS[name][1:])) for name in ("fused", "sar", "optical")}
+    assert told["fused"] in colours and told["sar"] in colours and told["optical"] not in colours
+    assert drawn.shape[0] > decode(plots.draw_curves(steps)).shape[0]
+
+
 def test_curve_is_smoothed_without_a_pull_to_zero_at_its_start():
     np.testing.assert_allclose(plots._smoothed(np.array([2.0, 2.0, np.nan, 2.0])), 2.0)
 
