@@ -12,13 +12,16 @@ HISTORY = ("CHANGELOG.md", "moving_over.md")
 PATH = re.compile(r"`((?:projects|eocore|earthmind|profiling|tools|configs|scripts_eval|docs)/[\w./-]*\w\.(?:py|sh|md|json|toml|jinja)|"
                   r"(?:projects|eocore|earthmind|profiling|tools|configs|scripts_eval|docs)/(?:[\w-]+/)*)`")  # fmt: skip
 FOLDERS = ("", "projects", "tests")
+IN_COMMAND = re.compile(r"(?<![\w/.])(?:tests|tools|profiling|scripts_eval)/[\w/-]+\.(?:py|sh)")
+"""A file of the repository that a command names, wherever it stands."""
 TEST = re.compile(r"`((?:[\w-]+/)*test_\w+\.py)(?:::(\w+))?")
 """A test file, by its path or the end of it, and a test in it."""
 
 
 def missing(text: str) -> list[str]:
-    """The paths in backquotes that lie neither in the repository nor below projects/ or tests/."""
-    return sorted({path for path in PATH.findall(text) if not any((ROOT / folder / path).exists() for folder in FOLDERS)})
+    """The paths in backquotes or commands that lie neither in the repository nor below projects/ or tests/."""
+    absent = {path for path in PATH.findall(text) if not any((ROOT / folder / path).exists() for folder in FOLDERS)}
+    return sorted(absent | {path for path in IN_COMMAND.findall(text) if not any((ROOT / folder / path).exists() for folder in FOLDERS)})
 
 
 def missing_tests(text: str) -> list[str]:
@@ -40,6 +43,10 @@ def test_every_named_path_is_there(document: Path) -> None:
 
 def test_a_missing_path_is_seen() -> None:
     assert missing("`eocore/nowhere.py` and `tools/none/`, `tools/train.py`, `eocore/data/`") == ["eocore/nowhere.py", "tools/none/"]
+    assert missing("`python -m pytest -s tests/test_docs.py tests/test_none.py`, `bash tools/none.sh`") == [
+        "tests/test_none.py",
+        "tools/none.sh",
+    ]
     assert missing_tests("`test_docs.py::test_a_missing_path_is_seen`, `tests/test_docs.py::test_none`, `a/test_docs.py`") == [
         "a/test_docs.py",
         "tests/test_docs.py::test_none",
