@@ -3,8 +3,13 @@
 import re
 from pathlib import Path
 
+import yaml
+
+from eocore.data.image_sources import build_sources
 from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.evaluate.custom_dataset import PROMPTS
+from eocore.evaluate.engine.sources import read_evaluation
+from eocore.registry import DATASETS
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
 
@@ -28,6 +33,15 @@ def test_every_benchmark_with_its_count_and_settings() -> None:
 def test_every_task_of_ones_own_data() -> None:
     text = GUIDE.read_text(encoding="utf-8").split("## Your own data")[1]
     assert set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) == set(PROMPTS)
+
+
+def test_the_config_it_shows_can_be_read() -> None:
+    text = GUIDE.read_text(encoding="utf-8").split("```yaml")[1].split("```")[0]
+    section = yaml.safe_load(text)["evaluation"]
+    assert (read_evaluation(section).turns, list(section["settings"])) == ("dialogue", ["optical", "fused"])
+    for entry in section["datasets"]:
+        assert DATASETS.get(entry["type"]) is not None
+        assert list(build_sources(entry["images"], "guide")) == ["multispectral", "sar"]
 
 
 def test_the_commands_it_names_are_there() -> None:

@@ -102,8 +102,10 @@ def tell_sensor(name: str, paths: Sequence[str], *, bands: Sequence[str] = ()) -
     else:
         sensor = OPTICAL_SENSORS.get(count) if dtype.kind in "iu" else None
     if sensor is None:
+        several = f" {len(paths)} files are taken for the bands of one image; ask about each image by a command of its own."
         raise BandError(
             f"{paths[0]}: {count} layers of {dtype} do not tell the sensor, and without it bands would be mistaken for others. Name it: "
             f"--sensor {name}=NAME (see eocore/sensors/bands.py), with --bands {name}=B02,B03,... where the file holds only some."
+            + (several if len(paths) > 1 else "")
         )
     return sensor

@@ -31,6 +31,12 @@ def test_sensor_is_not_guessed(tmp_path: Path, name: str, count: int, dtype: str
         tell_sensor(name, [path])
 
 
+def test_a_list_of_images_is_told_from_the_bands_of_one(tmp_path: Path) -> None:
+    pictures = [write_tif(tmp_path / f"{name}.tif", numbers(3, "uint8")) for name in ("a", "b")]
+    with pytest.raises(BandError, match=r"6 layers of uint8 .* 2 files are taken for the bands of one image; ask about each image by a"):
+        tell_sensor("rgb", pictures)
+
+
 def test_optical_becomes_the_modality_of_its_sensor(tmp_path: Path) -> None:
     bands = write_tif(tmp_path / "bands.tif", numbers(12, "uint16"))
     picture = write_tif(tmp_path / "picture.tif", numbers(3, "uint8"))
