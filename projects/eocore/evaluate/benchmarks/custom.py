@@ -33,7 +33,7 @@ def custom_benchmark(name: str) -> Benchmark:
     entries = read_entries(path)
     present = [{ref.role for ref in read_image_refs(entry, path.parent)} for entry in entries]
     settings: dict[str, list[str]] = {}
-    for roles in dict.fromkeys(map(frozenset, present)):
+    for roles in sorted(set(map(frozenset, present)), key=lambda roles: ("multispectral" in roles, sorted(roles))):  # it decides `fused`
         settings.update(settings_of(roles))
     shown = sorted(set().union(*present))
     if shown and not settings:

@@ -13,6 +13,7 @@ from eocore.data.io.masks import encode_rle
 from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.benchmarks.custom import PROMPTS, custom_benchmark
 from eocore.evaluate.engine.predicting import describe
+from eocore.synthetic.spectra import OPTICAL_BANDS, digital_numbers
 from eocore.synthetic.test_sets.images import make_scenes, save_layers
 
 MASK = np.zeros((64, 64), bool)
@@ -66,6 +67,17 @@ def test_several_sensors_give_several_settings(folder: Path) -> None:
     benchmark, source = own(folder, "vqa", {**TRUTHS["vqa"], "images": images})
     assert benchmark.settings == {"optical": ["rgb"], "sar": ["sar"], "fused": ["rgb", "sar"]}
     assert source.load(SampleKey(0, 0))[1][1].bands == ("VV", "VH")
+
+
+def test_the_order_of_the_lines_does_not_decide_what_fused_shows(folder: Path) -> None:
+    sar = {"path": "sar.tif", "sensor": "sentinel1_grd"}
+    save_layers(folder / "ms.tif", digital_numbers(make_scenes(1, size=64, seed=0)[0].optical), names=OPTICAL_BANDS)
+    pair = {"sample_id": "1", "images": {"rgb": "a.png", "sar": sar}}
+    bands = {"sample_id": "2", "images": {"multispectral": {"path": "ms.tif", "sensor": "sentinel2_l2a"}, "sar": sar}}
+    for first, second in ((pair, bands), (bands, pair)):
+        benchmark, _ = own(folder, "vqa", {**TRUTHS["vqa"], **first}, {**TRUTHS["vqa"], **second})
+        assert benchmark.settings["fused"] == ["multispectral", "sar"]
+        assert list(benchmark.settings) == ["optical", "sar", "multispectral", "fused"]
 
 
 def test_a_phrase_without_target(folder: Path) -> None:
