@@ -83,4 +83,4 @@ def test_types_and_gains_are_listed(scores):
 def test_scores_without_masks_give_no_mask_table(predicted):
     scores = score_predictions([item for item in predicted if item.task == "mcq"])
     assert mask_table(scores).rows == ()
-    assert {row[2] for row in compat_table(scores).rows} == {"accuracy verbatim"}
+    assert {row[2] for row in compat_table(scores).rows} == {"accuracy verbatim", "accuracy verbatim task mean"}
