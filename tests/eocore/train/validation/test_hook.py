@@ -40,7 +40,7 @@ def lines(work_dir: Path) -> list[dict[str, float]]:
 
 
 def trained(work_dir: Path) -> list[tuple[float, ...]]:
-    return [(line["step"], line["loss"], line["lr"], line["grad_norm"]) for line in lines(work_dir) if "loss" in line]
+    return [(line["step"], line["loss"], line["lr"], line.get("grad_norm", 0.0)) for line in lines(work_dir) if "loss" in line]
 
 
 def validated(work_dir: Path) -> list[tuple[float, float]]:
