@@ -23,6 +23,7 @@ from eocore.data.io.products.layers import (
     check_complete,
     check_sensor,
     file_inside_product,
+    holds,
     wanted_bands,
     whole_factor,
 )
@@ -90,7 +91,7 @@ class LandsatProduct:
         bands = wanted_bands(choice, sensor.band_names, source=self.folder)
         files = {band: self._file_name(band, sensor.unit) for band in bands}
         listed = files.values() if choice.bands else {*files.values(), *self._listed()}
-        check_complete(self.folder, {name for name in listed if not (self.folder / name).is_file()})
+        check_complete(self.folder, {name for name in listed if not holds(self.folder, name)})
         opened: list[LayerFile] = []
         try:
             for band in bands:

@@ -19,6 +19,8 @@ Convert = Callable[[np.ndarray], np.ndarray]
 
 STRIP_PIXELS = 16_000_000
 """Of the file that are held at once while its pixels are averaged [px]."""
+SHOWN_NAME = 200
+"""Of the name of a missing file [characters]."""
 WHOLE = 1e-6
 """Two pixel sizes are multiples where their ratio is this near to a whole number."""
 
@@ -137,6 +139,14 @@ def file_inside_product(folder: Path, path: Path) -> Path:
     return resolve_path(str(path.relative_to(folder)), root=folder)
 
 
+def holds(folder: Path, name: str) -> bool:
+    """Whether a file that the metadata name is there; names too long for any file system are not."""
+    try:
+        return (folder / name).is_file()
+    except OSError:
+        return False
+
+
 def check_complete(folder: Path, missing: Collection[str]) -> None:
     """Raise DataError if files of the product are missing.
 
@@ -145,7 +155,7 @@ def check_complete(folder: Path, missing: Collection[str]) -> None:
         missing: paths below it.
     """
     if missing:
-        named = ", ".join(sorted(missing)[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        named = ", ".join(name[:SHOWN_NAME] for name in sorted(missing)[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise DataError(
             f"{folder}: the product lacks {named}. Copy or fetch it again; where only some of its bands are wanted and there, name them in "
             "`bands`."

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eocore.data.io.image_files import open_layers
 from eocore.data.io.layer_file import LayerFile
-from eocore.data.io.products.layers import ProductChoice, check_complete, check_sensor, file_inside_product, wanted_bands
+from eocore.data.io.products.layers import ProductChoice, check_complete, check_sensor, file_inside_product, holds, wanted_bands
 from eocore.data.io.products.metadata import Metadata, kept, listed_in_manifest
 from eocore.data.io.products.radar import CalibrationTable, NoiseTable, RadarLayer
 from eocore.data.io.products.radar_grid import GROUND_GSD_M, RadarGrid
@@ -124,7 +124,7 @@ class Sentinel1Product:
             missing |= {str(path.relative_to(self.folder)) for path in files if not path.is_file()}
         if all_listed:
             listed = (path for path in listed_in_manifest(self.folder) if path.startswith(("measurement/", "annotation/")))
-            missing |= {path for path in listed if path.endswith((".tiff", ".xml")) and not (self.folder / path).is_file()}
+            missing |= {path for path in listed if path.endswith((".tiff", ".xml")) and not holds(self.folder, path)}
         check_complete(self.folder, missing)
 
     def _named_after_the_others(self, band: str) -> str:

@@ -19,6 +19,7 @@ from eocore.data.io.products.layers import (
     check_complete,
     check_sensor,
     file_inside_product,
+    holds,
     wanted_bands,
     whole_factor,
 )
@@ -160,7 +161,7 @@ class Sentinel2Product:
     def _check_files(self, images: Mapping[str, Mapping[int, Path]], bands: tuple[str, ...], *, choice: ProductChoice) -> None:
         """Raise DataError if a file that would be read, or, where no bands are named, one that the metadata list, is not there."""
         missing = {f"{self._granule.relative_to(self.folder)}/IMG_DATA/..._{band}.jp2" for band in bands if band not in images}
-        listed = {path for path in self._listed() if not (self.folder / path).is_file()}
+        listed = {path for path in self._listed() if not holds(self.folder, path)}
         if choice.bands:
             missing |= {path for path in listed if _band_of(path) in bands and _would_be_read(path, images, gsd_m=choice.gsd_m)}
         else:

@@ -26,6 +26,20 @@ def test_the_sensor_of_each_product_is_told(tmp_path: Path) -> None:
     assert [find_product(folder).sensor for folder, _ in folders] == [sensor for _, sensor in folders]
 
 
+def test_names_that_no_file_can_have_are_missing_files(tmp_path: Path) -> None:
+    """Damaged metadata list them; the system refuses to look for them."""
+    long = "9" * 300
+    sentinel1, landsat = write_sentinel1(tmp_path, MadeSentinel1()), write_landsat(tmp_path, MadeLandsat(2, 9, side=4, as_text=True))
+    changes = [(sentinel1 / "manifest.safe", "calibration-s1a"), (next(landsat.glob("*_MTL.txt")), "_SR_B4.TIF")]
+    changes.append((write_sentinel2(tmp_path, SMALL) / "manifest.safe", "_B02_10m.jp2"))
+    for path, piece in changes:
+        text = path.read_text()
+        assert piece in text
+        path.write_text(text.replace(piece, long + piece))
+        with pytest.raises(DataError, match=r"the product lacks .*9{50}"):
+            read_scene(ImageRef("x", find_product(path.parent).sensor, (str(path.parent),)))
+
+
 def test_renamed_folders_are_known_by_what_they_hold(tmp_path: Path) -> None:
     made = [
         write_sentinel2(tmp_path, SMALL),
