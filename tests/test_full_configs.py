@@ -137,6 +137,7 @@ def test_it_states_its_memory_and_for_which_gpus(path: Path) -> None:
 
 
 @full_config
+@pytest.mark.slow
 def test_its_data_sets_read_the_published_layouts(path: Path, published_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARTHMIND_DATA", str(published_data))
     mixture = DATASETS.build(read(path).task.data)
@@ -154,6 +155,7 @@ def test_its_data_sets_read_the_published_layouts(path: Path, published_data: Pa
 
 
 @full_config
+@pytest.mark.slow
 def test_a_missing_set_is_named_by_its_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARTHMIND_DATA", str(tmp_path))
     with pytest.raises(EOError, match=r"Refer_Segm/rrsisd/"):

@@ -73,6 +73,7 @@ def _is_in(name: str, packages: tuple[str, ...]) -> bool:
     return any(f"{name}.".startswith(f"{package}.") for package in packages)
 
 
+@pytest.mark.slow
 def test_only_training_needs_deepspeed() -> None:
     paths = (ROOT / "projects").rglob("*.py")
     sources = {".".join(path.relative_to(ROOT / "projects").with_suffix("").parts): path.read_text() for path in paths}

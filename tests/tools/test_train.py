@@ -60,6 +60,7 @@ def test_the_work_dir_is_named_after_the_config(monkeypatch: pytest.MonkeyPatch,
     assert (config.training.deepspeed, work_dir, resume) == ("deepspeed_zero1", Path("work_dirs/tiny"), None)
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_and_does_not_train(
     monkeypatch: pytest.MonkeyPatch, config_file: Path, calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
