@@ -16,8 +16,9 @@ TRAINING_ONLY = "deepspeed,tensorboard,psutil"
 """The extra `train` without matplotlib, which `eval` has too."""
 DEEPSPEED = ("deepspeed", "mmengine._strategy.deepspeed")
 _TRAINING = ("strategy", "engine", "zero.linear", "zero.state", "runner", "launch", "hooks")
+_VALIDATION = ("validation.hook", "validation.undisturbed", "validation.validation", "zero.loss_scale", "zero.whole")
 _CHECKPOINTS = ("checkpoint.hook", "checkpoint.snapshot", "checkpoint.writer")
-NEEDS_DEEPSPEED = {f"eocore.train.{name}" for name in (*_TRAINING, *_CHECKPOINTS)}
+NEEDS_DEEPSPEED = {f"eocore.train.{name}" for name in (*_TRAINING, *_VALIDATION, *_CHECKPOINTS)}
 """Modules that cannot be imported without DeepSpeed: the training itself. Another one here cuts something off from `.[eval]`."""
 EVERY_HELP = """
 import contextlib, io
@@ -73,7 +74,6 @@ def _is_in(name: str, packages: tuple[str, ...]) -> bool:
     return any(f"{name}.".startswith(f"{package}.") for package in packages)
 
 
-@pytest.mark.slow
 def test_only_training_needs_deepspeed() -> None:
     paths = (ROOT / "projects").rglob("*.py")
     sources = {".".join(path.relative_to(ROOT / "projects").with_suffix("").parts): path.read_text() for path in paths}

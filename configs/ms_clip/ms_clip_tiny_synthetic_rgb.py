@@ -7,7 +7,7 @@ task = dict(
     data=dict(images=dict(_delete_=True, rgb={{_base_.train_chips.rgb}})),
 )
 evaluation = dict(
-    settings=dict(_delete_=True, rgb=["rgb"]),
+    settings=dict(_delete_=True, optical=["rgb"]),
     datasets=[
         dict(
             type="ClassFolderDataset",

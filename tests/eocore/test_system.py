@@ -140,8 +140,9 @@ class TestCheckout:
         checkout.write_text(self.PROJECT.format(name="another"))
         assert "ours" not in installed_systems()
 
-    def test_this_checkout_names_earthmind(self, repo_root: Path) -> None:
-        assert list(system._of_checkout(repo_root / "pyproject.toml")) == [EntryPoint("earthmind", "earthmind.system:SYSTEM", system.GROUP)]
+    def test_this_checkout_names_its_systems(self, repo_root: Path) -> None:
+        named = [EntryPoint(name, f"{name}.system:SYSTEM", system.GROUP) for name in ("earthmind", "ms_clip")]
+        assert list(system._of_checkout(repo_root / "pyproject.toml")) == named
 
 
 def test_naming_a_system_imports_no_heavy_library(repo_root: Path) -> None:

@@ -132,7 +132,6 @@ def test_the_core_names_the_class_of_an_image(model: Path, repo_root: Path, tmp_
     assert run(repo_root, repo_root / "tools/predict.py", model, *asked, folder=tmp_path).startswith("forest\n")
 
 
-@pytest.mark.slow
 def test_it_is_evaluated_by_its_class_scores(model: Path, repo_root: Path, tmp_path: Path) -> None:
     annotations = pictures(tmp_path / "test", count=12, seed=1)
     asked = ("--model", model, "--benchmark", f"custom:classification:{annotations}", "--out", tmp_path / "results")

@@ -36,7 +36,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What the command would start."""
     seen: list[tuple[Any, ...]] = []
     monkeypatch.setattr(launch, "train", lambda config, work_dir, *, resume, **_: seen.append((config, work_dir, resume)) or True)
-    monkeypatch.setattr(launch, "dry_run", lambda config, *_, resume, allow: seen.append((config, resume, allow)) or "told\n")
+    monkeypatch.setattr(launch, "dry_run", lambda config, *_, resume, allow, **__: seen.append((config, resume, allow)) or "told\n")
     monkeypatch.setattr("eocore.train.strategy.stop_process_group", lambda: None)
     return seen
 
@@ -60,7 +60,6 @@ def test_the_work_dir_is_named_after_the_config(monkeypatch: pytest.MonkeyPatch,
     assert (config.training.deepspeed, work_dir, resume) == ("deepspeed_zero1", Path("work_dirs/tiny"), None)
 
 
-@pytest.mark.slow
 def test_a_dry_run_tells_and_does_not_train(
     monkeypatch: pytest.MonkeyPatch, config_file: Path, calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,7 +25,6 @@ FUSED = "fused"
 SETTINGS: Choices[Setting] = Choices(
     "sensor setting",
     {
-        "rgb": Setting(),
         "optical": Setting(),
         "sar": Setting(),
         "multispectral": Setting(),

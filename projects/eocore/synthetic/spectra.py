@@ -23,6 +23,10 @@ REFLECTANCE: dict[int, tuple[float, ...]] = {
     BARE: (0.110, 0.145, 0.190, 0.240, 0.265, 0.280, 0.295, 0.310, 0.320, 0.325, 0.400, 0.360),
     # medians of a rangeland tile of TerraMesh, a little brighter in the green: fresh grass
     GRASS: (0.020, 0.026, 0.070, 0.040, 0.105, 0.275, 0.322, 0.350, 0.358, 0.363, 0.195, 0.105),
+}
+"""Mean reflectance [1] by class, in the order of `OPTICAL_BANDS`."""
+
+MORE_REFLECTANCE: dict[int, tuple[float, ...]] = {
     # visible of GRASS, dyed; no red edge, and no water in it to absorb in B11, B12 (plastic)
     TURF: (0.020, 0.026, 0.070, 0.040, 0.046, 0.062, 0.074, 0.085, 0.092, 0.095, 0.130, 0.120),
     # visible of WATER; char rises through the infrared (shape of burn scars in the USGS spectral library v7)
@@ -32,7 +36,7 @@ REFLECTANCE: dict[int, tuple[float, ...]] = {
     # visible of SNOW; salt crust stays bright in the short-wave infrared
     SALT: (0.820, 0.810, 0.790, 0.770, 0.765, 0.760, 0.755, 0.750, 0.745, 0.700, 0.620, 0.520),
 }
-"""Mean reflectance [1] by class, in the order of `OPTICAL_BANDS`."""
+"""The same of the classes of single chips."""
 
 CLOUD = (0.66, 0.65, 0.64, 0.65, 0.66, 0.67, 0.67, 0.68, 0.68, 0.40, 0.42, 0.33)
 """Thick cloud [1]: flat and bright, dimmer where water vapour (B09) and ice (B11, B12) absorb."""
@@ -49,13 +53,17 @@ SIGMA0_DB: dict[int, tuple[float, float]] = {
     CROPS: (-8.2, -13.8),
     # double bounce between walls and streets
     BUILDINGS: (-2.5, -9.5),
+}
+"""Mean backscatter (VV, VH) [dB] by class."""
+
+MORE_SIGMA0_DB: dict[int, tuple[float, float]] = {
     # smooth dry surfaces and wet snow return little; char stands between bare ground and grass
     TURF: (-15.0, -21.0),
     BURNT: (-13.5, -19.5),
     SNOW: (-16.0, -21.5),
     SALT: (-18.5, -24.0),
 }
-"""Mean backscatter (VV, VH) [dB] by class."""
+"""The same of the classes of single chips."""
 
 LOOKS = 5.0
 """Equivalent number of looks; Sentinel-1 IW GRD has about 4.4 (ESA product specification)."""
@@ -70,7 +78,7 @@ BAND_GSD_M = {"B01": 60, "B09": 60, "B05": 20, "B06": 20, "B07": 20, "B8A": 20, 
 
 def optical_scene(layout: Layout, rng: np.random.Generator, *, clouds: np.ndarray | None = None) -> np.ndarray:
     """(12, H, W) float32 reflectance [1] in the order of `OPTICAL_BANDS`; clouds (H, W) bool cover it where given."""
-    ground = _table(REFLECTANCE)[:, layout.class_map]  # (12, H, W)
+    ground = _table(REFLECTANCE | MORE_REFLECTANCE)[:, layout.class_map]  # (12, H, W)
     ground *= rng.uniform(0.85, 1.15) * _object_factor(layout, rng, spread=0.06) * _texture(layout, rng)
     haze = rng.uniform(0, 0.015) * (np.linspace(1, 0, len(OPTICAL_BANDS), dtype=np.float32) ** 2)[:, None, None]
     ground += haze
@@ -83,7 +91,7 @@ def optical_scene(layout: Layout, rng: np.random.Generator, *, clouds: np.ndarra
 
 def sar_scene(layout: Layout, rng: np.random.Generator) -> np.ndarray:
     """(2, H, W) float32 backscatter (VV, VH) [dB]: class mean, object and pixel texture, multiplicative gamma speckle of `LOOKS` looks."""
-    mean_db = _table(SIGMA0_DB)[:, layout.class_map] + rng.normal(0, 0.5)
+    mean_db = _table(SIGMA0_DB | MORE_SIGMA0_DB)[:, layout.class_map] + rng.normal(0, 0.5)
     offsets = rng.normal(0, OBJECT_DB, int(layout.objects.max()) + 1).astype(np.float32)
     mean_db += offsets[layout.objects]
     strong = np.where(layout.class_map == BUILDINGS, 1.5, 0.3).astype(np.float32)

@@ -44,7 +44,7 @@ def test_what_is_written_is_read(tmp_path):
         ("{", r":1: not JSON .*line 1 column 1.* remove it and predict its sample again"),
         ("[]", r":1: expected an object, found \[\]"),
         ("", r":1: not JSON"),
-        (entry(sensor="radar"), r":1: field sensor: expected one of rgb, optical, sar, multispectral, fused, .*, found 'radar'"),
+        (entry(sensor="radar"), r":1: field sensor: expected one of optical, sar, multispectral, fused, .*, found 'radar'"),
         (entry(task="dance"), r":1: field task: expected one of vqa, mcq"),
         (entry(sample_id=7), r":1: field sample_id: expected a valid string, found 7"),
         (entry(sample_id=""), r":1: field sample_id: string should have at least 1 character, found ''"),

@@ -42,7 +42,6 @@ def forked_sides(system: str, ratio: dict[str, Any]) -> dict[str, PeakMemory]:
 
 
 @pytest.mark.parametrize("measure", [forked_sides, pytest.param(measure_sides, marks=pytest.mark.slow)])
-@pytest.mark.slow
 def test_memory_is_that_of_a_process_of_its_own(measure: Callable[[str, dict[str, Any]], dict[str, PeakMemory]]) -> None:
     peaks = measure("earthmind", {"type": "G1", **SIZES["G1"]})
     # 256 x 20,000 float32 are 20 MiB; the reference holds some copies of them

@@ -149,7 +149,6 @@ print(measure_peak(lambda: torch.ones(64 * MIB // 4).sum()).rise, measure_peak(l
 """
 
 
-@pytest.mark.slow
 def test_the_peak_is_that_of_the_work() -> None:
     # in a process of its own: threads that earlier tests left behind may give memory back meanwhile
     done = forked.run(["-c", PEAKS], cwd=ROOT)
