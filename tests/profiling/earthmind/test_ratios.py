@@ -45,8 +45,9 @@ def forked_sides(system: str, ratio: dict[str, Any]) -> dict[str, PeakMemory]:
 def test_memory_is_that_of_a_process_of_its_own(measure: Callable[[str, dict[str, Any]], dict[str, PeakMemory]]) -> None:
     peaks = measure("earthmind", {"type": "G1", **SIZES["G1"]})
     # 256 x 20,000 float32 are 20 MiB; the reference holds some copies of them
-    assert peaks["reference"].rise > 3 * peaks["ours"].rise
-    assert peaks["reference"].rise > 40 * 2**20
+    assert peaks["reference"].rise - peaks["ours"].rise > 40 * 2**20
+    if measure is measure_sides:  # a fork maps the pages of a library when it first calls it, on both sides
+        assert peaks["reference"].rise > 3 * peaks["ours"].rise
 
 
 @pytest.mark.parametrize(("name", "counts"), [("G3", (3, 2)), ("G4", (1, 0))])

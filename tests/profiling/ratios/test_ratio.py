@@ -145,6 +145,7 @@ PEAKS = """
 import torch
 from profiling.measures.memory import measure_peak
 MIB = 2**20
+torch.ones(MIB).sum()  # a fork maps the pages of a library when it first calls it
 print(measure_peak(lambda: torch.ones(64 * MIB // 4).sum()).rise, measure_peak(lambda: None).rise)
 """
 
