@@ -155,6 +155,17 @@ def test_its_data_sets_read_the_published_layouts(path: Path, published_data: Pa
         assert len(record.regions) == entry.name.endswith("regions"), entry.name
 
 
+def test_the_stage_of_pairs_reads_pairs_and_replay_adds_single_sensors(published_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARTHMIND_DATA", str(published_data))
+    pairs, replay = (read(ROOT / "configs" / "earthmind" / f"earthmind_4b_pairs{end}.py").task.data for end in ("", "_replay"))
+    mixture = DATASETS.build(pairs)
+    assert {entry.name for entry in mixture.parts} == {"pair_vqa", "sar_seg"}
+    for entry in mixture.parts:
+        record, _ = entry.dataset.read(SampleKey(0, 0), np.random.default_rng(0))
+        assert set(record.roles) == {"rgb", "sar"}, entry.name
+    assert [part for part in replay.parts if part["data"] in [other["data"] for other in pairs.parts]] and len(replay.parts) == 12
+
+
 @full_config
 def test_a_missing_set_is_named_by_its_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARTHMIND_DATA", str(tmp_path))

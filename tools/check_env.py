@@ -20,7 +20,7 @@ BY_EXTRA = {
     "train": ("deepspeed", "tensorboard", "matplotlib"),
     "tensorboard": ("tensorboard",),
     "wandb": ("wandb",),
-    "eval": ("sklearn", "matplotlib"),
+    "eval": ("sklearn", "matplotlib", "pandas", "tabulate"),
     "sam2": ("hydra", "iopath", "sam2.build_sam"),
     "open_clip": ("ftfy", "regex"),
     "dev": ("pytest", "hypothesis", "mypy"),

@@ -52,11 +52,7 @@ task = dict(
         ],
     ),
     batch_size=4,
-    max_length=1024,
-    row_length=8192,
-    length_window=None,
-    num_workers=1,
-    losses=dict(mask=1.0, dice=1.0, attention=0.1, alignment=0.02, alignment_kind="contrastive", num_points=4096, importance=0.0),
+    losses=dict(num_points=4096),
 )
 training = dict(max_iters=1600)
 optimizer = dict(lr=1.5e-3, weight_decay=0.0)

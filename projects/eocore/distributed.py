@@ -18,8 +18,8 @@ TIMEOUT = datetime.timedelta(days=2)
 """How long a rank of an evaluation that is done waits for the slowest one; a rank that dies is noticed by torchrun, which ends all."""
 
 _control: dict[ProcessGroup, ProcessGroup] = {}
-_joined: set[int] = set()
-"""Processes that began a group by `join_ranks`; a forked process inherits the set, not the group."""
+_joined: list[ProcessGroup | None] = []
+"""The group that `join_ranks` began, if any."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ def join_ranks() -> Ranks:
         return Ranks()
     if not dist.is_initialized():
         dist.init_process_group("gloo", timeout=TIMEOUT)
-        _joined.add(os.getpid())
+        _joined.append(dist.group.WORLD)
     return Ranks(dist.get_rank(), dist.get_world_size())
 
 
 def leave_ranks() -> None:
     """Ends the group that `join_ranks` began, at the end of a run that went well; one that a training began is the training's to end."""
-    if os.getpid() in _joined and dist.is_initialized():
+    if dist.is_initialized() and dist.group.WORLD in _joined:
         dist.destroy_process_group()
-    _joined.discard(os.getpid())
+    _joined.clear()
 
 
 def num_ranks() -> int:

@@ -18,6 +18,7 @@ from eocore.train.device import check_device, local_device
 from ms_clip.datasets.preparation import prepare_pixels
 from ms_clip.model.modeling_ms_clip import MsClipModel
 from ms_clip.model.processing_ms_clip import MsClipProcessor
+from ms_clip.pretrained import read_processor
 
 TEXTS_AT_ONCE = 256
 """Texts that go through the model together: prompts of many classes and templates are thousands."""
@@ -41,11 +42,7 @@ class MsClipPredictor:
     @cached_property
     def processor(self) -> MsClipProcessor:
         """Of the model; the folder's own Python files are not run."""
-        tokenizer = folders.load_tokenizer(self.folder)
-        processor: MsClipProcessor = MsClipProcessor.from_args_and_dict(
-            [tokenizer], folders.read_json(self.folder / "processor_config.json")
-        )
-        return processor
+        return read_processor(self.folder)
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -6,14 +6,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from eocore.errors import CheckpointError, ConfigError
 from eocore.models.config_record import describe_config
-from eocore.models.folders import CONFIG, check_model_folder, load_model, read_json
+from eocore.models.folders import CONFIG, check_model_folder, load_model, load_tokenizer, read_json
 from eocore.text import some_of
 from ms_clip.model.channels import COLOUR_BANDS
 from ms_clip.model.configuration_ms_clip import MsClipConfig
 from ms_clip.model.modeling_ms_clip import MsClipModel
+from ms_clip.model.processing_ms_clip import MsClipProcessor
 
 PROCESSOR = "processor_config.json"
 NEW_CHANNELS = ("zero", "mean", "random")
@@ -93,6 +95,21 @@ def _weight(weight: Tensor, source: int | None, *, kind: str) -> Tensor:
     if kind == "mean":
         return weight.mean(1)
     return torch.randn_like(weight[:, 0]) * weight.std() if kind == "random" else torch.zeros_like(weight[:, 0])
+
+
+def read_processor(folder: Path, tokenizer: PreTrainedTokenizerBase | None = None) -> MsClipProcessor:
+    """The processor of a folder of our layout; its Python files are not run.
+
+    Args:
+        folder: of a converted or imported model.
+        tokenizer: None = the folder's own.
+
+    Raises:
+        CheckpointError: it has none, or it is damaged.
+    """
+    words = load_tokenizer(folder) if tokenizer is None else tokenizer
+    processor: MsClipProcessor = MsClipProcessor.from_args_and_dict([words], read_json(folder / PROCESSOR))
+    return processor
 
 
 def _known_channels(folder: Path, *, count: int) -> list[str]:

@@ -3,6 +3,7 @@
 # pixel_mean: over the pixels of the synthetic world on the scale of the presentation below; pixel_std: half the deviation, because
 # clouds make it large;
 # a channel without its sensor (`none`) takes the mean, so that it says nothing.
+# Its rows, workers and losses are those that two CPU cores train well with.
 # Parts this narrow start with larger weights than transformers gives (0.02): SAM 2 would stay at nothing for hundreds of steps.
 task = dict(
     type="EarthMindTask",
@@ -80,4 +81,10 @@ task = dict(
             ),
         ),
     ),
+    batch_size=6,
+    max_length=1024,
+    row_length=8192,
+    length_window=None,
+    num_workers=1,
+    losses=dict(mask=1.0, dice=1.0, attention=0.1, alignment=0.02, alignment_kind="contrastive", num_points=1024, importance=0.0),
 )

@@ -4,12 +4,6 @@ _base_ = ["../runtime.py", "../models/earthmind_tiny.py"]
 systems = ["earthmind"]
 task = dict(
     tokenizer=dict(type="TrainedTokenizer", path="", corpus=[], texts=["multispectral: sar: rgb: "], vocab_size=768),
-    batch_size=6,
-    max_length=1024,
-    row_length=8192,
-    length_window=None,
-    num_workers=1,
-    losses=dict(mask=1.0, dice=1.0, attention=0.1, alignment=0.02, alignment_kind="contrastive", num_points=1024, importance=0.0),
 )
 training = dict(max_iters=300)
 optimizer = dict(lr=1.5e-3, weight_decay=0.05)

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evaluation", type=Path, required=True, metavar="DIR", help="folder written by tools/test.py")
     parser.add_argument("--scalars", type=Path, metavar="FILE", help="scalars.jsonl of the training run")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
-    parser.add_argument("--title", default="EarthMind evaluation")
+    parser.add_argument("--title", metavar="TEXT", help="of the page (default: the name of the config)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -41,7 +41,9 @@ def run(arguments: argparse.Namespace) -> None:
     sources = build_sources(read_evaluation(require(config, "evaluation")))
     referring = next((source for setting, source in sources if setting == GALLERY_SETTING and source.records[0].expressions), None)
     rows = overlay_rows(predictions, referring, count=NUM_ROWS) if referring is not None else []
-    page = write_report(arguments.out, scores, title=arguments.title, scalars=arguments.scalars, overlays=rows)
+    page = write_report(
+        arguments.out, scores, title=arguments.title or f"Evaluation of {arguments.config.stem}", scalars=arguments.scalars, overlays=rows
+    )
     say(page)
 
 

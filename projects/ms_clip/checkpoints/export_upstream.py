@@ -93,6 +93,10 @@ def _check_sayable(layout: str, tensors: Mapping[str, LazyTensor], *, config: Ma
         )
     if "logit_bias" in tensors and layout != OPEN_CLIP:
         raise CheckpointError(f"the model has a bias of the sigmoid loss, which the layout '{layout}' does not know. Use '{OPEN_CLIP}'.")
+    if layout == UPSTREAM and config["vision_config"].get("hidden_act", "quick_gelu") != "gelu":
+        raise CheckpointError(
+            f"the towers compute with quick GELU, which a state alone does not say: it would be read as GELU. Use '{OPEN_CLIP}'."
+        )
     acts = {config[tower].get("hidden_act", "quick_gelu") for tower in ("vision_config", "text_config")}
     if layout != CLIP and (len(acts) > 1 or not acts <= {"gelu", "quick_gelu"}):
         raise CheckpointError(f"the towers compute with {', '.join(sorted(acts))}; OpenCLIP knows one of gelu and quick_gelu for both.")

@@ -58,12 +58,12 @@ class MsClipModel(CLIPModel):
         self.logit_bias = None if bias is None else nn.Parameter(torch.full((1,), float(bias)))
 
     def encode_image(self, pixel_values: Tensor, *, normalize: bool = True) -> Tensor:
-        """(N, D) vectors of (N, C, S, S) normalised pixels; of length 1 unless `normalize` is False."""
+        """(N, D) vectors of (N, C, S, S) normalised pixels; of length 1, in float32, unless `normalize` is False."""
         pooled = self.vision_model(pixel_values=pixel_values).pooler_output
         return _unit(self.visual_projection(pooled)) if normalize else self.visual_projection(pooled)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor | None = None, *, normalize: bool = True) -> Tensor:
-        """(M, D) vectors of (M, T) token ids; of length 1 unless `normalize` is False."""
+        """(M, D) vectors of (M, T) token ids; of length 1, in float32, unless `normalize` is False."""
         pooled = self.text_model(input_ids=input_ids, attention_mask=attention_mask).pooler_output
         return _unit(self.text_projection(pooled)) if normalize else self.text_projection(pooled)
 
@@ -114,10 +114,10 @@ class MsClipModel(CLIPModel):
         """
         images, patches = (None, None) if pixel_values is None else self._encode_images(pixel_values, chunk_size, with_patches=with_patches)
         texts = None if input_ids is None else _in_chunks(self.encode_text, (input_ids, attention_mask), size=chunk_size)
-        scale = self.logit_scale.exp()
+        scale = self.logit_scale.float().exp()
         output = MsClipOutput(image_embeds=images, text_embeds=texts, patch_embeds=patches, logit_scale=scale)
         if self.logit_bias is not None:
-            output.logit_bias = self.logit_bias * 1.0  # no leaf: under ZeRO-3 the parameter itself is gone after this forward
+            output.logit_bias = self.logit_bias.float() * 1.0  # no leaf: under ZeRO-3 the parameter itself is gone after this forward
         if images is not None and texts is not None:
             logits = scale * images @ texts.T + (0.0 if output.logit_bias is None else output.logit_bias)
             output.logits_per_image, output.logits_per_text = logits, logits.T
@@ -148,7 +148,8 @@ class MsClipModel(CLIPModel):
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    return functional.normalize(vectors, dim=-1)
+    """Of length 1, in float32: bfloat16 would round cosines to steps of 0.004, and the scale multiplies them by up to 100."""
+    return functional.normalize(vectors.float(), dim=-1)
 
 
 def _value_attention(layer: Any, states: Tensor) -> Tensor:

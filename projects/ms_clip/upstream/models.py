@@ -11,7 +11,7 @@ from torch import Tensor
 
 from eocore.checkpoints.exchange import ImportRequest
 from eocore.errors import CheckpointError, ConfigError
-from eocore.models.folders import CONFIG, load_model, load_tokenizer, read_json
+from eocore.models.folders import CONFIG, load_model, read_json
 from eocore.text import did_you_mean
 from eocore.train.device import check_device, local_device
 from ms_clip.building.models import build_processor, processor_options
@@ -20,6 +20,7 @@ from ms_clip.checkpoints.import_plan import plan_import
 from ms_clip.model.configuration_ms_clip import MsClipConfig
 from ms_clip.model.modeling_ms_clip import MsClipModel
 from ms_clip.model.processing_ms_clip import MsClipProcessor
+from ms_clip.pretrained import read_processor
 
 PRETRAINED = Path("pretrained")
 RELEASED = "Llama3-MS-CLIP-Base"
@@ -106,10 +107,8 @@ def _weights(name: str, ckpt_path: str | Path | None) -> Path:
 def _load(path: Path, tokenizer: str | Path | None) -> tuple[MsClipModel, MsClipProcessor]:
     """A model of our layout, or one that is imported in memory."""
     if (path / CONFIG).is_file() and read_json(path / CONFIG).get("model_type") == MsClipConfig.model_type:
-        words = load_tokenizer(path) if tokenizer is None else read_clip_tokenizer(Path(tokenizer))
-        fields = read_json(path / "processor_config.json")
-        processor: MsClipProcessor = MsClipProcessor.from_args_and_dict([words], fields)
-        return load_model(MsClipModel, path), processor
+        words = None if tokenizer is None else read_clip_tokenizer(Path(tokenizer))
+        return load_model(MsClipModel, path), read_processor(path, words)
     plan = plan_import(ImportRequest(sources=[path], tokenizer=None if tokenizer is None else Path(tokenizer)))
     if plan.processor is None:
         plan = plan_import(ImportRequest(sources=[path], tokenizer=_any_tokenizer(path)))

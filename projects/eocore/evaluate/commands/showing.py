@@ -31,8 +31,8 @@ def show_config_scores(scores: Scores | None) -> None:
     """Prints the tables of a config's run; nothing on ranks other than the first."""
     if scores is None:
         return
-    by_set = set_table(scores)
-    for table in (*((by_set,) if by_set.rows else ()), console_table(scores), difference_table(scores)):
-        Console().print(to_rich(table))
+    for table in (set_table(scores), console_table(scores), difference_table(scores)):
+        if table.rows:
+            Console().print(to_rich(table))
     for note in (*run_notes(scores), *reading_notes(scores)):
         Console().print(note, markup=False, highlight=False, soft_wrap=True)

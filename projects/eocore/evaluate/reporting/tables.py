@@ -38,9 +38,10 @@ def percent(value: Value) -> str:
 def console_table(scores: Scores) -> TextTable:
     """The headline metric of each task by setting, narrow enough for a console of 80 columns."""
     rows = []
+    skies = _skies(scores)
     for task, setting, item in _cells(scores):
         overall, headline = item["overall"], item["headline"]
-        clouds = (item["by_cloud"].get(name) for name in ("clear", "cloudy"))
+        clouds = (item["by_cloud"].get(name) for name in skies)
         shares = [f"{100 * group['metrics'][headline]['value']:.1f}" if group else "-" for group in clouds]
         lost = overall["n_missing"] + overall["n_unparsed"]
         row = (
@@ -52,20 +53,26 @@ def console_table(scores: Scores) -> TextTable:
             str(lost),
         )
         rows.append(row)
-    return TextTable("Scores [%]", ("task", "input", "all", "clear", "cloudy", "n", "failed"), tuple(rows))
+    return TextTable("Scores [%]", ("task", "input", "all", *skies, "n", "failed"), tuple(rows))
 
 
 def score_table(scores: Scores) -> TextTable:
     """The headline metric of each task by setting, for all, clear and cloudy samples, with the counts."""
     rows = []
+    skies = _skies(scores)
     for task, setting, item in _cells(scores):
         groups = {"all": item["overall"], **item["by_cloud"]}
-        figures = [percent(groups[name]["metrics"][item["headline"]]) if name in groups else "-" for name in ("all", "clear", "cloudy")]
+        figures = [percent(groups[name]["metrics"][item["headline"]]) if name in groups else "-" for name in ("all", *skies)]
         macro = percent(item["macro"]) if "macro" in item else "-"
         metric = METRIC_NAMES.get(item["headline"], item["headline"])
         rows.append((task, setting, metric, *figures, macro, *_counts(item["overall"])))
-    header = ("task", "input", "metric", "all", "clear", "cloudy", "mean of types", "n", "missing", "unparsed")
+    header = ("task", "input", "metric", "all", *skies, "mean of types", "n", "missing", "unparsed")
     return TextTable("Scores [%]", header, tuple(rows), num_labels=3)
+
+
+def _skies(scores: Scores) -> list[str]:
+    """Of clear and cloudy, what some sample is said to be."""
+    return [name for name in ("clear", "cloudy") if any(name in item["by_cloud"] for _, _, item in _cells(scores))]
 
 
 def difference_table(scores: Scores) -> TextTable:
