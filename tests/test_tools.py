@@ -220,6 +220,12 @@ def test_demo_refuses_a_number_of_processes_below_one(tmp_path: Path) -> None:
     assert "--gpus takes a number from 1 on, found '0'" in bash("tools/demo.sh", "--out", tmp_path, "--gpus", "0").stderr
 
 
+def test_demo_refuses_a_system_that_it_does_not_know(tmp_path: Path) -> None:
+    result = bash("tools/demo.sh", "--system", "clip", "--out", tmp_path)
+    assert (result.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert "no demo of a system 'clip'. Give --system earthmind or ms_clip." in result.stderr
+
+
 def test_a_stage_that_fails_names_itself_and_its_log(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "train.log"
     script = f'set -euo pipefail; source tools/stages.sh; STAGE_COUNT=2; stage train {log} sh -c "echo loss nan; exit 3"; echo went on'

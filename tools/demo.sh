@@ -6,15 +6,18 @@ source "$(dirname "${BASH_SOURCE[0]}")/stages.sh"
 
 usage() {
     cat <<'HELP'
-Usage: bash tools/demo.sh [--quick] [--out DIR] [--gpus N]
+Usage: bash tools/demo.sh [--system NAME] [--quick] [--out DIR] [--gpus N]
 
-Sets up its own environment, makes a small synthetic world (Sentinel-2, Sentinel-1, RGB), trains a small model on it
-from scratch, converts it, evaluates the converted model on the held-out test split, and writes DIR/report.html.
+Sets up its own environment, makes a small synthetic world (Sentinel-2, Sentinel-1, RGB; chips of ten classes for ms_clip),
+trains a small model on it from scratch, converts it, evaluates the converted model on the held-out test split, and writes
+DIR/report.html.
 Safe to run again: the environment is re-used, the files of the last run under DIR are replaced.
 
-  --quick      fewer scenes and steps: shows that every stage works, not what the model can learn
-  --out DIR    where everything is written (default: work_dirs/demo, with --quick work_dirs/demo_quick)
-  --gpus N     training processes, one on each GPU (default: all GPUs; 2 processes on the CPU where there is none)
+  --system NAME  earthmind (default) or ms_clip
+  --quick        fewer scenes and steps: shows that every stage works, not what the model can learn
+  --out DIR      where everything is written (default: work_dirs/demo, with --quick work_dirs/demo_quick;
+                 other systems: work_dirs/demo_NAME)
+  --gpus N       training processes, one on each GPU (default: all GPUs; 2 processes on the CPU where there is none)
 
 Environment variables: DEEPSPEED (default deepspeed_zero2) and those of tools/setup_env.sh.
 HELP
@@ -24,12 +27,13 @@ num_gpus() { # the GPUs of this machine, 0 without a driver
     nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true
 }
 
-CONFIG=configs/earthmind/earthmind_tiny_synthetic.py
+SYSTEM=earthmind
 QUICK=0
 OUT=
 GPUS=
 while (($#)); do
     case $1 in
+        --system) need_value "$1" $#; SYSTEM=$2; shift 2 ;;
         --quick) QUICK=1; shift ;;
         --out) need_value "$1" $#; OUT=$2; shift 2 ;;
         --gpus) need_value "$1" $#; GPUS=$2; shift 2 ;;
@@ -44,13 +48,28 @@ fi
 [[ $GPUS =~ ^[1-9][0-9]*$ ]] || fail "--gpus takes a number from 1 on, found '$GPUS'."
 ((FOUND_GPUS == 0 || GPUS <= FOUND_GPUS)) || fail "--gpus $GPUS, but this machine has $FOUND_GPUS. Give --gpus $FOUND_GPUS or less."
 
+# what each system learns on: options of make_synthetic.py for the whole demo and for the quick one
+case $SYSTEM in
+    earthmind)
+        NAME=demo
+        WHOLE=(--train 1500 --val 50 --test 100)
+        FEW=(--train 48 --val 8 --test 16)
+        ;;
+    ms_clip)
+        NAME=demo_ms_clip
+        WHOLE=(--train 1 --val 1 --test 1 --classes 10 --chips 2000 200 500)
+        FEW=(--train 1 --val 1 --test 1 --classes 10 --chips 120 20 40)
+        ;;
+    *) fail "no demo of a system '$SYSTEM'. Give --system earthmind or ms_clip." ;;
+esac
+CONFIG=configs/$SYSTEM/${SYSTEM}_tiny_synthetic.py
 if ((QUICK)); then
-    OUT=${OUT:-$REPO_ROOT/work_dirs/demo_quick}
-    SCENES=(--train 48 --val 8 --test 16)
+    OUT=${OUT:-$REPO_ROOT/work_dirs/${NAME}_quick}
+    SCENES=("${FEW[@]}")
     OPTIONS=(--cfg-options training.max_iters=20)
 else
-    OUT=${OUT:-$REPO_ROOT/work_dirs/demo}
-    SCENES=(--train 1500 --val 50 --test 100)
+    OUT=${OUT:-$REPO_ROOT/work_dirs/$NAME}
+    SCENES=("${WHOLE[@]}")
     OPTIONS=()
 fi
 [[ $OUT == /* ]] || OUT=$PWD/$OUT

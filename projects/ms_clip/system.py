@@ -1,5 +1,6 @@
 """MS-CLIP as a system: what the core finds here; everything is imported when it is asked for."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ from eocore.system import Exchange, PredictorOptions, System
 
 if TYPE_CHECKING:
     from eocore.export.hf import Shipment
+    from eocore.hub_files import HubFiles
     from eocore.train.task import Task
     from ms_clip.predictor import MsClipPredictor
 
@@ -41,6 +43,12 @@ def _exchange() -> Exchange:
     return Exchange(plan_import=plan_import, layouts=LAYOUTS, plan_export=plan_export, recognises=recognises)
 
 
+def _downloads() -> "Mapping[str, HubFiles]":
+    from ms_clip.checkpoints.downloads import DOWNLOADS
+
+    return DOWNLOADS
+
+
 SYSTEM = System(
     name="ms_clip",
     model_types=("ms_clip",),
@@ -49,4 +57,5 @@ SYSTEM = System(
     export=_export,
     benchmarks=_benchmarks,
     exchange=_exchange,
+    downloads=_downloads,
 )

@@ -15,6 +15,10 @@ COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 FILES = {
     "EarthMind4B_multi": ["config.json", "model-00001-of-00002.safetensors", "modeling.py"],
     "EarthMind-Bench": ["json/a.json", "a.py"],
+    "CLIP-ViT-B-16-laion2B-s34B-b88K": [
+        *("open_clip_model.safetensors", "open_clip_pytorch_model.bin", "open_clip_config.json", "tokenizer.json", "tokenizer_config.json"),
+        *("vocab.json", "merges.txt"),
+    ],
 }
 
 
@@ -23,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        names = next((files for name, files in FILES.items() if f"/sy1998/{name}/" in self.path), None)
+        names = next((files for name, files in FILES.items() if f"/{name}/" in self.path), None)
         siblings = [{"rfilename": file, "size": 1500, "blobId": "0" * 40} for file in names or ()]
         body = json.dumps({"id": "sy1998/x", "sha": COMMIT, "siblings": siblings}).encode()
         self.send_response(200 if names else 404)
@@ -58,6 +62,15 @@ def test_dry_run_lists_weights_and_data_sets_and_fetches_nothing(hub: str, tmp_p
         "      1.5 kB  json/a.json",
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clip_is_listed_without_the_copy_that_is_a_pickle(hub: str, tmp_path: Path) -> None:
+    result = run("clip-vit-b-16", "--dry-run", "--endpoint", hub, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    head, *files = result.stdout.splitlines()
+    assert head.startswith("clip-vit-b-16: laion/CLIP-ViT-B-16-laion2B-s34B-b88K at 89abcdef0123, 6 files")
+    assert head.endswith("-> pretrained/CLIP-ViT-B-16-laion2B-s34B-b88K")
+    assert not [line for line in files if line.endswith(".bin")]
 
 
 def test_what_the_hub_does_not_have_is_said(hub: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from eocore.text import did_you_mean
 from eocore.train.device import check_device, local_device
 from ms_clip.building.models import build_processor, processor_options
 from ms_clip.building.tokenizer import BPE_FILE, read_clip_tokenizer
+from ms_clip.checkpoints.downloads import FOLDERS, RELEASED
 from ms_clip.checkpoints.import_plan import plan_import
 from ms_clip.model.configuration_ms_clip import MsClipConfig
 from ms_clip.model.modeling_ms_clip import MsClipModel
@@ -23,9 +24,6 @@ from ms_clip.model.processing_ms_clip import MsClipProcessor
 from ms_clip.pretrained import read_processor
 
 PRETRAINED = Path("pretrained")
-RELEASED = "Llama3-MS-CLIP-Base"
-FOLDERS = {RELEASED: "llama3-ms-clip", "ViT-B-16": "clip-vit-b-16", "ViT-B-32": "clip-vit-b-32", "ViT-L-14": "clip-vit-l-14"}
-"""Upstream name -> folder below `pretrained/` that tools/download.py and tools/import_weights.py fill."""
 TOWERS = {"ViT-B-16": (12, 768, 16, 512, 512), "ViT-B-32": (12, 768, 32, 512, 512), "ViT-L-14": (24, 1024, 14, 768, 768)}
 """OpenCLIP name -> layers, width and patch size of the vision tower, width of the text tower, width of the shared space. Source: Radford et
 al. 2021 (arXiv 2103.00020), table 19 and 20."""
