@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     from tabulate import tabulate
 
     from eocore.files import write_file
-    from ms_clip.upstream.inference import Reading, run_inference_classification, run_inference_retrieval
+    from ms_clip.upstream.inference import Reading, classify_images, retrieve_images
     from ms_clip.upstream.lists import choose_list, image_paths
     from ms_clip.upstream.models import build_model
     from ms_clip.upstream.templates import find_templates
@@ -65,10 +65,10 @@ def run(arguments: argparse.Namespace) -> None:
     options = {} if arguments.tokenizer is None else {"tokenizer": arguments.tokenizer}
     loaded = build_model(arguments.model_name, arguments.pretrained, ckpt_path=arguments.ckpt_path, device=arguments.device, **options)
     if classify:
-        table = run_inference_classification(loaded, images, class_names=wanted, templates=arguments.templates, reading=reading)
+        table = classify_images(loaded, images, class_names=wanted, templates=arguments.templates, reading=reading)
         say(tabulate(table, headers="keys", tablefmt="fancy_grid", showindex=False))
     else:
-        table = run_inference_retrieval(loaded, images, queries=wanted, top_k=arguments.top_k, reading=reading)
+        table = retrieve_images(loaded, images, queries=wanted, top_k=arguments.top_k, reading=reading)
         say(table.to_string())
     if arguments.save_path is not None:
         out = Path(arguments.save_path).with_suffix(".csv")

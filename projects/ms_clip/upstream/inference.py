@@ -46,7 +46,7 @@ class Reading:
             raise ConfigError(f"batch size is {self.batch_size}, expected at least 1.")
 
 
-def run_inference_classification(
+def classify_images(
     loaded: Loaded,
     images: str | Path | Sequence[str | Path],
     *,
@@ -80,7 +80,7 @@ def run_inference_classification(
     return pd.DataFrame(rows, columns=["Image", "Class", *prompts.classes])
 
 
-def run_inference_retrieval(
+def retrieve_images(
     loaded: Loaded,
     images: str | Path | Sequence[str | Path],
     *,
@@ -91,13 +91,13 @@ def run_inference_retrieval(
     """Indexed by Query and Rank, columns Image and Similarity (the cosine); fewer rows where there are fewer images, with a note.
 
     Args:
-        loaded, images, reading: as `run_inference_classification`.
+        loaded, images, reading: as `classify_images`.
         queries: at least one, each once.
         top_k: images of each query, at least 1.
 
     Raises:
         ConfigError: no query, one twice or empty, or top_k below 1.
-        DataError: as `run_inference_classification`.
+        DataError: as `classify_images`.
     """
     if top_k < 1:
         raise ConfigError(f"top_k is {top_k}, expected at least 1.")

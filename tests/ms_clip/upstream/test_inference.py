@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eocore.errors import ConfigError, DataError
-from ms_clip.upstream.inference import Reading, run_inference_classification, run_inference_retrieval
+from ms_clip.upstream.inference import Reading, classify_images, retrieve_images
 from ms_clip.upstream.lists import choose_list, image_paths
 from ms_clip.upstream.models import Loaded, Tokenize, build_model
 from ms_clip.upstream.templates import TEMPLATES, find_templates
@@ -26,9 +26,7 @@ def images(chips: Path) -> list[Path]:
 
 
 def test_a_row_an_image_with_chances_that_add_up(loaded: Loaded, images: list[Path]) -> None:
-    table = run_inference_classification(
-        loaded, images, class_names=["water", "bare ground"], templates="clip", reading=Reading(batch_size=3)
-    )
+    table = classify_images(loaded, images, class_names=["water", "bare ground"], templates="clip", reading=Reading(batch_size=3))
     assert list(table.columns) == ["Image", "Class", "water", "bare ground"] and len(table) == len(images)
     chances = table[["water", "bare ground"]].to_numpy()
     np.testing.assert_allclose(chances.sum(1), 1, atol=2e-3)
@@ -36,14 +34,14 @@ def test_a_row_an_image_with_chances_that_add_up(loaded: Loaded, images: list[Pa
 
 
 def test_batches_change_nothing(loaded: Loaded, images: list[Path]) -> None:
-    tables = [run_inference_retrieval(loaded, images, queries=["water"], top_k=4, reading=Reading(batch_size=size)) for size in (1, 4, 64)]
+    tables = [retrieve_images(loaded, images, queries=["water"], top_k=4, reading=Reading(batch_size=size)) for size in (1, 4, 64)]
     assert all(table["Image"].tolist() == tables[0]["Image"].tolist() for table in tables)
 
 
 def test_retrieval_is_ranked_by_the_cosine_and_has_no_more_rows_than_images(
     loaded: Loaded, images: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = run_inference_retrieval(loaded, images[:3], queries=["snow", "water"], top_k=5)
+    table = retrieve_images(loaded, images[:3], queries=["snow", "water"], top_k=5)
     assert table.index.tolist() == [(query, rank) for query in ("snow", "water") for rank in (1, 2, 3)]
     assert (table.loc["snow"]["Similarity"].diff().dropna() <= 0).all()
     assert "there are 3 images: each query has 3 rows" in capsys.readouterr().err
@@ -52,9 +50,9 @@ def test_retrieval_is_ranked_by_the_cosine_and_has_no_more_rows_than_images(
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda loaded, images: run_inference_retrieval(loaded, images, queries=[]), "at least one"),
-        (lambda loaded, images: run_inference_retrieval(loaded, images, queries=["a"], top_k=0), "top_k is 0"),
-        (lambda loaded, images: run_inference_classification(loaded, images, class_names=["a"], templates="rs5"), "did you mean 'rs5m'"),
+        (lambda loaded, images: retrieve_images(loaded, images, queries=[]), "at least one"),
+        (lambda loaded, images: retrieve_images(loaded, images, queries=["a"], top_k=0), "top_k is 0"),
+        (lambda loaded, images: classify_images(loaded, images, class_names=["a"], templates="rs5"), "did you mean 'rs5m'"),
         (lambda loaded, images: Reading(batch_size=0), "batch size is 0"),
     ],
 )
@@ -66,7 +64,7 @@ def test_wrong_requests_are_refused(loaded: Loaded, images: list[Path], call: Ca
 def test_an_image_without_the_bands_is_named(loaded: Loaded, chips: Path) -> None:
     picture = next((chips / "test" / "rgb").rglob("*.png"))
     with pytest.raises(DataError, match=picture.name):
-        run_inference_classification(loaded, [picture], class_names=["water"])
+        classify_images(loaded, [picture], class_names=["water"])
 
 
 def test_lists_come_as_folder_text_or_yaml(images: list[Path], tmp_path: Path) -> None:
