@@ -21,6 +21,7 @@ BY_EXTRA = {
     "tensorboard": ("tensorboard",),
     "wandb": ("wandb",),
     "eval": ("sklearn", "matplotlib", "pandas", "tabulate"),
+    "mmcv": ("mmcv.transforms",),
     "sam2": ("hydra", "iopath", "sam2.build_sam"),
     "open_clip": ("ftfy", "regex"),
     "dev": ("pytest", "hypothesis", "mypy"),

@@ -26,6 +26,7 @@ MOMENTS = ("mean", "deviation", "lowest", "highest")
 """Of the statistics of a band, what is shown."""
 MAX_SHOWN = 200
 """Groups of problems of one dataset that report.html lists; report.json has all problems."""
+AUGMENTED_PICTURE = "00_augmentation.png"
 PAGE = PageOptions(level=2, long_cells=True)
 Samples = Mapping[str, Sequence[SampleRow]]
 """Name of a dataset -> rows of it that are shown."""
@@ -72,7 +73,7 @@ def write_report(facts: Sequence[DatasetFacts], out_dir: Path, *, title: str, sa
     return page
 
 
-def show_datasets(opened: Opened, out_dir: Path, *, title: str, count: int) -> Path:
+def show_datasets(opened: Opened, out_dir: Path, *, title: str, count: int, augmented: Sequence[SampleRow] = ()) -> Path:
     """Writes index.html and a PNG for each dataset, with some of its samples; returns the path of the first.
 
     Args:
@@ -80,8 +81,13 @@ def show_datasets(opened: Opened, out_dir: Path, *, title: str, count: int) -> P
         out_dir: made where absent; earlier pictures in it are replaced.
         title: heading.
         count: samples of each dataset.
+        augmented: rows of samples before and after the training's augmentation, shown first.
     """
     parts: list[Part] = []
+    if augmented:
+        heading = "Samples of the training, before and after augmentation"
+        write_file(out_dir / AUGMENTED_PICTURE, draw_grid(augmented, heading))
+        parts += [Heading(heading), *augmented]
     for number, (fact, dataset) in enumerate(opened, start=1):
         rows = sample_rows(dataset, count) if dataset else []
         if rows:

@@ -7,9 +7,10 @@ import numpy as np
 from PIL import Image
 
 from eocore.checks.written_boxes import box_shape, describe_scale, tell_scale, written_boxes
-from eocore.data.dataset import RecordDataset
+from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, random_stream
 from eocore.data.io.masks import decode_scene_mask
 from eocore.data.io.readers import read_scene
+from eocore.data.io.scene_sets import read_scenes
 from eocore.data.records import MaskRef, Record
 from eocore.errors import DataError
 from eocore.evaluate.reporting.pages import SampleRow, Words
@@ -25,7 +26,7 @@ MIN_SIDE, MAX_SIDE = 320, 640
 """Between these the longer side of a drawn image lies [px]: outlines and boxes are drawn on pixels of the screen, not of the image."""
 BOX_WIDTH = 3
 """Of the line of a box [px]."""
-AS_READ = "as read"
+AS_READ, BEFORE, AFTER = "as read", "before augmentation", "after augmentation"
 SHOWN_META = ("type", "candidates", "answer")
 """What evaluation knows of a record and people want to see."""
 
@@ -72,6 +73,35 @@ def read_stages(dataset: RecordDataset, index: int, *, box_scale: float = DEFAUL
     record = dataset.records[index]
     scenes = tuple(read_scene(ref, root=dataset.image_root(ref)) for ref in record.images)
     return [Stage(AS_READ, record, scenes, box_scale)]
+
+
+def read_augmented(source: SampleSource, index: int, *, seed: int) -> list[Stage]:
+    """A sample of a training's first epoch before and after its augmentation; once where nothing was changed.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    key = SampleKey(0, index)
+    record, scenes, _ = source.load(key, seed=seed)
+    before = record.augmentation.before
+    if before is None:
+        return [Stage(BEFORE, record, scenes)]
+    _, dataset = source.draw(key, random_stream(seed, "sample", *key))
+    return [
+        Stage(BEFORE, before, read_scenes(before.images, root_of=dataset.image_root, source=before.source)),
+        Stage(AFTER, record, scenes),
+    ]
+
+
+def augmented_rows(source: SampleSource, count: int, *, seed: int) -> list[SampleRow]:
+    """Rows of `count` samples of a training, spread evenly over its first epoch, before and after its augmentation."""
+    rows: list[SampleRow] = []
+    for index in np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).round().astype(int)).tolist():
+        try:
+            rows += [draw_stage(stage, several=True) for stage in read_augmented(source, index, seed=seed)]
+        except DataError as error:
+            rows.append(SampleRow(source.describe(SampleKey(0, index)), (), (Words("cannot be shown", plain_line(str(error))),)))
+    return rows
 
 
 def choose_records(dataset: RecordDataset, count: int) -> list[int]:
@@ -158,14 +188,16 @@ def _marks(stage: Stage) -> list[_Mark]:
     record = stage.record
     said = [(f"region{number}", _shape(region), region) for number, region in enumerate(record.regions, start=1)]
     said += [(f"[SEG] {number}", _shape(mask), mask) for number, mask in enumerate(record.masks, start=1)]
-    said += [("phrase", _phrase(item.text, item.place), item.mask) for item in record.expressions if item.mask is not None]
+    phrases = [item for item in record.expressions if not record.masks]  # else the turns say the same
+    said += [("phrase", _phrase(item.text, item.place), item.mask) for item in phrases if item.mask is not None]
     shown = [(label, text, mask, mask.kind == "box") for label, text, mask in said] + _written(stage)
     return [_Mark(mask, COLOURS[number % len(COLOURS)], label, text, is_box) for number, (label, text, mask, is_box) in enumerate(shown)]
 
 
 def _written(stage: Stage) -> list[tuple[str, str, MaskRef, bool]]:
-    """(label, text, shape, True) of each box that a turn gives in numbers, on the stored pixels of the first image."""
-    if not stage.scenes:
+    """(label, text, shape, True) of each box that a turn gives in numbers, on the stored pixels of the first image; none of an image that
+    was changed after reading, whose stored pixels its boxes no longer count."""
+    if not stage.scenes or stage.scenes[0].grid_changes:
         return []
     scene, found = stage.scenes[0], []
     for role, boxes in written_boxes(stage.record):
@@ -193,6 +225,7 @@ def _words(record: Record, marks: Sequence[_Mark]) -> list[Words]:
     words += [Words("caption", caption) for caption in record.captions]
     words += [Words("label", label) for label in record.labels]
     words += [Words(name, _as_text(record.meta[name])) for name in SHOWN_META if record.meta.get(name)]
+    words += [Words("left as it is", reason) for reason in record.augmentation.kept]
     return [Words(item.label, "\n".join(map(plain_line, item.text.strip().splitlines())), item.colour) for item in words]
 
 

@@ -1,6 +1,6 @@
 """Every sample of a training's first epoch made as the training makes it: what it would refuse is found before it runs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +9,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from eocore.checks.facts import SAMPLE, DatasetFacts, Problem, problem_of
 from eocore.config import require
+from eocore.data.augmentation.augmented_source import AugmentedSource, describe_unsafe_words
 from eocore.data.dataset import PreparedDataset, SampleKey, random_stream
 from eocore.errors import EOError
-from eocore.registry import TASKS
+from eocore.registry import TASKS, TRANSFORMS
 from eocore.system import system_of_config
 from eocore.train.task import Task
 
 NAME, KIND = "samples of the training", "as the training makes them"
+AUGMENTING = "eocore.data.augmentation."
+"""Where the transforms stand that change images."""
 ALL_BUT_ONE = 1 - 1e-9
 """Share of broken samples [1] up to which the data is read on: the check names all of them."""
 
@@ -39,6 +42,22 @@ class TrainingSamples:
 def trains(config: Config) -> bool:
     """Whether a config describes a training with data."""
     return isinstance(config.get("task"), Mapping) and config.task.get("data") is not None
+
+
+def augments(config: Config) -> bool:
+    """Whether a config's training changes images after they are read."""
+    return trains(config) and (bool(config.task.get("augmentation")) or any(_augmenting(config.task.data)))
+
+
+def _augmenting(node: Any) -> Iterator[str]:
+    """Names of the transforms in a config that augment."""
+    if isinstance(node, Mapping):
+        factory = TRANSFORMS.module_dict.get(node["type"]) if isinstance(node.get("type"), str) else None
+        if factory is not None and factory.__module__.startswith(AUGMENTING):
+            yield node["type"]
+        node = list(node.values())
+    for inner in node if isinstance(node, list | tuple) else ():
+        yield from _augmenting(inner)
 
 
 def open_samples(config: Config) -> tuple[DatasetFacts, TrainingSamples | None]:
@@ -82,6 +101,12 @@ def _preparing_task(config: Config) -> Task:
     if system.planning is not None:
         return system.planning().data_task(config)
     return TASKS.build(require(config, "task"))
+
+
+def count_unsafe_words(samples: TrainingSamples, facts: DatasetFacts) -> None:
+    """Adds a warning for each data set with records that the training's augmentation leaves as they are for their words."""
+    if isinstance(samples.prepared.dataset, AugmentedSource):
+        facts.warnings += describe_unsafe_words(samples.prepared.dataset, most=None)
 
 
 def check_samples(

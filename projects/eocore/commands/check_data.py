@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(config: "Config", num_workers: int, *, epochs: int = 1) -> "Opened":
     """What was found in each dataset, and in the samples of the training's first epochs where the config describes one."""
     from eocore.checks.config_data import open_datasets, read_datasets
-    from eocore.checks.samples import check_samples, open_samples, trains
+    from eocore.checks.samples import check_samples, count_unsafe_words, open_samples, trains
     from eocore.progress import Progress
 
     opened = open_datasets(config)
@@ -47,6 +47,7 @@ def check(config: "Config", num_workers: int, *, epochs: int = 1) -> "Opened":
         known = [problem for facts, _ in opened for problem in facts.problems]
         for facts, samples in made:
             if samples:
+                count_unsafe_words(samples, facts)
                 check_samples(samples, facts, known=known, num_workers=num_workers, on_sample=progress.advance, epochs=epochs)
     return [*opened, *((facts, None) for facts, _ in made)]
 

@@ -1,13 +1,20 @@
 """Draws some samples of each of a config's datasets: every image for display, with masks and boxes, and the words beside.
 
-Writes a picture for each dataset and index.html. SAR is shown in grey, masks half transparent with their outlines.
+Writes a picture for each dataset and index.html; where the training augments, also some of its samples before and after. SAR is shown in
+grey, masks half transparent with their outlines.
 """
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eocore.command import Command, say
 from eocore.commands.arguments import add_config, positive, read_config
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from eocore.evaluate.reporting.pages import SampleRow
 
 DEFAULT_COUNT = 8
 
@@ -32,11 +39,28 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out or Path("work_dirs") / arguments.config.stem / "data_samples"
     require_writable(out, "the pictures")
     opened = [open_dataset(found) for found in find_datasets(config.to_dict())]
-    say(show_datasets(opened, out, title=f"Samples of {arguments.config.name}", count=arguments.count))
+    augmented = augmented_samples(config, arguments.count)
+    say(show_datasets(opened, out, title=f"Samples of {arguments.config.name}", count=arguments.count, augmented=augmented))
     broken = [facts for facts, dataset in opened if dataset is None]
     for facts in broken:
         say(f"  not shown: {facts.name}: {plain_line(facts.problems[0].message if facts.problems else 'no good record')}")
     return 1 if broken else 0
+
+
+def augmented_samples(config: "Config", count: int) -> "list[SampleRow]":
+    """Rows of training samples before and after augmentation; none where the config does not augment, or its training cannot be built."""
+    from eocore.checks.sample_pictures import augmented_rows
+    from eocore.checks.samples import augments, open_samples
+    from eocore.config import require
+    from eocore.log import plain_line
+
+    if not augments(config):
+        return []
+    facts, samples = open_samples(config)
+    if samples is None:
+        say(f"  augmentation not shown: {plain_line(facts.problems[0].message)}")
+        return []
+    return augmented_rows(samples.prepared.dataset, count, seed=require(config, "seed"))
 
 
 COMMAND = Command(name="show-data", description=__doc__, add_arguments=add_arguments, run=run)

@@ -95,8 +95,14 @@ def join(records: Sequence[Record], *, independent: bool = False) -> Record:
 
     Raises:
         AnnotationError: questions are to be independent, and an image does not stand in front of its question.
+        ConfigError: the records were augmented before, each in its own way.
     """
     first = records[0]
+    if any(record.augmentation.changes != first.augmentation.changes for record in records):
+        raise ConfigError(
+            f"{first.source}: records of one image were augmented each in its own way, so their words would not fit one image. Put what "
+            "augments into the `transforms` of ImageConversations, which see all records of the image as one."
+        )
     turns: list[Turn] = []
     regions = masks = 0
     for number, record in enumerate(records):
@@ -111,7 +117,7 @@ def join(records: Sequence[Record], *, independent: bool = False) -> Record:
         turns=tuple(turns),
         masks=tuple(mask for record in records for mask in record.masks),
         regions=tuple(region for record in records for region in record.regions),
-        expressions=(),
+        expressions=tuple(expression for record in records for expression in record.expressions),
         task="chat",
     )
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 import numpy as np
 from torch.utils.data import Dataset
 
+from eocore.data.changes import change_scenes
 from eocore.data.formats.entries import collected_faults, collecting_faults, each
 from eocore.data.image_sources import ImageSource, build_sources
 from eocore.data.io.scene_sets import read_scenes
@@ -109,9 +110,10 @@ class SampleSource(ABC):
         raise ConfigError(f"{self.name}: {type(self).__name__} draws no records without their images, so it cannot be packed.")
 
     def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
-        """The transformed record and its scenes, in the order of its images."""
+        """The transformed record and its scenes, in the order of its images, with the changes that its augmentation asks for."""
         record, dataset = self.draw(key, rng)
-        return record, read_scenes(record.images, root_of=dataset.image_root, source=record.source)
+        scenes = read_scenes(record.images, root_of=dataset.image_root, source=record.source)
+        return record, change_scenes(scenes, record.augmentation.changes)
 
     @abstractmethod
     def describe(self, key: SampleKey) -> str:

@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from eocore.data.changes import NOT_AUGMENTED, Augmentation
 from eocore.errors import AnnotationError
 from eocore.portable.messages import Image, Turn, joined
 
@@ -114,6 +115,7 @@ class Record:
         task: what is asked, as evaluation names it: "vqa", "mcq", "caption", "classification", "referring", "region", "chat", ...
         source: "file:line" or "file#entry", for messages.
         meta: what evaluation needs besides: `answer`, `candidates`, `type`, flags such as `cloudy`.
+        augmentation: what is to be done to its images after they are read; words are changed already.
 
     Raises:
         AnnotationError: a role is no plain word, a time is not ISO 8601, or two images have the same role and time.
@@ -132,6 +134,7 @@ class Record:
     _: KW_ONLY
     captions: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    augmentation: Augmentation = NOT_AUGMENTED
 
     def __post_init__(self) -> None:
         for ref in self.images:

@@ -1,7 +1,8 @@
 """How a scene is shown to the vision tower: physical bands -> uint8 channels of the patch embedding.
 
 A rule lists views; a view names, for each channel of the patch embedding, a band, `ratio:A/B`, `zero` (black, as upstream) or `none`
-(the channel's mean, so that nothing remains of it once the model has normalised its input). Three-band
+(the channel's mean, so that nothing remains of it once the model has normalised its input). A band without a single pixel of data is
+shown as `none` too. Three-band
 composites and the native presentation of all bands are the same thing with 3 or with C channels:
 
     {"views": [["B04", "B03", "B02"], ["B08", "B11", "B12"]], "stretch": {"method": "percentile", "low": 2, "high": 98}}
@@ -157,7 +158,8 @@ def present(scene: SceneLike, rule: Mapping[str, Any], *, num_channels: int, fil
     for view in views:
         if len(view) != num_channels:
             raise ValueError(f"view {list(view)} names {len(view)} channels, the patch embedding takes {num_channels}; make them agree.")
-    layers = {entry: _stretched(entry, scene, stretch=rule["stretch"]) for view in views for entry in view if entry != NONE}
+    shown = {entry for view in views for entry in view if entry != NONE and not _is_absent(entry, scene)}
+    layers = {entry: _stretched(entry, scene, stretch=rule["stretch"]) for entry in shown}
     empty = _empty_layers(fill, num_channels, size=scene.pixels.shape[1:])
     return np.stack([np.stack([layers.get(entry, empty[channel]) for channel, entry in enumerate(view)]) for view in views])
 
@@ -194,7 +196,7 @@ def composite_image(
         rules: modality -> rule, whose stretch is used.
         channels: each "modality:entry", or several of these with `|` between: the first whose modality is there counts. A grey
             picture gives its layer for any entry.
-        fill: value of a channel whose sensor is not there, for each channel; empty = 0.
+        fill: value of a channel whose sensor or band is not there, for each channel; empty = 0.
     """
     size = next(iter(scenes.values())).pixels.shape[1:]
     empty = _empty_layers(fill, len(channels), size=size)
@@ -205,6 +207,9 @@ def composite_image(
             layers.append(empty[number : number + 1])
             continue
         modality, entry = chosen.split(":", 1)
+        if scenes[modality].unit != DISPLAY_UNIT and _is_absent(entry, scenes[modality]):
+            layers.append(empty[number : number + 1])
+            continue
         layers.append(resize(_channel(entry, scenes[modality], stretch=rules[modality]["stretch"])[None], (size[0], size[1])))
     return np.concatenate(layers)
 
@@ -247,6 +252,14 @@ def _stretched(entry: str, scene: SceneLike, *, stretch: Mapping[str, Any]) -> n
         raise ValueError(f"stretch method '{method}' is unknown; choices: {', '.join(STRETCHES)}.")
     scaled = np.clip((values - low) / max(high - low, np.finfo(np.float32).tiny), 0.0, 1.0)
     return np.nan_to_num(np.rint(scaled * 255.0), nan=0.0).astype(np.uint8)
+
+
+def _is_absent(entry: str, scene: SceneLike) -> bool:
+    """Whether the band of an entry holds no data at all, as if the sensor did not have it."""
+    if entry == ZERO:
+        return False
+    values = _layer(entry, scene)
+    return bool(np.isnan(values.flat[0])) and bool(np.isnan(values).all())
 
 
 def _layer(entry: str, scene: SceneLike) -> np.ndarray:

@@ -5,8 +5,10 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
+from affine import Affine
 
 from eocore.errors import AlignmentError, BandError, DataError
+from eocore.sensors.grid_changes import GridChange
 from eocore.sensors.orientation import AS_STORED, Turn
 
 EXACT_PX = 0.1
@@ -48,6 +50,8 @@ class Scene:
         role: what the image is to the model (see `eocore.data.records.ImageRef`), "" where nothing is said.
         time: when it was taken, as an ISO 8601 date or date-time; "" = unknown.
         turn: what was done to the stored pixels so that north is up; masks for the file are turned back.
+        size_as_read: (height, width) [px] before the `grid_changes`; None where there are none.
+        grid_changes: what was done to the grid after reading, such as flips and crops of an augmentation, in order.
     """
 
     pixels: np.ndarray
@@ -61,6 +65,8 @@ class Scene:
     role: str = ""
     time: str = ""
     turn: Turn = AS_STORED
+    size_as_read: tuple[int, int] | None = None
+    grid_changes: tuple[GridChange, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.dtype != np.float32:
@@ -84,6 +90,29 @@ class Scene:
             raise BandError(f"{self.path or self.sensor}: no band {', '.join(missing)}; the scene has {', '.join(self.bands)}.")
         index = [self.bands.index(band) for band in bands]
         return replace(self, pixels=self.pixels[index], bands=tuple(bands))
+
+
+def on_changed_grid(scene: Scene, pixels: np.ndarray, *, change: GridChange) -> Scene:
+    """The scene after a change of its grid: pixel size and georeference go along, and masks will.
+
+    Args:
+        scene: before.
+        pixels: (C, h, w) float32 after the change.
+        change: what was done.
+    """
+    a, b, c, d, e, f = change.to_before(scene.size)
+    georeference = scene.georeference
+    if georeference is not None:
+        moved = (Affine(*georeference.transform) @ Affine(a, b, c, d, e, f))[:6]
+        georeference = replace(georeference, transform=(moved[0], moved[1], moved[2], moved[3], moved[4], moved[5]))
+    return replace(
+        scene,
+        pixels=np.ascontiguousarray(pixels),
+        gsd_m=scene.gsd_m * float(np.sqrt(abs(a * e - b * d))),
+        georeference=georeference,
+        size_as_read=scene.size_as_read or scene.size,
+        grid_changes=(*scene.grid_changes, change),
+    )
 
 
 class HasRole(Protocol):

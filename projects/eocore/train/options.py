@@ -58,6 +58,8 @@ class DataOptions:
             losses are means over the whole update. Instead of batch_size, row_length and length_window.
         length_window: steps within which samples are moved so that batches hold samples of similar length; None = random batches.
         data_faults: fields of `eocore.data.loading.error_policy.FaultOptions`: what becomes of broken samples.
+        augmentation: configs of the registry TRANSFORMS, applied in turn to every training sample after the transforms of its data set;
+            images, masks and words are changed together (docs/augmentation.md).
     """
 
     uncompared: ClassVar[Mapping[str, str]] = {
@@ -66,7 +68,7 @@ class DataOptions:
         "batch_size": "samples per update are compared, whatever the number of ranks",
     }
     option_kinds: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("data", "packing", "length_window", "max_length", "row_length", "data_faults"), "data"
+        ("data", "packing", "length_window", "max_length", "row_length", "data_faults", "augmentation"), "data"
     )
     data: Mapping[str, Any] | None = None
     batch_size: int = 1
@@ -77,6 +79,7 @@ class DataOptions:
     packing: Mapping[str, Any] | None = None
     length_window: int | None = 16
     data_faults: Mapping[str, Any] | None = None
+    augmentation: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.prefetch, bool) or not isinstance(self.prefetch, int) or self.prefetch < 1:

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from eocore.config import read_options
+from eocore.data.augmentation.augmented_source import AugmentedSource, describe_unsafe_words
 from eocore.data.dataset import ANY_IMAGES, ImageRules, Prepare, PreparedDataset, SampleKey, SampleSource, build_dataset
 from eocore.data.loading.error_policy import FaultOptions, make_loader
 from eocore.data.loading.held_out import HeldOut, HeldOutBatches, cut_batches, cut_packs
@@ -19,6 +20,7 @@ from eocore.data.loading.sampler import GlobalBatchSampler, LikeLengths
 from eocore.data.loading.shard import Shard
 from eocore.distributed import find_on_first, num_ranks
 from eocore.errors import ConfigError
+from eocore.log import get_logger
 from eocore.resolve import Resolved, resolve_instance
 from eocore.train.options import DataOptions
 from eocore.train.resilience.heartbeat import HEARTBEAT
@@ -76,8 +78,14 @@ class TrainingData:
         }
 
     def build_dataset(self) -> SampleSource:
-        """The datasets of the config."""
-        return build_dataset(self.options.data, self.faults, roles=self.images.roles)
+        """The datasets of the config, augmented where it says so."""
+        source = build_dataset(self.options.data, self.faults, roles=self.images.roles)
+        if not self.options.augmentation:
+            return source
+        augmented = AugmentedSource(source, self.options.augmentation)
+        for line in describe_unsafe_words(augmented):
+            get_logger().info("%s", line)
+        return augmented
 
     def build_loader(
         self, shard: Shard, *, prepare: Prepare, collate: Callable[[Sequence[Any]], Any], rules: Callable[[], PackRules]
@@ -160,7 +168,8 @@ class TrainingData:
             EOError: a sample is broken, and broken samples end the run; on all ranks.
         """
         folder = None if self.packing is None else self.packing.folder
-        settings = {"data": self.options.data, "max_length": measurer.max_length, "faults": self.faults.policy, **measurer.settings}
+        drawn = {"data": self.options.data, "augmentation": list(self.options.augmentation)}
+        settings = {**drawn, "max_length": measurer.max_length, "faults": self.faults.policy, **measurer.settings}
         sizes = SampleSizes(
             dataset,
             measurer,

@@ -12,7 +12,8 @@ import pytest
 from mmengine.config import Config
 
 from eocore.checks.facts import DatasetFacts
-from eocore.checks.samples import TrainingSamples, check_samples
+from eocore.checks.sample_pictures import AFTER, BEFORE, augmented_rows, read_augmented
+from eocore.checks.samples import TrainingSamples, augments, check_samples, count_unsafe_words, open_samples
 from eocore.commands.check_data import check
 from eocore.config import load_config
 from eocore.data.dataset import SampleKey
@@ -148,3 +149,23 @@ def test_later_epochs_are_made_where_they_are_asked_for(epochs: int, problems: i
     samples = TrainingSamples(cast(Any, FailingLater()), lambda batch: batch)
     check_samples(samples, facts, known=(), num_workers=0, on_sample=made.append, epochs=epochs)
     assert len(made) == 3 * epochs and [problem.locations for problem in facts.problems] == [("sample 1 of epoch 1",)] * problems
+
+
+def test_a_training_that_augments_is_known_counted_and_shown_before_and_after(world: Path) -> None:
+    with mock.patch.dict(os.environ, {"SYNTHETIC_ROOT": str(world)}):
+        plain = load_config("earthmind_tiny_synthetic")
+        turned = [{"type": "RandomOrientation", "probability": 1.0}, {"type": "RandomCrop"}]
+        config = load_config("earthmind_tiny_synthetic", {"+task.augmentation": turned})
+    systems_of_config(config)
+    assert augments(config) and not augments(plain)
+    facts, samples = open_samples(config)
+    assert samples is not None
+    count_unsafe_words(samples, facts)
+    assert any(warning.startswith("RandomCrop: 2 of 2 records looked at in 'caption'") for warning in facts.warnings)
+    source = samples.prepared.dataset
+    before, after = read_augmented(source, 0, seed=config.seed)
+    assert (before.label, after.label) == (BEFORE, AFTER) and before.record is not after.record
+    assert after.scenes[0].grid_changes and not before.scenes[0].grid_changes
+    rows = augmented_rows(source, 2, seed=config.seed)
+    assert len(rows) == 4 and rows[0].title.endswith("(before augmentation)") and rows[1].title.endswith("(after augmentation)")
+    assert any(words.label == "left as it is" and "whole image" in words.text for words in rows[1].words)

@@ -1,10 +1,16 @@
 """How options of the data combine; tests/earthmind/test_task.py loads through them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from eocore.data import registered  # noqa: F401
+from eocore.data.augmentation.augmented_source import AugmentedSource
+from eocore.data.dataset import SampleKey
 from eocore.errors import ConfigError
+from eocore.train.checkpoint.run_record import KINDS
 from eocore.train.options import DataOptions
 from eocore.train.training_data import TrainingData
 
@@ -35,3 +41,16 @@ def test_sections_are_checked_and_resolved() -> None:
 def test_without_packing_there_are_no_packs() -> None:
     with pytest.raises(ConfigError, match=r"no task\.packing\. Add \+task\.packing\.max_tokens"):
         TrainingData(DataOptions()).build_packs(None, None, rules=None)  # type: ignore[arg-type]
+
+
+def test_augmentation_comes_after_any_data_set_and_is_compared_by_a_resumption(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 24)).save(tmp_path / "a.png")
+    (tmp_path / "captions.csv").write_text("image,caption\na.png,a lake\n")
+    images = {"rgb": {"root": str(tmp_path), "pattern": "{name}", "sensor": "rgb_uint8"}}
+    config = {"type": "ImageCaptionDataset", "annotations": str(tmp_path / "captions.csv"), "images": images}
+    plain = TrainingData(DataOptions(data=config)).build_dataset()
+    halved = [{"type": "RandomScale", "factors": [0.5, 0.5]}]
+    augmented = TrainingData(DataOptions(data=config, augmentation=halved)).build_dataset()
+    assert isinstance(augmented, AugmentedSource) and not isinstance(plain, AugmentedSource)
+    assert [source.load(SampleKey(0, 0))[1][0].size for source in (plain, augmented)] == [(24, 16), (12, 8)]
+    assert KINDS["task.augmentation"] == "data"

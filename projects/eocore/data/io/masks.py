@@ -74,7 +74,8 @@ def decode_mask(ref: MaskRef, size: tuple[int, int], *, source: str, root: Path 
 
 
 def decode_scene_mask(ref: MaskRef, scene: Scene | SceneHeader, *, source: str) -> np.ndarray:
-    """The mask on the pixel grid of a scene, turned with it: annotations count the pixels of the file as they are stored.
+    """The mask on the pixel grid of a scene, turned with it: annotations count the pixels of the file as they are stored. What was done to
+    the grid after reading is done to the mask too.
 
     Args:
         ref: from the annotation.
@@ -84,7 +85,14 @@ def decode_scene_mask(ref: MaskRef, scene: Scene | SceneHeader, *, source: str) 
     Raises:
         AnnotationError, DataError: as `decode_mask`.
     """
-    size = scene.size if isinstance(scene, Scene) else (scene.height, scene.width)
+    mask = _decode_as_read(ref, scene, source=source)
+    for change in scene.grid_changes:
+        mask = change.mask(mask)
+    return mask
+
+
+def _decode_as_read(ref: MaskRef, scene: Scene | SceneHeader, *, source: str) -> np.ndarray:
+    size = scene.size_as_read or scene.size
     if not scene.turn or (ref.kind == "file" and _is_georeferenced(ref.data)):
         return decode_mask(ref, size, source=source)  # a georeferenced mask was turned when it was read
     return np.ascontiguousarray(scene.turn.apply(decode_mask(ref, scene.turn.size(size), source=source)))

@@ -25,6 +25,7 @@ from eocore.errors import DataError
 from eocore.sensors.bands import Sensor, get_sensor
 from eocore.sensors.file_scaling import NO_SCALING, agreed_scaling
 from eocore.sensors.fill_values import blank_zeros
+from eocore.sensors.grid_changes import GridChange
 from eocore.sensors.location import same_crs
 from eocore.sensors.orientation import AS_STORED, Turn
 from eocore.sensors.ranges import check_values
@@ -77,7 +78,7 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
 @dataclass(frozen=True)
 class SceneHeader:
     """What a scene is, without its pixels: height and width [px] of the part that is read, on its finest grid; band names, unit, role; how
-    it is turned."""
+    it is turned, and what was done to its grid after reading (see `Scene`)."""
 
     height: int
     width: int
@@ -85,6 +86,19 @@ class SceneHeader:
     unit: str
     role: str = ""
     turn: Turn = AS_STORED
+    size_as_read: tuple[int, int] | None = None
+    grid_changes: tuple[GridChange, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) [px]."""
+        return self.height, self.width
+
+    def changed(self, change: GridChange) -> "SceneHeader":
+        """The header after a change of the grid."""
+        height, width = change.size(self.size)
+        changes = (*self.grid_changes, change)
+        return replace(self, height=height, width=width, size_as_read=self.size_as_read or self.size, grid_changes=changes)
 
 
 def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
@@ -99,6 +113,12 @@ def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
         finest = _finest(files)
         _, _, height, width = _check_window(ref.window, finest)
         return SceneHeader(height, width, name_bands(ref, sensor, files=files), sensor.unit, ref.role, finest.turn)
+
+
+def header_as_read(scene: Scene) -> SceneHeader:
+    """What `scene_header` would say of a scene that was read, without the changes after reading."""
+    height, width = scene.size_as_read or scene.size
+    return SceneHeader(height, width, scene.bands, scene.unit, scene.role, scene.turn)
 
 
 def image_size(ref: ImageRef, *, root: Path | None = None) -> tuple[int, int]:

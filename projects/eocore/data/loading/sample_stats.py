@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import eocore.data
+from eocore.data.changes import change_headers
 from eocore.data.dataset import SampleKey, SampleSource, random_stream
 from eocore.data.io.file_digests import file_digest
 from eocore.data.io.readers import SceneHeader, scene_header
@@ -197,7 +198,7 @@ class _Chunks(Dataset[np.ndarray]):
         try:
             record, dataset = self.dataset.draw(key, random_stream(self.seed, "sample", *key))
             headers = [scene_header(ref, root=dataset.image_root(ref)) for ref in record.images]
-            found = self.measurer(record, headers)
+            found = self.measurer(record, change_headers(headers, record.augmentation.changes))
             return [found[field] for field in FIELDS]
         except DataError as error:
             if self.faults.skips:

@@ -68,7 +68,7 @@ class GeoChatRegionDataset(QuestionDataset):
 
     def read(self, key: SampleKey, rng: np.random.Generator) -> tuple[Record, Scenes]:
         record, scenes = super().read(key, rng)
-        return scale_regions(record, scenes[0].size), scenes
+        return scale_regions(record, scenes[0].size_as_read or scenes[0].size), scenes
 
 
 def scale_regions(record: Record, size: tuple[int, int]) -> Record:
