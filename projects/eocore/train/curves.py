@@ -1,37 +1,18 @@
 """Loss curves of a run as a picture."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eocore.errors import DataError
 from eocore.scalar_names import VALIDATED, measures_of, points
+from eocore.scalars import read_scalars, smooth
 from eocore.train.task import LOSS_PREFIX
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_COLUMNS = 3
-SMOOTHING = 0.9
-
-
-def read_scalars(path: Path) -> list[dict[str, float]]:
-    """The records of a scalars.jsonl file, in order.
-
-    Raises:
-        DataError: the file is missing, or a line is not JSON.
-    """
-    if not path.is_file():
-        raise DataError(f"{path} does not exist; there are no curves to draw. Train with a MetricsHook in the config's hooks.")
-    records = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}:{number}: not JSON ({error.msg}); the curves would have a hole. Remove the line.") from error
-    return records
 
 
 def draw_curves(scalars: Path, picture: Path) -> None:
@@ -40,6 +21,9 @@ def draw_curves(scalars: Path, picture: Path) -> None:
     Args:
         scalars: scalars.jsonl of a run.
         picture: PNG file to write.
+
+    Raises:
+        DataError: the file is missing or empty, or a line of it is broken.
     """
     from matplotlib.figure import Figure
 
@@ -80,12 +64,3 @@ def _draw_results(axes: "Axes", records: Sequence[Mapping[str, float]], *, names
             axes.plot(steps, values, color=f"C{number}", marker="o", markersize=3.5, linewidth=1.2, label=label)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=7)
-
-
-def smooth(values: Sequence[float]) -> list[float]:
-    """Exponential moving average, corrected for its start (Kingma and Ba 2015, section 3)."""
-    average, smoothed = 0.0, []
-    for count, value in enumerate(values, start=1):
-        average = SMOOTHING * average + (1 - SMOOTHING) * value
-        smoothed.append(average / (1 - SMOOTHING**count))
-    return smoothed

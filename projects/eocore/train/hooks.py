@@ -14,6 +14,7 @@ from torch import Tensor
 
 from eocore.data.loading.error_policy import NUM_REPLACED
 from eocore.registry import HOOKS
+from eocore.scalars import SCALARS
 from eocore.train import tracking as _tracking  # noqa: F401  (registers the back end that configs name)
 from eocore.train.checkpoint.files import TEMPORARY
 from eocore.train.checkpoint.hook import check_interval
@@ -22,7 +23,6 @@ from eocore.train.device import peak_memory_gib
 from eocore.train.progress import ProgressBar, ProgressLines, on_terminal
 from eocore.train.task import COUNT_PREFIX
 
-SCALARS = "scalars.jsonl"
 CURVES = "loss_curve.png"
 
 

@@ -33,7 +33,7 @@ from eocore.train.strategy import restart_count, start_process_group
 from eocore.train.task import PartCount, Task
 from eocore.train.validation.answers import MakeAnswers
 from eocore.train.validation.validation import Validation, ValidationSetup, build_validation
-from eocore.train.work_dir import WorkDir
+from eocore.train.work_dir import RunState, WorkDir
 
 DRY_RUN = "dry_run"
 """What the log calls a run that is only tried: a run has its folder's name."""
@@ -150,7 +150,8 @@ def _record_end(folder: WorkDir, runner: Runner) -> None:
     if runner.iter == runner.max_iters or runner.ended_early:
         folder.write_status("finished", step=runner.iter, reason=runner.ended_early)
         return
-    state, order = ("interrupted", "SIGINT, Ctrl-C") if runner.orders.interrupt_agreed else ("preempted", "SIGTERM")
+    order = "SIGINT, Ctrl-C" if runner.orders.interrupt_agreed else "SIGTERM"
+    state: RunState = "interrupted" if runner.orders.interrupt_agreed else "preempted"
     folder.write_status(state, step=runner.iter, reason=f"told to stop ({order})")
     get_logger().info(
         "stopped after step %d of %d and saved, as told (%s). Continue: the same command with --resume",

@@ -11,19 +11,50 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from eocore.checkout import ask_git
 from eocore.dependencies import library_versions
 from eocore.errors import CheckpointError, ConfigError
 from eocore.files import keeping, refusal, write_file
 from eocore.folder_lock import WAIT_S, FolderLock
+from eocore.json_fields import CLOSED, parse_fields
 from eocore.log import get_logger
+from eocore.scalars import SCALARS
 from eocore.train.checkpoint.files import BEST, LATEST, TEMPORARY, list_checkpoints, remove_unfinished, write_json
 
 RUNS = "runs.jsonl"
 STATUS = "status.json"
-OUTPUTS = (STATUS, RUNS, LATEST, BEST, "scalars.jsonl")
+OUTPUTS = (STATUS, RUNS, LATEST, BEST, SCALARS)
+
+
+RunState = Literal["running", "finished", "preempted", "interrupted", "failed"]
+
+
+class RunStatus(TypedDict):
+    """status.json.
+
+    Attributes:
+        state: of the run.
+        reason: why it ended so; "" while it runs or where it finished, unless it ended early.
+        step: updates made.
+        max_iters: updates it is to make.
+        checkpoint: name of the newest, None where there is none.
+        process, host: of the first rank.
+        written: when, UTC.
+    """
+
+    __pydantic_config__ = CLOSED  # type: ignore[misc]
+    state: RunState
+    reason: str
+    step: int
+    max_iters: int
+    checkpoint: str | None
+    process: int
+    host: str
+    written: str
 
 
 class WorkDir:
@@ -115,7 +146,7 @@ class WorkDir:
                 return path.name
             number += 1
 
-    def write_status(self, state: str, *, step: int, reason: str = "") -> None:
+    def write_status(self, state: RunState, *, step: int, reason: str = "") -> None:
         """Replaces status.json: exit codes do not tell a scheduler how a run ended (torchrun exits 1 after SIGTERM too)."""
         content: dict[str, Any] = {
             "state": state,
@@ -136,20 +167,19 @@ class WorkDir:
             aside.unlink(missing_ok=True)
 
 
-def read_status(work_dir: Path) -> dict[str, Any]:
+def read_status(work_dir: Path) -> RunStatus:
     """What status.json says.
 
     Raises:
         CheckpointError: it is missing or broken.
     """
     path = work_dir / STATUS
+    follows = f"The state of the run is unknown. Is {work_dir} a run's folder?"
     try:
-        status: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error}), so the state of the run is unknown. Is {work_dir} a run's folder?"
-        ) from error
-    return status
+        text = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error}). {follows}") from error
+    return parse_fields(text, RunStatus, source=str(path), remedy=follows, error=CheckpointError)
 
 
 def git_state() -> dict[str, Any]:

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eocore.errors import DataError
-from eocore.train.curves import draw_curves, read_scalars, smooth
+from eocore.train.curves import draw_curves
 
 
 def write(path: Path, records: list[dict[str, float]]) -> Path:
@@ -32,23 +31,6 @@ def test_a_loss_that_begins_later_is_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "s.png").stat().st_size > 0
 
 
-def test_smoothing_starts_at_the_first_value() -> None:
-    assert smooth([3.0, 3.0, 3.0]) == pytest.approx([3.0, 3.0, 3.0])
-    assert smooth([0.0, 1.0])[1] == pytest.approx(0.1 / 0.19)
-
-
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none.jsonl does not exist; there are no curves"):
-        read_scalars(tmp_path / "none.jsonl")
-
-
-def test_a_broken_line_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "s.jsonl"
-    path.write_text('{"step": 1, "loss": 1.0}\n{"step": 2, "lo\n')
-    with pytest.raises(DataError, match=r"s.jsonl:2: not JSON"):
-        read_scalars(path)
-
-
 def test_results_of_validation_have_their_marks_and_panels(tmp_path: Path) -> None:
     steps = [{"step": step, "loss": 3.0 / step, "lr": 0.1} for step in range(1, 5)]
     held_out = {"val/loss": 2.0, "val/fused/mcq/accuracy": 0.5, "val/sar/mcq/accuracy": 0.4}
@@ -57,3 +39,11 @@ def test_results_of_validation_have_their_marks_and_panels(tmp_path: Path) -> No
         draw_curves(tmp_path / f"{name}.jsonl", tmp_path / f"{name}.png")
     plain, validated = (Image.open(tmp_path / f"{name}.png").size for name in ("plain", "validated"))
     assert (plain[0] * 3, plain[1]) == pytest.approx((validated[0] * 2, validated[1]), abs=4), "a panel more in the row"
+
+
+def test_a_step_that_is_not_finite_leaves_the_smooth_curve(tmp_path: Path) -> None:
+    gap = write(tmp_path / "gap.jsonl", [{"step": s, "loss": float("nan") if s == 2 else 2.0, "lr": 0.1} for s in range(1, 30)])
+    draw_curves(gap, tmp_path / "gap.png")
+    pixels = np.asarray(Image.open(tmp_path / "gap.png").convert("RGB")).astype(int)
+    blue = (abs(pixels - (31, 119, 180)).sum(axis=-1) < 30).any(axis=0).nonzero()[0]  # tab:blue, the strong line
+    assert np.ptp(blue) > 100

@@ -118,6 +118,12 @@ def test_the_status_tells_how_a_run_ended(tiny: ModuleType, tmp_path: Path) -> N
 def test_an_unknown_status_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"status\.json cannot be read"):
         read_status(tmp_path)
+    (tmp_path / "status.json").write_text('{"state": "done", "reason": "", "step": "6", "max_iters": 6, "checkpoint": null, "process": 1}')
+    with pytest.raises(CheckpointError, match=r"status\.json: lacks host, written\. The state of the run is unknown\. Is "):
+        read_status(tmp_path)
+    (tmp_path / "status.json").write_text("[")
+    with pytest.raises(CheckpointError, match=r"status\.json: not JSON"):
+        read_status(tmp_path)
 
 
 def test_a_clock_that_jumps_changes_nothing(tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

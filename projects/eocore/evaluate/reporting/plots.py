@@ -1,10 +1,8 @@
 """Pictures of results: masks over images, training curves, scores with their intervals."""
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +14,7 @@ from eocore.evaluate.scoring.intervals import Value
 from eocore.evaluate.scoring.scores import Scores
 from eocore.evaluate.tasks import TASKS
 from eocore.scalar_names import VALIDATED, measures_of, points
+from eocore.scalars import smooth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +37,6 @@ SETTING_COLOURS = {
 HELD_OUT_LOSS = f"{VALIDATED}loss"
 LINE_STYLES = ("-", "--", ":", "-.")
 _OPACITY = 0.45
-_SMOOTHING = 0.8
 _DPI = 150
 
 
@@ -128,37 +126,12 @@ def encode_png(image: np.ndarray, *, max_side: int) -> bytes:
     return buffer.getvalue()
 
 
-def read_scalars(path: Path) -> list[dict[str, float]]:
-    """The logged steps of a training run, in order.
-
-    Args:
-        path: JSONL, one object per logged step: `step`, `loss`, its parts `loss_*`, `lr`, ...; values that are not numbers are left out.
-
-    Raises:
-        DataError: the file is missing or empty, or a line is no object with a `step`.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file, so there are no training curves. Give the scalars.jsonl of a training run.")
-    steps = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}:{number}: no JSON ({error.msg}); the curves would have a gap. Remove the line.") from error
-        if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
-            raise DataError(f"{path}:{number}: a logged step is an object with an integer 'step', found {line!r:.80}. Remove the line.")
-        steps.append({name: float(value) for name, value in entry.items() if isinstance(value, int | float)})
-    if not steps:
-        raise DataError(f"{path}: no logged steps, so there are no training curves. Let the run log at least one.")
-    return steps
-
-
 def draw_curves(scalars: Sequence[Mapping[str, float]]) -> bytes:
     """PNG: the loss and its parts over the steps (faint as logged, strong smoothed), the loss and the answers on held-out data where the
     training was validated, and the learning rate.
 
     Args:
-        scalars: logged steps, as `read_scalars` returns them.
+        scalars: logged steps, as `eocore.scalars.read_scalars` returns them.
     """
     losses = sorted({name for entry in scalars for name in entry if name.startswith("loss")})
     answers = measures_of(scalars)
@@ -169,7 +142,7 @@ def draw_curves(scalars: Sequence[Mapping[str, float]]) -> bytes:
     for index, name in enumerate(losses):
         steps, values = points(scalars, name)
         axes[0].plot(steps, values, color=f"C{index}", alpha=0.25, linewidth=0.8)
-        axes[0].plot(steps, _smoothed(np.array(values)), color=f"C{index}", linewidth=1.8 if name == "loss" else 1.2, label=name)
+        axes[0].plot(steps, smooth(values), color=f"C{index}", linewidth=1.8 if name == "loss" else 1.2, label=name)
     if any(HELD_OUT_LOSS in entry for entry in scalars):
         axes[0].plot(*points(scalars, HELD_OUT_LOSS), color="black", marker="o", markersize=3, linewidth=1.2, label="loss, held out")
     if losses:
@@ -196,16 +169,6 @@ def _draw_answers(axis: "Axes", scalars: Sequence[Mapping[str, float]], *, answe
             axis.plot(*points(scalars, name), color=colour, linestyle=style, marker="o", markersize=3, linewidth=1.2, label=label)
     axis.set_ylabel("answers, held out")
     axis.legend(fontsize=6, ncols=2)
-
-
-def _smoothed(values: np.ndarray) -> np.ndarray:
-    """Exponential mean with its start corrected; steps that are not finite are passed over."""
-    smoothed, total, weight = np.empty(len(values)), 0.0, 0.0
-    for index, value in enumerate(values):
-        if np.isfinite(value):
-            total, weight = _SMOOTHING * total + (1.0 - _SMOOTHING) * value, _SMOOTHING * weight + (1.0 - _SMOOTHING)
-        smoothed[index] = total / weight if weight else np.nan
-    return smoothed
 
 
 def draw_scores(scores: Scores) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eocore.errors import DataError
 from eocore.evaluate.reporting.pages import SCORES_PAGE, Heading, Note, Part, Picture, write_pages
-from eocore.evaluate.reporting.plots import OverlayRow, draw_curves, draw_scores, read_scalars
+from eocore.evaluate.reporting.plots import OverlayRow, draw_curves, draw_scores
 from eocore.evaluate.reporting.tables import (
     compat_table,
     difference_table,
@@ -23,6 +23,7 @@ from eocore.evaluate.reporting.tables import (
     unread_table,
 )
 from eocore.evaluate.scoring.scores import Scores
+from eocore.scalars import read_scalars
 
 _LEGEND = "Orange: annotated. Magenta: predicted, on the image of its input."
 _LIBRARIES = ("torch", "transformers", "deepspeed", "mmengine", "numpy")

@@ -18,10 +18,13 @@ import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Required
+
+from typing_extensions import TypedDict
 
 from eocore.errors import CheckpointError
 from eocore.files import grant_default_mode
+from eocore.json_fields import CLOSED, OPEN, parse_fields
 from eocore.log import get_logger
 
 WEIGHTS = "trainable.safetensors"
@@ -33,6 +36,7 @@ BEST = "best"
 AUTO = "auto"
 PATTERN = re.compile(r"iter_(\d{6,})")
 TEMPORARY = ".tmp-"
+DAMAGED = "The checkpoint is damaged. Use another one."
 
 
 def checkpoint_name(step: int) -> str:
@@ -173,18 +177,75 @@ def verify(folder: Path, *, only: str | None = None) -> None:
             )
 
 
-def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+class FileFacts(TypedDict):
+    """Size [bytes] and sha256 of a file."""
+
+    __pydantic_config__ = CLOSED  # type: ignore[misc]
+    bytes: int
+    sha256: str
+
+
+class Manifest(TypedDict):
+    """manifest.json: the update, and what was written by file name."""
+
+    __pydantic_config__ = CLOSED  # type: ignore[misc]
+    step: int
+    files: dict[str, FileFacts]
+
+
+def _read_manifest(folder: Path) -> dict[str, FileFacts]:
     path = folder / MANIFEST
     if not path.is_file():
         raise CheckpointError(f"{folder} has no {MANIFEST}, so nothing tells whether it is whole. Use another checkpoint.")
-    content = _read_json(path)
-    files = content.get("files") if isinstance(content, dict) else None
-    if not isinstance(files, dict) or STATE not in files:
-        raise CheckpointError(f"{path} does not list the files of a checkpoint; it is damaged. Use another checkpoint.")
+    files = parse_fields(path.read_bytes(), Manifest, source=str(path), remedy=DAMAGED, error=CheckpointError)["files"]
+    if STATE not in files:
+        raise CheckpointError(f"{path} does not list {STATE}. {DAMAGED}")
     return files
 
 
-def read_state(folder: Path) -> dict[str, Any]:
+class TrainerState(TypedDict, total=False):
+    """trainer.json; checkpoints of older versions lack some of it.
+
+    Attributes:
+        format: of the checkpoint.
+        step: updates made.
+        world_size, zero_stage, accumulation: ranks, ZeRO stage and batches of an update.
+        seed: of the run.
+        optimizer_steps: updates that changed weights.
+        lr: learning rate of each group of weights.
+        schedule: state of each scheduler.
+        versions: library -> version.
+        config: text of the run's config.
+        settings: schedule and optimiser of the run, as older versions compared them.
+        options, content: options and data as they resolved, see `resumption`.
+        data: how far the data is used up.
+        frozen_hash: of the weights that are not trained.
+        allowed: what was allowed to differ so far.
+        guard: statistics of the guard.
+    """
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    format: int
+    step: Required[int]
+    world_size: Required[int]
+    zero_stage: Required[int]
+    accumulation: int
+    seed: int | None
+    optimizer_steps: int
+    lr: list[float]
+    schedule: list[dict[str, Any]]
+    versions: dict[str, Any]
+    config: Required[str]
+    settings: dict[str, Any]
+    options: dict[str, Any] | None
+    content: Any
+    data: dict[str, Any]
+    frozen_hash: str
+    allowed: list[dict[str, Any]]
+    guard: dict[str, Any]
+
+
+def read_state(folder: Path) -> TrainerState:
     """What trainer.json of a checkpoint says.
 
     Raises:
@@ -196,17 +257,7 @@ def read_state(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{folder} is no complete checkpoint: it has no {STATE}. Checkpoints inside it: {found}. Name an iter_* folder."
         )
-    state: dict[str, Any] = _read_json(path)
-    return state
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: not text ({error}); the checkpoint is damaged. Use another one.") from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path}:{error.lineno}: not JSON ({error.msg}); the checkpoint is damaged. Use another one.") from error
+    return parse_fields(path.read_bytes(), TrainerState, source=str(path), remedy=DAMAGED, error=CheckpointError)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

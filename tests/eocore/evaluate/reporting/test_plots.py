@@ -84,37 +84,6 @@ def test_large_panels_are_made_smaller_small_ones_kept():
     assert (decode(plots.encode_png(image(size=30), max_side=100)) == image(size=30)).all()
 
 
-def write(path, *lines: str):
-    path.write_text("".join(line + "\n" for line in lines))
-    return path
-
-
-def test_scalars_keep_numbers_only(tmp_path):
-    path = write(tmp_path / "scalars.jsonl", '{"step": 1, "loss": 2.5, "time": "now"}', '{"step": 2, "loss": NaN}')
-    first, second = plots.read_scalars(path)
-    assert first == {"step": 1.0, "loss": 2.5}
-    assert np.isnan(second["loss"])
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (['{"step": 1}', "{"], r"scalars.jsonl:2: no JSON"),
-        (['{"loss": 1}'], r"scalars.jsonl:1: a logged step is an object with an integer 'step'"),
-        (["[1]"], r"scalars.jsonl:1: a logged step is an object"),
-        ([], r"scalars.jsonl: no logged steps"),
-    ],
-)
-def test_broken_scalars_name_file_and_line(tmp_path, lines, message):
-    with pytest.raises(DataError, match=message):
-        plots.read_scalars(write(tmp_path / "scalars.jsonl", *lines))
-
-
-def test_missing_scalars(tmp_path):
-    with pytest.raises(DataError, match=r"none.jsonl: no such file, so there are no training curves"):
-        plots.read_scalars(tmp_path / "none.jsonl")
-
-
 @pytest.mark.parametrize("rate", [{}, {"lr": 0.1}])
 def test_curves_are_drawn_also_over_steps_that_are_not_finite(rate):
     steps = [{"step": float(step), "loss": 3.0 / step, "loss_text": 1.0, **rate} for step in range(1, 9)]
@@ -132,10 +101,6 @@ def test_results_of_validation_are_drawn_in_the_colours_of_their_settings():
     told = {name: tuple(bytes.fromhex(plots.SETTING_COLOURS[name][1:])) for name in ("fused", "sar", "optical")}
     assert told["fused"] in colours and told["sar"] in colours and told["optical"] not in colours
     assert drawn.shape[0] > decode(plots.draw_curves(steps)).shape[0]
-
-
-def test_curve_is_smoothed_without_a_pull_to_zero_at_its_start():
-    np.testing.assert_allclose(plots._smoothed(np.array([2.0, 2.0, np.nan, 2.0])), 2.0)
 
 
 def test_score_chart_has_a_bar_of_each_setting(predicted):

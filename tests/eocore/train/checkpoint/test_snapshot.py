@@ -92,7 +92,10 @@ def test_a_folder_that_is_no_checkpoint_is_refused(copy: Path) -> None:
 
 def test_a_broken_state_file_is_named(copy: Path) -> None:
     (copy / "iter_000006" / "trainer.json").write_text('{"step": 6,\n')
-    with pytest.raises(CheckpointError, match=r"trainer.json:\d+: not JSON"):
+    with pytest.raises(CheckpointError, match=r"trainer\.json: not JSON .* The checkpoint is damaged\. Use another one"):
+        checkpoint_files.read_state(copy / "iter_000006")
+    (copy / "iter_000006" / "trainer.json").write_text('{"step": "6", "world_size": 1, "zero_stage": 2, "config": ""}')
+    with pytest.raises(CheckpointError, match=r"trainer\.json: field step: expected a valid integer, found '6'\. The checkpoint is"):
         checkpoint_files.read_state(copy / "iter_000006")
 
 
