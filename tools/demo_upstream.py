@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_path", required=True, metavar="DIR", help="folder of a converted model; its Python files are executed")
     parser.add_argument("--image_folder", type=Path, default=Path("demo_images"), metavar="DIR", help="images (default: %(default)s)")
-    parser.add_argument("--image_path", type=Path, metavar="FILE", help="RGB image of a pair; takes the place of --image_folder")
+    parser.add_argument("--image_path", type=Path, metavar="FILE", help="RGB image of a pair; replaces --image_folder")
     parser.add_argument("--sar_image_path", type=Path, metavar="FILE", help="SAR image of the pair")
     parser.add_argument("--work-dir", default="result", metavar="DIR", help="where overlays go (default: %(default)s)")
     parser.add_argument("--text", default=TEXT, help="question or request (default: %(default)s)")
@@ -76,7 +76,7 @@ def choose_images(arguments: argparse.Namespace) -> list[Path]:
     pair = [arguments.image_path, arguments.sar_image_path]
     if any(pair):
         if not all(pair) or arguments.select > 0:
-            raise ConfigError("--image_path and --sar_image_path name the two images of one place: give both, and no --select.")
+            raise ConfigError("--image_path and --sar_image_path name the two images of one location: give both, and no --select.")
         return pair
     images = list_images(arguments.image_folder)
     if arguments.select > len(images):

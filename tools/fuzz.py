@@ -29,7 +29,7 @@ BATCH = 500
 """Inputs of one hypothesis run; what it remembers of earlier inputs makes longer runs slower."""
 MEMORY_GIB = 6
 """Address space of a process: well above what the largest allowed image takes, far below what a crafted header can ask for."""
-SHARES = {"images": 0.2, "products": 0.1, "masks": 0.2, "pickles": 0.1, "configs": 0.1, "text": 0.1, "datasets": 0.2}
+FRACTIONS = {"images": 0.2, "products": 0.1, "masks": 0.2, "pickles": 0.1, "configs": 0.1, "text": 0.1, "datasets": 0.2}
 """How the inputs are shared among the readers."""
 
 
@@ -38,7 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=10_000, metavar="N", help="inputs in all")
     parser.add_argument("--seed", type=int, default=0, help="of all inputs")
-    parser.add_argument("--reader", choices=sorted(SHARES), help="only this one, in this process")
+    parser.add_argument("--reader", choices=sorted(FRACTIONS), help="only this one, in this process")
     return parser.parse_args()
 
 
@@ -82,10 +82,10 @@ def run_here(name: str, inputs: int, *, start: int) -> None:
 def run_all(inputs: int, start: int) -> int:
     """Fuzzes all readers, one process after the other; returns the number that failed."""
     failed, total = 0, 0
-    with Progress("fuzzing", len(SHARES), unit="readers") as progress:
-        for name, share in SHARES.items():
+    with Progress("fuzzing", len(FRACTIONS), unit="readers") as progress:
+        for name, fraction in FRACTIONS.items():
             begun = time.monotonic()
-            command = [sys.executable, __file__, "--reader", name, "--inputs", str(round(inputs * share)), "--seed", str(start)]
+            command = [sys.executable, __file__, "--reader", name, "--inputs", str(round(inputs * fraction)), "--seed", str(start)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             progress.advance()
             if done.returncode:

@@ -82,8 +82,8 @@ def _changes() -> SearchStrategy[Any]:
 def _apply(raw: bytes, changes: Any) -> bytes:
     patches, kept = changes
     changed = bytearray(raw)
-    for share, patch in patches:
-        start = int(share * len(raw))
+    for fraction, patch in patches:
+        start = int(fraction * len(raw))
         changed[start : start + len(patch)] = patch[: len(raw) - start]
     return bytes(changed[: max(1, int(kept * len(raw)))] if kept < 1 else changed)
 
@@ -193,9 +193,9 @@ def _read_product(folder: Path) -> Callable[[Any], None]:
     files = {product: _texts_twice([path for path in contents if path.is_relative_to(product)]) for product, _, _ in products}
 
     def read(value: Any) -> None:
-        which, share, changes = value
+        which, fraction, changes = value
         product, sensor, bands = products[which]
-        path = files[product][int(share * len(files[product]))]
+        path = files[product][int(fraction * len(files[product]))]
         if changes is None:
             path.unlink()
         elif changes[0] == "replace":
@@ -203,7 +203,7 @@ def _read_product(folder: Path) -> Callable[[Any], None]:
         else:
             path.write_bytes(_apply(contents[path], changes))
         try:
-            noise_removal = sensor == "sentinel1_grd" and share < 0.5
+            noise_removal = sensor == "sentinel1_grd" and fraction < 0.5
             read_scene(ImageRef("image", sensor, (str(product),), bands=bands, noise_removal=noise_removal), root=folder, max_bytes=10**8)
         finally:
             path.write_bytes(contents[path])

@@ -97,7 +97,12 @@ def comparison_row(name: str, seconds: Mapping[str, float], *, peaks: Mapping[st
     }
     if peaks is not None:
         upstream, ours = (peaks[side].peak / GIB for side in ("upstream", "ours"))
-        row |= {"upstream GiB": upstream, "ours GiB": ours, "share": ours / upstream, "goal share": MEMORY_GOALS.get(name, float("nan"))}
+        row |= {
+            "upstream GiB": upstream,
+            "ours GiB": ours,
+            "fraction": ours / upstream,
+            "goal fraction": MEMORY_GOALS.get(name, float("nan")),
+        }
     return row
 
 

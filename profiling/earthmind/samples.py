@@ -56,7 +56,7 @@ KINDS = {
 }
 """The first six are those of the side-by-side comparison with the upstream code."""
 MIX = ("vqa",) * 15 + ("vqa5",) * 2 + ("vqa10", "seg", "pair10")
-"""Twenty samples in about the shares of the upstream mixture: 75 % of one tile, 10 % of five, 5 % each of ten, masks and pairs."""
+"""Twenty samples in about the fractions of the upstream mixture: 75 % of one tile, 10 % of five, 5 % each of ten, masks and pairs."""
 MIXED = "mix"
 
 
@@ -113,7 +113,7 @@ def filler_of(processor: EarthMindProcessor) -> str:
 
 
 def encode_question(processor: EarthMindProcessor, kind: SampleKind, *, scenes: Mapping[str, SceneArray], name: str = "sample") -> Sample:
-    """One encoded question: the tiles, and the text of `kind` but for what is learnt of it.
+    """One encoded question: the tiles, and the text of `kind` but for its supervised part.
 
     Raises:
         ConfigError: the processor cuts other tiles, or the text is too short for what must stand in it.

@@ -95,7 +95,7 @@ def draw_ratios(path: Path, found: Mapping[str, tuple[str, Sequence[Reading]]]) 
         if marked:
             axis.plot([goal for _, goal in marked], [y for y, _ in marked], mark, color="black", ms=7, label=label)
     axis.set_yticks(ys, [name for name, _ in rows], fontsize=8)
-    axis.set(xscale="log", xlabel="reference / ours; shares and bytes as they are")
+    axis.set(xscale="log", xlabel="reference / ours; fractions and bytes as they are")
     axis.legend(frameon=False, loc="upper right")
     figure.savefig(path, dpi=150)
 

@@ -12,7 +12,7 @@ def replaced(owner: Any, name: str, *, value: Any) -> Iterator[None]:
     Args:
         owner: a module, class or object.
         name: of an attribute that exists.
-        value: to take its place.
+        value: to replace it with.
     """
     is_own = name in vars(owner)
     before = vars(owner)[name] if is_own else getattr(owner, name)

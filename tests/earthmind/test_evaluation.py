@@ -112,7 +112,7 @@ def test_a_second_run_asks_nothing_and_scores_the_same(config: Config, model_dir
     assert not asked and (copied / PREDICTIONS).read_bytes() == content
 
 
-def test_a_stopped_run_goes_on_where_it_was(config: Config, model_dir: Path, finished: Path, tmp_path: Path, asked: list[str]) -> None:
+def test_a_stopped_run_resumes_where_it_was(config: Config, model_dir: Path, finished: Path, tmp_path: Path, asked: list[str]) -> None:
     (shard,) = finished.glob("predictions.*.0of1.jsonl")
     (tmp_path / "parts").mkdir()
     lines = shard.read_text().splitlines(keepends=True)

@@ -96,9 +96,7 @@ class TestVocabulary:
         shifted._tokenizer = type(words.backend_tokenizer).from_str(json.dumps(core))
         assert len(shifted) == len(words)
         build_model({"pretrained": str(tmp_path / "trained")}, words)
-        with pytest.raises(
-            ConfigError, match=r"the model learnt \d+ tokens by their ids, of which the tokenizer .* gives some to other tokens"
-        ):
+        with pytest.raises(ConfigError, match=r"the model learned \d+ tokens by their ids; the tokenizer .* gives some to other tokens"):
             build_model({"pretrained": str(tmp_path / "trained")}, shifted)
 
     def test_more_tokens_after_the_learnt_ones_are_welcome(

@@ -223,7 +223,7 @@ class TestLoader:
         parts = [self.ids(build(batch_size=2, length_window=length_window), 4, rank=rank, world_size=2) for rank in (0, 1)]
         assert [sorted(batch) for batch in whole] == [sorted(first + second) for first, second in zip(*parts, strict=True)]
 
-    def test_a_later_start_goes_on_in_the_same_order(self, build: Callable[..., EarthMindTask]) -> None:
+    def test_a_later_start_continues_in_the_same_order(self, build: Callable[..., EarthMindTask]) -> None:
         task = build(batch_size=2)
         assert self.ids(task, 3, start_step=4) == self.ids(task, 7)[4:]
 
@@ -319,7 +319,7 @@ class TestPacking:
         total, _ = task.parse_losses(task(batches[0]))
         total.backward()
 
-    def test_ranks_share_the_step_and_a_later_start_goes_on(self, make_task: Callable[..., EarthMindTask], world: Path) -> None:
+    def test_ranks_divide_the_step_and_a_later_start_continues(self, make_task: Callable[..., EarthMindTask], world: Path) -> None:
         task = make_task(
             data=question_data(world), num_workers=0, packing={**self.PACKING, "max_tokens": 120, "together": 2}, losses=POINTS
         )

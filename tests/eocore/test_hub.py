@@ -122,7 +122,7 @@ def test_a_second_call_fetches_nothing(hub: Hub, tmp_path: Path) -> None:
     assert hub.asked == []
 
 
-def test_what_was_cut_short_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
+def test_what_was_cut_short_resumes_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
     hub.files["model.safetensors"] = bytes(LARGE)
     hub.cut = LARGE // 2
     download(WANTED, tmp_path, endpoint=hub.url)

@@ -104,7 +104,7 @@ class Training:
 
 
 def trial(folder: Path, kind: str, stage: str, reference: list[float]) -> dict[str, Any]:
-    """What ten steps in bfloat16 gave beside `reference`, and whether five of them, saved and gone on from, gave the same."""
+    """What ten steps in bfloat16 gave beside `reference`, and whether five of them, saved and resumed from, gave the same."""
     straight = Training(folder, kind, stage=stage, precision="bf16")
     losses = straight.run(SAVED)
     saved = straight.save(folder / "saved")

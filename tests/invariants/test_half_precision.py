@@ -56,7 +56,7 @@ def check(result: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("stage", ["0", "2"])
-def test_unlike_ranks_train_in_bf16_and_go_on_exactly(stage: str, quick: Results) -> None:
+def test_unlike_ranks_train_in_bf16_and_resume_exactly(stage: str, quick: Results) -> None:
     check(quick["mixed", stage])
 
 

@@ -1,6 +1,6 @@
 """Questions and masks from a folder of co-registered GeoTIFFs: python tools/prepare/landcover.py --source tiles --out data/landcover
 
-The source holds one subfolder per sensor and one of land-cover maps; equal file names show the same place. A config then reads
+The source holds one subfolder per sensor and one of land-cover maps; equal file names show the same location. A config then reads
 OUT/SPLIT/<annotation file> with images=dict(multispectral=dict(root='SOURCE/S2L2A', pattern='{stem}.tif', sensor='sentinel2_l2a'), ...),
 or, after --copy, with root='OUT/SPLIT/multispectral' and so on.
 

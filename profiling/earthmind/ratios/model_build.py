@@ -66,7 +66,7 @@ class ModelBuild(Pair):
             stored = sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))
             peaks = measure_sides(self.system, {**self.config, "folder": folder})
         ours = peaks["ours"].rise
-        share = Reading(
+        ratio = Reading(
             quantity="memory / weights",
             unit="GB",
             reference=stored / 1e9,
@@ -79,7 +79,7 @@ class ModelBuild(Pair):
         )
         return [
             compare(Goal(quantity="memory", goal=None, limit="3"), "GB", reference=peaks["reference"].rise / 1e9, ours=ours / 1e9),
-            share,
+            ratio,
         ]
 
 

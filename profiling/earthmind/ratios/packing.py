@@ -25,8 +25,8 @@ from profiling.measures.operators import count_operators
 from profiling.measures.timing import time_in_turn
 from profiling.ratios.ratio import Effort, Goal, Ratio, Reading, compare, difference
 
-SHARES = {1: 0.75, 5: 0.10, 10: 0.05, 0: 0.08, 20: 0.02}
-"""Assumed mixture: tiles of a sample -> share; 0 = one tile and masks, 20 = a pair of sensors of ten tiles each. Images of the published
+FRACTIONS = {1: 0.75, 5: 0.10, 10: 0.05, 0: 0.08, 20: 0.02}
+"""Assumed mixture: tiles of a sample -> fraction; 0 = one tile and masks, 20 = a pair of sensors of ten tiles each. Images of the published
 sets are mostly square, of 512 px and less. With the data at hand, `tools/plan_run.py` takes their real sizes instead."""
 TILE_TOKENS = 256
 LONGEST_START_S = 2.0
@@ -34,9 +34,9 @@ SMALL = LanguageSizes(layers=4, width=64, heads=4, key_heads=2, feed_forward=128
 
 
 def mixture(count: int) -> np.ndarray:
-    """(N, 5) sizes of samples as `SHARES` says (`eocore.data.loading.sample_stats.FIELDS`)."""
+    """(N, 5) sizes of samples as `FRACTIONS` says (`eocore.data.loading.sample_stats.FIELDS`)."""
     rng = random_stream(0, "mixture of sizes")
-    kinds = rng.choice(list(SHARES), count, p=list(SHARES.values()))
+    kinds = rng.choice(list(FRACTIONS), count, p=list(FRACTIONS.values()))
     tiles = np.where(kinds == 0, 1, kinds)
     masks = np.where(kinds == 0, 5, 0)
     text = np.where(kinds == 0, 190, 64)
@@ -211,7 +211,7 @@ class Balance(Ratio):
         return [*readings, self._reading(f"packs of {self.max_tokens} tokens", single, ours=self._by_packs(), goal=0.95)]
 
     def _reading(self, quantity: str, reference: float, *, ours: float, goal: float, note: str = "") -> Reading:
-        return Reading(quantity=quantity, unit="share", reference=reference, ours=ours, reached=ours, goal=goal, limit="1", note=note)
+        return Reading(quantity=quantity, unit="fraction", reference=reference, ours=ours, reached=ours, goal=goal, limit="1", note=note)
 
     def _by_count(self, costs: np.ndarray, count: int, *, window: int) -> float:
         sampler = GlobalBatchSampler(
@@ -221,7 +221,7 @@ class Balance(Ratio):
             like_lengths=LikeLengths(lengths=lambda _: self.table[:, FIELDS.index("tokens")], window=window),
         )
         steps = [sampler.global_batch(step) for step in range(len(costs) // count // window * window)]
-        return balance([[costs[[key.index for key in share]].sum() for share in step] for step in steps])
+        return balance([[costs[[key.index for key in fraction]].sum() for fraction in step] for step in steps])
 
     def _by_packs(self) -> float:
         sampler = PackSampler(

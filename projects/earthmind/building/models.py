@@ -76,17 +76,17 @@ def _fit_vocabulary(model: EarthMindForConditionalGeneration, tokenizer: PreTrai
     if embeddings.weight.shape[0] < len(tokenizer):
         model.resize_token_embeddings(len(tokenizer))
     for field, token in (("image_token_id", IMAGE_TOKEN), ("seg_token_id", SEG_TOKEN)):
-        learnt, number = getattr(model.config, field), tokenizer.convert_tokens_to_ids(token)
-        if learnt is not None and learnt != number:
+        learned, number = getattr(model.config, field), tokenizer.convert_tokens_to_ids(token)
+        if learned is not None and learned != number:
             raise ConfigError(
-                f"the model learnt {token} as id {learnt}, the tokenizer writes it as {number}: every such token would be read "
+                f"the model learned {token} as id {learned}, the tokenizer writes it as {number}: every such token would be read "
                 "as another word. Use the tokenizer saved with the model."
             )
         setattr(model.config, field, number)
-    learnt = model.config.vocabulary
-    if learnt is not None and not same_vocabulary(tokenizer, learnt):
+    learned = model.config.vocabulary
+    if learned is not None and not same_vocabulary(tokenizer, learned):
         raise ConfigError(
-            f"the model learnt {learnt.partition(':')[0]} tokens by their ids, of which the tokenizer ({len(tokenizer)} tokens) gives some "
+            f"the model learned {learned.partition(':')[0]} tokens by their ids; the tokenizer ({len(tokenizer)} tokens) gives some "
             "to other tokens: the model would read and write other words. Use the tokenizer saved with the model."
         )
     model.config.vocabulary = describe_vocabulary(tokenizer)

@@ -30,11 +30,11 @@ def without_channels(fields: Mapping[str, Any], config: EarthMindConfig) -> dict
     if wanted <= known:
         return dict(fields)
     for name in STATISTICS:
-        given, learnt = list(fields.get(name, [])), getattr(config, name)
-        if given and (len(given) != wanted or given[:known] != learnt):
+        given, learned = list(fields.get(name, [])), getattr(config, name)
+        if given and (len(given) != wanted or given[:known] != learned):
             raise ConfigError(
                 f"model.{name} has {len(given)} values for {wanted} channels; expected as many, the first {known} those that the weights "
-                f"learnt with: {learnt}. Other ones would show the first channels in other colours."
+                f"learned with: {learned}. Other ones would show the first channels in other colours."
             )
     vision = {name: value for name, value in fields["vision_config"].items() if name != "num_channels"}
     return {name: value for name, value in fields.items() if name not in STATISTICS} | {"vision_config": vision}

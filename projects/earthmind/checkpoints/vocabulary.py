@@ -25,7 +25,7 @@ CHUNK_ROWS = 8192
 
 
 SpecialTokens = Literal["new", "in tokenizer", "after tokenizer"]
-"""Rows of the special tokens: not learnt yet; learnt, and the tokenizer knows them; learnt in the order in which they are added to it."""
+"""Rows of the special tokens: not learned yet; learned, and the tokenizer knows them; learned in the order in which they are added."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def read_vocabulary(
     if special == "in tokenizer" and missing:
         raise CheckpointError(
             f"vocabulary mismatch: the model was trained with {', '.join(missing)}, which the tokenizer does not know; added now, the rows "
-            "it learnt would not be theirs. Name the tokenizer of the model with --tokenizer."
+            "it learned would not be theirs. Name the tokenizer of the model with --tokenizer."
         )
     add_special_tokens(tokenizer)
     if special == "after tokenizer" and len(tokenizer) != size:
@@ -109,7 +109,7 @@ def _require_same(ids: Mapping[str, int], fields: Mapping[str, Any]) -> None:
     for name, number in ids.items():
         if fields.get(name) not in (None, number):
             raise CheckpointError(
-                f"vocabulary mismatch: {ID_FIELDS[name]} is {number} for the tokenizer, but the model learnt it as {fields[name]} "
+                f"vocabulary mismatch: {ID_FIELDS[name]} is {number} for the tokenizer, but the model learned it as {fields[name]} "
                 "(config.json): every such token would be read as another word. Name the tokenizer of the model with --tokenizer."
             )
 

@@ -121,7 +121,7 @@ class Batch(NamedTuple):
         position_ids: (R, S), beginning anew with every sample and in the padding.
         sequence_boundaries: 0 and the end of each sample and of the padding, counted through all rows.
         question_starts: flat start of a sample of independent questions -> where in it each of them begins.
-        supervised: the tokens that are learned.
+        supervised: the tokens that have labels.
         sample_ids: of the samples, in their order.
         num_tokens: of the samples, without padding.
         attention_mask: (R, S) of rows padded in front (generation); None elsewhere.

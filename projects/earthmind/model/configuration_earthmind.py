@@ -53,7 +53,7 @@ class EarthMindConfig(PretrainedConfig):
         initializer_range: standard deviation of new weights of the parts that are EarthMind's own
             (projectors, gate); the others have theirs.
         image_token_id, seg_token_id: ids in the tokenizer that belongs to the model; None until it is known.
-        vocabulary: "N:digest" of the N tokens that the model learnt with their ids; None until it is known.
+        vocabulary: "N:digest" of the N tokens that the model learned with their ids; None until it is known.
     """
 
     model_type = "earthmind"

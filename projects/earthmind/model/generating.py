@@ -121,7 +121,7 @@ class EarthMindGenerationMixin(GenerationMixin):
         if processor.seg_token_id != self.config.seg_token_id or processor.image_token_id != self.config.image_token_id:
             raise ValueError(
                 f"[SEG] and the image token are {processor.seg_token_id} and {processor.image_token_id} for the processor, but the model "
-                f"learnt {self.config.seg_token_id} and {self.config.image_token_id}: answers would mean nothing. Take the model's own."
+                f"learned {self.config.seg_token_id} and {self.config.image_token_id}: answers would mean nothing. Take the model's own."
             )
         reading = Reading()
         with one_at_a_time(self.config.text_config):

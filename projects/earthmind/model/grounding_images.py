@@ -85,7 +85,7 @@ def stack_masks(masks: Sequence[np.ndarray], *, num_seg: int, side: int, sample_
     """
     if len(masks) != num_seg:
         raise SampleError(
-            f"{sample_id}: the answers hold {num_seg} {SEG_TOKEN} but there are {len(masks)} masks; masks would be learnt for the "
+            f"{sample_id}: the answers hold {num_seg} {SEG_TOKEN} but there are {len(masks)} masks; masks would be learned for the "
             "wrong phrase. Give one mask per token, in order."
         )
     layers = [resize(mask.astype(np.uint8)[None], (side, side), resample=Image.Resampling.NEAREST)[0] for mask in masks]

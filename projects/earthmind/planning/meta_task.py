@@ -55,12 +55,12 @@ def outline(task: Mapping[str, Any]) -> EarthMindTask:
 def _vocabulary(fields: Mapping[str, Any]) -> int:
     text = fields["model"].get("text_config", {})
     check_option("task.model.text_config", text, annotation=Mapping[str, Any])
-    stated, learnt = text.get("vocab_size"), fields.get("tokenizer", {}).get("vocab_size")
-    for value in (stated, learnt):
+    stated, learned = text.get("vocab_size"), fields.get("tokenizer", {}).get("vocab_size")
+    for value in (stated, learned):
         check_option("the size of the vocabulary", value, annotation=int | None)
-    if stated is None and learnt is None:
+    if stated is None and learned is None:
         raise ConfigError("the size of the vocabulary is not stated: set task.model.text_config.vocab_size, which estimates need.")
-    return int(stated) if stated is not None else int(learnt) + len(SPECIAL_TOKENS)
+    return int(stated) if stated is not None else int(learned) + len(SPECIAL_TOKENS)
 
 
 def example_batch(task: EarthMindTask, shape: StepShape) -> Batch:

@@ -29,7 +29,7 @@ def data_task(config: Config) -> EarthMindTask:
     settings = require(config, "task")
     task = outline(settings)
     words = TOKENIZERS.build(settings["tokenizer"])
-    # the stand-in may know more tokens than the tokenizer learnt, and labels cost as much as there are tokens
+    # the stand-in may know more tokens than the tokenizer learned, and labels cost as much as there are tokens
     task.model.config.text_config.vocab_size = max(len(words), settings["model"].get("text_config", {}).get("vocab_size", 0))
     task.processor = build_processor(settings["processor"], words, config=task.model.config)
     task.data = TrainingData(replace(task.options, data=settings["data"]), IMAGES)

@@ -37,7 +37,7 @@ class Composition:
         new: parameters that no source gives and that may be newly initialised.
         unused: (source, part) -> headers of tensors that are not used.
         missing: parameters that no source gives, though one should.
-        unexpected: source -> headers of tensors that no rule knows or that have no place in this model.
+        unexpected: source -> headers of tensors that no rule knows or that this model has no parameter for.
         mismatched: our name -> (shape found, shape expected).
     """
 
@@ -115,7 +115,7 @@ def compose(sources: Sequence[Mapped], wanted: Mapping[str, Header], *, new: Seq
     """Puts a model together; nothing is read yet.
 
     Args:
-        sources: a later one takes the place of an earlier one where both give a parameter; the table says so.
+        sources: a later one replaces an earlier one where both hold a parameter; the table says so.
         wanted: headers of the model's own state.
         new: patterns (as `freeze.matches` takes them) of parameters that may be newly initialised where no source gives them.
     """

@@ -16,7 +16,7 @@ white as a whole."""
 CROSS_POLARISED = {"VH": "VV", "HV": "HH"}
 """Cross-polarised band -> the co-polarised one, which is stronger over any natural landscape. Source: as above."""
 FLAT = 1e-6
-"""A standard deviation below this share of the typical range [1]: a band of one value."""
+"""A standard deviation below this fraction of the typical range [1]: a band of one value."""
 MAX_PIXELS = 65_536
 """Pixels of an image that are looked at, evenly spread: moments of millions of them tell no more."""
 
@@ -100,5 +100,5 @@ def _describe_odd(name: str, statistics: BandStatistics) -> str:
             "probably in another unit, scaled twice, or mostly fill values. Look at the sensor of the image source, and at nodata."
         )
     if statistics.count > 1 and statistics.deviation <= FLAT * (high - low):
-        return f"{name} is {statistics.mean:.4g} ({statistics.unit}) in every pixel of every image: nothing can be learnt from it."
+        return f"{name} is {statistics.mean:.4g} ({statistics.unit}) in every pixel of every image: nothing can be learned from it."
     return ""

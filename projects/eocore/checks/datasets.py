@@ -171,8 +171,8 @@ def _add(group: _Group, facts: DatasetFacts) -> None:
     facts.full_masks += group.full_masks
     facts.tiles.update(group.tiles)
     facts.misstated += group.misstated
-    for role, share in group.nodata:
-        facts.nodata[role].append(share)
+    for role, fraction in group.nodata:
+        facts.nodata[role].append(fraction)
     for band, statistics in group.bands.items():
         facts.bands[band] = facts.bands[band] + statistics if band in facts.bands else statistics
 
@@ -181,13 +181,13 @@ def _masks_all_alike(facts: DatasetFacts) -> list[Problem]:
     """The problem of a data set whose masks are all empty, or, being several, all cover their whole images; no images are annotated so."""
     count = len(facts.mask_shares)
     if count and len(facts.empty_masks) == count:
-        found, learnt, locations = "are empty", "draw nothing", facts.empty_masks
+        found, learned, locations = "are empty", "draw nothing", facts.empty_masks
     elif count > 1 and len(facts.full_masks) == count:
-        found, learnt, locations = "cover their whole images", "fill every image", facts.full_masks
+        found, learned, locations = "cover their whole images", "fill every image", facts.full_masks
     else:
         return []
     message = (
-        f"all {count} masks of the data set {found}: a model trained on them learns to {learnt}, and a score on them means nothing. Look "
+        f"all {count} masks of the data set {found}: a model trained on them learns to {learned}, and a score on them means nothing. Look "
         "at the value that stands for the object, the size the masks are drawn in, and the order of their coordinates."
     )
     return [Problem(MASK, tuple(dict.fromkeys(locations)), message)]

@@ -45,10 +45,10 @@ def draw_dataset(facts: DatasetFacts) -> bytes:
     """PNG of one dataset: a panel for each thing that was found in it."""
     panels: list[tuple[str, str, Any]] = [("text of a record", "words", facts.lengths)] if facts.lengths else []
     panels += [(f"{kind} ({len(counts):,} different)", "records", counts) for kind, counts in facts.classes.items()]
-    panels += [("fraction of the image a mask covers", "share, log scale", facts.mask_shares)] if facts.mask_shares else []
+    panels += [("fraction of the image a mask covers", "fraction, log scale", facts.mask_shares)] if facts.mask_shares else []
     panels += [("image size [px]", "images", facts.sizes)] if facts.sizes else []
-    if any(max(shares) > 0 for shares in facts.nodata.values() if shares):
-        panels.append(("pixels without data", "share", [share for shares in facts.nodata.values() for share in shares]))
+    if any(max(fractions) > 0 for fractions in facts.nodata.values() if fractions):
+        panels.append(("pixels without data", "fraction", [fraction for fractions in facts.nodata.values() for fraction in fractions]))
     columns = min(3, max(1, len(panels)))
     rows = -(-max(1, len(panels)) // columns)
     figure = _figure(4.4 * columns, 3.3 * rows)

@@ -40,11 +40,11 @@ def summary_table(facts: Sequence[DatasetFacts]) -> TextTable:
     for fact in facts:
         kinds = Counter(problem.kind for problem in fact.problems)
         lengths = " / ".join(f"{value:.0f}" for value in np.percentile(fact.lengths, PERCENTILES)) if fact.lengths else "-"
-        share = f"{fact.num_broken / fact.num_entries:.2%}" if fact.num_entries else "-"
+        fraction = f"{fact.num_broken / fact.num_entries:.2%}" if fact.num_entries else "-"
         found = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none"
         counts = (f"{fact.num_entries:,}", f"{fact.num_images:,}", f"{fact.num_broken:,}")
-        rows.append((fact.name, fact.kind, *counts, share, found, lengths, fact.masks))
-    header = ("dataset", "type", "records", "image files", "broken", "share", "problems", "words (median / 90 % / 99 % / most)", "masks")
+        rows.append((fact.name, fact.kind, *counts, fraction, found, lengths, fact.masks))
+    header = ("dataset", "type", "records", "image files", "broken", "fraction", "problems", "words (median / 90 % / 99 % / most)", "masks")
     return TextTable("Datasets", header, tuple(rows))
 
 

@@ -52,8 +52,8 @@ def _write_words(axes: "Axes", row: SampleRow) -> None:
         height = 1.0 - number / MAX_LINES
         axes.text(0.045, height, s=_plain(line), color=colour, fontsize=FONT, va="top", transform=axes.transAxes)
         if mark is not None:
-            share = tuple(value / 255 for value in mark)
-            axes.text(0.0, height, s="\u25a0", color=share, fontsize=FONT + 3, va="top", transform=axes.transAxes)
+            shown = tuple(value / 255 for value in mark)
+            axes.text(0.0, height, s="\u25a0", color=shown, fontsize=FONT + 3, va="top", transform=axes.transAxes)
 
 
 def _wrapped(text: str) -> list[str]:

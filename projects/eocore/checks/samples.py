@@ -20,7 +20,7 @@ NAME, KIND = "samples of the training", "as the training makes them"
 AUGMENTING = "eocore.data.augmentation."
 """Where the transforms stand that change images."""
 ALL_BUT_ONE = 1 - 1e-9
-"""Share of broken samples [1] up to which the data is read on: the check names all of them."""
+"""Fraction of broken samples [1] up to which the data is read on: the check names all of them."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class TileSet:
 
     Attributes:
         labels: the land-cover maps.
-        images: folder of the images of each role; equal file names show the same place.
+        images: folder of the images of each role; equal file names show the same location.
         scheme: what the numbers of the maps mean; None = told by the numbers, where they fit one published scheme alone.
     """
 

@@ -57,7 +57,7 @@ def _annotation_digest(path: Path) -> str:
 
 
 def _content(record: Record) -> Iterator[str]:
-    """What is learnt of a record, without the paths and numbers that name it."""
+    """What is learned of a record, without the paths and numbers that name it."""
     yield f"{record.task} {record.independent} {len(record.masks)} {len(record.regions)}"
     for image in _in_digest_order(record):
         yield f"{image.label} {image.sensor} {image.bands} {image.window} {len(image.paths)}"

@@ -428,7 +428,7 @@ def _check_indices(found: Sequence[int], count: int, *, what: str, record: Recor
     if list(found) != list(range(count)):
         raise AlignmentError(
             f"{record.source}: the text refers to the masks {list(found)}, expected {list(range(count))}, each once and masks in order; "
-            "otherwise answers would be learnt from others. Correct the parser of this format."
+            "otherwise answers would be learned from others. Correct the parser of this format."
         )
 
 

@@ -83,7 +83,7 @@ class Mixture(SampleSource):
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def shares(self) -> dict[str, float]:
+    def fractions(self) -> dict[str, float]:
         """Part name -> fraction of all draws [1]."""
         return {part.name: part.draws / len(self) for part in self.parts}
 

@@ -22,33 +22,33 @@ def register_systems(names: Iterable[str]) -> None:
             register_own()
 
 
-def register_systems_of(*places: Path) -> None:
-    """Registers what the systems add that made some results, as the run.json beside them names; of all installed systems where a place
-    names none. A system that is not installed is told of, and what it adds is unknown.
+def register_systems_of(*results: Path) -> None:
+    """Registers what the systems add that made some results, as the run.json beside them names; of all installed systems where one names
+    none. A system that is not installed is told of, and what it adds is unknown.
 
     Args:
-        places: folders of results, or files in one.
+        results: folders of results, or files in one.
 
     Raises:
         ConfigError: as `register_systems`.
         DataError: a run.json cannot be read.
     """
     installed = list(installed_systems())
-    wanted = {place: _system_of(place) for place in places}
-    for place, name in wanted.items():
+    wanted = {result: _system_of(result) for result in results}
+    for result, name in wanted.items():
         if name and name not in installed:
             get_logger().warning(
                 "%s was made by system '%s', which is not installed: sensor settings, tasks and scorers of its own are unknown here.",
-                place,
+                result,
                 name,
             )
     everything = installed if not all(wanted.values()) else []
     register_systems(dict.fromkeys([*(name for name in wanted.values() if name in installed), *everything]))
 
 
-def _system_of(place: Path) -> str:
+def _system_of(result: Path) -> str:
     """The system that run.json names; "" where there is none, or one of a version that recorded none."""
-    path = (place if place.is_dir() else place.parent) / RUN_FILE
+    path = (result if result.is_dir() else result.parent) / RUN_FILE
     if not path.is_file():
         return ""
     try:

@@ -31,7 +31,7 @@ def require_same_task(config_text: str, recorded_text: str, *, source: str, part
     if different:
         raise ConfigError(
             f"{', '.join(different)} of this config is not what {source} was trained with; the model would be shown other images than it "
-            "learnt from, or be another one. Give the config of the training, with the same --cfg-options."
+            "learned from, or be another one. Give the config of the training, with the same --cfg-options."
         )
 
 

@@ -1,7 +1,7 @@
 """peft's linear layer with LoRA, as it is trained here: less kept for backward and less drawn at random, the same result in expectation.
 
 peft drops numbers of the input, keeps what is left beside the input itself, and scales the update at the width of the layer's output. Here
-backward gets the input, which the layers that read it share, and one byte a number that says what was dropped; scales are applied where
+backward gets the input, which the layers that read it fraction, and one byte a number that says what was dropped; scales are applied where
 the update is narrow, at LoRA's rank.
 """
 
@@ -36,7 +36,7 @@ class DroppedLinear(nn.Linear):
     """A linear layer without bias that can leave out a fraction of the numbers of its input at random (Srivastava et al. 2014)."""
 
     def forward(self, input: Tensor, dropped: float = 0.0) -> Tensor:
-        """(..., O) of input (..., I), of which a share `dropped` is left out and the rest scaled up."""
+        """(..., O) of input (..., I), of which a fraction `dropped` is left out and the rest scaled up."""
         if not dropped:
             return super().forward(input)
         if torch.compiler.is_compiling() or _is_autocast(input.device.type):
@@ -60,7 +60,7 @@ def lean(layer: PeftLinear) -> None:
 def draw_kept(shape: torch.Size, dropped: float, *, device: torch.device) -> tuple[Tensor, float]:
     """Which numbers stay, bool of `shape`, and the fraction of them that is expected to.
 
-    A CPU draws single numbers slowly, so there four share a random number of 64 bits; `dropped` is rounded to 1 / 65,536.
+    A CPU draws single numbers slowly, so there four fraction a random number of 64 bits; `dropped` is rounded to 1 / 65,536.
     """
     if device.type != "cpu":
         return torch.empty(shape, dtype=torch.bool, device=device).bernoulli_(1 - dropped), 1 - dropped
@@ -76,9 +76,9 @@ class _DroppedProduct(torch.autograd.Function):
     @staticmethod
     @override
     def forward(ctx: Any, states: Tensor, weight: Tensor, dropped: float) -> Tensor:
-        kept, share = draw_kept(states.shape, dropped, device=states.device)
+        kept, fraction = draw_kept(states.shape, dropped, device=states.device)
         ctx.save_for_backward(states, weight, kept)
-        ctx.scale = 1 / share
+        ctx.scale = 1 / fraction
         # not in place: selective recomputation holds the product itself
         return (_left(states, kept) @ weight.t()) * ctx.scale
 

@@ -60,7 +60,7 @@ def describe_long_names(tokenizer: PreTrainedTokenizerBase, names: Iterable[str]
     worst = max(long, key=long.__getitem__)
     return (
         f"{len(long)} of {len(counts)} class names take more than {MAX_NAME_TOKENS} tokens each (most: {long[worst]}, '{worst}'): the "
-        "tokenizer does not know these words, so that answers are spelled in pieces and learnt slowly. Name their files in "
+        "tokenizer does not know these words, so that answers are spelled in pieces and learned slowly. Name their files in "
         "task.tokenizer.corpus, raise vocab_size, or take a pretrained tokenizer."
     )
 

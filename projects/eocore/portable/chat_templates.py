@@ -209,7 +209,7 @@ class Piece:
     Attributes:
         text: words; of a slot, how it is written.
         trusted: the text may hold special tokens.
-        supervised: the text is learnt.
+        supervised: the text has labels.
         begins_question: an independent question begins here.
         instructs: the text is a system turn's.
         slot: the image or region that is shown here; None = the text stands here.
@@ -338,7 +338,7 @@ def _leading_system(prompt: str, template: Template) -> tuple[list[Piece], str]:
         return [], prompt
     start, end = template.system
     rest = prompt.removeprefix(start)
-    ends = [place for following in starts if (place := rest.find(end + following)) >= 0]
+    ends = [position for following in starts if (position := rest.find(end + following)) >= 0]
     if not start or rest == prompt or not ends:
         return [], prompt
     text, rest = rest[: min(ends)], rest[min(ends) + len(end) :]

@@ -58,8 +58,8 @@ def plan_fusion(tile_group: Tensor, tile_sample: Tensor, *, texts: Sequence[Fusi
     views, stream = torch.unique(tile_group[1], return_inverse=True)
     location = torch.zeros_like(views).scatter(0, stream, tile_group[0])
     sample = torch.zeros_like(views).scatter(0, stream, tile_sample)
-    place = torch.unique(location, return_inverse=True)[1]
-    sensor = views - torch.zeros_like(views).scatter_reduce(0, place, views, "amin", include_self=False)[place]
+    position = torch.unique(location, return_inverse=True)[1]
+    sensor = views - torch.zeros_like(views).scatter_reduce(0, position, views, "amin", include_self=False)[position]
     sensors_and_more = int(sensor.max()) + 1
     streams, members, locations, count = [], [], [], 0
     for owner, text in zip(owners, texts, strict=True):

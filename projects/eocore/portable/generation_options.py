@@ -48,7 +48,7 @@ _SMALLEST = 1e-9
 """Stands for "above 0" where a number must be."""
 _YES_OR_NO = _Rule("true or false", lambda value: isinstance(value, bool))
 _ABOVE_ZERO = _Rule("a number above 0", lambda value: _number(value, _SMALLEST) and value != float("inf"))
-_SHARE = _Rule("a number above 0, at most 1", lambda value: _number(value, _SMALLEST, high=1.0))
+_FRACTION = _Rule("a number above 0, at most 1", lambda value: _number(value, _SMALLEST, high=1.0))
 _SHARE_OR_NONE = _Rule("a number from 0 to 1", lambda value: _number(value, 0.0, high=1.0))
 _COUNT = _Rule("a whole number, at least 0", lambda value: _whole(value, 0))
 _SOME = _Rule("a whole number, at least 1", lambda value: _whole(value, 1))
@@ -58,9 +58,9 @@ OPTIONS: dict[str, _Rule] = {
     "do_sample": _YES_OR_NO,
     "temperature": _ABOVE_ZERO,
     "top_k": _COUNT,
-    "top_p": _SHARE,
+    "top_p": _FRACTION,
     "min_p": _SHARE_OR_NONE,
-    "typical_p": _SHARE,
+    "typical_p": _FRACTION,
     "epsilon_cutoff": _SHARE_OR_NONE,
     "eta_cutoff": _SHARE_OR_NONE,
     "repetition_penalty": _ABOVE_ZERO,

@@ -14,7 +14,7 @@ SAME_LOCATION_PX = 0.5
 """Corners may lie half a coarser pixel apart: grids of one product can be laid on pixel centres or corners."""
 
 _NODES = tuple((x / 2, y / 2) for y in range(3) for x in range(3))
-"""Corners, middles of the edges and centre, as shares of width and height."""
+"""Corners, middles of the edges and centre, as fractions of width and height."""
 
 
 def check_same_location(scenes: Sequence[Scene]) -> None:

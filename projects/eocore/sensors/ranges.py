@@ -1,4 +1,4 @@
-"""Whether numbers can be what a sensor measures. The limits are physical, and decided on shares and percentiles, not on single pixels."""
+"""Whether numbers can be what a sensor measures. The limits are physical, and decided on fractions and percentiles, not single pixels."""
 
 from collections.abc import Sequence
 

@@ -35,7 +35,7 @@ class QuestionOptions:
 
     Attributes:
         min_area: smallest fraction of the image a class or object must cover to be asked for.
-        max_area: largest share a phrase may point at (1 = all).
+        max_area: largest fraction a phrase may point at (1 = all).
         object_share: fraction of the phrases that name a single object ("the lake in the north") and not a class ("the water").
         min_visible: under clouds, smallest fraction of a phrase's pixels that must lie clear.
         min_hidden: under clouds, smallest fraction of a phrase's pixels that must lie covered.

@@ -35,7 +35,7 @@ GAP_PX = 3
 LARGEST_COUNT = 4
 """Most buildings in a scene; 0..4 are equally frequent."""
 PLACING_TRIES = 25
-KEPT_SHARE = 0.65
+KEPT_FRACTION = 0.65
 """An object that has to give way to its neighbours by more than the rest is put elsewhere."""
 
 
@@ -130,12 +130,12 @@ def _free_shape(plan: _Plan, rng: np.random.Generator, *, taken: np.ndarray) -> 
     for _ in range(PLACING_TRIES):
         shape = _draw_shape(plan, rng, size=len(taken))
         free = shape & ~near
-        if free.sum() < KEPT_SHARE * shape.sum() or (plan.shape == "block" and free.sum() < shape.sum()):
+        if free.sum() < KEPT_FRACTION * shape.sum() or (plan.shape == "block" and free.sum() < shape.sum()):
             continue
         parts, count = label(free)
         if count > 1:
             free = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-        if free.sum() >= KEPT_SHARE * shape.sum() and (plan.shape == "coast" or not _has_hole(free)):
+        if free.sum() >= KEPT_FRACTION * shape.sum() and (plan.shape == "coast" or not _has_hole(free)):
             return free
     return None
 
@@ -191,8 +191,8 @@ def _band(plan: _Plan, rng: np.random.Generator, *, row: np.ndarray, column: np.
 def draw_clouds(layout: Layout, rng: np.random.Generator) -> np.ndarray:
     """(H, W) bool, where clouds hide the ground.
 
-    They cover a share within `HIDDEN` of every object and of all buildings together (so that some buildings are hidden whole), and, as
-    far as a few tries reach it, a share within `COVER` of the image.
+    They cover a fraction within `HIDDEN` of every object and of all buildings together (so that some buildings are hidden whole), and, as
+    far as a few tries reach it, a fraction within `COVER` of the image.
     """
     for _ in range(CLOUD_TRIES):
         clouds = _try_clouds(layout, rng)
@@ -202,7 +202,7 @@ def draw_clouds(layout: Layout, rng: np.random.Generator) -> np.ndarray:
 
 
 def _try_clouds(layout: Layout, rng: np.random.Generator) -> np.ndarray:
-    """A smooth random field cut at a height that differs from object to object, so that the shares come out as drawn."""
+    """A smooth random field cut at a height that differs from object to object, so that the fractions come out as drawn."""
     size = len(layout.class_map)
     height = gaussian_filter(rng.normal(size=(size, size)), size / 9, mode="reflect")
     height += 0.35 * height.std() * _unit(gaussian_filter(rng.normal(size=(size, size)), size / 32, mode="reflect"))

@@ -42,7 +42,7 @@ class Region:
 
 
 def find_phrases(land: LandMap, rng: np.random.Generator, *, options: QuestionOptions) -> list[Phrase]:
-    """A phrase for every class that can be pointed at, and as many for single objects as their share asks for and there are."""
+    """A phrase for every class that can be pointed at, and as many for single objects as their fraction asks for and there are."""
     of_classes = [Phrase(land.classes[number].name, land.class_map == number, "class", number) for number in land.areas]
     of_classes = [phrase for phrase in of_classes if can_point(phrase.mask, land, options=options)]
     of_objects = [phrase for number in land.areas for phrase in _object_phrases(land, number)]

@@ -152,8 +152,8 @@ def write_raster(path: Path, pixels: np.ndarray, *, gsd_m: float, driver: str = 
     path.parent.mkdir(parents=True, exist_ok=True)
     count, height, width = pixels.shape
     shape = {"count": count, "height": height, "width": width, "dtype": pixels.dtype.name}
-    place = {"crs": S2_CRS, "transform": from_origin(*S2_CORNER, gsd_m, gsd_m)}
-    with rasterio.open(path, "w", driver=driver, **shape, **place, **options) as file:
+    georeference = {"crs": S2_CRS, "transform": from_origin(*S2_CORNER, gsd_m, gsd_m)}
+    with rasterio.open(path, "w", driver=driver, **shape, **georeference, **options) as file:
         file.write(pixels)
 
 

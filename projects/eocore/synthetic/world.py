@@ -31,7 +31,7 @@ CLASSES = {
     BARE: LandClass("bare ground", "bare area", "bare areas"),
     GRASS: LandClass("grass", "meadow", "meadows"),
 }
-CLOUDY_SHARE = 0.5
+CLOUDY_FRACTION = 0.5
 MIN_SIZE = 48
 """Below, objects have too few pixels to keep their distance from each other."""
 GSD_M = 10.0
@@ -75,7 +75,7 @@ def make_scene(split: str, number: int, *, seed: int = 0, size: int = 96, option
         raise ConfigError(f"synthetic world: size {size} px leaves objects too few pixels; use {MIN_SIZE} or more.")
     ground, sky, look, ask = (np.random.default_rng([seed, SPLITS.index(split), number, part]) for part in range(4))
     layout = draw_layout(ground, size)
-    clouds = draw_clouds(layout, sky) if sky.random() < CLOUDY_SHARE else None
+    clouds = draw_clouds(layout, sky) if sky.random() < CLOUDY_FRACTION else None
     optical, sar = optical_scene(layout, look, clouds=clouds), sar_scene(layout, look)
     visible = None if clouds is None else ~clouds
     land = LandMap(layout.class_map, CLASSES, layout.objects, countable=frozenset({BUILDINGS}), nouns=layout.nouns, visible=visible)

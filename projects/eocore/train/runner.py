@@ -79,7 +79,7 @@ class TrainingOptions:
         "precision": "what it comes to is compared",
         "deepspeed": "layouts of memory may differ; what else the file says is compared",
         "timeout_s": "ends a run, changes none",
-        "load_from": "the weights of the checkpoint take its place",
+        "load_from": "the weights of the checkpoint replace it",
         "loader_timeout_s": "ends a run, changes none",
         "hang_timeout_s": "ends a run, changes none",
         "validation": "looks on; the best result so far is not compared with those of another choice",

@@ -42,7 +42,7 @@ class OptimizerOptions:
 
     def __post_init__(self) -> None:
         if self.lr <= 0:
-            raise ConfigError(f"optimizer.lr is {self.lr}; expected a positive number, nothing would be learnt. Upstream: 4e-5.")
+            raise ConfigError(f"optimizer.lr is {self.lr}; expected a positive number, nothing would be learned. Upstream: 4e-5.")
         reads = optimizer_kind(self.type).reads
         for option in fields(self):
             readers = [name for name, kind in OPTIMIZERS.items() if option.name in kind.reads]

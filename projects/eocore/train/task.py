@@ -80,8 +80,8 @@ class Task(BaseModel):
         """This rank's batches, without end, in an order that depends on the arguments alone.
 
         Args:
-            rank: which share of every global batch is wanted.
-            world_size: number of shares.
+            rank: whose part of every global batch is wanted.
+            world_size: number of ranks.
             seed: of order and of per-sample randomness.
             start_step: number of global batches that an earlier run has already used up.
         """

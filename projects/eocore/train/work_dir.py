@@ -1,7 +1,7 @@
 """The folder of a run: held by one run at a time, never written over, with a record of every start and the state of the run.
 
 work_dir/.lock         held while a run is active
-work_dir/runs.jsonl    one line for each start: time, versions, git state, ranks, checkpoint gone on from
+work_dir/runs.jsonl    one line for each start: time, versions, git state, ranks, checkpoint resumed from
 work_dir/config.py     config text of the first start; config.2.py, ... of later ones that differ
 work_dir/status.json   running, finished, preempted, interrupted or failed; why, at which step, and the newest checkpoint
 """

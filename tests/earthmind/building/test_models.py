@@ -73,7 +73,7 @@ class TestModel:
         other = make_tokenizer("chatml", special=())
         other.add_special_tokens({"additional_special_tokens": ["[SEG]", "<IMG_CONTEXT>"]})
         with pytest.raises(
-            ConfigError, match=r"the model learnt <IMG_CONTEXT> as id \d+, the tokenizer writes it as \d+: every such token"
+            ConfigError, match=r"the model learned <IMG_CONTEXT> as id \d+, the tokenizer writes it as \d+: every such token"
         ):
             build_model({"pretrained": str(tmp_path)}, other)
 

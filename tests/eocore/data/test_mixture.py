@@ -48,7 +48,7 @@ def test_weight_n_equals_naming_the_dataset_n_times() -> None:
     for epoch in range(3):
         counts = Counter(epoch_ids(mixture, epoch))
         assert counts == {**{f"a{number}": 3 for number in range(5)}, **{f"b{number}": 1 for number in range(7)}}
-    assert mixture.shares() == {"a": 15 / 22, "b": 7 / 22}
+    assert mixture.fractions() == {"a": 15 / 22, "b": 7 / 22}
 
 
 def test_a_fraction_shows_the_rest_in_the_next_epoch() -> None:

@@ -38,7 +38,7 @@ def test_numbers_come_back_from_the_shard_and_from_the_merged_file(tmp_path: Pat
         np.testing.assert_array_equal(sample.vectors.load(), numbers(number))
 
 
-def test_a_run_killed_between_numbers_and_line_goes_on_behind_the_last_line(tmp_path: Path) -> None:
+def test_a_run_killed_between_numbers_and_line_resumes_behind_the_last_line(tmp_path: Path) -> None:
     write(tmp_path, 1)
     path = shard_path(tmp_path, **SHARD)
     with path.with_suffix(".f32").open("ab") as file:

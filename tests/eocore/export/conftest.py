@@ -33,7 +33,7 @@ class DoublerConfig(PretrainedConfig):
         self.width = width
         super().__init__(**kwargs)
 '''
-MODELING = '''"""A layer, a gain that is learnt, and an offset from a buffer that is not saved."""
+MODELING = '''"""A layer, a gain that is learned, and an offset from a buffer that is not saved."""
 
 import torch
 from torch import nn

@@ -37,8 +37,8 @@ def test_results_and_gradients_are_those_of_the_formula(model: nn.Sequential, sh
         torch.manual_seed(1)
         given = states.clone().requires_grad_()
         if formula:
-            kept, share = draw_kept(states.shape, DROPPED, device=CPU)
-            result = layer.base_layer(given) + SCALE * functional.linear(functional.linear(given * kept / share, first), second)
+            kept, fraction = draw_kept(states.shape, DROPPED, device=CPU)
+            result = layer.base_layer(given) + SCALE * functional.linear(functional.linear(given * kept / fraction, first), second)
         else:
             result = model(given)
         gradients = torch.autograd.grad(result.square().sum(), [given, first, second])
@@ -50,12 +50,12 @@ def test_results_and_gradients_are_those_of_the_formula(model: nn.Sequential, sh
 @pytest.mark.parametrize("dropped", [0.05, 0.5, 1e-6])
 def test_as_many_are_dropped_as_was_asked(dropped: float) -> None:
     torch.manual_seed(0)
-    kept, share = draw_kept(torch.Size([1001, 999]), dropped, device=CPU)
+    kept, fraction = draw_kept(torch.Size([1001, 999]), dropped, device=CPU)
     assert kept.dtype == torch.bool and kept.shape == (1001, 999)
-    assert share == pytest.approx(1 - dropped, abs=1e-5)
+    assert fraction == pytest.approx(1 - dropped, abs=1e-5)
     deviation = (dropped * (1 - dropped) / kept.numel()) ** 0.5
-    assert kept.float().mean().item() == pytest.approx(share, abs=5 * deviation + 1e-9)
-    # neighbours share a random number and must not share a fate
+    assert kept.float().mean().item() == pytest.approx(fraction, abs=5 * deviation + 1e-9)
+    # neighbours fraction a random number and must not fraction a fate
     pairs = (~kept[:, :-1] & ~kept[:, 1:]).float().mean().item()
     assert pairs == pytest.approx(dropped**2, abs=5 * dropped / kept.numel() ** 0.5 + 1e-9)
 
@@ -101,7 +101,7 @@ def test_weights_of_another_precision_than_the_states(model: nn.Sequential) -> N
     assert result.dtype == torch.bfloat16 and layer_of(model).lora_A[ADAPTER].weight.grad is not None
 
 
-def test_peft_s_own_forward_goes_on_working(model: nn.Sequential) -> None:
+def test_peft_s_own_forward_continues_to_work(model: nn.Sequential) -> None:
     """The benchmark measures it, and peft takes it for several adapters; in use both give the same."""
     layer, states = layer_of(model), torch.randn(5, 24)
     torch.manual_seed(1)
@@ -115,8 +115,8 @@ def test_peft_s_own_forward_goes_on_working(model: nn.Sequential) -> None:
 
 def test_other_devices_draw_by_themselves(model: nn.Sequential) -> None:
     """The operators of a GPU, on tensors without numbers."""
-    kept, share = draw_kept(torch.Size([3, 5]), DROPPED, device=torch.device("meta"))
-    assert (kept.shape, kept.dtype, kept.device.type, share) == ((3, 5), torch.bool, "meta", 1 - DROPPED)
+    kept, fraction = draw_kept(torch.Size([3, 5]), DROPPED, device=torch.device("meta"))
+    assert (kept.shape, kept.dtype, kept.device.type, fraction) == ((3, 5), torch.bool, "meta", 1 - DROPPED)
     result = model.to("meta")(torch.empty(2, 5, 24, device="meta", requires_grad=True))
     result.sum().backward()
     gradient = layer_of(model).lora_A[ADAPTER].weight.grad
@@ -125,5 +125,5 @@ def test_other_devices_draw_by_themselves(model: nn.Sequential) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and there is none")
 def test_a_gpu_drops_as_many_as_was_asked() -> None:
-    kept, share = draw_kept(torch.Size([1000, 1000]), 0.05, device=torch.device("cuda"))
-    assert kept.float().mean().item() == pytest.approx(share, abs=2e-3)
+    kept, fraction = draw_kept(torch.Size([1000, 1000]), 0.05, device=torch.device("cuda"))
+    assert kept.float().mean().item() == pytest.approx(fraction, abs=2e-3)

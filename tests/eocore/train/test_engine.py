@@ -59,7 +59,7 @@ def test_every_update_gets_the_rate_of_the_formula_and_nothing_warns(
     check(used, [1, 2, 3, 4, 5, 6])
 
 
-def test_a_resumed_run_goes_on_with_the_rate_that_is_due(tiny: ModuleType, tmp_path: Path) -> None:
+def test_a_resumed_run_continues_with_the_rate_that_is_due(tiny: ModuleType, tmp_path: Path) -> None:
     with warnings.catch_warnings(), rates_used() as used:
         warnings.filterwarnings("error", message=".*optimizer.step")
         train(tiny.tiny_config(), tmp_path / "run")

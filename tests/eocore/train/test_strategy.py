@@ -65,7 +65,7 @@ def test_two_ranks_train_as_one_does_on_the_same_global_batches(stage: int, alon
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", [2, 3])
-def test_two_ranks_go_on_exactly_where_they_stopped(stage: int, tmp_path: Path) -> None:
+def test_two_ranks_resume_exactly_where_they_stopped(stage: int, tmp_path: Path) -> None:
     straight, parts = tmp_path / "dropout-straight", tmp_path / "dropout-parts"
     launch(straight, f"deepspeed_zero{stage}", "6")
     launch(parts, f"deepspeed_zero{stage}", "6")

@@ -41,7 +41,7 @@ def wandb(monkeypatch: pytest.MonkeyPatch) -> Recording:
     return module
 
 
-def test_steps_are_those_of_the_training_and_go_on_after_a_resume(tiny: ModuleType, tmp_path: Path, wandb: Recording) -> None:
+def test_steps_are_those_of_the_training_and_continue_after_a_resume(tiny: ModuleType, tmp_path: Path, wandb: Recording) -> None:
     config = tiny.tiny_config(max_iters=6)
     config.tracking = [{"type": "WandbVisBackend", "init_kwargs": {"project": "eo"}}]
     config.hooks.metrics.interval = 2

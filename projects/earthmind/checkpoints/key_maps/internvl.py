@@ -63,7 +63,7 @@ def internvl_fields(config: Mapping[str, Any], headers: Headers) -> dict[str, An
         if config.get(name) not in (None, value):
             raise CheckpointError(
                 f"config.json says {name}={config[name]!r}, but vision tokens are made with {value!r} here: the language model would see "
-                "others than it learnt. Weights of this setting cannot be used."
+                "others than it learned. Weights of this setting cannot be used."
             )
     choices = {name: vision[name] for name in (*SIZES, *CHOICES) if name in vision}
     return {

@@ -48,7 +48,7 @@ def internvl_hf_config(config_json: Mapping[str, Any], headers: Headers) -> dict
         if getattr(config, field) != value:
             raise CheckpointError(
                 f"config.json says {field}={getattr(config, field)!r}, but vision tokens are taken with {value!r} here: the language model "
-                "would see others than it learnt. Weights of this setting cannot be used."
+                "would see others than it learned. Weights of this setting cannot be used."
             )
     text = config.text_config.to_diff_dict() | {"tie_word_embeddings": not any(name in headers for name in HEADS)}
     return {

@@ -110,7 +110,7 @@ def conversation(entry: Entry, *, has_image: bool) -> tuple[Turn, ...]:
             raise AnnotationError(f"{message.source}: 'from' is '{message.text('from')}'; human and gpt take turns, the human first.")
         turns.append((role, message.text("value")))
     if len(turns) % 2:
-        raise AnnotationError(f"{entry.source}: the conversation ends with a question; its answer is what is learnt. Add it.")
+        raise AnnotationError(f"{entry.source}: the conversation ends with a question; its answer is what a model is trained on. Add it.")
     first = Turn("user", read_question(turns[0][1], entry.source, has_image=has_image))
     return as_turns([first, *turns[1:]])
 
@@ -125,7 +125,7 @@ def read_question(question: str, source: str, *, has_image: bool) -> tuple[Part,
     if count > has_image:
         raise AnnotationError(
             f"{source}: {IMAGE_PLACEHOLDER} stands {count} times in the question but the entry has "
-            f"{'one image' if has_image else 'no image'}. Correct the text; several sensors of one place share one."
+            f"{'one image' if has_image else 'no image'}. Correct the text; several sensors of one location share one."
         )
     if REGION_PLACEHOLDER in question:
         raise AnnotationError(

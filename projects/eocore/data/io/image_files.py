@@ -59,7 +59,7 @@ _FORMATS = {
 }
 OPAQUE = 255
 MOST_HALF_TRANSPARENT = 0.25
-"""Share of pixels between transparent and opaque that pictures have at their soft edges, at most."""
+"""Fraction of pixels between transparent and opaque that pictures have at their soft edges, at most."""
 LOSSY = ("JPEG", "YCbCr JPEG")
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _PICTURE_LAYERS = {"1": 1, "L": 1, "LA": 1, "I;16": 1, "I": 1, "P": 3, "RGB": 3, "RGBA": 3}

@@ -285,7 +285,7 @@ def _decode_file(data: Any, size: tuple[int, int], *, source: str, root: Path | 
     if not mask.any():
         raise AnnotationError(
             f"{source}: mask {data['path']} has no pixel of value {value}; it holds {_describe_values(classes)}. An empty mask would be "
-            "learnt. Correct the value, or leave it out where every pixel above 0 counts."
+            "learned. Correct the value, or leave it out where every pixel above 0 counts."
         )
     return mask
 

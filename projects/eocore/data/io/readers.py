@@ -1,6 +1,6 @@
 """Image files -> `Scene`: layers named by the sensor's bands, put on one pixel grid, in the sensor's unit.
 
-With `image_files`, the only place where images are opened.
+With `image_files`, the only path where images are opened.
 """
 
 from collections.abc import Iterator, Sequence
@@ -174,16 +174,16 @@ def _opened(ref: ImageRef, root: Path | None) -> Iterator[tuple[list[LayerFile],
         raise DataError(f"an image of sensor {ref.sensor} names no file. Give it one path, or one a band.")
     files: list[LayerFile] = []
     try:
-        places = [resolve_path(path, root=root, folders=True) for path in ref.paths]
-        if len(places) == 1 and places[0].is_dir():
+        paths = [resolve_path(path, root=root, folders=True) for path in ref.paths]
+        if len(paths) == 1 and paths[0].is_dir():
             choice = ProductChoice(ref.sensor, ref.bands, gsd_m=ref.gsd_m, noise_removal=ref.noise_removal)
-            files = open_product(places[0], choice)
+            files = open_product(paths[0], choice)
             yield files, replace(ref, bands=())
             return
-        _check_plain(ref, places)
-        check_picked_files(places, get_sensor(ref.sensor))
-        for place in places:
-            files.append(open_layers(place))
+        _check_plain(ref, paths)
+        check_picked_files(paths, get_sensor(ref.sensor))
+        for path in paths:
+            files.append(open_layers(path))
         if LEFT_OUT in ref.bands:
             check_left_out(ref, get_sensor(ref.sensor), files=files)
         files, bands = leave_out(files, ref.bands)
@@ -193,11 +193,11 @@ def _opened(ref: ImageRef, root: Path | None) -> Iterator[tuple[list[LayerFile],
             file.close()
 
 
-def _check_plain(ref: ImageRef, places: Sequence[Path]) -> None:
+def _check_plain(ref: ImageRef, paths: Sequence[Path]) -> None:
     """Raise DataError if what only a product's folder has is asked of files, or a folder stands among several paths."""
-    folder = next((place for place in places if place.is_dir()), None)
+    folder = next((path for path in paths if path.is_dir()), None)
     if folder:
-        raise DataError(f"{folder}: a folder among {len(places)} paths; the folder of a product is an image by itself. Name it alone.")
+        raise DataError(f"{folder}: a folder among {len(paths)} paths; the folder of a product is an image by itself. Name it alone.")
     if ref.gsd_m is not None or ref.noise_removal:
         raise DataError(
             f"{ref.paths[0]}: gsd_m and noise_removal are for the folders of products as delivered; a file is read in its own pixels. "

@@ -105,10 +105,10 @@ class GlobalBatchSampler(Sampler[list[SampleKey]]):
         number, index = divmod(step, self.window)
         keys, costs = self._window(number)
         chosen = slice(index * self.global_batch_size, (index + 1) * self.global_batch_size)
-        shares = np.arange(self.global_batch_size).reshape(-1, self.batch_size)
+        parts = np.arange(self.global_batch_size).reshape(-1, self.batch_size)
         if self.like_lengths is not None:
-            shares = deal(costs[chosen], num_shares=len(shares))
-        return [[SampleKey(int(epoch), int(index)) for epoch, index in keys[chosen][share]] for share in shares]
+            parts = deal(costs[chosen], num_parts=len(parts))
+        return [[SampleKey(int(epoch), int(index)) for epoch, index in keys[chosen][part]] for part in parts]
 
     def _window(self, number: int) -> tuple[Keys, np.ndarray]:
         if number not in self._windows:
@@ -147,27 +147,27 @@ class GlobalBatchSampler(Sampler[list[SampleKey]]):
         return self._costs[epoch]
 
 
-def deal(costs: np.ndarray, *, num_shares: int) -> np.ndarray:
-    """Equal shares of like cost, the most expensive share first, so that neighbours (the ranks of one micro-step) weigh alike.
+def deal(costs: np.ndarray, *, num_parts: int) -> np.ndarray:
+    """Equal parts of like cost, the most expensive part first, so that neighbours (the ranks of one micro-step) weigh alike.
 
-    Longest first into the lightest share that has room. Source: R. L. Graham, Bounds on multiprocessing timing anomalies, 1969.
+    Longest first into the lightest part that has room. Source: R. L. Graham, Bounds on multiprocessing timing anomalies, 1969.
 
     Args:
-        costs: (G,) cost of each sample; G a multiple of `num_shares`.
-        num_shares: ranks times micro-steps.
+        costs: (G,) cost of each sample; G a multiple of `num_parts`.
+        num_parts: ranks times micro-steps.
 
     Returns:
-        (num_shares, G / num_shares) positions in `costs`.
+        (num_parts, G / num_parts) positions in `costs`.
     """
-    room = len(costs) // num_shares
-    shares: list[list[int]] = [[] for _ in range(num_shares)]
-    open_shares = [(0.0, number) for number in range(num_shares)]
+    room = len(costs) // num_parts
+    parts: list[list[int]] = [[] for _ in range(num_parts)]
+    open_parts = [(0.0, number) for number in range(num_parts)]
     for position in np.argsort(-costs, kind="stable"):
-        load, number = heapq.heappop(open_shares)
-        shares[number].append(int(position))
-        if len(shares[number]) < room:
-            heapq.heappush(open_shares, (load + float(costs[position]), number))
-    dealt = np.array(shares)
+        load, number = heapq.heappop(open_parts)
+        parts[number].append(int(position))
+        if len(parts[number]) < room:
+            heapq.heappush(open_parts, (load + float(costs[position]), number))
+    dealt = np.array(parts)
     return dealt[np.argsort(-costs[dealt].sum(axis=1), kind="stable")]
 
 

@@ -12,7 +12,7 @@ from eocore.distributed import Ranks, together
 from eocore.errors import DataError
 from eocore.evaluate.engine.inputs import SCORES, Inputs, claim_folder, clear_results
 from eocore.evaluate.engine.manifest import RunManifest, read_manifest
-from eocore.evaluate.engine.predicting import SampleShare, deal_images, key_of
+from eocore.evaluate.engine.predicting import RankSamples, deal_images, key_of
 from eocore.evaluate.engine.responders import ResponseOptions, make_responder
 from eocore.evaluate.engine.shards import PredictionWriter, merge_shards, shard_path, write_predictions
 from eocore.evaluate.engine.sharing import Lines, predict_together, predicted
@@ -136,8 +136,8 @@ def _predict(job: Job, model: Model, *, ranks: Ranks) -> dict[int, str]:
     done = predicted(job.folder, job.manifest.run_id, ranks=ranks)
     if ranks.is_first and done:
         get_logger().info("%s: %d of %d samples are there already", job.name, len(done), len(job.manifest.keys))
-    shares = [_share(job, part, done=done, ranks=ranks) for part in job.parts]
-    total = sum(len(share.indices) for share in shares)
+    own_samples = [_rank_samples(job, part, done=done, ranks=ranks) for part in job.parts]
+    total = sum(len(own.indices) for own in own_samples)
     if not any(ranks.gather(total)):
         return {}
     if ranks.is_first:
@@ -146,20 +146,20 @@ def _predict(job: Job, model: Model, *, ranks: Ranks) -> dict[int, str]:
     failures: dict[int, str] = {}
     path = shard_path(job.folder, run_id=job.manifest.run_id, rank=ranks.rank, world_size=ranks.world_size)
     with PredictionWriter(path) as writer, Progress(job.name, total, unit="samples", visible=ranks.is_first) as progress:
-        for index, (part, share) in enumerate(zip(job.parts, shares, strict=True)):
+        for index, (part, own) in enumerate(zip(job.parts, own_samples, strict=True)):
             responder = together(ranks, lambda part=part: make_responder(model.predictor, part.protocol, options=job.responses))  # type: ignore[misc]
             lines = Lines(writer, any_done=not done.isdisjoint(part.keys), on_samples=progress.advance)
             try:
-                predict_together(share, responder, lines=lines, ranks=ranks)
+                predict_together(own, responder, lines=lines, ranks=ranks)
             except DataError as error:
                 failures[index] = str(error)
     return failures
 
 
-def _share(job: Job, part: Part, *, done: set[PredictionKey], ranks: Ranks) -> SampleShare:
+def _rank_samples(job: Job, part: Part, *, done: set[PredictionKey], ranks: Ranks) -> RankSamples:
     todo = [index for index, key in enumerate(part.keys) if key not in done]
     mine = deal_images(part.source.records, todo, rank=ranks.rank, world_size=ranks.world_size)
-    return SampleShare(part.source, part.setting, mine, batch_size=job.batch_size, seed=job.seed, greyed=SETTINGS.find(part.setting).greyed)
+    return RankSamples(part.source, part.setting, mine, batch_size=job.batch_size, seed=job.seed, greyed=SETTINGS.find(part.setting).greyed)
 
 
 def _without(job: Job, failures: Mapping[int, str]) -> RunManifest:

@@ -36,7 +36,7 @@ Responded = tuple[Prediction, Response]
 
 
 @dataclass(frozen=True)
-class SampleShare:
+class RankSamples:
     """What one rank predicts of a data set.
 
     Attributes:
@@ -70,12 +70,12 @@ def key_of(record: Record, setting: str) -> PredictionKey:
     return PredictionKey(record.task, setting, record.sample_id)
 
 
-def predict_share(
-    share: SampleShare, responder: Responder, *, writer: PredictionWriter, on_samples: Callable[[int], None] = lambda count: None
+def predict_samples(
+    own: RankSamples, responder: Responder, *, writer: PredictionWriter, on_samples: Callable[[int], None] = lambda count: None
 ) -> list[Lost]:
     """Writes the responses as they come; returns the samples that have none, for `write_lost`."""
     lost: list[Lost] = []
-    for found in respond_to_share(share, responder):
+    for found in respond_to_samples(own, responder):
         for item in found:
             if isinstance(item, Lost):
                 lost.append(item)
@@ -87,17 +87,17 @@ def predict_share(
     return lost
 
 
-def respond_to_share(share: SampleShare, responder: Responder) -> Iterator[Sequence[Responded | Lost]]:
-    """Batches of responses, in the share's order; while the model responds to one, the next is read and prepared."""
+def respond_to_samples(own: RankSamples, responder: Responder) -> Iterator[Sequence[Responded | Lost]]:
+    """Batches of responses, in the order of its indices; while the model responds to one, the next is read and prepared."""
     batch: list[tuple[Prediction, Any]] = []
     turns: dict[PredictionKey, Turn] = {}
-    for found in _read_ahead(share, responder.prepare):
+    for found in _read_ahead(own, responder.prepare):
         if isinstance(found, Lost):
             yield [found]
             continue
         unanswered, prepared, turns[unanswered.key] = found
         batch.append((unanswered, prepared))
-        if len(batch) == share.batch_size:
+        if len(batch) == own.batch_size:
             yield [_turned_back(item, turns) for item in _respond(batch, responder)]
             batch, turns = [], {}
     if batch:
@@ -146,7 +146,7 @@ def write_lost(lost: Sequence[Lost], writer: PredictionWriter, *, anything: bool
     """Writes samples without an answer with `prediction` null: they count as missing and never drop out.
 
     Args:
-        lost: from `predict_share`.
+        lost: from `predict_samples`.
         writer: of the same file.
         anything: whether any sample of the setting, on any rank, has an answer.
 
@@ -160,28 +160,28 @@ def write_lost(lost: Sequence[Lost], writer: PredictionWriter, *, anything: bool
         writer.write(item.unanswered)
 
 
-def _read_ahead(share: SampleShare, prepare: Callable[[Sample], Any]) -> Iterator[tuple[Prediction, Any, Turn] | Lost]:
+def _read_ahead(own: RankSamples, prepare: Callable[[Sample], Any]) -> Iterator[tuple[Prediction, Any, Turn] | Lost]:
     """The samples in order; while a batch is answered, the next is made ready."""
     waiting: deque[Future[tuple[Prediction, Any, Turn] | Lost]] = deque()
     with ThreadPoolExecutor(NUM_READERS) as readers:
-        for index in share.indices:
-            waiting.append(readers.submit(_load, share, index, prepare=prepare))
-            if len(waiting) > 2 * share.batch_size:
+        for index in own.indices:
+            waiting.append(readers.submit(_load, own, index, prepare=prepare))
+            if len(waiting) > 2 * own.batch_size:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _load(share: SampleShare, index: int, *, prepare: Callable[[Sample], Any]) -> tuple[Prediction, Any, Turn] | Lost:
+def _load(own: RankSamples, index: int, *, prepare: Callable[[Sample], Any]) -> tuple[Prediction, Any, Turn] | Lost:
     key = SampleKey(0, index)
     try:
-        record, scenes, _ = share.source.load(key, seed=share.seed)
-        _check_one_question(record, share.source.records[index])
-        if share.greyed:
-            scenes = tuple(grey(scene) if scene.role == share.greyed else scene for scene in scenes)
-        unanswered = describe(record, scenes, setting=share.setting)
+        record, scenes, _ = own.source.load(key, seed=own.seed)
+        _check_one_question(record, own.source.records[index])
+        if own.greyed:
+            scenes = tuple(grey(scene) if scene.role == own.greyed else scene for scene in scenes)
+        unanswered = describe(record, scenes, setting=own.setting)
     except DataError as error:
-        return Lost(describe_unread(share.source, key, setting=share.setting), f"{share.source.describe(key)} cannot be read: {error}")
+        return Lost(describe_unread(own.source, key, setting=own.setting), f"{own.source.describe(key)} cannot be read: {error}")
     try:
         return unanswered, prepare((record, scenes)), scenes[0].turn if scenes else AS_STORED
     except DataError as error:

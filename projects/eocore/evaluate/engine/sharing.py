@@ -7,7 +7,7 @@ from pathlib import Path
 
 from eocore.distributed import Ranks, together
 from eocore.errors import DataError
-from eocore.evaluate.engine.predicting import SampleShare, predict_share, write_lost
+from eocore.evaluate.engine.predicting import RankSamples, predict_samples, write_lost
 from eocore.evaluate.engine.responders import Responder
 from eocore.evaluate.engine.shards import PredictionWriter, find_shards
 from eocore.evaluate.predictions import Prediction, PredictionKey, read_predictions
@@ -64,7 +64,7 @@ def _whole_lines(path: Path) -> list[Prediction]:
 
 @dataclass(frozen=True)
 class Lines:
-    """Where the lines of a share go.
+    """Where the lines of a rank's samples go.
 
     Attributes:
         writer: of this rank's shard.
@@ -77,11 +77,11 @@ class Lines:
     on_samples: Callable[[int], None]
 
 
-def predict_together(share: SampleShare, responder: Responder, *, lines: Lines, ranks: Ranks) -> None:
-    """Predicts this rank's share of a data set under one setting.
+def predict_together(own: RankSamples, responder: Responder, *, lines: Lines, ranks: Ranks) -> None:
+    """Predicts this rank's samples of a data set under one setting.
 
     Args:
-        share: what is left for this rank.
+        own: what is left for this rank.
         responder: of the model.
         lines: where they go.
         ranks: all call this at once.
@@ -90,6 +90,6 @@ def predict_together(share: SampleShare, responder: Responder, *, lines: Lines, 
         DataError: on every rank, where none could be predicted on any.
         OutputError: the shard cannot be written.
     """
-    lost = together(ranks, lambda: predict_share(share, responder, writer=lines.writer, on_samples=lines.on_samples))
-    answered = lines.any_done or any(ranks.gather(len(share.indices) > len(lost)))
+    lost = together(ranks, lambda: predict_samples(own, responder, writer=lines.writer, on_samples=lines.on_samples))
+    answered = lines.any_done or any(ranks.gather(len(own.indices) > len(lost)))
     together(ranks, lambda: write_lost(lost, lines.writer, anything=answered))

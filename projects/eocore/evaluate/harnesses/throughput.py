@@ -7,7 +7,7 @@ from typing import Any
 
 from eocore.data.dataset import RecordDataset
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.engine.predicting import Lost, SampleShare, image_key, respond_to_share
+from eocore.evaluate.engine.predicting import Lost, RankSamples, image_key, respond_to_samples
 from eocore.evaluate.engine.responders import GeneratedAnswers
 from eocore.evaluate.protocols import Answerer
 
@@ -104,8 +104,8 @@ def _choose(source: RecordDataset, num_samples: int, *, different_images: bool) 
 
 def _answer_all(source: RecordDataset, answerer: Answerer, *, indices: Sequence[int], batch_size: int) -> list[str]:
     texts = []
-    share = SampleShare(source, "", indices, batch_size=batch_size)
-    for item in (item for batch in respond_to_share(share, GeneratedAnswers(answerer)) for item in batch):
+    own = RankSamples(source, "", indices, batch_size=batch_size)
+    for item in (item for batch in respond_to_samples(own, GeneratedAnswers(answerer)) for item in batch):
         if isinstance(item, Lost):
             raise DataError(item.reason)
         texts.append(item[1].text)

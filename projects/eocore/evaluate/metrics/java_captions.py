@@ -57,8 +57,8 @@ def meteor(statistics: np.ndarray) -> np.ndarray:
     matched = METEOR_CONTENT * stages[..., 0, :] + (1 - METEOR_CONTENT) * stages[..., 1, :]
     found = (np.array(METEOR_MATCHES)[:, None] * matched).sum(axis=-2)
     whole = METEOR_CONTENT * (length - function) + (1 - METEOR_CONTENT) * function
-    share = np.divide(found, whole, out=np.zeros_like(found), where=whole > 0)
-    precision, recall = share[..., 0], share[..., 1]
+    fraction = np.divide(found, whole, out=np.zeros_like(found), where=whole > 0)
+    precision, recall = fraction[..., 0], fraction[..., 1]
     under = METEOR_RECALL * precision + (1 - METEOR_RECALL) * recall
     mean = np.divide(precision * recall, under, out=np.zeros_like(under), where=under > 0)
     chunks, words = statistics[..., 20], statistics[..., 21:23]

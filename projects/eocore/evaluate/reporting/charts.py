@@ -22,17 +22,17 @@ def draw_confusion(confusion: Mapping[str, Any], *, title: str) -> bytes:
     """
     labels, counts = confusion["labels"], np.array(confusion["counts"], dtype=np.float64)
     totals = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    fractions = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     side = max(3.6, 0.26 * len(labels) + 1.6)
     figure = make_figure(width=side + 0.6, height=side)
     axis = figure.subplots()
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(len(labels) + 1), [*labels, "none"], rotation=90, fontsize=7)
     axis.set_yticks(range(len(labels)), labels, fontsize=7)
     axis.set(xlabel="predicted", ylabel="annotated", title=title)
     if len(labels) <= MOST_NUMBERED:
         for row, column in zip(*np.nonzero(counts), strict=True):
-            colour = "white" if shares[row, column] > 0.5 else "black"
+            colour = "white" if fractions[row, column] > 0.5 else "black"
             axis.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", fontsize=6, color=colour)
     return to_png(figure)
 

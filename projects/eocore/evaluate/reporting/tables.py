@@ -42,13 +42,13 @@ def console_table(scores: Scores) -> TextTable:
     for task, setting, item in _cells(scores):
         overall, headline = item["overall"], item["headline"]
         clouds = (item["by_cloud"].get(name) for name in skies)
-        shares = [f"{100 * group['metrics'][headline]['value']:.1f}" if group else "-" for group in clouds]
+        figures = [f"{100 * group['metrics'][headline]['value']:.1f}" if group else "-" for group in clouds]
         lost = overall["n_missing"] + overall["n_unparsed"]
         row = (
             f"{task} {METRIC_NAMES.get(headline, headline)}",
             setting,
             percent(overall["metrics"][headline]),
-            *shares,
+            *figures,
             str(overall["n"]),
             str(lost),
         )

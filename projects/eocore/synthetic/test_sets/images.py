@@ -48,8 +48,8 @@ def rgb_picture(scene: SyntheticScene) -> np.ndarray:
 
 def sar_picture(scene: SyntheticScene) -> np.ndarray:
     """(H, W) uint8: VV between SAR_LOW_DB and SAR_HIGH_DB."""
-    share = (scene.sar[0] - SAR_LOW_DB) / (SAR_HIGH_DB - SAR_LOW_DB)
-    return np.rint(255 * share.clip(0, 1)).astype(np.uint8)
+    fraction = (scene.sar[0] - SAR_LOW_DB) / (SAR_HIGH_DB - SAR_LOW_DB)
+    return np.rint(255 * fraction.clip(0, 1)).astype(np.uint8)
 
 
 def save_picture(path: Path, pixels: np.ndarray) -> None:

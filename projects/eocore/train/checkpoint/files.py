@@ -295,7 +295,7 @@ def find_checkpoint(work_dir: Path, request: str, *, strict: bool = False) -> Pa
         return folder
     if found:
         raise CheckpointError(
-            f"all {len(found)} checkpoints in {work_dir} are damaged, so nothing can be gone on from. Start anew elsewhere."
+            f"all {len(found)} checkpoints in {work_dir} are damaged, so the training cannot resume. Start anew elsewhere."
         )
     return None
 

@@ -82,23 +82,23 @@ def plan_run(
     tokens = np.array([[table[pack, 0].sum() for pack in group] for group in packs]).reshape(-1, ranks)
     loads = np.array([[costs[pack].sum() for pack in group] for group in packs]).reshape(-1, ranks)
     tflop = float(np.asarray(useful(table)).sum()) / TERA
-    share = balance(loads)
+    fraction = balance(loads)
     whole = tokens.size * options.max_tokens
     quantiles = np.quantile(table[:, 0], QUANTILES)
     plan = RunPlan(
         num_gpus=ranks,
         samples=len(table),
         totals={name: int(column.sum(dtype=np.int64)) for name, column in zip(FIELDS, table.T, strict=True)},
-        token_quantiles={f"{share:.0%}": int(value) for share, value in zip(QUANTILES, quantiles, strict=True)},
+        token_quantiles={f"{fraction:.0%}": int(value) for fraction, value in zip(QUANTILES, quantiles, strict=True)},
         packs=tokens.size,
         samples_per_pack=len(table) / tokens.size,
         filled=float(tokens.sum() / whole),
         wasted_tokens=int(whole - tokens.sum()) if options.full_rows else 0,
-        balance=share,
+        balance=fraction,
         balance_single=single_balance(costs, ranks, seed=sampler.shard.seed),
         updates=len(tokens) / accumulation,
         tflop=tflop,
-        hours=tflop / (ranks * peak_tflops * mfu * share) / HOUR_S,
+        hours=tflop / (ranks * peak_tflops * mfu * fraction) / HOUR_S,
         mfu=mfu,
         peak_tflops=peak_tflops,
     )
@@ -113,7 +113,7 @@ def single_balance(costs: np.ndarray, num_ranks: int, *, seed: int = 0) -> float
 
 def describe(plan: RunPlan) -> list[str]:
     """The plan as a table."""
-    totals, lengths = plan.totals, ", ".join(f"{share} {value:,}" for share, value in plan.token_quantiles.items())
+    totals, lengths = plan.totals, ", ".join(f"{fraction} {value:,}" for fraction, value in plan.token_quantiles.items())
     rows = (
         ("samples of an epoch", f"{plan.samples:,}"),
         ("tokens", f"{totals['tokens']:,} ({totals['scored']:,} supervised)"),

@@ -10,7 +10,7 @@ from eocore.log import get_logger
 
 
 class DataFaultHook(Hook):
-    """Shares what the loaders of all ranks replaced, so that all stop at the same step where it is too much.
+    """Exchanges what the loaders of all ranks replaced, so that all stop at the same step where it is too much.
 
     Args:
         loader: this rank's.
@@ -26,7 +26,7 @@ class DataFaultHook(Hook):
         """Every `interval` updates, and after the last. Raises DataError on every rank where too many samples are broken."""
         step = batch_idx + 1
         if step % self.interval == 0 or step == runner.max_iters:
-            self._share(step)
+            self._exchange(step)
             self.report.check()
 
     def after_train(self, runner: Any) -> None:
@@ -34,7 +34,7 @@ class DataFaultHook(Hook):
         if runner.rank == 0:
             get_logger().info("data: %s", self.report.describe())
 
-    def _share(self, step: int) -> None:
+    def _exchange(self, step: int) -> None:
         mine, self.loader.new_faults = self.loader.new_faults, []
         for fault in self.report.add(_gather(mine)):
             if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:

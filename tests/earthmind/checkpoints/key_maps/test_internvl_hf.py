@@ -92,5 +92,5 @@ def test_another_model_is_refused() -> None:
 @pytest.mark.parametrize(("field", "value"), [("vision_feature_layer", -2), ("vision_feature_select_strategy", "full")])
 def test_another_way_to_read_the_tower_is_refused(field: str, value: Any) -> None:
     fields = InternVLConfig().to_dict() | {field: value}
-    with pytest.raises(CheckpointError, match=f"{field}={value!r}.*would see others than it learnt"):
+    with pytest.raises(CheckpointError, match=f"{field}={value!r}.*would see others than it learned"):
         internvl_hf_config(fields, {})

@@ -120,10 +120,10 @@ def test_ranks_of_a_micro_step_carry_like_loads() -> None:
 
 def test_dealt_shares_are_equal_in_number_and_hold_everything() -> None:
     costs = np.array([9.0, 1, 1, 1, 5, 5, 4, 4, 0, 0, 0, 0])
-    shares = deal(costs, num_shares=3)
-    assert shares.shape == (3, 4)
-    assert sorted(shares.flatten()) == list(range(12))
-    assert costs[shares].sum(axis=1).tolist() == [10, 10, 10]
+    parts = deal(costs, num_parts=3)
+    assert parts.shape == (3, 4)
+    assert sorted(parts.flatten()) == list(range(12))
+    assert costs[parts].sum(axis=1).tolist() == [10, 10, 10]
 
 
 def test_lengths_are_asked_for_each_epoch() -> None:

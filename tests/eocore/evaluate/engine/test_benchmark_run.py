@@ -105,7 +105,7 @@ def test_other_generation_is_another_run_and_is_noted(options: RunOptions) -> No
     ]
 
 
-def test_a_stopped_run_goes_on_with_each_sample_once(options: RunOptions) -> None:
+def test_a_stopped_run_resumes_with_each_sample_once(options: RunOptions) -> None:
     whole = replace(options, out=options.out / "whole")
     run(whole, "bigearthnet")
     first, second = RuleAnswerer(most=7), RuleAnswerer()
@@ -141,7 +141,7 @@ def test_one_two_and_three_ranks_give_the_same_files(options: RunOptions) -> Non
     assert texts[0] == texts[1] == texts[2]
 
 
-def test_a_run_stopped_on_two_ranks_goes_on_on_three(options: RunOptions) -> None:
+def test_a_run_stopped_on_two_ranks_resumes_on_three(options: RunOptions) -> None:
     run(replace(options, out=options.out / "whole"), "bigearthnet")
     assert any(run_on_ranks(2, options, "bigearthnet", most=4))
     done = sum(len(path.read_text().splitlines()) for path in (options.out / "bigearthnet").glob("predictions.*.*of2.jsonl"))
@@ -204,7 +204,7 @@ def test_no_readable_image_at_all_is_an_error(options: RunOptions, tmp_path: Pat
     assert "none of the samples under 'optical' could be predicted. The first one: dataset 'rsvqa_lr', index 0" in outcome.reason
 
 
-def test_another_model_does_not_go_on_with_these_predictions(options: RunOptions, tmp_path: Path) -> None:
+def test_another_model_does_not_resume_these_predictions(options: RunOptions, tmp_path: Path) -> None:
     run(options, "ucm_captions")
     other = tmp_path / "other_model"
     other.mkdir()
@@ -377,7 +377,7 @@ def test_scores_and_report_go_when_new_predictions_begin(options: RunOptions) ->
     assert not (options.out / "report.html").exists() and not (options.out / "ucm_captions" / SCORES).exists()
 
 
-def test_a_full_disk_ends_the_run_and_space_lets_it_go_on(options: RunOptions, limit_file_size: Callable[[int | None], None]) -> None:
+def test_a_full_disk_ends_the_run_and_space_lets_it_resume(options: RunOptions, limit_file_size: Callable[[int | None], None]) -> None:
     whole = replace(options, out=options.out / "whole")
     run(whole, "rsvqa_lr")
     with pytest.raises(KeyboardInterrupt):

@@ -263,7 +263,7 @@ def _rank(rank: int, world_size: int, port: int, data: Path, model: Path, out: P
     run(make_config(data), model, out, RulePredictor(most))
 
 
-def test_a_run_killed_on_one_process_goes_on_on_two(world: Path, model: Path, tmp_path: Path) -> None:
+def test_a_run_killed_on_one_process_resumes_on_two(world: Path, model: Path, tmp_path: Path) -> None:
     run(make_config(world), model, tmp_path / "straight")
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
@@ -274,7 +274,7 @@ def test_a_run_killed_on_one_process_goes_on_on_two(world: Path, model: Path, tm
     assert len(lines) == NUM_LINES and len(list(out.glob("predictions.*.*of*.jsonl"))) == 3
 
 
-def test_a_full_disk_keeps_what_was_predicted_and_the_run_goes_on(
+def test_a_full_disk_keeps_what_was_predicted_and_the_run_resumes(
     world: Path, model: Path, tmp_path: Path, limit_file_size: Callable[[int | None], None]
 ) -> None:
     straight = run(make_config(world), model, tmp_path / "straight")

@@ -17,10 +17,10 @@ from eocore.data.transforms import ComposeReferring
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.engine.predicting import (
     MOST_TOGETHER,
-    SampleShare,
+    RankSamples,
     deal_images,
     key_of,
-    predict_share,
+    predict_samples,
     write_lost,
 )
 from eocore.evaluate.engine.responders import GeneratedAnswers
@@ -150,8 +150,8 @@ def run(options: EvaluationOptions, path: Path, answerer: Callable[..., Any], *,
             mine = deal_images(source.records, range(len(source)), rank=rank, world_size=world_size)
             todo = [index for index in mine if key_of(source.records[index], setting) not in writer]
             done.append(len(mine) - len(todo))
-            share = SampleShare(source, setting, todo, batch_size=options.batch_size)
-            write_lost(predict_share(share, GeneratedAnswers(answerer), writer=writer, on_samples=done.append), writer, anything=True)
+            own = RankSamples(source, setting, todo, batch_size=options.batch_size)
+            write_lost(predict_samples(own, GeneratedAnswers(answerer), writer=writer, on_samples=done.append), writer, anything=True)
     return done
 
 
@@ -246,8 +246,8 @@ def test_two_ranks_give_together_what_one_gives(options: EvaluationOptions, tmp_
     run(options, tmp_path / "alone.jsonl", Answerer())
     alone = read_predictions(tmp_path / "alone.jsonl")
     assert merge_shards(tmp_path, [item.key for item in alone], run_id="two") == alone
-    shares = [read_predictions(shard_path(tmp_path, run_id="two", rank=rank, world_size=2)) for rank in (0, 1)]
-    assert [len(share) for share in shares] == [18, 12]
+    own_samples = [read_predictions(shard_path(tmp_path, run_id="two", rank=rank, world_size=2)) for rank in (0, 1)]
+    assert [len(own) for own in own_samples] == [18, 12]
 
 
 def test_a_mask_of_another_size_counts_as_missing_too(options: EvaluationOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,13 +279,13 @@ class TestDealing:
 
     def test_every_question_is_one_ranks_alone_and_all_have_about_as_many(self) -> None:
         records = self.about("a", "b", "a", "c", "", "b", "a", "")
-        shares = [deal_images(records, range(8), rank=rank, world_size=3) for rank in range(3)]
-        assert shares == [[0, 1, 4], [2, 5, 7], [6, 3]]
+        own_samples = [deal_images(records, range(8), rank=rank, world_size=3) for rank in range(3)]
+        assert own_samples == [[0, 1, 4], [2, 5, 7], [6, 3]]
 
     def test_many_questions_about_one_image_are_shared(self) -> None:
         records = self.about(*["a"] * 2 * MOST_TOGETHER)
-        shares = [deal_images(records, range(len(records)), rank=rank, world_size=2) for rank in range(2)]
-        assert [len(share) for share in shares] == [MOST_TOGETHER] * 2
+        own_samples = [deal_images(records, range(len(records)), rank=rank, world_size=2) for rank in range(2)]
+        assert [len(own) for own in own_samples] == [MOST_TOGETHER] * 2
 
 
 def test_what_is_prepared_ahead_is_what_is_answered(options: EvaluationOptions, tmp_path: Path) -> None:
@@ -301,8 +301,8 @@ def test_what_is_prepared_ahead_is_what_is_answered(options: EvaluationOptions, 
     ((setting, source), *_) = build_sources(options)
     first = source.records[0].sample_id
     with PredictionWriter(tmp_path / "p.jsonl") as writer:
-        share = SampleShare(source, setting, range(len(source)))
-        write_lost(predict_share(share, GeneratedAnswers(cast("Any", InTwoSteps())), writer=writer), writer, anything=True)
+        own = RankSamples(source, setting, range(len(source)))
+        write_lost(predict_samples(own, GeneratedAnswers(cast("Any", InTwoSteps())), writer=writer), writer, anything=True)
     written = {item.sample_id: item.prediction for item in read_predictions(tmp_path / "p.jsonl")}
     assert written.pop(first) is None and all(written.values()) and len(written) == len(source) - 1
 
@@ -312,7 +312,7 @@ def test_several_questions_that_transforms_make_are_not_scored_by_one_answer(opt
     asked = replace(options, datasets=[{**options.datasets[1], "transforms": [several]}], settings={"sar": ["sar"]})
     (_, source), *_ = build_sources(asked)
     with PredictionWriter(tmp_path / "p.jsonl") as writer:
-        lost = predict_share(SampleShare(source, "sar", [0]), GeneratedAnswers(Answerer()), writer=writer)
+        lost = predict_samples(RankSamples(source, "sar", [0]), GeneratedAnswers(Answerer()), writer=writer)
     assert "the transforms make 2 questions of sample 'p-test_00000'" in lost[0].reason and "num_expressions=1" in lost[0].reason
 
 

@@ -61,7 +61,7 @@ def test_writing_twice_is_refused(tmp_path, predicted):
             writer.write(predicted[0])
 
 
-def test_a_run_may_go_on_with_another_number_of_ranks(tmp_path, expected, predicted):
+def test_a_run_may_resume_with_another_number_of_ranks(tmp_path, expected, predicted):
     write_ranks(tmp_path, predicted[:100], world_size=2)
     write_ranks(tmp_path, predicted[100:], world_size=3)
     assert merge_shards(tmp_path, keys(expected), run_id="run") == predicted

@@ -10,7 +10,7 @@ from eocore.errors import DataError, OutputError
 from eocore.evaluate.engine.sharing import held
 
 
-def test_a_second_run_is_refused_and_told_which_one_goes_on(tmp_path: Path) -> None:
+def test_a_second_run_is_refused_and_told_which_one_continues(tmp_path: Path) -> None:
     with held(tmp_path / "out", Ranks()):
         told = rf"out is in use by process {os.getpid()} on .*; two runs in one folder would .* give another folder with --out"
         with pytest.raises(DataError, match=told), held(tmp_path / "out", Ranks(), wait_s=0):

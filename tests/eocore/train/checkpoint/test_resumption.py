@@ -225,7 +225,7 @@ def older(run: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def test_an_older_checkpoint_goes_on_and_what_it_does_not_tell_is_said(
+def test_an_older_checkpoint_resumes_and_what_it_does_not_tell_is_said(
     faulty: ModuleType, run: Path, tmp_path: Path, warnings: list[str]
 ) -> None:
     resume(faulty, older(run, tmp_path), tmp_path, {"task.dropout": 0.1}, "schedule", max_iters=4)
@@ -287,7 +287,7 @@ def test_missing_moments_are_named(faulty: ModuleType, run: Path, tmp_path: Path
         resume(faulty, copy, tmp_path, {})
 
 
-def test_an_allowed_schedule_goes_on_as_if_it_had_always_been_so(faulty: ModuleType, run: Path, tmp_path: Path) -> None:
+def test_an_allowed_schedule_continues_as_if_it_had_always_been_so(faulty: ModuleType, run: Path, tmp_path: Path) -> None:
     resume(faulty, run, tmp_path, {}, "schedule", max_iters=6)
     train(Config(faulty.make_config(max_iters=6), format_python_code=False), tmp_path / "whole")
     assert [entry[2] for entry in losses(tmp_path / "new")] == [entry[2] for entry in losses(tmp_path / "whole")][3:]

@@ -65,7 +65,7 @@ def test_frozen_weights_are_not_saved(tiny: ModuleType, tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.usefixtures("one_thread")  # then every sum is the same, term by term, and bits can be compared
 @pytest.mark.parametrize("stage", ["0", "1", "2", "3", "1_offload", "2_offload", "3_offload"])
-def test_going_on_equals_never_having_stopped(stage: str, precision: str, tiny: ModuleType, tmp_path: Path) -> None:
+def test_resuming_equals_never_having_stopped(stage: str, precision: str, tiny: ModuleType, tmp_path: Path) -> None:
     config = tiny.tiny_config({"dropout": 0.3}, deepspeed=f"deepspeed_zero{stage}", precision=precision)
     train(config, tmp_path)
     straight, weights = lines(tmp_path), load_file(tmp_path / "iter_000006" / "trainable.safetensors")
@@ -105,7 +105,7 @@ def test_pruning_keeps_the_newest(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", [0, 1, 3])
-def test_another_zero_stage_goes_on_alike(stage: int, run: Path, tiny: ModuleType, tmp_path: Path) -> None:
+def test_another_zero_stage_resumes_alike(stage: int, run: Path, tiny: ModuleType, tmp_path: Path) -> None:
     config = tiny.tiny_config({"dropout": 0.3}, deepspeed=f"deepspeed_zero{stage}")
     train(config, tmp_path, resume=str(run / "iter_000003"))
     found, expected = lines(tmp_path), lines(run)[3:]
@@ -114,7 +114,7 @@ def test_another_zero_stage_goes_on_alike(stage: int, run: Path, tiny: ModuleTyp
         assert [line[name] for line in found] == pytest.approx([line[name] for line in expected], **ACROSS_ZERO_STAGES.approx), name
 
 
-def test_another_zero_stage_goes_on_alike_in_bf16(tiny: ModuleType, tmp_path: Path) -> None:
+def test_another_zero_stage_resumes_alike_in_bf16(tiny: ModuleType, tmp_path: Path) -> None:
     """ZeRO-2 keeps pieces of flat float32 weights, ZeRO 0 whole ones, ZeRO-3 pieces of each: all are read from whole ones by name."""
     for stage in (2, 0, 3):
         config = tiny.tiny_config(deepspeed=f"deepspeed_zero{stage}", precision="bf16")
@@ -124,12 +124,12 @@ def test_another_zero_stage_goes_on_alike_in_bf16(tiny: ModuleType, tmp_path: Pa
         assert [line["loss"] for line in lines(tmp_path / str(stage))] == pytest.approx(expected, **IN_BF16.approx)
 
 
-def test_another_accumulation_cannot_go_on(run: Path, tiny: ModuleType, tmp_path: Path) -> None:
+def test_another_accumulation_cannot_resume(run: Path, tiny: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"accumulation: 1 then, 2 now.*accept it by: --allow data"):
         train(tiny.tiny_config(accumulation=2), tmp_path, resume=str(run / "iter_000003"))
 
 
-def test_another_choice_of_what_is_trained_cannot_go_on(run: Path, tiny: ModuleType, tmp_path: Path) -> None:
+def test_another_choice_of_what_is_trained_cannot_resume(run: Path, tiny: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"Missing: none\. Unexpected: model\.encoder\.bias; model\.encoder\.weight"):
         config = tiny.tiny_config({"dropout": 0.3, "trainable": ["head", "norm", "extra"]})
         train(config, tmp_path, resume=str(run / "iter_000003"), allow=["frozen"])

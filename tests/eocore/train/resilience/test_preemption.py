@@ -69,7 +69,7 @@ def straight(faulty: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.mark.fault
-def test_sigterm_saves_stops_and_goes_on_exactly(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
+def test_sigterm_saves_stops_and_resumes_exactly(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
     """Sent to torchrun, twice, while steps take 0.5 s; torchrun passes it on to the loader's processes as well, which must not heed it."""
     config = faulty.make_config({"sleep": 0.5, "num_workers": 1}, {"interval": 100}, max_iters=12)
     run = start(config, tmp_path / "run")
@@ -87,7 +87,7 @@ def test_sigterm_saves_stops_and_goes_on_exactly(faulty: ModuleType, straight: P
 
 
 @pytest.mark.fault
-def test_ctrl_c_saves_stops_and_goes_on_exactly(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_stops_and_resumes_exactly(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
     """Sent to torchrun, as a terminal does; it passes it on to the ranks and their loaders' processes, which must not heed it."""
     run = start(faulty.make_config({"sleep": 0.3, "num_workers": 1}, {"interval": 100}, max_iters=12), tmp_path / "run")
     wait_for_step(tmp_path / "run", 3)
@@ -158,7 +158,7 @@ def test_a_signal_to_one_rank_acts_on_all(faulty: ModuleType, straight: Path, tm
 
 
 @pytest.mark.fault
-def test_torchrun_starts_a_killed_rank_again_and_the_run_goes_on(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
+def test_torchrun_starts_a_killed_rank_again_and_the_run_resumes(faulty: ModuleType, straight: Path, tmp_path: Path) -> None:
     faults = [{"kind": "kill", "rank": 1, "step": 8, "marker": str(tmp_path / "struck")}]
     run = start(faulty.make_config({"faults": faults}, max_iters=12), tmp_path / "run", restarts=1)
     assert run.wait(LONGEST_S) == 0, (tmp_path / "run.log").read_text()[-3000:]

@@ -53,10 +53,10 @@ class _Table:
         first = np.minimum(position.astype(int), max(len(self._lines) - 2, 0))
         needed = range(int(first.min()), min(int(first.max()) + 2, len(self._vectors)))
         along = {index: np.interp(columns, *self._vectors[index]) for index in needed}
-        share = (position - first)[:, None]
+        weight = (position - first)[:, None]
         low = np.stack([along[index] for index in first])
         high = np.stack([along[min(index + 1, len(self._vectors) - 1)] for index in first])
-        return low + (high - low) * share
+        return low + (high - low) * weight
 
 
 class CalibrationTable(_Table):

@@ -52,7 +52,7 @@ def tell_annotation(samples: Sequence[SizedBoxes], *, default: float) -> Told:
     far = _far(samples)
     if not len(far) or _are_zeros_and_ones(samples):
         return Told(default)
-    return Told(_tightest(samples, share=1.0))
+    return Told(_tightest(samples, fraction=1.0))
 
 
 def tell_predictions(predicted: Sequence[SizedBoxes], annotated: Sequence[SizedBoxes], *, annotation: float) -> Told:
@@ -69,8 +69,8 @@ def tell_predictions(predicted: Sequence[SizedBoxes], annotated: Sequence[SizedB
     far = _far(predicted)
     if not len(far):
         return Told(annotation)
-    scale, ratio = _tightest(predicted, share=MOST), _ratio(predicted, annotated)
-    if scale != annotation and _share_held(predicted, annotation) >= MOST:
+    scale, ratio = _tightest(predicted, fraction=MOST), _ratio(predicted, annotated)
+    if scale != annotation and _fraction_held(predicted, annotation) >= MOST:
         own, other = _extent(annotated, annotation), _extent(predicted, scale)
         if own <= other or ratio > (other / own) ** 0.5:
             scale = annotation
@@ -107,7 +107,7 @@ def _far(samples: Sequence[SizedBoxes]) -> np.ndarray:
     return np.array([max(box.x0, box.y0, box.x1, box.y1) for sample in samples for box in sample.boxes])
 
 
-def _shares(samples: Sequence[SizedBoxes]) -> np.ndarray:
+def _fractions(samples: Sequence[SizedBoxes]) -> np.ndarray:
     """(N,) how far every box reaches, as a fraction of its image's side, where its numbers are pixels."""
     return np.array([max(box.x1 / s.size[1], box.y1 / s.size[0]) for s in samples if s.size for box in s.boxes])
 
@@ -116,7 +116,7 @@ def _sizes_known(samples: Sequence[SizedBoxes]) -> bool:
     return all(sample.size is not None for sample in samples if sample.boxes)
 
 
-def _share_held(samples: Sequence[SizedBoxes], scale: float) -> float:
+def _fraction_held(samples: Sequence[SizedBoxes], scale: float) -> float:
     reach = _reach(samples, scale)
     return float(np.mean(reach <= OVERSHOOT)) if len(reach) else 1.0
 
@@ -124,15 +124,15 @@ def _share_held(samples: Sequence[SizedBoxes], scale: float) -> float:
 def _reach(samples: Sequence[SizedBoxes], scale: float) -> np.ndarray:
     """(N,) how far every box reaches, as a fraction of the image's side, on a scale; empty for pixels of unknown sizes."""
     if scale == PIXELS:
-        return _shares(samples) if _sizes_known(samples) else np.zeros(0)
+        return _fractions(samples) if _sizes_known(samples) else np.zeros(0)
     return _far(samples) / scale
 
 
-def _tightest(samples: Sequence[SizedBoxes], *, share: float) -> float:
+def _tightest(samples: Sequence[SizedBoxes], *, fraction: float) -> float:
     """The smallest scale that holds a fraction of the boxes; `PIXELS` where none does."""
     known = [PIXELS] if _sizes_known(samples) else []
-    reaches = {scale: np.quantile(_reach(samples, scale), share) for scale in (*SCALES, *known)}
-    held = {scale: reach for scale, reach in reaches.items() if _share_held(samples, scale) >= share}
+    reaches = {scale: np.quantile(_reach(samples, scale), fraction) for scale in (*SCALES, *known)}
+    held = {scale: reach for scale, reach in reaches.items() if _fraction_held(samples, scale) >= fraction}
     return max(held, key=lambda scale: held[scale]) if held else PIXELS
 
 

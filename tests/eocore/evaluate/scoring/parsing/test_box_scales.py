@@ -10,8 +10,8 @@ from eocore.evaluate.scoring.parsing.reading_options import PIXELS
 NUM = 40
 
 
-def shares(seed: int = 0, *, near: float = 1.0) -> np.ndarray:
-    """(NUM, 4) boxes as shares of the image, all within `near` of the upper left corner."""
+def fractions(seed: int = 0, *, near: float = 1.0) -> np.ndarray:
+    """(NUM, 4) boxes as fractions of the image, all within `near` of the upper left corner."""
     rng = np.random.default_rng(seed)
     start = rng.uniform(0, 0.6, (NUM, 2))
     return np.concatenate([start, start + rng.uniform(0.05, 0.4, (NUM, 2))], axis=1) * near
@@ -26,47 +26,47 @@ def sized(boxes: np.ndarray, scale: float, *, size: tuple[int, int] | None = Non
 @pytest.mark.parametrize("predicted", [1.0, 100.0, 1000.0])
 @pytest.mark.parametrize("annotated", [1.0, 100.0, 1000.0])
 def test_each_scale_beside_each(predicted, annotated):
-    truth, said = sized(shares(), annotated), sized(shares() * 0.98, predicted)
+    truth, said = sized(fractions(), annotated), sized(fractions() * 0.98, predicted)
     assert tell_annotation(truth, default=100.0) == Told(annotated)
     assert tell_predictions(said, truth, annotation=annotated) == Told(predicted)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (512, 512), (600, 800), (2000, 3000)])
 def test_pixels_of_images_of_known_size(size):
-    truth = sized(shares(), 100.0, size=size)
-    assert tell_predictions(sized(shares(), PIXELS, size=size), truth, annotation=100.0).scale == PIXELS
-    assert tell_annotation(sized(shares(), PIXELS, size=size), default=100.0).scale == PIXELS
-    assert tell_predictions(sized(shares(), 1000.0, size=size), sized(shares(), PIXELS, size=size), annotation=PIXELS).scale == 1000.0
+    truth = sized(fractions(), 100.0, size=size)
+    assert tell_predictions(sized(fractions(), PIXELS, size=size), truth, annotation=100.0).scale == PIXELS
+    assert tell_annotation(sized(fractions(), PIXELS, size=size), default=100.0).scale == PIXELS
+    assert tell_predictions(sized(fractions(), 1000.0, size=size), sized(fractions(), PIXELS, size=size), annotation=PIXELS).scale == 1000.0
 
 
 def test_small_boxes_in_a_corner_are_no_other_scale():
-    truth = sized(shares(near=0.009), 100.0)
-    assert tell_predictions(sized(shares(near=0.009), 100.0), truth, annotation=100.0) == Told(100.0)
+    truth = sized(fractions(near=0.009), 100.0)
+    assert tell_predictions(sized(fractions(near=0.009), 100.0), truth, annotation=100.0) == Told(100.0)
     whole = [SizedBoxes([Box(0, 0, 1, 1)])]
     assert tell_annotation(whole, default=100.0) == Told(100.0)
     assert tell_predictions(whole, whole, annotation=100.0) == Told(100.0)
 
 
 def test_a_few_boxes_beyond_the_scale_are_mistakes_and_said():
-    said = [*sized(shares(), 100.0)[:-2], SizedBoxes([Box(0, 0, 150, 900)]), SizedBoxes([Box(1, 1, 3000, 4)])]
-    told = tell_predictions(said, sized(shares(), 100.0), annotation=100.0)
+    said = [*sized(fractions(), 100.0)[:-2], SizedBoxes([Box(0, 0, 150, 900)]), SizedBoxes([Box(1, 1, 3000, 4)])]
+    told = tell_predictions(said, sized(fractions(), 100.0), annotation=100.0)
     assert told.scale == 100.0
     (note,) = told.notes
     assert note.startswith("2 of 40 boxes of answers go beyond the scale of 0 to 100, up to ")
 
 
 def test_two_scales_in_one_file_are_said():
-    said = [*sized(shares(), 1.0)[: NUM // 2], *sized(shares(), 1000.0)[NUM // 2 :]]
-    told = tell_predictions(said, sized(shares(), 100.0), annotation=100.0)
+    said = [*sized(fractions(), 1.0)[: NUM // 2], *sized(fractions(), 1000.0)[NUM // 2 :]]
+    told = tell_predictions(said, sized(fractions(), 100.0), annotation=100.0)
     assert any("20 of 40 boxes of answers hold fractions from 0 to 1 alone" in note for note in told.notes)
 
 
 def test_pixels_of_images_of_unknown_size_are_left_and_said():
-    told = tell_predictions(sized(shares(), 3000.0), sized(shares(), 100.0), annotation=100.0)
+    told = tell_predictions(sized(fractions(), 3000.0), sized(fractions(), 100.0), annotation=100.0)
     assert told.scale == 100.0
     assert "numbers go up to" in told.notes[0]
     assert "Give the sizes" in told.notes[0]
-    told = tell_predictions(sized(shares(), 512.0), sized(shares(), 100.0), annotation=100.0)
+    told = tell_predictions(sized(fractions(), 512.0), sized(fractions(), 100.0), annotation=100.0)
     assert told.scale == 1000.0
     assert "another scale is possible (such as pixels)" in told.notes[0]
 
