@@ -163,7 +163,7 @@ class Watched:
         return max((path.name for path in self.run.glob("iter_*")), default=None)
 
     def resumed_from(self) -> str | None:
-        """Name of the checkpoint that the last start went on from."""
+        """Name of the checkpoint that the last start resumed from."""
         return json.loads((self.run / RUNS).read_text().splitlines()[-1])["resumed_from"]
 
     def _starts(self) -> int:
@@ -206,7 +206,7 @@ class Faults:
     """The faults of the disturbed run.
 
     Attributes:
-        injected, survived: kind of fault -> number of times; survived is one after which a start went on from the newest checkpoint.
+        injected, survived: kind of fault -> number of times; survived is one after which a start resumed from the newest checkpoint.
         repeated: updates lost by each fault.
     """
 

@@ -35,7 +35,7 @@ class DuplicateError(AnnotationError):
 
 
 class BandError(DataError):
-    """A band, sensor or unit is unknown, missing, or in the wrong place."""
+    """A band, sensor or unit is unknown, missing, or at the wrong position."""
 
 
 class AlignmentError(DataError):

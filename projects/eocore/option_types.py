@@ -57,7 +57,7 @@ Mismatch = tuple[str, Any, Any]
 
 
 def _mismatch(value: Any, annotation: Any, *, where: str) -> Mismatch | None:
-    """The first place in `value` that does not fit."""
+    """The first part of `value` that does not fit, by its path."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return _mismatch_of_union(value, annotation, where=where)

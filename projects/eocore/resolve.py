@@ -18,7 +18,7 @@ from eocore.registry import find_factory, options_of
 
 EACH = "*"
 POSITION = "position"
-"""What the place of an entry among its like is recorded as."""
+"""What the position of an entry among its like is recorded as."""
 Factory = Callable[..., Any]
 
 

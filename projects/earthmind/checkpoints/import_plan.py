@@ -155,7 +155,7 @@ def _fields(sources: Sequence[Source]) -> dict[str, Any]:
 
 
 def _not_used(sources: Sequence[Source], mapped: Sequence[Mapped]) -> Iterator[tuple[str, LazyTensor]]:
-    """What our model has no place for, but the upstream layout has; kept so that an export is complete."""
+    """What our model has no parameter for, but the upstream layout has; kept so that an export is complete."""
     for source, part in zip(sources, mapped, strict=True):
         for name in (name for what, headers in part.unused.items() if what != TIED_HEAD for name in headers):
             upstream = upstream_name(source.layout.name, name)

@@ -51,7 +51,7 @@ class Composition:
 
     @property
     def is_whole(self) -> bool:
-        """True where every tensor has its place and every parameter its source."""
+        """True where every tensor has its parameter and every parameter its source."""
         return not (self.missing or self.unexpected or self.mismatched)
 
     def rows(self) -> list[Row]:

@@ -331,7 +331,7 @@ class PreparedDataset(Dataset[Any]):
         return self.dataset.describe(SampleKey(*key))
 
     def __getitem__(self, key: tuple[int, int]) -> Any:
-        """One prepared sample; the one place that meets a broken one.
+        """One prepared sample; the only code that meets a broken one.
 
         Where broken samples are replaced, the sample's field `faults` says what was wrong.
 

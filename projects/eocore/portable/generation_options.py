@@ -125,7 +125,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 """Values that leave an option off; None and False always do, but for `use_cache`."""
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 LENGTHS = ("max_new_tokens", "max_length", "min_length")
-"""Fields that a model's own generation config may hold: the processor's and the call's take their place."""
+"""Fields that a model's own generation config may hold: the processor's and the call's replace them."""
 BLIND_OPTIONS = (
     *(name for name, reason in REASONS.items() if reason == _BLIND),
     *("prompt_lookup_num_tokens", "assistant_model", "assistant_early_exit", "use_mtp", "speculation_type"),

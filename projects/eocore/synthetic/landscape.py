@@ -125,7 +125,7 @@ def _object(land_class: int, rng: np.random.Generator) -> _Plan:
 
 
 def _free_shape(plan: _Plan, rng: np.random.Generator, *, taken: np.ndarray) -> np.ndarray | None:
-    """(H, W) bool of the object where it keeps its distance from what is there, or None where no place was found."""
+    """(H, W) bool of the object where it keeps its distance from what is there, or None where no location was found."""
     near = binary_dilation(taken, iterations=GAP_PX) if taken.any() else taken
     for _ in range(PLACING_TRIES):
         shape = _draw_shape(plan, rng, size=len(taken))

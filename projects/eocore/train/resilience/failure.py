@@ -30,8 +30,8 @@ def show_failure(error: EOError) -> None:
 def as_unforeseen(error: Exception) -> UnforeseenError:
     """An error of any class as one that `show_failure` shows: its trace first, then what it says in one line."""
     found = UnforeseenError(
-        f"{describe_unforeseen(error)}. The training cannot go on: a fault of the program or of the machine, or an input of a kind it "
-        "has not met. The trace is above; checkpoints stand, go on from them with --resume."
+        f"{describe_unforeseen(error)}. The training cannot continue: a fault of the program or of the machine, or an input of a kind it "
+        "has not met. The trace is above; checkpoints stand, resume from them with --resume."
     )
     found.__cause__ = error
     found.told_first = getattr(error, "told_first", None)
