@@ -99,7 +99,7 @@ class TestVocabulary:
         with pytest.raises(ConfigError, match=r"the model learned \d+ tokens by their ids; the tokenizer .* gives some to other tokens"):
             build_model({"pretrained": str(tmp_path / "trained")}, shifted)
 
-    def test_more_tokens_after_the_learnt_ones_are_welcome(
+    def test_more_tokens_after_the_learned_ones_are_welcome(
         self, make_tiny: Callable[..., Any], make_tokenizer: Callable[..., Any], words: Any, tmp_path: Path
     ) -> None:
         build_model({"pretrained": str(_saved(make_tiny, tmp_path))}, words).save_pretrained(tmp_path / "trained")

@@ -50,7 +50,7 @@ class SupervisedLogits(Pair):
             loss = (
                 _all_positions(head, states, labels=labels)
                 if side == "reference"
-                else _learnt(head, states, positions=positions, targets=targets)
+                else _learned(head, states, positions=positions, targets=targets)
             )
             loss.backward()
             assert states.grad is not None
@@ -65,6 +65,6 @@ def _all_positions(head: nn.Linear, states: Tensor, *, labels: Tensor) -> Tensor
     return functional.cross_entropy(shifted.view(-1, shifted.shape[-1]), labels[..., 1:].reshape(-1), ignore_index=IGNORE)
 
 
-def _learnt(head: nn.Linear, states: Tensor, *, positions: Tensor, targets: Tensor) -> Tensor:
+def _learned(head: nn.Linear, states: Tensor, *, positions: Tensor, targets: Tensor) -> Tensor:
     weights = torch.full(positions.shape, 1.0 / len(positions))
     return token_cross_entropy(head(states.flatten(0, 1)[positions]), targets, weights=weights)

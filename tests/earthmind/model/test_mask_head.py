@@ -122,7 +122,7 @@ class TestGated:
         for level, mixed in zip(features, gated.combine(features, torch.tensor([0, 1]), num_samples=2), strict=True):
             torch.testing.assert_close(mixed[1], level[1], **ACROSS_LAYOUTS.close)
 
-    def test_the_gate_is_learnt(self, gated: SegHead) -> None:
+    def test_the_gate_is_learned(self, gated: SegHead) -> None:
         with torch.enable_grad():
             mixed = gated.combine(gated.encode(pictures(2)), torch.tensor([0, 0]), num_samples=1)
             (gradient,) = torch.autograd.grad(mixed[-1].square().sum(), [gated.gate.weight])

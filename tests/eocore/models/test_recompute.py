@@ -62,7 +62,7 @@ def step(model: Qwen2Model) -> tuple[int, float, dict[str, torch.Tensor], dict[s
 
 @pytest.mark.usefixtures("one_thread")  # the same operations on tensors of the same layout, so bits can be compared
 @pytest.mark.parametrize("lora", [False, True], ids=["all trained", "lora"])
-def test_less_is_kept_and_the_same_is_learnt(lora: bool) -> None:
+def test_less_is_kept_and_the_same_is_learned(lora: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = {kind: step(make_model(kind, lora=lora)) for kind in KINDS}
