@@ -16,7 +16,7 @@ from eocore.distributed import Ranks, find_on_first
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate import datasets as _datasets  # noqa: F401  (registers what configs name)
 from eocore.evaluate.engine.inputs import PREDICTIONS
-from eocore.evaluate.engine.predicting import Lost, SampleShare, describe_unread, image_key, key_of, respond_to_share
+from eocore.evaluate.engine.predicting import Lost, RankSamples, describe_unread, image_key, key_of, respond_to_samples
 from eocore.evaluate.engine.responders import Responder, ResponseOptions, make_responder
 from eocore.evaluate.engine.shards import PredictionWriter, write_predictions
 from eocore.evaluate.engine.sources import EvaluationOptions, find_sources
@@ -131,7 +131,7 @@ class ScoredAnswers:
         return Answered(metrics, picture if self.ranks.is_first else None)
 
     def _answer(self, part: Part, indices: list[int], *, responder: Responder) -> list[Line]:
-        share = SampleShare(
+        own = RankSamples(
             part.dataset,
             part.setting,
             indices,
@@ -140,7 +140,7 @@ class ScoredAnswers:
             greyed=SETTINGS.find(part.setting).greyed,
         )
         lines: list[Line] = []
-        for found in respond_to_share(share, responder):
+        for found in respond_to_samples(own, responder):
             for item in found:
                 if isinstance(item, Lost):
                     get_logger().warning("validation: sample '%s' counts as missing: %s", item.unanswered.sample_id, item.reason)

@@ -222,6 +222,7 @@ class TrainerState(TypedDict, total=False):
         frozen_hash: of the weights that are not trained.
         allowed: what was allowed to differ so far.
         guard: statistics of the guard.
+        validation: the best result so far, see `eocore.train.validation.best`.
     """
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
@@ -243,6 +244,7 @@ class TrainerState(TypedDict, total=False):
     frozen_hash: str
     allowed: list[dict[str, Any]]
     guard: dict[str, Any]
+    validation: dict[str, Any] | None
 
 
 def read_state(folder: Path) -> TrainerState:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import safetensors
 from safetensors.torch import save_file
@@ -21,7 +21,7 @@ from eocore.train.checkpoint.weights import IDENTITY, check_names, names_in, ope
 from eocore.train.strategy import ZeroStrategy
 
 FORMAT = 2
-VALIDATION = "validation"
+VALIDATION: Final = "validation"
 """Entry of trainer.json: `BestResult.state`, None where the run does not validate."""
 
 
