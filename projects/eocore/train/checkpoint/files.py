@@ -223,6 +223,7 @@ class TrainerState(TypedDict, total=False):
         allowed: what was allowed to differ so far.
         guard: statistics of the guard.
         validation: the best result so far, see `eocore.train.validation.best`.
+        loss_scale: state of the dynamic loss scale of fp16.
     """
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
@@ -245,6 +246,7 @@ class TrainerState(TypedDict, total=False):
     allowed: list[dict[str, Any]]
     guard: dict[str, Any]
     validation: dict[str, Any] | None
+    loss_scale: dict[str, Any] | None
 
 
 def read_state(folder: Path) -> TrainerState:
