@@ -79,7 +79,7 @@ def test_an_overlay_is_what_mmengine_draws(tool: dict[str, Any]) -> None:
         (["--image_folder", "nowhere"], "DataError: --image_folder nowhere is no folder. Name one with images."),
         (["--image_folder", "empty"], "DataError: --image_folder empty holds no image; their names end in .jpg, "),
         (["--select", "4"], "ConfigError: --select 4: demo_images holds 3 images. Select one of them."),
-        (["--image_path", "demo_images/a.png"], "ConfigError: --image_path and --sar_image_path name the two images of one place"),
+        (["--image_path", "demo_images/a.png"], "ConfigError: --image_path and --sar_image_path name the two images of one location"),
         ([], "DataError: --model_path MODEL is no folder, and nothing is downloaded."),
     ],
 )

@@ -54,6 +54,8 @@ def test_system_without_export_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_config_of_another_training_is_refused(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", 500)
-    (run / "iter_000500" / "trainer.json").write_text(json.dumps({"config": "task = dict(model=dict(width=8))"}))
+    (run / "iter_000500" / "trainer.json").write_text(
+        json.dumps({"step": 500, "world_size": 1, "zero_stage": 0, "config": "task = dict(model=dict(width=8))"})
+    )
     with pytest.raises(ConfigError, match=r"task.model of this config is not what .*iter_000500 was trained with"):
         convert(Config({"task": {"model": {"width": 4}}}), run / "latest", out_dir=tmp_path / "out", choices=Choices())

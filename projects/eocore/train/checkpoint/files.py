@@ -256,12 +256,17 @@ def read_state(folder: Path) -> TrainerState:
         CheckpointError: it is missing or broken.
     """
     path = folder / STATE
-    if not path.is_file():
+    _require_state(folder)
+    return parse_fields(path.read_bytes(), TrainerState, source=str(path), remedy=DAMAGED, error=CheckpointError)
+
+
+def _require_state(folder: Path) -> None:
+    """Raise CheckpointError if a folder is no checkpoint."""
+    if not (folder / STATE).is_file():
         found = ", ".join(item.name for item in list_checkpoints(folder)) or "none"
         raise CheckpointError(
             f"{folder} is no complete checkpoint: it has no {STATE}. Checkpoints inside it: {found}. Name an iter_* folder."
         )
-    return parse_fields(path.read_bytes(), TrainerState, source=str(path), remedy=DAMAGED, error=CheckpointError)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -281,7 +286,7 @@ def find_checkpoint(work_dir: Path, request: str, *, strict: bool = False) -> Pa
         CheckpointError: the folder asked for is damaged or no checkpoint; `strict` and the newest is damaged; all are damaged.
     """
     if request != AUTO:
-        read_state(Path(request))
+        _require_state(Path(request))
         verify(Path(request))
         get_logger().info("resuming from %s, as asked", request)
         return Path(request)

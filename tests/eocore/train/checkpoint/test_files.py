@@ -179,10 +179,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "moments deleted": (lambda folder: (folder / "optimizer.safetensors").unlink(), r"optimizer\.safetensors is missing"),
     "random states deleted": (lambda folder: (folder / "rng_00000.json").unlink(), r"rng_00000\.json is missing"),
-    "empty manifest": (lambda folder: os.truncate(folder / "manifest.json", 0), r"manifest\.json:1: not JSON"),
+    "empty manifest": (lambda folder: os.truncate(folder / "manifest.json", 0), r"manifest\.json: not JSON"),
     "manifest deleted": (lambda folder: (folder / "manifest.json").unlink(), r"iter_000002 has no manifest\.json"),
-    "manifest of something else": (lambda folder: (folder / "manifest.json").write_text("[]"), r"does not list the files of a checkpoint"),
-    "binary manifest": (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), r"manifest\.json: not text"),
+    "manifest of something else": (lambda folder: (folder / "manifest.json").write_text("[]"), r"manifest\.json: expected an object, found"),
+    "binary manifest": (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), r"manifest\.json: not JSON"),
 }
 
 
