@@ -147,6 +147,30 @@ def make_fields() -> Callable[..., dict[str, Any]]:
     return build
 
 
+def sam3_fields(side: int, scales: Sequence[float] = (4.0, 2.0, 1.0, 0.5)) -> dict[str, Any]:
+    """`sam_config` of a tiny SAM 3 tracker for images of `side` px, with the scales of its neck's levels."""
+    grid = side // 8
+    backbone = {
+        "model_type": "sam3_vit_model",
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": side,
+        "patch_size": 8,
+        "window_size": 2,
+        "global_attn_indexes": [1],
+        "pretrain_image_size": 16,
+    }
+    vision = {"model_type": "sam3_vision_model", "backbone_config": backbone, "fpn_hidden_size": 16, "scale_factors": list(scales)}
+    return {
+        "model_type": "sam3_tracker",
+        "vision_config": vision | {"backbone_feature_sizes": [[grid * scale] * 2 for scale in (4, 2, 1)]},
+        "prompt_encoder_config": {"hidden_size": 16, "image_size": side, "patch_size": 8},
+        "mask_decoder_config": {"hidden_size": 16, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16},
+    }
+
+
 @pytest.fixture(scope="session")
 def make_config(make_fields: Callable[..., dict[str, Any]]) -> Callable[..., EarthMindConfig]:
     """Builder of a tiny config; arguments as those of `make_fields`."""

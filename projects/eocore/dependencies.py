@@ -1,5 +1,6 @@
 """Versions of the installed libraries, and those below which a known hole is open; checked before a system is imported."""
 
+import importlib.util
 import os
 import platform
 from collections.abc import Iterable
@@ -71,3 +72,12 @@ def check_dependencies() -> None:
 
     for line in found:
         get_logger().warning("%s", line)
+
+
+def require_bitsandbytes(what: str) -> None:
+    """Raise ConfigError if bitsandbytes, which `what` needs, is not installed."""
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise ConfigError(
+            f"{what} needs bitsandbytes, which is not installed. Install it without its dependencies, which are here already: "
+            "pip install --no-deps bitsandbytes (the extra `quantized`), or choose without it."
+        )

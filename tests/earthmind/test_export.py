@@ -11,14 +11,19 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.config import Config
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from earthmind.checkpoints.parity_check import parity_outputs
 from earthmind.export import AUTO_MAP, pack
 from eocore.commands.convert import describe
 from eocore.config import load_config
-from eocore.errors import CheckpointError
+from eocore.errors import CheckpointError, ConfigError
+from eocore.export.adapter import adapter_config as peft_config
+from eocore.export.adapter import saved_modules
 from eocore.export.convert import Choices, convert
+from eocore.export.hf import write_checkpoint
 from eocore.export.verify import compare, examine
 from eocore.models.freeze import trainable_names
 from eocore.registry import TASKS
@@ -206,3 +211,86 @@ def test_summary_names_files_and_differences(converted: tuple[Path, Any]) -> Non
     text = describe(converted[1], converted[0])
     assert "LoRA merged in 4 layers" in text and "model.safetensors" in text and "all weights equal, largest differences:" in text
     assert "(--no-verify)" in describe(replace(converted[1], differences={}), converted[0])
+
+
+def adapter_config(config_file: Path, base: Path, *, tied: bool, **task: Any) -> Config:
+    """A config of a training with LoRA that begins with the folder `base`, which is written first: a model drawn at random."""
+    config = load_config(config_file, trust=True)
+    plain = dict(config.task) | {"trainable": ["*"], "lora": None}
+    plain["model"] = {**config.task.model, "text_config": {**config.task.model.text_config, "tie_word_embeddings": tied}}
+    torch.manual_seed(4)
+    write_checkpoint(pack(TASKS.build(plain)), base, card="")
+    config.task.update(
+        model=dict(pretrained=str(base)),
+        tokenizer=dict(type="PretrainedTokenizer", path=str(base)),
+        trainable=["projector", "fusion", "seg_head.projector", "seg_head.gate", "seg_head.sam.mask_decoder"],
+        trainable_tokens=["[SEG]"],
+        **task,
+    )
+    return config
+
+
+def moved(config: Config, path: Path) -> Path:
+    """Weights of a training of that config: all that trains has moved."""
+    torch.manual_seed(5)
+    task = TASKS.build(dict(config.task))
+    weights = {name: value + 0.05 * torch.randn_like(value) for name, value in task.named_parameters() if value.requires_grad}
+    save_file({name: value.detach().contiguous() for name, value in weights.items()}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("tied", "task"),
+    [
+        (True, {}),
+        pytest.param(False, {"lora": {"rank": 4, "variants": ["dora", "rslora"]}}, marks=pytest.mark.slow),
+        pytest.param(True, {"lora": {"rank": 4}, "quantization": {"bits": 4}}, marks=pytest.mark.slow),
+    ],
+)
+def test_an_adapter_alone_on_its_base_is_the_trained_model(tied: bool, task: Any, config_file: Path, tmp_path: Path) -> None:
+    """`PeftModel.from_pretrained` in a process without this repository; LoRA as it stands and merged, and all else that was trained."""
+    if "quantization" in task:
+        pytest.importorskip("bitsandbytes")
+    config = adapter_config(config_file, tmp_path / "base", tied=tied, **task)
+    checkpoint = moved(config, tmp_path / "trained.safetensors")
+    summary = convert(config, checkpoint, out_dir=tmp_path / "adapter", choices=Choices(adapter_only=True))
+    assert len(summary.differences) == 2 * len(parity_names(summary)) and max(summary.differences.values()) <= 1e-5
+    assert "LoRA of" in describe(summary, tmp_path / "adapter")
+    settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert {"fusion", "projector", "seg_head.gate", "seg_head.projector", "seg_head.sam.mask_decoder"} == set(settings["modules_to_save"])
+    assert len(settings["trainable_token_indices"]) == (1 if tied else 2)
+    assert not any(path.name.startswith("model") and path.suffix == ".safetensors" for path in (tmp_path / "adapter").iterdir())
+
+
+def parity_names(summary: Any) -> set[str]:
+    return {name.removesuffix(", merged") for name in summary.differences}
+
+
+def test_an_adapter_needs_a_base_and_lora(config_file: Path, checkpoint: Path, tmp_path: Path) -> None:
+    def refused(config: Config, **choices: Any) -> str:
+        with pytest.raises(ConfigError) as error:
+            convert(config, checkpoint, out_dir=tmp_path / "adapter", choices=Choices(adapter_only=True, **choices))
+        return str(error.value)
+
+    config = load_config(config_file, trust=True)
+    assert "task.model.pretrained is not set: the training began with weights drawn at random" in refused(config)
+    assert "--dtype bfloat16 and --adapter-only" in refused(config, dtype="bfloat16")
+    config.task.model = {"pretrained": str(tmp_path / "gone")}
+    assert "is no folder; an adapter is made for its base" in refused(config)
+    with pytest.raises(ConfigError, match=r"task\.lora is not set: there is no adapter to write"):
+        peft_config(nn.Linear(2, 2), tmp_path)
+
+
+def test_modules_are_saved_whole_where_peft_means_no_other() -> None:
+    """peft takes a name for every module whose name ends with it."""
+    part = nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})
+    model = nn.ModuleDict(
+        {"projector": part, "head": nn.ModuleDict({"projector": nn.Sequential(nn.Linear(2, 2)), "rest": nn.Linear(2, 2)})}
+    )
+    model.requires_grad_(False)
+    model["projector"].requires_grad_(True)
+    assert saved_modules(model) == ["projector.a", "projector.b"], "the head's projector was not trained"
+    model["head"]["projector"].requires_grad_(True)
+    assert saved_modules(model) == ["head.projector", "projector"]
+    model["projector"]["a"].weight.requires_grad_(False)
+    assert saved_modules(model) == ["head.projector", "projector.a", "projector.b"], "its bias was trained"

@@ -27,11 +27,11 @@ def _model(repository: str, *, licence: str, command: str) -> HubFiles:
     )
 
 
-def _internvl(version: str, size: str) -> HubFiles:
+def _internvl(version: str, size: str, *, licence: str = f"MIT; {QWEN}") -> HubFiles:
     folder = f"InternVL{version}-{size}"
     out = f"{folder.lower()}-sam2-l"
     command = f"python tools/import_weights.py pretrained/{folder} --sam2 pretrained/sam2.1_hiera_large.pt --out pretrained/{out}"
-    return _model(f"OpenGVLab/{folder}", licence=f"MIT; {QWEN}", command=command)
+    return _model(f"OpenGVLab/{folder}", licence=licence, command=command)
 
 
 def _earthmind(folder: str, out: str, *, options: str = "") -> HubFiles:
@@ -59,6 +59,10 @@ WEIGHTS = {
     "internvl3-1b": _internvl("3", "1B"),
     "internvl3-2b": _internvl("3", "2B"),
     "internvl3-8b": _internvl("3", "8B"),
+    "internvl3.5-1b": _internvl("3_5", "1B", licence="Apache-2.0"),
+    "internvl3.5-2b": _internvl("3_5", "2B", licence="Apache-2.0"),
+    "internvl3.5-4b": _internvl("3_5", "4B", licence="Apache-2.0"),
+    "internvl3.5-8b": _internvl("3_5", "8B", licence="Apache-2.0"),
     "sam2.1-t": _sam2("2.1", "tiny", file="sam2.1_hiera_tiny.pt", short="sam2-t"),
     "sam2.1-s": _sam2("2.1", "small", file="sam2.1_hiera_small.pt", short="sam2-s"),
     "sam2.1-b+": _sam2("2.1", "base-plus", file="sam2.1_hiera_base_plus.pt", short="sam2-b"),

@@ -13,7 +13,7 @@ from earthmind.checkpoints.key_maps.upstream import ONLY_IN_2_1, SAM, upstream_n
 from earthmind.checkpoints.layouts import EARTHMIND, open_source
 from earthmind.checkpoints.upstream_config import upstream_config
 from earthmind.checkpoints.vocabulary import read_tokenizer
-from earthmind.model.configuration_earthmind import EarthMindConfig
+from earthmind.model.configuration_earthmind import SAM3_TRACKER, EarthMindConfig
 from earthmind.model.hca_fusion import UPSTREAM, HcaSettings
 from earthmind.pretrained import read_config
 from eocore.checkpoints.key_map import KeyMap, Mapped
@@ -127,6 +127,8 @@ def _require_sayable(mapped: Mapped, weights: Weights, *, config: EarthMindConfi
             f"{weights.path} has {len(mapped.unexpected)} tensors that the upstream layout has no place for: {names}. The upstream code "
             "would compute something else. Continue with the converted model itself."
         )
+    if config.sam_config.model_type == SAM3_TRACKER:
+        raise CheckpointError("masks are drawn by SAM 3, which the upstream code does not know. Continue with the converted model itself.")
     if config.vision_config.num_channels != 3 or config.grounding_channels != 3:
         raise CheckpointError(
             f"the model reads {config.vision_config.num_channels} channels and draws on {config.grounding_channels}; the upstream code "

@@ -125,7 +125,7 @@ SAM2 = Layout(
 )
 SAM2_HF = Layout(
     "sam2-hf",
-    "a SAM 2 folder of transformers",
+    "a SAM 2 folder of transformers, or one of SAM 3's tracker",
     (("vision_encoder.backbone.",), ("mask_decoder.",)),
     lambda config, headers: sam2_hf.SAM2_HF,
     _sam_hf_fields,

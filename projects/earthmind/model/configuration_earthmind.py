@@ -13,6 +13,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MORE_MEAN, MORE_STD = 0.5, 0.25
 """Of channels beyond three, on a 0..1 scale."""
+SAM3_TRACKER = "sam3_tracker"
+"""`model_type` of SAM 3's part that draws masks of points and boxes, in transformers."""
 FUSIONS = ("concat", "mutual_attention", "hca")
 GROUNDING_FUSIONS = ("first", "gated")
 
@@ -41,7 +43,8 @@ class EarthMindConfig(PretrainedConfig):
     Args:
         vision_config: InternVL vision tower (`InternVLVisionConfig` or its dict); `num_channels` is the width of the patch embedding.
         text_config: any causal language model of transformers (its config, or a dict with `model_type`).
-        sam_config: SAM 2 image encoder, prompt encoder and mask decoder (`Sam2Config` or its dict).
+        sam_config: SAM 2 or 2.1's image encoder, prompt encoder and mask decoder (`Sam2Config` or its dict), or those of SAM 3's tracker
+            (`Sam3TrackerConfig`, or a dict whose `model_type` is "sam3_tracker").
         downsample_ratio: pixel shuffle; 0.5 joins 2 x 2 patches to one token.
         fusion: "concat", "mutual_attention" (the first upstream release) or "hca" (the second: one tile's tokens a location).
         num_fusion_queries: learned queries of the mutual attention (upstream: 2).
@@ -57,7 +60,7 @@ class EarthMindConfig(PretrainedConfig):
     """
 
     model_type = "earthmind"
-    sub_configs = {"vision_config": InternVLVisionConfig, "text_config": AutoConfig, "sam_config": Sam2Config}  # noqa: RUF012 (read by transformers)
+    sub_configs = {"vision_config": InternVLVisionConfig, "text_config": AutoConfig, "sam_config": AutoConfig}  # noqa: RUF012 (read by transformers)
 
     downsample_ratio: float
     projector_hidden_act: str
@@ -77,7 +80,7 @@ class EarthMindConfig(PretrainedConfig):
     def __init__(self, vision_config: Any = None, text_config: Any = None, *, sam_config: Any = None, **fields: Any) -> None:
         self.vision_config = _as_config(vision_config, InternVLVisionConfig)
         self.text_config = _as_text_config(text_config)
-        self.sam_config = _as_config(sam_config, Sam2Config)
+        self.sam_config = _as_sam_config(sam_config)
         for name, default in DEFAULTS.items():
             setattr(self, name, fields.pop(name, default))
         _check_choice(self.fusion, FUSIONS, name="fusion")
@@ -118,6 +121,13 @@ def _as_config(value: Any, kind: type[PretrainedConfig]) -> PretrainedConfig:
     values = dict(value or {})
     values.pop("model_type", None)
     return kind(**values)
+
+
+def _as_sam_config(value: Any) -> PretrainedConfig:
+    """Of SAM 2, unless SAM 3's tracker is named."""
+    if isinstance(value, PretrainedConfig) or dict(value or {}).get("model_type") != SAM3_TRACKER:
+        return _as_config(value, Sam2Config)
+    return AutoConfig.for_model(**value)
 
 
 def _as_text_config(value: Any) -> PretrainedConfig:

@@ -4,12 +4,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import Sam2Model
+from transformers import AutoModel, Sam2Model
 
 from eocore.portable.normalisation import normalise
 
-from .configuration_earthmind import EarthMindConfig
+from .configuration_earthmind import SAM3_TRACKER, EarthMindConfig
 
+LEVELS = 3
+"""Of the features that masks are decoded from."""
 NOT_A_POINT = -1
 """Label of a point that carries no location in SAM 2's prompt encoder."""
 
@@ -37,7 +39,7 @@ class _NoPositions(nn.Module):
 
 
 class SegHead(nn.Module):
-    """[SEG] projector and SAM 2.
+    """[SEG] projector and SAM 2, or SAM 3's tracker, whose prompt encoder and mask decoder are built alike.
 
     The prompt of an object is SAM 2's two "not a point" tokens followed by the projected [SEG] state, as in the upstream model.
     """
@@ -46,7 +48,8 @@ class SegHead(nn.Module):
         super().__init__()
         width, prompt_width = config.text_config.hidden_size, config.sam_config.prompt_encoder_config.hidden_size
         self.projector = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, prompt_width))
-        self.sam = Sam2Model._from_config(config.sam_config)
+        tracks = config.sam_config.model_type == SAM3_TRACKER
+        self.sam = AutoModel.from_config(config.sam_config) if tracks else Sam2Model._from_config(config.sam_config)
         self.sam.vision_encoder.neck.position_encoding = _NoPositions()
         self.gate = nn.Conv2d(config.sam_config.vision_config.fpn_hidden_size, 1, 1) if config.grounding_fusion == "gated" else None
         self.mean, self.std = list(config.grounding_mean), list(config.grounding_std)
@@ -74,7 +77,9 @@ class SegHead(nn.Module):
 
     def _levels(self, maps: list[Tensor]) -> list[Tensor]:
         decoder = self.sam.mask_decoder
-        return [decoder.conv_s0(maps[0]), decoder.conv_s1(maps[1]), maps[2] + self.sam.no_memory_embedding.view(1, -1, 1, 1)]
+        # SAM 3's neck makes a fourth, coarser level, which masks do not use; transformers adds the embedding to the last level there is
+        coarse = maps[2] + self.sam.no_memory_embedding.view(1, -1, 1, 1) if len(maps) == LEVELS else maps[2]
+        return [decoder.conv_s0(maps[0]), decoder.conv_s1(maps[1]), coarse]
 
     def combine(self, features: list[Tensor], owner: Tensor, *, num_samples: int) -> list[Tensor]:
         """One set of features a sample from those of its grounding images.

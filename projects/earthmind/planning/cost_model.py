@@ -1,10 +1,12 @@
 """What a sample costs to train on, in floating-point operations, from its sizes and the model's."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import nn
 
+from earthmind.model.configuration_earthmind import SAM3_TRACKER
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.data.loading.sample_stats import FIELDS
 
@@ -109,6 +111,8 @@ def _mask_image(model: EarthMindForConditionalGeneration) -> float:
     """Hiera: blocks of four stages, attention inside windows but for some global blocks. Source of the shapes: Hiera, arXiv 2306.00989."""
     backbone = model.config.sam_config.vision_config.backbone_config
     side = backbone.image_size[0] if isinstance(backbone.image_size, list | tuple) else backbone.image_size
+    if model.config.sam_config.model_type == SAM3_TRACKER:
+        return _plain_transformer(backbone, side) * (TRAINED_PASSES if _trains(model.seg_head.sam.vision_encoder) else 1)
     total, first = 0.0, 0
     stages = zip(backbone.blocks_per_stage, backbone.embed_dim_per_stage, backbone.window_size_per_stage, strict=True)
     for number, (blocks, width, window) in enumerate(stages):
@@ -118,6 +122,14 @@ def _mask_image(model: EarthMindForConditionalGeneration) -> float:
         total += 2 * MULTIPLY_ADD * positions * width * ((blocks - whole) * window**2 + whole * positions)
         first += blocks
     return total * (TRAINED_PASSES if _trains(model.seg_head.sam.vision_encoder) else 1)
+
+
+def _plain_transformer(backbone: Any, side: int) -> float:
+    """SAM 3: layers of one width, attention inside windows but for some global layers. Source of the shapes: transformers, models/sam3."""
+    positions, width, layers = (side // backbone.patch_size) ** 2, backbone.hidden_size, backbone.num_hidden_layers
+    whole = len(backbone.global_attn_indexes)
+    blocks = MULTIPLY_ADD * positions * width * (4 * width + 2 * backbone.intermediate_size) * layers
+    return blocks + 2 * MULTIPLY_ADD * positions * width * ((layers - whole) * backbone.window_size**2 + whole * positions)
 
 
 def _mask_scale(model: EarthMindForConditionalGeneration) -> float:

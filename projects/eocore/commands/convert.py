@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save-path", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is in DIR")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the written weights (default: float32)")
+    parser.add_argument(
+        "--adapter-only",
+        action="store_true",
+        help="write only what was trained, as a folder of peft for task.model.pretrained",
+    )
     parser.add_argument("--scores", type=Path, metavar="JSON", help="scores.json of an evaluation, for the model card")
     add_shard_size(parser)
     parser.add_argument(
@@ -35,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def describe(summary: "Summary", folder: Path) -> str:
     """What was done, for the screen."""
-    size = f"{summary.num_parameters / 1e6:,.2f} million parameters, LoRA merged in {summary.num_merged} layers"
+    how = "LoRA of" if summary.adapter else "LoRA merged in"
+    size = f"{summary.num_parameters / 1e6:,.2f} million parameters, {how} {summary.num_merged} layers"
     lines = [f"{summary.checkpoint} -> {folder}: {size}"]
     lines += [f"  {name:<32} {size / 1e6:10.3f} MB" for name, size in summary.files.items()]
     if summary.differences:
@@ -50,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Converts and prints what was written."""
     from eocore.export.convert import Choices, convert
 
-    names = ("dtype", "overwrite", "scores", "verify", "max_shard_size")
+    names = ("adapter_only", "dtype", "overwrite", "scores", "verify", "max_shard_size")
     choices = Choices(**{name: getattr(arguments, name) for name in names})
     summary = convert(read_config(arguments), arguments.pth_model, out_dir=arguments.save_path, choices=choices)
     say(describe(summary, arguments.save_path))

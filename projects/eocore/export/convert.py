@@ -11,12 +11,14 @@ from torch import nn
 
 from eocore.config import require
 from eocore.errors import ConfigError
+from eocore.export.adapter import adapter_weights, base_folder, check_dtype, plain_base, write_adapter
 from eocore.export.hf import MAX_SHARD_SIZE, Shipment, require_free, write_checkpoint
 from eocore.export.model_card import CardFacts, read_scores, write_card
 from eocore.export.same_config import require_same_task
 from eocore.export.verify import examine, verify_checkpoint
 from eocore.files import require_writable
 from eocore.models.lora import merge_lora
+from eocore.models.quantization import dequantize
 from eocore.models.token_rows import merge_token_rows
 from eocore.registry import TASKS
 from eocore.system import system_of_config
@@ -32,6 +34,7 @@ class Choices:
     """How to convert.
 
     Attributes:
+        adapter_only: write what was trained alone (`eocore.export.adapter`).
         dtype: of the written weights, one of `DTYPES`.
         overwrite: replace a checkpoint that is there.
         scores: scores.json to show in the card.
@@ -39,6 +42,7 @@ class Choices:
         max_shard_size: largest weight file.
     """
 
+    adapter_only: bool = False
     dtype: str = "float32"
     overwrite: bool = False
     scores: Path | None = None
@@ -56,6 +60,7 @@ class Summary:
         num_merged: layers whose LoRA update was merged.
         differences: largest difference of each compared tensor after reloading; empty where nothing was compared.
         files: file name -> size [bytes].
+        adapter: what was trained was written alone, nothing merged.
     """
 
     checkpoint: Path
@@ -63,6 +68,7 @@ class Summary:
     num_merged: int
     differences: dict[str, float] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
+    adapter: bool = False
 
 
 def convert(config: Config, checkpoint: Path, *, out_dir: Path, choices: Choices) -> Summary:
@@ -90,9 +96,10 @@ def convert(config: Config, checkpoint: Path, *, out_dir: Path, choices: Choices
         require_same_task(config.pretty_text, str(read_state(checkpoint)["config"]), source=str(checkpoint))
     system = system_of_config(config)
     pack = system.need(system.export, "its models cannot be converted")
-    # a folder in half precision would round what was trained before it is merged
-    task = _build_task(config).float()
-    load_trainable(task, checkpoint)
+    if choices.adapter_only:
+        return _convert_adapter(config, checkpoint, out_dir=out_dir, choices=choices)
+    task = _load_task(config, checkpoint)
+    dequantize(task)
     num_merged = merge_lora(task)
     merge_token_rows(task)
     shipment = pack(task)
@@ -123,6 +130,25 @@ def convert(config: Config, checkpoint: Path, *, out_dir: Path, choices: Choices
     )
     files = {path.name: path.stat().st_size for path in sorted(out_dir.iterdir())}
     return Summary(checkpoint, num_parameters, num_merged, differences, files)
+
+
+def _convert_adapter(config: Config, checkpoint: Path, *, out_dir: Path, choices: Choices) -> Summary:
+    """As `convert`, for `Choices.adapter_only`."""
+    check_dtype(choices.dtype)
+    system, base = system_of_config(config), base_folder(config)
+    task = _load_task(plain_base(config), checkpoint)
+    shipment = system.need(system.export, "its models cannot be converted")(task)
+    num_parameters = sum(value.numel() for value in adapter_weights(shipment.model).values())
+    num_layers, differences = write_adapter(shipment, out_dir, base=base, verify=choices.verify)
+    files = {path.name: path.stat().st_size for path in sorted(out_dir.iterdir())}
+    return Summary(checkpoint, num_parameters, num_layers, differences, files, adapter=True)
+
+
+def _load_task(config: Config, checkpoint: Path) -> Any:
+    # a folder in half precision would round what was trained before it is merged
+    task = _build_task(config).float()
+    load_trainable(task, checkpoint)
+    return task
 
 
 def _build_task(config: Config) -> Any:

@@ -100,20 +100,24 @@ def write_checkpoint(
         raise CheckpointError(
             f"largest weight file '{max_shard_size}' is no size. Write a number and KB, MB, GB or TB, such as {MAX_SHARD_SIZE}."
         )
-    code = shipment.code
-    require_classes(shipment.auto_map, code)
+    require_classes(shipment.auto_map, shipment.code)
     keep_bars_out_of_logs()
     with folder_aside(out_dir, needed=shipment.num_bytes) as folder:
         shipment.model.save_pretrained(folder, max_shard_size=max_shard_size)
-        if shipment.processor is not None:
-            shipment.processor.save_pretrained(folder)
-        _write_auto_map(folder, shipment.auto_map)
-        for file in code:
-            (folder / f"{file.name}.py").write_text(file.text, encoding="utf-8")
+        write_processor(shipment, folder)
         (folder / "README.md").write_text(card, encoding="utf-8")
         _check_kinds(folder)
         if check is not None:
             check(folder)
+
+
+def write_processor(shipment: Shipment, folder: Path) -> None:
+    """Writes processor, tokenizer and code into a folder, and says in its configs which class of the code is which."""
+    if shipment.processor is not None:
+        shipment.processor.save_pretrained(folder)
+    _write_auto_map(folder, shipment.auto_map)
+    for file in shipment.code:
+        (folder / f"{file.name}.py").write_text(file.text, encoding="utf-8")
 
 
 @contextmanager
@@ -174,7 +178,8 @@ def _write_auto_map(folder: Path, auto_map: Mapping[str, str]) -> None:
     """Done in the files: transformers' own `register_for_auto_class` knows one Auto class for each class, a model here has several."""
     processor = {name: target for name, target in auto_map.items() if name == PROCESSOR_CLASS}
     others = {name: target for name, target in auto_map.items() if name != PROCESSOR_CLASS}
-    _update_json(folder / CONFIG, {"auto_map": others})
+    if (folder / CONFIG).is_file():  # an adapter has none
+        _update_json(folder / CONFIG, {"auto_map": others})
     for file in (folder / PROCESSOR_CONFIG, folder / TOKENIZER_CONFIG):
         if file.is_file():
             _update_json(file, {"auto_map": processor})

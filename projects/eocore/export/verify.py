@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,23 +61,38 @@ def examine_reloaded(folder: Path, *, parity_check: Path, auto_class: str) -> Fi
         OutputError: the disk of temporary files is full.
     """
     with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
-        # -I keeps PYTHONPATH, the working directory and the user's packages out of the import path
-        command = [sys.executable, "-I", reload.__file__, str(folder.resolve()), auto_class, str(parity_check.resolve()), name]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        environment |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(scratch / "modules"), "TRANSFORMERS_VERBOSITY": "error"}
-        done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode:
-            reason = "\n".join(done.stderr.strip().splitlines()[-ERROR_LINES:])
-            if output_errno(RuntimeError(reason)) is not None:
-                raise OutputError(
-                    f"{scratch}: the model cannot be loaded and compared there, since the disk is full. Nothing half-written is left. Free "
-                    "space, name another folder for temporary files with TMPDIR, or leave the comparison out with --no-verify."
-                )
-            raise CheckpointError(
-                f"{folder} does not load in a process of its own (exit status {done.returncode}); nobody could use it:\n{reason}"
+        _reload(folder, Path(name), arguments=[auto_class, str(parity_check.resolve()), name])
+        return Findings(load_file(Path(name) / reload.OUTPUTS), json.loads((Path(name) / reload.DIGESTS).read_text()))
+
+
+def examine_adapter(folder: Path, base: Path, *, parity_check: Path, auto_class: str) -> tuple[Findings, Findings]:
+    """The findings of a base with an adapter of peft, as it is put on and once it is merged; as `examine_reloaded`.
+
+    Both have the digests of the merged weights: before, a weight is in two parts.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        _reload(folder, Path(name), arguments=[auto_class, str(parity_check.resolve()), name, str(base.resolve())])
+        digests = json.loads((Path(name) / reload.DIGESTS).read_text())
+        return Findings(load_file(Path(name) / reload.OUTPUTS), digests), Findings(load_file(Path(name) / reload.MERGED), digests)
+
+
+def _reload(folder: Path, scratch: Path, *, arguments: Sequence[str]) -> None:
+    """Runs reload.py on a folder; what it found is in `scratch`."""
+    # -I keeps PYTHONPATH, the working directory and the user's packages out of the import path
+    command = [sys.executable, "-I", reload.__file__, str(folder.resolve()), *arguments]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    environment |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(scratch / "modules"), "TRANSFORMERS_VERBOSITY": "error"}
+    done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        reason = "\n".join(done.stderr.strip().splitlines()[-ERROR_LINES:])
+        if output_errno(RuntimeError(reason)) is not None:
+            raise OutputError(
+                f"{scratch}: the model cannot be loaded and compared there, since the disk is full. Nothing half-written is left. Free "
+                "space, name another folder for temporary files with TMPDIR, or leave the comparison out with --no-verify."
             )
-        return Findings(load_file(scratch / reload.OUTPUTS), json.loads((scratch / reload.DIGESTS).read_text()))
+        raise CheckpointError(
+            f"{folder} does not load in a process of its own (exit status {done.returncode}); nobody could use it:\n{reason}"
+        )
 
 
 def compare(found: Findings, expected: Findings, *, folder: Path) -> dict[str, float]:

@@ -1,12 +1,12 @@
 """The optimisers a config can choose, and what each keeps of a weight beside it."""
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from eocore.dependencies import require_bitsandbytes
 from eocore.errors import ConfigError
 from eocore.text import did_you_mean
 
@@ -86,13 +86,4 @@ def check_stage(name: str, zero_config: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"optimizer.type='{name}' keeps state of whole weights, and ZeRO-{stage} cuts them into pieces: its numbers would change with "
             "the number of ranks, and no run could be resumed. Set training.deepspeed='deepspeed_zero0', or take AdamW or SGD."
-        )
-
-
-def require_bitsandbytes(what: str) -> None:
-    """Raise ConfigError if bitsandbytes, which `what` needs, is not installed."""
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise ConfigError(
-            f"{what} needs bitsandbytes, which is not installed. Install it without its dependencies, which are here already: "
-            "pip install --no-deps bitsandbytes (the extra `quantized`), or choose without it."
         )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from eocore.errors import ConfigError
+from eocore.models.quantization import QuantizationOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,8 @@ class TrainabilityOptions:
         trainable_tokens: tokens, by name, whose rows of the embedding and the head train while both tables are frozen; to train both
             tables whole, name them in `trainable` instead.
         lora: fields of `eocore.models.lora.add_lora` but the module; None = no LoRA.
+        quantization: fields of `eocore.models.quantization.QuantizationOptions`: the frozen linear layers of the part that LoRA goes into
+            are held in 4 or 8 bits (ZeRO 0 to 2); None = as they come.
         gradient_checkpointing: "none", "selective", "attention" or "full" (False and True: the first and the last): what the language
             model, and the encoders that train, compute again in backward instead of keeping it; see `eocore.models.recompute`.
         compile: "none", "static" (rows should be of one length) or "dynamic": whether torch.compile makes graphs of layers; see
@@ -110,10 +113,17 @@ class TrainabilityOptions:
         "trainable": "the names of the trained weights are compared",
         "gradient_checkpointing": "what is computed again comes out the same",
     }
-    option_kinds: ClassVar[Mapping[str, str]] = {"trainable_tokens": "model", "lora": "model", "compile": "precision"}
+    option_kinds: ClassVar[Mapping[str, str]] = {
+        "trainable_tokens": "model",
+        "lora": "model",
+        "quantization": "precision",
+        "compile": "precision",
+    }
+    sections: ClassVar[Mapping[str, type]] = {"quantization": QuantizationOptions}
     trainable: Sequence[str] = ("*",)
     trainable_tokens: Sequence[str] = ()
     lora: Mapping[str, Any] | None = None
+    quantization: Mapping[str, Any] | None = None
     gradient_checkpointing: bool | str = False
     compile: str = "none"
 

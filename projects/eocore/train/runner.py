@@ -20,6 +20,7 @@ from eocore.config import read_options, require
 from eocore.data.loading.error_policy import ReportingLoader
 from eocore.errors import ConfigError, EOError
 from eocore.log import leaving_out
+from eocore.models import quantization
 from eocore.option_types import check_option
 from eocore.registry import HOOKS
 from eocore.text import nearest
@@ -334,6 +335,7 @@ def check_config(config: Config) -> tuple[TrainingOptions, OptimizerOptions, Sch
     read_options(GuardOptions, config.get("guard", {}), name="guard")
     optimizer = read_options(OptimizerOptions, require(config, "optimizer"), name="optimizer")
     check_stage(optimizer.type, load_zero_config(training.deepspeed))
+    quantization.check_stage(config.get("task", {}), load_zero_config(training.deepspeed))
     return training, optimizer, read_options(ScheduleOptions, config.get("schedule", {}), name="schedule")
 
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from eocore.data.loading.held_out import HeldOut, HeldOutBatches
 from eocore.errors import ConfigError, EOError
+from eocore.models.quantization import num_numbers
 from eocore.resolve import Resolved
 
 LOSS_PREFIX = "loss_"
@@ -170,5 +171,5 @@ def _count(name: str, module: nn.Module) -> PartCount:
 
 def _count_parameters(name: str, parameters: list[nn.Parameter]) -> PartCount:
     # Under ZeRO-3 a parameter is an empty shard; DeepSpeed keeps its true size in ds_numel.
-    sizes = [(getattr(parameter, "ds_numel", parameter.numel()), parameter.requires_grad) for parameter in parameters]
+    sizes = [(getattr(parameter, "ds_numel", num_numbers(parameter)), parameter.requires_grad) for parameter in parameters]
     return PartCount(name=name, total=sum(size for size, _ in sizes), trainable=sum(size for size, trained in sizes if trained))

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from torch import nn
 from transformers import PreTrainedModel
 
+from eocore.config import read_options
 from eocore.errors import ConfigError
 from eocore.models.compilation import compile_layers
 from eocore.models.freeze import apply_trainable, trainable_names
+from eocore.models.quantization import QuantizationOptions, quantize
 from eocore.models.recompute import checkpointing_kind, recompute_activations
 from eocore.models.token_rows import add_token_rows
 from eocore.option_types import annotations_of, check_option
@@ -47,6 +49,8 @@ def choose_trainable(model: PreTrainedModel, options: TrainabilityOptions, *, ad
     apply_trainable(model, options.trainable)
     if token_ids:
         add_token_rows(model, token_ids)
+    if options.quantization is not None:
+        quantize(adapted, read_options(QuantizationOptions, options.quantization, name="task.quantization"))
     if options.lora is not None:
         from eocore.models.lora import add_lora  # peft takes a second to import
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from earthmind_models import sam3_fields
 from torch import Tensor
-from transformers import InternVLConfig, InternVLForConditionalGeneration, Sam2Config, Sam2Model
+from transformers import AutoConfig, AutoModel, InternVLConfig, InternVLForConditionalGeneration, Sam2Config, Sam2Model
 
 from earthmind.checkpoints.import_plan import plan_import
 from earthmind.checkpoints.layouts import SAM2, SAM2_HF, open_source
@@ -70,6 +71,17 @@ def test_a_folder_of_transformers_is_recognised(make_fields: Callable[..., dict[
     plan = planned(base, tmp_path / "sam")
     assert plan.sources[1].layout is SAM2_HF
     assert plan.config.sam_config.vision_config.fpn_hidden_size == 16
+
+
+def test_a_folder_of_sam3s_tracker_is_recognised(base: Path, tmp_path: Path) -> None:
+    theirs = AutoModel.from_config(AutoConfig.for_model(**sam3_fields(64)))
+    theirs.save_pretrained(tmp_path / "sam3")
+    plan = planned(base, tmp_path / "sam3")
+    assert plan.sources[1].layout is SAM2_HF and plan.config.sam_config.model_type == "sam3_tracker"
+    ours = {name.removeprefix("seg_head.sam."): tensor for name, tensor in plan.tensors.items() if name.startswith("seg_head.sam.")}
+    assert set(ours) == set(theirs.state_dict())
+    encoder = "vision_encoder.backbone.layers.0.mlp.fc1.weight"
+    assert torch.equal(ours[encoder].read(), theirs.state_dict()[encoder])
 
 
 def test_alone_it_is_no_model(release: dict[str, Tensor], tmp_path: Path) -> None:

@@ -3,10 +3,14 @@ from typing import Any
 
 import pytest
 import torch
+from earthmind_models import sam3_fields
 from tolerances import ACROSS_LAYOUTS
 from torch import Tensor
+from transformers import AutoModel
 
+from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.mask_head import PredictedMasks, SegHead
+from earthmind.planning.cost_model import sample_cost
 
 
 @pytest.fixture
@@ -136,3 +140,47 @@ def test_dummy_features_are_small_and_are_drawn_on_like_real_ones(head: SegHead)
     prompts, index = torch.randn(3, head.projector[-1].out_features), torch.tensor([0, 0, 1])
     drawn = head.decode_masks(prompts, dummy, sample=index, slot=torch.tensor([0, 1, 0]), num_slots=2)
     assert drawn.chosen.shape == (3, 4, 4) and drawn.candidates.isfinite().all()
+
+
+class TestSam3:
+    """SAM 3's tracker in place of SAM 2, chosen by the config."""
+
+    @pytest.fixture(scope="class", params=[(4.0, 2.0, 1.0, 0.5), (4.0, 2.0, 1.0)], ids=["four levels", "three levels"])
+    def drawing(self, request: pytest.FixtureRequest, make_tiny: Callable[..., Any]) -> Any:
+        return make_tiny(sam_config=sam3_fields(64, request.param)).model
+
+    @torch.no_grad()
+    def test_images_are_encoded_as_in_transformers(self, drawing: Any) -> None:
+        head = drawing.seg_head
+        theirs = AutoModel.from_config(drawing.config.sam_config).eval()
+        theirs.load_state_dict(head.sam.state_dict())
+        mean, std = (torch.tensor(value)[:, None, None] for value in (head.mean, head.std))
+        expected = theirs.get_image_embeddings((pictures(2) / 255 - mean) / std)
+        for level, other in zip(head.encode(pictures(2)), expected, strict=True):
+            torch.testing.assert_close(level, other, **ACROSS_LAYOUTS.close)
+
+    @torch.no_grad()
+    def test_prompts_without_a_state_draw_as_in_transformers(self, drawing: Any) -> None:
+        """The projected [SEG] state in the position of a third "not a point": then the prompt is one of theirs."""
+        head = drawing.seg_head
+        theirs = AutoModel.from_config(drawing.config.sam_config).eval()
+        theirs.load_state_dict(head.sam.state_dict())
+        points, labels = torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2), -1, dtype=torch.int32)
+        sparse, _ = theirs.prompt_encoder(input_points=points, input_labels=labels, input_boxes=None, input_masks=None)
+        features = head.encode(pictures(1))
+        expected = theirs(image_embeddings=features, input_points=points, input_labels=labels, multimask_output=True)
+        drawn = draw(head, features, sparse[0, 0, -1:], [0])
+        assert sparse.shape[2] == 3, "theirs adds one more to the points"
+        torch.testing.assert_close(drawn.candidates, expected.pred_masks[0], **ACROSS_LAYOUTS.close)
+        torch.testing.assert_close(drawn.iou_scores, expected.iou_scores[0], **ACROSS_LAYOUTS.close)
+
+    def test_a_mask_learns_from_the_state(self, drawing: Any) -> None:
+        head, hidden = drawing.seg_head, states(1).requires_grad_()
+        chosen = draw(head, head.encode(pictures(1)), head.project_seg(hidden), [0]).chosen
+        parts = [hidden, head.projector[0].weight, head.sam.mask_decoder.mask_tokens.weight]
+        assert all(gradient.abs().sum() > 0 for gradient in torch.autograd.grad(chosen.sum(), parts))
+
+    def test_it_is_kept_in_a_config(self, drawing: Any) -> None:
+        again = EarthMindConfig(**drawing.config.to_dict())
+        assert again.sam_config.model_type == "sam3_tracker" and again.to_dict()["sam_config"] == drawing.config.to_dict()["sam_config"]
+        assert sample_cost(drawing, recomputed=False).mask_image > 0

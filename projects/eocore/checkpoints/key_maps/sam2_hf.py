@@ -1,7 +1,8 @@
 """SAM 2 as transformers saves it (`Sam2Model`, `Sam2VideoModel`: `vision_encoder.backbone.*`, `mask_decoder.*`, ...).
 
 The names of the parts that see a single image are those of `Sam2Model`, which is the model here; the folders of facebook/sam2.1-hiera-*
-hold the video model, whose further parts are listed and left out. Names: transformers, models/sam2 and models/sam2_video.
+hold the video model, whose further parts are listed and left out. SAM 3's tracker (`Sam3TrackerModel`) has the same names, another vision
+encoder inside. Names: transformers, models/sam2, models/sam2_video and models/sam3_tracker.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,8 @@ from eocore.checkpoints.key_map import KeyMap, Rule, rename
 from eocore.checkpoints.key_maps.sam2 import under, video_memory
 from eocore.errors import CheckpointError
 
-MODEL_TYPES = ("sam2", "sam2_video")
+SAM3_TRACKER = "sam3_tracker"
+MODEL_TYPES = ("sam2", "sam2_video", SAM3_TRACKER)
 MEMORY_EMBEDDINGS = ("memory_temporal_positional_encoding", "no_memory_positional_encoding", "occlusion_spatial_embedding_parameter")
 OBJECT_POINTERS = ("no_object_pointer", "object_pointer_proj.{rest}", "temporal_positional_encoding_projection_layer.{leaf}")
 """Names of what only video needs."""
@@ -32,7 +34,7 @@ SAM2_HF = KeyMap("SAM 2 of transformers", under(list(_rules()), ""))
 
 
 def sam2_hf_config(config_json: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of `Sam2Config` from the config.json of a folder of either model.
+    """Fields of `Sam2Config`, or of `Sam3TrackerConfig` with its `model_type`, from the config.json of a folder of one of the models.
 
     Raises:
         CheckpointError: the folder is of another model, or its config.json leaves out one of the three parts.
@@ -46,6 +48,8 @@ def sam2_hf_config(config_json: Mapping[str, Any]) -> dict[str, Any]:
     if missing:
         raise CheckpointError(f"config.json does not state {', '.join(missing)}, so sizes would be guessed. Take the file of the release.")
     parts = {part: dict(config_json[part]) for part in PARTS}
+    if kind == SAM3_TRACKER:
+        return {"model_type": kind, **parts}
     for part in PARTS[1:]:  # the video model has classes of its own for these two, with the same fields and defaults
         known = getattr(Sam2Config(), part).to_dict().keys() - {"model_type"}
         parts[part] = {field: value for field, value in parts[part].items() if field in known}

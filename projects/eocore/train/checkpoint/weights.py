@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from eocore.errors import CheckpointError
 from eocore.models.freeze import trainable_names
+from eocore.models.quantization import scales_of
 from eocore.text import some_of
 from eocore.train.checkpoint.files import MANIFEST, WEIGHTS, verify
 from eocore.train.task import Task
@@ -23,12 +24,13 @@ TORCH_STARTS = (b"PK\x03\x04", b"\x80")
 
 
 def frozen_hash(model: nn.Module) -> str:
-    """sha256 of all parameters that are not trained: names, shapes, types and values."""
+    """sha256 of all parameters that are not trained: names, shapes, types and values, with the scales of quantised ones."""
     digest = hashlib.sha256()
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}\n".encode())
-            digest.update(parameter.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            for tensor in (parameter, *scales_of(parameter)):
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from eocore.config import require
+from eocore.config import read_options, require
+from eocore.models.quantization import QuantizationOptions, is_marked
 from eocore.models.recompute import KINDS, checkpointing_kind
 from eocore.progress import Progress
 from eocore.system import system_of_config
 from eocore.train.device import Precision
+from eocore.train.optimizers import optimizer_kind
 from eocore.train.planning.memory import StepMemory, as_fake, measure_step
-from eocore.train.task import PartCount
+from eocore.train.task import PartCount, Task
 from eocore.train.zero.memory import Sizes, StateMemory, state_memory
 from eocore.train.zero.settings import load_zero_config
 
@@ -82,24 +85,44 @@ def estimate(config: Config, *, num_gpus: int, shapes: Sequence[StepShape], prec
     planning = system.need(system.planning, "the memory of its trainings cannot be estimated")()
     chosen = config.training.get("deepspeed", "deepspeed_zero2")
     settings = {key: value for key, value in require(config, "task").items()}
+    quantized: dict[str, Any] = {}
     steps: dict[tuple[int, str], StepMemory] = {}
     with Progress("steps", total=len(KINDS) * len(shapes), unit="steps") as progress:
         for kind in KINDS:
             task = planning.meta_task({**settings, "gradient_checkpointing": kind})
             parts = task.parameter_table()
+            quantized = _quantized_sizes(task, settings.get("quantization"))
             mode = FakeTensorMode()
             as_fake(task, mode, dtype=DTYPES[precision]).train()
             for shape in shapes:
                 with mode, planning.fake_step(shape):
                     steps[shape.tokens, kind] = measure_step(task, planning.example_batch(task, shape))
                 progress.advance()
-    sizes = Sizes(total=sum(part.total for part in parts), trainable=sum(part.trainable for part in parts))
+    sizes = Sizes(
+        total=sum(part.total for part in parts),
+        trainable=sum(part.trainable for part in parts),
+        state_bytes=optimizer_kind(config.get("optimizer", {}).get("type", "AdamW")).state_bytes,
+        **quantized,
+    )
     states = {
         name: state_memory(sizes, load_zero_config(name)["zero_optimization"], precision=precision, num_ranks=num_gpus)
         for name in dict.fromkeys([*STAGES, chosen])
     }
     chosen_kind = checkpointing_kind(settings.get("gradient_checkpointing", False))
     return Estimate(parts=parts, states=states, steps=steps, chosen=chosen, kind=chosen_kind)
+
+
+def _quantized_sizes(task: Task, few_bits: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Fields of `Sizes` for the layers that `task.quantization` holds in few bits; on the meta device they are plain."""
+    if few_bits is None:
+        return {}
+    options = read_options(QuantizationOptions, few_bits, name="task.quantization")
+    numbers = [parameter.numel() for parameter in task.parameters() if is_marked(parameter)]
+    return {
+        "quantized": sum(numbers),
+        "bytes_per_quantized": options.bytes_per_number,
+        "largest_quantized": max(numbers, default=0),
+    }
 
 
 def describe(found: Estimate) -> list[str]:

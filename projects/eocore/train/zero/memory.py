@@ -1,5 +1,6 @@
 """What weights, gradients and optimiser state take on each rank, by ZeRO stage."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,22 @@ WIDTH = {"bf16": 2, "fp32": 4, "fp16": 2}
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Numbers of parameters: all, and those that train."""
+    """Numbers of parameters.
+
+    Attributes:
+        total, trainable: all, and those that train.
+        quantized: those of frozen layers that are held in few bits.
+        bytes_per_quantized: what such a number takes.
+        largest_quantized: of the largest such layer, which is made plain while it is computed with.
+        state_bytes: what the optimiser keeps of each number that trains.
+    """
 
     total: int
     trainable: int
+    quantized: int = 0
+    bytes_per_quantized: float = 0.0
+    largest_quantized: int = 0
+    state_bytes: float = MOMENT_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +79,13 @@ def state_memory(sizes: Sizes, zero: Mapping[str, Any], *, precision: Precision,
     stage, width = int(zero.get("stage", 0)), WIDTH[precision]
     trained = sizes.trainable
     shard = -(-trained // num_ranks)
-    state = (MASTER_BYTES + MOMENT_BYTES) * (shard if stage else trained)
+    state = (MASTER_BYTES + sizes.state_bytes) * (shard if stage else trained)
     if stage == 0 and precision == "fp32":
-        state = MOMENT_BYTES * trained
-    weights = width * (-(-sizes.total // num_ranks) if stage == 3 else sizes.total)
+        state = sizes.state_bytes * trained
+    state, plain = math.ceil(state), sizes.total - sizes.quantized
+    weights = width * (-(-plain // num_ranks) if stage == 3 else plain) + math.ceil(sizes.quantized * sizes.bytes_per_quantized)
     gradients = {0: trained, 1: trained, 2: shard, 3: shard}[stage] * width
-    buffers = _buffers(zero, sizes, stage=stage) * width
+    buffers = (_buffers(zero, sizes, stage=stage) + sizes.largest_quantized) * width
     optimizer_device, weights_device = _device(zero, "offload_optimizer"), _device(zero, "offload_param")
     host = (state if optimizer_device else 0) + (weights if weights_device else 0)
     return StateMemory(

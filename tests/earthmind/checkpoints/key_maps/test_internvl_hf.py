@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from internvl_releases import RELEASES, VISION, language_fields
 from transformers import InternVLConfig, InternVLForConditionalGeneration
 
 from earthmind.checkpoints.key_maps.internvl_hf import INTERNVL_HF, internvl_hf_config
@@ -55,21 +56,9 @@ def test_every_weight_has_its_place(folder: Path, spelling: str, make_fields: Ca
     assert {name: tensor.header for name, tensor in mapped.tensors.items()} == filled
 
 
-FULL_SIZES = {
-    "InternVL3-1B": (896, 24, 4864, 14, 2, 938_193_024),
-    "InternVL3-2B": (1536, 28, 8960, 12, 2, 2_088_957_440),
-    "InternVL2.5-4B": (2048, 36, 11008, 16, 2, 3_712_637_952),
-    "InternVL3-8B": (3584, 28, 18944, 28, 4, 7_944_373_760),
-}
-"""Width, layers, perceptron width, heads and key heads of the language model (config.json of the releases), and all parameters."""
-
-
-@pytest.mark.parametrize("name", FULL_SIZES)
+@pytest.mark.parametrize("name", RELEASES)
 def test_the_published_sizes_are_whole(name: str, make_fields: Callable[..., dict[str, Any]]) -> None:
-    width, layers, inner, heads, key_heads, num_parameters = FULL_SIZES[name]
-    text = {"model_type": "qwen2", "hidden_size": width, "num_hidden_layers": layers, "intermediate_size": inner, "vocab_size": 151674}
-    text |= {"num_attention_heads": heads, "num_key_value_heads": key_heads, "tie_word_embeddings": False}
-    config = InternVLConfig(vision_config={"attention_bias": True}, text_config=text, tie_word_embeddings=False)
+    config = InternVLConfig(vision_config=VISION, text_config=language_fields(name), tie_word_embeddings=False)
     with torch.device("meta"):
         theirs = {
             key: Header(tuple(weight.shape), weight.dtype) for key, weight in InternVLForConditionalGeneration(config).state_dict().items()
@@ -81,7 +70,7 @@ def test_the_published_sizes_are_whole(name: str, make_fields: Callable[..., dic
     assert {key: tensor.header for key, tensor in mapped.tensors.items()} == {
         key: header for key, header in ours.items() if not key.startswith(OWN)
     }
-    assert sum(tensor.header.numel for tensor in mapped.tensors.values()) == num_parameters
+    assert sum(tensor.header.numel for tensor in mapped.tensors.values()) == RELEASES[name][-1]
 
 
 def test_another_model_is_refused() -> None:

@@ -9,9 +9,12 @@ import torch
 from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper
 from torch import Tensor, nn
 
+from eocore.models.lora import add_lora
+from eocore.models.quantization import QuantizationOptions, quantize
 from eocore.train.device import Precision
 from eocore.train.schedule import OptimizerOptions, build_optimizer
 from eocore.train.strategy import ZeroStrategy
+from eocore.train.task import Task
 from eocore.train.zero.settings import load_zero_config
 from eocore.train.zero.state import MOMENTS
 
@@ -89,3 +92,54 @@ def engine_of_wide_layers(tiny: ModuleType, work_dir: Path, kind: str) -> ZeroSt
     optimizer = build_optimizer(task, OptimizerOptions(type=kind, lr=0.01))
     strategy.prepare(task, optim_wrapper=DeepSpeedOptimWrapper(optimizer), dispatch_kwargs={})
     return strategy
+
+
+class QuantizedTask(Task):
+    """LoRA beside layers in 4 or 8 bits."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(64, 128), nn.Tanh(), nn.Linear(128, 64)).requires_grad_(False)
+        quantize(self.model, QuantizationOptions(bits=bits))
+        add_lora(self.model, rank=4, alpha=8, dropout=0.0)
+
+    def forward(self, batch: Any, mode: str = "loss", *, num_items_in_batch: Any = None) -> dict[str, Any]:
+        return {"loss_square": (self.model(batch["inputs"].to(self.dtype())) - 1).float().square().mean()}
+
+    def dtype(self) -> torch.dtype:
+        return next(parameter.dtype for parameter in self.parameters() if parameter.requires_grad)
+
+    def build_loader(self, **_: Any) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(("stage", "precision", "bits"), [(0, "fp32", 4), (1, "bf16", 4), (2, "fp32", 8), (2, "bf16", 4), (2, "bf16", 8)])
+@pytest.mark.usefixtures("one_thread")
+def test_beside_quantised_layers_training_goes_on_alike(stage: int, precision: Any, bits: int, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+
+    def start() -> ZeroStrategy:
+        task = QuantizedTask(bits)
+        strategy = ZeroStrategy(
+            config=load_zero_config(f"deepspeed_zero{stage}"), precision=precision, accumulation=1, clip_norm=1.0, work_dir=tmp_path, seed=0
+        )
+        optimizer = build_optimizer(task, OptimizerOptions(lr=0.01))
+        strategy.prepare(task, optim_wrapper=DeepSpeedOptimWrapper(optimizer), dispatch_kwargs={})
+        return strategy
+
+    def losses(strategy: ZeroStrategy, steps: int) -> list[float]:
+        generator = torch.Generator().manual_seed(1)
+        batch = {"inputs": torch.randn(8, 64, generator=generator)}
+        return [strategy.model.train_step(batch, optim_wrapper=strategy.optim_wrapper)["loss"].item() for _ in range(steps)]
+
+    straight = start()
+    before = losses(straight, 3)
+    weights, (moments, steps) = straight.gather_trainable(), straight.gather_moments()
+    assert all(".lora_" in name for name in weights) and before[-1] < before[0]
+    after = losses(straight, 2)
+    resumed = start()
+    resumed.load_trainable_state(weights.__getitem__, moments.__getitem__, steps=steps)
+    module = resumed.model.model.module  # a run that resumes has put the weights there before it was wrapped
+    module.load_state_dict({name: value.to(module.dtype()) for name, value in weights.items()}, strict=False)
+    assert losses(resumed, 2) == after
