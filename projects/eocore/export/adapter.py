@@ -100,7 +100,8 @@ def adapter_config(model: nn.Module, base: Path) -> Any:
     names = lora_names(model)
     if not names:
         raise ConfigError("task.lora is not set: there is no adapter to write. Convert the whole model, without --adapter-only.")
-    used = next(module.peft_config for module in model.modules() if hasattr(module, "peft_config"))[ADAPTER]
+    adapted: Any = next(module for module in model.modules() if hasattr(module, "peft_config"))
+    used = adapted.peft_config[ADAPTER]
     layers = sorted({name.split(".lora_")[0] for name in names})
     rows = {name: table.token_ids.tolist() for name, table in _row_tables(model)}
     return LoraConfig(
