@@ -161,13 +161,8 @@ def _unmistaken(model: nn.Module, module: str) -> Iterator[str]:
 
 
 def _row_tables(model: nn.Module) -> list[tuple[str, Any]]:
-    """Tables of which rows train, by name; of two that share their rows the first, which peft ties again."""
-    tables, seen = [], set()
-    for name, table in model.named_modules():
-        if isinstance(table, RowEmbedding | RowHead) and id(table.rows) not in seen:
-            seen.add(id(table.rows))
-            tables.append((name, table))
-    return tables
+    """Tables of which rows train, by name; a head that is the embedding again too, whose rows peft would leave as they were."""
+    return [(name, table) for name, table in model.named_modules() if isinstance(table, RowEmbedding | RowHead)]
 
 
 def _lora_name(name: str) -> str:
