@@ -11,8 +11,8 @@ RELEASES = {
     "InternVL2.5-4B": (QWEN2, (2048, 36, 11008, 16, 2), 3_712_637_952),
     "InternVL3-8B": (QWEN2, (3584, 28, 18944, 28, 4), 7_944_373_760),
     "InternVL3.5-1B": (QWEN3, (1024, 28, 3072, 16, 8), 1_060_897_792),
-    "InternVL3.5-2B": (QWEN3, (2048, 28, 6144, 16, 8), 2_348_158_976),
-    "InternVL3.5-4B": (QWEN3, (2560, 36, 9728, 32, 8), 4_732_239_360),
+    "InternVL3.5-2B": (QWEN3, (2048, 28, 6144, 16, 8), 2_348_347_392),
+    "InternVL3.5-4B": (QWEN3, (2560, 36, 9728, 32, 8), 4_732_489_216),
     "InternVL3.5-8B": (QWEN3, (4096, 36, 12288, 32, 8), 8_528_318_464),
 }
 """Kind of the language model; its width, layers, perceptron width, heads and key heads; all parameters. Those of InternVL2.5 and 3 are of

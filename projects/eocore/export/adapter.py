@@ -41,9 +41,7 @@ def base_folder(config: Config) -> Path:
             "be put onto. Convert the whole model, without --adapter-only."
         )
     if not Path(named).is_dir():
-        raise ConfigError(
-            f"task.model.pretrained='{named}' is no folder, and the adapter is compared on that base. Fetch or import it again."
-        )
+        raise ConfigError(f"task.model.pretrained='{named}' is no folder; an adapter is made for its base. Fetch or import it again.")
     return Path(named)
 
 

@@ -50,7 +50,13 @@ def choose_trainable(model: PreTrainedModel, options: TrainabilityOptions, *, ad
     if token_ids:
         add_token_rows(model, token_ids)
     if options.quantization is not None:
-        quantize(adapted, read_options(QuantizationOptions, options.quantization, name="task.quantization"))
+        few_bits = read_options(QuantizationOptions, options.quantization, name="task.quantization")
+        if few_bits.bits == 8 and "dora" in (options.lora or {}).get("variants", ()):
+            raise ConfigError(
+                "task.quantization.bits is 8 and task.lora.variants names dora, which peft does not compute beside 8-bit layers. "
+                "Take bits=4, or leave dora out."
+            )
+        quantize(adapted, few_bits)
     if options.lora is not None:
         from eocore.models.lora import add_lora  # peft takes a second to import
 

@@ -14,7 +14,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel, InternVLConfig, InternVLForConditionalGeneration, Sam2Config, Sam2Model
 
 from earthmind.checkpoints.import_plan import plan_import
-from earthmind.checkpoints.layouts import SAM2, SAM2_HF, open_source
+from earthmind.checkpoints.layouts import SAM2, SAM2_HF, SAM3_TRACKER, open_source
+from earthmind.pretrained import read_pretrained
 from eocore.checkpoints.exchange import ImportRequest
 from eocore.errors import CheckpointError
 
@@ -77,11 +78,14 @@ def test_a_folder_of_sam3s_tracker_is_recognised(base: Path, tmp_path: Path) -> 
     theirs = AutoModel.from_config(AutoConfig.for_model(**sam3_fields(64)))
     theirs.save_pretrained(tmp_path / "sam3")
     plan = planned(base, tmp_path / "sam3")
-    assert plan.sources[1].layout is SAM2_HF and plan.config.sam_config.model_type == "sam3_tracker"
+    assert plan.sources[1].layout is SAM3_TRACKER and plan.config.sam_config.model_type == "sam3_tracker"
     ours = {name.removeprefix("seg_head.sam."): tensor for name, tensor in plan.tensors.items() if name.startswith("seg_head.sam.")}
     assert set(ours) == set(theirs.state_dict())
     encoder = "vision_encoder.backbone.layers.0.mlp.fc1.weight"
     assert torch.equal(ours[encoder].read(), theirs.state_dict()[encoder])
+    plan.write(tmp_path / "imported")
+    loaded = read_pretrained(tmp_path / "imported", {})
+    assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in loaded.seg_head.sam.state_dict().items())
 
 
 def test_alone_it_is_no_model(release: dict[str, Tensor], tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_dummy_features_are_small_and_are_drawn_on_like_real_ones(head: SegHead)
 class TestSam3:
     """SAM 3's tracker in place of SAM 2, chosen by the config."""
 
-    @pytest.fixture(scope="class", params=[(4.0, 2.0, 1.0, 0.5), (4.0, 2.0, 1.0)], ids=["four levels", "three levels"])
+    @pytest.fixture(params=[(4.0, 2.0, 1.0, 0.5), (4.0, 2.0, 1.0)], ids=["four levels", "three levels"])
     def drawing(self, request: pytest.FixtureRequest, make_tiny: Callable[..., Any]) -> Any:
         return make_tiny(sam_config=sam3_fields(64, request.param)).model
 

@@ -52,8 +52,7 @@ def test_layers_stay_close_to_what_they_were(bits: int, double: bool, model: Qwe
     assert 0 < deviation < (0.2 if bits == 4 else 0.02)
 
 
-@bits
-@pytest.mark.parametrize("variants", [[], ["dora"]])
+@pytest.mark.parametrize(("bits", "variants"), [(4, []), (4, ["dora"]), (8, [])])
 def test_lora_trains_beside_them_and_merges_into_what_they_stand_for(bits: int, variants: list[str], model: Qwen3ForCausalLM) -> None:
     quantize(model, QuantizationOptions(bits=bits))
     names = add_lora(model, rank=4, alpha=8, dropout=0.0, variants=variants)

@@ -50,3 +50,9 @@ def test_options_of_lora_are_resolved_with_their_defaults() -> None:
     assert resolved_lora(TrainabilityOptions()) == Resolved(None)
     found = resolved_lora(TrainabilityOptions(lora={"rank": 2}))
     assert found.values["rank"] == 2 and found.values["dropout"] == found.defaults["dropout"] == 0.05
+
+
+def test_dora_beside_eight_bits_is_refused(model: Qwen2ForCausalLM) -> None:
+    options = TrainabilityOptions(trainable=["model.norm"], lora={"rank": 2, "variants": ["dora"]}, quantization={"bits": 8})
+    with pytest.raises(ConfigError, match=r"bits is 8 and task.lora.variants names dora.*Take bits=4"):
+        choose_trainable(model, options, adapted=model)

@@ -1,8 +1,8 @@
 """SAM 2 as transformers saves it (`Sam2Model`, `Sam2VideoModel`: `vision_encoder.backbone.*`, `mask_decoder.*`, ...).
 
 The names of the parts that see a single image are those of `Sam2Model`, which is the model here; the folders of facebook/sam2.1-hiera-*
-hold the video model, whose further parts are listed and left out. SAM 3's tracker (`Sam3TrackerModel`) has the same names, another vision
-encoder inside. Names: transformers, models/sam2, models/sam2_video and models/sam3_tracker.
+hold the video model, whose further parts are listed and left out. SAM 3's tracker
+(`Sam3TrackerModel`) has the same parts. Names: transformers, models/sam2, models/sam2_video and models/sam3_tracker.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,6 +30,17 @@ def _rules() -> Iterator[Rule]:
     yield from video_memory(MEMORY_EMBEDDINGS, OBJECT_POINTERS)
 
 
+def _tracker_rules() -> Iterator[Rule]:
+    """Of SAM 3's tracker, which transformers saves under the names that it has beside SAM 3's detector."""
+    yield rename("tracker_model.detector_model.vision_encoder.{rest}", "vision_encoder.{rest}")
+    yield rename("tracker_model.tracker_neck.{rest}", "vision_encoder.neck.{rest}")
+    for part in ("prompt_encoder", "mask_decoder"):
+        yield rename(f"tracker_model.{part}.{{rest}}", f"{part}.{{rest}}")
+    for name in ("no_memory_embedding", "shared_image_embedding.positional_embedding"):
+        yield rename(f"tracker_model.{name}", name)
+
+
+SAM3_TRACKER_HF = KeyMap("SAM 3's tracker of transformers", under(list(_tracker_rules()), ""))
 SAM2_HF = KeyMap("SAM 2 of transformers", under(list(_rules()), ""))
 
 
