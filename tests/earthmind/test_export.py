@@ -245,7 +245,7 @@ def moved(config: Config, path: Path) -> Path:
     [
         (True, {}),
         pytest.param(False, {"lora": {"rank": 4, "variants": ["dora", "rslora"]}}, marks=pytest.mark.slow),
-        pytest.param(True, {"lora": {"rank": 4}, "quantization": {"bits": 4}}, marks=pytest.mark.slow),
+        pytest.param(True, {"lora": {"rank": 4, "alpha": 8}, "quantization": {"bits": 4}}, marks=pytest.mark.slow),
     ],
 )
 def test_an_adapter_alone_on_its_base_is_the_trained_model(tied: bool, task: Any, config_file: Path, tmp_path: Path) -> None:

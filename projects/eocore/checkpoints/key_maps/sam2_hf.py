@@ -53,7 +53,7 @@ def sam2_hf_config(config_json: Mapping[str, Any]) -> dict[str, Any]:
     kind = config_json.get("model_type")
     if kind not in MODEL_TYPES:
         raise CheckpointError(
-            f"config.json says model_type '{kind}'; SAM 2 folders say {' or '.join(MODEL_TYPES)}. Give the folder of SAM 2."
+            f"config.json says model_type '{kind}'; folders of SAM 2 and of SAM 3's tracker say one of {', '.join(MODEL_TYPES)}. Give one."
         )
     missing = [part for part in PARTS if not isinstance(config_json.get(part), Mapping)]
     if missing:

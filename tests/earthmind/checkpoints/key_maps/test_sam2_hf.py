@@ -51,7 +51,9 @@ def test_weights_and_sizes(folder: Path) -> None:
 
 
 def test_another_model_is_refused() -> None:
-    with pytest.raises(CheckpointError, match=r"model_type 'sam'; SAM 2 folders say sam2 or sam2_video\. Give the folder of SAM 2"):
+    with pytest.raises(
+        CheckpointError, match=r"model_type 'sam'; folders of SAM 2 .* say one of sam2, sam2_video, sam3_tracker\. Give one"
+    ):
         sam2_hf_config({"model_type": "sam"})
 
 
