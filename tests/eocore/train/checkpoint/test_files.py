@@ -181,7 +181,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "random states deleted": (lambda folder: (folder / "rng_00000.json").unlink(), r"rng_00000\.json is missing"),
     "empty manifest": (lambda folder: os.truncate(folder / "manifest.json", 0), r"manifest\.json: not JSON"),
     "manifest deleted": (lambda folder: (folder / "manifest.json").unlink(), r"iter_000002 has no manifest\.json"),
-    "manifest of something else": (lambda folder: (folder / "manifest.json").write_text("[]"), r"manifest\.json: expected an object, found"),
+    "manifest of something else": (lambda folder: (folder / "manifest.json").write_text("[]"), r"manifest\.json: expected an object"),
     "binary manifest": (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), r"manifest\.json: not JSON"),
 }
 
