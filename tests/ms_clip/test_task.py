@@ -93,3 +93,55 @@ def test_equal_texts_have_equal_keys() -> None:
 def test_identity_tells_vocabulary_and_channels(make_task: Callable[..., Any]) -> None:
     identity = make_task().identity()
     assert identity["channels"].startswith("multispectral:B02") and ":" in identity["vocabulary"]
+
+
+AUGMENTATION = [
+    {"type": "RandomOrientation"},
+    {"type": "RandomCrop", "side": [0.6, 0.9], "whole_image_stays_true": True},
+    {"type": "BandDropout", "fraction": 0.5, "keep": ["B04", "B03", "B02"], "probability": 1.0},
+]
+
+
+def batches_of(task: Any, start: int, count: int) -> list[Any]:
+    loader = iter(task.build_loader(rank=0, world_size=1, seed=0, start_step=start))
+    return [next(loader) for _ in range(count)]
+
+
+def test_augmented_chips_differ_by_epoch_and_are_the_same_after_a_resumption(make_task: Callable[..., Any]) -> None:
+    task = make_task(augmentation=AUGMENTATION, batch_size=60, captions="first")
+    whole, resumed = batches_of(task, 0, 4), batches_of(task, 2, 2)
+    for before, after in zip(whole[2:], resumed, strict=True):
+        assert torch.equal(before.pixel_values, after.pixel_values) and before.sample_ids == after.sample_ids
+    shown: dict[str, list[Any]] = {}
+    for batch in whole:
+        for name, pixels in zip(batch.sample_ids, batch.pixel_values, strict=True):
+            shown.setdefault(name, []).append(pixels)
+    assert any(len(seen) > 1 and not torch.equal(seen[0], seen[1]) for seen in shown.values())
+
+
+def test_bands_left_out_of_a_chip_are_zero_where_the_model_reads_them(make_task: Callable[..., Any]) -> None:
+    task = make_task(augmentation=AUGMENTATION[-1:])
+    bands = [channel.split(":")[-1] for channel in task.processor.options.channels]
+    empty = (batch_of(task).pixel_values == 0).all(dim=(2, 3))
+    assert empty.any(dim=1).all() and len({tuple(row) for row in empty.tolist()}) > 1
+    assert not empty[:, [bands.index(name) for name in ("B04", "B03", "B02")]].any()
+
+
+def test_captions_turn_with_their_chips(make_fields: Callable[..., dict[str, Any]], make_task: Callable[..., Any], tmp_path: Path) -> None:
+    data = make_fields()["data"]
+    unlabelled = {name: value for name, value in data.items() if name != "label_field"}
+    root = Path(data["images"]["multispectral"]["root"])
+    chip = next(root.rglob("*.tif")).relative_to(root)
+    (tmp_path / "captions.csv").write_text(f"image,caption\n{chip},water in the north\n")
+    turned = make_task(
+        data={**unlabelled, "annotations": str(tmp_path / "captions.csv")},
+        augmentation=[{"type": "RandomOrientation", "rotations": False}],
+        batch_size=1,
+    )
+    found: dict[str, set[Any]] = {}
+    for batch in batches_of(turned, 0, 16):
+        text = turned.processor.tokenizer.decode(batch.input_ids[0], skip_special_tokens=True).strip()
+        found.setdefault(text, set()).add(tuple(batch.pixel_values[0, 0, [0, 0, -1, -1], [0, -1, 0, -1]].tolist()))
+    assert set(found) == {"water in the north", "water in the south"}
+    corners = {name: {frozenset(seen[:2]) for seen in rows} for name, rows in found.items()}
+    assert corners["water in the north"].isdisjoint(corners["water in the south"])

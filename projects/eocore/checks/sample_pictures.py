@@ -143,7 +143,7 @@ def draw_stage(stage: Stage, *, several: bool = False) -> SampleRow:
         for scene in stage.scenes
     )
     title = f"{_title(stage.record)} ({stage.label})" if several else _title(stage.record)
-    return SampleRow(title, panels, tuple(_words(stage.record, marks)))
+    return SampleRow(title, panels, (*_left_out(stage), *_words(stage.record, marks)))
 
 
 def draw_marks(image: np.ndarray, marks: Sequence[_Mark], *, scene: Scene, source: str) -> np.ndarray:
@@ -225,8 +225,18 @@ def _words(record: Record, marks: Sequence[_Mark]) -> list[Words]:
     words += [Words("caption", caption) for caption in record.captions]
     words += [Words("label", label) for label in record.labels]
     words += [Words(name, _as_text(record.meta[name])) for name in SHOWN_META if record.meta.get(name)]
-    words += [Words("left as it is", reason) for reason in record.augmentation.kept]
     return [Words(item.label, "\n".join(map(plain_line, item.text.strip().splitlines())), item.colour) for item in words]
+
+
+def _left_out(stage: Stage) -> list[Words]:
+    """What augmentation left as it was, and why; bands of each image that hold no data."""
+    kept = [Words("left as it is", plain_line(reason)) for reason in stage.record.augmentation.kept]
+    empty = [(scene.role, _empty_bands(scene)) for scene in stage.scenes]
+    return kept + [Words(f"{role} without data", ", ".join(bands)) for role, bands in empty if bands]
+
+
+def _empty_bands(scene: Scene) -> list[str]:
+    return [band for band, layer in zip(scene.bands, scene.pixels, strict=True) if np.isnan(layer).all()]
 
 
 def _as_text(value: object) -> str:

@@ -122,7 +122,9 @@ class TrainingData:
     def build_held_out(
         self, wanted: HeldOut, *, prepare: Prepare, collate: Callable[[Sequence[Any]], Any], rules: Callable[[], PackRules]
     ) -> HeldOutBatches:
-        """Batches of held-out samples of the training's size; a broken sample is an error, whatever the training does with one.
+        """Batches of held-out samples of the training's size, not augmented.
+
+        A broken sample is an error, whatever the training does with one.
 
         Args:
             wanted: which samples.
@@ -131,7 +133,7 @@ class TrainingData:
         Raises:
             EOError: the data cannot be read, or a sample is larger than a pack.
         """
-        own = TrainingData(replace(self.options, data=wanted.data, data_faults=None), self.images)
+        own = TrainingData(replace(self.options, data=wanted.data, data_faults=None, augmentation=()), self.images)
         dataset, shard = wanted.choose(own.build_dataset()), wanted.shard
         if own.packing is None:
             batches = cut_batches(len(dataset), own.options.batch_size, seed=shard.seed, limit=wanted.limit)

@@ -14,6 +14,7 @@ from eocore.checks.report import show_datasets
 from eocore.checks.sample_pictures import AS_READ, COLOURS, MAX_SIDE, MIN_SIDE, Stage, draw_stage, sample_rows
 from eocore.checks.written_boxes import tell_scale
 from eocore.data import registered as _registered_datasets  # noqa: F401  (registers the datasets that configs name)
+from eocore.data.changes import Augmentation
 from eocore.data.records import Expression, ImageRef, MaskRef, Record
 from eocore.evaluate.scoring.parsing.reading_options import PIXELS
 from eocore.portable.messages import read_turns
@@ -48,6 +49,14 @@ def test_a_mask_of_a_file_whose_rows_run_north_is_drawn_where_the_scene_shows_it
     (panel,) = draw_stage(Stage(AS_READ, record(MaskRef("polygon", [[0, 0, 40, 0, 40, 10, 0, 10]])), (turned,))).panels
     plain, tinted = panel.image[20, 160], panel.image[300, 160]
     assert len(set(plain.tolist())) == 1 and len(set(tinted.tolist())) > 1, "the first stored rows are the southern ones"
+
+
+def test_what_augmentation_left_as_it_was_comes_first_with_bands_without_data() -> None:
+    scene = grey_scene()
+    scene.pixels[1] = np.nan
+    kept = replace(record(MaskRef("box", [0, 0, 8, 8])), augmentation=Augmentation(kept=("RandomCrop: the words",)))
+    words = draw_stage(Stage(AS_READ, kept, (scene,))).words
+    assert [(item.label, item.text) for item in words[:2]] == [("left as it is", "RandomCrop: the words"), ("sar without data", "VH")]
 
 
 def talking(*texts: str, task: str = "") -> Record:

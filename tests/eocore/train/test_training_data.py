@@ -9,6 +9,7 @@ from PIL import Image
 from eocore.data import registered  # noqa: F401
 from eocore.data.augmentation.augmented_source import AugmentedSource
 from eocore.data.dataset import SampleKey
+from eocore.data.loading.held_out import HeldOut
 from eocore.errors import ConfigError
 from eocore.train.checkpoint.run_record import KINDS
 from eocore.train.options import DataOptions
@@ -54,3 +55,18 @@ def test_augmentation_comes_after_any_data_set_and_is_compared_by_a_resumption(t
     assert isinstance(augmented, AugmentedSource) and not isinstance(plain, AugmentedSource)
     assert [source.load(SampleKey(0, 0))[1][0].size for source in (plain, augmented)] == [(24, 16), (12, 8)]
     assert KINDS["task.augmentation"] == "data"
+
+
+def test_held_out_samples_are_not_augmented(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 24)).save(tmp_path / "a.png")
+    (tmp_path / "captions.csv").write_text("image,caption\na.png,a lake\n")
+    images = {"rgb": {"root": str(tmp_path), "pattern": "{name}", "sensor": "rgb_uint8"}}
+    config = {"type": "ImageCaptionDataset", "annotations": str(tmp_path / "captions.csv"), "images": images}
+    data = TrainingData(DataOptions(data=config, augmentation=[{"type": "RandomScale", "factors": [0.5, 0.5]}], num_workers=0))
+    batches = data.build_held_out(
+        HeldOut(data=config),
+        prepare=lambda record, scenes, rng: scenes[0].size,
+        collate=list,
+        rules=lambda: pytest.fail("it does not pack"),
+    )
+    assert list(batches.loader) == [[(24, 16)]]
