@@ -6,6 +6,7 @@ from pathlib import Path
 
 from eocore.command import command, say
 from eocore.errors import ConfigError
+from ms_clip.upstream.arguments import truth
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,14 +30,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time (default: %(default)s)")
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
     return parser
-
-
-def truth(text: str) -> bool:
-    """True or False, as a word. Raises ArgumentTypeError for another."""
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in known:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected True or False")
-    return known[text.lower()]
 
 
 def run(arguments: argparse.Namespace) -> None:

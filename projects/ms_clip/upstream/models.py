@@ -81,14 +81,19 @@ def build_model(
     if not pretrained:
         model, processor = _random(model_name, tokenizer)
     else:
-        model, processor = _load(_weights(model_name, ckpt_path), tokenizer)
+        model, processor = _load(weights_of(model_name, ckpt_path), tokenizer)
     if choices:
         fields = {**processor.options.__dict__, **choices}
         processor = build_processor(processor_options(fields), processor.tokenizer)
     return Loaded(model.to(device).eval(), processor.pixels, Tokenize(processor))
 
 
-def _weights(name: str, ckpt_path: str | Path | None) -> Path:
+def weights_of(name: str, ckpt_path: str | Path | None) -> Path:
+    """What `ckpt_path` says, or the folder that a name of `FOLDERS` stands for, or the folder that is named.
+
+    Raises:
+        ConfigError: the name is unknown, or its folder is not there; the message says how to fetch it.
+    """
     if ckpt_path is not None:
         return Path(ckpt_path)
     if name not in FOLDERS and not Path(name).is_dir():

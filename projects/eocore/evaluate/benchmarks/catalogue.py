@@ -25,7 +25,8 @@ class Benchmark:
         title: what tables call it.
         suite: one of `suites.SUITES`, "" = none.
         task: one of `tasks.TASKS`.
-        metric: config of the registry METRICS; empty = the task's own (`tasks.TASKS`).
+        metric: config of the registry METRICS for answers in text; empty = the task's own (`tasks.TASKS`).
+        vector_metric: the same for class scores or embeddings.
         prompt: what is asked; `{question}`, `{phrase}` and `{classes}` stand for the entry's own.
         mask_prompt: what a model is asked instead that shows positions by masks, not by numbers; "" = the same.
         settings: sensor setting -> modalities fed.
@@ -44,6 +45,7 @@ class Benchmark:
     prompt: str = "{question}"
     mask_prompt: str = ""
     metric: Mapping[str, Any] = field(default_factory=dict)
+    vector_metric: Mapping[str, Any] = field(default_factory=dict)
     suite: str = ""
     expected: int | None = None
     source: str = ""

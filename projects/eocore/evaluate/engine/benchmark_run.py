@@ -168,7 +168,7 @@ class _BenchmarkRun:
             named=benchmark.named or benchmark.name,
             title=benchmark.title,
             task=benchmark.task,
-            metric=dict(benchmark.metric) if self.protocol == GENERATES else {},
+            metric=dict(benchmark.metric if self.protocol == GENERATES else benchmark.vector_metric),
             settings=list(benchmark.settings),
             sample_ids=[record.sample_id for record in source.records],
             system=options.system,
