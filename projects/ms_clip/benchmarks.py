@@ -32,6 +32,8 @@ FORESTNET_CLASSES = ("Plantation", "Grassland shrubland", "Smallholder agricultu
 L2A_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 """Of the layers of METER-ML's Sentinel-2 files."""
 COLOURS = ("B02", "B03", "B04")
+OF_BANDS = ("EuroSAT_MS", "METERML_MS", "BigEarthNet_MS")
+"""Sets that a model of bands can read; the others hold colours alone."""
 MULTISPECTRAL = {"multispectral": ["multispectral"]}
 OPTICAL = {"optical": ["rgb"]}
 _OWN_FOLDERS = "Folders of classes, see data/README.md (MS-CLIP)."

@@ -65,3 +65,33 @@ def make_task(make_fields: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
     from ms_clip.task import MsClipTask
 
     return lambda **changes: MsClipTask(**make_fields(**changes))
+
+
+@pytest.fixture(scope="session")
+def save_model(make_fields: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A folder with an untrained model of these fields, as a conversion writes it."""
+    from ms_clip.task import MsClipTask
+
+    def save(**changes: Any) -> Path:
+        folder = tmp_path_factory.mktemp("saved") / "model"
+        task = MsClipTask(**make_fields(**changes))
+        task.model.save_pretrained(folder)
+        task.processor.save_pretrained(folder)
+        return folder
+
+    return save
+
+
+LONG_TEXTS = {"image_size": 48, "context_length": 77, "long_texts": "cut"}
+
+
+@pytest.fixture(scope="session")
+def band_model(save_model: Callable[..., Path]) -> Path:
+    """A model of ten bands that takes long texts."""
+    return save_model(processor={"preset": 10, **LONG_TEXTS})
+
+
+@pytest.fixture(scope="session")
+def picture_model(save_model: Callable[..., Path]) -> Path:
+    """A model of pictures that takes long texts."""
+    return save_model(processor={"preset": 3, **LONG_TEXTS})

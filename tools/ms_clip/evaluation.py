@@ -52,6 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.answers is not None:
         say(*_score_saved(arguments))
         return 0
+    from tabulate import tabulate
+
     from eocore.distributed import join_ranks, leave_ranks
     from ms_clip.upstream.evaluation import evaluate_models
 
@@ -62,6 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     if ranks.is_first:
         say(*(f"{name}: {item.benchmark} {item.state}: {item.reason}" for name, item in done.outcomes if item.reason))
         say(*done.files)
+        rows = [(name, item, f"{100 * value:.1f}") for name, measures in done.measures.items() for item, value in measures.items()]
+        if rows:
+            say(tabulate(rows, headers=("model", "measure", "value [%]")))
     return int(done.failed)
 
 

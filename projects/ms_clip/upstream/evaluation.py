@@ -26,7 +26,7 @@ from eocore.predict.image_files import tell_sensor
 from eocore.registry import BENCHMARKS
 from eocore.system import PredictorOptions
 from eocore.text import did_you_mean
-from ms_clip.benchmarks import MULTISPECTRAL, OPTICAL, OTHER_FEATURES, SUITE
+from ms_clip.benchmarks import MULTISPECTRAL, OF_BANDS, OPTICAL, OTHER_FEATURES, SUITE
 from ms_clip.model.configuration_ms_clip import MsClipConfig
 from ms_clip.predictor import MsClipPredictor
 from ms_clip.upstream.models import build_model, weights_of
@@ -109,11 +109,13 @@ class Evaluation:
     Attributes:
         files: CSV files, and the figure where there is one.
         outcomes: (save name, outcome) of each model and set.
+        measures: save name -> "<set> <measure>" -> value, of the measures of the figure.
         failed: whether a set that is there could not be evaluated.
     """
 
     files: tuple[Path, ...]
     outcomes: tuple[tuple[str, Outcome], ...]
+    measures: Mapping[str, Mapping[str, float]]
 
     @property
     def failed(self) -> bool:
@@ -152,7 +154,7 @@ def evaluate_models(models: Sequence[EvaluatedModel], choices: EvaluationChoices
             files += [write_scores(choices.save_path / f"{name}_{item}_{stamp}.csv", result) for item, result in results.items()]
     if ranks.is_first:
         files += _write_radar(choices.save_path / f"radar_{stamp}.png", measures)
-    return Evaluation(tuple(files), tuple(outcomes))
+    return Evaluation(tuple(files), tuple(outcomes), measures)
 
 
 def choose_sets(choices: EvaluationChoices) -> list[Benchmark]:
@@ -244,8 +246,15 @@ def _predict(folder: Path, benchmarks: Sequence[Benchmark], *, out: Path, choice
         templates=find_templates(choices.templates),
         generation={} if dtype is None else {"computed in": str(dtype).removeprefix("torch.")},
     )
+    unread = [] if choices.datasets else [item for item in benchmarks if _shows_colours_to(item, predictor)]
     with nullcontext() if dtype is None else torch.autocast(kind, dtype=dtype):
-        return run_benchmarks(benchmarks, options, predictor=predictor, ranks=ranks)
+        done = run_benchmarks([item for item in benchmarks if item not in unread], options, predictor=predictor, ranks=ranks)
+    return [*done, *(Outcome(item.name, "skipped", "it holds colours alone, and the model reads bands.") for item in unread)]
+
+
+def _shows_colours_to(benchmark: Benchmark, predictor: MsClipPredictor) -> bool:
+    """Whether a set of the suite is of colours and the model of bands; a set that is asked for by name is tried."""
+    return benchmark.name not in OF_BANDS and predictor.processor.options.unit != "display"
 
 
 def write_scores(path: Path, result: Result) -> Path:

@@ -8,12 +8,15 @@ from typing import Any, Protocol
 from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19, LCZ_17, SO2SAT_BANDS
 from eocore.evaluate.benchmarks.scene import AID, EUROSAT, EUROSAT_BANDS, UCM, WHU_RS19
 from eocore.files import require_writable
+from eocore.synthetic.spectra import OPTICAL_BANDS
 from eocore.synthetic.test_sets import grounding as grounding_sets
 from eocore.synthetic.test_sets import pictures, sensors
 from eocore.synthetic.test_sets.images import MadeScenes, make_scenes
 
 RESISC_SOME = ("airplane", "airport", "bridge", "lake", "sea_ice")
 """Some of the 45 class folders of NWPU-RESISC45."""
+METERML = ("CAFOs", "Landfills", "Mines", "Negative", "ProcessingPlants", "RefineriesAndTerminals", "WWTreatment")
+FORESTNET = ("Plantation", "Grassland shrubland", "Smallholder agriculture", "Other")
 AID_JUNK = "\r "
 """Stands for the two characters after the class in the released aid.jsonl."""
 
@@ -47,7 +50,14 @@ def write_published(root: Path, *, num_scenes: int = 4, size: int = 96, seed: in
 
 
 def _writers(root: Path) -> dict[str, Writer]:
-    return {**_scene_sets(root), **_question_sets(root), **_caption_sets(root), **_place_sets(root), **_sensor_sets(root)}
+    return {
+        **_scene_sets(root),
+        **_question_sets(root),
+        **_caption_sets(root),
+        **_place_sets(root),
+        **_sensor_sets(root),
+        **_class_sets(root),
+    }
 
 
 def _scene_sets(root: Path) -> dict[str, Writer]:
@@ -104,9 +114,26 @@ def _place_sets(root: Path) -> dict[str, Writer]:
 def _sensor_sets(root: Path) -> dict[str, Writer]:
     zones = partial(sensors.write_patches, classes=LCZ_17, num_labels=1, reflectance=SO2SAT_BANDS)
     return {
-        "EuroSAT, 13 bands": partial(sensors.write_eurosat_bands, root / "EuroSATallBands", classes=EUROSAT, bands=EUROSAT_BANDS),
+        "EuroSAT, 13 bands": partial(sensors.write_class_bands, root / "EuroSATallBands", classes=EUROSAT, bands=EUROSAT_BANDS),
         "BigEarthNet": partial(sensors.write_patches, root / "bigearthnet", classes=BIGEARTHNET_19, num_labels=2),
         "BigEarthNet composites": partial(sensors.write_composites, root / "multi-spectrum", classes=BIGEARTHNET_19),
         "So2Sat": partial(zones, root / "so2sat"),
         "EarthMind-Bench": partial(sensors.write_earthmind_bench, root / "EarthMind-Bench"),
+    }
+
+
+def _class_sets(root: Path) -> dict[str, Writer]:
+    """The sets of MS-CLIP's evaluation, in folders of its names."""
+    pictures_of = {"EuroSAT_RGB": EUROSAT, "METERML_NAIP": METERML, "RESISC45_RGB": RESISC_SOME, "AID_RGB": AID}
+    bands_of = {"EuroSAT_MS": (EUROSAT, EUROSAT_BANDS), "METERML_MS": (METERML, OPTICAL_BANDS), "METERML_RGB": (METERML, OPTICAL_BANDS)}
+    big = root / "BigEarthNet"
+    unpacked = partial(sensors.write_bigearthnet_folders, big / "sentinel-2", big / "sentinel-1")
+    return {
+        **{name: partial(pictures.write_class_folders, root / name, classes=classes) for name, classes in pictures_of.items()},
+        **{
+            name: partial(sensors.write_class_bands, root / name, classes=classes, bands=bands)
+            for name, (classes, bands) in bands_of.items()
+        },
+        "BigEarthNet, unpacked": partial(unpacked, split=big / "bigearthnet-test.csv"),
+        "ForestNet_RGB": partial(pictures.write_forestnet, root / "ForestNet_RGB", classes=FORESTNET),
     }

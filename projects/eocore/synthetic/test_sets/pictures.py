@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from eocore.files import write_file
 from eocore.synthetic.test_sets.images import MadeScenes, class_name, rgb_picture, save_json, save_lines, save_picture
 
 ASK_SHORT = "Answer the question using a single word or phrase."
@@ -15,6 +16,17 @@ def write_class_folders(root: Path, scenes: MadeScenes, *, classes: Sequence[str
     """`root/<Class>/<class>_<n>.jpg`: AID, WHU-RS19, EuroSAT, NWPU-RESISC45, UC Merced; one picture a class."""
     for number, label in enumerate(classes):
         save_picture(root / label / f"{label.lower()}_{number + 1}{suffix}", rgb_picture(scenes[number]))
+
+
+def write_forestnet(root: Path, scenes: MadeScenes, *, classes: Sequence[str]) -> None:
+    """ForestNet as released: test.csv and `examples/<place>/images/visible/composite.png`. Source: Irvin et al. 2020, arXiv 2011.05479."""
+    lines = ["label,merged_label,latitude,longitude,year,example_path"]
+    for number, label in enumerate(classes):
+        latitude, longitude = -1.5 - number, 110.25 + number
+        example = f"examples/{latitude}_{longitude}"
+        save_picture(root / example / "images/visible/composite.png", rgb_picture(scenes[number]))
+        lines.append(f"{label} detail,{label},{latitude},{longitude},2014,{example}")
+    write_file(root / "test.csv", "\n".join([*lines, ""]))
 
 
 def write_scene_questions(file: Path, images: Path, *, scenes: MadeScenes, classes: Sequence[str], suffix: str, junk: str) -> None:

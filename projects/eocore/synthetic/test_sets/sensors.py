@@ -132,8 +132,9 @@ def _save_optical(path: Path, scene: SyntheticScene, *, reflectance: Sequence[st
         save_layers(path, digital_numbers(scene.optical).astype(np.uint16), names=OPTICAL_BANDS)
 
 
-def write_eurosat_bands(root: Path, scenes: MadeScenes, *, classes: Sequence[str], bands: Sequence[str]) -> None:
-    """`root/<Class>/<Class>_<n>.tif` of 13 unnamed layers; the cirrus band, which the scenes lack, is a faint copy of B09."""
+def write_class_bands(root: Path, scenes: MadeScenes, *, classes: Sequence[str], bands: Sequence[str]) -> None:
+    """`root/<Class>/<Class>_<n>.tif` of unnamed layers in the order of `bands`; the cirrus band, which the scenes lack, is a faint copy of
+    B09."""
     for number, label in enumerate(classes):
         digital = digital_numbers(scenes[number].optical).astype(np.uint16)
         named = dict(zip(OPTICAL_BANDS, digital, strict=True)) | {"B10": digital[OPTICAL_BANDS.index("B09")] // 20 + 1}

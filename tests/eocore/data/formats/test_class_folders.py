@@ -72,3 +72,11 @@ def test_a_missing_folder_is_told_and_another_listing_is_another_content(root: P
     (root / "Forest" / "1.png").rename(root / "Forest" / "3.png")
     after = describe_dataset(build(root))
     assert before["records"] == after["records"] and before["images"] != after["images"]
+
+
+def test_names_go_by_the_order_of_the_folders_where_these_are_called_otherwise(root: Path) -> None:
+    assert [record.labels for record in build(root, ordered_names=["trees", "water"]).records] == [("trees",), ("water",), ("water",)]
+    with pytest.raises(DataError, match=r"holds 2 folders \(Forest, SeaLake\), expected 3"):
+        build(root, ordered_names=["trees", "water", "snow"])
+    with pytest.raises(ConfigError, match="Give one of them"):
+        build(root, ordered_names=["trees", "water"], classes=["Forest", "SeaLake"])
