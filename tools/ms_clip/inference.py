@@ -1,4 +1,4 @@
-"""Upstream's inference command: zero-shot classification of images, or retrieval of images by texts, with its flags and tables."""
+"""Upstream's inference command with its flags and tables: zero-shot classification of images, or retrieval by texts or by images."""
 
 import argparse
 import sys
@@ -26,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--run-retrieval", "--run_retrieval", action="store_true", help="find the images of each query")
     parser.add_argument("--query", nargs="+", default=[], action="extend", metavar="TEXT", help="what to look for")
     parser.add_argument("--queries-file", metavar="FILE", help=".txt, or .yaml with a list `queries`")
+    parser.add_argument("--query-images", metavar="DIR|FILE", help="look for images like these: as --images; instead of --query")
     parser.add_argument("--top-k", type=int, default=5, metavar="K", help="images of each query (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time (default: %(default)s)")
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
@@ -44,15 +45,18 @@ def run(arguments: argparse.Namespace) -> None:
     from tabulate import tabulate
 
     from eocore.files import write_file
-    from ms_clip.upstream.inference import Reading, classify_images, retrieve_images
-    from ms_clip.upstream.lists import choose_list, image_paths
+    from ms_clip.upstream.embedding import Reading
+    from ms_clip.upstream.inference import classify_images, retrieve_images, retrieve_similar_images
+    from ms_clip.upstream.lists import image_paths
     from ms_clip.upstream.models import build_model
     from ms_clip.upstream.templates import find_templates
 
     classify = arguments.run_classification
-    names = ("--class-names", "--classes-file") if classify else ("--query", "--queries-file")
-    words, file = (arguments.class_names, arguments.classes_file) if classify else (arguments.query, arguments.queries_file)
-    wanted = choose_list(words, file, key="classes" if classify else "queries", options=names)
+    by_image = not classify and arguments.query_images is not None
+    if arguments.query_images is not None and (classify or arguments.query or arguments.queries_file):
+        raise ConfigError("--query-images goes with --run-retrieval alone, without --query and --queries-file. Run the other afterwards.")
+    wanted = [] if by_image else _wanted(arguments)
+    asked = image_paths(arguments.query_images) if by_image else []
     find_templates(arguments.templates)
     images, reading = image_paths(arguments.images), Reading(sensor=arguments.sensor, batch_size=arguments.batch_size)
     options = {} if arguments.tokenizer is None else {"tokenizer": arguments.tokenizer}
@@ -60,13 +64,26 @@ def run(arguments: argparse.Namespace) -> None:
     if classify:
         table = classify_images(loaded, images, class_names=wanted, templates=arguments.templates, reading=reading)
         say(tabulate(table, headers="keys", tablefmt="fancy_grid", showindex=False))
+    elif by_image:
+        table = retrieve_similar_images(loaded, images, query_images=asked, top_k=arguments.top_k, reading=reading)
     else:
         table = retrieve_images(loaded, images, queries=wanted, top_k=arguments.top_k, reading=reading)
+    if not classify:
         say(table.to_string())
     if arguments.save_path is not None:
         out = Path(arguments.save_path).with_suffix(".csv")
         write_file(out, table.to_csv(index=not classify))
         say(f"Written to {out}.")
+
+
+def _wanted(arguments: argparse.Namespace) -> list[str]:
+    """Classes or queries. Raises as `choose_list`."""
+    from ms_clip.upstream.lists import choose_list
+
+    if arguments.run_classification:
+        options = ("--class-names", "--classes-file")
+        return choose_list(arguments.class_names, arguments.classes_file, key="classes", options=options)
+    return choose_list(arguments.query, arguments.queries_file, key="queries", options=("--query", "--queries-file"))
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ from eocore.errors import ConfigError
 from eocore.files import write_file
 from eocore.log import get_logger
 from ms_clip.model.modeling_ms_clip import MsClipModel
-from ms_clip.upstream.inference import DECIMALS, Reading, classify_images, retrieve_images
+from ms_clip.upstream.embedding import Reading
+from ms_clip.upstream.inference import DECIMALS, classify_images, retrieve_images
 from ms_clip.upstream.lists import choose_list
 from ms_clip.upstream.models import RELEASED, Loaded, Tokenize, build_model
 

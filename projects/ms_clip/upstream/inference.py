@@ -1,22 +1,15 @@
-"""Zero-shot classification and text-to-image retrieval over image files, with the tables of the upstream commands."""
+"""Zero-shot classification, and retrieval by texts or by images, over image files, with the tables of the upstream commands."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
-from eocore.errors import BandError, ConfigError, DataError
+from eocore.errors import ConfigError, DataError
 from eocore.evaluate.embedding_scores import class_prompts, unit_vectors
 from eocore.log import get_logger
-from eocore.predict.image_files import ImageFile, read_images, tell_sensor
-from eocore.predict.inputs import OPTICAL
-from eocore.progress import Progress
+from ms_clip.upstream.embedding import Reading, embed_files, embed_texts
 from ms_clip.upstream.lists import image_paths
 from ms_clip.upstream.models import Loaded
 from ms_clip.upstream.templates import find_templates
@@ -24,26 +17,6 @@ from ms_clip.upstream.templates import find_templates
 SCALE = 100.0
 """Of cosines before the softmax. Source: IBM/MS-CLIP at 9dbeb33, and openai/CLIP's zero-shot notebook."""
 DECIMALS = 3
-TEXTS_AT_ONCE = 256
-READERS = 4
-"""Threads that read images while the model embeds earlier ones."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How image files are read.
-
-    Attributes:
-        sensor: name in the sensor registry; None = told from each file.
-        batch_size: images that go through the model together.
-    """
-
-    sensor: str | None = None
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"batch size is {self.batch_size}, expected at least 1.")
 
 
 def classify_images(
@@ -69,10 +42,10 @@ def classify_images(
     """
     prompts = class_prompts(list(class_names), find_templates(templates))
     paths = image_paths(images)
-    vectors = [_embed_texts(loaded, texts).mean(0) for texts in prompts.texts]
+    vectors = [embed_texts(loaded, texts).mean(0) for texts in prompts.texts]
     classes = unit_vectors(np.stack(vectors))
     rows = []
-    for path, vector in zip(paths, _embed_images(loaded, paths, reading=reading or Reading()), strict=True):
+    for path, vector in zip(paths, embed_files(loaded, paths, reading=reading or Reading()), strict=True):
         scores = SCALE * classes @ vector
         chances = np.exp(scores - scores.max())
         chances /= chances.sum()
@@ -99,58 +72,80 @@ def retrieve_images(
         ConfigError: no query, one twice or empty, or top_k below 1.
         DataError: as `classify_images`.
     """
-    if top_k < 1:
-        raise ConfigError(f"top_k is {top_k}, expected at least 1.")
     if not queries or len(set(queries)) < len(queries) or not all(query.strip() for query in queries):
         raise ConfigError("queries: expected at least one, each once and none empty.")
+    paths = _gallery(images, top_k=top_k)
+    gallery = np.stack(list(embed_files(loaded, paths, reading=reading or Reading())))
+    found = ((query, _ranked(gallery @ vector, top_k)) for query, vector in zip(queries, embed_texts(loaded, queries), strict=True))
+    return _table(found, paths)
+
+
+def retrieve_similar_images(
+    loaded: Loaded,
+    images: str | Path | Sequence[str | Path],
+    *,
+    query_images: str | Path | Sequence[str | Path],
+    top_k: int = 5,
+    reading: Reading | None = None,
+) -> pd.DataFrame:
+    """As `retrieve_images`, of queries that are images; one that is itself among the images is not its own answer.
+
+    Args:
+        loaded, images, reading: as `classify_images`.
+        query_images: as `images`; each once.
+        top_k: images of each query, at least 1.
+
+    Raises:
+        ConfigError: a query is given twice, or top_k is below 1.
+        DataError: as `classify_images`.
+    """
+    asked = image_paths(query_images)
+    if len({path.resolve() for path in asked}) < len(asked):
+        raise ConfigError("query images: one is given twice, so its rows would be doubled. Give each once.")
+    paths = _gallery(images, top_k=top_k)
+    gallery = np.stack(list(embed_files(loaded, paths, reading=reading or Reading())))
+    own = {path.resolve(): number for number, path in enumerate(paths)}
+    others = [path for path in asked if path.resolve() not in own]
+    if len(others) < len(asked):
+        if len(paths) == 1:
+            raise DataError(f"{paths[0]} is the query and the only image, so there is no other to find. Name more images.")
+        get_logger().info("%d of %d query images are among the images; none is its own answer", len(asked) - len(others), len(asked))
+    vectors = dict(zip(others, embed_files(loaded, others, reading=reading or Reading()), strict=True)) if others else {}
+    found = []
+    for name, path in _names(asked).items():
+        place = own.get(path.resolve())
+        ranked = _ranked(gallery @ (vectors[path] if place is None else gallery[place]), len(gallery))
+        found.append((name, [item for item in ranked if item[0] != place][:top_k]))
+    return _table(found, paths)
+
+
+Ranking = list[tuple[int, float]]
+"""Index of an image and its cosine, the nearest first."""
+
+
+def _names(paths: Sequence[Path]) -> dict[str, Path]:
+    """Name of each query: the file's, or the whole path where two have one name."""
+    names = [path.name for path in paths]
+    return {path.name if names.count(path.name) == 1 else str(path): path for path in paths}
+
+
+def _gallery(images: str | Path | Sequence[str | Path], *, top_k: int) -> list[Path]:
+    """The images, with a note where there are fewer than asked for. Raise ConfigError if top_k is below 1."""
+    if top_k < 1:
+        raise ConfigError(f"top_k is {top_k}, expected at least 1.")
     paths = image_paths(images)
     if top_k > len(paths):
         get_logger().warning("top_k is %d, but there are %d images: each query has %d rows.", top_k, len(paths), len(paths))
-    gallery = np.stack(list(_embed_images(loaded, paths, reading=reading or Reading())))
+    return paths
+
+
+def _ranked(cosines: np.ndarray, top_k: int) -> Ranking:
+    return [(int(number), float(cosines[number])) for number in np.argsort(-cosines, kind="stable")[:top_k]]
+
+
+def _table(found: Iterable[tuple[str, Ranking]], paths: Sequence[Path]) -> pd.DataFrame:
     rows, index = [], []
-    for query, vector in zip(queries, _embed_texts(loaded, queries), strict=True):
-        cosines = gallery @ vector
-        for rank, number in enumerate(np.argsort(-cosines, kind="stable")[:top_k], start=1):
-            rows.append([paths[int(number)].name, float(cosines[number])])
-            index.append((query, rank))
+    for query, ranking in found:
+        rows += [[paths[number].name, cosine] for number, cosine in ranking]
+        index += [(query, rank) for rank in range(1, len(ranking) + 1)]
     return pd.DataFrame(rows, columns=["Image", "Similarity"], index=pd.MultiIndex.from_tuples(index, names=["Query", "Rank"]))
-
-
-def _embed_texts(loaded: Loaded, texts: Sequence[str]) -> np.ndarray:
-    """(M, D) of length 1."""
-    parts = []
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
-        try:
-            ids = loaded.tokenizer(list(texts[start : start + TEXTS_AT_ONCE]))
-        except ValueError as error:
-            raise DataError(str(error)) from error
-        with torch.no_grad():
-            parts.append(loaded.model.encode_text(ids.to(loaded.model.device)).float().cpu().numpy())
-    return unit_vectors(np.concatenate(parts))
-
-
-def _embed_images(loaded: Loaded, paths: Sequence[Path], *, reading: Reading) -> Iterator[np.ndarray]:
-    """(D,) of each image, of length 1, a batch at a time."""
-    sensors = {path: reading.sensor or tell_sensor(OPTICAL, (str(path),)) for path in paths}
-    if reading.sensor is None:
-        told = ", ".join(f"{sensor} ({count})" for sensor, count in Counter(sensors.values()).items())
-        get_logger().info("sensors told from the files: %s; --sensor NAME names another", told)
-    with Progress("images", len(paths), unit="images") as progress, ThreadPoolExecutor(READERS) as pool:
-        begun: list[list[Future[Tensor]]] = []
-        for start in range(0, len(paths) + reading.batch_size, reading.batch_size):
-            part = paths[start : start + reading.batch_size]
-            begun.append([pool.submit(_pixels, loaded, path, sensor=sensors[path]) for path in part])
-            if len(begun) > 1:  # the next batch is being read meanwhile
-                pixels = torch.stack([future.result() for future in begun.pop(0)])
-                with torch.no_grad():
-                    vectors = loaded.model.encode_image(pixels.to(loaded.model.device)).float().cpu().numpy()
-                progress.advance(len(pixels))
-                yield from unit_vectors(vectors)
-
-
-def _pixels(loaded: Loaded, path: Path, *, sensor: str) -> Tensor:
-    scenes = read_images({OPTICAL: ImageFile((str(path),), sensor=sensor)})
-    try:
-        return loaded.preprocess(scenes)
-    except ValueError as error:
-        raise BandError(f"{path}: {error}") from error

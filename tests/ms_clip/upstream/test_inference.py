@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from eocore.errors import ConfigError, DataError
-from ms_clip.upstream.inference import Reading, classify_images, retrieve_images
+from eocore.predict.image_files import ImageFile, read_images
+from ms_clip.upstream.embedding import Reading
+from ms_clip.upstream.inference import classify_images, retrieve_images, retrieve_similar_images
 from ms_clip.upstream.lists import choose_list, image_paths
 from ms_clip.upstream.models import Loaded, Tokenize, build_model
 from ms_clip.upstream.templates import TEMPLATES, find_templates
@@ -45,6 +48,32 @@ def test_retrieval_is_ranked_by_the_cosine_and_has_no_more_rows_than_images(
     assert table.index.tolist() == [(query, rank) for query in ("snow", "water") for rank in (1, 2, 3)]
     assert (table.loc["snow"]["Similarity"].diff().dropna() <= 0).all()
     assert "there are 3 images: each query has 3 rows" in capsys.readouterr().err
+
+
+def test_images_are_found_by_images_and_none_is_its_own_answer(loaded: Loaded, images: list[Path]) -> None:
+    table = retrieve_similar_images(loaded, images[:6], query_images=[images[0], images[7]], top_k=6)
+    names = [path.name for path in images]
+    assert table.index.tolist() == [(names[0], rank) for rank in range(1, 6)] + [(names[7], rank) for rank in range(1, 7)]
+    assert sorted(table.loc[names[0]]["Image"]) == sorted(names[1:6]) and sorted(table.loc[names[7]]["Image"]) == sorted(names[:6])
+    vectors = torch.stack([loaded.preprocess(read_images({"optical": ImageFile((str(path),), sensor="sentinel2_l2a")})) for path in images])
+    with torch.no_grad():
+        cosines = loaded.model.encode_image(vectors) @ loaded.model.encode_image(vectors[7:8])[0]
+    expected = [names[number] for number in cosines[:6].argsort(descending=True)]
+    assert table.loc[names[7]]["Image"].tolist() == expected
+
+
+def test_a_copy_of_an_image_is_the_nearest_to_it(loaded: Loaded, images: list[Path], tmp_path: Path) -> None:
+    copy = tmp_path / images[3].name
+    copy.write_bytes(images[3].read_bytes())
+    table = retrieve_similar_images(loaded, images, query_images=tmp_path, top_k=1)
+    assert table["Image"].tolist() == [images[3].name] and table["Similarity"].iloc[0] == pytest.approx(1, abs=1e-5)
+
+
+def test_queries_that_find_nothing_or_twice_the_same_are_refused(loaded: Loaded, images: list[Path]) -> None:
+    with pytest.raises(DataError, match="the only image"):
+        retrieve_similar_images(loaded, images[:1], query_images=images[:1])
+    with pytest.raises(ConfigError, match="given twice"):
+        retrieve_similar_images(loaded, images, query_images=[images[0], images[0]])
 
 
 @pytest.mark.parametrize(
