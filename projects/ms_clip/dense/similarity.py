@@ -47,7 +47,7 @@ def similarity_maps(loaded: Loaded, scene: Scene, *, queries: Sequence[str], cho
     """(Q, H, W) float32 cosines of the scene's pixels and the queries, NaN where no band has data.
 
     Square windows cover the whole scene, half overlapping; values between the centres of patches are interpolated, and averaged where
-    windows overlap.
+    windows overlap, each pixel with more weight in a window in whose middle it is, so that no borders of windows show.
 
     Args:
         loaded: what `build_model` returns.
@@ -65,15 +65,16 @@ def similarity_maps(loaded: Loaded, scene: Scene, *, queries: Sequence[str], cho
     side = _side(loaded, scene, window_px=choices.window_px)
     texts = torch.from_numpy(embed_texts(loaded, queries))
     starts = [(top, left) for top in _starts(scene.size[0], side) for left in _starts(scene.size[1], side)]
-    sums, counts = torch.zeros(len(queries), *scene.size), torch.zeros(scene.size)
+    sums, weights, tent = torch.zeros(len(queries), *scene.size), torch.zeros(scene.size), _tent(side)
     for number in range(0, len(starts), choices.batch_size):
         part = starts[number : number + choices.batch_size]
         pixels = torch.stack([_pixels(loaded, scene, start=start, side=side) for start in part])
         for (top, left), cosines in zip(part, _cosines(loaded, pixels, texts=texts, kind=choices.kind), strict=True):
             window = (slice(top, top + side), slice(left, left + side))
-            sums[:, *window] += functional.interpolate(cosines[None], size=(side, side), mode="bilinear", align_corners=False)[0]
-            counts[window] += 1
-    maps: np.ndarray = (sums / counts).numpy()
+            layers = functional.interpolate(cosines[None], size=(side, side), mode="bilinear", align_corners=False)[0]
+            sums[:, *window] += tent * layers
+            weights[window] += tent
+    maps: np.ndarray = (sums / weights).numpy()
     maps[:, ~np.isfinite(scene.pixels).any(axis=0)] = np.nan
     return maps
 
@@ -90,6 +91,12 @@ def _side(loaded: Loaded, scene: Scene, *, window_px: int | None) -> int:
             "of the window would be left out. Leave the window to the model."
         )
     return side
+
+
+def _tent(side: int) -> Tensor:
+    """(side, side) weights that fall from the middle to the border, positive everywhere."""
+    ramp = 1 - (2 * (torch.arange(side) + 0.5) / side - 1).abs()
+    return ramp[:, None] * ramp
 
 
 def _starts(length: int, side: int) -> list[int]:
