@@ -40,7 +40,8 @@ def main() -> int:
         return 1
     except SignalException as error:
         sys.stderr.write(
-            f"torchrun was told to stop ({error.sigval.name}) and has passed it on. How the run ended: status.json in its folder.\n"
+            f"torchrun was told to stop ({error.sigval.name}) and has passed it on. What the processes say of it stands above; a training "
+            "that had begun also left status.json in its folder.\n"
         )
         return 1
     return 0

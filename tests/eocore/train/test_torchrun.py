@@ -16,6 +16,9 @@ if os.environ["RANK"] == "1":
     print("rank 1: DataError: a.tif: no such file.", file=sys.stderr, flush=True)
     if sys.argv[1] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if sys.argv[1] == "stop":
+        os.kill(os.getppid(), signal.SIGINT)
+        time.sleep(60)
     sys.exit(int(sys.argv[1]))
 time.sleep(60)
 """
@@ -38,6 +41,12 @@ def test_a_killed_rank_is_named(tmp_path: Path) -> None:
     status, lines = start(tmp_path, "kill")
     assert status == 1 and lines[-1].startswith("Ended by a signal: rank 1 (process ") and "by SIGKILL" in lines[-1]
     assert "out of memory: see dmesg" in lines[-1] and len(lines) == 2
+
+
+def test_a_stop_promises_no_status_of_what_had_not_begun(tmp_path: Path) -> None:
+    status, lines = start(tmp_path, "stop")
+    assert status == 1 and lines[-1].startswith("torchrun was told to stop (SIGINT) and has passed it on.")
+    assert lines[-1].endswith("a training that had begun also left status.json in its folder.")
 
 
 @pytest.mark.parametrize(
