@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 
 from eocore.errors import ConfigError, DataError
 from eocore.predict.image_files import ImageFile, read_images
-from ms_clip.upstream.embedding import Reading
+from eocore.sensors.bands import get_sensor
+from ms_clip.upstream.embedding import Reading, embed_files
 from ms_clip.upstream.inference import classify_images, retrieve_images, retrieve_similar_images
 from ms_clip.upstream.lists import choose_list, image_paths
 from ms_clip.upstream.models import Loaded, Tokenize, build_model
@@ -94,6 +96,27 @@ def test_an_image_without_the_bands_is_named(loaded: Loaded, chips: Path) -> Non
     picture = next((chips / "test" / "rgb").rglob("*.png"))
     with pytest.raises(DataError, match=picture.name):
         classify_images(loaded, [picture], class_names=["water"])
+
+
+def test_the_order_of_bands_changes_no_answer(loaded: Loaded, shared_dir: Path, tmp_path: Path) -> None:
+    """Of a real tile of 13 bands: as it is, and in EuroSAT's order, where B8A is last and only the names of the layers tell it."""
+    tile = sorted((shared_dir / "tiles" / "S2L1C").glob("*.tif"))[0]
+    with rasterio.open(tile) as file:
+        profile, layers = file.profile, file.read()
+    names = [band.name for band in get_sensor("sentinel2_l1c").bands]
+    order = [number for number, name in enumerate(names) if name != "B8A"] + [names.index("B8A")]
+    with rasterio.open(tmp_path / tile.name, "w", **profile) as file:
+        file.write(layers[order])
+        for number, layer in enumerate(order, start=1):
+            file.set_band_description(number, names[layer])
+    reading = Reading(sensor="sentinel2_l1c")
+    tables = [
+        classify_images(loaded, [path], class_names=["water", "snow"], templates="clip", reading=reading)
+        for path in (tile, tmp_path / tile.name)
+    ]
+    assert tables[0].equals(tables[1])
+    found = list(embed_files(loaded, [tile, tmp_path / tile.name], reading=reading))
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_lists_come_as_folder_text_or_yaml(images: list[Path], tmp_path: Path) -> None:
