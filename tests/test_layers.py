@@ -51,6 +51,7 @@ SPANNING = {
     "earthmind/test_validation.py": "a training that answers held-out questions",
     "eocore/evaluate/engine/test_vector_runs.py": "runs through Scores and Embeds",
     "eocore/evaluate/metrics/test_any_text.py": "every reader of answers",
+    "ms_clip/test_validation.py": "a training that is validated on held-out pairs",
     "profiling/earthmind/test_ratios.py": "all ratios with two sides",
     "tools/prepare/test_benchmark_releases.py": "the commands of tools/prepare",
 }

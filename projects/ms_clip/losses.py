@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from eocore.errors import ConfigError
-from eocore.losses.pairs import Pairs, pair_accuracy, pairs_of, patch_pairs, sigmoid_loss, softmax_loss
+from eocore.losses.pairs import Pairs, own_pairs, pair_accuracy, pairs_of, patch_pairs, sigmoid_loss, softmax_loss
 from ms_clip.model.modeling_ms_clip import MsClipOutput
 
+TEMPERATURE = "temperature"
 KINDS = {"softmax": softmax_loss, "sigmoid": sigmoid_loss}
 
 
@@ -39,18 +40,20 @@ class LossSettings:
             raise ConfigError(f"losses.max_scale={self.max_scale}, expected a positive number; CLIP: 100.")
 
 
-def compute_losses(output: MsClipOutput, keys: Tensor, *, settings: LossSettings) -> dict[str, Tensor]:
+def compute_losses(output: MsClipOutput, keys: Tensor, *, settings: LossSettings, alone: bool = False) -> dict[str, Tensor]:
     """`loss_*` and metrics of a batch.
 
     Args:
         output: of the model, of this rank's pairs.
         keys: (N,) whole numbers, equal where texts are.
         settings: see there.
+        alone: the batch is compared with itself, not with those of other ranks.
     """
     images, texts, scale = output.image_embeds, output.text_embeds, output.logit_scale
     assert images is not None and texts is not None and scale is not None
     scale = clamped(scale, settings.max_scale)
-    pairs = pairs_of(images, texts, scale=scale, bias=output.logit_bias, keys=keys if settings.ignore_same_text else None)
+    compare = own_pairs if alone else pairs_of
+    pairs = compare(images, texts, scale=scale, bias=output.logit_bias, keys=keys if settings.ignore_same_text else None)
     weight = settings.patch_alignment
     losses = {"loss_pairs": (1 - weight) * KINDS[settings.kind](pairs)}
     if weight:
@@ -75,5 +78,5 @@ def _metrics(pairs: Pairs, scale: Tensor) -> dict[str, Tensor]:
     return {
         "accuracy_image_to_text": pair_accuracy(pairs.per_image, pairs),
         "accuracy_text_to_image": pair_accuracy(pairs.per_text, pairs),
-        "temperature": (1.0 / torch.clamp(scale.detach(), min=torch.finfo(torch.float32).tiny)).float(),
+        TEMPERATURE: (1.0 / torch.clamp(scale.detach(), min=torch.finfo(torch.float32).tiny)).float(),
     }

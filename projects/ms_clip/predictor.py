@@ -24,41 +24,22 @@ TEXTS_AT_ONCE = 256
 """Texts that go through the model together: prompts of many classes and templates are thousands."""
 
 
-class MsClipPredictor:
-    """Implements Embeds (and with it Scores), PreparesImages, DeclaresRoles and LoadsWeights of the contract.
+class Embedder:
+    """Implements Embeds (and with it Scores), PreparesImages and DeclaresRoles of the contract for a model, wherever it comes from.
 
-    Args:
-        folder: of a converted model.
-        options: how it is loaded.
-
-    Raises:
-        CheckpointError: the folder is not a converted model.
+    Attributes:
+        processor: of the model.
+        model: in eval mode when it is asked.
     """
 
-    def __init__(self, folder: Path, options: PredictorOptions) -> None:
-        folders.check_model_folder(folder)
-        self.folder, self.options = folder, options
-
-    @cached_property
-    def processor(self) -> MsClipProcessor:
-        """Of the model; the folder's own Python files are not run."""
-        return read_processor(self.folder)
+    processor: Any
+    model: Any
 
     @property
     def roles(self) -> tuple[str, ...]:
         """Of the images that the model reads."""
-        return self.processor.options.roles
-
-    @cached_property
-    def model(self) -> Any:
-        """The model on its device, in eval mode."""
-        device = check_device(self.options.device) if self.options.device else str(local_device())
-        dtype = torch.float32 if self.options.float32_on_cpu and device == "cpu" else "auto"
-        return folders.load_model(MsClipModel, self.folder, dtype=dtype).to(device).eval()
-
-    def load(self) -> None:
-        """Reads the weights. Raises CheckpointError where the folder is damaged."""
-        self.model  # noqa: B018  (a property that loads)
+        roles: tuple[str, ...] = self.processor.options.roles
+        return roles
 
     def prepare_image(self, sample: Sample) -> Tensor:
         """(C, S, S) of a sample. Raises DataError where it does not fit the model."""
@@ -87,3 +68,47 @@ class MsClipPredictor:
         inputs: Mapping[str, Tensor] = {name: value.to(self.model.device) for name, value in tokens.items()}
         vectors: np.ndarray = self.model.encode_text(inputs["input_ids"], inputs["attention_mask"]).float().cpu().numpy()
         return vectors
+
+
+class TrainingPredictor(Embedder):
+    """The same with a model in training, whose mode and weights stay as they are.
+
+    Args:
+        model: on its device.
+        processor: of the training.
+    """
+
+    def __init__(self, model: MsClipModel, processor: MsClipProcessor) -> None:
+        self.model, self.processor = model, processor
+
+
+class MsClipPredictor(Embedder):
+    """A converted model; implements LoadsWeights besides.
+
+    Args:
+        folder: of a converted model.
+        options: how it is loaded.
+
+    Raises:
+        CheckpointError: the folder is not a converted model.
+    """
+
+    def __init__(self, folder: Path, options: PredictorOptions) -> None:
+        folders.check_model_folder(folder)
+        self.folder, self.options = folder, options
+
+    @cached_property
+    def processor(self) -> MsClipProcessor:
+        """Of the model; the folder's own Python files are not run."""
+        return read_processor(self.folder)
+
+    @cached_property
+    def model(self) -> Any:
+        """The model on its device, in eval mode."""
+        device = check_device(self.options.device) if self.options.device else str(local_device())
+        dtype = torch.float32 if self.options.float32_on_cpu and device == "cpu" else "auto"
+        return folders.load_model(MsClipModel, self.folder, dtype=dtype).to(device).eval()
+
+    def load(self) -> None:
+        """Reads the weights. Raises CheckpointError where the folder is damaged."""
+        self.model  # noqa: B018  (a property that loads)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from eocore.export.hf import Shipment
     from eocore.hub_files import HubFiles
     from eocore.train.task import Task
-    from ms_clip.predictor import MsClipPredictor
+    from ms_clip.predictor import MsClipPredictor, TrainingPredictor
 
 
 def _task() -> "type[Task]":
@@ -23,6 +23,12 @@ def _predictor(folder: Path, options: PredictorOptions) -> "MsClipPredictor":
     from ms_clip.predictor import MsClipPredictor
 
     return MsClipPredictor(folder, options)
+
+
+def _training_predictor(task: Any, options: PredictorOptions) -> "TrainingPredictor":
+    from ms_clip.predictor import TrainingPredictor
+
+    return TrainingPredictor(task.model, task.processor)
 
 
 def _export(task: Any) -> "Shipment":
@@ -54,6 +60,7 @@ SYSTEM = System(
     model_types=("ms_clip",),
     task=_task,
     predictor=_predictor,
+    training_predictor=_training_predictor,
     export=_export,
     benchmarks=_benchmarks,
     exchange=_exchange,

@@ -10,6 +10,7 @@ from eocore.config import read_options
 from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets and transforms)
 from eocore.data.dataset import ImageRules
 from eocore.data.loading.error_policy import NUM_REPLACED
+from eocore.data.loading.held_out import HeldOut, HeldOutBatches
 from eocore.data.loading.shard import Shard
 from eocore.errors import ConfigError
 from eocore.models.config_record import describe_config
@@ -23,7 +24,8 @@ from eocore.train.training_data import PackRules, TrainingData
 from ms_clip.building import tokenizer as _tokenizer  # noqa: F401  (registers the tokenizers)
 from ms_clip.building.models import build_model, build_processor, processor_options
 from ms_clip.datasets.preparation import CHOICES, Batch, Collator, SamplePreparer
-from ms_clip.losses import LossSettings, compute_losses
+from ms_clip.losses import TEMPERATURE, LossSettings, compute_losses
+from ms_clip.model.modeling_ms_clip import MsClipOutput
 from ms_clip.model.processor_options import ProcessorOptions
 
 
@@ -111,20 +113,39 @@ class MsClipTask(Task):
             rules=self._no_packs,
         )
 
+    def build_held_out(self, wanted: HeldOut) -> HeldOutBatches:
+        """Batches of held-out data; see `Task.build_held_out`."""
+        return self.data.build_held_out(
+            wanted,
+            prepare=SamplePreparer(self.processor, choice=self.options.captions),
+            collate=Collator(self.processor),
+            rules=self._no_packs,
+        )
+
+    def loss_sums(self, batch: Batch) -> dict[str, tuple[float, float]]:
+        """Sums over samples; each batch is compared with itself alone, so that the number of ranks does not matter."""
+        number = float(len(batch.sample_ids))
+        found = compute_losses(self._embed(batch), batch.keys, settings=self.loss_settings, alone=True)
+        return {name: (float(value) * number, number) for name, value in found.items() if name != TEMPERATURE}
+
     @staticmethod
     def _no_packs() -> PackRules:
         raise ConfigError("pairs of images and texts are not packed into rows; leave task.packing out.")
 
     def forward(self, batch: Batch, mode: Mode = "loss", *, num_items_in_batch: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Losses, accuracies and counts of a batch of the global batch (`mode` "loss" is the only one)."""
-        output = self.model(
+        output = self._embed(batch)
+        counts: dict[str, Any] = {"num_samples": len(batch.sample_ids)}
+        if self.data.faults.skips:
+            counts[NUM_REPLACED] = len(batch.faults)
+        return compute_losses(output, batch.keys, settings=self.loss_settings) | counts
+
+    def _embed(self, batch: Batch) -> MsClipOutput:
+        output: MsClipOutput = self.model(
             batch.input_ids,
             batch.pixel_values,
             attention_mask=batch.attention_mask,
             with_patches=bool(self.loss_settings.patch_alignment),
             chunk_size=self.options.gradient_cache,
         )
-        counts: dict[str, Any] = {"num_samples": len(batch.sample_ids)}
-        if self.data.faults.skips:
-            counts[NUM_REPLACED] = len(batch.faults)
-        return compute_losses(output, batch.keys, settings=self.loss_settings) | counts
+        return output

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [shlex.split(line) for block in BLOCKS for line in block.splitlines()]
-NEED_A_MODEL = ("tools/dist.sh", "tools/convert_to_hf.py", "tools/test.py", "tools/predict.py")
+NEED_A_MODEL = ("tools/dist.sh", "tools/convert_to_hf.py", "tools/test.py", "tools/report.py", "tools/predict.py")
 FEW_UPDATES = ["--cfg-options", "training.max_iters=20", "training.validation.every=10"]
 
 
@@ -65,7 +65,7 @@ def test_all_commands_work_one_after_the_other(source: str, tmp_path: Path, requ
         done = subprocess.run([*words, *more], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     own = tmp_path / "own"
-    assert (own / "evaluation" / "report.html").is_file() and (own / "model" / "config.json").is_file()
+    assert (own / "report" / "report.html").is_file() and (own / "model" / "config.json").is_file()
     answers = [json.loads(line) for line in (own / "answers" / "answers.jsonl").read_text().splitlines()]
     assert len(answers) == len(list((tmp_path / "chips" / "rgb").iterdir())) and all("answer" in line for line in answers)
     assert len(json.loads((own / "answers" / "answers.geojson").read_text())["features"]) >= len(answers)

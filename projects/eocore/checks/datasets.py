@@ -115,7 +115,7 @@ def open_dataset(found: FoundDataset) -> tuple[DatasetFacts, RecordDataset | Non
     facts.num_entries = len(faults) + (len(dataset) if dataset else 0)
     if dataset:
         facts.lengths = dataset.lengths().tolist()
-        facts.num_images = len({path for record in dataset.records for ref in record.images for path in ref.paths})
+        facts.num_images = len({(path, ref.item) for record in dataset.records for ref in record.images for path in ref.paths})
         for record in dataset.records:
             _count(record, facts)
     return facts, dataset
@@ -200,7 +200,7 @@ class _SharedImages(Dataset[_Group]):
         self.dataset = dataset
         groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
         for index, record in enumerate(dataset.records):
-            groups[tuple((ref.label, ref.paths, ref.window) for ref in record.images)].append(index)
+            groups[tuple((ref.label, ref.paths, ref.item, ref.window) for ref in record.images)].append(index)
         self.groups = list(groups.values())
 
     def __len__(self) -> int:

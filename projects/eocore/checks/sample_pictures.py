@@ -106,9 +106,9 @@ def augmented_rows(source: SampleSource, count: int, *, seed: int) -> list[Sampl
 
 def choose_records(dataset: RecordDataset, count: int) -> list[int]:
     """Indexes of `count` records, spread evenly over the dataset, of different images where there are enough."""
-    first: dict[tuple[tuple[str, ...], ...], int] = {}
+    first: dict[tuple[tuple[tuple[str, ...], str], ...], int] = {}
     for index, record in enumerate(dataset.records):
-        first.setdefault(tuple(ref.paths for ref in record.images), index)
+        first.setdefault(tuple((ref.paths, ref.item) for ref in record.images), index)
     pool = list(first.values()) if len(first) >= count else list(range(len(dataset)))
     return [pool[int(position)] for position in np.linspace(0, len(pool) - 1, min(count, len(pool))).round()]
 

@@ -61,6 +61,8 @@ def _content(record: Record) -> Iterator[str]:
     yield f"{record.task} {record.independent} {len(record.masks)} {len(record.regions)}"
     for image in _in_digest_order(record):
         yield f"{image.label} {image.sensor} {image.bands} {image.window} {len(image.paths)}"
+        if image.item:
+            yield f"item {image.item}"
         if image.gsd_m is not None or image.noise_removal:
             yield f"product {image.gsd_m} {image.noise_removal}"
     for turn in record.turns:

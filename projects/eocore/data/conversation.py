@@ -54,7 +54,7 @@ class ImageConversations(SampleSource):
         groups: dict[tuple[Any, ...], list[tuple[RecordDataset, int]]] = {}
         for part in self.parts:
             for index, record in enumerate(part.records):
-                key = tuple(sorted((ref.role, ref.time, ref.paths, ref.window or ()) for ref in record.images))
+                key = tuple(sorted((ref.role, ref.time, ref.paths, ref.item, ref.window or ()) for ref in record.images))
                 groups.setdefault(key, []).append((part, index))
         self.groups = list(groups.values())
 

@@ -30,6 +30,7 @@ class ImageRef:
         time: when it was taken, as an ISO 8601 date or date-time; "" = unknown.
         gsd_m: of a product: pixel size that all its bands are put on [m]; None = its finest (Landsat: 30 m).
         noise_removal: of a Sentinel-1 product: subtract the thermal noise that it states.
+        item: which image, where a file holds many (see `eocore.data.io.zarr_files.ZarrImage`); "" = the file is one image.
     """
 
     role: str
@@ -41,6 +42,7 @@ class ImageRef:
     time: str = ""
     gsd_m: float | None = None
     noise_removal: bool = False
+    item: str = ""
 
     @property
     def label(self) -> str:

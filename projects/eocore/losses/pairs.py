@@ -59,8 +59,16 @@ def gather_rows(rows: Tensor) -> Tensor:
     return gathered
 
 
+def own_pairs(images: Tensor, texts: Tensor, *, scale: Tensor, bias: Tensor | None = None, keys: Tensor | None = None) -> Pairs:
+    """The logits of a batch's pairs among themselves, whatever other ranks hold; arguments as `pairs_of`."""
+    logits = scale.float() * images.float() @ texts.float().T + (0.0 if bias is None else bias.float())
+    targets = torch.arange(len(images), device=images.device)
+    same = None if keys is None else (keys[:, None] == keys[None]).scatter(1, targets[:, None], False)
+    return Pairs(logits, logits.T, targets, same)
+
+
 def pairs_of(images: Tensor, texts: Tensor, *, scale: Tensor, bias: Tensor | None = None, keys: Tensor | None = None) -> Pairs:
-    """The logits of this rank's pairs.
+    """The logits of this rank's pairs among all of the global batch.
 
     Args:
         images, texts: (N, D) vectors of length 1.
@@ -120,7 +128,7 @@ def patch_text_logits(patches: Tensor, texts: Tensor, *, scale: Tensor) -> Tenso
 
 
 def patch_pairs(patches: Tensor, texts: Tensor, *, scale: Tensor, pairs: Pairs) -> Pairs:
-    """`pairs` with logits by patches: rows of this rank's images, and of its texts from the rows of all ranks.
+    """`pairs` with logits by patches: rows of this rank's images, and of its texts from the rows of all ranks; of `own_pairs`, of its own.
 
     Args:
         patches: (N, P, D) vectors of length 1.
@@ -128,6 +136,9 @@ def patch_pairs(patches: Tensor, texts: Tensor, *, scale: Tensor, pairs: Pairs) 
         scale: what cosines are multiplied with.
         pairs: of the same samples.
     """
+    if pairs.per_image.shape[1] == len(texts):
+        rows = patch_text_logits(patches, texts, scale=scale)
+        return pairs._replace(per_image=rows, per_text=rows.T)
     rows = patch_text_logits(patches, gather_rows(texts.float()), scale=scale)
     columns = gather_rows(rows).T[pairs.targets]
     return pairs._replace(per_image=rows, per_text=columns)

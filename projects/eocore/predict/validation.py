@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from eocore.evaluate.engine.sources import EvaluationOptions, find_sources
 from eocore.evaluate.predictions import Prediction, read_predictions
 from eocore.evaluate.registration import register_systems
 from eocore.evaluate.scoring import scorers as _scorers  # noqa: F401  (registers them)
-from eocore.evaluate.scoring.scorers.base import Judged, Scorer
+from eocore.evaluate.scoring.scorers.base import Judged, NamesMeasures, Scorer
 from eocore.evaluate.settings import SETTINGS
 from eocore.evaluate.tasks import GENERATES, protocol_of, scorer_of
 from eocore.evaluate.vectors import SHARD_SUFFIX
@@ -239,7 +239,7 @@ def _measures(judged: Judged) -> dict[str, float]:
 
 
 def _metric_names(parts: Sequence[Part], wanted: Sequence[str]) -> list[str]:
-    """The full names of the wanted metrics, known from scoring the questions unanswered.
+    """The full names of the wanted metrics, known from the scorer, or from scoring the questions unanswered.
 
     Raises:
         ConfigError: one is no measure of its task.
@@ -251,9 +251,12 @@ def _metric_names(parts: Sequence[Part], wanted: Sequence[str]) -> list[str]:
         unanswered = [describe_unread(part.dataset, key, setting=part.setting) for key in keys]
         for task in dict.fromkeys(record.task for record in part.dataset.records):
             scorer = _scorer(task, by_vectors=part.protocol != GENERATES)
-            judged = scorer.judge([sample for sample in unanswered if sample.task == task])
+            if isinstance(scorer, NamesMeasures):
+                names: Iterable[str] = scorer.measure_names
+            else:
+                names = scorer.judge([sample for sample in unanswered if sample.task == task]).measures
             headlines[task] = scorer.headline
-            measures[part.setting].update(f"{task}/{name}" for name in judged.measures)
+            measures[part.setting].update(f"{task}/{name}" for name in names)
     known = [*headlines, *sorted(set().union(*measures.values()))]
     unknown = [name for name in wanted if name not in known]
     if unknown:

@@ -55,6 +55,19 @@ def _released() -> HubFiles:
     )
 
 
+def _ssl4eo(name: str, then: str) -> HubFiles:
+    """Sentinel-2 L2A of one release."""
+    return HubFiles(
+        repository=f"embed2scale/{name}",
+        kind="dataset",
+        files=("*/S2L2A/*",),
+        extras=("README.md",),
+        folder=name,
+        licence="CC-BY-4.0",
+        command=f"fetch the captions too (ssl4eo-s12-captions); {then}; then python tools/check_data.py CONFIG",
+    )
+
+
 DATA_SETS = {
     "ssl4eo-s12-captions": HubFiles(
         repository="ibm-esa-geospatial/Llama3-SSL4EO-S12-v1.1-captions",
@@ -64,15 +77,8 @@ DATA_SETS = {
         licence=LLAMA3,
         command="fetch the images too (ssl4eo-s12), then python tools/check_data.py CONFIG",
     ),
-    "ssl4eo-s12": HubFiles(
-        repository="embed2scale/SSL4EO-S12-v1.1",
-        kind="dataset",
-        files=("*/S2L2A/*",),
-        extras=("README.md",),
-        folder="SSL4EO-S12-v1.1",
-        licence="CC-BY-4.0",
-        command="fetch the captions too (ssl4eo-s12-captions), then python tools/check_data.py CONFIG",
-    ),
+    "ssl4eo-s12": _ssl4eo("SSL4EO-S12-v1.1", "index the shards (tools/prepare/ssl4eo.py)"),
+    "ssl4eo-s12-zarr": _ssl4eo("SSL4EO-S12-v1.1-Zarr", "data/README.md shows a config"),
 }
 """Name -> files, below the data folder: Sentinel-2 L2A of SSL4EO-S12 v1.1 (hundreds of GB: see --dry-run first), and its captions."""
 DOWNLOADS = {FOLDERS[RELEASED]: _released(), **{FOLDERS[name]: _open_clip(name) for name in OPEN_CLIP_IDS}, **DATA_SETS}

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eocore.data.dataset import RecordDataset
-from eocore.data.formats.entries import Entry, each, read_entries, shorten
-from eocore.data.formats.tables import read_csv
+from eocore.data.formats.entries import Entry, each, shorten
+from eocore.data.formats.tables import DELIMITERS, read_table
 from eocore.data.records import Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.registry import DATASETS
 
 CAPTION, RETRIEVAL = "caption", "retrieval"
 """What images with texts are evaluated on."""
+ONE_CAPTION_A_ROW = (*DELIMITERS, ".parquet")
 
 
 def check_task(task: str, name: str) -> None:
@@ -25,12 +26,12 @@ def check_task(task: str, name: str) -> None:
 class ImageCaptionDataset(RecordDataset):
     """Records of an image and what is said of it, without questions.
 
-    JSON: a list of objects, or one a line, with an image field and a caption field that holds a text or a list of texts. CSV: a header line
-    and a line for each image and caption; lines of one image are one record. An entry's `window`, [row, col, height, width] [px], makes
+    JSON: a list of objects, or one a line, with an image field and a caption field that holds a text or a list of texts. CSV, TSV and
+    Parquet: a row for each image and caption; rows of one image are one record. An entry's `window`, [row, col, height, width] [px], makes
     that part of the image's files the image (JSON only). Meta holds `image` and the plain further fields.
 
     Args:
-        annotations: .csv, .json or .jsonl.
+        annotations: .csv, .tsv, .json, .jsonl or .parquet.
         images: role -> image source; `{name}` is the image field.
         image_field: field or column of the image's name.
         caption_field: field or column of the caption or captions.
@@ -59,9 +60,8 @@ class ImageCaptionDataset(RecordDataset):
         super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
-        entries = read_csv(path) if path.suffix.lower() == ".csv" else read_entries(path)
-        records = each(enumerate(entries), lambda item: self._record(item[1], f"{path.stem}-{item[0]}"))
-        return _by_image(records) if path.suffix.lower() == ".csv" else records
+        records = each(enumerate(read_table(path)), lambda item: self._record(item[1], f"{path.stem}-{item[0]}"))
+        return by_image(records) if path.suffix.lower() in ONE_CAPTION_A_ROW else records
 
     def _record(self, entry: Entry, numbered: str) -> Record:
         image = entry.file_name(self.image_field)
@@ -91,7 +91,7 @@ def read_texts(entry: Entry, key: str) -> tuple[str, ...]:
     return tuple(value.strip() for value in values)
 
 
-def _by_image(records: list[Record]) -> list[Record]:
+def by_image(records: list[Record]) -> list[Record]:
     """One record for each image, with the captions and labels of all its lines, in the order of first sight."""
     groups: dict[str, list[Record]] = {}
     for record in records:

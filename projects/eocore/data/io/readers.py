@@ -20,6 +20,7 @@ from eocore.data.io.layer_file import LEFT_OUT, leave_out
 from eocore.data.io.products.layers import ProductChoice
 from eocore.data.io.products.picked_files import check_picked_files
 from eocore.data.io.products.registry import open_product
+from eocore.data.io.zarr_files import ZarrImage
 from eocore.data.records import ImageRef, Window
 from eocore.errors import DataError
 from eocore.sensors.bands import Sensor, get_sensor
@@ -183,7 +184,7 @@ def _opened(ref: ImageRef, root: Path | None) -> Iterator[tuple[list[LayerFile],
         _check_plain(ref, paths)
         check_picked_files(paths, get_sensor(ref.sensor))
         for path in paths:
-            files.append(open_layers(path))
+            files.append(ZarrImage(path, ref.item) if ref.item else open_layers(path))
         if LEFT_OUT in ref.bands:
             check_left_out(ref, get_sensor(ref.sensor), files=files)
         files, bands = leave_out(files, ref.bands)

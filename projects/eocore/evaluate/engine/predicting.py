@@ -139,7 +139,7 @@ def deal_images(records: Sequence[Record], indices: Iterable[int], *, rank: int,
 
 def image_key(record: Record) -> tuple[Any, ...]:
     """What is equal for records about the same image files."""
-    return tuple(sorted((ref.label, ref.paths) for ref in record.images))
+    return tuple(sorted((ref.label, ref.paths, ref.item) for ref in record.images))
 
 
 def write_lost(lost: Sequence[Lost], writer: PredictionWriter, *, anything: bool) -> None:
@@ -246,6 +246,7 @@ def _meta(record: Record) -> dict[str, Any]:
 
 
 def _image_id(ref: ImageRef) -> str:
-    """The file's name; of an image of several files, that of their folder."""
+    """The file's name, of one image among many with its own; of an image of several files, that of their folder."""
     path = Path(ref.paths[0])
-    return path.stem if len(ref.paths) == 1 else path.parent.name
+    name = path.stem if len(ref.paths) == 1 else path.parent.name
+    return f"{name}/{ref.item}" if ref.item else name

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -70,6 +70,20 @@ class Scorer(Protocol):
             AnnotationError: an annotation lacks what the task is scored by.
             DataError: a prediction cannot be laid over its annotation.
         """
+        ...
+
+
+@runtime_checkable
+class NamesMeasures(Protocol):
+    """Optional beside `Scorer`: one whose measures are known without a prediction, since it cannot judge when there is none.
+
+    Attributes:
+        measure_names: of what `judge` returns as measures.
+    """
+
+    @property
+    def measure_names(self) -> tuple[str, ...]:
+        """In their order."""
         ...
 
 

@@ -36,6 +36,12 @@ class Retrieval:
     def __init__(self, *, cuts: Sequence[int] = CUTS, top_k: int = TOP) -> None:
         self._cuts, self._top = tuple(cuts), top_k
 
+    @property
+    def measure_names(self) -> tuple[str, ...]:
+        """See `NamesMeasures`."""
+        figures = (*(f"recall@{k}" for k in self._cuts), "map")
+        return ("mean_recall", *(f"{direction}_{name}" for direction in DIRECTIONS for name in figures))
+
     def judge(self, samples: Sequence[Prediction]) -> Judged:
         """See `Scorer`."""
         gallery = _Gallery(samples)
