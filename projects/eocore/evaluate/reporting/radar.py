@@ -44,11 +44,12 @@ def draw_radar(values: Mapping[str, Mapping[str, float]], *, title: str) -> byte
         axis.fill(angles, row, color=colour, alpha=0.08)
     ends = [f"{name}\n{100 * bottom:.1f} to {100 * top:.1f} %" for name, bottom, top in zip(axes, low, high, strict=True)]
     axis.set_xticks(angles, ends, fontsize=7)
-    axis.tick_params(pad=16)
+    axis.tick_params(pad=24)
+    axis.spines["polar"].set_visible(False)
     axis.set_yticks([])
     axis.set_ylim(0, 1.05)
     axis.set_title(title, pad=24)
-    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.1, 1.1), frameon=False)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3, frameon=False)
     return to_png(figure)
 
 
