@@ -70,12 +70,12 @@ class Embedder:
         return vectors
 
 
-class TrainingPredictor(Embedder):
-    """The same with a model in training, whose mode and weights stay as they are.
+class ModelPredictor(Embedder):
+    """The same of a model that is in memory, such as one in training; its mode and weights stay as they are.
 
     Args:
         model: on its device.
-        processor: of the training.
+        processor: of the model.
     """
 
     def __init__(self, model: MsClipModel, processor: MsClipProcessor) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from eocore.export.hf import Shipment
     from eocore.hub_files import HubFiles
     from eocore.train.task import Task
-    from ms_clip.predictor import MsClipPredictor, TrainingPredictor
+    from ms_clip.predictor import ModelPredictor, MsClipPredictor
 
 
 def _task() -> "type[Task]":
@@ -25,10 +25,10 @@ def _predictor(folder: Path, options: PredictorOptions) -> "MsClipPredictor":
     return MsClipPredictor(folder, options)
 
 
-def _training_predictor(task: Any, options: PredictorOptions) -> "TrainingPredictor":
-    from ms_clip.predictor import TrainingPredictor
+def _training_predictor(task: Any, options: PredictorOptions) -> "ModelPredictor":
+    from ms_clip.predictor import ModelPredictor
 
-    return TrainingPredictor(task.model, task.processor)
+    return ModelPredictor(task.model, task.processor)
 
 
 def _export(task: Any) -> "Shipment":

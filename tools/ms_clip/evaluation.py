@@ -6,6 +6,7 @@ it resumes where it was stopped.
 
 import argparse
 import sys
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,19 +89,7 @@ def _models(arguments: argparse.Namespace) -> "list[EvaluatedModel]":
 def _choices(arguments: argparse.Namespace) -> "EvaluationChoices":
     from ms_clip.upstream.evaluation import EvaluationChoices
 
-    names = (
-        "datasets",
-        "dataset_dir",
-        "templates",
-        "other_features",
-        "batch_size",
-        "precision",
-        "save_path",
-        "device",
-        "limit",
-        "overwrite",
-    )
-    return EvaluationChoices(**{name: getattr(arguments, name) for name in names})
+    return EvaluationChoices(**{field.name: getattr(arguments, field.name) for field in fields(EvaluationChoices)})
 
 
 def _score_saved(arguments: argparse.Namespace) -> list[Path]:

@@ -6,18 +6,14 @@ from pathlib import Path
 
 from eocore.command import command, say
 from eocore.errors import ConfigError
-from ms_clip.upstream.arguments import truth
+from ms_clip.upstream.arguments import add_model, load_named
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model-name", default="Llama3-MS-CLIP-Base", metavar="NAME", help="or an OpenCLIP id, or the folder of a model")
-    parser.add_argument("--pretrained", type=truth, default=True, metavar="True|False", help="False = random weights (default: True)")
-    parser.add_argument("--ckpt-path", type=Path, metavar="PATH", help="weights: a folder, or a .pt file")
-    parser.add_argument("--tokenizer", type=Path, metavar="PATH", help="CLIP's tokenizer, where none lies beside the weights")
+    add_model(parser)
     parser.add_argument("--images", default="./examples", metavar="DIR|FILE", help="folder, .txt, or .yaml with a list `images`")
-    parser.add_argument("--sensor", metavar="NAME", help="what the files are, e.g. sentinel2_l2a_pb0400 (default: told from each file)")
     parser.add_argument("--save-path", metavar="FILE", help="also write the table as CSV (.csv is added)")
     parser.add_argument("--run-classification", action="store_true", help="classify every image")
     parser.add_argument("--class-names", nargs="+", default=[], action="extend", metavar="NAME", help="classes to choose among")
@@ -28,8 +24,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--queries-file", metavar="FILE", help=".txt, or .yaml with a list `queries`")
     parser.add_argument("--query-images", metavar="DIR|FILE", help="look for images like these: as --images; instead of --query")
     parser.add_argument("--top-k", type=int, default=5, metavar="K", help="images of each query (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time (default: %(default)s)")
-    parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
     return parser
 
 
@@ -48,7 +42,6 @@ def run(arguments: argparse.Namespace) -> None:
     from ms_clip.upstream.embedding import Reading
     from ms_clip.upstream.inference import classify_images, retrieve_images, retrieve_similar_images
     from ms_clip.upstream.lists import image_paths
-    from ms_clip.upstream.models import build_model
     from ms_clip.upstream.templates import find_templates
 
     classify = arguments.run_classification
@@ -59,8 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     asked = image_paths(arguments.query_images) if by_image else []
     find_templates(arguments.templates)
     images, reading = image_paths(arguments.images), Reading(sensor=arguments.sensor, batch_size=arguments.batch_size)
-    options = {} if arguments.tokenizer is None else {"tokenizer": arguments.tokenizer}
-    loaded = build_model(arguments.model_name, arguments.pretrained, ckpt_path=arguments.ckpt_path, device=arguments.device, **options)
+    loaded = load_named(arguments)
     if classify:
         table = classify_images(loaded, images, class_names=wanted, templates=arguments.templates, reading=reading)
         say(tabulate(table, headers="keys", tablefmt="fancy_grid", showindex=False))

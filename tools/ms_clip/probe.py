@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from eocore.command import command, say
 from eocore.errors import DataError
+from ms_clip.upstream.arguments import add_model, load_named
 
 if TYPE_CHECKING:
     from eocore.evaluate.metrics.probes import LabelledVectors
@@ -18,16 +19,12 @@ if TYPE_CHECKING:
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model-name", default="Llama3-MS-CLIP-Base", metavar="NAME", help="or an OpenCLIP id, or the folder of a model")
-    parser.add_argument("--ckpt-path", type=Path, metavar="PATH", help="weights: a folder, or a .pt file")
+    add_model(parser)
     parser.add_argument("--train", type=Path, required=True, metavar="DIR", help="a folder of images for each class, to learn from")
     parser.add_argument("--test", type=Path, required=True, metavar="DIR", help="a folder of images for each class, to test on")
-    parser.add_argument("--sensor", metavar="NAME", help="what the files are, e.g. sentinel2_l2a (default: told from each file)")
     parser.add_argument("--neighbours", type=int, default=20, metavar="K", help="that vote (default: %(default)s)")
     parser.add_argument("--inverse-penalty", type=float, default=1.0, metavar="C", help="of the linear probe (default: %(default)s)")
     parser.add_argument("--save-path", type=Path, metavar="FILE", help="also write the scores as CSV")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="images at a time (default: %(default)s)")
-    parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
     return parser
 
 
@@ -35,7 +32,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Prints the scores, and writes them where wanted. Raises DataError where the two folders have no class in common or share an image."""
     from eocore.evaluate.metrics.probes import linear_probe, nearest_neighbours, probe_scores
     from eocore.files import write_file
-    from ms_clip.upstream.models import build_model
 
     train_files, test_files = _files(arguments.train), _files(arguments.test)
     shared = {path.resolve() for path, _ in train_files} & {path.resolve() for path, _ in test_files}
@@ -43,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     if shared or unknown:
         why = f"{len(shared)} images are in both folders" if shared else f"no training image of {', '.join(sorted(unknown))}"
         raise DataError(f"--train {arguments.train}, --test {arguments.test}: {why}. Give other folders; figures would mean nothing.")
-    loaded = build_model(arguments.model_name, ckpt_path=arguments.ckpt_path, device=arguments.device)
+    loaded = load_named(arguments)
     train, test = (_embed(loaded, files, arguments=arguments) for files in (train_files, test_files))
     found = {
         "linear": linear_probe(train, test.vectors, inverse_penalty=arguments.inverse_penalty),

@@ -6,24 +6,19 @@ from pathlib import Path
 
 from eocore.command import command, say
 from eocore.errors import ConfigError
-from ms_clip.upstream.arguments import truth
+from ms_clip.upstream.arguments import add_model, load_named
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model-name", default="Llama3-MS-CLIP-Base", metavar="NAME", help="or an OpenCLIP id, or the folder of a model")
-    parser.add_argument("--pretrained", type=truth, default=True, metavar="True|False", help="False = random weights (default: True)")
-    parser.add_argument("--ckpt-path", type=Path, metavar="PATH", help="weights: a folder, or a .pt file")
+    add_model(parser)
     parser.add_argument("--images", required=True, metavar="DIR|FILE", help="folder, image, .txt, or .yaml with a list `images`")
-    parser.add_argument("--sensor", metavar="NAME", help="what the files are, e.g. sentinel2_l2a_pb0400 (default: told from each file)")
     parser.add_argument("--query", nargs="+", default=[], action="extend", metavar="TEXT", help="what to look for")
     parser.add_argument("--queries-file", metavar="FILE", help=".txt, or .yaml with a list `queries`")
     parser.add_argument("--attention", default="value", metavar="KIND", help="of the last layer: value or plain (default: %(default)s)")
     parser.add_argument("--window-px", type=int, metavar="N", help="side of the squares the model sees at a time (default: the short side)")
     parser.add_argument("--save-path", type=Path, required=True, metavar="DIR", help="new or empty folder")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="squares at a time (default: %(default)s)")
-    parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
     return parser
 
 
@@ -36,7 +31,6 @@ def run(arguments: argparse.Namespace) -> None:
     from ms_clip.dense.map_files import draw_maps, write_map_tif
     from ms_clip.dense.similarity import MapChoices, similarity_maps
     from ms_clip.upstream.lists import choose_list, image_paths
-    from ms_clip.upstream.models import build_model
 
     queries = choose_list(arguments.query, arguments.queries_file, key="queries", options=("--query", "--queries-file"))
     choices = MapChoices(kind=arguments.attention, window_px=arguments.window_px, batch_size=arguments.batch_size)
@@ -45,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     if len(set(names)) < len(names) or (out.exists() and any(out.iterdir())):
         why = "two images have one name, so one's maps would replace the other's" if len(set(names)) < len(names) else f"{out} is not empty"
         raise ConfigError(f"{why}. Nothing was computed; give images of different names, and a new folder with --save-path.")
-    loaded = build_model(arguments.model_name, arguments.pretrained, ckpt_path=arguments.ckpt_path, device=arguments.device)
+    loaded = load_named(arguments)
     num_placed = 0
     with Progress("images", len(paths), unit="images") as progress:
         for path in paths:

@@ -1,6 +1,13 @@
 """What the upstream commands' lines have in common."""
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ms_clip.checkpoints.downloads import RELEASED
+
+if TYPE_CHECKING:  # --help needs no torch
+    from ms_clip.upstream.models import Loaded
 
 WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -10,3 +17,22 @@ def truth(text: str) -> bool:
     if text.lower() not in WORDS:
         raise argparse.ArgumentTypeError(f"{text!r}: expected True or False")
     return WORDS[text.lower()]
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Which model embeds image files, and how they are read."""
+    parser.add_argument("--model-name", default=RELEASED, metavar="NAME", help="or an OpenCLIP id, or the folder of a model")
+    parser.add_argument("--pretrained", type=truth, default=True, metavar="True|False", help="False = random weights (default: True)")
+    parser.add_argument("--ckpt-path", type=Path, metavar="PATH", help="weights: a folder, or a .pt file")
+    parser.add_argument("--tokenizer", type=Path, metavar="PATH", help="CLIP's tokenizer, where none lies beside the weights")
+    parser.add_argument("--sensor", metavar="NAME", help="what the files are, e.g. sentinel2_l2a_pb0400 (default: told from each file)")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time (default: %(default)s)")
+    parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
+
+
+def load_named(arguments: argparse.Namespace) -> "Loaded":
+    """The model of the arguments of `add_model`. Raises as `build_model`."""
+    from ms_clip.upstream.models import build_model
+
+    options = {} if arguments.tokenizer is None else {"tokenizer": arguments.tokenizer}
+    return build_model(arguments.model_name, arguments.pretrained, ckpt_path=arguments.ckpt_path, device=arguments.device, **options)

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eocore.errors import BandError, ConfigError, DataError
+from eocore.errors import BandError, ConfigError
 from eocore.evaluate.embedding_scores import unit_vectors
 from eocore.log import get_logger
 from eocore.predict.image_files import ImageFile, read_images, tell_sensor
 from eocore.predict.inputs import OPTICAL
 from eocore.progress import Progress
+from ms_clip.predictor import ModelPredictor
 from ms_clip.upstream.models import Loaded
 
-TEXTS_AT_ONCE = 256
 READERS = 4
 """Threads that read images while the model embeds earlier ones."""
 
@@ -41,16 +41,8 @@ class Reading:
 
 
 def embed_texts(loaded: Loaded, texts: Sequence[str]) -> np.ndarray:
-    """(M, D) of length 1. Raises DataError where a text is too long."""
-    parts = []
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
-        try:
-            ids = loaded.tokenizer(list(texts[start : start + TEXTS_AT_ONCE]))
-        except ValueError as error:
-            raise DataError(str(error)) from error
-        with torch.no_grad():
-            parts.append(loaded.model.encode_text(ids.to(loaded.model.device)).float().cpu().numpy())
-    return unit_vectors(np.concatenate(parts))
+    """(M, D) of length 1. Raises DataError where a text is empty or too long."""
+    return ModelPredictor(loaded.model, loaded.tokenizer.processor).embed_texts(texts)
 
 
 def embed_files(loaded: Loaded, paths: Sequence[Path], *, reading: Reading) -> Iterator[np.ndarray]:
