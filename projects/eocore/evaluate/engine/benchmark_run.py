@@ -1,6 +1,7 @@
 """Benchmarks run on a model: each in a folder of its own, shared among ranks, resumed where it was stopped, scored at the end."""
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -45,6 +46,8 @@ def run_benchmarks(benchmarks: Sequence[Benchmark], options: RunOptions, *, pred
             together(ranks, partial(require_data, benchmark, options.data_root))
             state = "failed"
             with held(options.out / benchmark.name, ranks):
+                if benchmark.name in (options.prompts or {}):
+                    check_use_of_prompt((options.prompts or {})[benchmark.name], benchmark, protocol=protocol)
                 run = _BenchmarkRun(adapt(benchmark, options), options, protocol, digests_of_model)
                 done = predict_job(run.prepare(ranks), model, ranks=ranks)
                 outcomes.append(Outcome(benchmark.name, "done", done.left_out))
@@ -57,6 +60,7 @@ def run_benchmarks(benchmarks: Sequence[Benchmark], options: RunOptions, *, pred
 
 QUESTION = "{question}"
 """Where a prompt holds the question of an entry."""
+PLACEHOLDER = re.compile(r"\{\w*\}")
 
 
 def check_prompts(prompts: Mapping[str, str], chosen: Sequence[Benchmark]) -> None:
@@ -65,6 +69,26 @@ def check_prompts(prompts: Mapping[str, str], chosen: Sequence[Benchmark]) -> No
     for name in prompts:
         if name not in names:
             raise ConfigError(f"--prompt {name}=...: no such benchmark is run.{did_you_mean(name, names)} Choices: {', '.join(names)}.")
+
+
+def check_use_of_prompt(prompt: str, benchmark: Benchmark, *, protocol: str) -> None:
+    """Raise ConfigError if a model is evaluated through a protocol that asks nothing, so that the prompt would change nothing."""
+    if protocol != GENERATES:
+        instead = "Its texts are made by --templates" if protocol == SCORES else "Its texts are those of the annotations"
+        raise ConfigError(
+            f"--prompt {benchmark.name}={prompt}: this model is not asked in words (it {protocol}), so the prompt would change nothing. "
+            f"{instead}; leave the prompt out."
+        )
+
+
+def check_placeholders(prompt: str, source: RecordDataset) -> None:
+    """Raise ConfigError if a placeholder of a prompt is still in what would be asked, in braces, since the data set does not know it."""
+    left = [name for name in dict.fromkeys(PLACEHOLDER.findall(prompt)) if any(name in record.turns[0].text for record in source.records)]
+    if left:
+        raise ConfigError(
+            f"--prompt {source.name}={prompt}: {', '.join(left)} stands for nothing in this benchmark, and the model would be asked with "
+            f"the braces. Placeholders: {{question}}, {{phrase}}, {{classes}}, as far as its entries have them (docs/evaluation.md)."
+        )
 
 
 def adapt(benchmark: Benchmark, options: RunOptions) -> Benchmark:
@@ -139,6 +163,8 @@ class _BenchmarkRun:
 
     def _read(self) -> RecordDataset:
         source = self.benchmark(data_root=self.options.data_root, limit=self.options.limit)
+        if self.benchmark.name in (self.options.prompts or {}):
+            check_placeholders(self.benchmark.prompt, source)
         wrong = check_count(self.benchmark, len(source))
         if wrong and not self.options.any_count and self.options.limit is None:
             raise DataError(wrong)

@@ -1,7 +1,7 @@
 """The one table a run of benchmarks ends with."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,18 +72,25 @@ def _rows(result: Result, settings: Sequence[str]) -> list[tuple[str, ...]]:
             METRIC_NAMES.get(headline, headline),
             values=whole,
             settings=settings,
-            count="/".join(dict.fromkeys(str(item["overall"]["n"]) for item in scored.values())),
+            count=_counts(item["overall"]["n"] for item in scored.values()),
             lost=str(lost),
         )
     ]
     if result["task"] not in TYPED_TASKS:
         return rows
-    for kind, group in first["by_type"].items():
-        values = {name: item["by_type"][kind]["metrics"].get(headline) for name, item in scored.items() if kind in item["by_type"]}
-        rows.append(_row(f"{INDENT}{kind}", "", values=values, settings=settings, count=str(group["n"]), lost=""))
+    for kind in dict.fromkeys(kind for item in scored.values() for kind in item["by_type"]):
+        groups = {name: item["by_type"][kind] for name, item in scored.items() if kind in item["by_type"]}
+        values = {name: group["metrics"].get(headline) for name, group in groups.items()}
+        count = _counts(group["n"] for group in groups.values())
+        rows.append(_row(f"{INDENT}{kind}", "", values=values, settings=settings, count=count, lost=""))
     for name, macro in _macros(scored).items():
         rows.append(_row(f"{INDENT}{name}", "", values=macro, settings=settings, count="", lost=""))
     return rows
+
+
+def _counts(counts: Iterable[int]) -> str:
+    """The number of samples, or the numbers where settings differ."""
+    return "/".join(dict.fromkeys(map(str, counts)))
 
 
 def _macros(scored: Mapping[str, TaskScores]) -> dict[str, dict[str, Value | None]]:

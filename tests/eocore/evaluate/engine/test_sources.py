@@ -173,6 +173,30 @@ def test_a_prompt_for_a_benchmark_that_is_not_run_names_those_that_are(tmp_path:
             check_prompts({name: "{question}"}, chosen)
 
 
+def test_a_prompt_is_asked_with_the_question_of_each_line(model: Path, tmp_path: Path) -> None:
+    chosen = custom_benchmark(own_file(tmp_path))
+    run = RunOptions(model=model, system="any", out=tmp_path / "out", prompts={"custom_vqa_mine": "Say: {question}"}, limit=2)
+    (outcome,) = run_benchmarks([chosen], run, predictor=RulePredictor(), ranks=Ranks())
+    assert outcome.state == "done"
+    lines = read_predictions(tmp_path / "out" / "custom_vqa_mine" / "predictions.jsonl")
+    assert [(line.sample_id, line.sensor, line.prompt) for line in lines] == [
+        ("0", "optical", "<image>\nSay: What?"),
+        ("1", "optical", "<image>\nSay: What?"),
+    ]
+    scores = json.loads((tmp_path / "out" / "custom_vqa_mine" / "scores.json").read_text())
+    assert scores["settings"]["optical"]["vqa"]["overall"]["n"] == 2
+    assert "Only the first 2 samples were asked for." in scores["notes"]
+
+
+@pytest.mark.parametrize("placeholder", ["{questoin}", "{phrase}", "{}"])
+def test_a_placeholder_that_stands_for_nothing_is_not_asked(model: Path, tmp_path: Path, placeholder: str) -> None:
+    chosen = custom_benchmark(own_file(tmp_path))
+    run = RunOptions(model=model, system="any", out=tmp_path / "out", prompts={"custom_vqa_mine": f"Say {placeholder}"})
+    (outcome,) = run_benchmarks([chosen], run, predictor=RulePredictor(), ranks=Ranks())
+    assert outcome.state == "failed"
+    assert placeholder in outcome.reason or "a vqa entry needs a 'phrase'" in outcome.reason
+
+
 def test_roles_that_no_setting_shows_are_said(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     line = {"sample_id": "1", "question": "?", "answer": "x", "images": {"dem": {"path": "a.png", "sensor": "rgb_uint8"}}}

@@ -121,6 +121,22 @@ def test_classes_labels_and_retrieval_are_scored_by_embeddings(options: RunOptio
     assert 0 < retrieval["text_to_image_recall@1"] < 1  # three images of each colour
 
 
+def test_a_prompt_that_would_change_nothing_is_refused(options: RunOptions, files: dict[str, str]) -> None:
+    prompts = {f"custom_{task}_{task}": "{question}" for task in ("classification", "retrieval")}
+    outcomes = run(replace(options, prompts=prompts), list(files.values()), predictor=ColourPredictor())
+    assert [item.state for item in outcomes] == ["failed", "done", "failed"]
+    assert "not asked in words (it scores), so the prompt would change nothing. Its texts are made by --templates" in outcomes[0].reason
+    assert "it embeds" in outcomes[2].reason and "those of the annotations" in outcomes[2].reason
+
+
+def test_the_first_samples_make_a_gallery_of_their_own(options: RunOptions, files: dict[str, str]) -> None:
+    run(replace(options, limit=4), [files["retrieval"]], predictor=ColourPredictor())
+    scores = json.loads((options.out / "custom_retrieval_retrieval" / "scores.json").read_text())
+    task = scores["settings"]["optical"]["retrieval"]
+    assert (task["overall"]["n"], task["details"]["gallery"]) == (4, {"images": 4, "texts": 8})
+    assert figures(options, "retrieval")["text_to_image_recall@1"] == 1.0  # one image of each colour
+
+
 def test_a_model_of_fixed_classes_scores_them(options: RunOptions, files: dict[str, str]) -> None:
     outcomes = run(options, list(files.values()), predictor=LinearScorer())
     assert [item.state for item in outcomes] == ["done", "done", "skipped"]

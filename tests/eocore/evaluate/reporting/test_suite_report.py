@@ -115,6 +115,24 @@ def test_the_table_has_a_row_a_benchmark_and_a_type(out: Path) -> None:
     assert "| EuroSAT (RGB) | accuracy |" in to_markdown(table)
 
 
+def test_samples_of_a_type_are_counted_under_each_setting() -> None:
+    value = {"value": 0.5, "low": None, "high": None}
+
+    def scores(types: dict[str, int]) -> Any:
+        groups = {kind: {"n": count, "metrics": {"accuracy": value}} for kind, count in types.items()}
+        whole = {"n": sum(types.values()), "n_missing": 0, "n_unparsed": 0, "metrics": {"accuracy": value}}
+        return {"vqa": {"headline": "accuracy", "overall": whole, "by_type": groups, "subsets": {}}}
+
+    settings = {"optical": scores({"count": 3, "presence": 2}), "sar": scores({"count": 2, "presence": 2, "rural": 1})}
+    table = suite_table([{"title": "mine", "task": "vqa", "settings": settings}])
+    assert [(row[0].strip(), row[2], row[3], row[4]) for row in table.rows] == [
+        ("mine", "50.0", "50.0", "5"),
+        ("count", "50.0", "50.0", "3/2"),
+        ("presence", "50.0", "50.0", "2"),
+        ("rural", "-", "50.0", "1"),
+    ]
+
+
 def test_best_and_worst_are_the_best_and_the_worst(out: Path, data: Path) -> None:
     source = load_benchmarks(["earthmind"])["vrsbench_grounding"](data_root=str(data))
     samples = read_predictions(out / "vrsbench_grounding" / PREDICTIONS)

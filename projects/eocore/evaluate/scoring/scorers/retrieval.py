@@ -102,12 +102,12 @@ class _Gallery:
                 f"vectors of {sorted({part.shape[1] for part in found})} numbers cannot be compared. Predict anew (--overwrite)."
             )
         self._images = unit_vectors(np.stack([part[0] for part in found]))
-        self._texts = unit_vectors(np.concatenate([part[1:] for part in found]))
+        self._texts, self._text_index = _one_vector_a_text(samples, found, there=there)
         self._image_owner = np.array(there)
         self._text_owner = np.repeat(there, self._texts_of[there])
         names: dict[Any, int] = {}
         self._image_name = np.array([names.setdefault(sample.image_ids[:1] or sample.sample_id, len(names)) for sample in samples])
-        self.num_images, self.num_texts = len(self._images), len(self._texts)
+        self.num_images, self.num_texts = len(self._images), len(self._text_index)
 
     def owners(self, direction: str) -> np.ndarray:
         """(Q,) index of the sample that each query of `search` is of."""
@@ -119,11 +119,35 @@ class _Gallery:
 
     def search(self, direction: str, figures: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Name -> (Q,) figures of all queries of one direction, computed some queries at a time."""
-        texts, images = (self._texts, self._text_owner), (self._images, self._image_owner)
-        (queries, asking), (items, offered) = (texts, images) if direction == "text_to_image" else (images, texts)
+        by_text = direction == "text_to_image"
+        asking, offered = (self._text_owner, self._image_owner) if by_text else (self._image_owner, self._text_owner)
         parts = []
-        for start in range(0, len(queries), QUERIES_AT_ONCE):
+        for start in range(0, len(asking), QUERIES_AT_ONCE):
             rows = slice(start, start + QUERIES_AT_ONCE)
             fits = self._image_name[asking[rows]][:, None] == self._image_name[offered][None, :]
-            parts.append(figures(queries[rows] @ items.T, fits))
+            if by_text:
+                cosines = self._texts[self._text_index[rows]] @ self._images.T
+            else:
+                cosines = (self._images[rows] @ self._texts.T)[:, self._text_index]
+            parts.append(figures(cosines, fits))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _one_vector_a_text(
+    samples: Sequence[Prediction], found: Sequence[np.ndarray], *, there: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(M, D) unit vectors of the distinct texts, and (T,) which of them each text is.
+
+    A sentence embedded in two batches has two vectors that differ in their last bits; taken apart, its cosines would not be equal, and
+    rounding would decide whether the wrong image's sentence stands first.
+    """
+    first: dict[str, int] = {}
+    vectors: list[np.ndarray] = []
+    index = []
+    for number, part in zip(there, found, strict=True):
+        for text, vector in zip(references_of(samples[number]), part[1:], strict=True):
+            if text not in first:
+                first[text] = len(vectors)
+                vectors.append(vector)
+            index.append(first[text])
+    return unit_vectors(np.stack(vectors)), np.array(index)

@@ -78,3 +78,42 @@ def test_two_lines_of_one_image_seek_the_same(tmp_path: Path) -> None:
 def test_a_gallery_of_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no sample was embedded"):
         figures(embedded(tmp_path, absent=tuple(range(NUM_IMAGES))))
+
+
+def on_a_circle(folder: Path, lines: list[tuple[str, float, dict[str, float]]]) -> list[Prediction]:
+    """Samples whose image and texts lie at angles [degrees] of a circle."""
+    path = folder / "predictions.jsonl"
+    with PredictionWriter(path) as writer:
+        for name, image, texts in lines:
+            angles = np.deg2rad([image, *texts.values()])
+            meta = {"references": list(texts)}
+            sample = Prediction(name, "retrieval", (name,), "optical", "", "", next(iter(texts)), meta)
+            writer.write(sample, vectors=np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    return read_predictions(path)
+
+
+def test_a_gallery_worked_by_hand(tmp_path: Path) -> None:
+    """Texts by nearness to a (0 degrees): lake, dam, wood, pond; to b (30): dam, lake, wood, pond; to c (90): pond, wood, dam, lake."""
+    samples = on_a_circle(tmp_path, [("a", 0, {"lake": 5, "pond": 85}), ("b", 30, {"dam": 20}), ("c", 90, {"wood": 80})])
+    score = score_predictions(samples, metrics={"retrieval": {"type": "Retrieval", "cuts": [1, 2]}})
+    found = {name: value["value"] for name, value in score["settings"]["optical"]["retrieval"]["overall"]["metrics"].items()}
+    # a finds lake first, b dam first, c stands between pond (85, 5 away) and wood (80, 10 away): wood second
+    assert found["image_to_text_recall@1"] == pytest.approx(2 / 3)
+    assert found["image_to_text_recall@2"] == 1.0
+    # a: lake at 1, pond at 4; b: dam at 1; c: wood at 2
+    assert found["image_to_text_map"] == pytest.approx(((1 / 1 + 2 / 4) / 2 + 1 + 1 / 2) / 3)
+    # lake is nearest a; pond is nearest c, then b, then a; dam is 10 from b; wood is 10 from c
+    assert found["text_to_image_recall@1"] == pytest.approx(3 / 4)
+    assert found["text_to_image_recall@2"] == pytest.approx(3 / 4)
+    assert found["text_to_image_map"] == pytest.approx((1 + 1 / 3 + 1 + 1) / 4)
+    assert found["mean_recall"] == pytest.approx((2 / 3 + 1 + 3 / 4 + 3 / 4) / 4)
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-5, -1e-5])
+def test_rounding_does_not_decide_between_equal_sentences(tmp_path: Path, rounding: float) -> None:
+    """The sentence of two images is embedded twice, in two batches, and is never found: the wrong one of equals counts as first."""
+    samples = on_a_circle(tmp_path, [("a", 0, {"a field": 10}), ("b", 30, {"a field": 10 + rounding}), ("c", 90, {"a wood": 90})])
+    score = score_predictions(samples, metrics={"retrieval": {"type": "Retrieval", "cuts": [1, 2]}})
+    found = {name: value["value"] for name, value in score["settings"]["optical"]["retrieval"]["overall"]["metrics"].items()}
+    assert found["image_to_text_recall@1"] == pytest.approx(1 / 3)
+    assert found["image_to_text_map"] == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)
