@@ -24,6 +24,7 @@ BY_EXTRA = {
     "mmcv": ("mmcv.transforms",),
     "sam2": ("hydra", "iopath", "sam2.build_sam"),
     "open_clip": ("ftfy", "regex"),
+    "earthfm": ("olmoearth_pretrain_minimal",),
     "dev": ("pytest", "hypothesis", "mypy"),
 }
 

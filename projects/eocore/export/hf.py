@@ -45,6 +45,7 @@ class Shipment:
         parity_check: file with a function `parity_outputs(model, processor) -> dict of tensors` that exercises every part of the model. It
             runs on the model here and on the reloaded one, in a process without this repository: it may import what shipped code may.
         num_bytes: of the weights, for a look at the free space beforehand; None = not known.
+        libraries: that the code imports besides `shipped_code.CODE_LIBRARIES`; `usage` says how to install them.
     """
 
     title: str
@@ -55,6 +56,7 @@ class Shipment:
     auto_map: Mapping[str, str]
     parity_check: Path
     num_bytes: int | None = None
+    libraries: tuple[str, ...] = ()
 
     @property
     def code(self) -> list[ShippedFile]:
@@ -63,7 +65,7 @@ class Shipment:
         Raises:
             CheckpointError: a file could not run there; see `shipped_code.collect_code`.
         """
-        return collect_code(self.model_package)
+        return collect_code(self.model_package, libraries=self.libraries)
 
     @property
     def model_class(self) -> str:

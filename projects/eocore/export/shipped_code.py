@@ -42,11 +42,12 @@ class ShippedFile:
         return self.source.stem
 
 
-def collect_code(package: Path) -> list[ShippedFile]:
+def collect_code(package: Path, *, libraries: Collection[str] = ()) -> list[ShippedFile]:
     """The files of a model package and, found through their imports, of `eocore.portable`, ready for a flat folder.
 
     Args:
         package: folder of the model's code; all of it but `__init__.py` is shipped.
+        libraries: that it may import besides `CODE_LIBRARIES`; a user of the checkpoint must install them.
 
     Raises:
         CheckpointError: there are none; two files have one name; one imports a library that users of a checkpoint need not have, a module
@@ -63,7 +64,7 @@ def collect_code(package: Path) -> list[ShippedFile]:
                 "the other. Rename the file of the model."
             )
     names = {path.stem for path in own} | set(portable)
-    files = [ShippedFile(source=path, text=flat_imports(path, names), is_portable=False) for path in own]
+    files = [ShippedFile(source=path, text=flat_imports(path, names, libraries=libraries), is_portable=False) for path in own]
     files += [ShippedFile(source=path, text=flat_imports(path, set(portable)), is_portable=True) for path in portable.values()]
     return sorted(files, key=lambda file: file.name)
 
@@ -91,12 +92,13 @@ def _portable_modules(files: list[Path]) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def flat_imports(path: Path, names: Collection[str]) -> str:
+def flat_imports(path: Path, names: Collection[str], *, libraries: Collection[str] = ()) -> str:
     """Text of a file in which `from eocore.portable.name import ...` has become `from .name import ...`.
 
     Args:
         path: the file.
         names: modules that lie beside it in the checkpoint.
+        libraries: see `collect_code`.
 
     Raises:
         CheckpointError: an import could not work there.
@@ -107,7 +109,7 @@ def flat_imports(path: Path, names: Collection[str]) -> str:
         if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").startswith(f"{PORTABLE}."):
             _flatten(lines, node, path=path)
         else:
-            _require_available(node, names, path=path)
+            _require_available(node, names, path=path, libraries=CODE_LIBRARIES | set(libraries))
     return b"".join(lines).decode("utf-8")
 
 
@@ -122,7 +124,7 @@ def _flatten(lines: list[bytes], node: ast.ImportFrom, *, path: Path) -> None:
     lines[node.lineno - 1] = line[:column] + b"from ." + match[1] + line[match.end() :]
 
 
-def _require_available(node: ast.Import | ast.ImportFrom, names: Collection[str], *, path: Path) -> None:
+def _require_available(node: ast.Import | ast.ImportFrom, names: Collection[str], *, path: Path, libraries: Collection[str]) -> None:
     level, modules = (node.level, [node.module or ""]) if isinstance(node, ast.ImportFrom) else (0, [name.name for name in node.names])
     for module in modules:
         if level == 0 and module.split(".")[0] == "eocore":
@@ -130,9 +132,9 @@ def _require_available(node: ast.Import | ast.ImportFrom, names: Collection[str]
                 f"{path}:{node.lineno} imports {module}, which a checkpoint cannot hold in this form. Shipped code imports of eocore only "
                 f"portable modules, as 'from {PORTABLE}.name import ...'."
             )
-        if level == 0 and module.split(".")[0] not in CODE_LIBRARIES | sys.stdlib_module_names:
+        if level == 0 and module.split(".")[0] not in {*libraries, *sys.stdlib_module_names}:
             raise CheckpointError(
-                f"{path}:{node.lineno} imports {module}, which a machine with only {', '.join(sorted(CODE_LIBRARIES))} does not have; the "
+                f"{path}:{node.lineno} imports {module}, which a machine with only {', '.join(sorted(libraries))} does not have; the "
                 "checkpoint would not load there. Do without it in shipped code."
             )
         if level > 0 and (level > 1 or module not in names):

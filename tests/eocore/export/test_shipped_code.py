@@ -47,6 +47,13 @@ def test_standard_library_and_the_four_libraries_are_allowed(package: Path) -> N
     assert [file.name for file in collect_code(package)] == ["configuration_doubler", "modeling_doubler", "parts", "processing_doubler"]
 
 
+def test_a_system_may_name_one_library_more(package: Path) -> None:
+    (package / "parts.py").write_text("import yaml\n")
+    with pytest.raises(CheckpointError, match="imports yaml, which a machine with only"):
+        collect_code(package)
+    assert "parts" in [file.name for file in collect_code(package, libraries=("yaml",))]
+
+
 def test_folder_without_code_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no Python files, so nobody could load the checkpoint"):
         collect_code(tmp_path)
