@@ -17,6 +17,7 @@ from eocore.data.dataset import SampleKey
 from eocore.data.mixture import Mixture
 from eocore.errors import EOError
 from eocore.models.freeze import trainable_names
+from eocore.models.quantization import is_marked
 from eocore.registry import DATASETS
 from eocore.system import systems_of_config
 from eocore.train.task import Task
@@ -122,7 +123,7 @@ def part(task: Task, name: str) -> int:
 
 def test_there_are_configs() -> None:
     names = {path.stem.removeprefix("earthmind_") for path in FULL}
-    assert names >= {"4b_sft", "4b_sft_zero3", "4b_sft_48gb", "4b_sft_24gb", "4b_full", "4b_continue", "1b_sft"}
+    assert names >= {"4b_sft", "4b_sft_zero3", "4b_sft_48gb", "4b_sft_24gb", "4b_full", "4b_continue", "1b_sft", "8b_qlora_24gb"}
 
 
 @full_config
@@ -227,3 +228,11 @@ class TestModels:
         assert part(tasks["1b_sft"], "vision_tower") == part(tasks["4b_sft"], "vision_tower")
         adapters = sum(value.numel() for name, value in tasks["1b_sft"].named_parameters() if "lora_" in name or name.endswith(".rows"))
         assert part(tasks["1b_sft"], "language_model") - adapters == pytest.approx(630e6, rel=0.01)
+
+    def test_the_8b_for_24_gb_holds_all_linear_layers_of_its_language_model_in_4_bits(self) -> None:
+        task = outline(read(ROOT / "configs" / "earthmind" / "earthmind_8b_qlora_24gb.py").task)
+        packed = {name: value for name, value in task.named_parameters() if is_marked(value)}
+        # Qwen3-8B: queries and outputs, keys and values, the MLP
+        assert sum(value.numel() for value in packed.values()) == 36 * (2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 12288)
+        assert all("language_model.model.layers." in name and not value.requires_grad for name, value in packed.items())
+        assert {name for name in trainable_names(task) if ".lora_" in name}, "LoRA trains beside them"

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from eocore.errors import EOError, OutputError, UnforeseenError, describe_unforeseen
 from eocore.files import describe_failure
+from eocore.notices import silence_notices
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 + SIGINT, as shells have it."""
@@ -60,6 +61,7 @@ def command(main: Callable[[], int | None]) -> Callable[[], int]:
 
     @wraps(main)
     def run() -> int:
+        silence_notices()
         try:
             return main() or 0
         except Exception as error:  # whatever it is, its last line says what to do

@@ -10,9 +10,6 @@ from typing import TextIO
 from mmengine.logging import MMLogger
 from mmengine.logging.logger import FilterDuplicateWarning, MMFormatter
 
-# peft imports bitsandbytes where it is installed, which warns of a kernel for some CPUs that it would download
-logging.getLogger("bitsandbytes.backends").setLevel(logging.ERROR)
-
 
 class PlainLines(logging.Filter):
     """Writes control characters, line ends and text-direction marks inside a record's arguments as Python escapes them."""
