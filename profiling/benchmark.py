@@ -1,6 +1,7 @@
 """Speed and memory, each beside what it is measured against.
 
 python tools/benchmark.py ratios --only G1,G2                                      what is wasted against what is needed
+python tools/benchmark.py ratios --system ms_clip                                  the same of another system
 python tools/benchmark.py train --config configs/benchmark/bench_mid.py            training steps on sample kinds
 python tools/benchmark.py step --config configs/benchmark/bench_mid.py --memory    our step beside the upstream step's structure
 python tools/benchmark.py data --config configs/benchmark/bench_mid.py             preparing samples
@@ -30,7 +31,8 @@ from profiling.ratios.ratio import Effort, build_ratio, load_ratios
 from profiling.reporting.report import describe_machine, draw_ratios, ratio_table, ratios_as_json, write_json
 from profiling.reporting.tables import Row, draw_rows, row_table
 
-SYSTEM = "earthmind"
+SYSTEMS = ("earthmind", "ms_clip")
+"""That have ratios; the other commands measure the first one."""
 MIN_WIDTH = 190
 """Characters of a table where the output is no terminal."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -45,6 +47,9 @@ def parse_arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     ratios = commands.add_parser("ratios", help="what is wasted against what is needed, side by side")
     ratios.add_argument("--only", type=names, default=[], metavar="ID,ID", help="these alone (default: all)")
+    ratios.add_argument(
+        "--system", choices=SYSTEMS, default=SYSTEMS[0], metavar="NAME", help=f"{' or '.join(SYSTEMS)} (default: {SYSTEMS[0]})"
+    )
     of_config = [commands.add_parser(name, help=COMMANDS[name].__doc__) for name in ("train", "step", "data", "gpu", "scaling", "infer")]
     for one in of_config:
         one.add_argument(
@@ -97,14 +102,14 @@ def counts(text: str) -> list[int]:
 
 def run_ratios(arguments: argparse.Namespace) -> None:
     """What is wasted against what is needed."""
-    known = load_ratios(SYSTEM)
+    known = load_ratios(arguments.system)
     unknown = [name for name in arguments.only if name not in known]
     if unknown:
         raise ConfigError(f"no ratio {', '.join(unknown)}. Choices: {', '.join(known)}.")
     wanted, found = arguments.only or known, {}
     with Progress("ratios", total=len(wanted), unit="ratios") as progress:
         for name in wanted:
-            ratio = build_ratio(SYSTEM, {"type": name})
+            ratio = build_ratio(arguments.system, {"type": name})
             found[name] = (ratio.what, ratio.measure(Effort(repeats=arguments.repeats)))
             progress.advance()
     show(ratio_table(found))

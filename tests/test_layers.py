@@ -55,6 +55,7 @@ SPANNING = {
     "eocore/evaluate/metrics/test_any_text.py": "every reader of answers",
     "ms_clip/test_validation.py": "a training that is validated on held-out pairs",
     "profiling/earthmind/test_ratios.py": "all ratios with two sides",
+    "profiling/ms_clip/test_ratios.py": "all ratios with two sides",
     "tools/prepare/test_benchmark_releases.py": "the commands of tools/prepare",
 }
 """Tests outside of these folders that mirror no single file, and what they span."""

@@ -28,7 +28,7 @@ class Room:
 
 ROOMS = (
     Room("eocore + earthmind", 480, ("",)),
-    Room("ms_clip", 120, ("tests/ms_clip", "tests/parity/test_open_clip.py")),
+    Room("ms_clip", 120, ("tests/ms_clip", "tests/tools/ms_clip", "tests/profiling/ms_clip", "tests/parity/test_open_clip.py")),
     Room("aerith", 120, ("tests/aerith",)),
     Room("earthfm", 120, ("tests/earthfm",)),
     Room("page", 180, ("tests/eocore/serve",)),

@@ -1,6 +1,6 @@
 """Two ways to the same result, measured beside each other: what is wasted against what is needed.
 
-A ratio is a class registered in `eocore.registry.RATIOS` under its id, in a module of `<system>/benchmark/ratios/`, one file a topic;
+A ratio is a class registered in `eocore.registry.RATIOS` under its id, in a module of `profiling/<system>/ratios/`, one file a topic;
 `tools/benchmark.py ratios` finds it there.
 """
 
@@ -176,7 +176,8 @@ def load_ratios(system: str) -> list[str]:
     package = importlib.import_module(f"profiling.{system}.ratios")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    return sorted(RATIOS.module_dict, key=lambda name: (name.rstrip("0123456789"), int("0" + name.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))))
+    own = [name for name, found in RATIOS.module_dict.items() if found.__module__.startswith(f"{package.__name__}.")]
+    return sorted(own, key=lambda name: (name.rstrip("0123456789"), int("0" + name.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))))
 
 
 def build_ratio(system: str, config: Mapping[str, Any]) -> Ratio:

@@ -1,6 +1,6 @@
-"""OpenCLIP as an oracle, in a process of its own: it imports torchvision, which its ViT never calls, so names of it stand in.
+"""OpenCLIP as an oracle, in a process of its own.
 
-    python open_clip_oracle.py FOLDER
+    PYTHONPATH=.:projects python tests/parity/open_clip_oracle.py FOLDER
 
 FOLDER holds request.pt: {"model_cfg": ..., "pixels": (N, 3, S, S), "texts": [...]}. Written there: open_clip_config.json and
 open_clip_pytorch_model.bin with random weights, and answer.pt: image and text vectors, token ids, and the loss and gradient of the pairs.
@@ -8,48 +8,15 @@ open_clip_pytorch_model.bin with random weights, and answer.pt: image and text v
 
 import json
 import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 
 import torch
-import transformers  # noqa: F401  (looks for torchvision itself, before the stand-ins are there)
 
-STAND_INS = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional", "torchvision.ops", "torchvision.ops.misc")
-
-
-class AnyName(type):
-    """Of classes that have every attribute: interpolation modes and the like."""
-
-    def __getattr__(cls, attribute: str) -> type:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        return AnyName(attribute, (), {})
-
-
-def stand_in(name: str) -> ModuleType:
-    """A module any name can be imported from."""
-    module = ModuleType(name)
-    module.__spec__ = ModuleSpec(name, None)
-    module.__path__ = []
-
-    def missing(attribute: str) -> type:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        return AnyName(attribute, (), {})
-
-    module.__getattr__ = missing  # type: ignore[method-assign]
-    return module
+from profiling.ms_clip.open_clip_import import import_open_clip
 
 
 def main(folder: Path) -> None:
-    for name in STAND_INS:
-        sys.modules[name] = stand_in(name)
-        parent, _, child = name.rpartition(".")
-        if parent:
-            setattr(sys.modules[parent], child, sys.modules[name])
-    import open_clip
-
+    open_clip = import_open_clip()
     request = torch.load(folder / "request.pt")
     torch.manual_seed(0)
     model = open_clip.model.CLIP(**request["model_cfg"])

@@ -1,5 +1,6 @@
 """MS-CLIP computes what OpenCLIP computes with the same random weights, written as its checkpoint and imported as one."""
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -24,6 +25,7 @@ if find_spec("open_clip") is None:
         "OpenCLIP is not installed: bash tools/setup_env.sh --extras train,eval,open_clip,dev (CONTRIBUTING.md)", allow_module_level=True
     )
 
+ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-5
 TEXTS = ["A satellite image of water.", "fields, two roads & a forest's edge", "urban"]
 SIZES = {
@@ -42,7 +44,8 @@ def oracle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         {"model_cfg": SIZES | ({"quick_gelu": True} if request.param else {}), "pixels": pixels, "texts": TEXTS}, folder / "request.pt"
     )
     program = Path(__file__).with_name("open_clip_oracle.py")
-    done = subprocess.run([sys.executable, program, folder], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "projects")))}
+    done = subprocess.run([sys.executable, program, folder], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     return folder, {"pixels": pixels, **torch.load(folder / "answer.pt")}
 

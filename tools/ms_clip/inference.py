@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from eocore.files import write_file
     from ms_clip.upstream.embedding import Reading
-    from ms_clip.upstream.inference import classify_images, retrieve_images, retrieve_similar_images
+    from ms_clip.upstream.inference import check_top_k, classify_images, retrieve_images, retrieve_similar_images
     from ms_clip.upstream.lists import image_paths
     from ms_clip.upstream.templates import find_templates
 
@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     wanted = [] if by_image else _wanted(arguments)
     asked = image_paths(arguments.query_images) if by_image else []
     find_templates(arguments.templates)
+    check_top_k(arguments.top_k)
     images, reading = image_paths(arguments.images), Reading(sensor=arguments.sensor, batch_size=arguments.batch_size)
     loaded = load_named(arguments)
     if classify:

@@ -129,10 +129,15 @@ def _names(paths: Sequence[Path]) -> dict[str, Path]:
     return {path.name if names.count(path.name) == 1 else str(path): path for path in paths}
 
 
-def _gallery(images: str | Path | Sequence[str | Path], *, top_k: int) -> list[Path]:
-    """The images, with a note where there are fewer than asked for. Raise ConfigError if top_k is below 1."""
+def check_top_k(top_k: int) -> None:
+    """Raise ConfigError if it is below 1."""
     if top_k < 1:
         raise ConfigError(f"top_k is {top_k}, expected at least 1.")
+
+
+def _gallery(images: str | Path | Sequence[str | Path], *, top_k: int) -> list[Path]:
+    """The images, with a note where there are fewer than asked for. Raise ConfigError if top_k is below 1."""
+    check_top_k(top_k)
     paths = image_paths(images)
     if top_k > len(paths):
         get_logger().warning("top_k is %d, but there are %d images: each query has %d rows.", top_k, len(paths), len(paths))
