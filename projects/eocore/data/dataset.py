@@ -4,7 +4,7 @@ import copy
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -28,6 +28,7 @@ from eocore.errors import (
     SampleError,
     describe_unforeseen,
 )
+from eocore.log import get_logger
 from eocore.portable.messages import IMAGE_PLACEHOLDER, REGION_PLACEHOLDER, ROLES, SEG_PLACEHOLDER, Image, Region, Seg
 from eocore.registry import DATASETS, TRANSFORMS
 from eocore.sensors.scene import Scene
@@ -161,9 +162,11 @@ class RecordDataset(SampleSource):
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
         estimate: length of a record's text [tokens], for length-aware sampling.
+        where: field of meta -> the value, or list of values, that records must have there to be taken, as {"cloudy": False}; how many were
+            left out is logged. {} = all. It chooses before `limit` does.
 
     Raises:
-        ConfigError: wrong role or image source, or a limit below 1.
+        ConfigError: wrong role or image source, or a limit below 1; or `where` names a field that no record has.
         DataError: the file is missing, or holds no record.
         AnnotationError: the file breaks its format, or two records share a sample id.
         AlignmentError: placeholders of a record do not fit its images, regions or masks.
@@ -188,6 +191,7 @@ class RecordDataset(SampleSource):
     limit: int | None = None
     name: str = ""
     estimate: Callable[[Record], int] = estimate_length
+    where: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         annotations = Path(self.annotations)
@@ -199,13 +203,26 @@ class RecordDataset(SampleSource):
         self.built_transforms: list[Transform] = [TRANSFORMS.build(config) for config in self.transforms]
         first: dict[str, str] = {}
         known_faults = len(collected_faults())
-        self.records = each(self.parse(annotations)[: self.limit], lambda record: _check_new(record, first))
+        self.records = each(self._chosen(self.parse(annotations))[: self.limit], lambda record: _check_new(record, first))
         self.entry_faults = collected_faults()[known_faults:]
         if not self.records and self.entry_faults:
             raise DataError(f"{annotations}: all entries of dataset '{self.name}' are broken; the first: {self.entry_faults[0]}")
         if not self.records:
             raise DataError(f"{annotations}: no record for dataset '{self.name}'. Check the file and the split, or leave the dataset out.")
         self._measure()
+
+    def _chosen(self, records: list[Record]) -> list[Record]:
+        """The records that `where` asks for."""
+        if not self.where or not records:
+            return records
+        for key in self.where:
+            if not any(key in record.meta for record in records):
+                known = ", ".join(sorted({name for record in records for name in record.meta})) or "none"
+                raise ConfigError(f"{self.name}: where names the field '{key}', which no record has; their fields: {known}. Correct it.")
+        wanted = {key: value if isinstance(value, list | tuple) else [value] for key, value in self.where.items()}
+        chosen = [record for record in records if all(key in record.meta and record.meta[key] in wanted[key] for key in wanted)]
+        get_logger().info("%s: %d of %d records are as %s asks", self.name, len(chosen), len(records), dict(self.where))
+        return chosen
 
     def _measure(self) -> None:
         self._text_lengths = np.array([self.estimate(record) for record in self.records], dtype=np.int64)

@@ -314,3 +314,48 @@ def test_lengths_count_words_and_what_the_system_takes_for_an_image(world: Path)
     assert dataset(world).lengths().tolist() == [5, 5, 5]
     assert estimate_length(record(expressions=(Expression("the big lake", BOX),))) == 3
     assert dataset(world, estimate=lambda entry: 7).lengths(5, image_tokens=1).tolist() == [9, 9, 8]
+
+
+class FlagsDataset(RecordDataset):
+    """One JSON line {id, text, ...} to a question; all else is meta."""
+
+    def parse(self, path: Path) -> list[Record]:
+        return [
+            Record(
+                entry.identifier("id"), (), read_turns([entry.text("text"), "yes"]), source=entry.source, meta=entry.extras("id", "text")
+            )
+            for entry in read_entries(path)
+        ]
+
+
+class TestWhere:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> str:
+        lines = ['{"id": 1, "text": "a", "cloudy": true, "type": "count"}', '{"id": 2, "text": "b", "cloudy": false, "type": "count"}']
+        lines += ['{"id": 3, "text": "c", "cloudy": false, "type": "place"}', '{"id": 4, "text": "d", "cloudy": false}']
+        (tmp_path / "a.jsonl").write_text("\n".join(lines))
+        return str(tmp_path / "a.jsonl")
+
+    @pytest.mark.parametrize(
+        ("where", "ids"),
+        [
+            ({}, "1234"),
+            ({"cloudy": False}, "234"),
+            ({"cloudy": False, "type": ["count", "place"]}, "23"),
+            ({"type": "place"}, "3"),
+        ],
+    )
+    def test_records_with_these_values_are_taken(self, path: str, where: dict[str, Any], ids: str) -> None:
+        assert "".join(record.sample_id for record in FlagsDataset(annotations=path, images={}, where=where).records) == ids
+
+    def test_it_chooses_before_the_limit(self, path: str) -> None:
+        records = FlagsDataset(annotations=path, images={}, where={"cloudy": False}, limit=2).records
+        assert [record.sample_id for record in records] == ["2", "3"]
+
+    def test_a_field_that_no_record_has_is_refused(self, path: str) -> None:
+        with pytest.raises(ConfigError, match="where names the field 'clouds', which no record has; their fields: cloudy, type"):
+            FlagsDataset(annotations=path, images={}, where={"clouds": False})
+
+    def test_values_that_no_record_has_leave_nothing(self, path: str) -> None:
+        with pytest.raises(DataError, match="no record for dataset"):
+            FlagsDataset(annotations=path, images={}, where={"type": "shape"})

@@ -200,19 +200,22 @@ class ReferringJsonlDataset(RecordDataset):
         annotations: the file.
         images: role -> image source.
         group: "expression" = one record for each phrase (evaluation), "image" = all phrases of an image in one (training).
+        task: what evaluation scores: masks ("referring"), or boxes ("grounding", with the transform ComposeGrounding).
         transforms: configs of the registry TRANSFORMS.
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
 
     Raises:
-        ConfigError: unknown group.
+        ConfigError: unknown group or task.
         AnnotationError: an entry breaks the form.
     """
 
     group: Grouping = "expression"
+    task: Literal["referring", "grounding"] = "referring"
 
     def __post_init__(self) -> None:
         _check_choice("group", self.group, choices=("image", "expression"))
+        _check_choice("task", self.task, choices=("referring", "grounding"))
         super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
@@ -231,7 +234,7 @@ class ReferringJsonlDataset(RecordDataset):
             sample_id=entry.identifier("sample_id"),
             images=self.locate_images(image, entry.source, window=window),
             expressions=(_expression(entry, folder),),
-            task="referring",
+            task=self.task,
             source=entry.source,
             meta={"image": image, **entry.extras(*EXPRESSION_FIELDS), "image_size": size},
         )

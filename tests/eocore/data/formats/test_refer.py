@@ -294,6 +294,11 @@ class TestJsonl:
         with pytest.raises(ConfigError, match="group must be one of image, expression, found 'scene'"):
             jsonl(tmp_path, line(1, None), group="scene")
 
+    def test_the_task_is_chosen(self, tmp_path: Path) -> None:
+        assert [record.task for record in jsonl(tmp_path, line(1, [RING]), task="grounding").records] == ["grounding"]
+        with pytest.raises(ConfigError, match="task must be one of referring, grounding, found 'boxes'"):
+            jsonl(tmp_path, line(1, None), task="boxes")
+
 
 class TestWindows:
     def test_windows_of_one_file_are_images_of_their_own(self, tmp_path: Path) -> None:

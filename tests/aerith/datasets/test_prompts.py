@@ -1,0 +1,65 @@
+"""The four tasks are asked with their prefixes, on the synthetic world as its config reads it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aerith.datasets import prompts  # noqa: F401  (registers the transforms)
+from eocore.config import load_config
+from eocore.data import registered  # noqa: F401  (registers the datasets)
+from eocore.data.dataset import SampleKey, build_dataset
+from eocore.synthetic.chips import write_chips
+from eocore.synthetic.world import write_world
+
+BASE = Path(__file__).parents[3] / "configs" / "_base_" / "datasets" / "aerith_synthetic.py"
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    root = tmp_path_factory.mktemp("world")
+    write_world(root, {"train": 6, "val": 6, "test": 6}, size=64)
+    write_chips(root / "chips", {"train": 10, "val": 10, "test": 10})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SYNTHETIC_ROOT", str(root))
+        return load_config(BASE)
+
+
+def drawn(data: Any) -> list[Any]:
+    dataset = build_dataset(data)
+    return [dataset.draw(SampleKey(0, index), np.random.default_rng(index))[0] for index in range(len(dataset))]
+
+
+def test_classes(config: Any) -> None:
+    records = drawn(config.train_classes)
+    listed = "water, forest, cropland, buildings, bare ground, grass, snow"
+    assert len(records) == 7  # of ten chips, one a class, three are of classes that look like others
+    for record in records:
+        asked, answer = (turn.text for turn in record.turns)
+        assert asked == f"<image>\n[CLS] Choose the best categories describe the image from: {listed}" and answer in listed
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("train_questions", "[VQA] "), ("train_captions", "[CAP] "), ("train_boxes", "[VG] ")])
+def test_scenes_without_clouds_are_asked_with_the_prefix(config: Any, name: str, prefix: str) -> None:
+    records = drawn(config[name])
+    assert records
+    for record in records:
+        assert record.meta["cloudy"] is False
+        assert record.turns[0].text.startswith(f"<image>\n{prefix}") and record.turns[0].text.count(prefix) == 1
+
+
+def test_boxes_lie_in_the_image(config: Any) -> None:
+    for record in drawn(config.train_boxes):
+        ((x0, y0, x1, y1),) = record.meta["boxes"]
+        assert 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1
+        assert [float(part) for part in record.turns[1].text.strip("[]").split(",")] == pytest.approx([x0, y0, x1, y1], abs=0.0051)
+
+
+def test_captions_of_chips_stand_alone(config: Any) -> None:
+    assert all(record.turns[0].text == "<image>" for record in drawn(config.train_chip_captions))
+
+
+def test_evaluation_asks_all_four_tasks(config: Any) -> None:
+    tasks = [{record.task for record in drawn(data)} for data in config.evaluation.datasets]
+    assert tasks == [{"classification"}, {"vqa"}, {"caption"}, {"grounding"}]
