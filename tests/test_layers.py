@@ -16,7 +16,7 @@ CHECKPOINT_LIBRARIES = {"torch", "transformers", "numpy", "PIL"}
 FURTHER_LIBRARIES = {"earthfm": {"olmoearth_pretrain_minimal"}}
 """System -> what its files that travel may import besides; the card of its checkpoints says so."""
 CORE_LAYERS = (
-    {"sensors", "portable", "losses"},
+    {"sensors", "portable", "losses", "jobs"},
     {"data", "models"},
     {"checkpoints"},
     {"train", "evaluate"},

@@ -1,0 +1,75 @@
+"""Runs a job: what is not done yet goes to an executor, and what comes back is written at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eocore.jobs.job_folder import JobFolder
+from eocore.jobs.processes import InThisProcess, WorkerProcesses
+from eocore.jobs.work import Executor, Item, Work
+from eocore.log import get_logger
+from eocore.progress import Progress
+from eocore.text import some_of
+
+MOST_TOLD = 5
+"""Failed items that the log names; all are in the job's results."""
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What became of a job.
+
+    Attributes:
+        num_items: of the job.
+        num_before: had a result before this call.
+        failed: key -> error of every item that has none now.
+    """
+
+    num_items: int
+    num_before: int
+    failed: dict[str, str]
+
+    @property
+    def num_done(self) -> int:
+        """Items with a result."""
+        return self.num_items - len(self.failed)
+
+
+def run_job(work: Work, items: Sequence[Item], *, folder: JobFolder, executor: Executor, overwrite: bool = False) -> JobReport:
+    """Does what is not done yet; the folder is held afterwards, until its `close`, so that results can be read.
+
+    Args:
+        work: see `eocore.jobs.work`.
+        items: all of the job, with those that are done.
+        folder: where results go.
+        executor: where the work is done.
+        overwrite: throw away what another job has left in the folder.
+
+    Raises:
+        DataError, OutputError: as `JobFolder.open` and `JobFolder.write`.
+        UnforeseenError: the work cannot be done for any item.
+    """
+    folder.open(items, overwrite=overwrite)
+    chunks = folder.pending()
+    num_left = sum(len(chunk.items) for chunk in chunks)
+    if num_left < len(items):
+        get_logger().info("%d of %d items are done already", len(items) - num_left, len(items))
+    failed: dict[str, str] = {}
+    with Progress("working", num_left) as progress:
+        for index, outcomes in executor.run(work, chunks) if chunks else ():
+            folder.write(index, outcomes)
+            failed.update((outcome.key, outcome.error) for outcome in outcomes if outcome.result is None)
+            progress.advance(len(outcomes))
+    if failed:
+        named = some_of([f"{key}: {error}" for key, error in failed.items()], MOST_TOLD)
+        get_logger().warning("%d of %d items failed (%s)", len(failed), len(items), named)
+    return JobReport(len(items), len(items) - num_left, failed)
+
+
+def local_executor(num_workers: int, *, timeout_s: float | None = None) -> Executor:
+    """Processes of this machine; 0 = this process alone.
+
+    Args:
+        num_workers: processes.
+        timeout_s: see `WorkerProcesses`.
+    """
+    return WorkerProcesses(num_workers, timeout_s=timeout_s) if num_workers else InThisProcess()
