@@ -1,16 +1,15 @@
 """EarthMind: InternVL vision tower and projector, sensor fusion, a causal language model, SAM 2 driven by [SEG] tokens."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModel, AutoModelForCausalLM
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.internvl.modeling_internvl import InternVLMultiModalProjector
 
-from eocore.portable.exact_tables import EXACT_TABLES, keep_exact_tables
+from eocore.portable.language_holder import LanguageModelHolder, put_embeddings
 from eocore.portable.normalisation import normalise
 from eocore.portable.packed_attention import boundary_arguments, known_masks, question_arguments
 from eocore.portable.row_packing import VisionInputs
@@ -76,7 +75,7 @@ class EarthMindOutput(CausalLMOutputWithPast):
     seg_attention: Tensor | None = None
 
 
-class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMindGenerationMixin):
+class EarthMindForConditionalGeneration(UpstreamCalls, LanguageModelHolder, EarthMindGenerationMixin):
     """The model that trains, answers and ships.
 
     Steps of `forward`: encode_images (tiles -> fused vision tokens) -> merge_embeddings (into the text) -> decode (language model) ->
@@ -84,14 +83,7 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
     """
 
     config_class = EarthMindConfig
-    base_model_prefix = "model"
-    main_input_name = "input_ids"
-    supports_gradient_checkpointing = True
     _no_split_modules = ["InternVLVisionLayer"]  # noqa: RUF012 (read by transformers)
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_attention_backend = True
-    _keep_in_fp32_modules_strict = EXACT_TABLES  # read by transformers and DeepSpeed
 
     def __init__(self, config: EarthMindConfig) -> None:
         super().__init__(config)
@@ -107,27 +99,6 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
         super()._init_weights(module)
         if isinstance(module, SensorFusion) and module.queries is not None:
             nn.init.normal_(module.queries, std=self.config.text_config.hidden_size**-0.5)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "EarthMindForConditionalGeneration":
-        """As in torch (`to`, `cuda`, `bfloat16`, ...), but for `EXACT_TABLES`."""
-        keep_exact_tables(self, lambda: super(EarthMindForConditionalGeneration, self)._apply(fn, recurse))
-        return self
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The language model's token embedding."""
-        return self.language_model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the language model's token embedding."""
-        self.language_model.set_input_embeddings(value)
-
-    def get_output_embeddings(self) -> nn.Module:
-        """The language model's head."""
-        return self.language_model.get_output_embeddings()
-
-    def set_output_embeddings(self, value: nn.Module) -> None:
-        """Replace the language model's head."""
-        self.language_model.set_output_embeddings(value)
 
     def encode(self, tiles: Tensor) -> Tensor:
         """Vision tokens (T, N, D) of tiles (T, C, P, P) uint8."""
@@ -242,14 +213,8 @@ class EarthMindForConditionalGeneration(UpstreamCalls, PreTrainedModel, EarthMin
             embeddings = self.get_input_embeddings()(input_ids)
         if tokens is None or vision is None:
             return embeddings
-        if vision.placeholder_index.shape != vision.vision_index.shape:
-            raise ValueError(
-                f"{len(vision.placeholder_index)} placeholders in the text, {len(vision.vision_index)} vision tokens to fill them; they "
-                "must be equally many. Prepare the sample with EarthMindProcessor."
-            )
-        flat = embeddings.reshape(-1, embeddings.shape[-1])
         own = tokens.reshape(-1, tokens.shape[-1])[vision.vision_index]
-        return flat.index_copy(0, vision.placeholder_index, own.to(flat.dtype)).view_as(embeddings)
+        return put_embeddings(embeddings, vision.placeholder_index, tokens=own)
 
     def decode(self, embeddings: Tensor, position_ids: Tensor | None, **arguments: Any) -> Tensor:
         """Last hidden states (R, S, D) of packed rows; positions that restart are the boundaries of sequences.

@@ -1,7 +1,6 @@
 """Images and text -> model inputs; the same object serves training, prediction and the Hugging Face pipelines."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, fields
 from functools import cache, partial
 from itertools import pairwise
 from typing import Any, Unpack
@@ -9,44 +8,32 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import BatchFeature, ProcessorMixin
+from transformers import BatchFeature
 
-from eocore.portable.answer_text import AnswerText
 from eocore.portable.band_rendering import SceneLike, SceneShape, as_scene, count_views
-from eocore.portable.chat_templates import (
-    Piece,
-    choose_template,
-    defuse_messages,
-    parse_prompt,
-    render,
-    render_questions,
-)
+from eocore.portable.chat_processor import ChatProcessor
+from eocore.portable.chat_templates import Piece
 from eocore.portable.fusion_plan import FusionText
-from eocore.portable.image_slots import check_one_position, shows_image, with_leading_image, with_one_image
-from eocore.portable.kept_turns import check_turns_kept
+from eocore.portable.image_slots import check_one_position
 from eocore.portable.messages import Turn, as_turns
 from eocore.portable.position_limit import SampleTooLongError, too_long
 from eocore.portable.prompt_images import images_per_prompt
 from eocore.portable.row_inputs import to_rows
 from eocore.portable.row_packing import IGNORE
-from eocore.portable.text_splicing import SplicedText, TextSplicer
+from eocore.portable.text_splicing import SplicedText, known_id
 from eocore.portable.vision_layout import SampleError, VisionLayout, lay_out, lay_out_frames, plan_layout
 
 from .batching import Batch, Sample, collate
 from .grounding_images import grounding_images, stack_masks
 from .processor_arguments import CallArguments, CallOptions, EncodeArguments, EncodeOptions
 from .processor_options import MODALITIES, ProcessorOptions
-from .special_tokens import ANSWER_TOKENS, IMAGE_END, IMAGE_START, IMAGE_TOKEN, PROMPT_TOKENS, REGION_END, REGION_START, SEG_TOKEN
+from .special_tokens import ANSWER_TOKENS, IMAGE_TOKEN, PROMPT_TOKENS, SEG_TOKEN
 
 UPSTREAM_ORDER = ("sar", "rgb")
 """Order of two images given without names: the upstream multi-image call takes SAR first."""
-AS_TEXT = {"tokenize": False, "return_dict": False, "return_assistant_tokens_mask": False, "continue_final_message": False}
-"""Choices of `apply_chat_template` with which it returns the prompt as text."""
-FRAME_TOKENS = (IMAGE_START, IMAGE_END, REGION_START, REGION_END)
-"""Besides the chat marks, what no answer may hold."""
 
 
-class EarthMindProcessor(ProcessorMixin):
+class EarthMindProcessor(ChatProcessor):
     """Prepares samples of any subset of sensors.
 
     Args:
@@ -55,36 +42,14 @@ class EarthMindProcessor(ProcessorMixin):
         chat_template: jinja text of the chat template; None takes the one that `options.template` names.
     """
 
+    options_class = ProcessorOptions
+    prompt_tokens = PROMPT_TOKENS
+    answer_tokens = ANSWER_TOKENS
+    seg_token = SEG_TOKEN
+
     def __init__(self, tokenizer: Any = None, options: ProcessorOptions | None = None, *, chat_template: str | None = None) -> None:
-        self.options = options or ProcessorOptions()
-        self.chat_format = choose_template(self.options.template, chat_template)
-        super().__init__(tokenizer, chat_template=self.chat_format.text)
-        tokenizer.padding_side = "left"  # where pipelines fill up prompts of unequal length: answers continue at the end
-        self._ids = {token: self._token_id(token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
-        self._splicer = TextSplicer(tokenizer, PROMPT_TOKENS, marks=self.chat_format.control_tokens)
-        self._answers = AnswerText(tokenizer, self.end_of_turn)
-
-    @classmethod
-    def from_args_and_dict(cls, args: Sequence[Any], processor_dict: Mapping[str, Any], **kwargs: Any) -> Any:
-        """As in transformers, which calls it with the parts and with processor_config.json, where the options stand side by side."""
-        return_unused = kwargs.pop("return_unused_kwargs", False)
-        given = {**processor_dict, **kwargs}
-        names = {field.name for field in fields(ProcessorOptions)}
-        options = ProcessorOptions(**{name: value for name, value in given.items() if name in names})
-        made = cls(next(iter(args), None), options, chat_template=given.get("chat_template"))
-        unused = {name: value for name, value in given.items() if name not in names and name != "chat_template"}
-        return (made, unused) if return_unused else made
-
-    def to_dict(self) -> dict[str, Any]:
-        """As in transformers; the options stand side by side."""
-        written = {name: value for name, value in super().to_dict().items() if name != "options"}
-        return {**written, **asdict(self.options)}
-
-    def _token_id(self, token: str) -> int:
-        number = self.tokenizer.convert_tokens_to_ids(token)
-        if number is None or number == self.tokenizer.unk_token_id:
-            raise ValueError(f"the tokenizer has no token {token}; prepare it with earthmind.building.tokenizer.add_special_tokens.")
-        return int(number)
+        super().__init__(tokenizer, options, chat_template=chat_template)
+        self._ids = {token: known_id(tokenizer, token) for token in (IMAGE_TOKEN, SEG_TOKEN)}
 
     @property
     def image_token_id(self) -> int:
@@ -95,15 +60,6 @@ class EarthMindProcessor(ProcessorMixin):
     def seg_token_id(self) -> int:
         """Id of [SEG]."""
         return self._ids[SEG_TOKEN]
-
-    @property
-    def end_of_turn(self) -> str:
-        """What ends an answer in the chosen template."""
-        return self.chat_format.assistant_end
-
-    def stop_settings(self) -> dict[str, Any]:
-        """Arguments of `generate` that end an answer: token ids, and a stop string where the end mark is several tokens."""
-        return self._answers.stop_settings(self._splicer.text_ids(self.end_of_turn, trusted=True).tolist())
 
     def encode(self, images: Mapping[str, Any], turns: Sequence[Turn | tuple[str, str]], **arguments: Unpack[EncodeArguments]) -> Sample:
         """One sample, ready for `collate`.
@@ -126,7 +82,7 @@ class EarthMindProcessor(ProcessorMixin):
         turns = as_turns(turns)
         check_one_position(turns, len(scenes), sample_id=sample_id)
         self._check_answers(turns, sample_id)
-        pieces = self._render(turns, options.independent, for_generation=options.for_generation)
+        pieces = self._pieces(turns, options.independent, for_generation=options.for_generation)
         sample = self._assemble(lay_out(scenes, self.options), pieces, regions=options.regions, sample_id=sample_id)
         _check_length(sample, options.max_length, for_generation=options.for_generation)
         if options.with_grounding and scenes and (masks is None or len(masks) > 0):
@@ -198,7 +154,7 @@ class EarthMindProcessor(ProcessorMixin):
             for name in self.options.modality_order
             if name in shapes
         }
-        sample = self._assemble(plan_layout(views, self.options), self._render(turns, independent), regions=regions, sample_id=sample_id)
+        sample = self._assemble(plan_layout(views, self.options), self._pieces(turns, independent), regions=regions, sample_id=sample_id)
         return {
             "tokens": len(sample.input_ids),
             "tiles": len(sample.tiles),
@@ -207,23 +163,8 @@ class EarthMindProcessor(ProcessorMixin):
             "scored": int((sample.labels[1:] != IGNORE).sum()),
         }
 
-    def _render(self, turns: Sequence[Turn], independent: bool, *, for_generation: bool = False) -> list[Piece]:
-        if not independent:
-            return render(turns, self.chat_format, add_generation_prompt=for_generation, seg_token=SEG_TOKEN)
-        if for_generation:
-            raise SampleError("independent questions are for training; ask each by itself for an answer.")
-        return render_questions(turns, self.chat_format, seg_token=SEG_TOKEN, repeat_images=self.options.fuse_sensors)
-
-    def _check_answers(self, turns: Sequence[Turn], sample_id: str) -> None:
-        """Raise SampleError if an answer holds what frames the turns."""
-        marks = {*self.chat_format.control_tokens, *FRAME_TOKENS, self.tokenizer.eos_token} - {None}
-        answers = [turn.words for turn in turns if turn.role == "assistant"]
-        found = sorted(mark for text in answers for mark in marks if mark in text)
-        if found:
-            raise SampleError(
-                f"{sample_id}: an answer holds {', '.join(found)}, which frames turns and images; the model would learn to speak for the "
-                "user, or to see what is not there. Remove it."
-            )
+    def _pieces(self, turns: Sequence[Turn], independent: bool, *, for_generation: bool = False) -> list[Piece]:
+        return self._render(turns, independent, for_generation=for_generation, repeat_images=self.options.fuse_sensors)
 
     def _assemble(self, layout: VisionLayout, pieces: Sequence[Piece], *, sample_id: str, regions: Sequence[np.ndarray] = ()) -> Sample:
         """A sample without grounding image and masks."""
@@ -231,7 +172,6 @@ class EarthMindProcessor(ProcessorMixin):
         fuses = self.options.fuse_sensors
         apart = layout.num_tokens if fuses else 0
         text = self._splicer.splice(pieces, layout.blocks, regions=runs, sample_id=sample_id, tokens_apart=apart)
-        placeholders = (text.input_ids == self.image_token_id).nonzero().flatten()
         return Sample(
             sample_id=sample_id,
             input_ids=text.input_ids,
@@ -240,10 +180,10 @@ class EarthMindProcessor(ProcessorMixin):
             tiles=layout.tiles,
             tile_group=layout.tile_group,
             tokens_per_tile=self.options.tokens_per_tile,
-            placeholder_index=placeholders,
+            placeholder_index=text.placeholders,
             vision_index=text.vision_index,
             seg_index=(text.input_ids == self.seg_token_id).nonzero().flatten(),
-            attention_columns=_whole_image_columns(layout, placeholders, text=text),
+            attention_columns=_whole_image_columns(layout, text.placeholders, text=text),
             fusion_text=self._fusion_text(text) if fuses and layout.blocks else None,
         )
 
@@ -260,7 +200,7 @@ class EarthMindProcessor(ProcessorMixin):
 
     def collate(self, samples: Sequence[Sample], **layout: Any) -> Batch:
         """One batch of encoded samples; see `batching.collate`, whose further arguments it takes."""
-        return collate(samples, pad_token_id=self._answers.pad_token_id, **layout)
+        return collate(samples, pad_token_id=self.pad_token_id, **layout)
 
     def __call__(self, images: Any = None, text: Any = None, **arguments: Unpack[CallArguments]) -> BatchFeature:
         """Inputs of `generate` for prompts in the chat format (what `apply_chat_template` and the pipelines hand in), or for plain text.
@@ -298,44 +238,22 @@ class EarthMindProcessor(ProcessorMixin):
         images = to_rows(samples, num_channels=self.options.num_channels, tile_size=self.options.tile_size)
         return BatchFeature({**inputs, **images})
 
-    def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **choices: Any) -> Any:
-        """As in transformers, with special tokens in the messages made words (see `prompting.BREAK`); answers keep theirs.
-
-        Raises:
-            ValueError: the template refuses or would leave out a turn, such as a system turn, or a part of one.
-        """
-        write = partial(super().apply_chat_template, chat_template=chat_template, **{**choices, **AS_TEXT})
-        check_turns_kept(conversation, write, template=self.chat_format if chat_template is None else None)
-        return super().apply_chat_template(
-            defuse_messages(conversation, self._splicer.guarded, answer_tokens=ANSWER_TOKENS), chat_template, **choices
-        )
-
     def _encode_prompt(self, images: Mapping[str, Any], prompt: str, *, with_grounding: bool) -> Sample:
-        pieces = with_one_image(parse_prompt(prompt, self.chat_format), has_images=bool(images))
-        if images and not shows_image(pieces):
-            pieces = with_leading_image(pieces, self.chat_format)
+        pieces = self._prompt_pieces(prompt, has_images=bool(images))
         scenes = self._scenes(images, "prompt")
         sample = self._assemble(lay_out(scenes, self.options), pieces, sample_id="prompt")
         # a [SEG] in a prompt is an earlier turn's, already drawn
         sample = sample._replace(seg_index=torch.zeros(0, dtype=torch.long))
         return sample._replace(grounding_images=self.grounding_images(scenes)) if with_grounding and scenes else sample
 
-    def post_process_image_text_to_text(self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any) -> Any:
-        """As in transformers, without the padding of a batch: each text is what it would be alone."""
-        return self._answers.decode_rows(generated_outputs, skip_special_tokens=skip_special_tokens, **kwargs)
-
     def post_process_masks(self, logits: Tensor, size: tuple[int, int]) -> np.ndarray:
         """(K, H, W) bool masks at the image's own size from (K, h, w) mask logits."""
         scaled = torch.nn.functional.interpolate(logits[:, None].float(), size=size, mode="bilinear", align_corners=False)
         return (scaled[:, 0] > 0).cpu().numpy()
 
-    def decode_answer(self, token_ids: Tensor) -> str:
-        """The answer's text with [SEG] and phrase marks kept, without the end mark and padding."""
-        return self.read_answer(token_ids)[0]
-
-    def read_answer(self, token_ids: Tensor) -> tuple[str, int]:
-        """The answer's text, as `decode_answer` returns it, and the number of [SEG] tokens (L,) in it."""
-        return self._answers.read(token_ids, self.seg_token_id)
+    def read_answer(self, token_ids: Tensor, counted_id: int | None = None) -> tuple[str, int]:
+        """The answer's text, as `decode_answer` returns it, and the number of [SEG] tokens, or of another (L,), in it."""
+        return super().read_answer(token_ids, self.seg_token_id if counted_id is None else counted_id)
 
     def _scenes(self, images: Mapping[str, Any], sample_id: str) -> dict[str, SceneLike]:
         unknown = sorted(set(images) - set(MODALITIES))

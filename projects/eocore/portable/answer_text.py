@@ -37,7 +37,7 @@ class AnswerText:
         settings: dict[str, Any] = {"pad_token_id": self.pad_token_id}
         if len(end_ids) == 1:
             ids.append(end_ids[0])
-        else:
+        elif not ids or end_ids[-1] != ids[0]:  # an end mark that closes with the end token is found by that
             settings.update(stop_strings=[self.end_of_turn], tokenizer=self.tokenizer)
         return {**settings, "eos_token_id": sorted(set(ids))} if ids else settings
 

@@ -317,7 +317,7 @@ def parse_prompt(prompt: str, template: Template) -> list[Piece]:
     role = ""
     pieces, rest = _leading_system(prompt, template)
     starts = (template.user_start, template.assistant_start)
-    if not pieces and not prompt.startswith((*starts, *(template.prefix + start for start in starts))):
+    if not pieces and not prompt.startswith(tuple(mark for mark in (*starts, *(template.prefix + start for start in starts)) if mark)):
         return _asked(read_parts(prompt, "user")) or [Piece("", False, False)]
     while rest:
         if role:
@@ -359,8 +359,10 @@ def parse_turns(dialogue: str, template: Template) -> list[tuple[str, str]]:
         template: its format.
 
     Raises:
-        ValueError: it is no such dialogue.
+        ValueError: it is no such dialogue, or the format has no mark before a question.
     """
+    if not template.user_start:
+        raise ValueError("this chat template puts no mark before a question, so turns cannot be found in a text. Give them one by one.")
     ends = {name: getattr(template, name) for name in ("user_end", "assistant_end")}
     loose = replace(template, **{name: end.strip() or end for name, end in ends.items()})
     turns: list[tuple[str, str]] = []
@@ -400,7 +402,7 @@ def _next_turn(text: str, template: Template) -> tuple[str, str, str, str]:
         (template.prefix + template.assistant_start, "assistant"),
         (template.assistant_start, "assistant"),
     )
-    found = [(text.find(mark), number) for number, (mark, _) in enumerate(marks) if mark in text]
+    found = [(text.find(mark), number) for number, (mark, _) in enumerate(marks) if mark and mark in text]
     if not found:
         return text, "", "", ""
     position, number = min(found)

@@ -17,6 +17,8 @@ KNOWN_TEXTS = 4096
 """Most pieces of text whose ids are remembered: template parts and questions come back all the time."""
 TOKENIZING = threading.Lock()
 """A tokenizer keeps what a call chooses (`split_special_tokens`) as its own state, so that two calls at once would mix up their choices."""
+FILLER_ID = 0
+"""Where no token stands for a vision token: every vocabulary has this id, and its embedding is replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,18 +26,18 @@ class PromptTokens:
     """The special tokens a system's prompts are put together from.
 
     Attributes:
-        image: stands for one vision token.
+        image: stands for one vision token; "" = no token of the vocabulary does, and `FILLER_ID` holds its position.
         image_start, image_end: around a block of vision tokens.
         region_start, region_end: around the vision tokens of a region.
         special: all special tokens of the system, which no user may write.
     """
 
-    image: str
-    image_start: str
-    image_end: str
-    region_start: str
-    region_end: str
-    special: tuple[str, ...]
+    image: str = ""
+    image_start: str = ""
+    image_end: str = ""
+    region_start: str = ""
+    region_end: str = ""
+    special: tuple[str, ...] = ()
 
 
 @dataclass
@@ -43,6 +45,7 @@ class _Spliced:
     ids: list[Tensor] = field(default_factory=list)
     labels: list[Tensor] = field(default_factory=list)
     vision: list[Tensor] = field(default_factory=list)
+    placeholders: list[Tensor] = field(default_factory=list)
     image_starts: list[int] = field(default_factory=list)
     image_ends: list[int] = field(default_factory=list)
     words: list[Tensor] = field(default_factory=list)
@@ -68,6 +71,7 @@ class SplicedText(NamedTuple):
         input_ids: (L,).
         labels: (L,) ids of supervised tokens, `IGNORE` elsewhere.
         vision_index: (I,) vision token of each placeholder.
+        placeholders: (I,) positions of the placeholders.
         image_starts: how many of them (of regions) stand before the images' own, each time that the images are shown.
         question_starts: where each independent question begins; empty: they are one conversation.
         image_ends: position of the first token behind the images, each time that they are shown.
@@ -77,6 +81,7 @@ class SplicedText(NamedTuple):
     input_ids: Tensor
     labels: Tensor
     vision_index: Tensor
+    placeholders: Tensor
     image_starts: list[int]
     question_starts: list[int]
     image_ends: list[int]
@@ -95,7 +100,7 @@ class TextSplicer:
     def __init__(self, tokenizer: Any, tokens: PromptTokens, *, marks: Sequence[str] = ()) -> None:
         self.tokenizer = tokenizer
         self.tokens = tokens
-        self.image_token_id = int(tokenizer.convert_tokens_to_ids(tokens.image))
+        self.image_token_id = known_id(tokenizer, tokens.image) if tokens.image else FILLER_ID
         special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
         self.guarded = frozenset({*tokens.special, *marks, *special} - {IMAGE_PLACEHOLDER, REGION_PLACEHOLDER})
         vocabulary = tokenizer.get_vocab()
@@ -132,13 +137,13 @@ class TextSplicer:
         times = max(len(spliced.question_starts), 1) if tokens_apart else 1
         _check_counts(spliced, blocks, regions=regions, sample_id=sample_id, times=times)
         ids, labels, vision = (_joined(parts) for parts in (spliced.ids, spliced.labels, spliced.vision))
-        if int((ids == self.image_token_id).sum()) != len(vision):
+        if self.tokens.image and int((ids == self.image_token_id).sum()) != len(vision):
             raise SampleError(
                 f"{sample_id}: the text itself holds {self.tokens.image}, which stands for vision tokens alone; they could not be told "
                 f"apart. Write {IMAGE_PLACEHOLDER} where the images belong."
             )
-        words = _joined(spliced.words)
-        return SplicedText(ids, labels, vision, spliced.image_starts, spliced.question_starts, spliced.image_ends, words)
+        placeholders, words = _joined(spliced.placeholders), _joined(spliced.words)
+        return SplicedText(ids, labels, vision, placeholders, spliced.image_starts, spliced.question_starts, spliced.image_ends, words)
 
     def _add(self, spliced: _Spliced, piece: Piece, *, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor]) -> None:
         if isinstance(piece.slot, Image):
@@ -158,6 +163,7 @@ class TextSplicer:
 
     def _add_run(self, spliced: _Spliced, start: str, *, index: Tensor, end: str) -> None:
         spliced.add(self.text_ids(start, trusted=True), supervised=False)
+        spliced.placeholders.append(torch.arange(len(index)) + spliced.length)
         spliced.add(torch.full((len(index),), self.image_token_id), supervised=False)
         spliced.add(self.text_ids(end, trusted=True), supervised=False)
         spliced.vision.append(index)
@@ -197,6 +203,14 @@ class TextSplicer:
             return []
         with TOKENIZING:
             return list(self.tokenizer(text, add_special_tokens=False, **choices).input_ids)
+
+
+def known_id(tokenizer: Any, token: str) -> int:
+    """Id of a token. Raises ValueError where the tokenizer has none."""
+    number = tokenizer.convert_tokens_to_ids(token)
+    if number is None or number == tokenizer.unk_token_id:
+        raise ValueError(f"the tokenizer has no token {token}; prepare it with add_special_tokens of the model's system.")
+    return int(number)
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
