@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eocore.command import command, say
 from eocore.errors import ConfigError
-from ms_clip.upstream.arguments import add_model, load_named
+from ms_clip.upstream.arguments import add_model, load_named, reading_of
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -39,7 +39,6 @@ def run(arguments: argparse.Namespace) -> None:
     from tabulate import tabulate
 
     from eocore.files import write_file
-    from ms_clip.upstream.embedding import Reading
     from ms_clip.upstream.inference import check_top_k, classify_images, retrieve_images, retrieve_similar_images
     from ms_clip.upstream.lists import image_paths
     from ms_clip.upstream.templates import find_templates
@@ -52,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     asked = image_paths(arguments.query_images) if by_image else []
     find_templates(arguments.templates)
     check_top_k(arguments.top_k)
-    images, reading = image_paths(arguments.images), Reading(sensor=arguments.sensor, batch_size=arguments.batch_size)
+    images, reading = image_paths(arguments.images), reading_of(arguments)
     loaded = load_named(arguments)
     if classify:
         table = classify_images(loaded, images, class_names=wanted, templates=arguments.templates, reading=reading)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from eocore.command import command, say
 from eocore.errors import DataError
-from ms_clip.upstream.arguments import add_model, load_named
+from ms_clip.upstream.arguments import add_model, load_named, reading_of
 
 if TYPE_CHECKING:
     from eocore.evaluate.metrics.probes import LabelledVectors
@@ -45,12 +45,11 @@ def run(arguments: argparse.Namespace) -> None:
         "linear": linear_probe(train, test.vectors, inverse_penalty=arguments.inverse_penalty),
         f"{arguments.neighbours} neighbours": nearest_neighbours(train, test.vectors, k=arguments.neighbours),
     }
-    images = [str(path) for path, _ in test_files]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["probe", "metric", "value", "low", "high"])
     for name, predictions in found.items():
-        for metric, value in probe_scores(test.labels, predictions, images=images).items():
+        for metric, value in probe_scores(test.labels, predictions, images=[str(number) for number in range(len(predictions))]).items():
             table.writerow([name, metric, value["value"], value["low"], value["high"]])
     say(text.getvalue().rstrip())
     if arguments.save_path is not None:
@@ -71,11 +70,11 @@ def _embed(loaded: "Loaded", files: list[tuple[Path, str]], *, arguments: argpar
     import numpy as np
 
     from eocore.evaluate.metrics.probes import LabelledVectors
-    from ms_clip.upstream.embedding import Reading, embed_files
+    from ms_clip.upstream.embedding import embed_files
 
-    reading = Reading(sensor=arguments.sensor, batch_size=arguments.batch_size)
-    vectors = np.stack(list(embed_files(loaded, [path for path, _ in files], reading=reading)))
-    return LabelledVectors(vectors, [label for _, label in files])
+    labels = dict(files)
+    vectors = dict(embed_files(loaded, list(labels), reading=reading_of(arguments)))
+    return LabelledVectors(np.stack(list(vectors.values())), [labels[path] for path in vectors])
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from eocore.command import command, say
-from eocore.errors import ConfigError
+from eocore.errors import ConfigError, DataError
 from ms_clip.upstream.arguments import add_model, load_named
 
 
@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     from eocore.progress import Progress
     from ms_clip.dense.map_files import draw_maps, write_map_tif
     from ms_clip.dense.similarity import MapChoices, similarity_maps
+    from ms_clip.upstream.embedding import tell_faults
     from ms_clip.upstream.lists import choose_list, image_paths
 
     queries = choose_list(arguments.query, arguments.queries_file, key="queries", options=("--query", "--queries-file"))
@@ -41,14 +42,24 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"{why}. Nothing was computed; give images of different names, and a new folder with --save-path.")
     loaded = load_named(arguments)
     num_placed = 0
+    faults: dict[Path, DataError] = {}
     with Progress("images", len(paths), unit="images") as progress:
         for path in paths:
-            (scene,) = read_images({OPTICAL: ImageFile((str(path),), sensor=arguments.sensor)}).values()
-            maps = similarity_maps(loaded, scene, queries=queries, choices=choices)
+            try:
+                (scene,) = read_images({OPTICAL: ImageFile((str(path),), sensor=arguments.sensor)}).values()
+                maps = similarity_maps(loaded, scene, queries=queries, choices=choices)
+            except DataError as error:
+                if not arguments.skip_broken:
+                    raise
+                faults[path] = error
+                continue
+            finally:
+                progress.advance()
             write_file(out / f"{path.stem}.png", draw_maps(scene, maps, queries=queries))
             num_placed += write_map_tif(out / f"{path.stem}.tif", scene, maps=maps, queries=queries)
-            progress.advance()
-    say(f"{len(paths)} images, {len(queries)} queries: {len(paths)} figures and {num_placed} GeoTIFFs in {out}.")
+    tell_faults(faults, num_images=len(paths))
+    num_drawn = len(paths) - len(faults)
+    say(f"{len(paths)} images, {len(queries)} queries: {num_drawn} figures and {num_placed} GeoTIFFs in {out}.")
 
 
 def main() -> None:

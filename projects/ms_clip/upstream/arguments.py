@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ms_clip.checkpoints.downloads import RELEASED
 
 if TYPE_CHECKING:  # --help needs no torch
+    from ms_clip.upstream.embedding import Reading
     from ms_clip.upstream.models import Loaded
 
 WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -27,6 +28,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", type=Path, metavar="PATH", help="CLIP's tokenizer, where none lies beside the weights")
     parser.add_argument("--sensor", metavar="NAME", help="what the files are, e.g. sentinel2_l2a_pb0400 (default: told from each file)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time (default: %(default)s)")
+    skipped = "leave out files that cannot be read or do not fit the model, and name them; else the first one ends the command"
+    parser.add_argument("--skip-broken", action="store_true", help=skipped)
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
 
 
@@ -36,3 +39,10 @@ def load_named(arguments: argparse.Namespace) -> "Loaded":
 
     options = {} if arguments.tokenizer is None else {"tokenizer": arguments.tokenizer}
     return build_model(arguments.model_name, arguments.pretrained, ckpt_path=arguments.ckpt_path, device=arguments.device, **options)
+
+
+def reading_of(arguments: argparse.Namespace) -> "Reading":
+    """How the arguments of `add_model` have files read. Raises ConfigError where the batch size is below 1."""
+    from ms_clip.upstream.embedding import Reading
+
+    return Reading(sensor=arguments.sensor, batch_size=arguments.batch_size, skip_broken=arguments.skip_broken)

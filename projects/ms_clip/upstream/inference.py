@@ -1,5 +1,6 @@
 """Zero-shot classification, and retrieval by texts or by images, over image files, with the tables of the upstream commands."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def classify_images(
 ) -> pd.DataFrame:
     """Columns Image, Class (the most likely), and the probability of each class: the softmax of 100 times the cosines, 3 decimals.
 
+    An image is called by the name of its file, or by its path where two have one name.
+
     Args:
         loaded: what `build_model` returns.
         images: see `lists.image_paths`.
@@ -45,12 +48,14 @@ def classify_images(
     vectors = [embed_texts(loaded, texts).mean(0) for texts in prompts.texts]
     classes = unit_vectors(np.stack(vectors))
     rows = []
-    for path, vector in zip(paths, embed_files(loaded, paths, reading=reading or Reading()), strict=True):
+    for path, vector in embed_files(loaded, paths, reading=reading or Reading()):
         scores = SCALE * classes @ vector
         chances = np.exp(scores - scores.max())
         chances /= chances.sum()
-        rows.append([path.name, prompts.classes[int(chances.argmax())], *np.round(chances.astype(float), DECIMALS)])
-    return pd.DataFrame(rows, columns=["Image", "Class", *prompts.classes])
+        rows.append([path, prompts.classes[int(chances.argmax())], *np.round(chances.astype(float), DECIMALS)])
+    table = pd.DataFrame(rows, columns=["Image", "Class", *prompts.classes])
+    table["Image"] = _names(table["Image"])
+    return table
 
 
 def retrieve_images(
@@ -74,8 +79,7 @@ def retrieve_images(
     """
     if not queries or len(set(queries)) < len(queries) or not all(query.strip() for query in queries):
         raise ConfigError("queries: expected at least one, each once and none empty.")
-    paths = _gallery(images, top_k=top_k)
-    gallery = np.stack(list(embed_files(loaded, paths, reading=reading or Reading())))
+    paths, gallery = _gallery(loaded, images, top_k=top_k, reading=reading or Reading())
     found = ((query, _ranked(gallery @ vector, top_k)) for query, vector in zip(queries, embed_texts(loaded, queries), strict=True))
     return _table(found, paths)
 
@@ -96,23 +100,20 @@ def retrieve_similar_images(
         top_k: images of each query, at least 1.
 
     Raises:
-        ConfigError: a query is given twice, or top_k is below 1.
+        ConfigError: top_k is below 1.
         DataError: as `classify_images`.
     """
     asked = image_paths(query_images)
-    if len({path.resolve() for path in asked}) < len(asked):
-        raise ConfigError("query images: one is given twice, so its rows would be doubled. Give each once.")
-    paths = _gallery(images, top_k=top_k)
-    gallery = np.stack(list(embed_files(loaded, paths, reading=reading or Reading())))
+    paths, gallery = _gallery(loaded, images, top_k=top_k, reading=reading or Reading())
     own = {path.resolve(): number for number, path in enumerate(paths)}
     others = [path for path in asked if path.resolve() not in own]
     if len(others) < len(asked):
         if len(paths) == 1:
             raise DataError(f"{paths[0]} is the query and the only image, so there is no other to find. Name more images.")
         get_logger().info("%d of %d query images are among the images; none is its own answer", len(asked) - len(others), len(asked))
-    vectors = dict(zip(others, embed_files(loaded, others, reading=reading or Reading()), strict=True)) if others else {}
-    found = []
-    for name, path in _names(asked).items():
+    vectors = dict(embed_files(loaded, others, reading=reading or Reading())) if others else {}
+    found, usable = [], [path for path in asked if path in vectors or path.resolve() in own]
+    for name, path in zip(_names(usable), usable, strict=True):
         place = own.get(path.resolve())
         ranked = _ranked(gallery @ (vectors[path] if place is None else gallery[place]), len(gallery))
         found.append((name, [item for item in ranked if item[0] != place][:top_k]))
@@ -123,10 +124,11 @@ Ranking = list[tuple[int, float]]
 """Index of an image and its cosine, the nearest first."""
 
 
-def _names(paths: Sequence[Path]) -> dict[str, Path]:
-    """Name of each query: the file's, or the whole path where two have one name."""
-    names = [path.name for path in paths]
-    return {path.name if names.count(path.name) == 1 else str(path): path for path in paths}
+def _names(paths: Iterable[Path]) -> list[str]:
+    """Of each image the file's name, or the whole path where two have one name."""
+    paths = list(paths)
+    times = Counter(path.name for path in paths)
+    return [path.name if times[path.name] == 1 else str(path) for path in paths]
 
 
 def check_top_k(top_k: int) -> None:
@@ -135,13 +137,13 @@ def check_top_k(top_k: int) -> None:
         raise ConfigError(f"top_k is {top_k}, expected at least 1.")
 
 
-def _gallery(images: str | Path | Sequence[str | Path], *, top_k: int) -> list[Path]:
-    """The images, with a note where there are fewer than asked for. Raise ConfigError if top_k is below 1."""
+def _gallery(loaded: Loaded, images: str | Path | Sequence[str | Path], *, top_k: int, reading: Reading) -> tuple[list[Path], np.ndarray]:
+    """N images and their vectors (N, D), with a note where there are fewer than asked for. Raise ConfigError if top_k is below 1."""
     check_top_k(top_k)
-    paths = image_paths(images)
-    if top_k > len(paths):
-        get_logger().warning("top_k is %d, but there are %d images: each query has %d rows.", top_k, len(paths), len(paths))
-    return paths
+    vectors = dict(embed_files(loaded, image_paths(images), reading=reading))
+    if top_k > len(vectors):
+        get_logger().warning("top_k is %d, but there are %d images: each query has %d rows.", top_k, len(vectors), len(vectors))
+    return list(vectors), np.stack(list(vectors.values()))
 
 
 def _ranked(cosines: np.ndarray, top_k: int) -> Ranking:
@@ -149,8 +151,8 @@ def _ranked(cosines: np.ndarray, top_k: int) -> Ranking:
 
 
 def _table(found: Iterable[tuple[str, Ranking]], paths: Sequence[Path]) -> pd.DataFrame:
-    rows, index = [], []
+    rows, index, names = [], [], _names(paths)
     for query, ranking in found:
-        rows += [[paths[number].name, cosine] for number, cosine in ranking]
+        rows += [[names[number], cosine] for number, cosine in ranking]
         index += [(query, rank) for rank in range(1, len(ranking) + 1)]
     return pd.DataFrame(rows, columns=["Image", "Similarity"], index=pd.MultiIndex.from_tuples(index, names=["Query", "Rank"]))

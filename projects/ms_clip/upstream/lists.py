@@ -1,5 +1,6 @@
 """What the upstream commands take as a list: a folder of images, a text file, a YAML file, or the words themselves."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import yaml
 
 from eocore.data.image_sources import IMAGE_SUFFIXES
 from eocore.errors import ConfigError, DataError
+from eocore.text import some_of
 
 YAML_SUFFIXES = (".yaml", ".yml")
 PICTURES = tuple(suffix for suffix in IMAGE_SUFFIXES if suffix != ".json")
@@ -18,7 +20,7 @@ def image_paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
     Names in a list file are relative to it where they are not found from here.
 
     Raises:
-        DataError: there is none, or one does not exist.
+        DataError: there is none, one does not exist, or one is named twice.
     """
     if not isinstance(given, str | Path):
         return _existing([Path(path) for path in given], source="the list")
@@ -37,10 +39,13 @@ def image_paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
 def _existing(paths: list[Path], *, source: str) -> list[Path]:
     missing = [str(path) for path in paths if not path.exists()]
     if missing or not paths:
-        told = (
-            f"{len(missing)} of {len(paths)} images of {source} do not exist: {', '.join(missing[:5])}" if paths else f"{source} is empty"
-        )
+        told = f"{len(missing)} of {len(paths)} images of {source} do not exist: {some_of(missing)}" if paths else f"{source} is empty"
         raise DataError(f"{told}. Nothing was computed; correct the names.")
+    twice = [str(path) for path, times in Counter(path.resolve() for path in paths).items() if times > 1]
+    if twice:
+        raise DataError(
+            f"{source} names {some_of(twice)} more than once, so its rows would be doubled. Nothing was computed; name each once."
+        )
     return paths
 
 

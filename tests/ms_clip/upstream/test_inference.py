@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from PIL import Image
 
 from eocore.errors import ConfigError, DataError
 from eocore.predict.image_files import ImageFile, read_images
@@ -74,7 +75,7 @@ def test_a_copy_of_an_image_is_the_nearest_to_it(loaded: Loaded, images: list[Pa
 def test_queries_that_find_nothing_or_twice_the_same_are_refused(loaded: Loaded, images: list[Path]) -> None:
     with pytest.raises(DataError, match="the only image"):
         retrieve_similar_images(loaded, images[:1], query_images=images[:1])
-    with pytest.raises(ConfigError, match="given twice"):
+    with pytest.raises(DataError, match="more than once"):
         retrieve_similar_images(loaded, images, query_images=[images[0], images[0]])
 
 
@@ -115,8 +116,35 @@ def test_the_order_of_bands_changes_no_answer(loaded: Loaded, shared_dir: Path, 
         for path in (tile, tmp_path / tile.name)
     ]
     assert tables[0].equals(tables[1])
-    found = list(embed_files(loaded, [tile, tmp_path / tile.name], reading=reading))
-    np.testing.assert_array_equal(found[0], found[1])
+    found = dict(embed_files(loaded, [tile, tmp_path / tile.name], reading=reading))
+    np.testing.assert_array_equal(found[tile], found[tmp_path / tile.name])
+
+
+def test_broken_images_are_left_out_where_that_is_asked_for(
+    loaded: Loaded, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.tif").write_bytes(b"")
+    picture = tmp_path / "grey.png"
+    Image.new("L", (48, 48)).save(picture)
+    given = [images[0], tmp_path / "empty.tif", images[1], picture]
+    for batch_size in (1, 3):
+        table = classify_images(loaded, given, class_names=["water"], reading=Reading(batch_size=batch_size, skip_broken=True))
+        assert table["Image"].tolist() == [images[0].name, images[1].name]
+    table = retrieve_images(loaded, given, queries=["water"], reading=Reading(skip_broken=True))
+    assert sorted(table["Image"]) == sorted(path.name for path in images[:2])
+    told = capsys.readouterr().err
+    assert "2 of 4 images are left out" in told and "empty.tif" in told and "grey.png" in told
+    with pytest.raises(DataError, match="none of the 1 images can be used"):
+        classify_images(loaded, [picture], class_names=["water"], reading=Reading(skip_broken=True))
+
+
+def test_images_of_one_name_are_told_by_their_paths(loaded: Loaded, images: list[Path], tmp_path: Path) -> None:
+    copy = tmp_path / images[0].name
+    copy.write_bytes(images[0].read_bytes())
+    table = classify_images(loaded, [images[0], copy, images[1]], class_names=["water"], templates="clip")
+    assert table["Image"].tolist() == [str(images[0]), str(copy), images[1].name]
+    with pytest.raises(DataError, match="more than once"):
+        image_paths([copy, copy])
 
 
 def test_lists_come_as_folder_text_or_yaml(images: list[Path], tmp_path: Path) -> None:

@@ -40,6 +40,19 @@ def test_pictures_have_figures_alone(
     assert "1 figures and 0 GeoTIFFs" in written.out and "none as GeoTIFF" in written.err
 
 
+def test_broken_images_are_left_out_where_that_is_asked_for(
+    call: Call, band_model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.tif").write_bytes(b"")
+    (tmp_path / "list.txt").write_text(f"empty.tif\n{next(folder.iterdir())}\n")
+    what = ("--images", tmp_path / "list.txt", "--query", "water", "--save-path", tmp_path / "maps")
+    assert call("similarity", "--model-name", band_model, *what) == 1
+    assert "empty.tif" in capsys.readouterr().err
+    assert call("similarity", "--model-name", band_model, *what, "--skip-broken") == 0
+    written = capsys.readouterr()
+    assert "2 images, 1 queries: 1 figures" in written.out and "1 of 2 images are left out" in written.err
+
+
 def test_maps_never_replace_others(call: Call, band_model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chip = next(folder.iterdir())
     (tmp_path / "other").mkdir()
