@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # a system is named without importing torch
 GROUP = "eocore.systems"
 """Of entry points whose names are systems and whose values are `package.system:SYSTEM`."""
 DISTRIBUTION = "eocore-earthmind"
-MODEL_CONFIG = "config.json"
+MODEL_CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 
 Part = TypeVar("Part")
 
@@ -265,6 +265,11 @@ def system_of_model(folder: Path) -> System:
         ConfigError: the folder is no converted model, or of no installed system.
     """
     if not (folder / MODEL_CONFIG).is_file():
+        if (folder / ADAPTER_CONFIG).is_file():
+            raise ConfigError(
+                f"{folder}: an adapter without its base, which cannot answer. Make a whole model of both as docs/training.md, 'Adapters "
+                "alone', shows, or convert its checkpoint with tools/convert_to_hf.py without --adapter-only."
+            )
         raise ConfigError(
             f"{folder}: no folder of a converted model (no {MODEL_CONFIG}). Convert a checkpoint with tools/convert_to_hf.py."
         )

@@ -116,6 +116,12 @@ def test_a_folder_of_no_system_is_named(tmp_path: Path, content: str | None, mes
         system_of_model(tmp_path)
 
 
+def test_an_adapter_alone_is_told_from_a_model(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"an adapter without its base.*docs/training.md, 'Adapters alone'.*without --adapter-only"):
+        system_of_model(tmp_path)
+
+
 class TestCheckout:
     """What pyproject.toml names counts instead of the metadata written when the checkout was installed."""
 
