@@ -21,7 +21,7 @@ CORE_LAYERS = (
     {"checkpoints"},
     {"train", "evaluate"},
     {"export", "predict", "synthetic"},
-    {"converters", "checks", "onboarding"},
+    {"converters", "checks", "onboarding", "search"},
     {"commands"},
 )
 """Folders of eocore, lowest first: each may import those of lower layers, none of its own layer or above."""
@@ -53,6 +53,7 @@ SPANNING = {
     "earthmind/test_validation.py": "a training that answers held-out questions",
     "eocore/evaluate/engine/test_vector_runs.py": "runs through Scores and Embeds",
     "eocore/evaluate/metrics/test_any_text.py": "every reader of answers",
+    "ms_clip/test_search.py": "an index of images by a converted model",
     "ms_clip/test_validation.py": "a training that is validated on held-out pairs",
     "profiling/earthmind/test_ratios.py": "all ratios with two sides",
     "profiling/ms_clip/test_ratios.py": "all ratios with two sides",

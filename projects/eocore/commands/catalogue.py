@@ -39,6 +39,12 @@ def _chat() -> Runnable:
     return COMMAND
 
 
+def _search_index() -> Runnable:
+    from eocore.commands.search_index import COMMAND
+
+    return COMMAND
+
+
 def _report() -> Runnable:
     from eocore.commands.report import COMMAND
 
@@ -130,6 +136,7 @@ COMMANDS = {
     "convert": Entry("convert a training checkpoint into a Hugging Face folder", _convert),
     "predict": Entry("ask a converted model about image files", _predict),
     "chat": Entry("converse with a converted model about image files", _chat),
+    "search-index": Entry("search images and captions: build an index of vectors, add to it, ask it", _search_index),
     "report": Entry("write the report of an evaluation made by `test`", _report),
     "new-dataset": Entry("make a config, splits and a data check of one's own images and table", _new_dataset),
     "check-data": Entry("read every record of a config's datasets before a training does", _check_data),

@@ -181,12 +181,12 @@ def image_files(arguments: argparse.Namespace) -> "dict[str, ImageFile]":
     """
     others = by_role(word for words in arguments.image for word in words)
     given = {name: paths for name in INPUTS if (paths := getattr(arguments, name))} | others
-    said = _said(arguments, (*INPUTS, *others))
+    said = files_said(arguments, (*INPUTS, *others))
     _check_given(arguments, given)
     return {name: replace(said[name], paths=tuple(paths)) for name, paths in given.items()}
 
 
-def _said(arguments: argparse.Namespace, known: Collection[str]) -> "dict[str, ImageFile]":
+def files_said(arguments: argparse.Namespace, known: Collection[str]) -> "dict[str, ImageFile]":
     """Input -> what options say of its files, for all known inputs. Raises ConfigError where an option has another form."""
     from eocore.predict.image_files import ImageFile
 
@@ -292,7 +292,7 @@ def _items(arguments: argparse.Namespace) -> "list[Item]":
     from eocore.predict.items import find_items
     from eocore.text import some_of
 
-    items = find_items(arguments.inputs, options=_said(arguments, INPUTS))
+    items = find_items(arguments.inputs, options=files_said(arguments, INPUTS))
     used = {name for item in items for name in item.files}
     _check_given(arguments, used)
     silent = [item.source for item in items if not (item.text or arguments.text or arguments.classes)]

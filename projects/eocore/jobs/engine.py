@@ -42,7 +42,7 @@ def run_job(work: Work, items: Sequence[Item], *, folder: JobFolder, executor: E
         items: all of the job, with those that are done.
         folder: where results go.
         executor: where the work is done.
-        overwrite: throw away what another job has left in the folder.
+        overwrite: throw away what another job has left in the folder; the same one is resumed.
 
     Raises:
         DataError, OutputError: as `JobFolder.open` and `JobFolder.write`.

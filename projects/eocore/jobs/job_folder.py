@@ -58,7 +58,7 @@ class JobFolder:
 
         Args:
             items: all items of the job, in order.
-            overwrite: throw away what another job has left.
+            overwrite: throw away what another job has left; the same one is resumed.
 
         Raises:
             DataError: two items have one key, or the folder holds a job of other items or choices.
@@ -69,16 +69,22 @@ class JobFolder:
             holder = self._lock.take(wait_s=WAIT_S)
         if holder is not None:
             raise OutputError(f"{self.folder}: {holder} is working on this job. Wait for it, or name another folder.")
-        if overwrite:
-            self._remove()
         text = "".join(f"{json.dumps({'key': item.key, **item.payload}, sort_keys=True)}\n" for item in items)
         stated = {"format": FORMAT, "choices": dict(self.choices), "num_items": len(items), "items": _digest(text)}
-        before = self._read_job()
+        before = self._read_job(lenient=overwrite)
+        if before is not None and overwrite and _differing(before, stated):
+            before = None
+        if before is None and overwrite:
+            self._remove()
         if before is None:
             write_file(self.folder / ITEMS, text)
             write_file(self.folder / JOB, json.dumps({**stated, "chunk_size": self.chunk_size}, indent=1, sort_keys=True) + "\n")
         else:
-            self._check_same(before, stated)
+            differing = _differing(before, stated)
+            if differing:
+                raise DataError(
+                    f"{self.folder} holds a job with another {'; '.join(differing)}. Its results would be mixed with others. {RESTART}"
+                )
             self.chunk_size = int(before["chunk_size"])
         self._items = tuple(items)
 
@@ -135,33 +141,19 @@ class JobFolder:
     def _path(self, index: int) -> Path:
         return self.folder / RESULTS / f"{index:08d}.safetensors"
 
-    def _read_job(self) -> dict[str, Any] | None:
+    def _read_job(self, *, lenient: bool) -> dict[str, Any] | None:
+        """What `job.json` says; None where there is none, or a broken one that may be replaced."""
         path = self.folder / JOB
-        if not path.is_file():
-            return None
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if int(found["chunk_size"]) > 0:
-                return dict(found)
+            found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+            if found is None or int(found["chunk_size"]) > 0:
+                return found
+            reason = f"chunk_size is {found['chunk_size']}"
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: cannot be read ({error}). {RESTART}") from error
-        raise DataError(f"{path}: chunk_size is {found['chunk_size']}. {RESTART}")
-
-    def _check_same(self, before: Mapping[str, Any], stated: Mapping[str, Any]) -> None:
-        then, now = before.get("choices") or {}, stated["choices"]
-        differing = [
-            f"{name} ({then.get(name)!r:.60}, now {now.get(name)!r:.60})"
-            for name in sorted({*then, *now})
-            if then.get(name) != now.get(name)
-        ]
-        if before.get("format") != stated["format"]:
-            differing.append(f"format ({before.get('format')}, now {stated['format']})")
-        if before.get("items") != stated["items"]:
-            differing.append(f"items ({before.get('num_items')}, now {stated['num_items']}, or their files have changed)")
-        if differing:
-            raise DataError(
-                f"{self.folder} holds a job with another {'; '.join(differing)}. Its results would be mixed with others. {RESTART}"
-            )
+            reason = str(error)
+        if lenient:
+            return None
+        raise DataError(f"{path}: cannot be read ({reason}). {RESTART}")
 
     def _remove(self) -> None:
         with writing(self.folder, "the job"):
@@ -177,6 +169,18 @@ def _check_keys(items: Sequence[Item]) -> None:
         if item.key in seen:
             raise DataError(f"two items have the key '{item.key}'; results are found by it. Give each a key of its own.")
         seen.add(item.key)
+
+
+def _differing(before: Mapping[str, Any], stated: Mapping[str, Any]) -> list[str]:
+    """What another job, or another state of its items, is told by."""
+    then, now = before.get("choices") or {}, stated["choices"]
+    names = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+    found = [f"{name} ({then.get(name)!r:.60}, now {now.get(name)!r:.60})" for name in names]
+    if before.get("format") != stated["format"]:
+        found.append(f"format ({before.get('format')}, now {stated['format']})")
+    if before.get("items") != stated["items"]:
+        found.append(f"items ({before.get('num_items')}, now {stated['num_items']}, or their files have changed)")
+    return found
 
 
 def _digest(text: str) -> str:

@@ -9,7 +9,7 @@ from eocore.data.formats.class_folders import LABEL
 from eocore.data.records import ImageRef, Record
 from eocore.errors import ConfigError
 from eocore.evaluate.embedding_scores import as_scores, class_prompts
-from eocore.evaluate.protocols import PreparesImages, implemented
+from eocore.evaluate.protocols import PreparesImages, Sample, implemented
 from eocore.predict.answers import Prediction
 from eocore.sensors.scene import Scene
 from eocore.system import AnswersImages, DeclaresRoles
@@ -74,11 +74,15 @@ def ask(predictor: object, scenes: Mapping[str, Scene], *, question: Question) -
 def _score(predictor: object, scenes: Mapping[str, Scene], *, classes: Sequence[str]) -> Prediction:
     if not scenes:
         raise ConfigError("--classes: no image is given to choose a class for.")
-    images = tuple(ImageRef(role, scene.sensor, (scene.path,), bands=scene.bands, time=scene.time) for role, scene in scenes.items())
-    record = Record(sample_id=SAMPLE, images=images, source=next(iter(scenes.values())).path)
     model = as_scores(predictor)
-    sample = (record, tuple(scenes.values()))
+    sample = sample_of(scenes)
     shown = model.prepare_image(sample) if isinstance(model, PreparesImages) else sample
     scores = model.class_scores([shown], class_prompts(tuple(classes), [LABEL]))[0]
     found = dict(zip(classes, map(float, scores), strict=True))
     return Prediction(max(found, key=found.__getitem__), np.zeros((0, 1, 1), bool), "", scenes, found)
+
+
+def sample_of(scenes: Mapping[str, Scene]) -> Sample:
+    """A sample of images alone, by role, of which there is at least one."""
+    images = tuple(ImageRef(role, scene.sensor, (scene.path,), bands=scene.bands, time=scene.time) for role, scene in scenes.items())
+    return Record(sample_id=SAMPLE, images=images, source=next(iter(scenes.values())).path), tuple(scenes.values())

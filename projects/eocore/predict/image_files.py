@@ -77,6 +77,15 @@ def _tell_empty_bands(scene: Scene) -> None:
         get_logger().warning("%s: band %s holds no data anywhere; the model sees nothing there", scene.path, ", ".join(empty))
 
 
+def with_sensor(name: str, file: ImageFile) -> ImageFile:
+    """The file of an input with its sensor, told from it where it is not named; the caller says once which were told.
+
+    Raises:
+        BandError: it is not certain.
+    """
+    return file if file.sensor else replace(file, sensor=tell_sensor(name, file.paths, bands=file.bands))
+
+
 def tell_sensor(name: str, paths: Sequence[str], *, bands: Sequence[str] = ()) -> str:
     """The sensor of a file of which only number and type of its layers are known.
 

@@ -120,6 +120,25 @@ def _plain_id(name: str) -> str:
 
 def _of_table(path: Path, options: Mapping[str, ImageFile]) -> list[Item]:
     rows = read_table(path)
+    items = items_of_rows(rows, path=path, options=options)
+    ignored = [column for column in column_names(rows) if column not in (IMAGE, *INPUTS, TEXT, ID)]
+    if ignored:
+        get_logger().info("%s: columns that are not read: %s", path, ", ".join(ignored))
+    return items
+
+
+def items_of_rows(rows: Sequence[Entry], *, path: Path, options: Mapping[str, ImageFile]) -> list[Item]:
+    """An item for each row of a table.
+
+    Args:
+        rows: with columns `image` or those of inputs, and if wanted `text` and `id`.
+        path: of the table; images are named from its folder.
+        options: see `find_items`.
+
+    Raises:
+        ConfigError: no column, or two columns, of an input.
+        AnnotationError: a row names no image.
+    """
     columns = column_names(rows)
     inputs = {column: OPTICAL if column == IMAGE else column for column in columns if column in (IMAGE, *INPUTS)}
     if not inputs or len(set(inputs.values())) < len(inputs):
@@ -127,9 +146,6 @@ def _of_table(path: Path, options: Mapping[str, ImageFile]) -> list[Item]:
             f"{path}: columns {', '.join(columns)}; expected {IMAGE} or one or more of {', '.join(INPUTS)}, and if wanted {TEXT} (a "
             f"question of its own) and {ID}. Rename the columns."
         )
-    ignored = [column for column in columns if column not in (*inputs, TEXT, ID)]
-    if ignored:
-        get_logger().info("%s: columns that are not read: %s", path, ", ".join(ignored))
     return [_row(row, inputs, folder=path.parent, options=options) for row in rows]
 
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from eocore.data.records import ImageRef, Record
@@ -12,7 +12,7 @@ from eocore.evaluate.protocols import Generates, PreparingAnswerer
 from eocore.portable.messages import Text, Turn, about_images
 from eocore.predict.answers import Prediction
 from eocore.predict.asking import Question, ask
-from eocore.predict.image_files import ImageFile, read_images, tell_sensor
+from eocore.predict.image_files import read_images, with_sensor
 from eocore.predict.items import Item
 from eocore.sensors.scene import Scene
 
@@ -135,17 +135,12 @@ def _read_ahead(items: Iterable[Item], prepare: Callable[[Item, Scenes], Any], *
 
 def _read(item: Item, prepare: Callable[[Item, Scenes], Any], *, max_bytes: int | None) -> Found:
     try:
-        scenes = read_images({name: _told(name, file) for name, file in item.files.items()}, max_bytes=max_bytes)
+        scenes = read_images({name: with_sensor(name, file) for name, file in item.files.items()}, max_bytes=max_bytes)
         return item, scenes, prepare(item, scenes)
     except EOError as error:
         return item, str(error), None
     except Exception as error:  # one file costs no other its answer, whatever a library says of it
         return item, describe_unforeseen(error), None
-
-
-def _told(name: str, file: ImageFile) -> ImageFile:
-    """The file with its sensor; which sensors were told is said once, of all."""
-    return file if file.sensor else replace(file, sensor=tell_sensor(name, file.paths, bands=file.bands))
 
 
 def _answer(batch: Sequence[tuple[Item, Scenes, Any]], answer: Answer) -> list[Done]:

