@@ -1,0 +1,54 @@
+# EarthFM tiny on the synthetic world, its encoder frozen as configs/earthfm/earthfm_tiny_encoder.py left it, 2 CPU cores, ZeRO-2:
+#   bash tools/dist.sh train configs/earthfm/earthfm_tiny_encoder.py 2
+#   bash tools/dist.sh train configs/earthfm/earthfm_tiny_synthetic.py 2
+_base_ = ["../_base_/runtime.py", "../_base_/datasets/synthetic.py", "../_base_/models/earthfm_tiny.py"]
+systems = ["earthfm"]
+task = dict(
+    model=dict(encoder_weights="{{$EARTHFM_ENCODER:work_dirs/earthfm_tiny_encoder}}"),
+    trainable=["connector", "language_model"],
+    tokenizer=dict(
+        type="TrainedCausalTokenizer",
+        path="{{$SYNTHETIC_ROOT:data/synthetic}}/earthfm_tokenizer",
+        corpus=[
+            "{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json",
+            "{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json",
+        ],
+        vocab_size=512,
+    ),
+    data=dict(
+        type="ImageConversations",
+        name="talk",
+        max_questions=6,
+        independent=True,
+        datasets=[
+            dict(
+                type="LlavaDataset",
+                annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json",
+                images=dict(multispectral={{_base_.train_images.multispectral}}),
+                task="caption",
+            ),
+            dict(
+                type="LlavaDataset",
+                annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json",
+                images=dict(multispectral={{_base_.train_images.multispectral}}),
+            ),
+        ],
+    ),
+)
+training = dict(max_iters=800)
+optimizer = dict(lr=1.5e-3, weight_decay=0.05)
+schedule = dict(warmup_ratio=0.05)
+evaluation = dict(
+    _delete_=True,
+    batch_size=32,
+    max_new_tokens=40,
+    settings=dict(multispectral=["multispectral"]),
+    datasets=[
+        dict(
+            type="LlavaDataset",
+            annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/test/caption.json",
+            images=dict(multispectral={{_base_.test_images.multispectral}}),
+            task="land_cover",
+        ),
+    ],
+)

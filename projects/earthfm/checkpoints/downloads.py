@@ -1,0 +1,31 @@
+"""What may be fetched from the Hugging Face hub, by name: OlmoEarth's encoders, and the language model that upstream joins to them."""
+
+from eocore.hub_files import HubFiles
+
+OLMOEARTH_LICENCE = "OlmoEarth Artifact License: read it on the card"
+RELEASES = {
+    "v1": ("Nano", "Tiny", "Base", "Large"),
+    "v1_1": ("Nano", "Tiny", "Base"),
+    "v1_2": ("Nano", "Tiny", "Small", "Base"),
+    "v1_3": ("Base",),
+}
+"""Version -> sizes. Source: olmoearth-pretrain-minimal 0.1.5, `ModelID`."""
+
+
+def _encoder(version: str, size: str) -> HubFiles:
+    name = f"OlmoEarth-{version}-{size}"
+    return HubFiles(
+        repository=f"allenai/{name}",
+        files=("config.json", "weights.pth"),
+        folder=name,
+        licence=OLMOEARTH_LICENCE,
+        command=f'name it in a config: task.model.encoder_weights="pretrained/{name}"',
+    )
+
+
+DOWNLOADS = {
+    f"olmoearth-{version.replace('_', '.')}-{size.lower()}": _encoder(version, size)
+    for version, sizes in RELEASES.items()
+    for size in sizes
+}
+"""Name -> files."""

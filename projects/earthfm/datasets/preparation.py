@@ -1,0 +1,103 @@
+"""Record and scenes -> the sample the model takes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from earthfm.model.batching import Batch, Sample
+from earthfm.model.processing_earthfm import EarthFmProcessor
+from eocore.data.records import Record
+from eocore.errors import AlignmentError, BandError, LengthError
+from eocore.portable.messages import Text, Turn, about_images
+from eocore.portable.position_limit import SampleTooLongError
+from eocore.portable.vision_layout import SampleError
+from eocore.sensors.scene import Scene
+
+CHOICES = ("draw", "first")
+
+
+class SamplePreparer:
+    """Prepares training samples with the processor that ships with the model.
+
+    Args:
+        processor: made for the model.
+        max_length: most tokens of a sample; a longer one is an error, nothing is cut.
+        choice: of several captions of a record without questions: "draw" one each time, or the "first".
+    """
+
+    def __init__(self, processor: EarthFmProcessor, *, max_length: int, choice: str = "draw") -> None:
+        self.processor, self.max_length, self.choice = processor, max_length, choice
+
+    def __call__(self, record: Record, scenes: Sequence[Scene], *, rng: np.random.Generator) -> Sample:
+        """The encoded sample.
+
+        Raises:
+            AlignmentError: the record has neither questions nor captions, or shows no image.
+            BandError: an image does not fit the encoder.
+            LengthError: more than `max_length` tokens.
+        """
+        turns = record.turns
+        if not turns:
+            if not record.captions:
+                raise AlignmentError(
+                    f"{record.source}: the record has no question and answer, and no caption ({len(record.labels)} labels); this model "
+                    "learns to write texts. Use a data set of conversations or captions."
+                )
+            number = int(rng.integers(len(record.captions))) if self.choice == "draw" else 0
+            turns = (asked(self.processor), Turn("assistant", (Text(record.captions[number]),)))
+        with named_after(record):
+            return self.processor.encode(
+                list(scenes), turns, independent=record.independent, max_length=self.max_length, sample_id=record.sample_id
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collator:
+    """Makes training batches.
+
+    Attributes:
+        processor: of the samples.
+        row_length: tokens of a packed row; None = one sample a row.
+        full_rows: pad packed rows up to `row_length`.
+    """
+
+    processor: EarthFmProcessor
+    row_length: int | None = None
+    full_rows: bool = False
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        """The batch. Raises ValueError where a sample alone is longer than a row."""
+        return self.processor.collate(samples, row_length=self.row_length, full_rows=self.full_rows)
+
+
+def asked(processor: EarthFmProcessor) -> Turn:
+    """The question that captions answer."""
+    return Turn("user", about_images(Text(processor.options.caption_prompt)))
+
+
+def question_turns(record: Record, processor: EarthFmProcessor) -> tuple[Turn, ...]:
+    """The turns up to the last question; the question for a caption where there is none. Raises AlignmentError if nothing is asked."""
+    if record.turns:
+        return record.turns[:-1] if record.turns[-1].role == "assistant" else record.turns
+    if not record.captions:
+        raise AlignmentError(f"{record.source}: the record asks no question and has no caption; this model answers in text.")
+    return (asked(processor),)
+
+
+@contextmanager
+def named_after(record: Record) -> Iterator[None]:
+    """What the processor finds wrong with a record, as errors of the framework that say where the record stands.
+
+    Raises:
+        LengthError, AlignmentError, BandError: as the processor's `SampleTooLongError`, `SampleError` and any other ValueError.
+    """
+    try:
+        yield
+    except SampleTooLongError as error:
+        raise LengthError(f"{record.source}: {error}") from error
+    except SampleError as error:
+        raise AlignmentError(f"{record.source}: {error}") from error
+    except ValueError as error:  # an image that the encoder cannot take
+        raise BandError(f"{record.source}: {error}") from error

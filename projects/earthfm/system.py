@@ -1,0 +1,74 @@
+"""EarthFM as a system: what the core finds here; everything is imported when it is asked for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eocore.system import PredictorOptions, System
+
+if TYPE_CHECKING:
+    from earthfm.predictor import EarthFmPredictor, TrainingPredictor
+    from eocore.export.hf import Shipment
+    from eocore.hub_files import HubFiles
+    from eocore.train.task import Task
+
+
+def _task() -> "type[Task]":
+    _require_package()
+    from earthfm.task import EarthFmTask
+
+    return EarthFmTask
+
+
+def _predictor(folder: Path, options: PredictorOptions) -> "EarthFmPredictor":
+    _require_package()
+    from earthfm.predictor import EarthFmPredictor
+
+    return EarthFmPredictor(folder, options)
+
+
+def _training_predictor(task: Any, options: PredictorOptions) -> "TrainingPredictor":
+    from earthfm.predictor import TrainingPredictor
+
+    return TrainingPredictor(task.model, task.processor, options=options)
+
+
+def _export(task: Any) -> "Shipment":
+    from earthfm.export import pack
+
+    return pack(task)
+
+
+def _benchmarks() -> None:
+    from earthfm import benchmarks as _benchmarks  # noqa: F401  (they register themselves)
+
+
+def _downloads() -> "Mapping[str, HubFiles]":
+    from earthfm.checkpoints.downloads import DOWNLOADS
+
+    return DOWNLOADS
+
+
+def _require_package() -> None:
+    """Raise ConfigError if the encoder's package is not installed."""
+    from importlib.util import find_spec
+
+    from eocore.errors import ConfigError
+
+    if find_spec("olmoearth_pretrain_minimal") is None:
+        raise ConfigError(
+            "the package olmoearth-pretrain-minimal is not installed, which holds EarthFM's encoder. Install the extra: pip install -e "
+            "'.[earthfm]'"
+        )
+
+
+SYSTEM = System(
+    name="earthfm",
+    model_types=("earthfm",),
+    task=_task,
+    predictor=_predictor,
+    training_predictor=_training_predictor,
+    export=_export,
+    benchmarks=_benchmarks,
+    downloads=_downloads,
+)
