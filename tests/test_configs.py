@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 
 from earthmind.model.hca_fusion import UPSTREAM, HcaSettings
 from eocore.config import load_config
@@ -28,9 +29,10 @@ SIZE = 96
 LOSSES = {
     "earthmind": {"loss", "loss_text", "loss_mask", "loss_dice", "loss_attention", "loss_alignment"},
     "ms_clip": {"loss", "loss_pairs"},
+    "earthfm": {"loss", "loss_text"},
 }
 """System -> losses of a first step."""
-ASKED = {"earthmind": {"referring", "mcq"}, "ms_clip": {"classification", "retrieval"}}
+ASKED = {"earthmind": {"referring", "mcq"}, "ms_clip": {"classification", "retrieval"}, "earthfm": {"land_cover"}}
 """System -> tasks that its tiny configs evaluate."""
 ASKED_ALONE = {"earthmind_tiny_augmented": {"referring"}}
 """Config -> tasks, of one that learns these alone."""
@@ -59,6 +61,19 @@ def landcover_root(tmp_path_factory: pytest.TempPathFactory, shared_dir: Path) -
     return root
 
 
+@pytest.fixture(scope="module")
+def trained_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the stage before leaves: an encoder of the size that the config states."""
+    pytest.importorskip("olmoearth_pretrain_minimal")
+    from earthfm.model.olmoearth import EncoderSizes, OlmoEarthEncoder
+
+    sizes = load_config(ROOT / "configs" / "earthfm" / "earthfm_tiny_synthetic.py").tiny_encoder
+    file = tmp_path_factory.mktemp("encoder") / "model.safetensors"
+    encoder = OlmoEarthEncoder(EncoderSizes(**sizes))
+    save_file({f"model.encoder.{name}": value.contiguous() for name, value in encoder.state_dict().items()}, file)
+    return file
+
+
 @pytest.fixture
 def data(path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the config reads, made or prepared; the test skips where its source is not there."""
@@ -68,6 +83,8 @@ def data(path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     for name, fixture in (("SYNTHETIC_ROOT", "synthetic_root"), ("LANDCOVER_ROOT", "landcover_root")):
         if name in text:
             monkeypatch.setenv(name, str(request.getfixturevalue(fixture)))
+    if "EARTHFM_ENCODER" in text:
+        monkeypatch.setenv("EARTHFM_ENCODER", str(request.getfixturevalue("trained_encoder")))
     if "TILES_ROOT" in text:
         monkeypatch.setenv("TILES_ROOT", str(request.getfixturevalue("shared_dir") / "tiles"))
 
@@ -128,7 +145,7 @@ def test_it_trains_a_step(path: Path) -> None:
     losses = {name: float(value) for name, value in NUMBER.findall(told)}
     assert LOSSES[config.systems[0]] <= set(losses)
     assert all(0 <= value < 100 for value in losses.values()) and losses["loss"] > 1
-    assert re.search(r"total +[\d,]+ +[\d,]+\n", told) and re.search(r"(tiles|pixel_values): \(", told)
+    assert re.search(r"total +[\d,]+ +[\d,]+\n", told) and re.search(r"(tiles|pixel_values|sentinel2_l2a): \(", told)
 
 
 @tiny_config

@@ -1,10 +1,10 @@
-# EarthFM tiny on the synthetic world, its encoder frozen as configs/earthfm/earthfm_tiny_encoder.py left it, 2 CPU cores, ZeRO-2:
-#   bash tools/dist.sh train configs/earthfm/earthfm_tiny_encoder.py 2
+# EarthFM tiny on the synthetic world, its encoder frozen as configs/earthfm/earthfm_encoder_tiny.py left it, 2 CPU cores, ZeRO-2:
+#   bash tools/dist.sh train configs/earthfm/earthfm_encoder_tiny.py 2
 #   bash tools/dist.sh train configs/earthfm/earthfm_tiny_synthetic.py 2
 _base_ = ["../_base_/runtime.py", "../_base_/datasets/synthetic.py", "../_base_/models/earthfm_tiny.py"]
 systems = ["earthfm"]
 task = dict(
-    model=dict(encoder_weights="{{$EARTHFM_ENCODER:work_dirs/earthfm_tiny_encoder}}"),
+    model=dict(encoder_weights="{{$EARTHFM_ENCODER:work_dirs/earthfm_encoder_tiny}}"),
     trainable=["connector", "language_model"],
     tokenizer=dict(
         type="TrainedCausalTokenizer",
@@ -45,10 +45,9 @@ evaluation = dict(
     settings=dict(multispectral=["multispectral"]),
     datasets=[
         dict(
-            type="LlavaDataset",
+            type="LandCoverCaptionDataset",
             annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/test/caption.json",
             images=dict(multispectral={{_base_.test_images.multispectral}}),
-            task="land_cover",
         ),
     ],
 )

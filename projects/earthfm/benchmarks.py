@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from earthfm.datasets import chatearthnet as _chatearthnet  # noqa: F401  (registers the data set)
+from earthfm.datasets.land_cover import LAND_COVER
 from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets)
 from eocore.errors import AnnotationError
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
@@ -16,6 +17,8 @@ from eocore.evaluate.scoring.scorers.texts import Caption
 from eocore.evaluate.tasks import GENERATES, TASKS, EvaluationTask
 from eocore.registry import METRICS
 
+NUM_TEST_35 = 49_048
+"""Images of the test split with captions by GPT-3.5. Source: ChatEarthNet (arXiv 2402.11325)."""
 MOSTLY = "mostly "
 """Stands before the class that covers most of the image in captions of the synthetic world (`eocore.synthetic.questions.caption`)."""
 SYNTHETIC_CLASSES: Mapping[str, Sequence[str]] = {
@@ -83,14 +86,15 @@ class LandCoverCaption(Caption):
         return 2 * len(given & truth) / (len(given) + len(truth)) if given or truth else 1.0
 
 
-TASKS.register("land_cover", EvaluationTask(scorers={GENERATES: {"type": "LandCoverCaption"}}))
+TASKS.register(LAND_COVER, EvaluationTask(scorers={GENERATES: {"type": "LandCoverCaption"}}))
 register(
     *(
         Benchmark(
             name=f"ChatEarthNet_{kind}",
             title=f"ChatEarthNet ({writer})",
-            suite="caption",
+            suite="multispectral",
             task="caption",
+            expected=expected,
             settings={"multispectral": ["multispectral"]},
             source="Zenodo 11003436: json_files.zip and the three zips of images, unzipped into ChatEarthNet/.",
             dataset={
@@ -99,6 +103,6 @@ register(
                 "folder": "$root/ChatEarthNet",
             },
         )
-        for kind, writer in (("35", "GPT-3.5"), ("4v", "GPT-4V"))
+        for kind, writer, expected in (("35", "GPT-3.5", NUM_TEST_35), ("4v", "GPT-4V", None))
     )
 )

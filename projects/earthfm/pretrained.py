@@ -9,7 +9,8 @@ from typing import Any
 
 from olmoearth_pretrain_minimal import load_model_from_path
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedTokenizerBase
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from earthfm.model.configuration_earthfm import EarthFmConfig
 from earthfm.model.modeling_earthfm import EarthFmForConditionalGeneration
@@ -31,6 +32,9 @@ OWN_PACKAGES = ("helios.", "olmoearth_pretrain.", "olmoearth_pretrain_minimal.")
 PER_SENSOR = ("patch_embeddings.per_modality_embeddings.", "composite_encodings.per_modality_channel_embeddings.")
 POSITIONS_OF_OLD = "composite_encodings.pos_embed"
 """A table that early releases hold and nothing reads; the package drops it too."""
+
+FIXED_TABLES = ("model.composite_encodings.month_embed.weight",)
+"""Of an encoder, the same in all of them and never trained: checkpoints of trainings do not hold them."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,14 @@ class Part:
         part = model.get_submodule(self.prefix)
         wanted = {name: value.shape for name, value in part.state_dict().items()}
         found = {name: value.shape for name, value in self.tensors.items()}
-        wrong = sorted(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
+        known = {**{name: wanted[name] for name in FIXED_TABLES if name in wanted}, **found}
+        wrong = sorted(name for name in {**wanted, **known} if wanted.get(name) != known.get(name))
         if wrong:
             raise CheckpointError(
                 f"{self.path}: weights that are missing, of another size, or that nothing reads: {some_of(wrong)}. Nothing was loaded; "
                 "state the sizes that it was made with, or name another."
             )
-        part.load_state_dict(self.tensors)
+        part.load_state_dict({**part.state_dict(), **self.tensors})
 
 
 def read_encoder(folder: Path) -> Part:
@@ -73,7 +78,7 @@ def read_encoder(folder: Path) -> Part:
     if not folder.exists():
         raise ConfigError(
             f"model.encoder_weights='{folder}' does not exist; nothing is downloaded. Fetch a release (tools/download.py), train an "
-            "encoder first (configs/earthfm/earthfm_tiny_encoder.py), or name a converted model."
+            "encoder first (configs/earthfm/earthfm_encoder_tiny.py), or name a converted model."
         )
     if not (folder / CONFIG).is_file():
         return _trained_encoder(folder)
@@ -154,7 +159,10 @@ def read_language_model(folder: Path) -> Part:
     if not folder.is_dir():
         raise ConfigError(f"model.language_weights='{folder}' does not exist; nothing is downloaded. Fetch the model first.")
     check_model_folder(folder)
-    model = load_model(AutoModelForCausalLM, folder)
+    kind = read_json(folder / CONFIG).get("model_type")
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise CheckpointError(f"{folder} holds a model of type {str(kind)[:60]!r}; transformers has no causal language model of it.")
+    model = load_model(AutoModelForCausalLM._model_mapping[CONFIG_MAPPING[kind]], folder)
     text = {name: value for name, value in model.config.to_dict().items() if name != "architectures"}
     return Part(folder, {"text_config": text}, "language_model", dict(model.state_dict()))
 

@@ -139,7 +139,7 @@ class EarthFmTask(Task):
         numbers = {name: float(number) for name, number in count_items(batch).items()}
         over = SUPERVISED if self.loss_settings.text_mean == "tokens" else SAMPLES
         right = float(token_accuracy(output, batch)) * numbers[SUPERVISED]
-        return {**{name: (float(value), numbers[over]) for name, value in found.items()}, ACCURACY: (right, numbers[SUPERVISED])}
+        return {**{name: (float(value.detach()), numbers[over]) for name, value in found.items()}, ACCURACY: (right, numbers[SUPERVISED])}
 
     def forward(self, batch: Batch, mode: Mode = "loss", *, num_items_in_batch: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Losses and counts of a batch (`mode` "loss" is the only one)."""

@@ -22,7 +22,7 @@ def rows() -> dict[str, list[str]]:
 
 
 def test_every_benchmark_with_its_count_and_settings() -> None:
-    known, told = load_benchmarks(["earthmind", "ms_clip"]), rows()
+    known, told = load_benchmarks(["earthmind", "ms_clip", "earthfm"]), rows()
     assert set(told) == set(known)
     for name, benchmark in known.items():
         assert told[name][1] == (str(benchmark.expected) if benchmark.expected else "unknown"), name

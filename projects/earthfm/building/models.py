@@ -80,7 +80,7 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
     Raises:
         ConfigError: `fields` states what the model decides, or something that the processor does not take.
     """
-    decided = {"version": config.encoder_sizes.version, "patch_size": config.patch_size, "num_queries": config.num_queries}
+    decided: dict[str, Any] = {"version": config.encoder_sizes.version, "patch_size": config.patch_size, "num_queries": config.num_queries}
     clash = sorted(set(fields) & set(decided))
     if clash:
         raise ConfigError(f"processor states {', '.join(clash)}, which the model decides. Remove it.")

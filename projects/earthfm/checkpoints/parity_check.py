@@ -28,11 +28,11 @@ def parity_outputs(model: Any, processor: Any) -> dict[str, Tensor]:
 
 def _samples(processor: Any) -> list[Any]:
     """Roles that stand for one sensor are shown once."""
-    roles = {sensor: role for role, sensor in reversed(list(processor.options.inputs.items()))}
+    roles = {processor.options.inputs[role]: role for role in reversed(processor.options.roles)}
     side = processor.options.image_size or 4 * processor.options.patch_size
     turns = [("user", QUESTION), ("assistant", ANSWER)]
     every = {role: _scene(sensor, side, time="2021-06-03") for sensor, role in roles.items()}
-    sensor, role = next(iter(roles.items()))
+    sensor, role = min(roles.items())
     series = {role: [_scene(sensor, side, time="2021-06-03"), _scene(sensor, side, time="2021-09-30")]}
     return [processor.encode(every, turns, sample_id="all sensors"), processor.encode(series, turns, sample_id="two dates")]
 

@@ -6,6 +6,7 @@ Source: zhu-xlab/ChatEarthNet at 1a3189b; Zenodo 11003436 (CC-BY-4.0).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from eocore.data.dataset import RecordDataset
 from eocore.data.formats.captions import CAPTION, check_task, read_texts
@@ -61,6 +62,7 @@ class ChatEarthNetDataset(RecordDataset):
     """
 
     folder: str
+    images: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     folders: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(FOLDERS))
     skip_missing: bool = False
     task: str = CAPTION

@@ -65,5 +65,5 @@ class ProcessorOptions:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Of the images that the model reads."""
-        return tuple(self.inputs)
+        """Of the images that the model reads, in the order of the encoder's sensors; files of options sort the mapping."""
+        return tuple(sorted(self.inputs, key=lambda role: (SENSORS.index(self.inputs[role]), role)))

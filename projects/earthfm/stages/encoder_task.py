@@ -94,7 +94,7 @@ class EarthFmEncoderTask(Task):
         self.options = read_options(EncoderOptions, options, name="task")
         try:
             config = EarthFmConfig(encoder=self.options.encoder, patch_size=self.options.patch_size)
-            decided = {"version": config.encoder_sizes.version, "patch_size": config.patch_size}
+            decided: dict[str, Any] = {"version": config.encoder_sizes.version, "patch_size": config.patch_size}
             chosen = ProcessorOptions(**decided, **(self.options.processor or {}))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"task: {str(error).rstrip('.')}. Correct the sizes and choices there.") from error

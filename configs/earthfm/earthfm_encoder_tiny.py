@@ -1,5 +1,5 @@
-# OlmoEarth tiny for the synthetic world, by what covers each patch of its train split; released encoders need no such stage. 2 CPU cores, ZeRO-2:
-#   bash tools/dist.sh train configs/earthfm/earthfm_tiny_encoder.py 2
+# OlmoEarth tiny, by what covers each patch of the synthetic train split (released encoders need no such stage), 2 CPU cores, ZeRO-2:
+#   bash tools/dist.sh train configs/earthfm/earthfm_encoder_tiny.py 2
 _base_ = ["../_base_/runtime.py", "../_base_/datasets/synthetic.py", "../_base_/models/earthfm_tiny.py"]
 systems = ["earthfm"]
 task = dict(
