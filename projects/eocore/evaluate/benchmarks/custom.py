@@ -7,6 +7,7 @@ from eocore.data.formats.entries import read_entries
 from eocore.data.formats.images import read_image_refs
 from eocore.errors import ConfigError
 from eocore.evaluate.benchmarks.catalogue import Benchmark
+from eocore.evaluate.benchmarks.grounding import SEGMENT
 from eocore.evaluate.custom_dataset import PROMPTS
 from eocore.evaluate.settings import SETTINGS
 from eocore.evaluate.tasks import TASKS
@@ -47,6 +48,7 @@ def custom_benchmark(name: str) -> Benchmark:
         title=f"{path.name} ({task})",
         task=task,
         prompt=PROMPTS[task],
+        mask_prompt=SEGMENT if task == "grounding" else "",
         settings={name: settings[name] for name in SETTINGS if name in settings} or {"optical": ["rgb"]},
         dataset={"type": "CustomDataset", "annotations": str(path), "task": task, "prompt": "$prompt"},
     )

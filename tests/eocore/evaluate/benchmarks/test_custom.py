@@ -12,7 +12,9 @@ from eocore.data.dataset import SampleKey
 from eocore.data.io.masks import encode_rle
 from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.benchmarks.custom import PROMPTS, custom_benchmark
+from eocore.evaluate.engine.benchmark_run import adapt
 from eocore.evaluate.engine.predicting import describe
+from eocore.evaluate.engine.run_options import RunOptions
 from eocore.synthetic.spectra import OPTICAL_BANDS, digital_numbers
 from eocore.synthetic.test_sets.images import make_scenes, save_layers
 
@@ -78,6 +80,13 @@ def test_the_order_of_the_lines_does_not_decide_what_fused_shows(folder: Path) -
         benchmark, _ = own(folder, "vqa", {**TRUTHS["vqa"], **first}, {**TRUTHS["vqa"], **second})
         assert benchmark.settings["fused"] == ["multispectral", "sar"]
         assert list(benchmark.settings) == ["optical", "sar", "multispectral", "fused"]
+
+
+def test_a_model_that_shows_positions_by_masks_is_asked_for_one(folder: Path) -> None:
+    options = RunOptions(model=folder, system="any", out=folder, boxes_by_masks=True)
+    benchmark, _ = own(folder, "grounding", TRUTHS["grounding"])
+    record = adapt(benchmark, options)(data_root="").records[0]
+    assert record.turns[0].text.endswith("Please segment the lake in this image.")
 
 
 def test_a_phrase_without_target(folder: Path) -> None:
