@@ -21,7 +21,7 @@ CORE_LAYERS = (
     {"checkpoints"},
     {"train", "evaluate"},
     {"export", "predict", "synthetic"},
-    {"converters", "checks", "onboarding", "search"},
+    {"converters", "checks", "onboarding", "search", "scenes"},
     {"commands"},
 )
 """Folders of eocore, lowest first: each may import those of lower layers, none of its own layer or above."""

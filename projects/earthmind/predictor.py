@@ -7,10 +7,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from earthmind.datasets.preparation import named_after, read_mask
+from earthmind.dense.pixel_scores import MASK_TOKENS, ImageSample, mask_scores
 from earthmind.model.answering import Answer
 from earthmind.model.batching import Sample
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
@@ -18,6 +20,7 @@ from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.processor_options import MODALITIES
 from eocore.data.records import Record
 from eocore.errors import AlignmentError, DataError, LengthError
+from eocore.evaluate.protocols import PixelScale
 from eocore.log import get_logger
 from eocore.models import folders
 from eocore.portable.image_tiling import tile_grid
@@ -218,7 +221,7 @@ def _named(record: Record, make: Callable[[], Tensor]) -> Tensor:
 
 
 class EarthMindPredictor:
-    """Implements Generates, AnswersImages, DeclaresRoles and Chats.
+    """Implements Generates, ScoresPixels, AnswersImages, DeclaresRoles and Chats.
 
     Args:
         folder: of a converted model.
@@ -230,6 +233,7 @@ class EarthMindPredictor:
     """
 
     roles = MODALITIES
+    pixel_scale: PixelScale = "logits"
     boxes_by_masks = True
     """Where boxes are asked for, the model is asked for a mask, and the box around it counts."""
 
@@ -256,6 +260,16 @@ class EarthMindPredictor:
     def answerer(self, max_new_tokens: int) -> RecordAnswerer:
         """What answers the last question of records. Raises ConfigError as `RecordAnswerer`."""
         return RecordAnswerer(self.model, self.processor, max_new_tokens=max_new_tokens, generation=self.options.generation)
+
+    @cached_property
+    def window_side(self) -> int:
+        """Of a tile, which is what the vision tower reads at its own resolution [px]; known before weights are."""
+        options = folders.read_json(self.folder / "processor_config.json")
+        return int(options.get("tile_size", VisionOptions.tile_size))
+
+    def pixel_scores(self, samples: Sequence[ImageSample], texts: Sequence[str]) -> list[np.ndarray]:
+        """Logits of masks, see `earthmind.dense.pixel_scores.mask_scores`."""
+        return mask_scores(self.answerer(MASK_TOKENS), samples, texts=texts)
 
     def predict(self, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int) -> Prediction:
         """The answer to one question about images; see the function `predict`."""

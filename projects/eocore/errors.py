@@ -26,6 +26,10 @@ class DataError(EOError):
     """A data file is missing, broken, or disagrees with what describes it."""
 
 
+class NoDataError(DataError):
+    """No pixel of an image, or of the part of it that is read, holds data."""
+
+
 class AnnotationError(DataError):
     """An annotation file breaks its format; the message starts with file:line or file#entry."""
 

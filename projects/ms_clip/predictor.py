@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from eocore.errors import DataError
 from eocore.evaluate.embedding_scores import unit_vectors
-from eocore.evaluate.protocols import Sample
+from eocore.evaluate.protocols import PixelScale, Sample
 from eocore.models import folders
+from eocore.sensors.scene import Scene
 from eocore.system import PredictorOptions
 from eocore.train.device import check_device, local_device
 from ms_clip.datasets.preparation import prepare_pixels
@@ -25,13 +27,16 @@ TEXTS_AT_ONCE = 256
 
 
 class Embedder:
-    """Implements Embeds (and with it Scores), PreparesImages and DeclaresRoles of the contract for a model, wherever it comes from.
+    """Implements Embeds (and with it Scores), PreparesImages, ScoresPixels and DeclaresRoles of the contract for a model, wherever it comes
+    from.
 
     Attributes:
+        pixel_scale: cosines tell which of several texts fits better.
         processor: of the model.
         model: in eval mode when it is asked.
     """
 
+    pixel_scale: PixelScale = "relative"
     processor: Any
     model: Any
 
@@ -51,6 +56,40 @@ class Embedder:
         """(N, D) float32 of length 1; see `eocore.evaluate.protocols.Embeds`."""
         pixels = torch.stack([image if isinstance(image, Tensor) else self.prepare_image(image) for image in images])
         return unit_vectors(self.model.encode_image(pixels.to(self.model.device)).float().cpu().numpy())
+
+    @property
+    def window_side(self) -> int:
+        """Of the images that the model sees without enlarging them [px]."""
+        side: int = self.processor.options.image_size
+        return side
+
+    @torch.no_grad()
+    def pixel_scores(self, samples: Sequence[Sample], texts: Sequence[str]) -> list[np.ndarray]:
+        """Cosines of patches and texts, interpolated between the centres of patches; see `eocore.evaluate.protocols.ScoresPixels`.
+
+        Raises:
+            DataError: a text is empty or too long, a sample does not fit the model, or a part of it would be cut off.
+        """
+        for _, scenes in samples:
+            self._check_whole(scenes[0])
+        pixels = torch.stack([self.prepare_image(sample) for sample in samples])
+        features = self.model.dense_features(pixels.to(self.model.device))
+        vectors = torch.from_numpy(self.embed_texts(texts)).to(features)
+        cosines = (features @ vectors.T).permute(0, 3, 1, 2).float().cpu()
+        return [
+            functional.interpolate(layers[None], size=scenes[0].size, mode="bilinear", align_corners=False)[0].numpy()
+            for layers, (_, scenes) in zip(cosines, samples, strict=True)
+        ]
+
+    def _check_whole(self, scene: Scene) -> None:
+        """Raise DataError if the processor would show the model a part of the image alone, whose scores would be laid over all of it."""
+        options = self.processor.options
+        if scene.size[0] != scene.size[1] or (options.fit == "crop" and scene.size[0] != options.image_size):
+            wanted = f"{options.image_size} px (fit='crop')" if options.fit == "crop" else "as many rows as columns"
+            raise DataError(
+                f"{scene.path}: a window of {scene.size[0]} x {scene.size[1]} px, but this model sees {wanted} and the rest would be cut "
+                "off. Give windows of that side (--side)."
+            )
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:

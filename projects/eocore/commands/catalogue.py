@@ -45,6 +45,12 @@ def _search_index() -> Runnable:
     return COMMAND
 
 
+def _map_scene() -> Runnable:
+    from eocore.commands.map_scene import COMMAND
+
+    return COMMAND
+
+
 def _report() -> Runnable:
     from eocore.commands.report import COMMAND
 
@@ -137,6 +143,7 @@ COMMANDS = {
     "predict": Entry("ask a converted model about image files", _predict),
     "chat": Entry("converse with a converted model about image files", _chat),
     "search-index": Entry("search images and captions: build an index of vectors, add to it, ask it", _search_index),
+    "map-scene": Entry("map a whole scene: rasters and polygons of what prompts name", _map_scene),
     "report": Entry("write the report of an evaluation made by `test`", _report),
     "new-dataset": Entry("make a config, splits and a data check of one's own images and table", _new_dataset),
     "check-data": Entry("read every record of a config's datasets before a training does", _check_data),

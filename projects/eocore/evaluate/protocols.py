@@ -5,7 +5,7 @@ those that it can be evaluated through (`eocore.evaluate.tasks`). Everything is 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:  # names of tasks and settings are listed without numpy and torch
     import numpy as np
@@ -118,6 +118,31 @@ class PreparesImages(Protocol):
 
         Raises:
             DataError: the sample does not fit the model.
+        """
+
+
+PixelScale = Literal["logits", "relative"]
+"""Whether a pixel's scores say of each text by itself how probable it is, or only which text fits better."""
+
+
+@runtime_checkable
+class ScoresPixels(Protocol):
+    """Optional beside the others: a model that says of every pixel how well texts fit it, as numbers that can be averaged where windows of
+    a scene overlap.
+
+    Attributes:
+        pixel_scale: of its scores.
+        window_side: of the square images that it sees best [px].
+    """
+
+    pixel_scale: PixelScale
+    window_side: int
+
+    def pixel_scores(self, samples: Sequence[Sample], texts: Sequence[str]) -> "list[np.ndarray]":
+        """Of each sample (C, H, W) float32 scores of C texts on the pixels of its first scene.
+
+        Raises:
+            DataError: a sample or a text does not fit the model.
         """
 
 

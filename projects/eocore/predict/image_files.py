@@ -55,6 +55,24 @@ def read_images(files: Mapping[str, ImageFile], *, max_bytes: int | None = None)
         BandError: a sensor cannot be told from a file, or does not fit it.
         ConfigError: two files are given for one role.
     """
+    refs = image_refs(files)
+    scenes = read_scenes(tuple(refs.values()), root_of=lambda _: None, source=" and ".join(refs), max_bytes=max_bytes or MAX_BYTES)
+    for scene in scenes:
+        _tell_empty_bands(scene)
+    return dict(zip(refs, scenes, strict=True))
+
+
+def image_refs(files: Mapping[str, ImageFile]) -> dict[str, ImageRef]:
+    """What is to be read, by role; sensors that are not named are told from the files.
+
+    Args:
+        files: as `read_images`.
+
+    Raises:
+        DataError: a file cannot be read.
+        BandError: a sensor cannot be told from a file.
+        ConfigError: two files are given for one role.
+    """
     refs: dict[str, ImageRef] = {}
     for name, file in files.items():
         sensor = file.sensor or tell_sensor(name, file.paths, bands=file.bands)
@@ -65,10 +83,7 @@ def read_images(files: Mapping[str, ImageFile], *, max_bytes: int | None = None)
             raise ConfigError(f"--{name} is a {modality} image, and another one is given. Give one image of each kind.")
         ref = ImageRef(modality, sensor, file.paths, bands=file.bands, window=file.window)
         refs[modality] = replace(ref, gsd_m=file.gsd_m, noise_removal=file.noise_removal)
-    scenes = read_scenes(tuple(refs.values()), root_of=lambda _: None, source=" and ".join(refs), max_bytes=max_bytes or MAX_BYTES)
-    for scene in scenes:
-        _tell_empty_bands(scene)
-    return dict(zip(refs, scenes, strict=True))
+    return refs
 
 
 def _tell_empty_bands(scene: Scene) -> None:

@@ -22,7 +22,7 @@ from eocore.data.io.products.picked_files import check_picked_files
 from eocore.data.io.products.registry import open_product
 from eocore.data.io.zarr_files import ZarrImage
 from eocore.data.records import ImageRef, Window
-from eocore.errors import DataError
+from eocore.errors import DataError, NoDataError
 from eocore.sensors.bands import Sensor, get_sensor
 from eocore.sensors.file_scaling import NO_SCALING, agreed_scaling
 from eocore.sensors.fill_values import blank_zeros
@@ -114,6 +114,17 @@ def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
         finest = _finest(files)
         _, _, height, width = _check_window(ref.window, finest)
         return SceneHeader(height, width, name_bands(ref, sensor, files=files), sensor.unit, ref.role, finest.turn)
+
+
+def scene_georeference(ref: ImageRef, *, root: Path | None = None) -> Georeference | None:
+    """Where the part of a scene that `read_scene` reads lies, from the headers of the files alone; None where they do not say.
+
+    Raises:
+        DataError: as `scene_header`.
+    """
+    with _opened(ref, root) as (files, _):
+        finest = _finest(files)
+        return _georeference(finest.grid, _check_window(ref.window, finest))[0]
 
 
 def header_as_read(scene: Scene) -> SceneHeader:
@@ -320,9 +331,9 @@ def _blank_zeros(pixels: np.ndarray, files: Sequence[LayerFile], *, contents: Se
 
 
 def _check_has_data(pixels: np.ndarray, ref: ImageRef, *, window: Window) -> None:
-    """Raise DataError if no pixel holds a value."""
+    """Raise NoDataError if no pixel holds a value."""
     if not np.isfinite(pixels).any():
-        raise DataError(
+        raise NoDataError(
             f"{ref.paths[0]}: none of its {window[2]} x {window[3]} px holds data (all are nodata, masked, or not finite): the model would "
             "see nothing there. Leave the image out, choose another window, or correct the file's nodata value."
         )

@@ -1,0 +1,80 @@
+"""Maps a whole scene: rasters and polygons of what prompts name. The same command goes on where one was stopped.
+
+Writes classes.tif and values.tif (cloud-optimised GeoTIFFs), polygons and map.json; windows/ keeps the scores of windows.
+"""
+
+import argparse
+from pathlib import Path
+
+from eocore.command import Command, say
+from eocore.commands.arguments import positive
+from eocore.commands.predict import add_image_options, image_files
+
+EPILOG = """A model that draws masks or scores pixels maps each prompt by itself; one that scores or embeds whole images gives every window
+its best prompt. Images of several sensors must lie on one pixel grid."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.epilog = EPILOG
+    parser.add_argument("model", type=Path, help="folder of a converted model")
+    add_image_options(parser)
+    parser.add_argument("--prompt", nargs="+", action="extend", required=True, metavar="TEXT", help="what to map, a class each")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    windows = parser.add_argument_group("windows")
+    windows.add_argument("--side", type=positive, metavar="PX", help="of a window (default: what the model sees best)")
+    windows.add_argument("--overlap", type=int, metavar="PX", help="that neighbours share (default: a quarter of the side)")
+    windows.add_argument("--batch-size", type=positive, default=8, metavar="N", help="windows scored together (default: %(default)s)")
+    windows.add_argument("--workers", type=int, default=0, metavar="N", help="processes, each with the model (default: this one alone)")
+    unreadable = "windows that cannot be read: stop, or mark them as without data (default: %(default)s)"
+    windows.add_argument("--unreadable", choices=("stop", "mark"), default="stop", help=unreadable)
+    maps = parser.add_argument_group("maps")
+    threshold = "probability, or score of a model of relative scores, from which on a pixel is of a class (default: 0.5; none for scores)"
+    maps.add_argument("--threshold", type=float, metavar="P", help=threshold)
+    maps.add_argument("--format", nargs="*", default=["gpkg"], metavar="NAME", help="of polygons: gpkg, geojson, parquet (default: gpkg)")
+    maps.add_argument("--min-area", type=float, default=0.0, metavar="PX", help="pixels of the smallest polygon (default: %(default)g)")
+    maps.add_argument("--simplify", type=float, default=1.0, metavar="PX", help="details taken off outlines (default: %(default)g)")
+    parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
+    parser.add_argument("--overwrite", action="store_true", help="throw away what another request has left in DIR")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Maps and names the files."""
+    from eocore.errors import ConfigError
+    from eocore.predict.image_files import image_refs
+    from eocore.scenes.mapping import MapOptions
+    from eocore.scenes.maps import MapRequest, make_maps
+    from eocore.scenes.polygons import PolygonOptions
+
+    files = image_files(arguments)
+    if not files:
+        raise ConfigError("no image is given to map. Name one with --optical, --sar or --image ROLE=FILE.")
+    options = MapOptions(
+        model=arguments.model,
+        refs=image_refs(files),
+        prompts=tuple(arguments.prompt),
+        batch_size=arguments.batch_size,
+        device=arguments.device,
+    )
+    result = make_maps(
+        MapRequest(
+            windows=options,
+            out=arguments.out,
+            side=arguments.side,
+            overlap=arguments.overlap,
+            threshold=arguments.threshold,
+            polygons=PolygonOptions(min_area_px=arguments.min_area, simplify_px=arguments.simplify),
+            formats=tuple(arguments.format),
+            unreadable=arguments.unreadable,
+            num_workers=arguments.workers,
+            overwrite=arguments.overwrite,
+        )
+    )
+    seen = sum(result.summary["pixels"].values())
+    for name, count in result.summary["pixels"].items():
+        say(f"  {100 * count / seen:6.2f} %  {name}")
+    for file in result.files:
+        say(f"  {file}")
+
+
+COMMAND = Command(name="map-scene", description=__doc__, add_arguments=add_arguments, run=run)

@@ -1,0 +1,218 @@
+"""A scene -> its maps: windows scored by a job, blended, decided, written as rasters and polygons."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from eocore.data.io.file_digests import stamp
+from eocore.data.records import ImageRef
+from eocore.errors import ConfigError, DataError
+from eocore.evaluate.engine.digests import model_digests
+from eocore.evaluate.protocols import PixelScale
+from eocore.files import write_file
+from eocore.jobs.engine import JobReport, local_executor, run_job
+from eocore.jobs.job_folder import JobFolder
+from eocore.log import get_logger
+from eocore.scenes.blending import blended_blocks
+from eocore.scenes.cog import CogWriter, Raster
+from eocore.scenes.decisions import MOST_PROMPTS, NODATA, NONE_OF_THEM, Decision
+from eocore.scenes.mapping import MapOptions, MapWindows, load_predictor, window_items
+from eocore.scenes.pixel_scores import as_pixel_scores
+from eocore.scenes.polygons import FORMATS, PolygonOptions, class_polygons, write_polygons
+from eocore.scenes.source import SceneSource
+from eocore.scenes.stored_scores import CHUNK, StoredScores
+from eocore.scenes.windows import Tiling
+from eocore.sensors.scene import Georeference
+from eocore.text import some_of
+
+CLASSES, VALUES, SUMMARY, WINDOWS = "classes.tif", "values.tif", "map.json", "windows"
+THRESHOLD = 0.5
+"""Probability from which on a pixel is of a prompt: as `mask > 0` of logits."""
+Unreadable = Literal["stop", "mark"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapRequest:
+    """What is mapped, and how.
+
+    Attributes:
+        windows: how windows are scored.
+        out: folder of the results; the same request resumes in it.
+        side, overlap: of windows [px]; None = what the model sees best, and a quarter of it.
+        threshold: see `Decision`; None = THRESHOLD of logits, and none of relative scores.
+        polygons: which are made.
+        formats: of the polygons' files; empty = no polygons.
+        unreadable: what becomes of windows that cannot be read or that the model refuses: "stop", or "mark" them as without data.
+        num_workers: processes; 0 = this one alone.
+        overwrite: throw away what another request has left in the folder.
+
+    Raises:
+        ConfigError: no prompt, one twice, or more than a map can hold; or an unknown format.
+    """
+
+    windows: MapOptions
+    out: Path
+    side: int | None = None
+    overlap: int | None = None
+    threshold: float | None = None
+    polygons: PolygonOptions = field(default_factory=PolygonOptions)
+    formats: Sequence[str] = ("gpkg",)
+    unreadable: Unreadable = "stop"
+    num_workers: int = 0
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        prompts = self.windows.prompts
+        if not prompts or len(set(prompts)) < len(prompts) or not all(text.strip() for text in prompts) or len(prompts) > MOST_PROMPTS:
+            raise ConfigError(
+                f"{len(prompts)} prompts ({some_of(list(prompts))}): expected 1 to {MOST_PROMPTS}, each once and none empty; a layer is "
+                "named by each. Correct --prompt."
+            )
+        unknown = [name for name in self.formats if name not in FORMATS]
+        if unknown:
+            raise ConfigError(f"polygons as {', '.join(unknown)}: choices are {', '.join(FORMATS)}.")
+
+
+@dataclass(frozen=True)
+class MapResult:
+    """What was written.
+
+    Attributes:
+        files: maps, polygons and the summary.
+        summary: what map.json holds.
+    """
+
+    files: tuple[Path, ...]
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A request with what its scene and model say."""
+
+    request: MapRequest
+    tiling: Tiling
+    georeference: Georeference
+    scale: PixelScale
+
+    @property
+    def decision(self) -> Decision:
+        chosen = self.request.threshold
+        return Decision(self.scale, THRESHOLD if chosen is None and self.scale == "logits" else chosen)
+
+
+def make_maps(request: MapRequest) -> MapResult:
+    """Scores the windows that have no scores yet, and writes all maps.
+
+    Raises:
+        ConfigError: the model cannot make maps, or an option does not fit it or the scene.
+        DataError: the scene cannot be read or does not say where it lies; windows could not be scored and the request says "stop"; or the
+            folder holds the windows of another request.
+        OutputError: the folder cannot be written to.
+    """
+    began = time.monotonic()
+    plan = _plan(request)
+    folder = JobFolder(request.out / WINDOWS, _choices(plan), chunk_size=CHUNK)
+    try:
+        work = MapWindows(request.windows)
+        items = window_items(plan.tiling)
+        report = run_job(work, items, folder=folder, executor=local_executor(request.num_workers), overwrite=request.overwrite)
+        _check_failed(report, request)
+        files, counts = _write_rasters(plan, StoredScores(folder, plan.tiling))
+    finally:
+        folder.close()
+    summary = _summary(plan, counts, report=report)
+    if request.formats:
+        polygons, left_out = class_polygons(*files, names=request.windows.prompts, options=request.polygons)
+        files += write_polygons(polygons, request.out, formats=request.formats)
+        summary["polygons"] = {"written": len(polygons), "too_small": left_out}
+    summary_file = request.out / SUMMARY
+    write_file(summary_file, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    get_logger().info("%s: %d windows in %.0f s", request.out, report.num_items, time.monotonic() - began)
+    return MapResult((*files, summary_file), summary)
+
+
+def _plan(request: MapRequest) -> _Plan:
+    height, width, georeference = SceneSource(request.windows.refs).place()
+    model = as_pixel_scores(load_predictor(request.windows.model, device=request.windows.device))
+    side = request.side or model.window_side
+    overlap = side // 4 if request.overlap is None else request.overlap
+    return _Plan(request, Tiling(height=height, width=width, side=side, overlap=overlap), georeference, model.pixel_scale)
+
+
+def _choices(plan: _Plan) -> dict[str, Any]:
+    """What the scores of windows depend on."""
+    options = plan.request.windows
+    return {
+        "model": stamp(model_digests(options.model)),
+        "prompts": list(options.prompts),
+        "images": {role: _identity(ref) for role, ref in options.refs.items()},
+        "batch_size": options.batch_size,
+        "tiling": asdict(plan.tiling),
+    }
+
+
+def _identity(ref: ImageRef) -> dict[str, Any]:
+    """An image by its files' sizes and times: a scene is too large to be read for a digest before anything begins."""
+    files = [
+        path for name in ref.paths for path in sorted(Path(name).rglob("*") if Path(name).is_dir() else [Path(name)]) if path.is_file()
+    ]
+    states = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    found: dict[str, Any] = json.loads(json.dumps({**asdict(ref), "files": states}))  # as the manifest holds it
+    return found
+
+
+def _check_failed(report: JobReport, request: MapRequest) -> None:
+    """Raise DataError if windows failed and the request says "stop", or all of them did."""
+    if report.failed and (request.unreadable == "stop" or not report.num_done):
+        told = some_of([f"{key}: {error}" for key, error in report.failed.items()], 3)
+        raise DataError(
+            f"{len(report.failed)} of {report.num_items} windows (row_column) could not be scored, so no map was written: {told}. Fix the "
+            "file and run the same command again, which computes these alone; or mark them as without data (--unreadable mark)."
+        )
+
+
+def _write_rasters(plan: _Plan, scores: StoredScores) -> tuple[list[Path], Counter[int]]:
+    """Writes the maps of classes and values; the pixels of each class number."""
+    prompts, out = plan.request.windows.prompts, plan.request.out
+    named = {str(number): name for number, name in enumerate(prompts, start=1)} | {str(NONE_OF_THEM): "none of them"}
+    height, width, georeference = plan.tiling.height, plan.tiling.width, plan.georeference
+    tags = {"classes": json.dumps(named, ensure_ascii=False)}
+    classes = Raster(
+        height=height, width=width, georeference=georeference, dtype="uint8", nodata=NODATA, layers=["class"], tags=tags, categories=True
+    )
+    kind = "probability" if plan.scale == "logits" else "score"
+    nan = float("nan")
+    values = Raster(
+        height=height, width=width, georeference=georeference, dtype="float32", nodata=nan, layers=prompts, tags={"values": kind}
+    )
+    counts: Counter[int] = Counter()
+    with CogWriter(out / CLASSES, classes) as class_file, CogWriter(out / VALUES, values) as value_file:
+        for block, blended in blended_blocks(plan.tiling, scores, num_layers=len(prompts)):
+            found = plan.decision.values(blended)
+            numbers = plan.decision.classes(found)
+            value_file.write(block, found)
+            class_file.write(block, numbers[None])
+            counts.update(dict(enumerate(np.bincount(numbers.ravel(), minlength=NODATA + 1).tolist())))
+    return [out / CLASSES, out / VALUES], counts
+
+
+def _summary(plan: _Plan, counts: Counter[int], *, report: JobReport) -> dict[str, Any]:
+    options = plan.request.windows
+    names = {NONE_OF_THEM: "none of them", NODATA: "no data"} | dict(enumerate(options.prompts, start=1))
+    return {
+        "model": str(options.model),
+        "prompts": list(options.prompts),
+        "images": {role: list(ref.paths) for role, ref in options.refs.items()},
+        "values": plan.scale,
+        "threshold": plan.decision.threshold,
+        "tiling": asdict(plan.tiling),
+        "windows": {"all": report.num_items, "failed": dict(report.failed)},
+        "pixels": {name: counts[number] for number, name in names.items()},
+    }

@@ -1,0 +1,42 @@
+"""The scores of a job's windows, read back from its folder as blending asks for them."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from eocore.errors import OutputError
+from eocore.jobs.job_folder import JobFolder
+from eocore.scenes.blending import BLOCK
+from eocore.scenes.mapping import EMPTY, SCORES
+from eocore.scenes.windows import NEIGHBOURHOOD, Tiling
+
+CHUNK = NEIGHBOURHOOD**2
+"""Windows that are done together, and lie in one file."""
+
+
+class StoredScores:
+    """Implements `eocore.scenes.blending.ReadScores`; holds the files of one block's windows in memory.
+
+    Args:
+        folder: of a job that has ended.
+        tiling: of the scene.
+    """
+
+    def __init__(self, folder: JobFolder, tiling: Tiling) -> None:
+        self._folder = folder
+        reach = -(-BLOCK // ((tiling.window_side - tiling.shared) * NEIGHBOURHOOD)) + 1
+        self._read = lru_cache(maxsize=2 * reach**2)(self._read_chunk)  # a neighbourhood at the border may lie in two files
+
+    def __call__(self, index: int) -> np.ndarray | None:
+        """The (C, S, S) scores of a window; None where it is empty or failed."""
+        size = self._folder.chunk_size
+        return self._read(index // size)[index % size]
+
+    def _read_chunk(self, chunk: int) -> list[np.ndarray | None]:
+        outcomes = self._folder.read(chunk)
+        if outcomes is None:
+            raise OutputError(
+                f"{self._folder.folder}: results {chunk} were written and cannot be read any more. The disk may be failing; run the same "
+                "command again, which computes them anew."
+            )
+        return [None if item.result is None or item.result[EMPTY] else item.result[SCORES] for item in outcomes]
