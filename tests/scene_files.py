@@ -23,7 +23,9 @@ def lake(height: int, width: int) -> np.ndarray:
     return found
 
 
-def write_scene(path: Path, water: np.ndarray, *, empty: np.ndarray | None = None, transform: Affine = PLACE, crs: str | None = "EPSG:32632") -> Path:
+def write_scene(
+    path: Path, water: np.ndarray, *, empty: np.ndarray | None = None, transform: Affine = PLACE, crs: str | None = "EPSG:32632"
+) -> Path:
     """A Sentinel-2 L2A file: water is dark in the near infrared, all else bright; 0 in all bands where `empty`."""
     bands = get_sensor("sentinel2_l2a").bands
     pixels = np.full((len(bands), *water.shape), 1000, np.int16)

@@ -24,7 +24,7 @@ from eocore.scenes.cog import CogWriter, Raster
 from eocore.scenes.decisions import MOST_PROMPTS, NODATA, NONE_OF_THEM, Decision
 from eocore.scenes.mapping import MapOptions, MapWindows, load_predictor, window_items
 from eocore.scenes.pixel_scores import as_pixel_scores
-from eocore.scenes.polygons import FORMATS, PolygonOptions, class_polygons, write_polygons
+from eocore.scenes.polygons import FORMATS, PolygonOptions, class_polygons, require_geopandas, write_polygons
 from eocore.scenes.source import SceneSource
 from eocore.scenes.stored_scores import CHUNK, StoredScores
 from eocore.scenes.windows import Tiling
@@ -117,6 +117,8 @@ def make_maps(request: MapRequest) -> MapResult:
         OutputError: the folder cannot be written to.
     """
     began = time.monotonic()
+    if request.formats:
+        require_geopandas()
     plan = _plan(request)
     folder = JobFolder(request.out / WINDOWS, _choices(plan), chunk_size=CHUNK)
     try:

@@ -1,5 +1,6 @@
 """Classes of a map as polygons: outlines, simplified together so that neighbours keep touching, with areas and mean scores."""
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,15 @@ class PolygonOptions:
     def __post_init__(self) -> None:
         if min(self.min_area_px, self.simplify_px) < 0:
             raise ConfigError(f"polygons of at least {self.min_area_px} px simplified by {self.simplify_px} px: expected 0 or more.")
+
+
+def require_geopandas() -> None:
+    """Raise ConfigError where the library of polygons is not installed, before a map is computed that could not be written."""
+    if importlib.util.find_spec("geopandas") is None or importlib.util.find_spec("pyogrio") is None:
+        raise ConfigError(
+            "polygons need geopandas and pyogrio, which are not installed. Install the extra: pip install 'eocore-earthmind[scenes]', or "
+            "write rasters alone (--format without a name)."
+        )
 
 
 def class_polygons(

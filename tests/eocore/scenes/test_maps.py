@@ -70,7 +70,9 @@ def test_a_run_that_was_stopped_scores_the_rest_and_ends_with_the_same_maps(tmp_
     model()
     make_maps(request(tmp_path, scene, out=tmp_path / "whole"))
     refused = model(refused=["0_0", "86_146"])
-    with pytest.raises(DataError, match=r"2 of 20 windows \(row_column\) could not be scored, so no map was written: 0_0: window 0_0 is ref"):
+    with pytest.raises(
+        DataError, match=r"2 of 20 windows \(row_column\) could not be scored, so no map was written: 0_0: window 0_0 is ref"
+    ):
         make_maps(request(tmp_path, scene))
     assert len(set(refused.seen)) == 18 and not (tmp_path / "out" / "classes.tif").exists()
     rest = model()
@@ -91,11 +93,11 @@ def test_another_request_in_the_same_folder_is_refused(tmp_path: Path, model: Ca
     first = request(tmp_path, scene)
     make_maps(first)
     other = replace(first, windows=replace(first.windows, prompts=("land",)))
-    with pytest.raises(DataError, match="holds a job with another .*prompts"):
+    with pytest.raises(DataError, match=r"holds a job with another .*prompts"):
         make_maps(other)
     make_maps(replace(other, overwrite=True))
     write_scene(scene, ~WATER)
-    with pytest.raises(DataError, match="holds a job with another .*images"):
+    with pytest.raises(DataError, match=r"holds a job with another .*images"):
         make_maps(other)
 
 
@@ -115,7 +117,7 @@ def test_a_broken_block_stops_or_is_marked(tmp_path: Path, model: Callable[..., 
         file.seek(offset)
         file.write(b"\xff" * size)
     model()
-    with pytest.raises(DataError, match="windows .* could not be scored"):
+    with pytest.raises(DataError, match=r"windows .* could not be scored"):
         make_maps(request(tmp_path, scene))
     result = make_maps(request(tmp_path, scene, unreadable="mark"))
     assert 0 < len(result.summary["windows"]["failed"]) < 20 and 0 < result.summary["pixels"]["no data"] < HEIGHT * WIDTH
@@ -176,7 +178,11 @@ def test_images_on_other_grids_and_without_a_place_are_refused(tmp_path: Path, m
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"formats": ("shp",)}, "polygons as shp: choices are gpkg"), ({"threshold": 1.5}, "threshold is 1.5"), ({"overlap": 40}, "overlap by 40 px")],
+    [
+        ({"formats": ("shp",)}, "polygons as shp: choices are gpkg"),
+        ({"threshold": 1.5}, "threshold is 1.5"),
+        ({"overlap": 40}, "overlap by 40 px"),
+    ],
 )
 def test_options_that_make_no_sense_are_refused(
     tmp_path: Path, model: Callable[..., WaterIndex], options: dict[str, Any], message: str

@@ -1,0 +1,59 @@
+"""A converted model as predictor: scores of pixels, and maps of a whole scene made with them by its commands, on one process or two."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from scene_files import lake, write_scene
+
+from eocore.commands.catalogue import EO
+from eocore.data.records import ImageRef
+from eocore.errors import DataError
+from eocore.evaluate.protocols import ScoresPixels
+from eocore.scenes.source import SceneSource
+from eocore.system import PredictorOptions
+from ms_clip.predictor import MsClipPredictor
+
+PROMPTS = ("water", "forest")
+FILES = ("classes.tif", "values.tif")
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    return write_scene(tmp_path / "s2.tif", lake(130, 160))
+
+
+def read(scene: Path, window: tuple[int, int, int, int]) -> object:
+    return SceneSource({"multispectral": ImageRef("multispectral", "sentinel2_l2a", (str(scene),))}).read(window)
+
+
+def test_scores_of_pixels_are_cosines_of_patches(save_model: Callable[..., Path], scene: Path) -> None:
+    predictor = MsClipPredictor(save_model(), PredictorOptions())
+    assert isinstance(predictor, ScoresPixels) and predictor.window_side == 48 and predictor.pixel_scale == "relative"
+    sample = read(scene, (30, 40, 48, 48))
+    ((found),) = predictor.pixel_scores([sample], PROMPTS)  # type: ignore[list-item]
+    assert found.shape == (2, 48, 48) and found.dtype == np.float32 and np.abs(found).max() <= 1
+    features = predictor.model.dense_features(predictor.prepare_image(sample)[None])[0].detach().numpy()  # type: ignore[arg-type]
+    cosines = features @ predictor.embed_texts(PROMPTS).T
+    corners = found[:, ::47, ::47]  # beyond the centres of the outer patches nothing is interpolated
+    np.testing.assert_allclose(corners, cosines[::5, ::5].transpose(2, 0, 1), atol=1e-5)
+
+
+def test_windows_of_which_a_part_would_be_cut_off_are_refused(save_model: Callable[..., Path], scene: Path) -> None:
+    predictor = MsClipPredictor(save_model(), PredictorOptions())
+    with pytest.raises(DataError, match=r"a window of 48 x 60 px, but this model sees as many rows as columns"):
+        predictor.pixel_scores([read(scene, (0, 0, 48, 60))], PROMPTS)  # type: ignore[list-item]
+
+
+@pytest.mark.slow
+def test_one_process_and_two_make_the_same_map(save_model: Callable[..., Path], scene: Path, tmp_path: Path) -> None:
+    model = save_model()
+    words = [str(model), "--optical", str(scene), "--prompt", *PROMPTS, "--format", "gpkg", "geojson"]
+    for number in (0, 2):
+        assert EO(["map-scene", *words, "--workers", str(number), "--out", str(tmp_path / str(number))]) == 0
+    for name in (*FILES, "polygons.geojson"):
+        assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
+    with rasterio.open(tmp_path / "0" / "classes.tif") as source:
+        assert set(np.unique(source.read(1))) <= {1, 2}
