@@ -1,6 +1,7 @@
-"""Words of messages: hints at a name that was probably meant, and lists that may be long."""
+"""Words of messages and questions: hints at a name that was probably meant, lists that may be long, names of classes as words."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 MAX_NAMED = 8
@@ -29,3 +30,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """ " Did you mean 'x'?" with the choice that looks most like `word`; empty where none does."""
     near = nearest(word, choices)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def display_name(label: str) -> str:
+    """ "BareLand" and "bare_land" -> "bare land"."""
+    return " ".join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", label).replace("_", " ").replace("-", " ").lower().split())

@@ -9,7 +9,7 @@ from typing import Any
 
 from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets)
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
-from eocore.evaluate.benchmarks.scene import EUROSAT_BANDS
+from eocore.evaluate.benchmarks.scene import EUROSAT_BANDS, METERML_CLASSES
 from eocore.evaluate.suites import SUITES
 from ms_clip.datasets import bigearthnet as _bigearthnet  # noqa: F401  (registers the dataset)
 
@@ -18,16 +18,6 @@ SUITES.register(SUITE, "classes of whole images by prompts, without training")
 
 OTHER_FEATURES = "Other features"
 """Upstream's class for everything else, with --other-features."""
-METERML_CLASSES = (
-    "concentrated animal feeding operations",
-    "landfills",
-    "coal mines",
-    "other features",
-    "natural gas processing plants",
-    "oil refineries and petroleum terminals",
-    "wastewater treatment plants",
-)
-"""In the order of METER-ML's folders."""
 FORESTNET_CLASSES = ("Plantation", "Grassland shrubland", "Smallholder agriculture", "Other")
 L2A_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 """Of the layers of METER-ML's Sentinel-2 files."""

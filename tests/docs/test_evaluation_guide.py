@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from aerith import benchmarks as _aerith  # noqa: F401  (registers its benchmarks)
 from eocore.data.image_sources import build_sources
 from eocore.evaluate.benchmarks.loading import load_benchmarks
 from eocore.evaluate.custom_dataset import PROMPTS

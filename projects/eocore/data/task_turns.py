@@ -8,8 +8,9 @@ import numpy as np
 from eocore.data.io.masks import decode_mask, mask_to_box
 from eocore.data.records import Expression, Record
 from eocore.errors import AnnotationError, ConfigError, DataError
-from eocore.portable.messages import IMAGE_PLACEHOLDER, Image, Part, Text, Turn, about_images, joined
+from eocore.portable.messages import IMAGE_PLACEHOLDER, Image, Part, Text, Turn, about_images, joined, without_images
 from eocore.registry import TRANSFORMS
+from eocore.text import display_name
 
 FRACTIONS = 1.0
 """`box_scale` of boxes in fractions of the image's sides."""
@@ -23,14 +24,14 @@ class ComposeClassification:
 
     Args:
         templates: questions, one is drawn for each record; `{classes}` becomes the `candidates` of meta, with commas.
-        lower: write classes and answers in lower case.
+        as_words: write classes and answers as words in lower case, "BareLand" as "bare land".
 
     Raises:
         ConfigError: no template, or one with `<image>`.
     """
 
     templates: Sequence[str] = ("Classify the image from the following classes: {classes}.",)
-    lower: bool = False
+    as_words: bool = False
 
     def __post_init__(self) -> None:
         _check_texts(type(self).__name__, "templates", texts=self.templates)
@@ -50,11 +51,11 @@ class ComposeClassification:
                     f"{record.source}: the question names all classes, but sample '{record.sample_id}' has no 'candidates' in its meta. "
                     "Use a data set that lists its classes, or a question without {classes}."
                 )
-            question = question.replace("{classes}", ", ".join(self._cased(str(name)) for name in classes))
-        return replace(record, turns=_turns(record, question, answer=self._cased(record.labels[0])), task="classification")
+            question = question.replace("{classes}", ", ".join(self._named(str(name)) for name in classes))
+        return replace(record, turns=_turns(record, question, answer=self._named(record.labels[0])), task="classification")
 
-    def _cased(self, text: str) -> str:
-        return text.lower() if self.lower else text
+    def _named(self, label: str) -> str:
+        return display_name(label) if self.as_words else label
 
 
 @TRANSFORMS.register_module()
@@ -143,7 +144,8 @@ class ComposeGrounding:
 @TRANSFORMS.register_module()
 @dataclass(kw_only=True, eq=False)
 class PrefixQuestions:
-    """Puts words in front of every question, behind the images that it shows, as "[VQA] Is there a bridge?".
+    """Puts words in front of every question, behind the images that it shows, as "[VQA] Is there a bridge?"; a question that begins with
+    them stays as it is.
 
     Args:
         prefix: the words, with the space behind them.
@@ -172,9 +174,46 @@ class PrefixQuestions:
         images = next((number for number, part in enumerate(parts) if not isinstance(part, Image)), len(parts))
         first = parts[images] if images < len(parts) else Text("")
         if images and isinstance(first, Text):
-            words = first.text.lstrip()
+            words = first.text.lstrip().removeprefix(self.prefix)
             return joined([*parts[:images], Text("\n" + self.prefix + words), *parts[images + 1 :]])
+        if isinstance(first, Text) and first.text.startswith(self.prefix):
+            return tuple(parts)
         return joined([*parts[:images], Text(("\n" if images else "") + self.prefix), *parts[images:]])
+
+
+@TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
+class DrawTurns:
+    """Of a conversation with more questions some, drawn anew each time and in their order, so that none is left out for good.
+
+    Args:
+        most: questions kept. LHRS-Bot keeps 10.
+
+    Raises:
+        ConfigError: it is below 1.
+    """
+
+    most: int = 10
+
+    def __post_init__(self) -> None:
+        if self.most < 1:
+            raise ConfigError(f"DrawTurns: most must be at least 1, found {self.most}.")
+
+    def __call__(self, record: Record, rng: np.random.Generator) -> Record:
+        """The record with at most so many questions. Raises DataError where turns refer to masks or regions, which would be left over."""
+        count = len(record.turns) // 2
+        if count <= self.most:
+            return record
+        if record.masks or record.regions:
+            raise DataError(
+                f"{record.source}: sample '{record.sample_id}' has {count} questions that refer to masks or regions; DrawTurns takes out "
+                "turns of words alone. Leave the transform out."
+            )
+        chosen = np.sort(rng.choice(count, size=self.most, replace=False))
+        turns = [turn for index in chosen for turn in record.turns[2 * index : 2 * index + 2]]
+        first = without_images(turns[0].parts)
+        turns[0] = Turn("user", about_images(*first) if record.images else first)
+        return replace(record, turns=tuple(turns), meta={key: value for key, value in record.meta.items() if key != "answer"})
 
 
 def box_of(expression: Expression, record: Record) -> list[float]:

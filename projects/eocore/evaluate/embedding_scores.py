@@ -7,8 +7,8 @@ import numpy as np
 
 from eocore.data.formats.class_folders import LABEL
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.metrics.classification import display_name
 from eocore.evaluate.protocols import ClassPrompts, Embeds, PreparesImages, Scores
+from eocore.text import display_name
 
 
 class EmbeddingScores:

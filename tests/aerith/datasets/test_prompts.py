@@ -1,15 +1,17 @@
 """The four tasks are asked with their prefixes, on the synthetic world as its config reads it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from aerith.datasets import prompts  # noqa: F401  (registers the transforms)
+from aerith.datasets import prompts
 from eocore.config import load_config
 from eocore.data import registered  # noqa: F401  (registers the datasets)
 from eocore.data.dataset import SampleKey, build_dataset
+from eocore.errors import DataError
 from eocore.synthetic.chips import write_chips
 from eocore.synthetic.world import write_world
 
@@ -63,3 +65,13 @@ def test_captions_of_chips_stand_alone(config: Any) -> None:
 def test_evaluation_asks_all_four_tasks(config: Any) -> None:
     tasks = [{record.task for record in drawn(data)} for data in config.evaluation.datasets]
     assert tasks == [{"classification"}, {"vqa"}, {"caption"}, {"grounding"}]
+
+
+def test_one_transform_asks_each_record_its_own_task(config: Any) -> None:
+    records = [drawn({**config[name], "transforms": []})[0] for name in ("train_classes", "train_questions", "train_boxes")]
+    ask = prompts.AerithTasks(decimals=3)
+    asked = [ask(record, np.random.default_rng(0)).turns for record in records]
+    assert [turns[0].text.split("\n")[1].split(" ")[0] for turns in asked] == ["[CLS]", "[VQA]", "[VG]"]
+    assert len(asked[2][1].text.split(",")[0]) == len("[0.123")
+    with pytest.raises(DataError, match="has the task 'chat'"):
+        ask(replace(records[1], task="chat"), np.random.default_rng(0))

@@ -7,7 +7,7 @@ import pytest
 
 from eocore.data.dataset import check_record
 from eocore.data.records import Expression, ImageRef, MaskRef, Record
-from eocore.data.task_turns import ComposeCaption, ComposeClassification, ComposeGrounding, PrefixQuestions
+from eocore.data.task_turns import ComposeCaption, ComposeClassification, ComposeGrounding, DrawTurns, PrefixQuestions
 from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.portable.messages import Image, Text, read_turns
 from eocore.registry import TRANSFORMS
@@ -24,10 +24,10 @@ def words(record: Record) -> list[str]:
 
 
 class TestComposeClassification:
-    RECORD = Record("s", IMAGES, labels=("Bare Land",), meta={"candidates": ["Bare Land", "Park"]}, source="f#0")
+    RECORD = Record("s", IMAGES, labels=("BareLand",), meta={"candidates": ["BareLand", "Park"]}, source="f#0")
 
     def test_classes_and_answer_are_those_of_the_record(self) -> None:
-        made = ComposeClassification(templates=["One of: {classes}?"], lower=True)(self.RECORD, rng())
+        made = ComposeClassification(templates=["One of: {classes}?"], as_words=True)(self.RECORD, rng())
         check_record(made)
         assert words(made) == ["<image>\nOne of: bare land, park?", "bare land"]
         assert made.task == "classification"
@@ -115,6 +115,11 @@ class TestPrefixQuestions:
         made = PrefixQuestions(prefix="[VQA] ")(Record("s", IMAGES, read_turns([asked, "yes", "And?", "no"])), rng())
         assert words(made) == [expected, "yes", "[VQA] And?", "no"]
 
+    def test_a_question_that_has_it_stays(self) -> None:
+        for asked in ("<image>\n[VQA] Is it?", "[VQA] Is it?"):
+            record = Record("s", IMAGES if "<image>" in asked else (), read_turns([asked, "yes"]))
+            assert words(PrefixQuestions(prefix="[VQA] ")(record, rng()))[0] == asked
+
     def test_without_images_it_stands_in_front(self) -> None:
         made = PrefixQuestions(prefix="[VQA] ")(Record("s", (), read_turns(["Is it?", "yes"])), rng())
         assert made.turns[0].parts == (Text("[VQA] Is it?"),)
@@ -124,6 +129,29 @@ class TestPrefixQuestions:
             PrefixQuestions(prefix="[VQA] ")(Record("s", IMAGES, captions=("a",)), rng())
         with pytest.raises(ConfigError, match="prefix must be at least one text"):
             PrefixQuestions(prefix=" ")
+
+
+class TestDrawTurns:
+    RECORD = Record("s", IMAGES, read_turns(["<image>\nq0", "a0"] + [f"{kind}{number}" for number in range(1, 15) for kind in "qa"]))
+
+    def test_some_are_drawn_in_order_with_the_image_in_front(self) -> None:
+        drawn: set[str] = set()
+        for seed in range(20):
+            made = DrawTurns(most=3)(self.RECORD, rng(seed))
+            check_record(made)
+            asked, answers = words(made)[::2], words(made)[1::2]
+            assert asked[0].startswith("<image>\nq") and [f"a{text[text.index('q') + 1 :]}" for text in asked] == answers
+            assert answers == sorted(answers, key=lambda text: int(text[1:])) and len(answers) == 3
+            drawn.update(answers)
+        assert len(drawn) == 15
+
+    def test_short_conversations_stay_and_masks_are_refused(self) -> None:
+        assert DrawTurns(most=15)(self.RECORD, rng()) is self.RECORD
+        with_mask = Record("s", IMAGES, read_turns(["<image>\nq", "[SEG]", "q", "a"]), masks=(MaskRef("box", [0, 0, 1, 1]),), source="f#0")
+        with pytest.raises(DataError, match="f#0: sample 's' has 2 questions that refer to masks or regions"):
+            DrawTurns(most=1)(with_mask, rng())
+        with pytest.raises(ConfigError, match="most must be at least 1, found 0"):
+            DrawTurns(most=0)
 
 
 def test_the_transforms_are_registered_and_refuse_the_place_of_the_image() -> None:

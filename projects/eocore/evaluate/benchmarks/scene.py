@@ -12,8 +12,9 @@ from eocore.data.records import Record
 from eocore.errors import AnnotationError, DataError
 from eocore.evaluate.benchmarks.catalogue import Benchmark, register
 from eocore.evaluate.benchmarks.questions import RGB, Question, QuestionDataset, picture_dataset
-from eocore.evaluate.metrics.classification import display_name, normalise_label
+from eocore.evaluate.metrics.classification import normalise_label
 from eocore.registry import DATASETS
+from eocore.text import display_name
 
 CLASSIFY = "Classes: {classes}.\nClassify the image from the following classes. Answer in one word or a short phrase."
 """Source: the text of GeoChat-Bench's aid.jsonl."""
@@ -35,6 +36,21 @@ WHU_RS19 = (  # noqa: SIM905
 EUROSAT = "AnnualCrop Forest HerbaceousVegetation Highway Industrial Pasture PermanentCrop Residential River SeaLake".split()  # noqa: SIM905
 EUROSAT_BANDS = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A"]
 """Order of the layers in EuroSAT's 13-band files, B8A last. Source: Helber et al. 2019, arXiv 1709.00029; torchgeo reads them so."""
+
+SIRI_WHU = (  # noqa: SIM905
+    "agriculture commercial harbor idle_land industrial meadow overpass park pond residential river water"
+).split()
+"""Twelve classes of 200 images. Source: Zhao et al. 2016; here in folders of these names."""
+METERML_CLASSES = (
+    "concentrated animal feeding operations",
+    "landfills",
+    "coal mines",
+    "other features",
+    "natural gas processing plants",
+    "oil refineries and petroleum terminals",
+    "wastewater treatment plants",
+)
+"""In the order of METER-ML's folders."""
 
 _JUNK_LENGTH = 2
 """Characters after the class in the ground truth of the released aid.jsonl."""

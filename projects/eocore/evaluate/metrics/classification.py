@@ -1,7 +1,9 @@
 """Scene classes: reading a class out of an answer, confusion, balanced accuracy."""
 
+import difflib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,11 +13,6 @@ from eocore.errors import AnnotationError
 def normalise_label(text: str) -> str:
     """Lower case, letters and digits only ("Bare Land." and "bareLand" are one). Source: GeoChat's rule, extended to all punctuation."""
     return re.sub(r"[\W_]", "", text.casefold())
-
-
-def display_name(label: str) -> str:
-    """ "BareLand" and "bare_land" -> "bare land"."""
-    return " ".join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", label).replace("_", " ").replace("-", " ").lower().split())
 
 
 def parse_label(answer: str, labels: Sequence[str], *, contained: bool = True) -> str | None:
@@ -38,6 +35,19 @@ def parse_label(answer: str, labels: Sequence[str], *, contained: bool = True) -
     if not inside or (len(inside) > 1 and len(inside[0]) == len(inside[1])):
         return None
     return by_form[inside[0]]
+
+
+@lru_cache(maxsize=4096)
+def longest_common_label(answer: str, labels: tuple[str, ...]) -> str | None:
+    """The class that is the answer, in any case; else the one that shares the longest run of characters with it, the first of several.
+    None where none shares any. Source: LHRS-Bot, main_cls.py."""
+    given = answer.strip().lower()
+    runs = [_common_run(given, label.lower()) if label.lower() != given else len(given) + 1 for label in labels]
+    return labels[runs.index(max(runs))] if max(runs) else None
+
+
+def _common_run(one: str, other: str) -> int:
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).find_longest_match().size
 
 
 def confusion_matrix(truths: Sequence[str], predictions: Sequence[str | None], *, labels: Sequence[str]) -> np.ndarray:

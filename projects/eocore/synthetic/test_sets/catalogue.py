@@ -1,12 +1,12 @@
 """All test sets the registry reads, written in their upstream layouts under one data folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19, LCZ_17, SO2SAT_BANDS
-from eocore.evaluate.benchmarks.scene import AID, EUROSAT, EUROSAT_BANDS, UCM, WHU_RS19
+from eocore.evaluate.benchmarks.scene import AID, EUROSAT, EUROSAT_BANDS, SIRI_WHU, UCM, WHU_RS19
 from eocore.files import require_writable
 from eocore.synthetic.spectra import OPTICAL_BANDS
 from eocore.synthetic.test_sets import grounding as grounding_sets
@@ -15,6 +15,8 @@ from eocore.synthetic.test_sets.images import MadeScenes, make_scenes
 
 RESISC_SOME = ("airplane", "airport", "bridge", "lake", "sea_ice")
 """Some of the 45 class folders of NWPU-RESISC45."""
+FMOW_SOME = ("airport", "crop_field", "solar_farm")
+"""Some of the 62 classes of fMoW."""
 METERML = ("CAFOs", "Landfills", "Mines", "Negative", "ProcessingPlants", "RefineriesAndTerminals", "WWTreatment")
 FORESTNET = ("Plantation", "Grassland shrubland", "Smallholder agriculture", "Other")
 AID_JUNK = "\r "
@@ -57,6 +59,7 @@ def _writers(root: Path) -> dict[str, Writer]:
         **_place_sets(root),
         **_sensor_sets(root),
         **_class_sets(root),
+        **_prefixed_sets(root),
     }
 
 
@@ -136,4 +139,13 @@ def _class_sets(root: Path) -> dict[str, Writer]:
         },
         "BigEarthNet, unpacked": partial(unpacked, split=big / "bigearthnet-test.csv"),
         "ForestNet_RGB": partial(pictures.write_forestnet, root / "ForestNet_RGB", classes=FORESTNET),
+    }
+
+
+def _prefixed_sets(root: Path) -> dict[str, Writer]:
+    """The sets that Aerith's evaluation reads besides: all images of AID, SIRI-WHU, and fMoW as annotations.json."""
+    folders: Mapping[str, Sequence[str]] = {"AID": AID, "SIRI-WHU": SIRI_WHU}
+    return {
+        **{f"{name}, folders": partial(pictures.write_class_folders, root / name, classes=classes) for name, classes in folders.items()},
+        "fMoW": partial(pictures.write_annotated_classes, root / "fMoW", classes=FMOW_SOME),
     }

@@ -113,7 +113,7 @@ def write_voc(folder: Path, scenes: MadeScenes, *, split_by: str) -> None:
     chosen = [(index, stem) for index, stem in objects if index % 2 == 0] if split_by == "object" else objects[: len(objects) // 2 + 1]
     names = {"object": [str(index) for index, _ in chosen], "file": sorted({stem for _, stem in chosen})}[split_by]
     write_file(folder / "test.txt", "".join(f"{name}\n" for name in names).encode())
-    write_file(folder / "train.txt", b"1\n")
+    write_file(folder / "train.txt", b"1\n" if split_by == "object" else f"{objects[-1][1]}\n".encode())
 
 
 def _add_object(root: ElementTree.Element, text: str, *, box: Sequence[int]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from eocore.data.formats.task_annotations import IMAGE_FOLDER, ClassAnnotation, write_task_annotations
 from eocore.files import write_file
 from eocore.synthetic.test_sets.images import MadeScenes, class_name, rgb_picture, save_json, save_lines, save_picture
 
@@ -16,6 +17,16 @@ def write_class_folders(root: Path, scenes: MadeScenes, *, classes: Sequence[str
     """`root/<Class>/<class>_<n>.jpg`: AID, WHU-RS19, EuroSAT, NWPU-RESISC45, UC Merced; one picture a class."""
     for number, label in enumerate(classes):
         save_picture(root / label / f"{label.lower()}_{number + 1}{suffix}", rgb_picture(scenes[number]))
+
+
+def write_annotated_classes(folder: Path, scenes: MadeScenes, *, classes: Sequence[str]) -> None:
+    """`folder/images/<class>_<n>.jpg` and annotations.json, see `eocore.data.formats.task_annotations`; one picture a class."""
+    entries = []
+    for number, label in enumerate(classes):
+        name = f"{label}_{number}.jpg"
+        save_picture(folder / IMAGE_FOLDER / name, rgb_picture(scenes[number]))
+        entries.append(ClassAnnotation(image=name, label=label, split="test"))
+    write_task_annotations(folder, entries, classes=classes)
 
 
 def write_forestnet(root: Path, scenes: MadeScenes, *, classes: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from eocore.errors import AnnotationError, DataError
 from eocore.evaluate.benchmarks.scene import AID, EUROSAT_BANDS, SceneFolderDataset, SceneQuestionDataset
-from eocore.evaluate.metrics.classification import display_name
+from eocore.text import display_name
 
 IMAGES = {"rgb": {"root": "/nowhere", "pattern": "{name}", "sensor": "rgb_uint8"}}
 

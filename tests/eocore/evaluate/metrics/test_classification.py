@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from eocore.errors import AnnotationError
-from eocore.evaluate.metrics.classification import confusion_matrix, normalise_label, parse_label
+from eocore.evaluate.metrics.classification import confusion_matrix, longest_common_label, normalise_label, parse_label
 
 LABELS = ["BareLand", "Port", "Airport", "River"]
 
@@ -40,3 +40,11 @@ def test_unread_answers_have_a_column_of_their_own_and_are_wrong():
 def test_unknown_class_in_the_annotation():
     with pytest.raises(AnnotationError, match=r"annotated class 'Moon' is none of the 4 labels.*Correct one"):
         confusion_matrix(["Moon"], ["Port"], labels=LABELS)
+
+
+def test_the_longest_common_run_decides_where_no_class_is_equal() -> None:
+    labels = ("forest", "rainforest", "park")
+    assert longest_common_label("Forest", labels) == "forest"  # equal before longer
+    assert longest_common_label("rain forests", labels) == "forest"  # six characters in both, the first of them
+    assert longest_common_label("dark", labels) == "park"
+    assert longest_common_label("", labels) is None and longest_common_label("zzz", labels) is None

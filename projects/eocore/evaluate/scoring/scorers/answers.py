@@ -6,6 +6,7 @@ import numpy as np
 
 from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.metrics import vqa
+from eocore.evaluate.metrics.published_answers import match_as_lhrs
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring.intervals import Measure, mean_of, mean_over_groups
 from eocore.evaluate.scoring.parsing.choices import ReadChoice, read_choice
@@ -20,6 +21,8 @@ PUBLISHED: dict[str, tuple[str, Callable[[str, str], bool]]] = {
     "contained": ("accuracy_substring", vqa.match_as_vrsbench),
 }
 COUNT_TYPE = "count"
+LEFT_OUT_BY_LHRS = ("count", "area")
+"""Types of questions that LHRS-Bot's main_vqa.py passes over."""
 
 
 @METRICS.register_module()
@@ -28,7 +31,8 @@ class ShortAnswer:
 
     `accuracy` over all samples is the micro average; the mean over the question types is reported as `macro`. Where one of the types is
     "count", both are given again without it (RSVQA-LR: the convention for language models), and `count_bucket` is the fraction of counts in
-    the right class of the set's own five.
+    the right class of the set's own five. `reference_compat` has LHRS-Bot's figure where questions have types: without counts and areas, an
+    answer right that is a part of the true one, even an empty answer.
 
     Args:
         match: "equal" (RSVQA: equal after normalisation, yes and no as `parse_yes_no` reads them) or "contained" (VRSBench).
@@ -57,7 +61,7 @@ class ShortAnswer:
             num_missing=lost,
             num_unparsed=np.array([item is None for item in said], dtype=np.int64) - lost,
             quality=right,
-            compat={name: mean_of(np.array(published, dtype=np.float64))},
+            compat={name: mean_of(np.array(published, dtype=np.float64)), **_as_lhrs(samples)},
             subsets={f"without {COUNT_TYPE}": ~is_count} if is_count.any() and not is_count.all() else {},
             reasons=[vqa.why_unread(sample.ground_truth) if item is None else "" for sample, item in zip(samples, said, strict=True)],
         )
@@ -68,6 +72,18 @@ class ShortAnswer:
                 f"sample '{sample.sample_id}': the annotated answer is empty; no answer could be right. Correct the annotation."
             )
         return None if sample.prediction is None else self._match(sample.prediction, sample.ground_truth, question=sample.prompt)
+
+
+def _as_lhrs(samples: Sequence[Prediction]) -> dict[str, Measure]:
+    """LHRS-Bot's figure, over the questions that are neither of counts nor of areas; none without types, or where none is left."""
+    asked = [sample.meta.get("type") not in LEFT_OUT_BY_LHRS for sample in samples]
+    if not any(asked) or not any("type" in sample.meta for sample in samples):
+        return {}
+    right = [
+        counted and sample.prediction is not None and match_as_lhrs(sample.prediction, sample.ground_truth)
+        for sample, counted in zip(samples, asked, strict=True)
+    ]
+    return {"accuracy_evalai_substring": mean_of(np.array(right, dtype=np.float64), np.array(asked, dtype=np.float64))}
 
 
 def _bucket_measure(samples: Sequence[Prediction], is_count: np.ndarray) -> Measure:

@@ -11,7 +11,7 @@ from eocore.errors import AnnotationError, ConfigError
 from eocore.evaluate.metrics import boxes
 from eocore.evaluate.predictions import Prediction
 from eocore.evaluate.scoring.parsing import box_scales
-from eocore.evaluate.scoring.parsing.box_scales import SizedBoxes, Told
+from eocore.evaluate.scoring.parsing.box_scales import Size, SizedBoxes, Told
 from eocore.evaluate.scoring.parsing.boxes import ReadBoxes, parse_boxes, read_boxes
 from eocore.evaluate.scoring.parsing.reading_options import ORDERS, PIXELS
 
@@ -57,13 +57,14 @@ class BoxReader:
         truths = [_annotated(sample) if need_area else [box for box in _boxes_of(sample) if box.area > 0] for sample in samples]
         said = [read_boxes(sample.prediction or "") for sample in samples]
         written = [[_ordered(box, self._order) for box in read.boxes] for read in said]
-        sizes = [_size_of(sample) for sample in samples]
+        sizes = [size_of(sample) for sample in samples]
         annotated = [SizedBoxes(*pair) for pair in zip(truths, sizes, strict=True)]
         own = self._annotation_scales(samples, annotated)
         told = self._prediction_scale([SizedBoxes(*pair) for pair in zip(written, sizes, strict=True)], annotated, own=own)
         answers = zip(samples, written, own, strict=True)
         given = [_given(sample, found, own=scale, scale=told.scale) for sample, found, scale in answers]
         notes, details = self._report(said, given, own=own, told=told)
+        details |= _odd_boxes(given, own, sizes=sizes)
         by_order = {name: _in_order(samples, said, order=name, scales=(told.scale, own)) for name in ORDERS}
         notes = (*notes, *_doubt_of_order(by_order, truths, order=self._order), *_without_area(given))
         return BoxesRead(own, truths, given, _reasons(said), notes, details)
@@ -166,7 +167,18 @@ def _without_area(given: Sequence[Sequence[boxes.Box]]) -> Sequence[str]:
     )
 
 
-def _size_of(sample: Prediction) -> tuple[int, int] | None:
+def _odd_boxes(given: Sequence[Sequence[boxes.Box]], scales: Sequence[float], *, sizes: Sequence[Size | None]) -> dict[str, int]:
+    """How many predicted boxes leave the image, and how many are empty or have their corners the wrong way round; only what there is."""
+    outside = empty = 0
+    for group, scale, size in zip(given, scales, sizes, strict=True):
+        far = (scale, scale) if scale else (size[1], size[0]) if size else (math.inf, math.inf)
+        outside += sum(min(box.x0, box.y0) < 0 or box.x1 > far[0] or box.y1 > far[1] for box in group)
+        empty += sum(not box.area for box in group)
+    return {name: count for name, count in (("boxes_outside", outside), ("boxes_without_area", empty)) if count}
+
+
+def size_of(sample: Prediction) -> Size | None:
+    """(height, width) [px] of the image of a sample, None where it is not known."""
     sides = sample.meta.get("image_size")
     is_size = isinstance(sides, list | tuple) and len(sides) == 2 and all(type(side) is int and side > 0 for side in sides)
     return (sides[0], sides[1]) if is_size and isinstance(sides, list | tuple) else None

@@ -181,3 +181,16 @@ def test_counts_are_compared_as_numbers_and_what_is_none_is_shown():
     assert item["overall"]["n_unparsed"] == 2
     assert item["unparsed"]["reasons"] == {"no single number": 2}
     assert [example["prediction"] for example in item["unparsed"]["examples"]] == ["many", "2 or 3"]
+
+
+def test_lhrs_leaves_counts_and_areas_out_and_takes_any_part_of_the_truth_even_nothing():
+    samples = [short("a", "", "yes", "presence"), short("b", "ye", "yes", "presence"), short("c", "no", "yes", "comp")]
+    samples += [short("d", "7", "3", "count"), short("e", "large", "small", "area"), short("f", None, "yes", "comp")]
+    item = scores(*samples)
+    assert value(item["overall"]) == 0.0
+    assert item["reference_compat"]["accuracy_evalai_substring"]["value"] == pytest.approx(2 / 4)
+
+
+def test_lhrs_has_no_figure_without_types_or_for_counts_alone():
+    assert "accuracy_evalai_substring" not in scores(short("a", "yes", "yes"))["reference_compat"]
+    assert "accuracy_evalai_substring" not in scores(short("a", "3", "3", "count"))["reference_compat"]

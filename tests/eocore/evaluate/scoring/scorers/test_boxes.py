@@ -204,3 +204,39 @@ def test_boxes_beyond_one_of_several_scales_of_annotations_are_counted():
     fits = ref("a", "[0.1, 0.1, 0.4, 0.4]", "[0.1, 0.1, 0.4, 0.4]", box_scale=1)
     beyond = ref("b", "[100, 200, 300, 400]", "[10, 20, 30, 40]", box_scale=100)
     assert "1 of 1 boxes of answers go beyond the scale of 0 to 100, up to 400" in " ".join(scores(fits, beyond)["notes"])
+
+
+def test_lhrs_adds_a_whole_side_and_its_headline_leaves_answers_without_a_box_out():
+    # (0.0, 0.0, 0.1, 0.1) and (0.5, 0.5, 0.6, 0.6): sides 1.1, shared (0.1 - 0.5 + 1)^2 = 0.36, union 2 * 1.21 - 0.36: 0.175.
+    # (0.4, 0.4, 0.5, 0.5) and (0.5, 0.5, 0.6, 0.6) only touch: shared 1, union 1.42: 0.704.
+    apart = ref("a", "[0.0, 0.0, 0.1, 0.1]", "", boxes=[[0.5, 0.5, 0.6, 0.6]], box_scale=1.0)
+    touching = ref("b", "[0.4, 0.4, 0.5, 0.5]", "", boxes=[[0.5, 0.5, 0.6, 0.6]], box_scale=1.0)
+    silent = ref("c", "nowhere", "", boxes=[[0.5, 0.5, 0.6, 0.6]], box_scale=1.0)
+    item = scores(apart, touching, silent)
+    assert values(item)["acc@0.5"] == 0.0 and item["overall"]["n_unparsed"] == 1
+    assert item["reference_compat"]["acc@0.5_plus_one_of_side"]["value"] == pytest.approx(1 / 3)
+    assert item["reference_compat"]["acc@0.5_plus_one_of_side_parsed"]["value"] == pytest.approx(1 / 2)
+
+
+def test_a_side_is_that_of_the_image_on_any_scale():
+    for scale, box in ((100.0, [50, 50, 60, 60]), (0.0, [100, 50, 120, 60])):
+        said = "[0.4, 0.4, 0.5, 0.5]"
+        item = scores(ref("a", said, "", boxes=[box], box_scale=scale, image_size=[100, 200]), prediction_scale=1)
+        assert item["reference_compat"]["acc@0.5_plus_one_of_side"]["value"] == 1.0
+        assert values(item)["acc@0.5"] == 0.0
+
+
+def test_overlap_is_the_same_in_pixels_and_in_fractions():
+    size = [300, 700]
+    for scale, box in ((1.0, [0.2, 0.2, 0.6, 0.5]), (0.0, [140, 60, 420, 150])):
+        item = scores(ref("a", "[0.25, 0.2, 0.6, 0.6]", "", boxes=[box], box_scale=scale, image_size=size), prediction_scale=1)
+        # shared 0.35 * 0.3, covered 0.4 * 0.3 + 0.35 * 0.4 - 0.35 * 0.3
+        assert values(item)["mean_iou"] == pytest.approx(0.105 / 0.155, abs=1e-4)
+
+
+def test_boxes_that_leave_the_image_and_reversed_ones_are_counted():
+    said = ("[0.2, 0.2, 1.3, 0.5]", "[-0.1, 0, 0.5, 0.5]", "[0.6, 0.2, 0.2, 0.5]", "[0.2, 0.2, 0.5, 0.5]")
+    item = scores(*(ref(str(n), text, "", boxes=[[0.2, 0.2, 0.5, 0.5]], box_scale=1.0) for n, text in enumerate(said)), prediction_scale=1)
+    assert (item["details"]["boxes_outside"], item["details"]["boxes_without_area"]) == (2, 1)
+    assert item["overall"]["n"] == 4 and item["overall"]["n_unparsed"] == 0
+    assert values(item)["acc@0.5"] == 0.25

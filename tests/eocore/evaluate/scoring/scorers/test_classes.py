@@ -65,3 +65,14 @@ def test_listed_true_classes_win_over_the_text():
 def test_wrong_annotations(sample, message):
     with pytest.raises(AnnotationError, match=message):
         scores(several("a", "A", "A"), sample)
+
+
+def test_lhrs_names_the_class_that_shares_the_longest_run_of_characters():
+    classes = ["Forest", "Sparse Residential", "Dense Residential", "Park"]
+    said = {"forest": "Forest", "dense residental": "Dense Residential", "an ark": "Park", "xyz": "Forest"}
+    samples = [
+        Prediction(text, "classification", ("a",), "optical", "", text, truth, {"candidates": classes}) for text, truth in said.items()
+    ]
+    item = score_predictions(samples)["settings"]["optical"]["classification"]
+    assert values(item)["accuracy"] == 0.25
+    assert item["reference_compat"]["accuracy_longest_common_substring"]["value"] == 0.75
