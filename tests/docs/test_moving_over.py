@@ -79,7 +79,23 @@ MS_CLIP = {
     "Imports": ["from msclip.inference import run_inference_retrieval, run_inference_classification"],
 }
 """The same of github.com/IBM/MS-CLIP at 9dbeb33."""
-UPSTREAM = {"EarthMind": EARTHMIND, "MS-CLIP": MS_CLIP}
+AERITH = {
+    "Commands": [
+        "git clone https://github.com/vendetta127/AerithVLM.git",
+        "cd AerithVLM",
+        "python -m venv venv",
+        "source venv/bin/activate",
+        "pip install -r requirements.txt",
+        "pip install torch torchvision transformers",
+        "pip install opencv-python pillow numpy pandas",
+        "pip install accelerate bitsandbytes peft",
+        "pip install sentencepiece protobuf",
+        *("UCM", "RSVG", "DIOR-RSVG", "RSICap", "RSVQA-LR", "RSITMD"),
+        *("AID", "WHU-RS19", "SIRI-WHU", "EuroSAT", "NWPU", "METER-ML", "fMoW"),
+    ],
+}
+"""The same of github.com/vendetta127/AerithVLM at 50a2fae, which has no code; its data sets by name."""
+UPSTREAM = {"EarthMind": EARTHMIND, "MS-CLIP": MS_CLIP, "Aerith": AERITH}
 HEADINGS = [(system, heading) for system, headings in UPSTREAM.items() for heading in headings]
 PROGRAMS = ("python", "bash", "pip", "source")
 PRINT_ARGUMENTS = '#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n'
