@@ -54,6 +54,16 @@ def test_golden_figures_of_questions_with_fields_named(capsys, shared_dir, tmp_p
     assert round(without["macro"]["value"], 4) == 0.9311
     assert round(without["overall"]["metrics"]["accuracy"]["value"], 4) == 0.9270
     assert without["overall"]["n"] == 7057
+    # 6,542 of the 7,057 answers are a part of the true one: counted without the package
+    assert item["reference_compat"]["accuracy_evalai_substring"]["value"] == pytest.approx(6542 / 7057)
+
+
+def test_golden_classes_by_the_longest_common_run(capsys, shared_dir, tmp_path):
+    path, out = shared_dir / "golden_predictions" / "rs_classification_WHU_19.jsonl", tmp_path / "scores.json"
+    assert run(capsys, "--task", "classification", "--predictions", path, "--out", out)[0] == 0
+    item = json.loads(out.read_text())["settings"]["optical"]["classification"]
+    # 969 of 1,005 by comparing every run of characters with every class: counted without the package
+    assert item["reference_compat"]["accuracy_longest_common_substring"]["value"] == pytest.approx(969 / 1005)
 
 
 def test_our_own_file_says_its_tasks_itself(capsys, tmp_path, predicted):
