@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earthmind.datasets.preparation import named_after, read_mask
+from earthmind.datasets.preparation import read_mask
 from earthmind.dense.pixel_scores import MASK_TOKENS, ImageSample, mask_scores
 from earthmind.model.answering import Answer
 from earthmind.model.batching import Sample
@@ -19,6 +19,7 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.processor_options import MODALITIES
 from eocore.data.records import Record
+from eocore.data.sample_errors import named_after
 from eocore.errors import AlignmentError, DataError, LengthError
 from eocore.evaluate.protocols import PixelScale
 from eocore.log import get_logger

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor, nn
 from transformers.models.clip.configuration_clip import CLIPVisionConfig
@@ -12,6 +13,7 @@ from transformers.models.dinov3_vit.modeling_dinov3_vit import DINOv3ViTModel
 from eocore.portable.attention_pooler import AttentionPooler, PoolerSizes
 
 MULTI_LEVEL = 3
+FUSIONS = ("sum", "clip", "dinov3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +24,20 @@ class VisionSizes:
         clip: of the tower whose projection decides the width of tokens.
         dinov3: of the other tower; its images are larger where its patches are, so that both have one grid.
         num_levels: 1: tokens of the last layer. 3: of layers at a third, two thirds and before the last, as LHRS-Bot's.
+        fusion: the "sum" of both towers' tokens, or those of "clip" or of "dinov3" behind the head alone, to tell what each adds.
 
     Raises:
-        ValueError: the grids of patches differ, or there are other levels.
+        ValueError: the grids of patches differ, or there are other levels or fusions.
     """
 
     clip: CLIPVisionConfig
     dinov3: DINOv3ViTConfig
     num_levels: int = 1
+    fusion: str = "sum"
 
     def __post_init__(self) -> None:
+        if self.fusion not in FUSIONS:
+            raise ValueError(f"fusion='{self.fusion}' is unknown; choices: {', '.join(FUSIONS)}.")
         if self.num_levels not in (1, MULTI_LEVEL):
             raise ValueError(f"num_levels={self.num_levels}, expected 1 or {MULTI_LEVEL}.")
         grids = [_grid(self.clip), _grid(self.dinov3)]
@@ -56,12 +62,24 @@ class FusedTowers(nn.Module):
         self.dinov3 = DINOv3ViTModel._from_config(sizes.dinov3)
         self.head = nn.Linear(sizes.dinov3.hidden_size, sizes.clip.projection_dim)
 
+    def train(self, mode: bool = True) -> Self:
+        """As in torch, but a frozen tower stays as it answers: DINOv3 stretches its positions at random in training mode."""
+        super().train(mode)
+        for tower in (self.clip, self.dinov3):
+            if not any(parameter.requires_grad for parameter in tower.parameters()):
+                tower.eval()
+        return self
+
     def forward(self, clip_pixels: Tensor, dinov3_pixels: Tensor) -> list[Tensor]:
-        """(B, P, D) sums of each level.
+        """(B, P, D) sums of each level; a tower that the fusion leaves out does not run.
 
         Args:
             clip_pixels, dinov3_pixels: (B, 3, S, S) normalised images, each as its tower reads them.
         """
+        if self.sizes.fusion == "clip":
+            return self.clip_tokens(clip_pixels)
+        if self.sizes.fusion == "dinov3":
+            return [self.head(level) for level in self.dinov3_tokens(dinov3_pixels)]
         pairs = zip(self.clip_tokens(clip_pixels), self.dinov3_tokens(dinov3_pixels), strict=True)
         return [first + self.head(second) for first, second in pairs]
 
@@ -91,17 +109,24 @@ def level_numbers(num_layers: int) -> tuple[int, int, int]:
     return num_layers // 3 - 1, num_layers // 3 * 2 - 1, num_layers - 2
 
 
-def pooler_sizes(vision: VisionSizes, output_width: int, *, num_queries: Sequence[int] | None = None) -> PoolerSizes:
+def pooler_sizes(
+    vision: VisionSizes, output_width: int, *, num_queries: Sequence[int] | None = None, num_layers: int = 6, num_heads: int = 16
+) -> PoolerSizes:
     """Of the pooler behind the towers: 144 queries, or 64, 48 and 32 for three levels.
 
     Args:
         vision: of the towers.
         output_width: of the language model.
         num_queries: others, one number a level.
+        num_layers, num_heads: of the pooler.
     """
     usual = (144,) if vision.num_levels == 1 else (64, 48, 32)
     return PoolerSizes(
-        width=vision.clip.projection_dim, output_width=output_width, num_queries=usual if num_queries is None else num_queries
+        width=vision.clip.projection_dim,
+        output_width=output_width,
+        num_layers=num_layers,
+        num_heads=num_heads,
+        num_queries=usual if num_queries is None else num_queries,
     )
 
 

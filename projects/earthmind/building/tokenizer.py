@@ -3,19 +3,15 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from tokenizers.trainers import BpeTrainer
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from earthmind.model.special_tokens import SPECIAL_TOKENS
 from eocore.data.formats.language import corpus_texts
 from eocore.data.transforms import ANSWERS, QUESTIONS
 from eocore.models.folders import load_tokenizer
+from eocore.models.tokenizer_training import train_chat_tokenizer
 from eocore.models.vocabulary import save_whole
-from eocore.portable.chat_templates import get_template
 from eocore.registry import TOKENIZERS
-
-PAD, END = "<pad>", "<|endoftext|>"
 
 
 def add_special_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -65,23 +61,6 @@ def _phrasings() -> Iterator[str]:
 
 
 def _train(texts: list[str], vocab_size: int, *, template: str) -> PreTrainedTokenizerBase:
-    core = Tokenizer(models.BPE())
-    core.normalizer = normalizers.Sequence(
-        [
-            normalizers.Prepend(" "),
-            normalizers.Replace(Regex(r"\A (?=\s)"), ""),  # only words take a space before them
-            normalizers.Replace(Regex(r"\n(?=[^\n])"), "\n "),
-        ]
-    )
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("\n ", "\n"), decoders.Strip(" ", 1, 0)])
-    core.train_from_iterator(
-        texts,
-        BpeTrainer(
-            vocab_size=vocab_size, special_tokens=[PAD, END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-        ),
-    )
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token=PAD, eos_token=END)
-    tokenizer.add_special_tokens({"additional_special_tokens": list(get_template(template).control_tokens)})
+    tokenizer = train_chat_tokenizer(texts, vocab_size, template=template)
     add_special_tokens(tokenizer)
     return tokenizer

@@ -1,7 +1,6 @@
 """Record and scenes -> the sample the model takes."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,9 +10,8 @@ from earthmind.model.processor_options import MODALITIES
 from eocore.data.dataset import ImageRules
 from eocore.data.io.masks import decode_scene_mask
 from eocore.data.records import MaskRef, Record
-from eocore.errors import AlignmentError, BandError, LengthError
-from eocore.portable.position_limit import SampleTooLongError
-from eocore.portable.vision_layout import SampleError
+from eocore.data.sample_errors import named_after
+from eocore.errors import AlignmentError
 from eocore.sensors.scene import Scene, by_role
 
 SEED_RANGE = 2**31
@@ -56,23 +54,6 @@ class SamplePreparer:
                 sample_id=record.sample_id,
             )
         return sample._replace(seed=int(rng.integers(SEED_RANGE)))
-
-
-@contextmanager
-def named_after(record: Record) -> Iterator[None]:
-    """What the processor finds wrong with a record, as errors of the framework that say where the record stands.
-
-    Raises:
-        LengthError, AlignmentError, BandError: as the processor's `SampleTooLongError`, `SampleError` and any other ValueError.
-    """
-    try:
-        yield
-    except SampleTooLongError as error:
-        raise LengthError(f"{record.source}: {error}") from error
-    except SampleError as error:
-        raise AlignmentError(f"{record.source}: {error}") from error
-    except ValueError as error:  # the presentation asks for something that the scene does not have
-        raise BandError(f"{record.source}: {error}") from error
 
 
 def read_mask(mask: MaskRef, scenes: Sequence[Scene], *, record: Record) -> np.ndarray:

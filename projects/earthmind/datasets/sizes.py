@@ -5,11 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from earthmind.datasets.preparation import named_after
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from eocore.data.io.masks import decode_scene_mask
 from eocore.data.io.readers import SceneHeader
 from eocore.data.records import Record
+from eocore.data.sample_errors import named_after
 from eocore.errors import LengthError
 from eocore.models.vocabulary import tokenizer_digest
 from eocore.portable import band_rendering

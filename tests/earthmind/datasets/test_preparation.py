@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from earthmind.datasets.preparation import SamplePreparer, named_after, read_mask
+from earthmind.datasets.preparation import SamplePreparer, read_mask
 from eocore.data.io.masks import encode_rle
 from eocore.data.records import MaskRef, Record
+from eocore.data.sample_errors import named_after
 from eocore.errors import AlignmentError, AnnotationError, BandError, LengthError
 from eocore.portable.messages import read_turns
 from eocore.sensors.scene import Scene

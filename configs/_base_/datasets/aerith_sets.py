@@ -1,0 +1,45 @@
+# AerithVLM's six training sets as tools/prepare/task_sets.py writes them (data/README.md); AERITH_DATA names another root than data.
+sets = dict(
+    ucm=dict(
+        type="TaskAnnotationsDataset",
+        annotations="{{$AERITH_DATA:data}}/UCM/annotations.json",
+        images=dict(),
+        split="",
+        transforms=[dict(type="AerithTasks")],
+    ),
+    rsvg=dict(
+        type="TaskAnnotationsDataset",
+        annotations="{{$AERITH_DATA:data}}/RSVG/annotations.json",
+        images=dict(),
+        split="train",
+        transforms=[dict(type="AerithTasks")],
+    ),
+    dior_rsvg=dict(
+        type="TaskAnnotationsDataset",
+        annotations="{{$AERITH_DATA:data}}/DIOR-RSVG/annotations.json",
+        images=dict(),
+        split="train",
+        transforms=[dict(type="AerithTasks")],
+    ),
+    rsicap=dict(
+        type="TaskAnnotationsDataset",
+        annotations="{{$AERITH_DATA:data}}/RSICap/annotations.json",
+        images=dict(),
+        split="",
+        transforms=[dict(type="AerithTasks")],
+    ),
+    rsvqa_lr=dict(
+        type="TaskAnnotationsDataset",
+        annotations="{{$AERITH_DATA:data}}/RSVQA-LR/annotations.json",
+        images=dict(),
+        split="train",
+        transforms=[dict(type="AerithTasks")],
+    ),
+    rsitmd=dict(
+        type="TaskAnnotationsDataset",
+        annotations="{{$AERITH_DATA:data}}/RSITMD/annotations.json",
+        images=dict(),
+        split="train",
+        transforms=[dict(type="AerithTasks")],
+    ),
+)

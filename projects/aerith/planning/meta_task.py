@@ -1,0 +1,120 @@
+"""A task without files and without memory, and a batch for it: what estimates are made from."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from aerith.building.models import build_processor
+from aerith.datasets.preparation import IMAGES
+from aerith.model.batching import Batch, Images
+from aerith.pretrained import NEW, PARTS
+from aerith.task import AerithTask
+from eocore.config import require
+from eocore.data.loading.packing import Cost, PackSampler
+from eocore.errors import ConfigError
+from eocore.option_types import check_option
+from eocore.portable.prompt_batching import PromptBatch
+from eocore.portable.row_packing import SupervisedTokens
+from eocore.registry import TASKS, TOKENIZERS
+from eocore.train.planning.estimate import StepShape
+from eocore.train.training_data import TrainingData
+
+
+@TOKENIZERS.register_module()
+def StandInChatTokenizer(*, size: int) -> PreTrainedTokenizerBase:
+    """A tokenizer of `size` tokens that knows no language."""
+    words = ["<pad>", "</s>", *(f"<{number}>" for number in range(size - 2))]
+    core = Tokenizer(models.BPE(vocab={word: number for number, word in enumerate(words)}, merges=[]))
+    return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="</s>")
+
+
+def outline(task: Mapping[str, Any]) -> AerithTask:
+    """The task of a config on the meta device: what trains is what would, nothing is read.
+
+    Raises:
+        ConfigError: as `AerithTask`; the stage has no language model; or the vocabulary's size is nowhere stated.
+    """
+    if TASKS.get(str(task.get("type", AerithTask.__name__))) is not AerithTask:
+        raise ConfigError(f"task.type='{task['type']}' trains a part without a language model; estimates are of the stages after it.")
+    for name in ("model", "tokenizer"):
+        check_option(f"task.{name}", task.get(name, {}), annotation=Mapping[str, Any])
+    fields = {key: value for key, value in task.items() if key not in ("type", "data", "compile")}
+    fields["model"] = {**fields.get("model", {}), "parts": dict.fromkeys(PARTS, NEW)}
+    fields["tokenizer"] = {"type": "StandInChatTokenizer", "size": _vocabulary(fields)}
+    with torch.device("meta"):
+        return AerithTask(**fields)
+
+
+def _vocabulary(fields: Mapping[str, Any]) -> int:
+    text = fields["model"].get("text_config", {})
+    check_option("task.model.text_config", text, annotation=Mapping[str, Any])
+    size = text.get("vocab_size", fields.get("tokenizer", {}).get("vocab_size"))
+    check_option("the size of the vocabulary", size, annotation=int | None)
+    if size is None:
+        raise ConfigError(
+            "the size of the vocabulary is not stated: set task.model.text_config.vocab_size (LLaMA-2: 32000), which estimates need."
+        )
+    return int(size)
+
+
+def example_batch(task: AerithTask, shape: StepShape) -> Batch:
+    """A batch of that shape, all zeros: an image for each sample.
+
+    Raises:
+        ConfigError: the row has no room for text beside the image, or masks are asked for.
+    """
+    per_image, count = task.model.config.tokens_per_image, shape.rows * shape.samples
+    room = shape.tokens // shape.samples - per_image
+    if room <= shape.supervised:
+        raise ConfigError(
+            f"{shape.samples} samples of {per_image} image tokens and {shape.supervised} supervised tokens do not fit a row of "
+            f"{shape.tokens}. Ask for fewer, or a longer row."
+        )
+    zeros = torch.zeros(shape.rows, shape.tokens, dtype=torch.long)
+    supervised = torch.zeros(count * shape.supervised, dtype=torch.long)
+    prompts = PromptBatch(
+        input_ids=zeros,
+        labels=zeros,
+        position_ids=zeros,
+        attention_mask=torch.ones_like(zeros),
+        placeholders=torch.zeros(count * per_image, dtype=torch.long),
+        sequence_boundaries=[number * shape.tokens // shape.samples for number in range(count + 1)],
+        question_starts={},
+        supervised=SupervisedTokens(supervised, supervised, torch.zeros(len(supervised))),
+        sample_ids=[""] * count,
+        num_tokens=shape.rows * shape.tokens,
+    )
+    options = task.processor.options
+    sides = (options.clip_size, options.dinov3_size)
+    clip, dinov3 = (torch.zeros(count, 3, side, side, dtype=torch.uint8) for side in sides)
+    return Batch(prompts, Images(clip, dinov3), prompts.sample_ids)
+
+
+def fake_step(shape: StepShape) -> AbstractContextManager[None]:
+    """Nothing is needed around a step with fake tensors: boundaries are known."""
+    return nullcontext()
+
+
+def data_task(config: Config) -> AerithTask:
+    """The task of a config on the meta device, with the training's own tokenizer, processor and data.
+
+    Raises:
+        EOError: the task is wrong, or its tokenizer is not there.
+    """
+    settings = require(config, "task")
+    task = outline(settings)
+    words = TOKENIZERS.build(settings["tokenizer"])
+    task.processor = build_processor(settings["processor"], words, config=task.model.config)
+    task.data = TrainingData(replace(task.options, data=settings["data"]), IMAGES)
+    return task
+
+
+def plan_packs(config: Config, *, num_gpus: int, num_workers: int) -> tuple[PackSampler, Cost]:
+    """Raises ConfigError: this model's samples are of like cost, and are not packed by it."""
+    raise ConfigError("task.packing is not for this model: its samples show one image each, so there are no packs to plan.")

@@ -1,0 +1,22 @@
+import numpy as np
+import pytest
+
+from aerith.datasets.captions import AerithImageAlone
+from eocore.data.records import Record
+from eocore.errors import DataError
+from eocore.portable.messages import Image, as_turns
+
+RNG = np.random.default_rng(0)
+
+
+def test_an_answer_or_a_caption_stands_behind_the_image_alone() -> None:
+    asked = Record("a", (), turns=tuple(as_turns([("user", "<image>\nWhat?"), ("assistant", "A lake.")])))
+    described = Record("b", (), captions=("A road.", "One road."))
+    for record, text in ((asked, "A lake."), (described, "A road.")):
+        question, answer = AerithImageAlone()(record, RNG).turns
+        assert question.parts == (Image(),) and answer.words == text
+
+
+def test_nothing_to_learn_is_said() -> None:
+    with pytest.raises(DataError, match=r"f\.json#1: sample 'c' has no answer"):
+        AerithImageAlone()(Record("c", (), source="f.json#1"), RNG)

@@ -1,0 +1,36 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aerith_models import MODEL
+from mmengine.config import Config
+
+from aerith.planning.meta_task import example_batch, outline, plan_packs
+from eocore.errors import ConfigError
+from eocore.models.freeze import trainable_names
+from eocore.train.planning.estimate import StepShape
+
+
+def test_what_trains_is_what_would_and_nothing_is_read(make_fields: Callable[..., dict[str, Any]], make_task: Callable[..., Any]) -> None:
+    fields = {**make_fields(), "model": {**MODEL, "parts": {"pooler": "not there"}}}
+    task = outline({"type": "AerithTask", **fields})
+    assert trainable_names(task) == trainable_names(make_task())
+    assert all(parameter.is_meta for parameter in task.parameters())
+
+
+def test_a_batch_has_an_image_for_each_sample(make_fields: Callable[..., dict[str, Any]]) -> None:
+    task = outline({"type": "AerithTask", **make_fields()})
+    batch = example_batch(task, StepShape(tokens=64, rows=2, samples=2, supervised=8, masks=0))
+    assert batch.images.clip.shape == (4, 3, 28, 28) and len(batch.prompts.placeholders) == 20
+    assert batch.prompts.sequence_boundaries == [0, 32, 64, 96, 128] and len(batch.prompts.supervised.targets) == 32
+    with pytest.raises(ConfigError, match="do not fit a row of 16"):
+        example_batch(task, StepShape(tokens=16, samples=2, supervised=8))
+
+
+def test_what_cannot_be_estimated_is_said(make_fields: Callable[..., dict[str, Any]]) -> None:
+    with pytest.raises(ConfigError, match="trains a part without a language model"):
+        outline({"type": "AerithTowerTask"})
+    with pytest.raises(ConfigError, match="the size of the vocabulary is not stated"):
+        outline({**make_fields(), "type": "AerithTask", "tokenizer": {"type": "ChatTokenizer", "path": "none"}})
+    with pytest.raises(ConfigError, match="there are no packs to plan"):
+        plan_packs(Config({}), num_gpus=1, num_workers=0)
