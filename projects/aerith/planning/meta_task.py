@@ -1,7 +1,7 @@
 """A task without files and without memory, and a batch for it: what estimates are made from."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.models.dinov3_vit.modeling_dinov3_vit import get_patches_center_coordinates
 
 from aerith.building.models import build_processor
 from aerith.datasets.preparation import IMAGES
@@ -96,9 +97,15 @@ def example_batch(task: AerithTask, shape: StepShape) -> Batch:
     return Batch(prompts, Images(clip, dinov3), prompts.sample_ids)
 
 
-def fake_step(shape: StepShape) -> AbstractContextManager[None]:
-    """Nothing is needed around a step with fake tensors: boundaries are known."""
-    return nullcontext()
+@contextmanager
+def fake_step(shape: StepShape) -> Iterator[None]:
+    """The context of a step with fake tensors: transformers keeps DINOv3's coordinates of patches, which would be fake ones of another."""
+    kept = getattr(get_patches_center_coordinates, "cache_clear", lambda: None)
+    kept()
+    try:
+        yield
+    finally:
+        kept()
 
 
 def data_task(config: Config) -> AerithTask:

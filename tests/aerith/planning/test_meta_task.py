@@ -8,7 +8,7 @@ from mmengine.config import Config
 from aerith.planning.meta_task import example_batch, outline, plan_packs
 from eocore.errors import ConfigError
 from eocore.models.freeze import trainable_names
-from eocore.train.planning.estimate import StepShape
+from eocore.train.planning.estimate import StepShape, estimate
 
 
 def test_what_trains_is_what_would_and_nothing_is_read(make_fields: Callable[..., dict[str, Any]], make_task: Callable[..., Any]) -> None:
@@ -25,6 +25,14 @@ def test_a_batch_has_an_image_for_each_sample(make_fields: Callable[..., dict[st
     assert batch.prompts.sequence_boundaries == [0, 32, 64, 96, 128] and len(batch.prompts.supervised.targets) == 32
     with pytest.raises(ConfigError, match="do not fit a row of 16"):
         example_batch(task, StepShape(tokens=16, samples=2, supervised=8))
+
+
+def test_estimates_of_several_steps_follow_one_another(make_fields: Callable[..., dict[str, Any]]) -> None:
+    task = {"type": "AerithTask", **make_fields()}
+    config = Config({"systems": ["aerith"], "task": task, "training": {"max_iters": 1}})
+    shapes = [StepShape(tokens=tokens, rows=2, text=20, supervised=4, masks=0) for tokens in (32, 64)]
+    found = estimate(config, num_gpus=1, shapes=shapes)
+    assert 0 < found.peak(32) < found.peak(64)
 
 
 def test_what_cannot_be_estimated_is_said(make_fields: Callable[..., dict[str, Any]]) -> None:
