@@ -1,7 +1,7 @@
 """A task without files and without memory, and a batch for it: what estimates are made from."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
-from transformers.models.dinov3_vit.modeling_dinov3_vit import get_patches_center_coordinates
+from transformers.models.dinov3_vit import modeling_dinov3_vit
 
 from aerith.building.models import build_processor
 from aerith.datasets.preparation import IMAGES
@@ -23,6 +23,7 @@ from eocore.option_types import check_option
 from eocore.portable.prompt_batching import PromptBatch
 from eocore.portable.row_packing import SupervisedTokens
 from eocore.registry import TASKS, TOKENIZERS
+from eocore.replaced import replaced
 from eocore.train.planning.estimate import StepShape
 from eocore.train.training_data import TrainingData
 
@@ -97,15 +98,10 @@ def example_batch(task: AerithTask, shape: StepShape) -> Batch:
     return Batch(prompts, Images(clip, dinov3), prompts.sample_ids)
 
 
-@contextmanager
-def fake_step(shape: StepShape) -> Iterator[None]:
+def fake_step(shape: StepShape) -> AbstractContextManager[None]:
     """The context of a step with fake tensors: transformers keeps DINOv3's coordinates of patches, which would be fake ones of another."""
-    kept = getattr(get_patches_center_coordinates, "cache_clear", lambda: None)
-    kept()
-    try:
-        yield
-    finally:
-        kept()
+    anew = modeling_dinov3_vit.get_patches_center_coordinates.__wrapped__
+    return replaced(modeling_dinov3_vit, "get_patches_center_coordinates", value=anew)
 
 
 def data_task(config: Config) -> AerithTask:
