@@ -38,6 +38,9 @@ HELD_OUT_LOSS = f"{VALIDATED}loss"
 LINE_STYLES = ("-", "--", ":", "-.")
 _OPACITY = 0.45
 _DPI = 150
+_AXIS_TOP = 105.0
+_LABEL_GAP, _LABEL_HEIGHT = 3.0, 10.0
+"""Of the numbers in a chart of scores, on its axis of 105 % and 1.6 inches; they are 10 points high."""
 
 
 @dataclass(frozen=True)
@@ -188,23 +191,44 @@ def _draw_task(axis: "Axes", scores: Scores, *, task: str) -> None:
     present = {setting: by_task[task] for setting, by_task in scores["settings"].items() if task in by_task}
     headline = next(iter(present.values()))["headline"]
     groups = ["all", *sorted({group for item in present.values() for group in item["by_cloud"]})]
-    width = 0.8 / len(present)
+    width, top = 0.8 / len(present), _AXIS_TOP
     for index, (setting, item) in enumerate(present.items()):
         cells = {"all": item["overall"], **item["by_cloud"]}
         values = {at: cells[group]["metrics"][headline] for at, group in enumerate(groups) if group in cells}
         centres = np.array(list(values)) + (index - (len(present) - 1) / 2) * width
-        heights = [100 * value["value"] for value in values.values()]
+        heights, reach = [100 * value["value"] for value in values.values()], _reach(list(values.values()))
         axis.bar(centres, heights, width * 0.92, color=SETTING_COLOURS[setting], label=setting, zorder=2)
-        axis.errorbar(centres, heights, yerr=_reach(list(values.values())), fmt="none", ecolor="0.2", capsize=3, linewidth=1, zorder=3)
-        for centre, height in zip(centres, heights, strict=True):
-            axis.text(centre, 3, f"{height:.0f}", color="white", fontweight="bold", ha="center", zorder=4)
+        axis.errorbar(centres, heights, yerr=reach, fmt="none", ecolor="0.2", capsize=3, linewidth=1, zorder=3)
+        top = max(top, label_bars(axis, centres, heights=heights, reach=reach))
     chance = next(iter(present.values())).get("chance")
     if chance is not None:
         axis.axhline(100 * chance, color="0.3", linestyle="--", linewidth=1, label="chance")
     axis.set_xticks(range(len(groups)), groups)
-    axis.set(title=f"{task}: {METRIC_NAMES.get(headline, headline)} [%]", ylim=(0, max(105.0, 1.05 * axis.get_ylim()[1])))
+    axis.set(title=f"{task}: {METRIC_NAMES.get(headline, headline)} [%]", ylim=(0, max(top, 1.05 * axis.get_ylim()[1])))
     axis.grid(axis="y", alpha=0.3)
     axis.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handlelength=1.0)
+
+
+def label_bars(axis: "Axes", centres: np.ndarray, *, heights: Sequence[float], reach: np.ndarray) -> float:
+    """Writes each height into its bar, below the error bar, or above that where there is no room.
+
+    Args:
+        axis: of the bars, up to `_AXIS_TOP`.
+        centres: (N,) of the bars.
+        heights: of the bars [%].
+        reach: (2, N) lengths of the error bars, downwards and upwards [%].
+
+    Returns:
+        Where the highest number ends [%].
+    """
+    top = 0.0
+    for centre, height, (below, above) in zip(centres, heights, reach.T, strict=True):
+        inside = height - below >= _LABEL_GAP + _LABEL_HEIGHT
+        at, colour = (_LABEL_GAP, "white") if inside else (height + above + _LABEL_GAP, "0.2")
+        ground = None if inside else {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # the line of chance may run there
+        axis.text(centre, at, f"{height:.0f}", color=colour, fontweight="bold", ha="center", zorder=4, bbox=ground)
+        top = max(top, at + _LABEL_HEIGHT)
+    return top
 
 
 def _reach(values: Sequence[Value]) -> np.ndarray:

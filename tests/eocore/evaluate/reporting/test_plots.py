@@ -111,6 +111,20 @@ def test_score_chart_has_a_bar_of_each_setting(predicted):
     assert tuple(bytes.fromhex(plots.SETTING_COLOURS["multispectral"][1:])) not in colours
 
 
+def test_numbers_of_bars_stand_clear_of_error_bars_and_of_the_ends_of_short_bars():
+    axis = plots.make_figure(width=5.6, height=2.3).subplots()
+    heights, reach = [0.0, 2.0, 8.0, 13.0, 50.0, 60.0, 100.0], np.array([[0, 2, 6, 0, 45, 10, 40], [0, 8, 12, 0, 45, 10, 0]])
+    axis.bar(np.arange(7), heights)
+    top = plots.label_bars(axis, np.arange(7), heights=heights, reach=reach)
+    axis.set_ylim(0, max(105, top))
+    axis.figure.canvas.draw()
+    to_axis = axis.transData.inverted()
+    for label, height, (below, above) in zip(axis.texts, heights, reach.T, strict=True):
+        (_, low), (_, high) = (to_axis.transform(corner) for corner in label.get_window_extent().get_points())
+        assert (low > 0 and high < height - below) or (height + above < low and high < axis.get_ylim()[1]), label.get_text()
+    assert [label.get_color() == "white" for label in axis.texts] == [False, False, False, True, False, True, True]
+
+
 def test_score_chart_of_settings_with_different_tasks_and_of_one_sample(predicted):
     optical = [item for item in predicted if item.sensor == "optical" and item.task == "mcq"]
     sar = [item for item in predicted if item.sensor == "sar" and item.task == "vqa"]
