@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_image_options(parser)
     parser.add_argument("--prompt", nargs="+", action="extend", required=True, metavar="TEXT", help="what to map, a class each")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    area = "GeoJSON of the area to map, in longitude and latitude unless it names another CRS (default: the whole scene)"
+    parser.add_argument("--area", type=Path, metavar="FILE", help=area)
     windows = parser.add_argument_group("windows")
     windows.add_argument("--side", type=positive, metavar="PX", help="of a window (default: what the model sees best)")
     windows.add_argument("--overlap", type=int, metavar="PX", help="that neighbours share (default: a quarter of the side)")
@@ -42,6 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Maps and names the files."""
     from eocore.errors import ConfigError
     from eocore.predict.image_files import image_refs
+    from eocore.scenes.cutting import within_area
     from eocore.scenes.mapping import MapOptions
     from eocore.scenes.maps import MapRequest, make_maps
     from eocore.scenes.polygons import PolygonOptions
@@ -49,9 +52,11 @@ def run(arguments: argparse.Namespace) -> None:
     files = image_files(arguments)
     if not files:
         raise ConfigError("no image is given to map. Name one with --optical, --sar or --image ROLE=FILE.")
+    refs, area = within_area(image_refs(files), arguments.area)
     options = MapOptions(
         model=arguments.model,
-        refs=image_refs(files),
+        refs=refs,
+        area=area,
         prompts=tuple(arguments.prompt),
         batch_size=arguments.batch_size,
         device=arguments.device,

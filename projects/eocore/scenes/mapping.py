@@ -12,6 +12,7 @@ import numpy as np
 from eocore.data.records import ImageRef, Window
 from eocore.evaluate.protocols import LoadsWeights, Sample, ScoresPixels
 from eocore.jobs.work import Item, Result
+from eocore.scenes.area import Area
 from eocore.scenes.pixel_scores import as_pixel_scores
 from eocore.scenes.source import SceneSource
 from eocore.scenes.windows import Tiling
@@ -29,6 +30,7 @@ class MapOptions:
         model: folder of a converted model.
         refs: role -> image.
         prompts: what is mapped, a layer each.
+        area: what is mapped of them; None = all.
         batch_size: windows that the model sees together; batches are cut from the manifest, so that they are the same in every run.
         device: as torch names it; None = the GPU of the process if there is one.
     """
@@ -36,6 +38,7 @@ class MapOptions:
     model: Path
     refs: Mapping[str, ImageRef]
     prompts: tuple[str, ...]
+    area: Area | None = None
     batch_size: int = 8
     device: str | None = None
 
@@ -76,17 +79,29 @@ class MapWindows:
                 samples = ahead.result()
                 if number + 1 < len(batches):
                     ahead = reader.submit(self._read, batches[number + 1])
-                results += self._score(samples)
+                results += self._score(batches[number], samples)
         return results
 
     def _read(self, items: Sequence[Item]) -> "list[Sample | None]":
-        source = SceneSource(self.options.refs)
-        return [source.read(window_of(item)) for item in items]
+        return [self._source.read(window_of(item)) for item in items]
 
-    def _score(self, samples: "Sequence[Sample | None]") -> list[Result]:
+    def _score(self, items: Sequence[Item], samples: "Sequence[Sample | None]") -> list[Result]:
         there = [sample for sample in samples if sample is not None]
         scores = iter(self.model.pixel_scores(there, self.options.prompts) if there else [])
-        return [{EMPTY: True} if sample is None else {EMPTY: False, SCORES: _kept(next(scores), sample)} for sample in samples]
+        return [
+            {EMPTY: True} if sample is None else {EMPTY: False, SCORES: self._kept(next(scores), sample, window=window_of(item))}
+            for item, sample in zip(items, samples, strict=True)
+        ]
+
+    def _kept(self, scores: np.ndarray, sample: Sample, *, window: Window) -> np.ndarray:
+        """As they are written down: half precision has 3 digits, more than blending needs."""
+        kept = scores.astype(np.float16)
+        kept[:, ~self._source.has_data(sample, window)] = np.nan
+        return kept
+
+    @property
+    def _source(self) -> SceneSource:
+        return SceneSource(self.options.refs, self.options.area)
 
 
 def load_predictor(model: Path, *, device: str | None) -> Any:
@@ -105,10 +120,3 @@ def window_of(item: Item) -> Window:
     """The window of an item."""
     row, col, height, width = item.payload[WINDOW]
     return int(row), int(col), int(height), int(width)
-
-
-def _kept(scores: np.ndarray, sample: Sample) -> np.ndarray:
-    """As they are written down: half precision has 3 digits, more than blending needs."""
-    kept = scores.astype(np.float16)
-    kept[:, ~SceneSource.has_data(sample)] = np.nan
-    return kept

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from rasterio.crs import CRS
 
 from eocore.data.io.file_digests import stamp
 from eocore.data.records import ImageRef
@@ -24,14 +25,16 @@ from eocore.scenes.cog import CogWriter, Raster
 from eocore.scenes.decisions import MOST_PROMPTS, NODATA, NONE_OF_THEM, Decision
 from eocore.scenes.mapping import MapOptions, MapWindows, load_predictor, window_items
 from eocore.scenes.pixel_scores import as_pixel_scores
+from eocore.scenes.place import Place
 from eocore.scenes.polygons import FORMATS, PolygonOptions, class_polygons, require_geopandas, write_polygons
+from eocore.scenes.report import NO_DATA, NONE, write_report
 from eocore.scenes.source import SceneSource
+from eocore.scenes.stac import stac_item
 from eocore.scenes.stored_scores import CHUNK, StoredScores
 from eocore.scenes.windows import Tiling
-from eocore.sensors.scene import Georeference
 from eocore.text import some_of
 
-CLASSES, VALUES, SUMMARY, WINDOWS = "classes.tif", "values.tif", "map.json", "windows"
+CLASSES, VALUES, SUMMARY, ITEM, WINDOWS = "classes.tif", "values.tif", "map.json", "item.json", "windows"
 THRESHOLD = 0.5
 """Probability from which on a pixel is of a prompt: as `mask > 0` of logits."""
 Unreadable = Literal["stop", "mark"]
@@ -53,7 +56,7 @@ class MapRequest:
         overwrite: throw away what another request has left in the folder.
 
     Raises:
-        ConfigError: no prompt, one twice, or more than a map can hold; or an unknown format.
+        ConfigError: no prompt, one twice or of a name that is taken, or more than a map can hold; or an unknown format.
     """
 
     windows: MapOptions
@@ -69,6 +72,8 @@ class MapRequest:
 
     def __post_init__(self) -> None:
         prompts = self.windows.prompts
+        if {NONE, NO_DATA} & set(prompts):
+            raise ConfigError(f"'{NONE}' and '{NO_DATA}' are what a map calls pixels of no prompt; ask for something in other words.")
         if not prompts or len(set(prompts)) < len(prompts) or not all(text.strip() for text in prompts) or len(prompts) > MOST_PROMPTS:
             raise ConfigError(
                 f"{len(prompts)} prompts ({some_of(list(prompts))}): expected 1 to {MOST_PROMPTS}, each once and none empty; a layer is "
@@ -98,7 +103,7 @@ class _Plan:
 
     request: MapRequest
     tiling: Tiling
-    georeference: Georeference
+    place: Place
     scale: PixelScale
 
     @property
@@ -126,7 +131,7 @@ def make_maps(request: MapRequest) -> MapResult:
         items = window_items(plan.tiling)
         report = run_job(work, items, folder=folder, executor=local_executor(request.num_workers), overwrite=request.overwrite)
         _check_failed(report, request)
-        files, counts = _write_rasters(plan, StoredScores(folder, plan.tiling))
+        files, counts = _write_rasters(plan, StoredScores(folder, plan.tiling, num_layers=len(request.windows.prompts)))
     finally:
         folder.close()
     summary = _summary(plan, counts, report=report)
@@ -134,18 +139,19 @@ def make_maps(request: MapRequest) -> MapResult:
         polygons, left_out = class_polygons(*files, names=request.windows.prompts, options=request.polygons)
         files += write_polygons(polygons, request.out, formats=request.formats)
         summary["polygons"] = {"written": len(polygons), "too_small": left_out}
-    summary_file = request.out / SUMMARY
-    write_file(summary_file, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    files += write_report(request.out, files[0], summary=summary, pixel_m2=_pixel_m2(plan.place))
+    files += [_write_json(request.out / SUMMARY, summary)]
+    files += [_write_json(request.out / ITEM, _item(plan, files))]
     get_logger().info("%s: %d windows in %.0f s", request.out, report.num_items, time.monotonic() - began)
-    return MapResult((*files, summary_file), summary)
+    return MapResult(tuple(files), summary)
 
 
 def _plan(request: MapRequest) -> _Plan:
-    height, width, georeference = SceneSource(request.windows.refs).place()
+    place = SceneSource(request.windows.refs).place()
     model = as_pixel_scores(load_predictor(request.windows.model, device=request.windows.device))
     side = request.side or model.window_side
     overlap = side // 4 if request.overlap is None else request.overlap
-    return _Plan(request, Tiling(height=height, width=width, side=side, overlap=overlap), georeference, model.pixel_scale)
+    return _Plan(request, Tiling(height=place.height, width=place.width, side=side, overlap=overlap), place, model.pixel_scale)
 
 
 def _choices(plan: _Plan) -> dict[str, Any]:
@@ -154,6 +160,7 @@ def _choices(plan: _Plan) -> dict[str, Any]:
     return {
         "model": stamp(model_digests(options.model)),
         "prompts": list(options.prompts),
+        "area": None if options.area is None else json.loads(json.dumps(options.area.geometry)),
         "images": {role: _identity(ref) for role, ref in options.refs.items()},
         "batch_size": options.batch_size,
         "tiling": asdict(plan.tiling),
@@ -184,7 +191,7 @@ def _write_rasters(plan: _Plan, scores: StoredScores) -> tuple[list[Path], Count
     """Writes the maps of classes and values; the pixels of each class number."""
     prompts, out = plan.request.windows.prompts, plan.request.out
     named = {str(number): name for number, name in enumerate(prompts, start=1)} | {str(NONE_OF_THEM): "none of them"}
-    height, width, georeference = plan.tiling.height, plan.tiling.width, plan.georeference
+    height, width, georeference = plan.place
     tags = {"classes": json.dumps(named, ensure_ascii=False)}
     classes = Raster(
         height=height, width=width, georeference=georeference, dtype="uint8", nodata=NODATA, layers=["class"], tags=tags, categories=True
@@ -207,7 +214,7 @@ def _write_rasters(plan: _Plan, scores: StoredScores) -> tuple[list[Path], Count
 
 def _summary(plan: _Plan, counts: Counter[int], *, report: JobReport) -> dict[str, Any]:
     options = plan.request.windows
-    names = {NONE_OF_THEM: "none of them", NODATA: "no data"} | dict(enumerate(options.prompts, start=1))
+    names = {NONE_OF_THEM: NONE, NODATA: NO_DATA} | dict(enumerate(options.prompts, start=1))
     return {
         "model": str(options.model),
         "prompts": list(options.prompts),
@@ -218,3 +225,23 @@ def _summary(plan: _Plan, counts: Counter[int], *, report: JobReport) -> dict[st
         "windows": {"all": report.num_items, "failed": dict(report.failed)},
         "pixels": {name: counts[number] for number, name in names.items()},
     }
+
+
+def _item(plan: _Plan, files: Sequence[Path]) -> dict[str, Any]:
+    options = plan.request.windows
+    times = [ref.time for ref in options.refs.values()]
+    return stac_item(
+        plan.request.out.resolve().name, plan.place, files=files, times=times, properties={"map:prompts": list(options.prompts)}
+    )
+
+
+def _pixel_m2(place: Place) -> float:
+    """Area of a pixel where the CRS is of a plane, else NaN: it changes with the latitude."""
+    crs = CRS.from_wkt(place.georeference.crs)
+    a, b, _, d, e, _ = place.georeference.transform
+    return abs(a * e - b * d) * float(crs.linear_units_factor[1]) ** 2 if crs.is_projected else float("nan")
+
+
+def _write_json(path: Path, content: Any) -> Path:
+    write_file(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return path

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -10,28 +9,13 @@ from eocore.data.io.readers import read_scene, scene_georeference, scene_header
 from eocore.data.records import ImageRef, Record, Window
 from eocore.errors import AlignmentError, DataError, NoDataError
 from eocore.evaluate.protocols import Sample
+from eocore.scenes.area import Area
+from eocore.scenes.place import Place
 from eocore.sensors.location import same_crs
 from eocore.sensors.scene import Georeference
 
 SAME_GRID_PX = 0.01
 """Transforms nearer than this are of one grid; files write them with rounding errors."""
-
-
-class Place(NamedTuple):
-    """The pixel grid of a scene.
-
-    Attributes:
-        height, width: [px].
-        georeference: where it lies.
-    """
-
-    height: int
-    width: int
-    georeference: Georeference
-
-    def __str__(self) -> str:
-        a, _, left, _, _, top = self.georeference.transform
-        return f"{self.height} x {self.width} px of {a:g} from {left:g}, {top:g}"
 
 
 @dataclass(frozen=True)
@@ -40,9 +24,11 @@ class SceneSource:
 
     Attributes:
         refs: role -> image; a `window` of theirs is the part that is mapped.
+        area: what is mapped of it; None = all.
     """
 
     refs: Mapping[str, ImageRef]
+    area: Area | None = None
 
     def place(self) -> Place:
         """Of all images.
@@ -62,31 +48,40 @@ class SceneSource:
         return own
 
     def read(self, window: Window) -> "Sample | None":
-        """A window of all images; None where none of them has data there.
+        """A window of all images; None where one of them has no data there, or the window lies outside of the area.
 
         Raises:
-            DataError: an image cannot be read there, or has no data where another has.
+            DataError: an image cannot be read there.
         """
-        scenes, empty = [], []
-        for role, ref in self.refs.items():
-            top, left = (ref.window or (0, 0))[:2]
-            part = replace(ref, window=(top + window[0], left + window[1], *window[2:]))
-            try:
-                scenes.append(read_scene(part))
-            except NoDataError:
-                empty.append(role)
-        if empty:  # a model that is given two sensors is not given one alone: at the rim of a swath the map ends with the smaller of both
+        parts = [_part(ref, window) for ref in self.refs.values()]
+        if self.area is not None and not self._inside(window).any():
             return None
-        refs = tuple(replace(ref, window=window) for ref in self.refs.values())
-        source = f"{next(iter(self.refs.values())).paths[0]} at {window}"
-        return Record(sample_id=f"{window[0]}_{window[1]}", images=refs, source=source), tuple(scenes)
+        try:
+            scenes = tuple(read_scene(part) for part in parts)
+        except NoDataError:
+            return None  # a model that is given two sensors is not given one alone: the map ends where the first of them does
+        source = f"{parts[0].paths[0]} at {window}"
+        return Record(sample_id=f"{window[0]}_{window[1]}", images=tuple(parts), source=source), scenes
 
-    @staticmethod
-    def has_data(sample: Sample) -> np.ndarray:
-        """(H, W) bool: where every image of a window has data in any band."""
+    def has_data(self, sample: "Sample", window: Window) -> np.ndarray:
+        """(H, W) bool: where every image of a window has data in any band, inside the area."""
         _, scenes = sample
         found: np.ndarray = np.logical_and.reduce([np.isfinite(scene.pixels).any(axis=0) for scene in scenes])
-        return found
+        return found if self.area is None else found & self._inside(window)
+
+    def _inside(self, window: Window) -> np.ndarray:
+        if self.area is None:
+            return np.ones(window[2:], bool)
+        georeference = scene_georeference(_part(next(iter(self.refs.values())), window))
+        if georeference is None:
+            raise DataError(f"{next(iter(self.refs.values())).paths[0]} does not say where it lies any more; it has changed meanwhile.")
+        return self.area.inside(georeference.transform, window[2:])
+
+
+def _part(ref: ImageRef, window: Window) -> ImageRef:
+    """The window of what is mapped of an image."""
+    top, left = (ref.window or (0, 0))[:2]
+    return replace(ref, window=(top + window[0], left + window[1], *window[2:]))
 
 
 def _place_of(ref: ImageRef) -> Place:

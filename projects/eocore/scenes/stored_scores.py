@@ -12,6 +12,8 @@ from eocore.scenes.windows import NEIGHBOURHOOD, Tiling
 
 CHUNK = NEIGHBOURHOOD**2
 """Windows that are done together, and lie in one file."""
+MOST_BYTES = 512_000_000
+"""Of scores that are held; where a block needs more, files are read again."""
 
 
 class StoredScores:
@@ -20,12 +22,15 @@ class StoredScores:
     Args:
         folder: of a job that has ended.
         tiling: of the scene.
+        num_layers: of the scores.
     """
 
-    def __init__(self, folder: JobFolder, tiling: Tiling) -> None:
+    def __init__(self, folder: JobFolder, tiling: Tiling, *, num_layers: int) -> None:
         self._folder = folder
         reach = -(-BLOCK // ((tiling.window_side - tiling.shared) * NEIGHBOURHOOD)) + 1
-        self._read = lru_cache(maxsize=2 * reach**2)(self._read_chunk)  # a neighbourhood at the border may lie in two files
+        chunk_bytes = CHUNK * num_layers * tiling.window_side**2 * np.dtype(np.float16).itemsize
+        # a neighbourhood at the border may lie in two files
+        self._read = lru_cache(maxsize=max(min(2 * reach**2, MOST_BYTES // chunk_bytes), 1))(self._read_chunk)
 
     def __call__(self, index: int) -> np.ndarray | None:
         """The (C, S, S) scores of a window; None where it is empty or failed."""

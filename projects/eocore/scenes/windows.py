@@ -7,7 +7,7 @@ import numpy as np
 from eocore.data.records import Window
 from eocore.errors import ConfigError
 
-NEIGHBOURHOOD = 4
+NEIGHBOURHOOD = 8
 """Windows come in squares of so many by so many, so that those that are done together, and written into one file, lie side by side."""
 
 

@@ -42,7 +42,7 @@ def test_a_map_is_a_valid_cog_with_its_pixels_names_and_place(tmp_path: Path, pi
 
 
 def test_rio_cogeo_finds_no_fault(tmp_path: Path, pixels: np.ndarray) -> None:
-    cogeo = pytest.importorskip("rio_cogeo.cogeo", reason="needs rio-cogeo (extra dev)")
+    cogeo = pytest.importorskip("rio_cogeo.cogeo", reason="rio-cogeo (extra dev) is not installed")
     write(tmp_path / "a.tif", pixels)
     valid, errors, warnings = cogeo.cog_validate(tmp_path / "a.tif")
     assert (valid, errors, warnings) == (True, [], [])

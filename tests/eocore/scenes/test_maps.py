@@ -14,6 +14,7 @@ from scene_files import PLACE, WaterIndex, lake, write_scene
 
 from eocore.data.records import ImageRef
 from eocore.errors import AlignmentError, ConfigError, DataError, OutputError
+from eocore.scenes.cutting import within_area
 from eocore.scenes.decisions import NODATA
 from eocore.scenes.mapping import MapOptions
 from eocore.scenes.maps import MapRequest, make_maps
@@ -57,9 +58,22 @@ def test_a_lake_becomes_a_map_with_polygons_and_a_summary(tmp_path: Path, model:
     with rasterio.open(tmp_path / "out" / "values.tif") as source:
         assert source.descriptions == ("water", "land") and source.transform == PLACE and source.crs.to_epsg() == 32632
         assert (source.read(1)[WATER] > 0.5).all() and (source.read(1)[~WATER] < 0.5).all()
-    assert [file.name for file in result.files] == ["classes.tif", "values.tif", "polygons.gpkg", "polygons.parquet", "map.json"]
+    assert [file.name for file in result.files] == [
+        "classes.tif",
+        "values.tif",
+        "polygons.gpkg",
+        "polygons.parquet",
+        "overview.png",
+        "report.html",
+        "map.json",
+        "item.json",
+    ]
     summary = json.loads((tmp_path / "out" / "map.json").read_text())
     assert summary == result.summary
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert all(word in page for word in ("water", f"{int(WATER.sum()):,}", "0.78", "data:image/png"))
+    item = json.loads((tmp_path / "out" / "item.json").read_text())
+    assert set(item["assets"]) == {file.name.replace(".", "_") for file in result.files} - {"item_json"}
     assert summary["pixels"] == {"none of them": 0, "no data": 0, "water": int(WATER.sum()), "land": int((~WATER).sum())}
     assert summary["windows"] == {"all": 20, "failed": {}} and len(set(seen)) == len(seen) == 20
     assert summary["polygons"] == {"written": 2, "too_small": 0}
@@ -192,11 +206,34 @@ def test_options_that_make_no_sense_are_refused(
         make_maps(request(tmp_path, write_scene(tmp_path / "s2.tif", WATER), **options))
 
 
+def test_an_area_is_mapped_alone(tmp_path: Path, model: Callable[..., WaterIndex]) -> None:
+    seen = model().seen
+    scene = write_scene(tmp_path / "s2.tif", WATER)
+    ring = [[500_500, 4_999_700], [501_500, 4_999_700], [501_500, 4_998_900], [500_500, 4_999_700]]
+    crs = {"type": "name", "properties": {"name": "EPSG:32632"}}
+    (tmp_path / "area.json").write_text(json.dumps({"type": "Polygon", "coordinates": [ring], "crs": crs}))
+    own = request(tmp_path, scene)
+    refs, area = within_area(own.windows.refs, tmp_path / "area.json")
+    make_maps(replace(own, windows=replace(own.windows, refs=refs, area=area)))
+    found = classes(tmp_path)
+    assert found.shape == (80, 100) and len(seen) < 20
+    rows, columns = np.indices((80, 100)) + 0.5
+    inside = columns / 100 > rows / 80
+    np.testing.assert_array_equal(found[inside], np.where(WATER, 1, 2)[30:110, 50:150][inside])
+    assert (found[columns / 100 < rows / 80] == NODATA).all()
+
+
 @pytest.mark.parametrize("prompts", [(), ("water", "water"), ("water", " ")])
 def test_prompts_are_told_apart(tmp_path: Path, prompts: tuple[str, ...]) -> None:
     own = request(tmp_path, tmp_path / "none.tif")
     with pytest.raises(ConfigError, match=rf"{len(prompts)} prompts .*expected 1 to 254"):
         replace(own, windows=replace(own.windows, prompts=prompts))
+
+
+def test_prompts_do_not_take_the_names_of_a_map(tmp_path: Path) -> None:
+    own = request(tmp_path, tmp_path / "none.tif")
+    with pytest.raises(ConfigError, match="are what a map calls pixels of no prompt"):
+        replace(own, windows=replace(own.windows, prompts=("no data",)))
 
 
 def test_a_full_disk_says_so_and_the_run_resumes(

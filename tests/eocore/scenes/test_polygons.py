@@ -12,7 +12,7 @@ from eocore.errors import ConfigError
 from eocore.scenes.decisions import NODATA
 from eocore.scenes.polygons import FORMATS, PolygonOptions, class_polygons, write_polygons
 
-geopandas = pytest.importorskip("geopandas", reason="polygons need geopandas (extra scenes)")
+geopandas = pytest.importorskip("geopandas", reason="geopandas (extra scenes) is not installed")
 UTM = Affine(10, 0, 500_000, 0, -10, 5_000_000)
 
 
