@@ -5,10 +5,14 @@ Writes classes.tif and values.tif (cloud-optimised GeoTIFFs), polygons and map.j
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eocore.command import Command, say
-from eocore.commands.arguments import positive
+from eocore.commands.arguments import not_negative, positive
 from eocore.commands.predict import add_image_options, image_files
+
+if TYPE_CHECKING:
+    from eocore.scenes.source import SceneSource
 
 EPILOG = """A model that draws masks or scores pixels maps each prompt by itself; one that scores or embeds whole images gives every window
 its best prompt. Images of several sensors must lie on one pixel grid."""
@@ -19,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("model", type=Path, help="folder of a converted model")
     add_image_options(parser)
-    parser.add_argument("--prompt", nargs="+", action="extend", required=True, metavar="TEXT", help="what to map, a class each")
+    parser.add_argument("--prompt", nargs="+", action="extend", default=[], metavar="TEXT", help="what to map, a class each")
+    parser.add_argument("--ask", metavar="TEXT", help="instead of --prompt: a question about each window, answered as a vector layer")
+    parser.add_argument("--max-new-tokens", type=positive, default=64, metavar="N", help="longest answer to --ask (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     area = "GeoJSON of the area to map, in longitude and latitude unless it names another CRS (default: the whole scene)"
     parser.add_argument("--area", type=Path, metavar="FILE", help=area)
@@ -27,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     windows.add_argument("--side", type=positive, metavar="PX", help="of a window (default: what the model sees best)")
     windows.add_argument("--overlap", type=int, metavar="PX", help="that neighbours share (default: a quarter of the side)")
     windows.add_argument("--batch-size", type=positive, default=8, metavar="N", help="windows scored together (default: %(default)s)")
-    windows.add_argument("--workers", type=int, default=0, metavar="N", help="processes, each with the model (default: this one alone)")
+    windows.add_argument(
+        "--workers", type=not_negative, default=0, metavar="N", help="processes, each with the model (default: this one alone)"
+    )
     unreadable = "windows that cannot be read: stop, or mark them as without data (default: %(default)s)"
     windows.add_argument("--unreadable", choices=("stop", "mark"), default="stop", help=unreadable)
     maps = parser.add_argument_group("maps")
@@ -40,30 +48,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="throw away what another request has left in DIR")
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Maps and names the files."""
+def run(arguments: argparse.Namespace) -> int:
+    """Maps or asks, and names the files."""
     from eocore.errors import ConfigError
     from eocore.predict.image_files import image_refs
     from eocore.scenes.cutting import within_area
+
+    if bool(arguments.prompt) == bool(arguments.ask):
+        raise ConfigError("give --prompt with what to map, or --ask with a question about each window: one of them.")
+    files = image_files(arguments)
+    if not files:
+        raise ConfigError("no image is given to map. Name one with --optical, --sar or --image ROLE=FILE.")
+    source = within_area(image_refs(files), arguments.area)
+    return _ask(arguments, source) if arguments.ask else _map(arguments, source)
+
+
+def _map(arguments: argparse.Namespace, source: "SceneSource") -> int:
     from eocore.scenes.mapping import MapOptions
     from eocore.scenes.maps import MapRequest, make_maps
     from eocore.scenes.polygons import PolygonOptions
 
-    files = image_files(arguments)
-    if not files:
-        raise ConfigError("no image is given to map. Name one with --optical, --sar or --image ROLE=FILE.")
-    refs, area = within_area(image_refs(files), arguments.area)
-    options = MapOptions(
+    windows = MapOptions(
         model=arguments.model,
-        refs=refs,
-        area=area,
+        source=source,
         prompts=tuple(arguments.prompt),
         batch_size=arguments.batch_size,
         device=arguments.device,
     )
     result = make_maps(
         MapRequest(
-            windows=options,
+            windows=windows,
             out=arguments.out,
             side=arguments.side,
             overlap=arguments.overlap,
@@ -80,6 +94,36 @@ def run(arguments: argparse.Namespace) -> None:
         say(f"  {100 * count / seen:6.2f} %  {name}")
     for file in result.files:
         say(f"  {file}")
+    return 0
+
+
+def _ask(arguments: argparse.Namespace, source: "SceneSource") -> int:
+    from eocore.scenes.answers import SIDE, AnswersRequest, ask_scene
+    from eocore.scenes.asking import AskOptions
+
+    asking = AskOptions(
+        model=arguments.model,
+        source=source,
+        question=arguments.ask,
+        max_new_tokens=arguments.max_new_tokens,
+        batch_size=arguments.batch_size,
+        device=arguments.device,
+    )
+    files, report = ask_scene(
+        AnswersRequest(
+            asking=asking,
+            out=arguments.out,
+            side=arguments.side or SIDE,
+            formats=tuple(arguments.format),
+            unreadable=arguments.unreadable,
+            num_workers=arguments.workers,
+            overwrite=arguments.overwrite,
+        )
+    )
+    say(f"  {report.num_done} of {report.num_items} windows answered")
+    for file in files:
+        say(f"  {file}")
+    return 0
 
 
 COMMAND = Command(name="map-scene", description=__doc__, add_arguments=add_arguments, run=run)

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from eocore.data.records import ImageRef
-from eocore.scenes.area import Area, read_area
+from eocore.scenes.area import read_area
 from eocore.scenes.source import SceneSource
 
 
-def within_area(refs: Mapping[str, ImageRef], path: Path | None) -> tuple[Mapping[str, ImageRef], Area | None]:
-    """The smallest parts of images that hold an area, and the area in their CRS; all of them where there is none.
+def within_area(refs: Mapping[str, ImageRef], path: Path | None) -> SceneSource:
+    """The smallest parts of images that hold an area; all of them where there is none.
 
     Args:
         refs: role -> image.
@@ -21,7 +21,7 @@ def within_area(refs: Mapping[str, ImageRef], path: Path | None) -> tuple[Mappin
         AlignmentError: the images lie on different pixel grids.
     """
     if path is None:
-        return refs, None
+        return SceneSource(refs)
     place = SceneSource(refs).place()
     area = read_area(path, crs=place.georeference.crs)
     top, left, height, width = area.window(place, source=str(path))
@@ -29,4 +29,4 @@ def within_area(refs: Mapping[str, ImageRef], path: Path | None) -> tuple[Mappin
     for role, ref in refs.items():
         row, col = (ref.window or (0, 0))[:2]
         cut[role] = replace(ref, window=(row + top, col + left, height, width))
-    return cut, area
+    return SceneSource(cut, area)

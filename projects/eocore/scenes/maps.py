@@ -12,7 +12,6 @@ import numpy as np
 from rasterio.crs import CRS
 
 from eocore.data.io.file_digests import stamp
-from eocore.data.records import ImageRef
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.engine.digests import model_digests
 from eocore.evaluate.protocols import PixelScale
@@ -23,12 +22,13 @@ from eocore.log import get_logger
 from eocore.scenes.blending import blended_blocks
 from eocore.scenes.cog import CogWriter, Raster
 from eocore.scenes.decisions import MOST_PROMPTS, NODATA, NONE_OF_THEM, Decision
-from eocore.scenes.mapping import MapOptions, MapWindows, load_predictor, window_items
+from eocore.scenes.identity import source_identity
+from eocore.scenes.mapping import MapOptions, MapWindows, load_predictor
 from eocore.scenes.pixel_scores import as_pixel_scores
 from eocore.scenes.place import Place
-from eocore.scenes.polygons import FORMATS, PolygonOptions, class_polygons, require_geopandas, write_polygons
+from eocore.scenes.polygons import PolygonOptions, check_formats, class_polygons, require_geopandas, write_polygons
+from eocore.scenes.reading import window_items
 from eocore.scenes.report import NO_DATA, NONE, write_report
-from eocore.scenes.source import SceneSource
 from eocore.scenes.stac import stac_item
 from eocore.scenes.stored_scores import CHUNK, StoredScores
 from eocore.scenes.windows import Tiling
@@ -79,9 +79,7 @@ class MapRequest:
                 f"{len(prompts)} prompts ({some_of(list(prompts))}): expected 1 to {MOST_PROMPTS}, each once and none empty; a layer is "
                 "named by each. Correct --prompt."
             )
-        unknown = [name for name in self.formats if name not in FORMATS]
-        if unknown:
-            raise ConfigError(f"polygons as {', '.join(unknown)}: choices are {', '.join(FORMATS)}.")
+        check_formats(self.formats)
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def make_maps(request: MapRequest) -> MapResult:
         work = MapWindows(request.windows)
         items = window_items(plan.tiling)
         report = run_job(work, items, folder=folder, executor=local_executor(request.num_workers), overwrite=request.overwrite)
-        _check_failed(report, request)
+        check_failed(report, unreadable=request.unreadable)
         files, counts = _write_rasters(plan, StoredScores(folder, plan.tiling, num_layers=len(request.windows.prompts)))
     finally:
         folder.close()
@@ -138,7 +136,8 @@ def make_maps(request: MapRequest) -> MapResult:
     if request.formats:
         polygons, left_out = class_polygons(*files, names=request.windows.prompts, options=request.polygons)
         files += write_polygons(polygons, request.out, formats=request.formats)
-        summary["polygons"] = {"written": len(polygons), "too_small": left_out}
+        by_class = {name: int((polygons.label == name).sum()) for name in request.windows.prompts}
+        summary["polygons"] = {"written": len(polygons), "too_small": left_out, "by_class": by_class}
     files += write_report(request.out, files[0], summary=summary, pixel_m2=_pixel_m2(plan.place))
     files += [_write_json(request.out / SUMMARY, summary)]
     files += [_write_json(request.out / ITEM, _item(plan, files))]
@@ -147,7 +146,7 @@ def make_maps(request: MapRequest) -> MapResult:
 
 
 def _plan(request: MapRequest) -> _Plan:
-    place = SceneSource(request.windows.refs).place()
+    place = request.windows.source.place()
     model = as_pixel_scores(load_predictor(request.windows.model, device=request.windows.device))
     side = request.side or model.window_side
     overlap = side // 4 if request.overlap is None else request.overlap
@@ -160,29 +159,18 @@ def _choices(plan: _Plan) -> dict[str, Any]:
     return {
         "model": stamp(model_digests(options.model)),
         "prompts": list(options.prompts),
-        "area": None if options.area is None else json.loads(json.dumps(options.area.geometry)),
-        "images": {role: _identity(ref) for role, ref in options.refs.items()},
         "batch_size": options.batch_size,
         "tiling": asdict(plan.tiling),
+        **source_identity(options.source),
     }
 
 
-def _identity(ref: ImageRef) -> dict[str, Any]:
-    """An image by its files' sizes and times: a scene is too large to be read for a digest before anything begins."""
-    files = [
-        path for name in ref.paths for path in sorted(Path(name).rglob("*") if Path(name).is_dir() else [Path(name)]) if path.is_file()
-    ]
-    states = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    found: dict[str, Any] = json.loads(json.dumps({**asdict(ref), "files": states}))  # as the manifest holds it
-    return found
-
-
-def _check_failed(report: JobReport, request: MapRequest) -> None:
-    """Raise DataError if windows failed and the request says "stop", or all of them did."""
-    if report.failed and (request.unreadable == "stop" or not report.num_done):
+def check_failed(report: JobReport, *, unreadable: Unreadable) -> None:
+    """Raise DataError if windows failed and the choice is "stop", or all of them did."""
+    if report.failed and (unreadable == "stop" or not report.num_done):
         told = some_of([f"{key}: {error}" for key, error in report.failed.items()], 3)
         raise DataError(
-            f"{len(report.failed)} of {report.num_items} windows (row_column) could not be scored, so no map was written: {told}. Fix the "
+            f"{len(report.failed)} of {report.num_items} windows (row_column) have no result, so nothing was written: {told}. Fix the "
             "file and run the same command again, which computes these alone; or mark them as without data (--unreadable mark)."
         )
 
@@ -218,7 +206,7 @@ def _summary(plan: _Plan, counts: Counter[int], *, report: JobReport) -> dict[st
     return {
         "model": str(options.model),
         "prompts": list(options.prompts),
-        "images": {role: list(ref.paths) for role, ref in options.refs.items()},
+        "images": {role: list(ref.paths) for role, ref in options.source.refs.items()},
         "values": plan.scale,
         "threshold": plan.decision.threshold,
         "tiling": asdict(plan.tiling),
@@ -229,7 +217,7 @@ def _summary(plan: _Plan, counts: Counter[int], *, report: JobReport) -> dict[st
 
 def _item(plan: _Plan, files: Sequence[Path]) -> dict[str, Any]:
     options = plan.request.windows
-    times = [ref.time for ref in options.refs.values()]
+    times = [ref.time for ref in options.source.refs.values()]
     return stac_item(
         plan.request.out.resolve().name, plan.place, files=files, times=times, properties={"map:prompts": list(options.prompts)}
     )

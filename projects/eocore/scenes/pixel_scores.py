@@ -96,13 +96,14 @@ def as_pixel_scores(predictor: object) -> ScoresPixels:
     """
     if isinstance(predictor, ScoresPixels):
         return predictor
-    if isinstance(predictor, Generates):
+    if isinstance(predictor, Generates) and predictor.boxes_by_masks:  # one that shows positions by numbers draws none
         return MasksAsScores(predictor)
     if isinstance(predictor, Scores | Embeds):
         return ClassesAsScores(as_scores(predictor))
     raise ConfigError(
         f"{type(predictor).__name__} implements {', '.join(implemented(predictor)) or 'none'} of the protocols that maps are made through: "
-        "it neither scores pixels nor classes, and answers with no masks (eocore/evaluate/protocols.py). Choose another model."
+        "it neither scores pixels nor classes, and draws no masks (eocore/evaluate/protocols.py). Ask it about each window (--ask), or "
+        "choose another model."
     )
 
 

@@ -89,21 +89,29 @@ def class_polygons(
     return frame, len(found) - len(kept)
 
 
-def write_polygons(frame: "GeoDataFrame", folder: Path, *, formats: Sequence[str]) -> list[Path]:
-    """Writes polygons.<format> for each format; GeoJSON is in WGS 84 and cut at the antimeridian, as RFC 7946 asks.
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise ConfigError if polygons cannot be written in a format."""
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ConfigError(f"--format {', '.join(unknown)}: choices are {', '.join(FORMATS)}.")
+
+
+def write_polygons(frame: "GeoDataFrame", folder: Path, *, formats: Sequence[str], layer: str = "polygons") -> list[Path]:
+    """Writes LAYER.<format> for each format; GeoJSON is in WGS 84 and cut at the antimeridian, as RFC 7946 asks.
 
     Args:
         frame: from `class_polygons`.
         folder: where they go.
         formats: of FORMATS.
+        layer: name of the files, and of the layer in a GeoPackage.
 
     Raises:
         OutputError: a file cannot be written.
     """
     written = []
     for ending in formats:
-        path = folder / f"polygons.{ending}"
-        part = path.with_name(f"polygons{TEMPORARY}.{ending}")
+        path = folder / f"{layer}.{ending}"
+        part = path.with_name(f"{layer}{TEMPORARY}.{ending}")
         with writing(path, "the polygons"):
             folder.mkdir(parents=True, exist_ok=True)
             if ending == "parquet":
@@ -111,7 +119,7 @@ def write_polygons(frame: "GeoDataFrame", folder: Path, *, formats: Sequence[str
             else:
                 part.unlink(missing_ok=True)
                 extra: dict[str, Any] = {"RFC7946": "YES"} if ending == "geojson" else {}
-                frame.to_file(part, driver=FORMATS[ending], engine="pyogrio", layer="polygons", **extra)
+                frame.to_file(part, driver=FORMATS[ending], engine="pyogrio", layer=layer, **extra)
             part.replace(path)
         written.append(path)
     return written

@@ -18,6 +18,7 @@ from eocore.scenes.cutting import within_area
 from eocore.scenes.decisions import NODATA
 from eocore.scenes.mapping import MapOptions
 from eocore.scenes.maps import MapRequest, make_maps
+from eocore.scenes.source import SceneSource
 
 HEIGHT, WIDTH = 150, 210
 WATER = lake(HEIGHT, WIDTH)
@@ -41,7 +42,7 @@ def request(folder: Path, scene: Path, **options: Any) -> MapRequest:
     own.mkdir(exist_ok=True)
     (own / "config.json").write_text("{}")
     refs = {"multispectral": ImageRef("multispectral", "sentinel2_l2a", (str(scene),))}
-    windows = MapOptions(model=own, refs=refs, prompts=("water", "land"))
+    windows = MapOptions(model=own, source=SceneSource(refs), prompts=("water", "land"))
     return MapRequest(**{"windows": windows, "out": folder / "out", "overlap": 24, **options})
 
 
@@ -76,7 +77,7 @@ def test_a_lake_becomes_a_map_with_polygons_and_a_summary(tmp_path: Path, model:
     assert set(item["assets"]) == {file.name.replace(".", "_") for file in result.files} - {"item_json"}
     assert summary["pixels"] == {"none of them": 0, "no data": 0, "water": int(WATER.sum()), "land": int((~WATER).sum())}
     assert summary["windows"] == {"all": 20, "failed": {}} and len(set(seen)) == len(seen) == 20
-    assert summary["polygons"] == {"written": 2, "too_small": 0}
+    assert summary["polygons"] == {"written": 2, "too_small": 0, "by_class": {"water": 1, "land": 1}}
 
 
 def test_a_run_that_was_stopped_scores_the_rest_and_ends_with_the_same_maps(tmp_path: Path, model: Callable[..., WaterIndex]) -> None:
@@ -84,9 +85,7 @@ def test_a_run_that_was_stopped_scores_the_rest_and_ends_with_the_same_maps(tmp_
     model()
     make_maps(request(tmp_path, scene, out=tmp_path / "whole"))
     refused = model(refused=["0_0", "86_146"])
-    with pytest.raises(
-        DataError, match=r"2 of 20 windows \(row_column\) could not be scored, so no map was written: 0_0: window 0_0 is ref"
-    ):
+    with pytest.raises(DataError, match=r"2 of 20 windows \(row_column\) have no result, so nothing was written: 0_0: window 0_0 is ref"):
         make_maps(request(tmp_path, scene))
     assert len(set(refused.seen)) == 18 and not (tmp_path / "out" / "classes.tif").exists()
     rest = model()
@@ -131,7 +130,7 @@ def test_a_broken_block_stops_or_is_marked(tmp_path: Path, model: Callable[..., 
         file.seek(offset)
         file.write(b"\xff" * size)
     model()
-    with pytest.raises(DataError, match=r"windows .* could not be scored"):
+    with pytest.raises(DataError, match=r"windows .* have no result"):
         make_maps(request(tmp_path, scene))
     result = make_maps(request(tmp_path, scene, unreadable="mark"))
     assert 0 < len(result.summary["windows"]["failed"]) < 20 and 0 < result.summary["pixels"]["no data"] < HEIGHT * WIDTH
@@ -156,8 +155,8 @@ def test_a_scene_smaller_than_a_window(tmp_path: Path, model: Callable[..., Wate
 def test_a_part_of_a_scene_lies_where_it_is(tmp_path: Path, model: Callable[..., WaterIndex]) -> None:
     model()
     own = request(tmp_path, write_scene(tmp_path / "s2.tif", WATER))
-    ref = replace(own.windows.refs["multispectral"], window=(30, 50, 80, 100))
-    make_maps(replace(own, windows=replace(own.windows, refs={"multispectral": ref})))
+    ref = replace(own.windows.source.refs["multispectral"], window=(30, 50, 80, 100))
+    make_maps(replace(own, windows=replace(own.windows, source=SceneSource({"multispectral": ref}))))
     np.testing.assert_array_equal(classes(tmp_path), np.where(WATER, 1, 2)[30:110, 50:150])
     with rasterio.open(tmp_path / "out" / "classes.tif") as source:
         assert (source.transform.c, source.transform.f) == (500_500, 4_999_700)
@@ -182,9 +181,9 @@ def test_images_on_other_grids_and_without_a_place_are_refused(tmp_path: Path, m
     scene = write_scene(tmp_path / "s2.tif", WATER)
     other = write_scene(tmp_path / "other.tif", WATER, transform=Affine(10, 0, 500_005, 0, -10, 5_000_000))
     own = request(tmp_path, scene)
-    refs = {**own.windows.refs, "before": ImageRef("before", "sentinel2_l2a", (str(other),))}
+    refs = {**own.windows.source.refs, "before": ImageRef("before", "sentinel2_l2a", (str(other),))}
     with pytest.raises(AlignmentError, match=r"other.tif \(before: 150 x 210 px .*does not lie on the pixel grid of .*s2.tif.*gdalwarp"):
-        make_maps(replace(own, windows=replace(own.windows, refs=refs)))
+        make_maps(replace(own, windows=replace(own.windows, source=SceneSource(refs))))
     write_scene(scene, WATER, crs=None)
     with pytest.raises(DataError, match=r"s2.tif does not say where its pixels lie .*Georeference it"):
         make_maps(own)
@@ -193,7 +192,7 @@ def test_images_on_other_grids_and_without_a_place_are_refused(tmp_path: Path, m
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": ("shp",)}, "polygons as shp: choices are gpkg"),
+        ({"formats": ("shp",)}, "--format shp: choices are gpkg"),
         ({"threshold": 1.5}, "threshold is 1.5"),
         ({"overlap": 40}, "overlap by 40 px"),
     ],
@@ -213,8 +212,8 @@ def test_an_area_is_mapped_alone(tmp_path: Path, model: Callable[..., WaterIndex
     crs = {"type": "name", "properties": {"name": "EPSG:32632"}}
     (tmp_path / "area.json").write_text(json.dumps({"type": "Polygon", "coordinates": [ring], "crs": crs}))
     own = request(tmp_path, scene)
-    refs, area = within_area(own.windows.refs, tmp_path / "area.json")
-    make_maps(replace(own, windows=replace(own.windows, refs=refs, area=area)))
+    source = within_area(own.windows.source.refs, tmp_path / "area.json")
+    make_maps(replace(own, windows=replace(own.windows, source=source)))
     found = classes(tmp_path)
     assert found.shape == (80, 100) and len(seen) < 20
     rows, columns = np.indices((80, 100)) + 0.5

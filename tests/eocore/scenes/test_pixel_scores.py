@@ -43,7 +43,10 @@ class LikesBright:
 
 
 class SpeaksOnly:
-    pass
+    boxes_by_masks = False
+
+    def answerer(self, max_new_tokens: int) -> Any:
+        raise NotImplementedError
 
 
 @pytest.fixture
@@ -72,5 +75,5 @@ def test_a_model_that_scores_pixels_is_taken_as_it_is() -> None:
 
 
 def test_a_model_that_does_none_of_these_is_refused() -> None:
-    with pytest.raises(ConfigError, match="SpeaksOnly implements none of the protocols that maps are made through"):
+    with pytest.raises(ConfigError, match="SpeaksOnly implements generates of the protocols that maps are made through"):
         as_pixel_scores(SpeaksOnly())
