@@ -29,7 +29,7 @@ SIZE = 96
 LOSSES = {
     "EarthMindTask": {"loss", "loss_text", "loss_mask", "loss_dice", "loss_attention", "loss_alignment"},
     "MsClipTask": {"loss", "loss_pairs"},
-    "AerithTowerTask": {"loss", "loss_patches"},
+    "AerithTowerTask": {"loss", "loss_patches", "loss_location"},
     "AerithAlignmentTask": {"loss", "loss_cosine"},
     "AerithTask": {"loss", "loss_text"},
     "EarthFmTask": {"loss", "loss_text"},

@@ -17,7 +17,7 @@ task = dict(
     num_workers=1,
 )
 training = dict(
-    max_iters=300,
+    max_iters=500,
     validation=dict(
         every=100,
         data=dict(

@@ -46,6 +46,6 @@ task = dict(
     num_workers=1,
     max_length=256,
 )
-training = dict(max_iters=150)
+training = dict(max_iters=250)
 optimizer = dict(lr=1.5e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)

@@ -20,12 +20,12 @@ task = dict(
                     independent=True,
                     datasets=[{{_base_.train_questions}}, {{_base_.train_captions}}, {{_base_.train_boxes}}],
                 ),
-                weight=2.0,
+                weight=5.0,
             ),
         ],
     ),
     batch_size=8,
     max_length=512,
 )
-training = dict(max_iters=800)
+training = dict(max_iters=1500)
 optimizer = dict(lr=2e-3, weight_decay=0.0)

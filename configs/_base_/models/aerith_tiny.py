@@ -19,6 +19,7 @@ task = dict(
             image_size=96,
             patch_size=8,
             num_register_tokens=4,
+            pos_embed_rescale=None,  # positions are learned as they are
         ),
         text_config=dict(
             model_type="llama",
@@ -31,8 +32,8 @@ task = dict(
             tie_word_embeddings=True,
             initializer_range=0.05,
         ),
-        num_queries=[36],
-        pooler_layers=2,
+        num_queries=[64],
+        pooler_layers=3,
         pooler_heads=4,
     )
 )

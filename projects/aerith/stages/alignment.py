@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from aerith.building.models import build_config, size_error
+from aerith.datasets import class_maps as _class_maps  # noqa: F401  (registers the data set)
 from aerith.datasets.preparation import IMAGES
 from aerith.losses import centred_cosine, cosine_loss
 from aerith.model.vision_aerith import FusedTowers
 from aerith.pretrained import check_sources, load_parts
 from aerith.stages.pictures import Pictures
 from eocore.config import read_options
+from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets and transforms)
 from eocore.data.dataset import Scenes
 from eocore.data.loading.held_out import HeldOut, HeldOutBatches
 from eocore.data.loading.shard import Shard

@@ -1,4 +1,8 @@
-"""Training of a small DINOv3 tower, where no pre-trained one is at hand: it learns which classes each patch shows."""
+"""Training of a small DINOv3 tower, where no pre-trained one is at hand: each patch learns which classes it shows, and where it lies.
+
+Rotary positions tell a patch how far others are, not where it is itself; a tower that is pre-trained at length finds out by the borders.
+Boxes can only be answered from tokens that know.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,13 +58,16 @@ class TowerOptions(AlignmentOptions):
 
     Attributes:
         num_classes: of the data's class maps.
+        location_weight: of the loss of where patches lie, beside that of their classes.
     """
 
+    option_kinds: ClassVar[Mapping[str, str]] = {**AlignmentOptions.option_kinds, "location_weight": "losses"}
     num_classes: int
+    location_weight: float = 10.0
 
 
 class PatchClassifier(nn.Module):
-    """DINOv3 and a linear classifier of its patches, which is left behind.
+    """DINOv3, and linear readers of its patches, which are left behind.
 
     Args:
         config: of the tower.
@@ -71,12 +78,19 @@ class PatchClassifier(nn.Module):
         super().__init__()
         self.dinov3 = DINOv3ViTModel._from_config(config)
         self.classifier = nn.Linear(config.hidden_size, num_classes)
+        self.locator = nn.Linear(config.hidden_size, 2)
         self.skipped = 1 + config.num_register_tokens
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """(N, P, K) logits of the patches."""
-        logits: Tensor = self.classifier(self.dinov3(pixel_values=pixels).last_hidden_state[:, self.skipped :])
-        return logits
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the patches: (N, P, K) logits of classes, and (N, P, 2) row and column, 0 to 1."""
+        patches = self.dinov3(pixel_values=pixels).last_hidden_state[:, self.skipped :]
+        return self.classifier(patches), self.locator(patches)
+
+
+def patch_locations(grid: int, *, like: Tensor) -> Tensor:
+    """(P, 2) row and column of each patch's centre, 0 to 1, row by row."""
+    centres = (torch.arange(grid, device=like.device, dtype=like.dtype) + 0.5) / grid
+    return torch.cartesian_prod(centres, centres)
 
 
 def collate(samples: Sequence[PatchSample]) -> PatchBatch:
@@ -141,8 +155,14 @@ class AerithTowerTask(Task):
         return self.data.build_held_out(wanted, prepare=self.prepare, collate=collate, rules=no_packs)
 
     def forward(self, batch: PatchBatch, mode: Mode = "loss", *, num_items_in_batch: Mapping[str, float] | None = None) -> dict[str, Any]:
-        """Cross-entropy against the shares, and how often the largest class is found."""
-        logits = self.model(batch.pixels.to(self.model.classifier.weight.dtype)).float()
-        loss = functional.cross_entropy(logits.flatten(0, 1), batch.shares.flatten(0, 1))
+        """Cross-entropy against the shares, squared error of locations, and how often the largest class is found."""
+        logits, locations = (found.float() for found in self.model(batch.pixels.to(self.model.classifier.weight.dtype)))
         right = (logits.detach().argmax(-1) == batch.shares.argmax(-1)).float().mean()
-        return {"loss_patches": loss, "patch_accuracy": right, "num_samples": len(batch.sample_ids)}
+        error = (locations - patch_locations(self.grid, like=locations)).square().sum(-1).mean()
+        return {
+            "loss_patches": functional.cross_entropy(logits.flatten(0, 1), batch.shares.flatten(0, 1)),
+            "loss_location": self.options.location_weight * error,
+            "patch_accuracy": right,
+            "location_error": error.detach().sqrt(),
+            "num_samples": len(batch.sample_ids),
+        }

@@ -1,7 +1,7 @@
 """A causal language model that reads embeddings of images: training on a batch, and greedy answers of a batch."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -94,7 +94,8 @@ class ImageLanguageModel(LanguageModelHolder, GenerationMixin):
         mask = torch.ones_like(prompts) if attention_mask is None else attention_mask.to(device)
         positions = prompts.new_zeros(0) if placeholders is None else placeholders.to(device)
         tokens = None if images is None else self.encode_images(images)
-        settings: Mapping[str, Any] = {"generation_config": self.generation_config, **options}
-        return self.language_model.generate(
-            prompts, inputs_embeds=self.embed(prompts, positions, tokens=tokens), attention_mask=mask, **settings
-        )
+        # one config: transformers wants either it or single options
+        settings = deepcopy(options.pop("generation_config", None) or self.generation_config)
+        others = settings.update(**options)
+        embeddings = self.embed(prompts, positions, tokens=tokens)
+        return self.language_model.generate(prompts, inputs_embeds=embeddings, attention_mask=mask, generation_config=settings, **others)
