@@ -17,6 +17,9 @@ from earthfm.model.modeling_earthfm import EarthFmForConditionalGeneration
 from earthfm.model.olmoearth import TRAINING_ONLY, sizes_of_release
 from earthfm.model.processing_earthfm import EarthFmProcessor
 from earthfm.model.sensor_inputs import SENSORS
+from eocore.checkpoints.key_map import KeyMap
+from eocore.checkpoints.key_maps.moondream import PHI_FIELDS, moondream_rules
+from eocore.checkpoints.weight_files import open_weights
 from eocore.errors import CheckpointError, ConfigError
 from eocore.models.config_record import describe_config
 from eocore.models.folders import CONFIG, check_model_folder, load_model, load_tokenizer, read_json
@@ -33,6 +36,8 @@ PER_SENSOR = ("patch_embeddings.per_modality_embeddings.", "composite_encodings.
 POSITIONS_OF_OLD = "composite_encodings.pos_embed"
 """A table that early releases hold and nothing reads; the package drops it too."""
 
+MOONDREAM_TYPES = ("moondream1", "moondream")
+"""`model_type`s of Moondream 2. Source: vikhyatk/moondream2 at 2024-08-26, config.json."""
 FIXED_TABLES = ("model.composite_encodings.month_embed.weight",)
 """Of an encoder, the same in all of them and never trained: checkpoints of trainings do not hold them."""
 
@@ -160,11 +165,24 @@ def read_language_model(folder: Path) -> Part:
         raise ConfigError(f"model.language_weights='{folder}' does not exist; nothing is downloaded. Fetch the model first.")
     check_model_folder(folder)
     kind = read_json(folder / CONFIG).get("model_type")
+    if kind in MOONDREAM_TYPES:
+        return _moondream(folder)
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise CheckpointError(f"{folder} holds a model of type {str(kind)[:60]!r}; transformers has no causal language model of it.")
     model = load_model(AutoModelForCausalLM._model_mapping[CONFIG_MAPPING[kind]], folder)
     text = {name: value for name, value in model.config.to_dict().items() if name != "architectures"}
     return Part(folder, {"text_config": text}, "language_model", dict(model.state_dict()))
+
+
+def _moondream(folder: Path) -> Part:
+    """The text model of Moondream 2, of the revision whose names the key map knows."""
+    mapped = KeyMap("Moondream 2", moondream_rules(ours="")).apply(open_weights(folder))
+    if mapped.unexpected or not mapped.tensors:
+        raise CheckpointError(
+            f"{folder} is no Moondream 2 of revision 2024-08-26: {some_of(sorted(mapped.unexpected)) or 'no text model'}. Later revisions "
+            "have other parts; fetch that one."
+        )
+    return Part(folder, {"text_config": dict(PHI_FIELDS)}, "language_model", {name: value.read() for name, value in mapped.tensors.items()})
 
 
 def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthFmForConditionalGeneration:

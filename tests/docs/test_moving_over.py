@@ -95,7 +95,29 @@ AERITH = {
     ],
 }
 """The same of github.com/vendetta127/AerithVLM at 50a2fae, which has no code; its data sets by name."""
-UPSTREAM = {"EarthMind": EARTHMIND, "MS-CLIP": MS_CLIP, "Aerith": AERITH}
+EARTHFM = {
+    "Commands": [
+        "pip install -e .",
+        "pip install -e .[dev]",
+        "tools/installing/install_chatearthnet_dataset.py",
+        "tools/installing/download_checkpoint.py",
+        "python -m vlm.inference.inference_olmoearth_vlm --model_path vlm_full_checkpoints/best_model --image_path path/to/image.png "
+        '--prompt "Describe the land use and vegetation in this scene."',
+        "python -m vlm.training.train_olmoearth_vlm --data_dir ./chatearthnet_data --output_dir ./olmoearth_vlm_checkpoints "
+        "--olmoearth_model OLMOEARTH_V1_NANO --vlm_model vikhyatk/moondream2 --batch_size 4 --accumulation_steps 4 --num_epochs 2 "
+        "--use_lora --freeze_olmoearth",
+        "training/launch_olmoearth_vlm_training.sh",
+    ],
+    "Flags": [
+        *("--model_path", "--image_path", "--prompt", "--max_length", "--temperature", "--top_p", "--top_k"),
+        *("--olmoearth_model", "--vlm_model", "--fusion_type", "--num_geo_queries", "--freeze_olmoearth", "--freeze_vlm_vision"),
+        *("--use_lora", "--lora_r", "--lora_alpha", "--data_dir", "--output_dir", "--batch_size", "--accumulation_steps", "--num_epochs"),
+        *("--learning_rate", "--warmup_steps", "--weight_decay", "--save_every", "--validate_every", "--device"),
+    ],
+    "Imports": ["from vlm.olmoearth_vlm_bridge import OlmoEarthVLMBridge"],
+}
+"""The same of github.com/Brayden-Zhang/EarthFM-VLM-Bridge at 387787a."""
+UPSTREAM = {"EarthMind": EARTHMIND, "MS-CLIP": MS_CLIP, "Aerith": AERITH, "EarthFM": EARTHFM}
 HEADINGS = [(system, heading) for system, headings in UPSTREAM.items() for heading in headings]
 PROGRAMS = ("python", "bash", "pip", "source")
 PRINT_ARGUMENTS = '#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n'

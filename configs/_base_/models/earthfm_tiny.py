@@ -19,7 +19,7 @@ task = dict(
         num_heads=4,
     ),
     processor=dict(),
-    max_length=128,
+    max_length=224,
     batch_size=16,
     num_workers=1,
     length_window=None,

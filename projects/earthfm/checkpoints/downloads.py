@@ -23,9 +23,21 @@ def _encoder(version: str, size: str) -> HubFiles:
     )
 
 
-DOWNLOADS = {
+MOONDREAM = HubFiles(
+    repository="vikhyatk/moondream2",
+    files=("config.json", "*.safetensors", "tokenizer.json", "tokenizer_config.json"),
+    extras=("vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json"),
+    folder="moondream2",
+    licence="Apache-2.0",
+    command=(
+        "fetch revision 2024-08-26 (--revision 2024-08-26), whose text model is Phi; name it in a config: "
+        'task.model.language_weights="pretrained/moondream2"'
+    ),
+)
+ENCODERS = {
     f"olmoearth-{version.replace('_', '.')}-{size.lower()}": _encoder(version, size)
     for version, sizes in RELEASES.items()
     for size in sizes
 }
+DOWNLOADS = {"moondream2": MOONDREAM, **ENCODERS}
 """Name -> files."""
