@@ -13,7 +13,7 @@ trains a small model on it from scratch, converts it, evaluates the converted mo
 DIR/report.html.
 Safe to run again: the environment is re-used, the files of the last run under DIR are replaced.
 
-  --system NAME  earthmind (default) or ms_clip
+  --system NAME  earthmind (default), ms_clip or earthfm
   --quick        fewer scenes and steps: shows that every stage works, not what the model can learn
   --out DIR      where everything is written (default: work_dirs/demo, with --quick work_dirs/demo_quick;
                  other systems: work_dirs/demo_NAME)
@@ -48,6 +48,8 @@ fi
 [[ $GPUS =~ ^[1-9][0-9]*$ ]] || fail "--gpus takes a number from 1 on, found '$GPUS'."
 ((FOUND_GPUS == 0 || GPUS <= FOUND_GPUS)) || fail "--gpus $GPUS, but this machine has $FOUND_GPUS. Give --gpus $FOUND_GPUS or less."
 
+EXTRAS=train,eval
+FIRST=
 # what each system learns on: options of make_synthetic.py for the whole demo and for the quick one
 case $SYSTEM in
     earthmind)
@@ -60,7 +62,14 @@ case $SYSTEM in
         WHOLE=(--train 1 --val 1 --test 1 --classes 10 --chips 2000 200 500)
         FEW=(--train 1 --val 1 --test 1 --classes 10 --chips 120 20 40)
         ;;
-    *) fail "no demo of a system '$SYSTEM'. Give --system earthmind or ms_clip." ;;
+    earthfm)
+        NAME=demo_earthfm
+        WHOLE=(--train 1500 --val 50 --test 300)
+        FEW=(--train 48 --val 8 --test 16)
+        EXTRAS=train,eval,earthfm
+        FIRST=configs/earthfm/earthfm_encoder_tiny.py # its encoder is trained before the rest
+        ;;
+    *) fail "no demo of a system '$SYSTEM'. Give --system earthmind, ms_clip or earthfm." ;;
 esac
 CONFIG=configs/$SYSTEM/${SYSTEM}_tiny_synthetic.py
 if ((QUICK)); then
@@ -82,15 +91,18 @@ MODEL=$OUT/model
 LOGS=$OUT/logs
 # the config finds the data through this variable
 export SYNTHETIC_ROOT=$DATA
+export EARTHFM_ENCODER=$OUT/encoder
 STAGE_COUNT=6
+[[ -z $FIRST ]] || STAGE_COUNT=7
 
 cd "$REPO_ROOT"
 [[ -e $MADE_HERE || -z $(ls -A "$OUT" 2>/dev/null) ]] || fail "$OUT holds files that the demo did not write, so it is left alone. Name another folder with --out."
 { mkdir -p "$OUT" && touch "$MADE_HERE"; } || fail "cannot write to $OUT. Name another folder with --out."
-rm -rf "$RUN" "$MODEL" "$OUT/evaluation"
-stage "set up the environment" "$LOGS/1_setup.log" bash tools/setup_env.sh --extras train,eval
+rm -rf "$RUN" "$MODEL" "$OUT/evaluation" "$OUT/encoder"
+stage "set up the environment" "$LOGS/1_setup.log" bash tools/setup_env.sh --extras "$EXTRAS"
 export PATH=$REPO_ROOT/.venv/bin:$PATH PYTHON=$VENV_PYTHON
 stage "make the synthetic world" "$LOGS/2_data.log" "$VENV_PYTHON" tools/make_synthetic.py --out "$DATA" "${SCENES[@]}"
+[[ -z $FIRST ]] || stage "train its encoder" "$LOGS/3_encoder.log" bash tools/dist.sh train "$FIRST" "$GPUS" --work-dir "$OUT/encoder" "${OPTIONS[@]}"
 stage "train on $GPUS processes" "$LOGS/3_train.log" bash tools/dist.sh train "$CONFIG" "$GPUS" --work-dir "$RUN" "${OPTIONS[@]}"
 stage "convert" "$LOGS/4_convert.log" "$VENV_PYTHON" tools/convert_to_hf.py "$CONFIG" --pth-model "$RUN/latest" --save-path "$MODEL"
 stage "evaluate on the test split" "$LOGS/5_evaluate.log" "$VENV_PYTHON" tools/test.py "$CONFIG" --model "$MODEL" --out "$OUT/evaluation"

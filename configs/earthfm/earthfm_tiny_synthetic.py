@@ -48,6 +48,7 @@ evaluation = dict(
             type="LandCoverCaptionDataset",
             annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/test/caption.json",
             images=dict(multispectral={{_base_.test_images.multispectral}}),
+            image_shift=0,  # 1: each caption beside the image of another, as a control
         ),
     ],
 )

@@ -9,7 +9,7 @@ from eocore.system import PredictorOptions, System
 if TYPE_CHECKING:
     from earthfm.predictor import EarthFmPredictor, TrainingPredictor
     from eocore.export.hf import Shipment
-    from eocore.hub_files import HubFiles
+    from eocore.hub_files import HubFiles, ZenodoFiles
     from eocore.train.task import Task
 
 
@@ -43,7 +43,7 @@ def _benchmarks() -> None:
     from earthfm import benchmarks as _benchmarks  # noqa: F401  (they register themselves)
 
 
-def _downloads() -> "Mapping[str, HubFiles]":
+def _downloads() -> "Mapping[str, HubFiles | ZenodoFiles]":
     from earthfm.checkpoints.downloads import DOWNLOADS
 
     return DOWNLOADS

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # a system is named without importing torch
     from eocore.checkpoints.exchange import ExportPlan, ExportRequest, ImportPlan, ImportRequest
     from eocore.data.loading.packing import Cost, PackSampler
     from eocore.export.hf import Shipment
-    from eocore.hub_files import HubFiles
+    from eocore.hub_files import HubFiles, ZenodoFiles
     from eocore.predict.answers import Prediction
     from eocore.sensors.scene import Scene
     from eocore.train.planning.estimate import StepShape
@@ -153,7 +153,7 @@ class System:
     benchmarks: Callable[[], None] | None = None
     planning: Callable[[], Planning] | None = None
     exchange: Callable[[], Exchange] | None = None
-    downloads: "Callable[[], Mapping[str, HubFiles]] | None" = None
+    downloads: "Callable[[], Mapping[str, HubFiles | ZenodoFiles]] | None" = None
 
     def need(self, part: Part | None, purpose: str) -> Part:
         """The part, or an error where the package has none.

@@ -1,6 +1,6 @@
-"""What may be fetched from the Hugging Face hub, by name: OlmoEarth's encoders, and the language model that upstream joins to them."""
+"""What may be fetched, by name: OlmoEarth's encoders, the language model that upstream joins to them, and ChatEarthNet."""
 
-from eocore.hub_files import HubFiles
+from eocore.hub_files import HubFiles, ZenodoFiles
 
 OLMOEARTH_LICENCE = "OlmoEarth Artifact License: read it on the card"
 RELEASES = {
@@ -39,5 +39,13 @@ ENCODERS = {
     for version, sizes in RELEASES.items()
     for size in sizes
 }
-DOWNLOADS = {"moondream2": MOONDREAM, **ENCODERS}
+CHATEARTHNET = ZenodoFiles(
+    record="11003436",
+    folder="ChatEarthNet",
+    licence="CC-BY-4.0",
+    command="python tools/check_data.py configs/earthfm/earthfm_nano.py",
+    md5_starts=("ac365a32", "4e537178", "71446c4f", "5425015e"),
+)
+"""Captions, and pictures in three zip files: 38.4 GB, and as much again unpacked. Source: zhu-xlab/ChatEarthNet."""
+DOWNLOADS: dict[str, HubFiles | ZenodoFiles] = {"moondream2": MOONDREAM, "chatearthnet": CHATEARTHNET, **ENCODERS}
 """Name -> files."""

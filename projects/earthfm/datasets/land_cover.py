@@ -19,9 +19,14 @@ class LandCoverCaptionDataset(LlavaDataset):
     Args:
         annotations, images, transforms, limit, name, id_field, remove_duplicates: see `LlavaDataset`.
         task: "caption"; records have the task "land_cover".
+        image_shift: each record shows the images of the one so many entries later, as a control: what a model then still scores comes from
+            the captions, not from the images. 0 = its own.
     """
 
     task: str = "caption"
+    image_shift: int = 0
 
     def parse(self, path: Path) -> list[Record]:
-        return [replace(record, task=LAND_COVER) for record in super().parse(path)]
+        records = super().parse(path)
+        shown = [records[(number + self.image_shift) % len(records)].images for number in range(len(records))]
+        return [replace(record, task=LAND_COVER, images=images) for record, images in zip(records, shown, strict=True)]

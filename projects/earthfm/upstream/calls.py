@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from earthfm.building.models import build_model, build_processor
 from earthfm.checkpoints.bridge import load_bridge, read_bridge, write_bridge
-from earthfm.checkpoints.downloads import DOWNLOADS
+from earthfm.checkpoints.downloads import ENCODERS
 from earthfm.model.modeling_earthfm import EarthFmForConditionalGeneration
 from earthfm.model.processing_earthfm import EarthFmProcessor
 from eocore.errors import ConfigError
@@ -106,7 +106,7 @@ def encoder_folder(name: str) -> Path:
     """
     if Path(name).is_dir():
         return Path(name)
-    known = {wanted.folder.replace("-", "_").upper(): (download, wanted) for download, wanted in DOWNLOADS.items()}
+    known = {wanted.folder.replace("-", "_").upper(): (download, wanted) for download, wanted in ENCODERS.items()}
     key = name.removeprefix("ModelID.").replace("-", "_").upper()
     if key not in known:
         raise ConfigError(f"no OlmoEarth '{name}'.{did_you_mean(key, list(known))} Names: {', '.join(known)}; or a folder.")

@@ -1,4 +1,4 @@
-"""Fetches upstream weights into pretrained/ and data sets into data/ from the Hugging Face hub; a call that was cut short is resumed."""
+"""Fetches upstream weights into pretrained/ and data sets into data/ from the Hugging Face hub or Zenodo; calls cut short are resumed."""
 
 import argparse
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from eocore.command import Command, say
 
 if TYPE_CHECKING:
-    from eocore.hub_files import HubFiles
+    from eocore.hub_files import HubFiles, ZenodoFiles
 
 ROOTS = {"model": Path("pretrained"), "dataset": Path("data")}
 """Kind of a repository -> where its files go."""
@@ -25,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, and fetch nothing")
 
 
-def known_downloads() -> "dict[str, HubFiles]":
+def known_downloads() -> "dict[str, HubFiles | ZenodoFiles]":
     """Name -> files, of every installed system."""
     from eocore.system import find_systems
 
     return {name: files for system in find_systems() if system.downloads for name, files in system.downloads().items()}
 
 
-def describe_downloads(known: "Mapping[str, HubFiles]") -> str:
+def describe_downloads(known: "Mapping[str, HubFiles | ZenodoFiles]") -> str:
     """Names, repositories and licences, for --help."""
     lines = [f"  {name:<26} {files.repository:<32} {files.licence}" for name, files in known.items()]
     return "\n".join(["names:", *lines, "", "HF_ENDPOINT names a mirror, HF_HUB_OFFLINE=1 forbids the network."])
@@ -59,15 +59,35 @@ def root_of(wanted: "HubFiles", arguments: argparse.Namespace) -> Path:
 def run(arguments: argparse.Namespace) -> None:
     """Fetches, or lists with --dry-run."""
     from eocore.hub import download
+    from eocore.hub_files import ZenodoFiles
 
     known = known_downloads()
     for name in arguments.names:
         wanted = known[name]
+        if isinstance(wanted, ZenodoFiles):
+            fetch_record(name, wanted, arguments=arguments)
+            continue
         if arguments.dry_run:
             show_files(name, wanted, arguments=arguments)
             continue
         folder = download(wanted, root_of(wanted, arguments), revision=arguments.revision, endpoint=arguments.endpoint)
         say(f"{name}: in {folder}, checksums as the hub states them. Next:\n  {wanted.command}")
+
+
+def fetch_record(name: str, wanted: "ZenodoFiles", *, arguments: argparse.Namespace) -> None:
+    """Fetches a record of Zenodo and unpacks it, or lists its files with --dry-run."""
+    from eocore.files import format_size
+    from eocore.zenodo import ZENODO, download_record, list_record
+
+    root, address = ROOTS["dataset"] if arguments.out is None else arguments.out, arguments.endpoint or ZENODO
+    if arguments.dry_run:
+        files = list_record(wanted, endpoint=address)
+        say(f"{name}: {wanted.repository}, {len(files)} files, {format_size(sum(file.size for file in files))} -> {root / wanted.folder}")
+        for file in files:
+            say(f"  {format_size(file.size):>10}  {file.name}")
+        return
+    folder = download_record(wanted, root, endpoint=address)
+    say(f"{name}: in {folder}, checksums as the record states them, zip files unpacked. Next:\n  {wanted.command}")
 
 
 COMMAND = Command(name="download", description=__doc__, add_arguments=add_arguments, run=run)
