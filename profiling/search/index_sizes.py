@@ -115,8 +115,11 @@ def plot(lines: Sequence[dict[str, Any]], path: Path) -> None:
         if name == "p50_ms":
             axis.loglog([line["num_vectors"] for line in kept], [line["p99_ms"] for line in kept], "s--", label="99th percentile")
         for line in kept:
-            axis.annotate(line["kind"], (line["num_vectors"], line[name]), textcoords="offset points", xytext=(4, -12), fontsize=8)
+            axis.annotate(
+                line["kind"], (line["num_vectors"], line[name]), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8
+            )
         axis.set(xlabel="vectors of width 384", ylabel=label)
+        axis.margins(0.1, 0.15)
         axis.grid(visible=True, which="major", alpha=0.3)
         axis.legend(loc="upper left", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +129,13 @@ def plot(lines: Sequence[dict[str, Any]], path: Path) -> None:
 def main() -> None:
     """Measures every size and prints a line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 50_000], help="numbers of vectors (default: %(default)s)")
+    parser.add_argument(
+        "--sizes",
+        type=int,
+        nargs="*",
+        default=[10_000, 50_000],
+        help="numbers of vectors (default: %(default)s); none = draw the lines of --json",
+    )
     parser.add_argument("--kind", choices=KINDS, help="of the index (default: the one that is chosen by size)")
     parser.add_argument("--independent", action="store_true", help="vectors without groups")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the lines; lines of other sizes that it holds are kept")

@@ -1,10 +1,11 @@
 """Builds an index, and adds to one: a job makes the vectors, then the index is made of them and measured."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ from eocore.search.index_kinds import Searcher, choose_kind
 from eocore.search.recall import TARGET, TOP, measure_recall
 from eocore.search.sources import Source, new_items
 from eocore.text import some_of
+
+MOST_OF_A_REASON = 120
+"""Characters of an error in a list of several."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ def build_index(folder: Path, source: Source, *, encoder: Encoder, options: Buil
         return before
     generation = before.generation + 1 if before else 1
     vectors, documents, failed = _embed(_job(folder, generation), source, encoder=encoder, options=options)
+    if not documents:
+        rmtree(_job(folder, generation))
+        raise DataError(f"none of {len(failed)} items could be embedded ({_named(failed)}), so there is no index. Correct the inputs.")
     made = _make(encoder.space, vectors, documents=as_table(documents), kind=options.kind, failed=failed)
     facts = _measure_and_write(folder, replace(made, facts=replace(made.facts, generation=generation)))
     rmtree(_job(folder, generation))
@@ -123,7 +130,7 @@ def add_to_index(folder: Path, source: Source, *, encoder: Encoder, options: Bui
 
     Raises:
         ConfigError: the encoder is another than that of the index.
-        DataError: the index is broken, an item has the key of another one, or none could be embedded.
+        DataError: the index is broken, or an item has the key of another one.
         OutputError: the folder cannot be written.
     """
     index = open_index(folder, verify=True)
@@ -134,6 +141,9 @@ def add_to_index(folder: Path, source: Source, *, encoder: Encoder, options: Bui
         return index.facts, 0
     job = _job(folder, index.facts.generation + 1)
     vectors, documents, failed = _embed(job, source, encoder=encoder, options=replace(options, overwrite=True))
+    if not documents:
+        rmtree(job)
+        return replace(index.facts, failed=failed), 0
     table = joined([index.items, as_table(documents)])
     every = np.concatenate([index.searcher.vectors, vectors])
     failed = {key: error for key, error in {**index.facts.failed, **failed}.items() if key not in set(table["key"])}
@@ -149,9 +159,6 @@ def _embed(job: Path, source: Source, *, encoder: Encoder, options: BuildOptions
     folder = JobFolder(job, choices, chunk_size=options.batch_size)
     try:
         report = run_job(encoder, source.items, folder=folder, executor=local_executor(options.num_workers), overwrite=options.overwrite)
-        if not report.num_done:
-            named = some_of([f"{key}: {error}" for key, error in report.failed.items()], 3)
-            raise DataError(f"none of {report.num_items} items could be embedded ({named}), so there is no index. Correct the inputs.")
         vectors, documents, num_cut = [], [], 0
         for item, outcome in folder.outcomes():
             if outcome.result is not None:
@@ -165,7 +172,7 @@ def _embed(job: Path, source: Source, *, encoder: Encoder, options: BuildOptions
         get_logger().info("read as %s", ", ".join(f"{name}: {count:,}" for name, count in sensors.most_common()))
     if num_cut:
         get_logger().warning("%d of %d texts are longer than the encoder reads: their ends do not count", num_cut, len(documents))
-    return np.stack(vectors).astype(np.float32), documents, report.failed
+    return np.stack(vectors).astype(np.float32) if vectors else np.zeros((0, 0), np.float32), documents, report.failed
 
 
 def _completed(document: Document, result: Mapping[str, Any]) -> Document:
@@ -212,13 +219,8 @@ def _measure_and_write(folder: Path, index: Index, *, again: bool = False) -> Fa
     return write_index(folder, index, recall=recall)
 
 
-def describe(facts: Facts, failed: Sequence[str] = ()) -> list[str]:
-    """An index in a few lines.
-
-    Args:
-        facts: of it.
-        failed: keys of items that this call could not embed.
-    """
+def describe(facts: Facts) -> list[str]:
+    """An index in a few lines."""
     size = sum(file.size for file in facts.files.values())
     found = (
         "exact"
@@ -230,6 +232,10 @@ def describe(facts: Facts, failed: Sequence[str] = ()) -> list[str]:
         f"model {facts.space.model}, digest {facts.space.digest[:12]}",
     ]
     if facts.failed:
-        named = some_of([f"{key}: {error}" for key, error in facts.failed.items()], 3)
-        lines.append(f"{len(facts.failed)} items are not in it ({named}); `add` with the same inputs tries them again")
+        lines.append(f"{len(facts.failed)} items are not in it ({_named(facts.failed)}); `add` with the same inputs tries them again")
     return lines
+
+
+def _named(failed: Mapping[str, str]) -> str:
+    """The first items that could not be embedded, and why in short; the log has the whole reason."""
+    return some_of([f"{key}: {shorten(error, MOST_OF_A_REASON, placeholder=' ...')}" for key, error in failed.items()], 3)

@@ -102,7 +102,7 @@ def _rows(index: Index, keys: Sequence[str]) -> list[int]:
     known = {key: row for row, key in enumerate(index.items["key"])}
     for key in keys:
         if key not in known:
-            raise DataError(f"no item '{key}' in the index.{did_you_mean(key, known)} Keys are the first column of results.")
+            raise DataError(f"no item '{key}' in the index.{did_you_mean(key, known)} Results name the keys.")
     return [known[key] for key in keys]
 
 

@@ -21,11 +21,13 @@ class Letters:
     Attributes:
         name: of the model.
         broken: texts that are refused.
+        stops: a text at which the user ends the program.
         pause_s: of each text.
     """
 
     name: str = "letters"
     broken: tuple[str, ...] = ()
+    stops: str = ""
     pause_s: float = 0.0
 
     @property
@@ -41,6 +43,8 @@ class Letters:
         """See `Encoder`."""
         texts = [str(item.payload["text"]) for item in items]
         time.sleep(self.pause_s * len(texts))
+        if self.stops in texts:
+            raise KeyboardInterrupt
         if refused := [text for text in texts if text in self.broken]:
             raise DataError(f"{refused[0]!r} is refused")
         return [{"vector": vector} for vector in self.texts(texts)]

@@ -84,6 +84,20 @@ def test_where_nothing_can_be_embedded_there_is_no_index(tmp_path: Path, write_c
         build(tmp_path / "index", write_captions(["0.png,a farm"]), encoder=Letters(broken=("a farm",)))
 
 
+def test_a_build_that_found_nothing_leaves_no_trace(tmp_path: Path, write_captions: Write) -> None:
+    with pytest.raises(DataError):
+        build(tmp_path / "index", write_captions(["0.png,a farm"]), encoder=Letters(broken=("a farm",)))
+    assert build(tmp_path / "index", write_captions(rows(3))).num_items == 3
+
+
+def test_where_nothing_new_can_be_embedded_the_index_stays_and_it_is_told(tmp_path: Path, write_captions: Write) -> None:
+    build(tmp_path / "index", write_captions(rows(3)))
+    before = content(tmp_path / "index")
+    facts, count = add(tmp_path / "index", write_captions([*rows(3), "x.png,a farm"]), encoder=Letters(broken=("a farm",)))
+    assert (count, facts.num_items, facts.failed) == (0, 3, {"x.png#0": "'a farm' is refused"})
+    assert content(tmp_path / "index") == before and not list((tmp_path / "index").glob("job-*"))
+
+
 def test_adding_ends_as_building_at_once(tmp_path: Path, write_captions: Write) -> None:
     build(tmp_path / "index", write_captions(rows(6)))
     facts, count = add(tmp_path / "index", write_captions(rows(10)))
@@ -121,8 +135,8 @@ def test_another_model_is_refused(tmp_path: Path, write_captions: Write) -> None
 
 
 def test_a_build_of_other_items_is_not_gone_on_with(tmp_path: Path, write_captions: Write) -> None:
-    with pytest.raises(DataError):
-        build(tmp_path / "index", write_captions(["0.png,a farm"]), encoder=Letters(broken=("a farm",)))
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "index", write_captions([*rows(5), "x.png,a farm"]), encoder=Letters(stops="a farm"))
     with pytest.raises(DataError, match="holds a job with another items"):
         build(tmp_path / "index", write_captions(rows(3)))
     assert build(tmp_path / "index", write_captions(rows(3)), overwrite=True).num_items == 3
