@@ -1,5 +1,6 @@
 """The four tasks are asked with their prefixes, on the synthetic world as its config reads it."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from eocore.config import load_config
 from eocore.data import registered  # noqa: F401  (registers the datasets)
 from eocore.data.dataset import SampleKey, build_dataset
 from eocore.errors import DataError
+from eocore.evaluate import datasets as _datasets  # noqa: F401  (registers those of evaluation)
 from eocore.synthetic.chips import write_chips
 from eocore.synthetic.world import write_world
 
@@ -75,3 +77,15 @@ def test_one_transform_asks_each_record_its_own_task(config: Any) -> None:
     assert len(asked[2][1].text.split(",")[0]) == len("[0.123")
     with pytest.raises(DataError, match="has the task 'chat'"):
         ask(replace(records[1], task="chat"), np.random.default_rng(0))
+
+
+def test_captions_of_karpathy_files_are_drawn_and_asked(tmp_path: Path) -> None:
+    texts = [f"caption {number}" for number in range(3)]
+    entry = {"filename": "a.tif", "split": "train", "sentences": [{"raw": text} for text in texts]}
+    (tmp_path / "dataset.json").write_text(json.dumps({"images": [entry]}))
+    images = {"rgb": {"root": str(tmp_path), "pattern": "{name}", "sensor": "rgb_uint8"}}
+    source = {"type": "KarpathyCaptionDataset", "annotations": str(tmp_path / "dataset.json"), "images": images, "split": "train"}
+    dataset = build_dataset({**source, "transforms": [{"type": "AerithCaption"}]})
+    said = {dataset.draw(SampleKey(0, 0), np.random.default_rng(seed))[0].turns[1].text for seed in range(20)}
+    asked = dataset.draw(SampleKey(0, 0), np.random.default_rng(0))[0].turns[0].text
+    assert (said, asked) == (set(texts), "<image>\n[CAP] Describe this satellite image.")

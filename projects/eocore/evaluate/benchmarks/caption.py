@@ -19,7 +19,7 @@ RAW_FIELDS = ("raw", "raw_1", "raw_2", "raw_3", "raw_4")
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CaptionDataset(QuestionDataset):
-    """Captions of one split; the subclasses tell the form of the file.
+    """Captions of one split, for evaluation and for training; the subclasses tell the form of the file.
 
     Args:
         annotations: the JSON file.
@@ -59,7 +59,7 @@ class CaptionDataset(QuestionDataset):
 
     def _record(self, entry: Entry, image: str, *, texts: list[str]) -> Record:
         question = Question(sample_id=image, image=image, source=entry.source, answer=texts[0], meta={"references": texts})
-        return self.ask(question, task=self.task)
+        return replace(self.ask(question, task=self.task), captions=tuple(texts))
 
 
 @DATASETS.register_module()

@@ -19,6 +19,7 @@ def test_the_test_split_with_five_references(load, first, name: str) -> None:
     record, scenes = first(source)
     assert record.task == "caption"
     assert len(record.meta["references"]) == 5
+    assert list(record.captions) == record.meta["references"]  # what trainings draw from
     assert scenes["rgb"].size == (64, 64)
 
 
