@@ -23,6 +23,8 @@ SUITES.register(SUITE, "scene classes, boxes, questions and captions in Aerith's
 
 
 _CLASSES = partial(Benchmark, suite=SUITE, task="classification", prompt=CHOOSE_CLASS, settings=RGB, max_new_tokens=20)
+BOXES = {"type": "Grounding", "prediction_scale": 1.0}
+"""Answers are fractions of the image's sides, whatever numbers they hold."""
 LONG_CLASS_TOKENS = 30
 """Longest answer where the names of the classes are long, as METER-ML's. Source: LHRS-Bot, main_cls.py."""
 
@@ -89,8 +91,8 @@ register(
         title="fMoW (RGB)",
         source="fMoW (Christie et al. 2018): fMoW/images/ and fMoW/annotations.json, see data/README.md.",
     ),
-    _in_our_words("rsvg", LOCATE),
-    _in_our_words("dior_rsvg", LOCATE),
+    _in_our_words("rsvg", LOCATE, metric=BOXES),
+    _in_our_words("dior_rsvg", LOCATE, metric=BOXES),
     _in_our_words("rsvqa_lr", ASK, max_new_tokens=50),
     _in_our_words("rsvqa_hr_phili", ASK, max_new_tokens=50),
     *(_in_our_words(name, DESCRIBE) for name in ("ucm_captions", "sydney_captions", "rsicd", "rsitmd", "nwpu_captions")),
