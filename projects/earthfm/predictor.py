@@ -90,7 +90,7 @@ class RecordAnswerer:
 
 
 class Answering:
-    """Implements Generates, AnswersImages, Chats and DeclaresRoles for a model, wherever it comes from.
+    """Implements Generates, EmbedsImages, AnswersImages, Chats and DeclaresRoles for a model, wherever it comes from.
 
     Attributes:
         processor: of the model.
@@ -143,7 +143,7 @@ class Answering:
             return self.processor.inputs(list(scenes))
 
     @torch.no_grad()
-    def image_vectors(self, images: Sequence[Any]) -> np.ndarray:
+    def embed_images(self, images: Sequence[Any]) -> np.ndarray:
         """(N, D) float32 of length 1: the mean of what the language model is told of each image.
 
         Args:

@@ -12,8 +12,10 @@ from earthfm_samples import S2, images
 from earthfm.predictor import EarthFmPredictor
 from eocore.data.formats.captions import ImageCaptionDataset
 from eocore.data.io.readers import read_scene
-from eocore.errors import CheckpointError, DataError
-from eocore.evaluate.protocols import implemented
+from eocore.errors import CheckpointError, ConfigError, DataError
+from eocore.evaluate.protocols import EmbedsImages, implemented
+from eocore.predict.image_files import ImageFile
+from eocore.search.encoders import ImageEncoder
 from eocore.sensors.scene import Scene
 from eocore.system import AnswersImages, Chats, DeclaresRoles, PredictorOptions
 
@@ -30,7 +32,12 @@ def scene(seed: int = 0, bands: tuple[str, ...] = S2) -> Scene:
 
 def test_it_is_what_tools_ask_for(predictor: EarthFmPredictor) -> None:
     assert implemented(predictor) == ("generates",)
-    assert isinstance(predictor, AnswersImages) and isinstance(predictor, Chats) and isinstance(predictor, DeclaresRoles)
+    assert (
+        isinstance(predictor, EmbedsImages)
+        and isinstance(predictor, AnswersImages)
+        and isinstance(predictor, Chats)
+        and isinstance(predictor, DeclaresRoles)
+    )
     assert predictor.roles == ("multispectral", "rgb", "sar", "landsat")
 
 
@@ -53,9 +60,22 @@ def test_captions_are_asked_for(predictor: EarthFmPredictor, world: Path, tmp_pa
 
 def test_vectors_are_of_length_one_whatever_the_batch(predictor: EarthFmPredictor) -> None:
     inputs = [predictor.processor.inputs(scene(seed)) for seed in range(3)]
-    found = predictor.image_vectors(inputs)
+    found = predictor.embed_images(inputs)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, rtol=1e-5)
-    np.testing.assert_allclose(found[1:2], predictor.image_vectors(inputs[1:2]), atol=1e-5)
+    np.testing.assert_allclose(found[1:2], predictor.embed_images(inputs[1:2]), atol=1e-5)
+
+
+def test_an_index_takes_its_vectors_and_no_texts(model_folder: Path, world: Path) -> None:
+    encoder = ImageEncoder(model_folder, device="cpu")
+    files = [
+        {"multispectral": ImageFile((str(path),), sensor="sentinel2_l2a")}
+        for path in sorted((world / "test" / "multispectral").glob("*.tif"))
+    ]
+    found = encoder.images(files)
+    assert found.shape == (3, 32) and not np.allclose(found[0], found[1], atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, rtol=1e-5)
+    with pytest.raises(ConfigError, match="embeds images alone, so texts cannot seek them"):
+        encoder.texts(["water"])
 
 
 def test_what_it_cannot_take_is_refused(predictor: EarthFmPredictor, tmp_path: Path) -> None:

@@ -110,6 +110,14 @@ class Embeds(Protocol):
 
 
 @runtime_checkable
+class EmbedsImages(Protocol):
+    """A model with a space of vectors for images, which texts need not have a place in; whatever `Embeds` is one too."""
+
+    def embed_images(self, images: Sequence[Any]) -> "np.ndarray":
+        """See `Embeds`."""
+
+
+@runtime_checkable
 class PreparesImages(Protocol):
     """Optional beside `Scores` and `Embeds`: what of a sample needs no model, done in the threads that read."""
 

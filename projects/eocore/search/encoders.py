@@ -14,7 +14,7 @@ from eocore.data.io.file_digests import stamp
 from eocore.errors import ConfigError
 from eocore.evaluate.embedding_scores import unit_vectors
 from eocore.evaluate.engine.digests import model_digests
-from eocore.evaluate.protocols import Embeds, LoadsWeights, PreparesImages
+from eocore.evaluate.protocols import Embeds, EmbedsImages, LoadsWeights, PreparesImages
 from eocore.jobs.work import Item, Result
 from eocore.predict.answer_log import footprint_of
 from eocore.predict.asking import check_roles, sample_of
@@ -56,7 +56,7 @@ def folder_digest(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class ImageEncoder:
-    """A converted model that embeds images and texts in one space, of whatever system.
+    """A converted model that embeds images, and texts in the same space if it can, of whatever system.
 
     Attributes:
         folder: of the model.
@@ -86,10 +86,8 @@ class ImageEncoder:
         system = system_of_model(self.folder)
         make = system.need(system.predictor, "its models cannot be searched with")
         predictor = make(self.folder, PredictorOptions(device=self.device, float32_on_cpu=True))
-        if not isinstance(predictor, Embeds):
-            raise ConfigError(
-                f"{self.folder}: a model of '{system.name}' does not embed images and texts. Name one that does, e.g. of ms_clip."
-            )
+        if not isinstance(predictor, EmbedsImages):
+            raise ConfigError(f"{self.folder}: a model of '{system.name}' does not embed images. Name one that does, e.g. of ms_clip.")
         return predictor
 
     def check_inputs(self, names: Sequence[str]) -> None:
@@ -97,9 +95,13 @@ class ImageEncoder:
         check_roles(self.declared(), (name for name in names if name != OPTICAL))
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """See `Encoder`. Raises DataError where a text has no word."""
+        """See `Encoder`. Raises DataError where a text has no word, ConfigError where the model embeds images alone."""
         for text in texts:
             check_words(text, "the query")
+        if not isinstance(self._predictor, Embeds):
+            raise ConfigError(
+                f"{self.folder}: this model embeds images alone, so texts cannot seek them. Seek by images, or build with ms_clip."
+            )
         return unit_vectors(self._predictor.embed_texts(list(texts)))
 
     def images(self, images: Sequence[Mapping[str, ImageFile]]) -> np.ndarray:
