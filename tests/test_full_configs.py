@@ -3,10 +3,12 @@
 import json
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from mmengine.config import Config
 from PIL import Image
@@ -18,12 +20,23 @@ from eocore.data.mixture import Mixture
 from eocore.errors import EOError
 from eocore.models.freeze import trainable_names
 from eocore.models.quantization import is_marked
+from eocore.models.recompute import checkpointing_kind
 from eocore.registry import DATASETS
+from eocore.sensors.scene import by_role
 from eocore.system import systems_of_config
+from eocore.train.planning.batches import supposed_batches
+from eocore.train.planning.estimate import estimate
+from eocore.train.planning.plan import plan_run
+from eocore.train.schedule import OptimizerOptions, build_optimizer
 from eocore.train.task import Task
+from ms_clip.planning.meta_task import outline as outline_clip
+from ms_clip.planning.meta_task import step_shape
+from tests.ssl4eo_files import chunk_file, zip_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
-FULL = sorted(path for path in (ROOT / "configs" / "earthmind").glob("*.py") if "_tiny_" not in path.name)
+FULL, FULL_CLIP = (
+    sorted(path for path in (ROOT / "configs" / system).glob("*.py") if "_tiny_" not in path.name) for system in ("earthmind", "ms_clip")
+)
 SIZE = 40
 WEIGHTS = {"rrsisd": 3.0, "refsegrs": 3.0, "risbench": 3.0, "rsvg_regions": 5.0}
 """Sets that the upstream config names more than once. Source: EarthMind, projects/llava_sam2/configs/earthmind_4b_sft.py."""
@@ -31,6 +44,7 @@ PUBLISHED = ("language_model", "projector.", "fusion.", "seg_head.projector.", "
 
 whole_mixture = pytest.mark.parametrize("path", [path for path in FULL if "pairs" not in path.stem], ids=lambda path: path.stem)
 """Of the stages that train on all upstream sets; those of pairs have sets of their own."""
+full_clip = pytest.mark.parametrize("path", FULL_CLIP, ids=lambda path: path.stem)
 full_config = pytest.mark.parametrize("path", FULL, ids=lambda path: path.stem)
 SQUARE = [[4.0, 4.0, 20.0, 4.0, 20.0, 20.0, 4.0, 20.0]]
 
@@ -126,12 +140,11 @@ def test_there_are_configs() -> None:
     assert names >= {"4b_sft", "4b_sft_zero3", "4b_sft_48gb", "4b_sft_24gb", "4b_full", "4b_continue", "1b_sft", "8b_qlora_24gb"}
 
 
-@full_config
+@pytest.mark.parametrize("path", [*FULL, *FULL_CLIP], ids=lambda path: path.stem)
 def test_it_states_its_memory_and_for_which_gpus(path: Path) -> None:
     head = "\n".join(path.read_text().splitlines()[:3])
-    memory = re.search(
-        r"^# Memory: ([\d.]+) GiB on each GPU with rows of 8,192 tokens \(tools/estimate_memory.py THIS --gpus (\d+)\)", head, re.M
-    )
+    what = r"rows of 8,192 tokens" if path in FULL else r"[\d,]+ pairs of texts of 77 tokens"
+    memory = re.search(rf"^# Memory: ([\d.]+) GiB on each GPU with {what} \(tools/estimate_memory.py THIS --gpus (\d+)\)", head, re.M)
     size = re.search(r"(?:\d+ x|one GPU of) (\d+) GB", head)
     assert memory is not None and size is not None
     # a GPU sold with 80 GB has 80e9 bytes or more; a tenth stays free
@@ -236,3 +249,83 @@ class TestModels:
         assert sum(value.numel() for value in packed.values()) == 36 * (2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 12288)
         assert all("language_model.model.layers." in name and not value.requires_grad for name, value in packed.items())
         assert {name for name in trainable_names(task) if ".lora_" in name}, "LoRA trains beside them"
+
+
+def gpus_of(path: Path) -> int:
+    """On how many the command of a config's header trains."""
+    return int(path.read_text().splitlines()[1].split()[-1])
+
+
+@pytest.fixture(scope="module")
+def ssl4eo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of two locations and their captions, as data/README.md draws it."""
+    root = tmp_path_factory.mktemp("ssl4eo")
+    for split in ("train", "val"):
+        file, table = f"ssl4eos12_{split}_seasonal_data_000001.zarr.zip", root / "Llama3-SSL4EO-S12-v1.1-captions" / f"{split}.parquet"
+        images = root / "SSL4EO-S12-v1.1-Zarr" / split / "S2L2A"
+        images.mkdir(parents=True)
+        table.parent.mkdir(exist_ok=True)
+        (images / file).write_bytes(zip_bytes(chunk_file(["0000001", "0000002"])))
+        rows = [
+            {"caption": f"The image is a satellite view of {name} in season {time}.", "file": file, "sample_id": name, "time_id": time}
+            for name in ("0000001", "0000002")
+            for time in range(4)
+        ]
+        pd.DataFrame(rows).to_parquet(table)
+    return root
+
+
+class TestClips:
+    """MS-CLIP's: data sets on small files of the published layout, sizes on the meta device."""
+
+    @full_clip
+    def test_its_data_sets_read_the_published_layout(self, path: Path, ssl4eo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SSL4EO_ROOT", str(ssl4eo))
+        config = read(path)
+        task = outline_clip(config.task)
+        assert len(task.data.build_dataset()) == len(DATASETS.build(config.evaluation.datasets[0])) == 8
+        record, scenes = task.data.build_dataset().read(SampleKey(0, 3), np.random.default_rng(0))
+        assert record.captions[0].startswith("The image is a satellite view of 000000")
+        band = scenes[0].pixels[scenes[0].bands.index("B04")]
+        assert band.min() >= 0 and band.max() < 0.2, "reflectance without the offset of 1000"
+        pixels = task.processor.pixels(by_role(scenes, source=record.source))
+        assert pixels.shape == (3 if path.stem.endswith("rgb") else 10, 224, 224) and bool(pixels.isfinite().all())
+
+    @full_clip
+    def test_without_its_weights_it_says_where_to_get_them(self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from eocore.registry import TASKS
+
+        monkeypatch.setenv("PRETRAINED_ROOT", str(tmp_path))
+        with pytest.raises(EOError, match=r"nothing is downloaded.*pretrained/README.md"):
+            TASKS.build(read(path).task)
+
+    @full_clip
+    def test_it_compares_4096_pairs_and_all_of_it_trains_the_patch_embedding_ten_times_as_fast(self, path: Path) -> None:
+        config = read(path)
+        assert gpus_of(path) * config.task.batch_size == 4096 and config.training.accumulation == 1
+        task = outline_clip(config.task)
+        assert all(parameter.requires_grad for parameter in task.parameters())
+        optimizer = build_optimizer(task, OptimizerOptions(**config.optimizer))
+        rates = sorted({group["lr"] for group in optimizer.param_groups})
+        assert rates == pytest.approx([3.76e-6, 3.76e-5])
+        fast = [parameter for group in optimizer.param_groups if group["lr"] > 1e-5 for parameter in group["params"]]
+        assert [id(parameter) for parameter in fast] == [id(task.model.vision_model.embeddings.patch_embedding.weight)]
+
+    @full_clip
+    def test_it_states_its_hours(self, path: Path) -> None:
+        head = path.read_text()
+        stated = re.search(r"^# Time: ([\d.]+) hours an epoch at 40 % of an H100's peak, where data come at ([\d,]+) samples/s", head, re.M)
+        assert stated is not None
+        planned = supposed_batches(read(path), num_gpus=gpus_of(path), num_samples=984_576, sizes={"tokens": 77, "tiles": 1})
+        plan, _ = plan_run(planned, accumulation=1, mfu=0.4)
+        assert (float(stated[1]), int(stated[2].replace(",", ""))) == pytest.approx((plan.hours, plan.samples_per_s), rel=0.01)
+        assert plan.updates * 10 == pytest.approx(read(path).training.max_iters, abs=1)
+
+    @pytest.mark.slow
+    @full_clip
+    def test_its_memory_is_what_is_estimated(self, path: Path) -> None:
+        config, gpus = read(path), gpus_of(path)
+        shape, kind = replace(step_shape(config.task), ranks=gpus), checkpointing_kind(config.task.get("gradient_checkpointing", False))
+        found = estimate(config, num_gpus=gpus, shapes=[shape], kinds=[kind])
+        stated = float(path.read_text().splitlines()[2].split()[2])
+        assert stated == pytest.approx(found.peak(shape.tokens) / 2**30, abs=0.06)

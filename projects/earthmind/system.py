@@ -42,10 +42,17 @@ def _benchmarks() -> None:
 
 
 def _planning() -> Planning:
-    from earthmind.planning.meta_task import example_batch, known_borders, outline
-    from earthmind.planning.packs import data_task, plan_packs
+    from earthmind.planning.meta_task import example_batch, known_borders, outline, step_shape
+    from earthmind.planning.samples import data_task, sample_work
 
-    return Planning(meta_task=outline, data_task=data_task, example_batch=example_batch, fake_step=known_borders, plan_packs=plan_packs)
+    return Planning(
+        meta_task=outline,
+        data_task=data_task,
+        example_batch=example_batch,
+        step_shape=step_shape,
+        fake_step=known_borders,
+        sample_work=sample_work,
+    )
 
 
 def _exchange() -> Exchange:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:  # a system is named without importing torch
     from mmengine.config import Config
 
     from eocore.checkpoints.exchange import ExportPlan, ExportRequest, ImportPlan, ImportRequest
-    from eocore.data.loading.packing import Cost, PackSampler
     from eocore.export.hf import Shipment
     from eocore.hub_files import HubFiles, ZenodoFiles
     from eocore.predict.answers import Prediction
     from eocore.sensors.scene import Scene
+    from eocore.train.planning.batches import SampleWork
     from eocore.train.planning.estimate import StepShape
     from eocore.train.task import Task
 
@@ -81,30 +81,25 @@ class Chats(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Planning:
-    """What estimates, packing plans and checks of data are made from; nothing of it reads weights, and data files only where that is said.
+    """What estimates, plans of trainings and checks of data are made from; nothing of it reads weights, and data files where that is said.
 
     Attributes:
         meta_task: section `task` of a config -> the task on the meta device.
         data_task: config -> the task on the meta device with the training's tokenizer, processor and data, whose loader makes the very
             samples of the training; reads the tokenizer, and annotations when it builds the loader.
         example_batch: (task, shape) -> a batch of that shape, all zeros.
+        step_shape: section `task` of a config -> the largest step of its training.
         fake_step: shape -> the context in which a step with fake tensors of that shape runs.
-        plan_packs: (config, `num_gpus`, `num_workers`) -> the sampler of a training, and the useful operations of samples; reads
-            annotations and the headers of images.
+        sample_work: task of one of the first two kinds -> its data, and the sizes and operations of their samples, packed or not: plans of
+            trainings. None where sizes are not known before samples are prepared.
     """
 
     meta_task: "Callable[[Mapping[str, Any]], Task]"
     data_task: "Callable[[Config], Task]"
     example_batch: "Callable[[Any, StepShape], Any]"
+    step_shape: "Callable[[Mapping[str, Any]], StepShape]"
     fake_step: "Callable[[StepShape], AbstractContextManager[None]]"
-    plan_packs: "PlanPacks"
-
-
-class PlanPacks(Protocol):
-    """See `Planning`."""
-
-    def __call__(self, config: "Config", *, num_gpus: int, num_workers: int) -> "tuple[PackSampler, Cost]":
-        """Raises EOError where the config does not pack, or its tokenizer or data are not there."""
+    sample_work: "Callable[[Any], SampleWork] | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +134,7 @@ class System:
         export: trained task -> what becomes a checkpoint.
         benchmarks: registers what the package adds to evaluation: benchmarks, suites, sensor settings, tasks, scorers. Called before
             answers are predicted, scored, compared, merged or reported; it may be called again.
-        planning: returns what estimates and packing plans are made from.
+        planning: returns what estimates and plans of trainings are made from.
         exchange: returns what imports and exports upstream weights.
         downloads: returns name -> files that `eo download` fetches.
     """

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eocore.system import Exchange, PredictorOptions, System
+from eocore.system import Exchange, Planning, PredictorOptions, System
 
 if TYPE_CHECKING:
     from eocore.export.hf import Shipment
@@ -41,6 +41,20 @@ def _benchmarks() -> None:
     from ms_clip import benchmarks as _benchmarks  # noqa: F401  (they register themselves)
 
 
+def _planning() -> Planning:
+    from ms_clip.planning.meta_task import example_batch, global_batch, outline, step_shape
+    from ms_clip.planning.samples import data_task, sample_work
+
+    return Planning(
+        meta_task=outline,
+        data_task=data_task,
+        example_batch=example_batch,
+        step_shape=step_shape,
+        fake_step=global_batch,
+        sample_work=sample_work,
+    )
+
+
 def _exchange() -> Exchange:
     from ms_clip.checkpoints.export_upstream import LAYOUTS, plan_export
     from ms_clip.checkpoints.import_plan import plan_import
@@ -63,6 +77,7 @@ SYSTEM = System(
     training_predictor=_training_predictor,
     export=_export,
     benchmarks=_benchmarks,
+    planning=_planning,
     exchange=_exchange,
     downloads=_downloads,
 )

@@ -35,7 +35,8 @@ class MsClipOptions(ModelOptions, DataOptions, TrainabilityOptions):
 
     Attributes:
         captions: of several captions of a sample: "draw" one each time, or the "first".
-        gradient_cache: so many images, and texts, go through the model at a time, the loss being that of the whole batch; None = all.
+        gradient_cache: so many images, and texts, go through the model at a time, the loss being that of the whole batch; None = all. It
+            goes with gradient_checkpointing "none" or "full": the others would keep their share of every part.
     """
 
     uncompared: ClassVar[Mapping[str, str]] = {"gradient_cache": "what is computed again comes out the same"}

@@ -30,6 +30,8 @@ class SampleMeasurer:
         max_length: most tokens of a sample; a longer one is an error.
     """
 
+    reads_headers = True
+
     def __init__(self, processor: EarthMindProcessor, *, max_length: int) -> None:
         self.processor, self.max_length = processor, max_length
 

@@ -1,21 +1,22 @@
 """What a sample costs to train on, in floating-point operations, from its sizes and the model's."""
 
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from torch import nn
 
 from earthmind.model.configuration_earthmind import SAM3_TRACKER
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
-from eocore.data.loading.sample_stats import FIELDS
+from eocore.train.planning.operations import (
+    CAUSAL,
+    FROZEN_PASSES,
+    MULTIPLY_ADD,
+    TRAINED_PASSES,
+    SampleCost,
+    attention_scores,
+    count_weights,
+    passes,
+    patch_operations,
+    trains,
+)
 
-MULTIPLY_ADD = 2
-"""Operations of a multiplication and the addition that follows it."""
-FROZEN_PASSES, TRAINED_PASSES = 2, 3
-"""Forward, gradient of the input, and, where the weight trains, gradient of the weight: each costs as much as the first."""
-CAUSAL = 0.5
-"""Fraction of the scores that a causal kernel computes."""
 MASK_FLOPS, MASK_POSITIONS, MASK_WIDTH = 3.7e9, 64**2, 256
 """SAM 2's mask decoder for one object on an image of 1024 px: counted with torch's FlopCounterMode on meta tensors."""
 BLOCK_WIDTHS = 12
@@ -25,30 +26,6 @@ SIMILARITIES = 2
 logarithm and words."""
 STRIDE = 4
 """Of Hiera's patch embedding [px]; each stage after the first halves height and width."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleCost:
-    """Operations of a forward and backward pass: for each token, squared length, label, tile, mask image and mask."""
-
-    token: float
-    square: float
-    scored: float
-    tile: float
-    mask_image: float
-    mask: float
-
-    def __call__(self, sizes: np.ndarray) -> np.ndarray:
-        """(N,) operations of samples of (N, len(FIELDS)) sizes."""
-        column = dict(zip(FIELDS, sizes.astype(np.float64).T, strict=True))
-        return (
-            self.token * column["tokens"]
-            + self.square * column["tokens"] ** 2
-            + self.scored * column["scored"]
-            + self.tile * column["tiles"]
-            + self.mask_image * column["mask_images"]
-            + self.mask * column["masks"]
-        )
 
 
 def sample_cost(model: EarthMindForConditionalGeneration, *, recomputed: bool = False) -> SampleCost:
@@ -63,12 +40,12 @@ def sample_cost(model: EarthMindForConditionalGeneration, *, recomputed: bool = 
     config, layers = model.config, model.language_model.get_decoder().layers
     text, again = config.text_config, int(recomputed)
     heads = text.num_attention_heads * (getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
-    adapters = _weights(layers, adapters=True)
-    base_passes = (TRAINED_PASSES if _trains(layers, adapters=False) else FROZEN_PASSES) + again
+    adapters = count_weights(layers, adapters=True)
+    base_passes = (TRAINED_PASSES if trains(layers, adapters=False) else FROZEN_PASSES) + again
     adapter_passes = TRAINED_PASSES + again
     return SampleCost(
-        token=MULTIPLY_ADD * (_weights(layers) * base_passes + adapters * adapter_passes),
-        square=2 * MULTIPLY_ADD * heads * len(layers) * CAUSAL * (TRAINED_PASSES + again),
+        token=MULTIPLY_ADD * (count_weights(layers) * base_passes + adapters * adapter_passes),
+        square=attention_scores([heads] * len(layers)) * CAUSAL * (TRAINED_PASSES + again),
         scored=MULTIPLY_ADD * text.hidden_size * text.vocab_size * TRAINED_PASSES,
         tile=_tile(model),
         mask_image=_mask_image(model),
@@ -76,27 +53,16 @@ def sample_cost(model: EarthMindForConditionalGeneration, *, recomputed: bool = 
     )
 
 
-def _weights(module: nn.Module, *, adapters: bool = False) -> int:
-    """Elements of the matrices in `module`: those of LoRA, or all others."""
-    return sum(value.numel() for name, value in module.named_parameters() if value.ndim == 2 and (".lora_" in name) == adapters)
-
-
-def _trains(module: nn.Module, *, adapters: bool = True) -> bool:
-    return any(value.requires_grad for name, value in module.named_parameters() if adapters or ".lora_" not in name)
-
-
 def _tile(model: EarthMindForConditionalGeneration) -> float:
     vision, config = model.config.vision_config, model.config
     (height, width), (rows, columns) = vision.image_size, vision.patch_size
     patches = (height // rows) * (width // columns)
     tokens = patches + 1  # the class token
-    embedding = MULTIPLY_ADD * patches * rows * columns * vision.num_channels * vision.hidden_size
-    blocks = MULTIPLY_ADD * tokens * _weights(model.vision_tower.encoder)
-    scores = 2 * MULTIPLY_ADD * tokens**2 * vision.hidden_size * vision.num_hidden_layers
-    projector = MULTIPLY_ADD * config.tokens_per_tile * _weights(model.projector)
-    tower_passes = TRAINED_PASSES if _trains(model.vision_tower) else 1
-    projected = projector * (TRAINED_PASSES if _trains(model.projector) else 1)
-    return (embedding + blocks + scores) * tower_passes + projected + _fusion(model)
+    embedding = patch_operations(patches=patches, pixels=rows * columns * vision.num_channels, width=vision.hidden_size)
+    blocks = MULTIPLY_ADD * tokens * count_weights(model.vision_tower.encoder)
+    scores = attention_scores([vision.hidden_size] * vision.num_hidden_layers, tokens=tokens)
+    projector = MULTIPLY_ADD * config.tokens_per_tile * count_weights(model.projector)
+    return (embedding + blocks + scores) * passes(model.vision_tower) + projector * passes(model.projector) + _fusion(model)
 
 
 def _fusion(model: EarthMindForConditionalGeneration) -> float:
@@ -112,7 +78,7 @@ def _mask_image(model: EarthMindForConditionalGeneration) -> float:
     backbone = model.config.sam_config.vision_config.backbone_config
     side = backbone.image_size[0] if isinstance(backbone.image_size, list | tuple) else backbone.image_size
     if model.config.sam_config.model_type == SAM3_TRACKER:
-        return _plain_transformer(backbone, side) * (TRAINED_PASSES if _trains(model.seg_head.sam.vision_encoder) else 1)
+        return _plain_transformer(backbone, side) * passes(model.seg_head.sam.vision_encoder)
     total, first = 0.0, 0
     stages = zip(backbone.blocks_per_stage, backbone.embed_dim_per_stage, backbone.window_size_per_stage, strict=True)
     for number, (blocks, width, window) in enumerate(stages):
@@ -121,7 +87,7 @@ def _mask_image(model: EarthMindForConditionalGeneration) -> float:
         total += MULTIPLY_ADD * positions * BLOCK_WIDTHS * width**2 * blocks
         total += 2 * MULTIPLY_ADD * positions * width * ((blocks - whole) * window**2 + whole * positions)
         first += blocks
-    return total * (TRAINED_PASSES if _trains(model.seg_head.sam.vision_encoder) else 1)
+    return total * passes(model.seg_head.sam.vision_encoder)
 
 
 def _plain_transformer(backbone: Any, side: int) -> float:

@@ -21,6 +21,7 @@ from eocore.portable.fusion_plan import FusionPlan
 from eocore.portable.row_packing import SupervisedTokens, VisionInputs
 from eocore.registry import TOKENIZERS
 from eocore.replaced import replaced
+from eocore.train.options import DataOptions
 from eocore.train.planning.estimate import StepShape
 
 FUSED_SENSORS = 2
@@ -61,6 +62,15 @@ def _vocabulary(fields: Mapping[str, Any]) -> int:
     if stated is None and learned is None:
         raise ConfigError("the size of the vocabulary is not stated: set task.model.text_config.vocab_size, which estimates need.")
     return int(stated) if stated is not None else int(learned) + len(SPECIAL_TOKENS)
+
+
+def step_shape(settings: Mapping[str, Any]) -> StepShape:
+    """The largest step of a section `task`: its longest row, as many as a batch has; a pack is one row."""
+    length, packing = settings.get("row_length"), settings.get("packing")
+    if packing is not None:
+        length = packing["max_tokens"]
+    rows = 1 if length else settings.get("batch_size", 1)
+    return StepShape(tokens=length or settings.get("max_length", DataOptions.max_length), rows=rows)
 
 
 def example_batch(task: EarthMindTask, shape: StepShape) -> Batch:

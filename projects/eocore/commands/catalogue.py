@@ -148,7 +148,7 @@ COMMANDS = {
     "new-dataset": Entry("make a config, splits and a data check of one's own images and table", _new_dataset),
     "check-data": Entry("read every record of a config's datasets before a training does", _check_data),
     "show-data": Entry("draw samples of a config's datasets: images, masks, boxes, words", _show_data),
-    "plan-run": Entry("plan a training that packs its samples: packs, balance, hours", _plan_run),
+    "plan-run": Entry("plan a training: batches or packs, balance, hours", _plan_run),
     "estimate-memory": Entry("estimate the GPU memory of a training from its config", _estimate_memory),
     "print-config": Entry("print a config with its bases merged and overrides applied", _print_config),
     "checkpoint": Entry("list, verify, show, compare and convert training checkpoints", _checkpoint),

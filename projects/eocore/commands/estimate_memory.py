@@ -7,7 +7,7 @@ from eocore.command import Command, say
 from eocore.commands.arguments import add_config, not_negative, positive, read_config
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
+    from eocore.train.planning.estimate import StepShape
 
 NOTE = """Not in it: the CUDA context (about 0.5 GiB), workspaces of kernels and what the allocator leaves unused; leave a tenth free."""
 
@@ -19,16 +19,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lengths = "lengths of a row (default: the config's, and a quarter)"
     parser.add_argument("--tokens", type=positive, nargs="+", action="extend", metavar="L", help=lengths)
     parser.add_argument("--rows", type=positive, metavar="R", help="rows of a batch (default: the config's)")
-    parser.add_argument("--samples", type=positive, default=1, help="samples that share a row (default: 1)")
-    parser.add_argument("--masks", type=not_negative, default=5, help="masks of each sample (default: 5)")
-    parser.add_argument("--supervised", type=not_negative, default=64, help="supervised tokens of each sample (default: 64)")
+    parser.add_argument("--samples", type=positive, help="samples that share a row (default: 1)")
+    parser.add_argument("--masks", type=not_negative, help="masks of each sample (default: the system's)")
+    parser.add_argument("--supervised", type=not_negative, help="supervised tokens of each sample (default: the system's)")
     parser.add_argument("--precision", choices=("bf16", "fp16", "fp32"), default="bf16", help="of the training (default: bf16)")
 
 
-def row_lengths(config: "Config") -> list[int]:
-    """A quarter of the config's row, and the whole."""
-    longest = config.task.get("row_length") or config.task.get("max_length", 8192)
-    return [longest // 4, longest]
+def step_shapes(arguments: argparse.Namespace, largest: "StepShape") -> "list[StepShape]":
+    """The steps that are tried: rows as long as asked for, else a quarter and the whole of the config's."""
+    from dataclasses import replace
+
+    asked = {name: getattr(arguments, name) for name in ("rows", "samples", "masks", "supervised")}
+    shape = replace(largest, ranks=arguments.gpus, **{name: value for name, value in asked.items() if value is not None})
+    return [replace(shape, tokens=tokens) for tokens in arguments.tokens or [max(largest.tokens // 4, 1), largest.tokens]]
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -36,16 +39,16 @@ def run(arguments: argparse.Namespace) -> None:
     from eocore.train.device import set_deepspeed_accelerator
 
     set_deepspeed_accelerator()
+    from eocore.system import system_of_config
     from eocore.train.launch import describe_parts
-    from eocore.train.planning.estimate import StepShape, describe, estimate
+    from eocore.train.planning.estimate import PURPOSE, describe, estimate
 
     config = read_config(arguments)
-    lengths = arguments.tokens or row_lengths(config)
-    rows = arguments.rows or (1 if config.task.get("row_length") else config.task.get("batch_size", 1))
-    choices = {"rows": rows, "samples": arguments.samples, "masks": arguments.masks, "supervised": arguments.supervised}
-    shapes = [StepShape(tokens=tokens, **choices) for tokens in lengths]
+    system = system_of_config(config)
+    shapes = step_shapes(arguments, system.need(system.planning, PURPOSE)().step_shape(config.task))
     found = estimate(config, num_gpus=arguments.gpus, shapes=shapes, precision=arguments.precision)
-    what = f"{arguments.gpus} GPU(s), {arguments.precision}, {rows} row(s) of {arguments.samples} sample(s), {arguments.masks} masks each"
+    masks = f", {shapes[0].masks} masks each" if shapes[0].masks else ""
+    what = f"{arguments.gpus} GPU(s), {arguments.precision}, {shapes[0].rows} row(s) of {shapes[0].samples} sample(s){masks}"
     say(f"{arguments.config}: {what}", *describe_parts(list(found.parts)), *describe(found), NOTE)
 
 

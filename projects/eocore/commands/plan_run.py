@@ -1,4 +1,4 @@
-"""Plans a training that packs its samples: packs, balance of the GPUs, steps and hours, from annotations and image headers alone."""
+"""Plans a training: batches or packs, balance of the GPUs, steps and hours, from annotations and image headers, or supposed sizes."""
 
 import argparse
 import json
@@ -7,6 +7,9 @@ from pathlib import Path
 
 from eocore.command import Command, say
 from eocore.commands.arguments import add_config, positive, read_config
+from eocore.overrides import OverrideAction
+
+SIZES = "with --samples: tokens, tiles, mask_images, masks and scored of a sample; what is not named is 0"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=positive, default=os.cpu_count() or 1, help="processes that measure samples (default: one a core)"
     )
+    parser.add_argument("--samples", type=positive, metavar="N", help="read no data: suppose so many samples of the sizes of --sizes")
+    parser.add_argument("--sizes", nargs="+", action=OverrideAction, default={}, metavar="NAME=N", help=SIZES)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw lengths, packs and balance here (PNG)")
 
@@ -25,19 +30,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Plans, prints, and writes what is asked for."""
     from eocore.config import require
-    from eocore.system import system_of_config
+    from eocore.errors import ConfigError
     from eocore.train.device import set_deepspeed_accelerator
 
     set_deepspeed_accelerator()
+    from eocore.train.planning.batches import read_batches, supposed_batches
     from eocore.train.planning.plan import PEAK_TFLOPS, as_json, describe, draw, plan_run
 
+    if bool(arguments.sizes) != (arguments.samples is not None):
+        raise ConfigError("--samples and --sizes belong together: how many samples are supposed, and how large each is.")
     config = read_config(arguments)
-    system = system_of_config(config)
-    planning = system.need(system.planning, "its trainings cannot be planned")()
-    sampler, useful = planning.plan_packs(config, num_gpus=arguments.gpus, num_workers=arguments.workers)
-    plan, packs = plan_run(
-        sampler,
-        useful,
+    if arguments.samples is None:
+        planned = read_batches(config, num_gpus=arguments.gpus, num_workers=arguments.workers)
+    else:
+        planned = supposed_batches(config, num_gpus=arguments.gpus, num_samples=arguments.samples, sizes=arguments.sizes)
+    plan, figures = plan_run(
+        planned,
         accumulation=require(config, "training").get("accumulation", 1),
         mfu=arguments.mfu,
         peak_tflops=arguments.peak_tflops or PEAK_TFLOPS,
@@ -47,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(as_json(plan), indent=2) + "\n")
     if arguments.plot:
-        draw(arguments.plot, sampler.sizes(0), packs=packs, max_tokens=sampler.options.max_tokens)
+        draw(arguments.plot, planned, figures=figures)
 
 
 COMMAND = Command(name="plan-run", description=__doc__, add_arguments=add_arguments, run=run)

@@ -4,6 +4,9 @@ Each function returns the loss of this rank's rows; its mean over the ranks, as 
 the global batch. Ranks hold batches of one size.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
@@ -30,6 +33,40 @@ class Pairs(NamedTuple):
     same: Tensor | None = None
 
 
+class _Ranks(NamedTuple):
+    """The ranks whose rows are compared.
+
+    Attributes:
+        number: how many.
+        own: which of them this one is.
+        real: whether they are there to exchange rows with.
+    """
+
+    number: int
+    own: int = 0
+    real: bool = True
+
+
+_supposed: ContextVar[_Ranks | None] = ContextVar("supposed_ranks", default=None)
+
+
+@contextmanager
+def supposed_ranks(number: int) -> Iterator[None]:
+    """Within it, rows are gathered as from `number` ranks, of which this is the first; nothing is exchanged, the others' rows are not set.
+
+    Whatever gathering allocates is allocated: estimates of memory are made so.
+    """
+    token = _supposed.set(_Ranks(number, real=False))
+    try:
+        yield
+    finally:
+        _supposed.reset(token)
+
+
+def _ranks() -> _Ranks:
+    return _supposed.get() or (_Ranks(num_ranks(), dist.get_rank()) if num_ranks() > 1 else _Ranks(1))
+
+
 class _GatherRows(torch.autograd.Function):
     """All ranks' rows; backward sums, over the ranks, the gradients of this rank's rows.
 
@@ -38,22 +75,24 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        ctx.length = len(rows)
-        gathered = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(gathered, rows.contiguous())
+        ctx.length, ctx.ranks = len(rows), (ranks := _ranks())
+        gathered = [torch.empty_like(rows) for _ in range(ranks.number)]
+        if ranks.real:
+            dist.all_gather(gathered, rows.contiguous())
         return torch.cat(gathered)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         total = gradient.contiguous()
-        dist.all_reduce(total)
-        start = dist.get_rank() * ctx.length
+        if ctx.ranks.real:
+            dist.all_reduce(total)
+        start = ctx.ranks.own * ctx.length
         return total[start : start + ctx.length]
 
 
 def gather_rows(rows: Tensor) -> Tensor:
     """(ranks * N, ...) the rows (N, ...) of all ranks in the order of the ranks, differentiable; the same on every rank."""
-    if num_ranks() == 1:
+    if _ranks().number == 1:
         return rows
     gathered: Tensor = _GatherRows.apply(rows)
     return gathered
@@ -80,8 +119,7 @@ def pairs_of(images: Tensor, texts: Tensor, *, scale: Tensor, bias: Tensor | Non
     shift = 0.0 if bias is None else bias.float()
     per_image = scale.float() * images @ gather_rows(texts).T + shift
     per_text = scale.float() * texts @ gather_rows(images).T + shift
-    first = dist.get_rank() * len(images) if num_ranks() > 1 else 0
-    targets = first + torch.arange(len(images), device=images.device)
+    targets = _ranks().own * len(images) + torch.arange(len(images), device=images.device)
     if keys is None:
         return Pairs(per_image, per_text, targets)
     same = keys[:, None] == gather_rows(keys)[None]

@@ -102,7 +102,7 @@ class TrainingData:
             EOError: a sample is broken or too long, or there are too few.
         """
         dataset = self.build_dataset()
-        sampler = self._build_sampler(dataset, shard) if self.packing is None else self.build_packs(dataset, shard, rules=rules())
+        sampler = self.build_sampler(dataset, shard, rules=rules)
         return self._make_loader(PreparedDataset(dataset, prepare, seed=shard.seed, faults=self.faults), sampler, collate=collate)
 
     def _make_loader(
@@ -145,8 +145,11 @@ class TrainingData:
         )
         return HeldOutBatches(loader=loader, num_batches=len(batches), num_samples=sum(map(len, batches)))
 
-    def _build_sampler(self, dataset: SampleSource, shard: Shard) -> Sampler[list[SampleKey]]:
+    def build_sampler(self, dataset: SampleSource, shard: Shard, *, rules: Callable[[], PackRules]) -> PackSampler | GlobalBatchSampler:
+        """Which samples of `dataset` a shard takes; arguments and errors as `build_loader`."""
         options = self.options
+        if self.packing is not None:
+            return self.build_packs(dataset, shard, rules=rules())
         lengths = partial(dataset.lengths, image_tokens=self.images.tokens)
         like = None if options.length_window is None else LikeLengths(lengths=lengths, window=options.length_window)
         return GlobalBatchSampler(num_samples=len(dataset), batch_size=options.batch_size, shard=shard, like_lengths=like)

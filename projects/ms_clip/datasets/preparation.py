@@ -71,13 +71,19 @@ class SamplePreparer:
             AlignmentError: the record has no caption, or several images of one role.
             BandError: a role or a band is missing.
         """
-        if not record.captions:
-            raise AlignmentError(
-                f"{record.source}: the record has no caption, which this model learns from ({len(record.turns)} turns, "
-                f"{len(record.labels)} labels). Use a data set of captions, or one of classes with prompts."
-            )
-        number = int(rng.integers(len(record.captions))) if self.choice == "draw" else 0
-        return Sample(prepare_pixels(self.processor, record, scenes=scenes), record.captions[number], record.sample_id)
+        captions = captions_of(record)
+        number = int(rng.integers(len(captions))) if self.choice == "draw" else 0
+        return Sample(prepare_pixels(self.processor, record, scenes=scenes), captions[number], record.sample_id)
+
+
+def captions_of(record: Record) -> tuple[str, ...]:
+    """The captions of a record. Raise AlignmentError if it has none."""
+    if not record.captions:
+        raise AlignmentError(
+            f"{record.source}: the record has no caption, which this model learns from ({len(record.turns)} turns, "
+            f"{len(record.labels)} labels). Use a data set of captions, or one of classes with prompts."
+        )
+    return record.captions
 
 
 def prepare_pixels(processor: MsClipProcessor, record: Record, *, scenes: Sequence[Scene]) -> Tensor:

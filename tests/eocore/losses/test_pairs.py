@@ -10,7 +10,8 @@ from ports import free_port
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eocore.losses.pairs import gather_rows, pair_accuracy, pairs_of, patch_pairs, sigmoid_loss, softmax_loss
+from eocore.losses.pairs import gather_rows, pair_accuracy, pairs_of, patch_pairs, sigmoid_loss, softmax_loss, supposed_ranks
+from eocore.train.planning.memory import LiveMemory
 
 COUNT, WIDTH = 8, 6
 KINDS = ("softmax", "sigmoid", "patches", "same")
@@ -85,6 +86,17 @@ def gradients(images: Tensor, texts: Tensor) -> dict[str, tuple[Tensor, Tensor]]
     return found
 
 
+def peak_of(vectors: Tensor) -> dict[str, int]:
+    """Most bytes that a loss and its gradient take, for each kind."""
+    found = {}
+    for kind in KINDS:
+        images, texts = vectors.clone().requires_grad_(), vectors.flip(0).requires_grad_()
+        with LiveMemory([images, texts]) as memory:
+            losses(kind, images, texts).backward()
+        found[kind] = memory.peak
+    return found
+
+
 def one_rank(rank: int, port: int, out: str) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.distributed.init_process_group("gloo")
@@ -95,7 +107,9 @@ def one_rank(rank: int, port: int, out: str) -> None:
             torch.distributed.all_reduce(value)
             value /= 2
     if rank == 0:
-        torch.save(found, out)
+        torch.save({"found": found, "peak": peak_of(unit(COUNT // 2, WIDTH, seed=0))}, out)
+    else:
+        peak_of(unit(COUNT // 2, WIDTH, seed=0))
     torch.distributed.destroy_process_group()
 
 
@@ -107,7 +121,20 @@ def test_two_ranks_have_the_loss_and_gradient_of_one(tmp_path: Path) -> None:
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0, 0]
-    together = torch.load(out)
+    answer = torch.load(out)
+    together = answer["found"]
     for kind, (loss, gradient) in gradients(unit(COUNT, WIDTH, seed=0), unit(COUNT, WIDTH, seed=1)).items():
         torch.testing.assert_close(together[kind][0], loss, rtol=0, atol=1e-5, msg=kind)
         torch.testing.assert_close(together[kind][1], gradient, rtol=0, atol=1e-5, msg=kind)
+    vectors = unit(COUNT // 2, WIDTH, seed=0)
+    with supposed_ranks(2):
+        supposed = peak_of(vectors)
+    assert supposed == answer["peak"], "two ranks that are supposed take the memory of two that are there"
+    assert all(supposed[kind] > alone for kind, alone in peak_of(vectors).items())
+
+
+def test_supposed_ranks_end_with_their_context() -> None:
+    rows = torch.randn(3, 2)
+    with supposed_ranks(4):
+        assert gather_rows(rows).shape == (12, 2)
+    assert gather_rows(rows) is rows

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import eocore.data
 from eocore.data.changes import change_headers
-from eocore.data.dataset import SampleKey, SampleSource, random_stream
+from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, random_stream
 from eocore.data.io.file_digests import file_digest
 from eocore.data.io.readers import SceneHeader, scene_header
 from eocore.data.loading.error_policy import FaultOptions
@@ -42,12 +42,16 @@ class Measurer(Protocol):
 
     Attributes:
         max_length: most tokens of a sample.
+        reads_headers: whether sizes depend on the images; if not, none is opened, and there are no headers.
         settings: all that sizes depend on beside the data, fit for JSON.
         code: folders of the sources that decide sizes.
     """
 
     @property
     def max_length(self) -> int: ...
+
+    @property
+    def reads_headers(self) -> bool: ...
 
     @property
     def settings(self) -> Mapping[str, Any]: ...
@@ -197,13 +201,17 @@ class _Chunks(Dataset[np.ndarray]):
     def _row(self, key: SampleKey) -> list[int]:
         try:
             record, dataset = self.dataset.draw(key, random_stream(self.seed, "sample", *key))
-            headers = [scene_header(ref, root=dataset.image_root(ref)) for ref in record.images]
-            found = self.measurer(record, change_headers(headers, record.augmentation.changes))
+            found = self.measurer(record, self._headers(record, dataset) if self.measurer.reads_headers else ())
             return [found[field] for field in FIELDS]
         except DataError as error:
             if self.faults.skips:
                 return [0] * len(FIELDS)
             raise type(error)(f"{self.dataset.describe(key)}: {error}") from error
+
+    @staticmethod
+    def _headers(record: Record, dataset: RecordDataset) -> Sequence[SceneHeader]:
+        headers = [scene_header(ref, root=dataset.image_root(ref)) for ref in record.images]
+        return change_headers(headers, record.augmentation.changes)
 
 
 def _file_state(path: str) -> str:

@@ -22,6 +22,7 @@ from eocore.train.zero.settings import load_zero_config
 
 GIB = 2**30
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}
+PURPOSE = "the memory of its trainings cannot be estimated"
 STAGES = ("deepspeed_zero0", "deepspeed_zero1", "deepspeed_zero2", "deepspeed_zero3")
 
 
@@ -36,6 +37,7 @@ class StepShape:
         text: tokens of each sample that are no vision tokens, at least.
         supervised: supervised tokens of each sample.
         masks: of each sample.
+        ranks: whose vectors are compared where losses are those of the global batch.
     """
 
     tokens: int
@@ -44,6 +46,7 @@ class StepShape:
     text: int = 256
     supervised: int = 64
     masks: int = 5
+    ranks: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,9 @@ class Estimate:
         return self.states[self.chosen].peak(self.steps[tokens, self.kind].peak)
 
 
-def estimate(config: Config, *, num_gpus: int, shapes: Sequence[StepShape], precision: Precision = "bf16") -> Estimate:
+def estimate(
+    config: Config, *, num_gpus: int, shapes: Sequence[StepShape], precision: Precision = "bf16", kinds: Sequence[str] = KINDS
+) -> Estimate:
     """The estimate of a config.
 
     Args:
@@ -77,18 +82,19 @@ def estimate(config: Config, *, num_gpus: int, shapes: Sequence[StepShape], prec
         num_gpus: ranks.
         shapes: of the steps that are tried, of different numbers of tokens.
         precision: of the training.
+        kinds: of activation checkpointing that are tried.
 
     Raises:
         ConfigError: the config does not build, or a shape is impossible.
     """
     system = system_of_config(config)
-    planning = system.need(system.planning, "the memory of its trainings cannot be estimated")()
+    planning = system.need(system.planning, PURPOSE)()
     chosen = config.training.get("deepspeed", "deepspeed_zero2")
     settings = {key: value for key, value in require(config, "task").items()}
     quantized: dict[str, Any] = {}
     steps: dict[tuple[int, str], StepMemory] = {}
-    with Progress("steps", total=len(KINDS) * len(shapes), unit="steps") as progress:
-        for kind in KINDS:
+    with Progress("steps", total=len(kinds) * len(shapes), unit="steps") as progress:
+        for kind in kinds:
             task = planning.meta_task({**settings, "gradient_checkpointing": kind})
             parts = task.parameter_table()
             quantized = _quantized_sizes(task, settings.get("quantization"))
@@ -132,12 +138,13 @@ def describe(found: Estimate) -> list[str]:
     for name, state in found.states.items():
         mark = " *" if name == found.chosen else ""
         lines.append(f"  {name + mark:<26}" + "".join(f"{getattr(state, column) / GIB:11.3f}" for column in names))
+    kinds = dict.fromkeys(kind for _, kind in found.steps)
     lines += [
         "a step, activations and all else that backward needs, by gradient_checkpointing: kept for backward, at its peak [GiB]",
-        "  tokens    " + "".join(f"{kind:<22}" for kind in KINDS),
+        "  tokens    " + "".join(f"{kind:<22}" for kind in kinds),
     ]
     for tokens in sorted({tokens for tokens, _ in found.steps}):
-        steps = [found.steps[tokens, kind] for kind in KINDS]
+        steps = [found.steps[tokens, kind] for kind in kinds]
         lines.append(f"  {tokens:<10}" + "".join(f"{step.kept / GIB:<10.3f}{step.peak / GIB:<12.3f}" for step in steps))
     longest = max(tokens for tokens, _ in found.steps)
     lines.append(

@@ -53,7 +53,7 @@ class LiveMemory(TorchDispatchMode):
 
 @dataclass(frozen=True, kw_only=True)
 class StepMemory:
-    """Bytes that a step allocates beside weights, gradients and optimiser state.
+    """Bytes that a step takes beside weights, gradients and optimiser state; the batch itself counts in both.
 
     Attributes:
         kept: alive between forward and backward.
@@ -80,7 +80,8 @@ def measure_step(task: Task, batch: Any) -> StepMemory:
     finally:
         for hook in hooks:
             hook.remove()
-    return StepMemory(kept=kept, peak=memory.peak)
+    held = _storage_bytes(inputs)
+    return StepMemory(kept=kept + held, peak=memory.peak + held)
 
 
 def as_fake(task: Task, mode: FakeTensorMode, *, dtype: torch.dtype) -> Task:
@@ -108,6 +109,13 @@ def as_fake(task: Task, mode: FakeTensorMode, *, dtype: torch.dtype) -> Task:
                     if tensor is not None:
                         table[name] = fake(tensor)
     return task
+
+
+def _storage_bytes(tensors: Iterable[Tensor]) -> int:
+    storages = WeakIdKeyDictionary()
+    for tensor in tensors:
+        storages[tensor.untyped_storage()] = tensor.untyped_storage().nbytes()
+    return sum(storages.values())
 
 
 def _drop_gradient(parameter: Tensor) -> None:

@@ -63,6 +63,7 @@ class HeightMeasurer:
     """Tiles: rows of the first image; mask images: its columns; tokens: images."""
 
     max_length = 100
+    reads_headers = True
     settings: Mapping[str, Any] = {}
     code: Sequence[Path] = ()
 

@@ -21,6 +21,7 @@ class HeightMeasurer:
     """Tiles: the height of the first image; tokens: the number of texts."""
 
     max_length = 100
+    reads_headers = True
     settings: Mapping[str, Any] = {}
     code: Sequence[Path] = ()
 

@@ -1,11 +1,14 @@
 """Live bytes: made, shared, freed; and the same whether a tensor has memory or not."""
 
 import gc
+from typing import Any
 
 import torch
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from eocore.train.planning.memory import LiveMemory
+from eocore.train.planning.memory import LiveMemory, measure_step
+from eocore.train.task import Task
 
 
 def test_a_tensor_counts_while_it_lives_and_a_view_of_it_does_not() -> None:
@@ -36,3 +39,24 @@ def test_fake_tensors_count_alike_and_take_nothing() -> None:
         large = torch.empty(2**40)
         (large * 2).sum()
     assert memory.peak >= 2 * 4 * 2**40
+
+
+class Squares(Task):
+    """Of what a layer makes of the inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = nn.Linear(6, 8)
+
+    def forward(self, batch: Any, mode: str = "loss", *, num_items_in_batch: Any = None) -> dict[str, Any]:
+        return {"loss_square": self.model(batch["inputs"]).square().mean()}
+
+    def build_loader(self, **_: Any) -> Any:
+        raise NotImplementedError
+
+
+def test_the_batch_counts_once_with_its_views() -> None:
+    task, batch = Squares(), {"inputs": torch.zeros(4, 6)}
+    unread = torch.zeros(1000)
+    plain, more = measure_step(task, batch), measure_step(task, {**batch, "unread": unread, "view": unread.view(10, 100)})
+    assert (more.kept - plain.kept, more.peak - plain.peak) == (4000, 4000)
