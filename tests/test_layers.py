@@ -54,6 +54,7 @@ SPANNING = {
     "eocore/evaluate/engine/test_vector_runs.py": "runs through Scores and Embeds",
     "eocore/evaluate/metrics/test_any_text.py": "every reader of answers",
     "ms_clip/test_search.py": "an index of images by a converted model",
+    "ms_clip/test_band_order.py": "reader, processor and predictor",
     "ms_clip/test_validation.py": "a training that is validated on held-out pairs",
     "profiling/earthmind/test_ratios.py": "all ratios with two sides",
     "profiling/ms_clip/test_ratios.py": "all ratios with two sides",

@@ -1,9 +1,10 @@
 """OpenCLIP as an oracle, in a process of its own.
 
-    PYTHONPATH=.:projects python tests/parity/open_clip_oracle.py FOLDER
+    PYTHONPATH=.:projects python tests/parity/open_clip_oracle.py FOLDER [NAME ...]
 
 FOLDER holds request.pt: {"model_cfg": ..., "pixels": (N, 3, S, S), "texts": [...]}. Written there: open_clip_config.json and
 open_clip_pytorch_model.bin with random weights, and answer.pt: image and text vectors, token ids, and the loss and gradient of the pairs.
+With NAMEs of released sizes (ViT-B-16), no request is read, and shapes.json holds the shape of every tensor of each, by name.
 """
 
 import json
@@ -13,6 +14,17 @@ from pathlib import Path
 import torch
 
 from profiling.ms_clip.open_clip_import import import_open_clip
+
+
+def write_shapes(folder: Path, sizes: list[str]) -> None:
+    """Of models of these names, on the meta device."""
+    open_clip = import_open_clip()
+    shapes = {}
+    for size in sizes:
+        with torch.device("meta"):
+            model = open_clip.model.CLIP(**open_clip.get_model_config(size))
+        shapes[size] = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    (folder / "shapes.json").write_text(json.dumps(shapes))
 
 
 def main(folder: Path) -> None:
@@ -42,4 +54,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[2:]:
+        write_shapes(Path(sys.argv[1]), sys.argv[2:])
+    else:
+        main(Path(sys.argv[1]))

@@ -66,7 +66,7 @@ def test_the_command_tells_hours_and_the_speed_of_data(repo_root: Path, tmp_path
     sizes = ["--sizes", "tokens=20", "tiles=1", "--json", str(tmp_path / "plan.json")]
     assert COMMAND([*given, "--samples", "1280", *sizes, "--plot", str(tmp_path / "plan.png")]) == 0
     shown, plan = capsys.readouterr().out, json.loads((tmp_path / "plan.json").read_text())
-    assert "40 of 32.0 samples" in shown and "samples/s that data must come at" in shown
+    assert "40 of 32.0 samples" in shown and "samples/s that loaders must give" in shown
     assert (plan["packed"], plan["updates"], plan["balance"]) == (False, 10.0, 1.0)
     assert plan["samples_per_s"] == pytest.approx(4 * 989.4 * 0.4 / (plan["tflop"] / 1280))
     assert (tmp_path / "plan.png").is_file()
