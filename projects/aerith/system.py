@@ -37,9 +37,9 @@ def _export(task: Any) -> "Shipment":
 
 
 def _planning() -> Planning:
-    from aerith.planning.meta_task import data_task, example_batch, fake_step, outline, plan_packs
+    from aerith.planning.meta_task import data_task, example_batch, fake_step, outline, step_shape
 
-    return Planning(meta_task=outline, data_task=data_task, example_batch=example_batch, fake_step=fake_step, plan_packs=plan_packs)
+    return Planning(meta_task=outline, data_task=data_task, example_batch=example_batch, step_shape=step_shape, fake_step=fake_step)
 
 
 def _benchmarks() -> None:

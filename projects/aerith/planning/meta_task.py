@@ -17,13 +17,13 @@ from aerith.model.batching import Batch, Images
 from aerith.pretrained import NEW, PARTS
 from aerith.task import AerithTask
 from eocore.config import require
-from eocore.data.loading.packing import Cost, PackSampler
 from eocore.errors import ConfigError
 from eocore.option_types import check_option
 from eocore.portable.prompt_batching import PromptBatch
 from eocore.portable.row_packing import SupervisedTokens
 from eocore.registry import TASKS, TOKENIZERS
 from eocore.replaced import replaced
+from eocore.train.options import DataOptions
 from eocore.train.planning.estimate import StepShape
 from eocore.train.training_data import TrainingData
 
@@ -63,6 +63,13 @@ def _vocabulary(fields: Mapping[str, Any]) -> int:
             "the size of the vocabulary is not stated: set task.model.text_config.vocab_size (LLaMA-2: 32000), which estimates need."
         )
     return int(size)
+
+
+def step_shape(settings: Mapping[str, Any]) -> StepShape:
+    """The largest step of a section `task`: a batch of its longest samples."""
+    return StepShape(
+        tokens=settings.get("max_length", DataOptions.max_length), rows=settings.get("batch_size", DataOptions.batch_size), masks=0
+    )
 
 
 def example_batch(task: AerithTask, shape: StepShape) -> Batch:
@@ -116,8 +123,3 @@ def data_task(config: Config) -> AerithTask:
     task.processor = build_processor(settings["processor"], words, config=task.model.config)
     task.data = TrainingData(replace(task.options, data=settings["data"]), IMAGES)
     return task
-
-
-def plan_packs(config: Config, *, num_gpus: int, num_workers: int) -> tuple[PackSampler, Cost]:
-    """Raises ConfigError: this model's samples are of like cost, and are not packed by it."""
-    raise ConfigError("task.packing is not for this model: its samples show one image each, so there are no packs to plan.")

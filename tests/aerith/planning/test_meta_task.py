@@ -5,9 +5,10 @@ import pytest
 from aerith_models import MODEL
 from mmengine.config import Config
 
-from aerith.planning.meta_task import example_batch, outline, plan_packs
+from aerith.planning.meta_task import example_batch, outline, step_shape
 from eocore.errors import ConfigError
 from eocore.models.freeze import trainable_names
+from eocore.train.planning.batches import supposed_batches
 from eocore.train.planning.estimate import StepShape, estimate
 
 
@@ -40,5 +41,10 @@ def test_what_cannot_be_estimated_is_said(make_fields: Callable[..., dict[str, A
         outline({"type": "AerithTowerTask"})
     with pytest.raises(ConfigError, match="the size of the vocabulary is not stated"):
         outline({**make_fields(), "type": "AerithTask", "tokenizer": {"type": "ChatTokenizer", "path": "none"}})
-    with pytest.raises(ConfigError, match="there are no packs to plan"):
-        plan_packs(Config({}), num_gpus=1, num_workers=0)
+    config = Config({"systems": ["aerith"], "seed": 0, "task": {"type": "AerithTask", **make_fields()}})
+    with pytest.raises(ConfigError, match=r"its trainings cannot be planned"):
+        supposed_batches(config, num_gpus=1, num_samples=8, sizes={"tokens": 64})
+
+
+def test_the_largest_step_is_a_batch_of_the_longest_samples() -> None:
+    assert step_shape({"batch_size": 4, "max_length": 512}) == StepShape(tokens=512, rows=4, masks=0)
