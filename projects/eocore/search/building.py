@@ -1,7 +1,8 @@
 """Builds an index, and adds to one: a job makes the vectors, then the index is made of them and measured."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 from shapely.geometry import Polygon
 
-from eocore.errors import DataError
-from eocore.files import require_writable
+from eocore.errors import DataError, OutputError
+from eocore.files import require_writable, writing
+from eocore.folder_lock import FolderLock
 from eocore.jobs.engine import local_executor, run_job
 from eocore.jobs.job_folder import JobFolder
 from eocore.log import get_logger
@@ -28,6 +30,10 @@ from eocore.text import some_of
 
 MOST_OF_A_REASON = 120
 """Characters of an error in a list of several."""
+
+
+WAIT_S = 5.0
+"""For another process that writes the index [s]."""
 
 
 @dataclass(frozen=True)
@@ -58,27 +64,46 @@ def build_index(folder: Path, source: Source, *, encoder: Encoder, options: Buil
 
     Raises:
         DataError: there is an index already, or no item could be embedded.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or another process is writing it.
     """
     check_extra()
     require_writable(folder, "the index")
-    before = _index_there(folder, overwrite=options.overwrite)
-    if before is not None and not options.overwrite:
+    with _held(folder):
+        before = _index_there(folder, overwrite=options.overwrite)
+        if before is None or options.overwrite:
+            return _build(folder, source, encoder=encoder, options=options, generation=before.generation + 1 if before else 1)
         if not _job(folder, before.generation).exists():
             raise DataError(
                 f"{folder} holds an index. Put more into it with `add`, name another folder, or build it anew with --overwrite."
             )
         rmtree(_job(folder, before.generation))  # of a build that was killed when all but this was done
         return before
-    generation = before.generation + 1 if before else 1
-    vectors, documents, failed = _embed(_job(folder, generation), source, encoder=encoder, options=options)
+
+
+def _build(folder: Path, source: Source, *, encoder: Encoder, options: BuildOptions, generation: int) -> Facts:
+    job = _job(folder, generation)
+    vectors, documents, failed = _embed(job, source, encoder=encoder, options=options)
     if not documents:
-        rmtree(_job(folder, generation))
+        rmtree(job)
         raise DataError(f"none of {len(failed)} items could be embedded ({_named(failed)}), so there is no index. Correct the inputs.")
     made = _make(encoder.space, vectors, documents=as_table(documents), kind=options.kind, failed=failed)
     facts = _measure_and_write(folder, replace(made, facts=replace(made.facts, generation=generation)))
-    rmtree(_job(folder, generation))
+    rmtree(job)
     return facts
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """No other process builds the index or adds to it meanwhile. Raises OutputError where one does."""
+    lock = FolderLock(folder)
+    with writing(folder, "the index"):
+        holder = lock.take(wait_s=WAIT_S)
+    if holder is not None:
+        raise OutputError(f"{folder}: {holder} is writing the index. Wait for it, or name another folder.")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_new(folder: Path, space: Space, *, vectors: np.ndarray, table: Any, kind: str | None = None) -> Facts:
@@ -131,15 +156,21 @@ def add_to_index(folder: Path, source: Source, *, encoder: Encoder, options: Bui
     Raises:
         ConfigError: the encoder is another than that of the index.
         DataError: the index is broken, or an item has the key of another one.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or another process is writing it.
     """
-    index = open_index(folder, verify=True)
+    check_extra()
+    read_facts(folder)
+    with _held(folder):
+        return _add(open_index(folder, verify=True), source, encoder=encoder, options=options)
+
+
+def _add(index: Index, source: Source, *, encoder: Encoder, options: BuildOptions) -> tuple[Facts, int]:
     check_space(index.facts.space, encoder.space)
     known = {key: (image, stamp) for key, image, stamp in zip(*(index.items[name] for name in ("key", "image", "stamp")), strict=True)}
     source = new_items(source, known=known)
     if not source.items:
         return index.facts, 0
-    job = _job(folder, index.facts.generation + 1)
+    job = _job(index.folder, index.facts.generation + 1)
     vectors, documents, failed = _embed(job, source, encoder=encoder, options=replace(options, overwrite=True))
     if not documents:
         rmtree(job)
@@ -147,8 +178,7 @@ def add_to_index(folder: Path, source: Source, *, encoder: Encoder, options: Bui
     table = joined([index.items, as_table(documents)])
     every = np.concatenate([index.searcher.vectors, vectors])
     failed = {key: error for key, error in {**index.facts.failed, **failed}.items() if key not in set(table["key"])}
-    made = _grown(index, every, table=table, failed=failed)
-    facts = _measure_and_write(folder, made, again=True)
+    facts = _measure_and_write(index.folder, _grown(index, every, table=table, failed=failed), again=True)
     rmtree(job)
     return facts, len(documents)
 

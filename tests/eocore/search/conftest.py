@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.importorskip("faiss", reason="faiss-cpu is not installed (extra: search)")
-pytest.importorskip("geopandas", reason="geopandas is not installed (extra: search)")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _libraries() -> None:
+    """Skips all tests here where the extra is not installed."""
+    pytest.importorskip("faiss", reason="faiss-cpu is not installed (extra: search)")
+    pytest.importorskip("geopandas", reason="geopandas is not installed (extra: search)")
 
 
 @pytest.fixture(scope="session")

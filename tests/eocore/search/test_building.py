@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from letters import Letters
 
-from eocore.errors import ConfigError, DataError
-from eocore.search import index_kinds
+from eocore.errors import ConfigError, DataError, OutputError
+from eocore.folder_lock import LOCK, FolderLock
+from eocore.search import building, index_kinds
 from eocore.search.building import BuildOptions, add_to_index, build_index, describe
 from eocore.search.index_folder import Facts, open_index
 from eocore.search.query import Query, find
@@ -40,7 +41,7 @@ def add(folder: Path, table: Path, *, encoder: Letters | None = None) -> tuple[F
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file() and path.name != LOCK}
 
 
 def test_every_item_is_found_by_its_own_words(tmp_path: Path, write_captions: Write) -> None:
@@ -51,7 +52,7 @@ def test_every_item_is_found_by_its_own_words(tmp_path: Path, write_captions: Wr
         hits = find(index, Query(caption, k=3), encoder=Letters())
         assert hits[0].score == pytest.approx(1.0, abs=1e-6)
         assert index.items["caption"][hits[0].row].split() != [] and row in range(9)
-    assert sorted(path.name for path in (tmp_path / "index").iterdir()) == ["index.json", "items-0001.parquet", "vectors-0001.npy"]
+    assert sorted(content(tmp_path / "index")) == ["index.json", "items-0001.parquet", "vectors-0001.npy"]
 
 
 def test_an_index_that_is_there_is_not_replaced_unasked(tmp_path: Path, write_captions: Write) -> None:
@@ -96,6 +97,18 @@ def test_where_nothing_new_can_be_embedded_the_index_stays_and_it_is_told(tmp_pa
     facts, count = add(tmp_path / "index", write_captions([*rows(3), "x.png,a farm"]), encoder=Letters(broken=("a farm",)))
     assert (count, facts.num_items, facts.failed) == (0, 3, {"x.png#0": "'a farm' is refused"})
     assert content(tmp_path / "index") == before and not list((tmp_path / "index").glob("job-*"))
+
+
+def test_no_two_processes_write_an_index(tmp_path: Path, write_captions: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "WAIT_S", 0.0)
+    build(tmp_path / "index", write_captions(rows(3)))
+    other = FolderLock(tmp_path / "index")
+    other.take()
+    for call in (lambda table: build(tmp_path / "index", table, overwrite=True), lambda table: add(tmp_path / "index", table)):
+        with pytest.raises(OutputError, match=r"process \d+ on .* is writing the index\. Wait for it"):
+            call(write_captions(rows(5)))
+    other.release()
+    assert add(tmp_path / "index", write_captions(rows(5)))[1] == 2
 
 
 def test_adding_ends_as_building_at_once(tmp_path: Path, write_captions: Write) -> None:

@@ -11,6 +11,7 @@ from eocore.errors import ConfigError, DataError
 from eocore.search.documents import Document, as_table
 from eocore.search.filters import Filters, parse_box, read_area
 
+geopandas = pytest.importorskip("geopandas", reason="geopandas is not installed (extra: search)")
 TABLE = as_table(
     [
         Document("0", time="2024-05-31", sensor="sentinel2_l2a", cloud_cover=5, footprint=box(11, 48, 12, 49)),
@@ -93,7 +94,6 @@ def test_what_is_no_box_is_refused(text: str) -> None:
 
 
 def test_areas_are_read_in_their_own_coordinates(tmp_path: Path) -> None:
-    geopandas = pytest.importorskip("geopandas", reason="geopandas is not installed (extra: search)")
     shapes = geopandas.GeoSeries([box(11.4, 48.4, 11.6, 48.6)], crs="EPSG:4326")
     shapes.to_crs("EPSG:32632").to_file(tmp_path / "area.gpkg")
     assert fitting(area=read_area(tmp_path / "area.gpkg")) == [0]
