@@ -65,3 +65,17 @@ def test_what_cannot_be_asked_is_said(answering: Any, picture: np.ndarray) -> No
         answerer.prepare((long, ()))
     with pytest.raises(ConfigError, match="temperatur"):
         TrainingChatPredictor(answering.model, answering.processor, options=PredictorOptions(generation={"temperatur": 1}))
+
+
+def test_a_conversation_is_written_as_it_is_generated(answering: Any, picture: np.ndarray) -> None:
+    predictor = TrainingChatPredictor(answering.model, answering.processor, options=PredictorOptions())
+    turns = [("user", "[VQA] Is there water?"), ("assistant", "yes"), ("user", "Where?")]
+    written: list[str] = []
+    scene: Any = picture
+    answer = predictor.converse({"rgb": scene}, turns, max_new_tokens=6, write=written.append)
+    assert "".join(written).strip() == answer.text
+    assert predictor.converse({"rgb": scene}, turns, max_new_tokens=6).text == answer.text
+    assert (
+        predictor.predict({"rgb": scene}, "Where?", max_new_tokens=6).text
+        == predictor.chat([({"rgb": scene}, "Where?")], max_new_tokens=6)[0]
+    )

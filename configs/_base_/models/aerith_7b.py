@@ -1,5 +1,5 @@
-# Aerith at full size: CLIP ViT-L/14 at 224 px, DINOv3 ViT-B/16 at 256 px (the defaults of AerithConfig), 144 queries, LLaMA-2-7B-Chat. None of
-# the three models is downloaded: PRETRAINED_ROOT names the folder that holds them (pretrained/README.md).
+# Aerith at full size: CLIP ViT-L/14 at 224 px, DINOv3 ViT-B/16 at 256 px (the defaults of AerithConfig), 144 queries, LLaMA-2-7B-Chat. No
+# weights are downloaded: PRETRAINED_ROOT names the folder that holds the three (pretrained/README.md).
 task = dict(
     type="AerithTask",
     model=dict(

@@ -1,7 +1,7 @@
 """Answers in text of models that read pictures in a prompt (`eocore.portable.image_language_model`), whatever system they are of."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,6 +16,7 @@ from eocore.portable.messages import as_turns, with_images
 from eocore.portable.position_limit import most_prompt_tokens
 from eocore.predict.answers import Prediction
 from eocore.predict.generation import check_with_model, generation_settings
+from eocore.predict.streaming import AnswerStreamer
 from eocore.sensors.scene import Scene, by_role
 from eocore.system import PredictorOptions
 from eocore.train.device import check_device, local_device
@@ -79,7 +80,7 @@ class TextAnswerer:
 
 
 class ChatPredictor:
-    """Implements Generates, LoadsWeights, AnswersImages, DeclaresRoles and Chats of the contract.
+    """Implements Generates, LoadsWeights, AnswersImages, DeclaresRoles, Chats and Converses.
 
     Args:
         options: how the model is loaded and answers.
@@ -129,17 +130,33 @@ class ChatPredictor:
 
     def predict(self, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int) -> Prediction:
         """The answer to one question about images. Raises DataError where the model cannot take them."""
-        (answer,) = self._ask([(scenes, text)], max_new_tokens=max_new_tokens)
+        return self.converse(scenes, [("user", text)], max_new_tokens=max_new_tokens)
+
+    def converse(
+        self,
+        scenes: Mapping[str, Scene],
+        turns: Sequence[tuple[str, str]],
+        *,
+        max_new_tokens: int,
+        write: Callable[[str], None] | None = None,
+    ) -> Prediction:
+        """See `eocore.predict.chat.Converses`."""
+        answerer = self.answerer(max_new_tokens)
+        if write is not None:
+            processor = answerer.processor
+            ends = (processor.end_of_turn.strip(), processor.tokenizer.eos_token or "")
+            answerer.settings["streamer"] = AnswerStreamer(processor.tokenizer, write, ends=ends)
+        (answer,) = self._ask(answerer, [(scenes, turns)])
         return Prediction(answer, NO_MASKS, next(iter(scenes), ""), scenes)
 
     def chat(self, questions: Sequence[tuple[Mapping[str, Any], str]], *, max_new_tokens: int) -> list[str]:
         """One text for each (pictures by role, question), all in one batch. Raises DataError where the model cannot take one."""
-        return self._ask(questions, max_new_tokens=max_new_tokens)
+        return self._ask(self.answerer(max_new_tokens), [(images, [("user", text)]) for images, text in questions])
 
-    def _ask(self, questions: Sequence[tuple[Mapping[str, Any], str]], *, max_new_tokens: int) -> list[str]:
-        answerer = self.answerer(max_new_tokens)
+    @staticmethod
+    def _ask(answerer: TextAnswerer, asked: Sequence[tuple[Mapping[str, Any], Sequence[tuple[str, str]]]]) -> list[str]:
         try:
-            prompts = [answerer.encode(dict(images), [("user", text)], sample_id="the question") for images, text in questions]
+            prompts = [answerer.encode(dict(images), turns, sample_id="the question") for images, turns in asked]
         except ValueError as error:  # what the processor raises for samples that the model cannot take
             raise DataError(f"the model cannot answer this: {error}") from error
         return [answer.text for answer in answerer.answer(prompts)]
