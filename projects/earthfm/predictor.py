@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from earthfm.datasets.preparation import named_after, question_turns
+from earthfm.datasets.preparation import question_turns
 from earthfm.model.batching import Sample
 from earthfm.model.modeling_earthfm import EarthFmForConditionalGeneration
 from earthfm.model.processing_earthfm import EarthFmProcessor
 from earthfm.model.sensor_inputs import SensorInputs, join_samples
 from earthfm.pretrained import read_processor
 from eocore.data.records import Record
+from eocore.data.sample_errors import named_after
 from eocore.errors import DataError, LengthError
 from eocore.models import folders
 from eocore.portable.position_limit import SampleTooLongError, most_prompt_tokens

@@ -53,6 +53,8 @@ class EarthFmOptions(ModelOptions, DataOptions, TrainabilityOptions):
             raise ConfigError(f"task.captions='{self.captions}' is unknown; choices: {', '.join(CHOICES)}.")
         if self.packing is not None:
             raise ConfigError("task.packing deals samples by measured costs, which EarthFM has none of. Use row_length to fill rows.")
+        if self.trainable_tokens:
+            raise ConfigError("task.trainable_tokens names rows of added tokens; EarthFM adds none. Leave it out.")
 
 
 @TASKS.register_module()

@@ -69,6 +69,7 @@ def test_records_without_texts_are_refused(make_task: Callable[..., Any]) -> Non
     [
         ({"captions": "longest"}, "choices: draw, first"),
         ({"packing": {"max_tokens": 8}, "batch_size": 1}, "Use row_length"),
+        ({"trainable_tokens": ["<x>"]}, "EarthFM adds none"),
         ({"losses": {"text_mean": "words"}}, "choices: samples, tokens"),
         ({"processor": {"patch_size": 4}}, "processor states patch_size, which the model decides"),
         ({"processor": {"fit": "stretch"}}, "one of resize, crop"),

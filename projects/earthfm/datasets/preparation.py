@@ -1,7 +1,6 @@
 """Record and scenes -> the sample the model takes."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +8,9 @@ import numpy as np
 from earthfm.model.batching import Batch, Sample
 from earthfm.model.processing_earthfm import EarthFmProcessor
 from eocore.data.records import Record
-from eocore.errors import AlignmentError, BandError, LengthError
+from eocore.data.sample_errors import named_after
+from eocore.errors import AlignmentError
 from eocore.portable.messages import Text, Turn, about_images
-from eocore.portable.position_limit import SampleTooLongError
-from eocore.portable.vision_layout import SampleError
 from eocore.sensors.scene import Scene
 
 CHOICES = ("draw", "first")
@@ -84,20 +82,3 @@ def question_turns(record: Record, processor: EarthFmProcessor) -> tuple[Turn, .
     if not record.captions:
         raise AlignmentError(f"{record.source}: the record asks no question and has no caption; this model answers in text.")
     return (asked(processor),)
-
-
-@contextmanager
-def named_after(record: Record) -> Iterator[None]:
-    """What the processor finds wrong with a record, as errors of the framework that say where the record stands.
-
-    Raises:
-        LengthError, AlignmentError, BandError: as the processor's `SampleTooLongError`, `SampleError` and any other ValueError.
-    """
-    try:
-        yield
-    except SampleTooLongError as error:
-        raise LengthError(f"{record.source}: {error}") from error
-    except SampleError as error:
-        raise AlignmentError(f"{record.source}: {error}") from error
-    except ValueError as error:  # an image that the encoder cannot take
-        raise BandError(f"{record.source}: {error}") from error

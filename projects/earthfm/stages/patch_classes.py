@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earthfm.datasets.preparation import named_after
 from earthfm.model.image_preparation import ImagePreparer
 from earthfm.model.sensor_inputs import SensorInputs, join_samples
 from eocore.data.io.readers import read_class_map
 from eocore.data.records import Record
+from eocore.data.sample_errors import named_after
 from eocore.errors import AlignmentError
 from eocore.registry import TRANSFORMS
 from eocore.sensors.scene import Scene
