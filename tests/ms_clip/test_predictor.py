@@ -1,6 +1,7 @@
 """A converted model as predictor: scores of pixels, and maps of a whole scene made with them by its commands, on one process or two."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +49,13 @@ def test_windows_of_which_a_part_would_be_cut_off_are_refused(save_model: Callab
 
 
 @pytest.mark.slow
-def test_one_process_and_two_make_the_same_map(save_model: Callable[..., Path], scene: Path, tmp_path: Path) -> None:
+def test_one_process_two_and_actors_of_a_cluster_make_the_same_map(save_model: Callable[..., Path], scene: Path, tmp_path: Path) -> None:
     model = save_model()
     words = [str(model), "--optical", str(scene), "--prompt", *PROMPTS, "--format", "gpkg", "geojson"]
-    for number in (0, 2):
-        assert EO(["map-scene", *words, "--workers", str(number), "--out", str(tmp_path / str(number))]) == 0
-    for name in (*FILES, "polygons.geojson"):
-        assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
-    with rasterio.open(tmp_path / "0" / "classes.tif") as source:
+    engines = {"one": [], "two": ["--workers", "2"]} | ({"ray": ["--workers", "2", "--engine", "ray"]} if find_spec("ray") else {})
+    for name, engine in engines.items():
+        assert EO(["map-scene", *words, *engine, "--out", str(tmp_path / name)]) == 0
+    for file in (*FILES, "polygons.geojson"):
+        assert len({(tmp_path / name / file).read_bytes() for name in engines}) == 1, file
+    with rasterio.open(tmp_path / "one" / "classes.tif") as source:
         assert set(np.unique(source.read(1))) <= {1, 2}

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eocore.errors import ConfigError
 from eocore.jobs.job_folder import JobFolder
 from eocore.jobs.processes import InThisProcess, WorkerProcesses
+from eocore.jobs.ray_actors import RayActors
 from eocore.jobs.work import Executor, Item, Work
 from eocore.log import get_logger
 from eocore.progress import Progress
@@ -73,3 +75,29 @@ def local_executor(num_workers: int, *, timeout_s: float | None = None) -> Execu
         timeout_s: see `WorkerProcesses`.
     """
     return WorkerProcesses(num_workers, timeout_s=timeout_s) if num_workers else InThisProcess()
+
+
+ENGINES = ("processes", "ray")
+
+
+def choose_executor(engine: str, num_workers: int, *, address: str | None = None, num_gpus: float = 0.0) -> Executor:
+    """The executor that a command line names.
+
+    Args:
+        engine: of ENGINES.
+        num_workers: processes of this machine, 0 = this one alone; or actors of a cluster.
+        address: of a Ray cluster, see `RayActors`.
+        num_gpus: that each actor needs.
+
+    Raises:
+        ConfigError: an unknown engine, an engine of a cluster without workers, or options of a cluster for processes.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"engine '{engine}' is unknown; choices: {', '.join(ENGINES)}.")
+    if engine == "processes":
+        if address is not None or num_gpus:
+            raise ConfigError("--address and --gpus-per-worker are of a Ray cluster. Add --engine ray, or leave them out.")
+        return local_executor(num_workers)
+    if num_workers < 1:
+        raise ConfigError("--engine ray needs --workers: how many actors work at a time, each with the model.")
+    return RayActors(num_workers, address=address, num_gpus=num_gpus)

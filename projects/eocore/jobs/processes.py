@@ -5,23 +5,19 @@ import os
 import pickle
 import signal
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from eocore.errors import EOError, UnforeseenError, describe_unforeseen
-from eocore.jobs.work import ATTEMPTS, Chunk, Item, Outcome, Work, run_items
+from eocore.jobs.ledger import Ledger, Task
+from eocore.jobs.work import ATTEMPTS, Chunk, Outcome, Work, run_items
 from eocore.log import get_logger
 
-MOST_DEATHS = 10
-"""So many processes that end one after the other without a result say that it is not the items."""
 ENDS_S = 5.0
 """A process that is told to end does so when its work is done, or is killed after so long."""
 THREADS = "OMP_NUM_THREADS"
-Parts = dict[int, dict[str, Outcome]]
-"""Index of a chunk -> key -> outcome, until the chunk is whole."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +37,10 @@ class InThisProcess:
 
 
 @dataclass
-class _Task:
-    chunk: Chunk
-    attempt: int = 1
-
-
-@dataclass
 class _Worker:
     process: SpawnProcess
     connection: Connection
-    task: _Task | None = None
+    task: Task | None = None
     since: float = field(default_factory=time.monotonic)
 
 
@@ -70,8 +60,7 @@ class WorkerProcesses:
 
     def run(self, work: Work, chunks: Sequence[Chunk]) -> Iterator[tuple[int, list[Outcome]]]:
         """See `eocore.jobs.work.Executor`. Raises UnforeseenError where processes end whatever they are given."""
-        tasks = deque(_Task(chunk) for chunk in chunks)
-        run = _Run(self, pickle.dumps((work, self.attempts)), tasks, {chunk.index: chunk.items for chunk in chunks})
+        run = _Run(self, pickle.dumps((work, self.attempts)), Ledger(chunks, attempts=self.attempts))
         try:
             yield from run.results()
         finally:
@@ -84,15 +73,12 @@ class _Run:
 
     options: WorkerProcesses
     work: bytes
-    tasks: deque[_Task]
-    items: dict[int, tuple[Item, ...]]
+    ledger: Ledger
     workers: list[_Worker] = field(default_factory=list)
-    parts: Parts = field(default_factory=dict)
-    deaths: int = 0
 
     def results(self) -> Iterator[tuple[int, list[Outcome]]]:
         """(index, outcomes) of each chunk as it is finished."""
-        while self.tasks or any(worker.task for worker in self.workers):
+        while self.ledger or any(worker.task for worker in self.workers):
             self._give_tasks()
             ready = wait([worker.connection for worker in self.workers if worker.task], timeout=self._patience_s())
             for worker in [worker for worker in self.workers if worker.connection in ready]:
@@ -114,12 +100,12 @@ class _Run:
                 worker.process.join()
 
     def _give_tasks(self) -> None:
-        while self.tasks and len(self.workers) < self.options.num_workers:
+        while self.ledger and len(self.workers) < self.options.num_workers:
             self.workers.append(_start(self.work, self.options.num_workers))
         for worker in [worker for worker in self.workers if worker.task is None]:
-            if not self.tasks:
+            if not self.ledger:
                 break
-            worker.task, worker.since = self.tasks.popleft(), time.monotonic()
+            worker.task, worker.since = self.ledger.next_task(), time.monotonic()
             try:
                 worker.connection.send(worker.task.chunk.items)
             except OSError:  # it ended while it had nothing to do; `wait` reports it
@@ -144,37 +130,15 @@ class _Run:
             return
         if isinstance(found, str):
             raise UnforeseenError(f"worker processes cannot load the work: {found}. Nothing was lost; the same command resumes.")
-        task, worker.task, self.deaths = worker.task, None, 0
+        task, worker.task = worker.task, None
         if task is not None:
-            yield from self._add(task.chunk.index, found)
+            yield from self.ledger.done(task, found)
 
     def _bury(self, worker: _Worker, reason: str) -> Iterator[tuple[int, list[Outcome]]]:
         """Takes the worker off the list; its items are tried again, alone, or have failed."""
         self.workers.remove(worker)
         worker.connection.close()
-        self.deaths += 1
-        if self.deaths >= MOST_DEATHS:
-            raise UnforeseenError(
-                f"{self.deaths} worker processes ended one after the other without a result, the last since {reason}. What was done before "
-                "is kept. Look for too little memory (fewer workers, smaller batches), then run the same command again."
-            )
-        if worker.task is None:
-            return
-        chunk, attempt = worker.task.chunk, worker.task.attempt
-        if len(chunk.items) > 1:
-            get_logger().warning("a worker process ended (%s): its %d items are tried one by one", reason, len(chunk.items))
-            self.tasks.extendleft(_Task(Chunk(chunk.index, (item,))) for item in reversed(chunk.items))
-        elif attempt < self.options.attempts:
-            self.tasks.append(_Task(chunk, attempt + 1))
-        else:
-            yield from self._add(chunk.index, [Outcome(chunk.items[0].key, error=f"{reason}, {attempt} times")])
-
-    def _add(self, index: int, outcomes: Sequence[Outcome]) -> Iterator[tuple[int, list[Outcome]]]:
-        part = self.parts.setdefault(index, {})
-        part.update((outcome.key, outcome) for outcome in outcomes)
-        if len(part) == len(self.items[index]):
-            del self.parts[index]
-            yield index, [part[item.key] for item in self.items[index]]
+        yield from self.ledger.lost(worker.task, reason)
 
 
 def _start(work: bytes, num_workers: int) -> _Worker:

@@ -1,7 +1,7 @@
 """Answers about the windows of a scene as a vector layer."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,10 @@ from affine import Affine
 from eocore.data.io.file_digests import stamp
 from eocore.errors import ConfigError
 from eocore.evaluate.engine.digests import model_digests
-from eocore.jobs.engine import JobReport, local_executor, run_job
+from eocore.jobs.engine import JobReport, run_job
 from eocore.jobs.job_folder import JobFolder
+from eocore.jobs.processes import InThisProcess
+from eocore.jobs.work import Executor
 from eocore.scenes.asking import ANSWER, AskOptions, AskWindows
 from eocore.scenes.identity import source_identity
 from eocore.scenes.mapping import EMPTY
@@ -41,7 +43,7 @@ class AnswersRequest:
         side: of windows, which stand side by side [px].
         formats: of the layer's files.
         unreadable: see `eocore.scenes.maps.MapRequest`.
-        num_workers: processes; 0 = this one alone.
+        executor: where windows are worked on.
         overwrite: throw away what another request has left in the folder.
 
     Raises:
@@ -53,7 +55,7 @@ class AnswersRequest:
     side: int = SIDE
     formats: Sequence[str] = ("gpkg",)
     unreadable: Unreadable = "stop"
-    num_workers: int = 0
+    executor: Executor = field(default_factory=InThisProcess)
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -74,9 +76,8 @@ def ask_scene(request: AnswersRequest) -> tuple[list[Path], JobReport]:
     tiling = Tiling(height=place.height, width=place.width, side=request.side, overlap=0)
     work = AskWindows(request.asking)
     folder = JobFolder(request.out / WINDOWS, _choices(request, tiling), chunk_size=CHUNK)
-    executor = local_executor(request.num_workers)
     try:
-        report = run_job(work, window_items(tiling), folder=folder, executor=executor, overwrite=request.overwrite)
+        report = run_job(work, window_items(tiling), folder=folder, executor=request.executor, overwrite=request.overwrite)
         check_failed(report, unreadable=request.unreadable)
         frame = answer_layer(folder, place)
     finally:

@@ -16,8 +16,10 @@ from eocore.errors import ConfigError, DataError
 from eocore.evaluate.engine.digests import model_digests
 from eocore.evaluate.protocols import PixelScale
 from eocore.files import write_file
-from eocore.jobs.engine import JobReport, local_executor, run_job
+from eocore.jobs.engine import JobReport, run_job
 from eocore.jobs.job_folder import JobFolder
+from eocore.jobs.processes import InThisProcess
+from eocore.jobs.work import Executor
 from eocore.log import get_logger
 from eocore.scenes.blending import blended_blocks
 from eocore.scenes.cog import CogWriter, Raster
@@ -52,7 +54,7 @@ class MapRequest:
         polygons: which are made.
         formats: of the polygons' files; empty = no polygons.
         unreadable: what becomes of windows that cannot be read or that the model refuses: "stop", or "mark" them as without data.
-        num_workers: processes; 0 = this one alone.
+        executor: where windows are worked on.
         overwrite: throw away what another request has left in the folder.
 
     Raises:
@@ -67,7 +69,7 @@ class MapRequest:
     polygons: PolygonOptions = field(default_factory=PolygonOptions)
     formats: Sequence[str] = ("gpkg",)
     unreadable: Unreadable = "stop"
-    num_workers: int = 0
+    executor: Executor = field(default_factory=InThisProcess)
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -127,7 +129,7 @@ def make_maps(request: MapRequest) -> MapResult:
     try:
         work = MapWindows(request.windows)
         items = window_items(plan.tiling)
-        report = run_job(work, items, folder=folder, executor=local_executor(request.num_workers), overwrite=request.overwrite)
+        report = run_job(work, items, folder=folder, executor=request.executor, overwrite=request.overwrite)
         check_failed(report, unreadable=request.unreadable)
         files, counts = _write_rasters(plan, StoredScores(folder, plan.tiling, num_layers=len(request.windows.prompts)))
     finally:

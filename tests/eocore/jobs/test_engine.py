@@ -7,12 +7,14 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from works import Square, numbered
 
-from eocore.jobs.engine import JobReport, local_executor, run_job
+from eocore.errors import ConfigError
+from eocore.jobs.engine import JobReport, choose_executor, local_executor, run_job
 from eocore.jobs.job_folder import RESULTS, JobFolder
 
 PROGRAM = Path(__file__).with_name("run_square.py")
@@ -91,3 +93,16 @@ def test_killed_at_random_ten_times_it_ends_as_undisturbed(tmp_path: Path) -> No
     assert kill_at_random(tmp_path / "job", tmp_path / "log", seed=1) >= 5
     for name in ("job.json", "items.jsonl", *(f"{RESULTS}/{index:08d}.safetensors" for index in range(20))):
         assert (tmp_path / "job" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("engine", "options", "message"),
+    [
+        ("slurm", {}, "engine 'slurm' is unknown; choices: processes, ray"),
+        ("processes", {"address": "auto"}, "--address and --gpus-per-worker are of a Ray cluster"),
+        ("ray", {}, "--engine ray needs --workers"),
+    ],
+)
+def test_engines_that_make_no_sense_are_refused(engine: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        choose_executor(engine, 0, **options)

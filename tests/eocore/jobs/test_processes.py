@@ -9,7 +9,7 @@ import pytest
 from works import CannotBeLoaded, Hangs, Square, numbered
 
 from eocore.errors import UnforeseenError
-from eocore.jobs import processes
+from eocore.jobs import ledger
 from eocore.jobs.processes import WorkerProcesses
 from eocore.jobs.work import Chunk, Outcome, Work
 
@@ -39,7 +39,7 @@ def test_work_that_no_process_can_load_stops_the_job() -> None:
 
 
 def test_processes_that_end_whatever_they_get_stop_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "MOST_DEATHS", 3)
+    monkeypatch.setattr(ledger, "MOST_DEATHS", 3)
     with pytest.raises(UnforeseenError, match="3 worker processes ended one after the other without a result"):
         run(Square(tmp_path / "log", deadly=tuple(range(6))))
 
