@@ -20,6 +20,7 @@ from eocore.predict.answer_log import footprint_of
 from eocore.predict.asking import check_roles, sample_of
 from eocore.predict.image_files import ImageFile, read_images, with_sensor
 from eocore.predict.inputs import OPTICAL
+from eocore.progress import keep_bars_out_of_logs
 from eocore.search.extra import SENTENCES, check_extra
 from eocore.search.filters import SENSOR_JOINT
 from eocore.search.index_folder import CAPTIONS, IMAGES, Space, check_space
@@ -153,6 +154,7 @@ class SentenceEncoder:
         check_extra(SENTENCES)
         from sentence_transformers import SentenceTransformer
 
+        keep_bars_out_of_logs()
         try:
             return SentenceTransformer(str(self.folder), device=self.device, local_files_only=True, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:

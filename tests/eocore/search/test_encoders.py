@@ -14,6 +14,8 @@ from eocore.search.encoders import ImageEncoder, SentenceEncoder, encoder_of, fo
 from eocore.search.index_folder import CAPTIONS, Space, open_index
 from eocore.search.query import Query, find
 from eocore.search.sources import captions_of
+from eocore.system import System
+from eocore.train.task import Task
 
 NUM_CAPTIONS = 5
 TOP = 5
@@ -87,3 +89,10 @@ def test_without_the_package_an_encoder_must_be_named(monkeypatch: pytest.Monkey
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"no sentence encoder is named.*--encoder"):
         packaged_encoder()
+
+
+def test_a_model_that_does_not_embed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = System(name="silent", model_types=("silent",), task=lambda: Task, predictor=lambda folder, options: object())
+    monkeypatch.setattr("eocore.search.encoders.system_of_model", lambda folder: silent)
+    with pytest.raises(ConfigError, match="a model of 'silent' does not embed images and texts"):
+        ImageEncoder(tmp_path).check_inputs(["optical"])
