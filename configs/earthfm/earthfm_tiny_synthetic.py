@@ -9,34 +9,18 @@ task = dict(
     tokenizer=dict(
         type="TrainedCausalTokenizer",
         path="{{$SYNTHETIC_ROOT:data/synthetic}}/earthfm_tokenizer",
-        corpus=[
-            "{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json",
-            "{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json",
-        ],
+        corpus=["{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json"],
         vocab_size=512,
     ),
     data=dict(
-        type="ImageConversations",
-        name="talk",
-        max_questions=6,
-        independent=True,
-        datasets=[
-            dict(
-                type="LlavaDataset",
-                annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json",
-                images=dict(multispectral={{_base_.train_images.multispectral}}),
-                task="caption",
-            ),
-            dict(
-                type="LlavaDataset",
-                annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/vqa.json",
-                images=dict(multispectral={{_base_.train_images.multispectral}}),
-            ),
-        ],
+        type="LlavaDataset",
+        annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json",
+        images=dict(multispectral={{_base_.train_images.multispectral}}),
+        task="caption",
     ),
 )
-training = dict(max_iters=800)
-optimizer = dict(lr=1.5e-3, weight_decay=0.05)
+training = dict(max_iters=600)
+optimizer = dict(lr=2e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)
 evaluation = dict(
     _delete_=True,
