@@ -10,7 +10,7 @@ import torch
 from eocore.checkpoints.exchange import ExportRequest, ImportRequest
 from eocore.errors import CheckpointError, ConfigError
 from eocore.models.folders import load_model
-from ms_clip.checkpoints.export_upstream import LAYOUTS, UPSTREAM_FILE, plan_export
+from ms_clip.checkpoints.export_upstream import UPSTREAM_FILE, plan_export
 from ms_clip.checkpoints.import_plan import plan_import
 from ms_clip.checkpoints.layouts import OPEN_CLIP
 from ms_clip.model.modeling_ms_clip import MsClipModel
@@ -117,11 +117,3 @@ def test_a_tokenizer_of_another_model_is_refused(upstream: Path, save_gelu: Call
     words.save_pretrained(tmp_path / "larger")
     with pytest.raises(CheckpointError, match=r"the tokenizer has \d+ tokens, the text tower \d+: it is of another model"):
         plan_import(request(upstream, tokenizer=tmp_path / "larger"))
-
-
-def test_layouts_that_cannot_say_the_model_are_refused(gelu_model: Path, save_model: Callable[..., Path]) -> None:
-    assert LAYOUTS[0] == "ms-clip"
-    with pytest.raises(CheckpointError, match="reads 10 channels; transformers' CLIP"):
-        plan_export(gelu_model, ExportRequest(layout="clip"))
-    with pytest.raises(CheckpointError, match="quick GELU, which a state alone does not say"):
-        plan_export(save_model(), ExportRequest(layout="ms-clip"))
