@@ -94,5 +94,5 @@ def test_without_the_package_an_encoder_must_be_named(monkeypatch: pytest.Monkey
 def test_a_model_that_does_not_embed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = System(name="silent", model_types=("silent",), task=lambda: Task, predictor=lambda folder, options: object())
     monkeypatch.setattr("eocore.search.encoders.system_of_model", lambda folder: silent)
-    with pytest.raises(ConfigError, match="a model of 'silent' does not embed images and texts"):
+    with pytest.raises(ConfigError, match=r"a model of 'silent' does not embed images\. Name one that does"):
         ImageEncoder(tmp_path).check_inputs(["optical"])
