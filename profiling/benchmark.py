@@ -50,6 +50,8 @@ def parse_arguments() -> argparse.Namespace:
     ratios.add_argument(
         "--system", choices=SYSTEMS, default=SYSTEMS[0], metavar="NAME", help=f"{' or '.join(SYSTEMS)} (default: {SYSTEMS[0]})"
     )
+    of_processor = "time is what the process computed, not what passed: for a machine that does other work meanwhile"
+    ratios.add_argument("--processor-time", action="store_true", help=of_processor)
     of_config = [commands.add_parser(name, help=COMMANDS[name].__doc__) for name in ("train", "step", "data", "gpu", "scaling", "infer")]
     for one in of_config:
         one.add_argument(
@@ -107,10 +109,11 @@ def run_ratios(arguments: argparse.Namespace) -> None:
     if unknown:
         raise ConfigError(f"no ratio {', '.join(unknown)}. Choices: {', '.join(known)}.")
     wanted, found = arguments.only or known, {}
+    effort = Effort(repeats=arguments.repeats, of_processor=arguments.processor_time)
     with Progress("ratios", total=len(wanted), unit="ratios") as progress:
         for name in wanted:
             ratio = build_ratio(arguments.system, {"type": name})
-            found[name] = (ratio.what, ratio.measure(Effort(repeats=arguments.repeats)))
+            found[name] = (ratio.what, ratio.measure(effort))
             progress.advance()
     show(ratio_table(found))
     if arguments.json:

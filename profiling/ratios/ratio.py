@@ -78,10 +78,12 @@ class Effort:
     Attributes:
         repeats: timings of each side.
         warm_up: calls of each side before them.
+        of_processor: time is what the process computed, for machines that do other work meanwhile; of ratios of two functions alone.
     """
 
     repeats: int = 5
     warm_up: int = 1
+    of_processor: bool = False
 
 
 class Ratio(ABC):
@@ -135,7 +137,8 @@ class Pair(Ratio):
     def _figures(self, quantity: str, works: Mapping[Side, Callable[[], Result]], *, effort: Effort) -> tuple[str, float, float]:
         """Unit, reference, ours."""
         if quantity == "time":
-            times = time_in_turn(cast("Mapping[str, Callable[[], Result]]", works), repeats=effort.repeats, warm_up=effort.warm_up)
+            given = cast("Mapping[str, Callable[[], Result]]", works)
+            times = time_in_turn(given, repeats=effort.repeats, warm_up=effort.warm_up, of_processor=effort.of_processor)
             return "s", times["reference"].best, times["ours"].best
         if quantity == "memory":
             peaks = measure_sides(self.system, self.config)

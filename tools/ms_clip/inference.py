@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from eocore.command import command, say
 from eocore.errors import ConfigError
@@ -40,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from eocore.files import write_file
     from ms_clip.upstream.inference import check_top_k, classify_images, retrieve_images, retrieve_similar_images
-    from ms_clip.upstream.lists import image_paths
+    from ms_clip.upstream.lists import image_paths, table_path
     from ms_clip.upstream.templates import find_templates
 
     classify = arguments.run_classification
@@ -63,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not classify:
         say(table.to_string())
     if arguments.save_path is not None:
-        out = Path(arguments.save_path).with_suffix(".csv")
+        out = table_path(arguments.save_path)
         write_file(out, table.to_csv(index=not classify))
         say(f"Written to {out}.")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eocore.command import command, say
 from eocore.errors import ConfigError, DataError
-from ms_clip.upstream.arguments import add_model, load_named
+from ms_clip.upstream.arguments import add_model, bands_of, load_named
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     with Progress("images", len(paths), unit="images") as progress:
         for path in paths:
             try:
-                (scene,) = read_images({OPTICAL: ImageFile((str(path),), sensor=arguments.sensor)}).values()
+                (scene,) = read_images({OPTICAL: ImageFile((str(path),), sensor=arguments.sensor, bands=bands_of(arguments))}).values()
                 maps = similarity_maps(loaded, scene, queries=queries, choices=choices)
             except DataError as error:
                 if not arguments.skip_broken:

@@ -1,5 +1,7 @@
 """Similarity maps as files: a figure to look at, and a GeoTIFF to lay over a map."""
 
+import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from eocore.sensors.scene import Scene
 OPACITY = 0.5
 PANEL = 3.2
 """Side of a panel [inches]."""
+MAX_COLUMNS = 5
+TITLE_WIDTH = 40
+"""Characters of a line above a panel."""
 
 
 def draw_maps(scene: Scene, maps: np.ndarray, *, queries: Sequence[str]) -> bytes:
@@ -29,17 +34,20 @@ def draw_maps(scene: Scene, maps: np.ndarray, *, queries: Sequence[str]) -> byte
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    picture = display_image(scene)
-    figure = make_figure(width=PANEL * (1 + len(queries)), height=PANEL)
-    axes = figure.subplots(1, 1 + len(queries), squeeze=False)[0]
+    picture, columns = display_image(scene), min(1 + len(queries), MAX_COLUMNS)
+    rows = math.ceil((1 + len(queries)) / columns)
+    figure = make_figure(width=PANEL * columns, height=PANEL * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis in axes:
-        axis.imshow(picture)
         axis.set_axis_off()
+    axes[0].imshow(picture)
     axes[0].set_title(Path(scene.path).name or "image", fontsize=8)
-    for axis, layer, query in zip(axes[1:], maps, queries, strict=True):
+    for axis, layer, query in zip(axes[1:], maps, queries, strict=False):  # panels of the last row may stay empty
+        axis.imshow(picture)
         drawn = axis.imshow(np.ma.masked_invalid(layer), cmap="viridis", alpha=OPACITY)
-        axis.set_title(query, fontsize=8, wrap=True)
-        bar = figure.colorbar(drawn, ax=axis, fraction=0.046, pad=0.02, label="cosine")
+        axis.set_title("\n".join(textwrap.wrap(query, TITLE_WIDTH)), fontsize=8)
+        bar = figure.colorbar(drawn, ax=axis, fraction=0.046, pad=0.02)
+        bar.set_label("cosine", fontsize=6)
         bar.ax.tick_params(labelsize=6)
     return to_png(figure)
 

@@ -15,7 +15,7 @@ from eocore.log import get_logger
 from ms_clip.model.modeling_ms_clip import MsClipModel
 from ms_clip.upstream.embedding import Reading
 from ms_clip.upstream.inference import DECIMALS, classify_images, retrieve_images
-from ms_clip.upstream.lists import choose_list
+from ms_clip.upstream.lists import choose_list, table_path
 from ms_clip.upstream.models import RELEASED, Loaded, Tokenize, build_model
 
 
@@ -122,7 +122,7 @@ def _tell(table: pd.DataFrame, call: Call, *, title: str, index: bool) -> pd.Dat
         get_logger().info("%s:\n%s", title, table.to_string(index=index, float_format=f"%.{DECIMALS}f"))
     save_path = call.get("save_path")
     if save_path is not None:
-        out = Path(save_path).with_suffix(".csv")
+        out = table_path(save_path)
         write_file(out, table.to_csv(index=index))
         get_logger().info("written to %s", out)
     return table

@@ -30,11 +30,13 @@ class Reading:
 
     Attributes:
         sensor: name in the sensor registry; None = told from each file.
+        bands: names of the layers in order, where the files do not name them and hold others than the sensor's own; "-" leaves one out.
         batch_size: images that go through the model together.
         skip_broken: leave out files that cannot be read or do not fit the model, and name them in the log; else the first one is an error.
     """
 
     sensor: str | None = None
+    bands: tuple[str, ...] = ()
     batch_size: int = 32
     skip_broken: bool = False
 
@@ -68,7 +70,7 @@ def embed_files(loaded: Loaded, paths: Sequence[Path], *, reading: Reading) -> I
         begun: deque[dict[Path, Future[Tensor]]] = deque()
         for start in range(0, len(known) + reading.batch_size, reading.batch_size):
             part = known[start : start + reading.batch_size]
-            begun.append({path: pool.submit(read_pixels, loaded, path, sensor=sensors[path]) for path in part})
+            begun.append({path: pool.submit(read_pixels, loaded, path, sensor=sensors[path], bands=reading.bands) for path in part})
             if len(begun) > 1:  # the next batch is being read meanwhile
                 batch = begun.popleft()
                 pixels = _read(batch, faults=faults if reading.skip_broken else None)
@@ -85,7 +87,7 @@ def _told_sensors(paths: Sequence[Path], reading: Reading, *, faults: dict[Path,
     sensors: dict[Path, str] = {}
     for path in paths:
         try:
-            sensors[path] = tell_sensor(OPTICAL, (str(path),))
+            sensors[path] = tell_sensor(OPTICAL, (str(path),), bands=reading.bands)
         except DataError as error:
             if not reading.skip_broken:
                 raise
@@ -124,9 +126,9 @@ def tell_faults(faults: Mapping[Path, DataError], *, num_images: int) -> None:
     get_logger().warning("%d of %d images are left out: %s", len(faults), num_images, told)
 
 
-def read_pixels(loaded: Loaded, path: Path, *, sensor: str) -> Tensor:
+def read_pixels(loaded: Loaded, path: Path, *, sensor: str, bands: tuple[str, ...] = ()) -> Tensor:
     """(C, S, S) of a file. Raises DataError where it cannot be read, or does not fit the model."""
-    scenes = read_images({OPTICAL: ImageFile((str(path),), sensor=sensor)})
+    scenes = read_images({OPTICAL: ImageFile((str(path),), sensor=sensor, bands=bands)})
     try:
         return loaded.preprocess(scenes)
     except ValueError as error:

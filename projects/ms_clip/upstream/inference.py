@@ -79,8 +79,9 @@ def retrieve_images(
     """
     if not queries or len(set(queries)) < len(queries) or not all(query.strip() for query in queries):
         raise ConfigError("queries: expected at least one, each once and none empty.")
+    vectors = embed_texts(loaded, queries)  # a text that does not fit is told before images are read
     paths, gallery = _gallery(loaded, images, top_k=top_k, reading=reading or Reading())
-    found = ((query, _ranked(gallery @ vector, top_k)) for query, vector in zip(queries, embed_texts(loaded, queries), strict=True))
+    found = ((query, _ranked(gallery @ vector, top_k)) for query, vector in zip(queries, vectors, strict=True))
     return _table(found, paths)
 
 

@@ -85,3 +85,9 @@ def choose_list(words: Sequence[str], file: str | Path | None, *, key: str, opti
     if twice or not all(found):
         raise ConfigError(f"{options[0] if file is None else file}: {', '.join(twice) or 'an empty text'} is named twice or says nothing.")
     return found
+
+
+def table_path(given: str | Path) -> Path:
+    """The CSV file that a name stands for: .csv is added to what does not end in it, whatever else the name holds."""
+    path = Path(given)
+    return path if path.suffix.lower() == ".csv" else path.with_name(f"{path.name}.csv")

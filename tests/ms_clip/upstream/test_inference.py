@@ -53,6 +53,12 @@ def test_retrieval_is_ranked_by_the_cosine_and_has_no_more_rows_than_images(
     assert "there are 3 images: each query has 3 rows" in capsys.readouterr().err
 
 
+def test_a_text_that_does_not_fit_is_told_before_images_are_read(loaded: Loaded, tmp_path: Path) -> None:
+    (tmp_path / "broken.tif").write_bytes(b"")
+    with pytest.raises(DataError, match="the model reads at most 32"):
+        retrieve_images(loaded, tmp_path, queries=["many words " * 30])
+
+
 def test_images_are_found_by_images_and_none_is_its_own_answer(loaded: Loaded, images: list[Path]) -> None:
     table = retrieve_similar_images(loaded, images[:6], query_images=[images[0], images[7]], top_k=6)
     names = [path.name for path in images]

@@ -75,6 +75,14 @@ def registered() -> object:
     del RATIOS.module_dict["TSlow"]
 
 
+def test_time_of_the_processor_leaves_out_what_others_did() -> None:
+    def waits() -> None:
+        time.sleep(0.05)
+
+    passed, computed = (time_in_turn({"a": waits}, repeats=1, of_processor=of_processor)["a"].best for of_processor in (False, True))
+    assert computed < 0.04 <= passed
+
+
 @pytest.mark.usefixtures("clock")
 def test_times_are_taken_in_turn_after_a_warm_up() -> None:
     order: list[str] = []

@@ -28,9 +28,9 @@ def test_classes_of_a_list_are_printed_and_saved(
     call: Call, band_model: Path, gallery: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "classes.yaml").write_text("classes: [water, bare ground, 'Wälder']\n", encoding="utf-8")
-    what = ("--run-classification", "--classes-file", tmp_path / "classes.yaml", "--save-path", tmp_path / "out" / "classes")
+    what = ("--run-classification", "--classes-file", tmp_path / "classes.yaml", "--save-path", tmp_path / "out" / "classes.v1")
     assert call("inference", "--model-name", band_model, "--images", gallery, *what) == 0
-    table = pd.read_csv(tmp_path / "out" / "classes.csv")
+    table = pd.read_csv(tmp_path / "out" / "classes.v1.csv")
     assert list(table.columns) == ["Image", "Class", "water", "bare ground", "Wälder"] and len(table) == 10
     printed = capsys.readouterr().out
     assert all(name in printed for name in table["Image"]) and "Written to" in printed
@@ -107,6 +107,27 @@ def test_a_missing_band_is_named_and_nothing_is_saved(
     assert "few.tif: 4 layers" in capsys.readouterr().err
     assert call("inference", "--model-name", band_model, "--images", chip, *what, "--sensor", "sentinel2_l2a") == 1
     assert "multispectral:B06" in capsys.readouterr().err and not (tmp_path / "out.csv").exists()
+
+
+def test_ten_layers_without_names_are_read_as_they_are_called(
+    call: Call, band_model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bands of the released model alone, as its users have them."""
+    chip, kept = next(folder.iterdir()), [1, 2, 3, 4, 5, 6, 7, 8, 10, 11]
+    with rasterio.open(chip) as file:
+        pixels, profile = file.read(), file.profile
+    with rasterio.open(tmp_path / "ten.tif", "w", **{**profile, "count": 10}) as file:
+        file.write(pixels[kept])
+    what = ("--run-classification", "--class-names", "water", "town", "--save-path")
+    assert call("inference", "--model-name", band_model, "--images", tmp_path / "ten.tif", *what, tmp_path / "none") == 1
+    assert "--sensor optical=NAME" in capsys.readouterr().err
+    bands = ("--sensor", "optical=sentinel2_l2a", "--bands", "optical=B02,B03,B04,B05,B06,B07,B08,B8A,B11,B12")
+    assert call("inference", "--model-name", band_model, "--images", tmp_path / "ten.tif", *what, tmp_path / "ten", *bands) == 0
+    assert call("inference", "--model-name", band_model, "--images", chip, *what, tmp_path / "all") == 0
+    found, expected = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("ten", "all"))
+    assert found.iloc[0, 1:].tolist() == expected.iloc[0, 1:].tolist()
+    maps = ("--query", "water", "--save-path", tmp_path / "maps")
+    assert call("similarity", "--model-name", band_model, "--images", tmp_path / "ten.tif", *maps, *bands) == 0
 
 
 def test_another_order_of_bands_changes_no_answer(call: Call, band_model: Path, folder: Path, tmp_path: Path) -> None:
