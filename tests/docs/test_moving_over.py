@@ -92,6 +92,7 @@ AERITH = {
         "pip install sentencepiece protobuf",
         *("UCM", "RSVG", "DIOR-RSVG", "RSICap", "RSVQA-LR", "RSITMD"),
         *("AID", "WHU-RS19", "SIRI-WHU", "EuroSAT", "NWPU", "METER-ML", "fMoW"),
+        *("DINOv3 Projection Head", "LoRA Adapters"),
     ],
 }
 """The same of github.com/vendetta127/AerithVLM at 50a2fae, which has no code; its data sets by name."""
