@@ -1,6 +1,6 @@
 # Aerith 7B, stage 2: instructions; the pooler and LoRA on all linear layers of the language model. 8 x 80 GB, ZeRO-2:
 #   bash tools/dist.sh train configs/aerith/aerith_7b_stage2.py 8
-# Memory: MEM2 GiB on each GPU with 4 rows of 512 tokens (tools/estimate_memory.py THIS --gpus 8 --tokens 512)
+# Memory: python tools/estimate_memory.py THIS --gpus 8 --tokens 512
 _base_ = ["../_base_/runtime.py", "../_base_/models/aerith_7b.py", "../_base_/datasets/aerith_sets.py"]
 systems = ["aerith"]
 task = dict(
