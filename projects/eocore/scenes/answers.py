@@ -75,6 +75,7 @@ def ask_scene(request: AnswersRequest) -> tuple[list[Path], JobReport]:
     place = request.asking.source.place()
     tiling = Tiling(height=place.height, width=place.width, side=request.side, overlap=0)
     work = AskWindows(request.asking)
+    work.predictor  # noqa: B018  (a property that refuses a model before its first window)
     folder = JobFolder(request.out / WINDOWS, _choices(request, tiling), chunk_size=CHUNK)
     try:
         report = run_job(work, window_items(tiling), folder=folder, executor=request.executor, overwrite=request.overwrite)

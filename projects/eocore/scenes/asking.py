@@ -51,15 +51,20 @@ class AskWindows:
     options: AskOptions
 
     @cached_property
-    def answerer(self) -> Any:
-        """What answers, with its weights. Raises ConfigError where the model does not answer in words."""
+    def predictor(self) -> Generates:
+        """The model, without its weights. Raises ConfigError where it does not answer in words."""
         predictor = load_predictor(self.options.model, device=self.options.device)
         if not isinstance(predictor, Generates):
             able = ", ".join(implemented(predictor)) or "none of the protocols"
             raise ConfigError(f"this model does not answer in words (it implements: {able}). Name what to map with --prompt.")
-        if isinstance(predictor, LoadsWeights):
-            predictor.load()
-        return predictor.answerer(self.options.max_new_tokens)
+        return predictor
+
+    @cached_property
+    def answerer(self) -> Any:
+        """What answers, with its weights."""
+        if isinstance(self.predictor, LoadsWeights):
+            self.predictor.load()
+        return self.predictor.answerer(self.options.max_new_tokens)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the model, which each process reads for itself."""

@@ -111,5 +111,6 @@ def test_what_cannot_be_asked_is_refused(tmp_path: Path, model: Callable[[Any], 
     with pytest.raises(ConfigError, match="--format shp: choices"):
         request(tmp_path, formats=("shp",))
     model(WaterIndex())
-    with pytest.raises((ConfigError, DataError), match=r"does not answer in words .*--prompt"):
+    with pytest.raises(ConfigError, match=r"this model does not answer in words .*--prompt"):
         ask_scene(request(tmp_path))
+    assert not (tmp_path / "out").exists()
