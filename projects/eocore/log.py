@@ -104,13 +104,16 @@ def plain_line(text: str) -> str:
 
 
 def get_logger() -> logging.Logger:
-    """The run's mmengine logger if a runner made one, else a plain logger of the same name."""
+    """The run's mmengine logger if a runner made one, else a plain logger of the same name; of several ranks the first tells all, the
+    others errors alone, also where the logger was made before they met, which is when mmengine looks."""
     if MMLogger.check_instance_created("eocore"):
         logger = MMLogger.get_instance("eocore")
     else:
         logger = MMLogger.get_instance("eocore", log_level=os.environ.get("EOCORE_LOG_LEVEL", "INFO"))
     if type(logger.handlers[0]) is logging.StreamHandler:
         logger.handlers[0] = ScreenHandler(logger.handlers[0])
+    if int(os.environ.get("RANK", "0")):
+        logger.handlers[0].setLevel(logging.ERROR)
     if not any(isinstance(present, PlainLines) for present in logger.filters):
         logger.addFilter(PlainLines())
     return logger

@@ -50,6 +50,21 @@ def test_warnings_that_differ_in_a_word_are_all_told_and_equal_ones_once(capsys:
     assert len(told) == 2 and "'s1'" in told[0] and "'s2'" in told[1]
 
 
+def test_other_ranks_tell_errors_alone_also_where_the_logger_is_older_than_the_group(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = get_logger().handlers[0]
+    before = screen.level
+    try:
+        for rank, told in (("0", ["training", "a rank is lost"]), ("1", ["a rank is lost"])):
+            monkeypatch.setenv("RANK", rank)
+            get_logger().info("training")
+            get_logger().error("a rank is lost")
+            assert [line.rsplit(" - ", 1)[1] for line in capsys.readouterr().err.splitlines()] == told
+    finally:
+        screen.setLevel(before)
+
+
 def test_lines_follow_a_stderr_that_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     get_logger().info("before")
     with monkeypatch.context() as patch:
