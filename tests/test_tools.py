@@ -223,7 +223,7 @@ def test_demo_refuses_a_number_of_processes_below_one(tmp_path: Path) -> None:
 def test_demo_refuses_a_system_that_it_does_not_know(tmp_path: Path) -> None:
     result = bash("tools/demo.sh", "--system", "clip", "--out", tmp_path)
     assert (result.returncode, list(tmp_path.iterdir())) == (1, [])
-    assert "no demo of a system 'clip'. Give --system earthmind, ms_clip or earthfm." in result.stderr
+    assert "no demo of a system 'clip'. Give --system earthmind, ms_clip, aerith or earthfm." in result.stderr
 
 
 def test_a_stage_that_fails_names_itself_and_its_log(tmp_path: Path) -> None:
