@@ -1,5 +1,6 @@
 """Similarity maps: on the image's pixels, of the whole image, and where the text is true."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from PIL import Image
 
 from eocore.errors import ConfigError, DataError
 from eocore.predict.image_files import ImageFile, read_images
@@ -83,6 +85,14 @@ def test_files_lie_where_the_image_lies(loaded: Loaded, scene: Scene, tmp_path: 
         assert file.transform == image.transform and file.crs == image.crs and file.descriptions == tuple(QUERIES)
         np.testing.assert_array_equal(file.read(), maps)
     assert draw_maps(scene, maps, queries=QUERIES).startswith(b"\x89PNG")
+
+
+def test_many_texts_stand_in_rows(scene: Scene) -> None:
+    queries = [f"text {number}, long enough to be broken into lines above its panel" for number in range(7)]
+    size = {
+        count: Image.open(io.BytesIO(draw_maps(scene, np.zeros((count, *scene.size)), queries=queries[:count]))).size for count in (2, 4, 7)
+    }
+    assert size[2][0] < size[4][0] == size[7][0] and size[2][1] == size[4][1] == size[7][1] / 2
 
 
 def test_an_image_without_a_place_has_no_geotiff(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
