@@ -139,7 +139,8 @@ stage "make the synthetic world" "$LOGS/2_data.log" "$VENV_PYTHON" tools/make_sy
 PARTS=()
 [[ $SYSTEM != aerith ]] || train_parts
 train "train on $GPUS processes" "$CONFIG" "$RUN" "${PARTS[@]}"
-stage "convert" "$LOGS/$((STAGE_NUMBER + 1))_convert.log" "$VENV_PYTHON" tools/convert_to_hf.py "$CONFIG" --pth-model "$RUN/latest" --save-path "$MODEL"
+stage "convert" "$LOGS/$((STAGE_NUMBER + 1))_convert.log" "$VENV_PYTHON" tools/convert_to_hf.py "$CONFIG" \
+    --pth-model "$RUN/latest" --save-path "$MODEL" ${PARTS[0]+--cfg-options "${PARTS[@]}"}
 stage "evaluate on the test split" "$LOGS/$((STAGE_NUMBER + 1))_evaluate.log" "$VENV_PYTHON" tools/test.py "$CONFIG" --model "$MODEL" --out "$OUT/evaluation"
 stage "report" "$LOGS/$((STAGE_NUMBER + 1))_report.log" "$VENV_PYTHON" tools/report.py "$CONFIG" --evaluation "$OUT/evaluation" --scalars "$RUN/scalars.jsonl" --out "$OUT"
 printf '\nReport: %s\nModel:  %s\n' "$OUT/report.html" "$MODEL"
