@@ -150,8 +150,9 @@ def main() -> None:
         if arguments.json:
             arguments.json.write_text(json.dumps([lines[size] for size in sorted(lines)], indent=1) + "\n")
     table = [lines[size] for size in sorted(lines)]
-    if len(table) > 1:
-        print("; ".join(f"{label} ~ N^{slope(table, name):.2f}" for name, label in FITTED.items()))
+    for name, label in FITTED.items():
+        if sum(line[name] > 0 for line in table) > 1:  # an exact index takes no time to build
+            print(f"{label} ~ N^{slope(table, name):.2f}")
     if arguments.plot:
         plot(table, arguments.plot)
 
