@@ -324,7 +324,8 @@ def parse_prompt(prompt: str, template: Template) -> list[Piece]:
             text, found, rest = _end_of_turn(rest, role, template=template)
             whole = [*_read(text, pieces), Piece(found, True, False)] if role == "user" else [Piece(text + found, True, False)]
             pieces += [piece for piece in whole if piece.text]
-            role = ""
+            # where no mark begins an answer, it follows the mark that ends the question
+            role = "assistant" if role == "user" and found and not template.assistant_start else ""
             continue
         between, mark, role, rest = _next_turn(rest, template)
         pieces += [piece for piece in (*_read(between, pieces), Piece(mark, True, False)) if piece.text]

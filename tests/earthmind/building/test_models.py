@@ -127,7 +127,7 @@ class TestProcessor:
         [
             ({"maxtiles": 3}, r"processor: .*unexpected keyword argument 'maxtiles'.*Fields: see ProcessorOptions"),
             ({"token_order": "random"}, r"processor: token_order='random' is unknown; choices: place, modality"),
-            ({"template": "vicuna"}, r"processor: no prompt template 'vicuna'; choices: chatml, phi3_chat"),
+            ({"template": "vicuna"}, r"processor: no prompt template 'vicuna'; choices: chatml, llama2_chat, .*, question_answer"),
             ({"grounding_order": ["lidar"]}, r"processor: modalities \['lidar'\] are unknown"),
             ({"presentation": {"sar": {"view": []}}}, r"processor.presentation.sar.view is read by nothing: .* Did you mean 'views'\?"),
             ({"presentation": {"sar": {"views": [["VV"]]}}}, r"processor.presentation.sar needs stretch. Keys: views, stretch, grounding"),

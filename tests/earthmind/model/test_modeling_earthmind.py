@@ -125,7 +125,7 @@ class TestMergeEmbeddings:
     def test_places_and_tokens_must_be_equally_many(self, tiny: Any, places: Any, vision: Any, counts: str) -> None:
         numbers = counts.split(" .* ")
         with pytest.raises(
-            ValueError, match=rf"{numbers[0]} placeholders in the text, {numbers[1]} vision tokens to fill them; .*EarthMindProcessor"
+            ValueError, match=rf"{numbers[0]} placeholders in the text, {numbers[1]} vision tokens to fill them; .*processor of the model"
         ):
             tiny.model.merge_embeddings(torch.tensor([[5, 6, 7]]), placed(places, vision), tokens=torch.randn(1, 2, 32))
 
