@@ -15,7 +15,7 @@ BASE = (
     *("torch", "transformers", "safetensors", "numpy", "PIL", "mmengine", "peft"),
     *("rasterio", "pycocotools.mask", "scipy", "shapely", "rich"),
 )
-OWN = ("eocore", "earthmind")
+OWN = ("eocore", "earthmind", "ms_clip", "aerith", "earthfm")
 BY_EXTRA = {
     "train": ("deepspeed", "tensorboard", "matplotlib"),
     "tensorboard": ("tensorboard",),
@@ -25,6 +25,8 @@ BY_EXTRA = {
     "sam2": ("hydra", "iopath", "sam2.build_sam"),
     "open_clip": ("ftfy", "regex"),
     "earthfm": ("olmoearth_pretrain_minimal",),
+    "search": ("faiss",),
+    "ray": ("ray",),
     "dev": ("pytest", "hypothesis", "mypy"),
 }
 
@@ -79,6 +81,8 @@ def main() -> None:
         sys.exit(f"ERROR: pyproject.toml has no extra {', '.join(unknown)}; there are {', '.join(known_extras())}.")
     if arguments.names_only:
         return
+    with contextlib.suppress(ImportError):  # broken_imports says so
+        importlib.import_module("eocore.notices").silence_notices()
     problems = unwanted_libraries() + broken_imports(extras) + known_holes()
     if problems:
         sys.exit("ERROR: " + "\nERROR: ".join(problems))

@@ -147,7 +147,7 @@ class TestCheckout:
         assert "ours" not in installed_systems()
 
     def test_this_checkout_names_its_systems(self, repo_root: Path) -> None:
-        named = [EntryPoint(name, f"{name}.system:SYSTEM", system.GROUP) for name in ("earthmind", "earthfm", "ms_clip")]
+        named = [EntryPoint(name, f"{name}.system:SYSTEM", system.GROUP) for name in ("aerith", "earthfm", "earthmind", "ms_clip")]
         assert list(system._of_checkout(repo_root / "pyproject.toml")) == named
 
 
