@@ -4,6 +4,8 @@ from pathlib import Path
 
 from earthfm.checkpoints import parity_check
 from earthfm.model import modeling_earthfm
+from earthfm.model.modeling_earthfm import EarthFmForConditionalGeneration
+from earthfm.model.processing_earthfm import EarthFmProcessor
 from earthfm.task import EarthFmTask
 from eocore.export.hf import Shipment
 
@@ -39,16 +41,22 @@ dates as lists. Loading executes the Python files of this folder (`trust_remote_
 
 
 def pack(task: EarthFmTask) -> Shipment:
-    """The task's model, with the settings that end an answer, and its processor."""
-    stop = {name: value for name, value in task.processor.stop_settings().items() if name != "tokenizer"}
-    task.model.generation_config.update(do_sample=False, **stop)
+    """The task's model and its processor."""
+    return pack_model(task.model, task.processor)
+
+
+def pack_model(model: EarthFmForConditionalGeneration, processor: EarthFmProcessor) -> Shipment:
+    """A model, with the settings that end an answer, and its processor."""
+    stop = {name: value for name, value in processor.stop_settings().items() if name != "tokenizer"}
+    model.generation_config.update(do_sample=False, **stop)
     return Shipment(
         title="EarthFM",
         usage=USAGE,
-        model=task.model,
-        processor=task.processor,
+        model=model,
+        processor=processor,
         model_package=Path(modeling_earthfm.__file__).parent,
         auto_map=AUTO_MAP,
         parity_check=Path(parity_check.__file__),
+        num_bytes=sum(value.nbytes for value in model.state_dict().values()),
         libraries=LIBRARIES,
     )

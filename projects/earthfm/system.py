@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eocore.system import PredictorOptions, System
+from eocore.system import Exchange, PredictorOptions, System
 
 if TYPE_CHECKING:
+    from earthfm.checkpoints.export_upstream import Publication
+    from earthfm.checkpoints.import_plan import Plan
     from earthfm.predictor import EarthFmPredictor, TrainingPredictor
+    from eocore.checkpoints.exchange import ExportRequest, ImportRequest
     from eocore.export.hf import Shipment
     from eocore.hub_files import HubFiles, ZenodoFiles
     from eocore.train.task import Task
@@ -43,6 +46,29 @@ def _benchmarks() -> None:
     from earthfm import benchmarks as _benchmarks  # noqa: F401  (they register themselves)
 
 
+def _exchange() -> Exchange:
+    from earthfm.checkpoints.bridge import LAYOUT, is_bridge
+
+    return Exchange(plan_import=_plan_import, layouts=(LAYOUT,), plan_export=_plan_export, recognises=is_bridge)
+
+
+def _plan_import(request: "ImportRequest") -> "Plan":
+    from earthfm.checkpoints.bridge import read_bridge
+
+    bridge = read_bridge(request.sources[0])  # before the package is asked for: other systems' weights are imported without it
+    _require_package()
+    from earthfm.checkpoints.import_plan import plan_import
+
+    return plan_import(bridge, request)
+
+
+def _plan_export(model: Path, request: "ExportRequest") -> "Publication":
+    _require_package()
+    from earthfm.checkpoints.export_upstream import plan_export
+
+    return plan_export(model, request)
+
+
 def _downloads() -> "Mapping[str, HubFiles | ZenodoFiles]":
     from earthfm.checkpoints.downloads import DOWNLOADS
 
@@ -70,5 +96,6 @@ SYSTEM = System(
     training_predictor=_training_predictor,
     export=_export,
     benchmarks=_benchmarks,
+    exchange=_exchange,
     downloads=_downloads,
 )
