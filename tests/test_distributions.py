@@ -9,7 +9,7 @@ import pytest
 from distributions import build, copy_sources
 from packaging.requirements import Requirement
 
-IN_PACKAGES = ("projects/eocore", "projects/earthmind", "projects/ms_clip", "projects/aerith", "projects/earthfm")
+IN_PACKAGES = ("projects/eocore", "projects/earthmind", "projects/ms_clip", "projects/aerith", "projects/aerithvlm", "projects/earthfm")
 
 
 def files_below(folder: Path) -> set[str]:

@@ -15,7 +15,7 @@ BASE = (
     *("torch", "transformers", "safetensors", "numpy", "PIL", "mmengine", "peft"),
     *("rasterio", "pycocotools.mask", "scipy", "shapely", "rich"),
 )
-OWN = ("eocore", "earthmind", "ms_clip", "aerith", "earthfm")
+OWN = ("eocore", "earthmind", "ms_clip", "aerith", "aerithvlm", "earthfm")
 BY_EXTRA = {
     "train": ("deepspeed", "tensorboard", "matplotlib"),
     "tensorboard": ("tensorboard",),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from aerith.checkpoints.upstream_folder import is_upstream_folder, read_upstream
 from aerith.model.modeling_aerith import AerithForConditionalGeneration
 from aerith.model.processing_aerith import AerithProcessor
 from aerith.model.processor_options import ROLES
@@ -23,7 +24,7 @@ def read_processor(folder: Path) -> AerithProcessor:
 
 
 class AerithPredictor(ChatPredictor):
-    """A converted model.
+    """A converted model, or one of the folders that AerithVLM's README promises.
 
     Args:
         folder: of it.
@@ -31,17 +32,20 @@ class AerithPredictor(ChatPredictor):
 
     Raises:
         ConfigError: a generation option is unknown or does not fit the others.
-        CheckpointError: the folder is not a converted model.
+        CheckpointError: the folder is neither.
     """
 
     roles = ROLES
 
     def __init__(self, folder: Path, options: PredictorOptions) -> None:
-        folders.check_model_folder(folder)
+        if not is_upstream_folder(folder):
+            folders.check_model_folder(folder)
         super().__init__(options)
         self.folder = folder
 
     def read_model(self) -> tuple[Any, AerithProcessor]:
         """Model and processor, in memory."""
+        if is_upstream_folder(self.folder):
+            return read_upstream(self.folder, dtype=self.load_dtype), read_processor(self.folder)
         model = folders.load_model(AerithForConditionalGeneration, self.folder, dtype=self.load_dtype)
         return model, read_processor(self.folder)

@@ -94,6 +94,7 @@ AERITH = {
         *("AID", "WHU-RS19", "SIRI-WHU", "EuroSAT", "NWPU", "METER-ML", "fMoW"),
         *("DINOv3 Projection Head", "LoRA Adapters"),
     ],
+    "Imports": ["from aerithvlm import AerithVLM"],
 }
 """The same of github.com/vendetta127/AerithVLM at 50a2fae, which has no code; its data sets by name."""
 EARTHFM = {

@@ -117,7 +117,7 @@ def adapter_config(model: nn.Module, base: Path) -> Any:
 
 def adapter_weights(model: nn.Module) -> dict[str, Tensor]:
     """Every trained weight, and what else the modules that are saved whole hold, by peft's names."""
-    weights = {_lora_name(name): model.get_parameter(name) for name in lora_names(model)}
+    weights = {peft_name(name): model.get_parameter(name) for name in lora_names(model)}
     weights |= {f"{PREFIX}{name}.{ROWS}": table.rows for name, table in _row_tables(model)}
     for module in saved_modules(model):
         weights |= {f"{PREFIX}{module}.{name}": value for name, value in model.get_submodule(module).state_dict().items()}
@@ -162,7 +162,8 @@ def _row_tables(model: nn.Module) -> list[tuple[str, Any]]:
     return [(name, table) for name, table in model.named_modules() if isinstance(table, RowEmbedding | RowHead)]
 
 
-def _lora_name(name: str) -> str:
+def peft_name(name: str) -> str:
+    """What peft's files call a parameter of LoRA."""
     if name.endswith(MAGNITUDE):
         return PREFIX + name.removesuffix(MAGNITUDE) + ".lora_magnitude_vector"
     return PREFIX + name.replace(f".{ADAPTER}.", ".")

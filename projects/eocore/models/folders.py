@@ -55,7 +55,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """
     if not folder.is_dir():
         raise CheckpointError(f"tokenizer folder {folder} does not exist; nothing is downloaded. Fetch the model (pretrained/README.md).")
-    _check_json_files(folder)
+    check_json_files(folder)
     try:
         return AutoTokenizer.from_pretrained(str(folder), config=tokenizer_config(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the Rust library raises plain Exception for a damaged file
@@ -84,7 +84,7 @@ def check_model_folder(folder: Path) -> None:
             f"{folder} is not a converted model (it has no {CONFIG}); nothing is downloaded. Convert a checkpoint with "
             "tools/convert_to_hf.py, or fetch the model (pretrained/README.md)."
         )
-    _check_json_files(folder)
+    check_json_files(folder)
     _check_weights(folder)
 
 
@@ -101,7 +101,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_json_files(folder: Path) -> None:
+def check_json_files(folder: Path) -> None:
+    """Nothing; raises CheckpointError if a config of the folder asks for code or files from elsewhere, or is broken."""
     for path in sorted(folder.glob("*config.json")):
         for key, value in _walk(read_json(path)):
             name = key.rpartition(".")[2]
