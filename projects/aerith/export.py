@@ -4,6 +4,8 @@ from pathlib import Path
 
 from aerith.checkpoints import parity_check
 from aerith.model import modeling_aerith
+from aerith.model.modeling_aerith import AerithForConditionalGeneration
+from aerith.model.processing_aerith import AerithProcessor
 from aerith.task import AerithTask
 from eocore.errors import ConfigError
 from eocore.export.hf import Shipment
@@ -46,13 +48,18 @@ def pack(task: AerithTask) -> Shipment:
             f"{type(task).__name__} trains a part of the model, which is no model by itself. Name its checkpoint in task.model.parts of "
             "the next stage, and convert that of the last."
         )
-    stop = {name: value for name, value in task.processor.stop_settings().items() if name != "tokenizer"}
-    task.model.generation_config.update(do_sample=False, **stop)
+    return pack_model(task.model, task.processor)
+
+
+def pack_model(model: AerithForConditionalGeneration, processor: AerithProcessor) -> Shipment:
+    """A model, with the settings that end an answer, and its processor."""
+    stop = {name: value for name, value in processor.stop_settings().items() if name != "tokenizer"}
+    model.generation_config.update(do_sample=False, **stop)
     return Shipment(
         title="Aerith",
         usage=USAGE,
-        model=task.model,
-        processor=task.processor,
+        model=model,
+        processor=processor,
         model_package=Path(modeling_aerith.__file__).parent,
         auto_map=AUTO_MAP,
         parity_check=Path(parity_check.__file__),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eocore.system import Planning, PredictorOptions, System
+from eocore.system import Exchange, Planning, PredictorOptions, System
 
 if TYPE_CHECKING:
     from aerith.predictor import AerithPredictor
@@ -46,6 +46,13 @@ def _benchmarks() -> None:
     from aerith import benchmarks as _benchmarks  # noqa: F401  (they register themselves)
 
 
+def _exchange() -> Exchange:
+    from aerith.checkpoints.exchange import LAYOUT, plan_export, plan_import
+    from aerith.checkpoints.upstream_folder import is_upstream_folder
+
+    return Exchange(plan_import=plan_import, layouts=(LAYOUT,), plan_export=plan_export, recognises=is_upstream_folder)
+
+
 SYSTEM = System(
     name="aerith",
     model_types=("aerith",),
@@ -55,4 +62,5 @@ SYSTEM = System(
     export=_export,
     benchmarks=_benchmarks,
     planning=_planning,
+    exchange=_exchange,
 )

@@ -98,7 +98,7 @@ def convert(config: Config, checkpoint: Path, *, out_dir: Path, choices: Choices
     pack = system.need(system.export, "its models cannot be converted")
     if choices.adapter_only:
         return _convert_adapter(config, checkpoint, out_dir=out_dir, choices=choices)
-    task = _load_task(config, checkpoint)
+    task = load_task(config, checkpoint)
     dequantize(task)
     num_merged = merge_lora(task)
     merge_token_rows(task)
@@ -136,7 +136,7 @@ def _convert_adapter(config: Config, checkpoint: Path, *, out_dir: Path, choices
     """As `convert`, for `Choices.adapter_only`."""
     check_dtype(choices.dtype)
     system, base = system_of_config(config), base_folder(config)
-    task = _load_task(plain_base(config), checkpoint)
+    task = load_task(plain_base(config), checkpoint)
     shipment = system.need(system.export, "its models cannot be converted")(task)
     num_parameters = sum(value.numel() for value in adapter_weights(shipment.model).values())
     num_layers, differences = write_adapter(shipment, out_dir, base=base, verify=choices.verify)
@@ -144,7 +144,8 @@ def _convert_adapter(config: Config, checkpoint: Path, *, out_dir: Path, choices
     return Summary(checkpoint, num_parameters, num_layers, differences, files, adapter=True)
 
 
-def _load_task(config: Config, checkpoint: Path) -> Any:
+def load_task(config: Config, checkpoint: Path) -> Any:
+    """The task of a config in float32, with the weights of a checkpoint; LoRA is not merged. Raises as `convert`."""
     # a folder in half precision would round what was trained before it is merged
     task = _build_task(config).float()
     load_trainable(task, checkpoint)
