@@ -1,5 +1,6 @@
 # EarthFM with OlmoEarth v1 Nano and Moondream 2's text model on ChatEarthNet, upstream's recipe (10 epochs, 16 an update), one GPU, ZeRO-2:
 #   bash tools/dist.sh train configs/earthfm/earthfm_nano.py 1
+# Memory: 10.1 GiB with 4 rows of 512 tokens (python tools/estimate_memory.py THIS --gpus 1 --tokens 512)
 # Weights come first: python tools/download.py olmoearth-v1-nano; python tools/download.py moondream2 --revision 2024-08-26
 _base_ = ["../_base_/runtime.py", "../_base_/datasets/chatearthnet.py"]
 systems = ["earthfm"]

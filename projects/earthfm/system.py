@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eocore.system import Exchange, PredictorOptions, System
+from eocore.system import Exchange, Planning, PredictorOptions, System
 
 if TYPE_CHECKING:
     from earthfm.checkpoints.export_upstream import Publication
@@ -44,6 +44,13 @@ def _export(task: Any) -> "Shipment":
 
 def _benchmarks() -> None:
     from earthfm import benchmarks as _benchmarks  # noqa: F401  (they register themselves)
+
+
+def _planning() -> Planning:
+    _require_package()
+    from earthfm.planning.meta_task import data_task, example_batch, fake_step, outline, step_shape
+
+    return Planning(meta_task=outline, data_task=data_task, example_batch=example_batch, step_shape=step_shape, fake_step=fake_step)
 
 
 def _exchange() -> Exchange:
@@ -96,6 +103,7 @@ SYSTEM = System(
     training_predictor=_training_predictor,
     export=_export,
     benchmarks=_benchmarks,
+    planning=_planning,
     exchange=_exchange,
     downloads=_downloads,
 )

@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from tokenizers import Tokenizer, models
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.models.dinov3_vit import modeling_dinov3_vit
 
 from aerith.building.models import build_processor
@@ -19,21 +17,12 @@ from aerith.task import AerithTask
 from eocore.config import require
 from eocore.errors import ConfigError
 from eocore.option_types import check_option
-from eocore.portable.prompt_batching import PromptBatch
-from eocore.portable.row_packing import SupervisedTokens
 from eocore.registry import TASKS, TOKENIZERS
 from eocore.replaced import replaced
 from eocore.train.options import DataOptions
 from eocore.train.planning.estimate import StepShape
+from eocore.train.planning.prompts import example_prompts
 from eocore.train.training_data import TrainingData
-
-
-@TOKENIZERS.register_module()
-def StandInChatTokenizer(*, size: int) -> PreTrainedTokenizerBase:
-    """A tokenizer of `size` tokens that knows no language."""
-    words = ["<pad>", "</s>", *(f"<{number}>" for number in range(size - 2))]
-    core = Tokenizer(models.BPE(vocab={word: number for number, word in enumerate(words)}, merges=[]))
-    return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="</s>")
 
 
 def outline(task: Mapping[str, Any]) -> AerithTask:
@@ -78,27 +67,8 @@ def example_batch(task: AerithTask, shape: StepShape) -> Batch:
     Raises:
         ConfigError: the row has no room for text beside the image, or masks are asked for.
     """
-    per_image, count = task.model.config.tokens_per_image, shape.rows * shape.samples
-    room = shape.tokens // shape.samples - per_image
-    if room <= shape.supervised:
-        raise ConfigError(
-            f"{shape.samples} samples of {per_image} image tokens and {shape.supervised} supervised tokens do not fit a row of "
-            f"{shape.tokens}. Ask for fewer, or a longer row."
-        )
-    zeros = torch.zeros(shape.rows, shape.tokens, dtype=torch.long)
-    supervised = torch.zeros(count * shape.supervised, dtype=torch.long)
-    prompts = PromptBatch(
-        input_ids=zeros,
-        labels=zeros,
-        position_ids=zeros,
-        attention_mask=torch.ones_like(zeros),
-        placeholders=torch.zeros(count * per_image, dtype=torch.long),
-        sequence_boundaries=[number * shape.tokens // shape.samples for number in range(count + 1)],
-        question_starts={},
-        supervised=SupervisedTokens(supervised, supervised, torch.zeros(len(supervised))),
-        sample_ids=[""] * count,
-        num_tokens=shape.rows * shape.tokens,
-    )
+    count = shape.rows * shape.samples
+    prompts = example_prompts(shape, per_image=task.model.config.tokens_per_image)
     options = task.processor.options
     sides = (options.clip_size, options.dinov3_size)
     clip, dinov3 = (torch.zeros(count, 3, side, side, dtype=torch.uint8) for side in sides)

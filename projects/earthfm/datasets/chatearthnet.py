@@ -31,6 +31,8 @@ SENSOR = register_sensor(
     )
 )
 """Bands of Sentinel-2 stretched to 0..255 for display: from these numbers no reflectance can be told."""
+IMAGE_SIZE = 256
+"""Side of its pictures [px]."""
 IMAGE_FIELDS = ("image", "image_id")
 """Both spellings occur among the published files."""
 SUFFIX = ".png"

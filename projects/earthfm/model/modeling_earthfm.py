@@ -72,7 +72,7 @@ class EarthFmForConditionalGeneration(ImageLanguageModel):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             tokens, missing = self.encoder(images.to(self.encoder.model.norm.weight.device), self.config.patch_size)
         width = self.connector.input_projection.weight.dtype
-        found: Tensor = self.connector(tokens.to(width), missing if bool(missing.any()) else None)
+        found: Tensor = self.connector(tokens.to(width), missing if self.encoder.has_gaps(missing) else None)
         return found
 
     def forward(self, batch: Batch) -> EarthFmOutput:

@@ -120,17 +120,22 @@ class OlmoEarthEncoder(nn.Module):
         if not 1 <= patch_size <= self.sizes.max_patch_size:
             raise ValueError(f"patch_size={patch_size} px; this encoder takes 1 to {self.sizes.max_patch_size} px.")
         missing = self._missing(inputs)
+        if not self.has_gaps(missing):
+            return self._encode(inputs, patch_size, whole=True), missing
         counts = (~missing).sum(1)
         if not bool(counts.all()):
             raise ValueError("a sample has no patch with data, so that there is nothing to encode. Leave it out.")
-        if not bool(missing.any()):
-            return self._encode(inputs, patch_size, whole=True), missing
         # where tokens are left out the package pads samples to the longest, and attends to that padding outside of training
         tokens = missing.new_zeros((*missing.shape, self.sizes.embedding_size), dtype=self.dtype)
         for count in counts.unique():
             rows = (counts == count).nonzero().flatten()
             tokens[rows] = self._encode(inputs.rows(rows), patch_size, whole=False).to(tokens.dtype)
         return tokens.masked_fill(missing[..., None], 0.0), missing
+
+    @staticmethod
+    def has_gaps(missing: Tensor) -> bool:
+        """Whether a token stands for no data."""
+        return bool(missing.any())
 
     @property
     def dtype(self) -> torch.dtype:
