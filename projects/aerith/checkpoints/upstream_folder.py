@@ -31,6 +31,7 @@ from eocore.export.adapter import WEIGHTS, adapter_config, adapter_weights, peft
 from eocore.export.hf import folder_aside, require_free
 from eocore.models.folders import CONFIG, check_json_files, load_model, read_json
 from eocore.models.lora import PARAMETERS, add_lora, lora_names, merge_lora
+from eocore.progress import keep_bars_out_of_logs
 from eocore.system import ADAPTER_CONFIG
 from eocore.text import some_of
 
@@ -218,6 +219,7 @@ def write_upstream(model: AerithForConditionalGeneration, processor: AerithProce
         OutputError: the disk is full, or `out` may not be written to.
     """
     require_free(out, overwrite=overwrite)
+    keep_bars_out_of_logs()
     state = {name: value.detach().cpu() for name, value in model.vision.state_dict(prefix="vision.").items()}
     needed = sum(value.nbytes for value in model.parameters())
     with folder_aside(out, needed=needed) as folder:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from aerith_models import PARTS
+from aerith_models import MODEL, PARTS
 from peft import PeftModel
 from safetensors.torch import load_file as load_safetensors
 from safetensors.torch import save_file
@@ -72,6 +72,26 @@ def test_what_was_written_is_read_bit_for_bit(trained: Any, written: Path, tmp_p
         first, second = (torch.load(folder / path, weights_only=True) for folder in (written, tmp_path / "again"))
         assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert (written / ADAPTER).read_bytes() == (tmp_path / "again" / ADAPTER).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["tied", "dora", "bfloat16", "three levels"])
+def test_other_models_are_read_bit_for_bit(kind: str, make_task: Callable[..., Any], tmp_path: Path) -> None:
+    model = {**MODEL, "parts": PARTS}
+    if kind == "tied":
+        model["text_config"] = {**MODEL["text_config"], "tie_word_embeddings": True}
+    if kind == "three levels":
+        model |= {"num_levels": 3, "num_queries": [3, 2, 1]}
+    made = make_task(model=model, lora={"rank": 2, "alpha": 4, "dropout": 0.0, "variants": ["dora"] if kind == "dora" else []})
+    with torch.no_grad():
+        for name in lora_names(made):
+            made.get_parameter(name).normal_(std=0.3)
+    if kind == "bfloat16":
+        made.model.bfloat16()
+    write_upstream(made.model, made.processor, out=tmp_path / "folder")
+    found, expected = read_upstream(tmp_path / "folder", merge=False), made.model.state_dict()
+    assert list(expected) == list(found.state_dict())
+    assert all(torch.equal(value, found.state_dict()[name]) for name, value in expected.items())
+    assert (found.get_output_embeddings().weight is found.get_input_embeddings().weight) == (kind == "tied")
 
 
 def test_it_answers_as_the_model_in_training_and_as_its_conversion(
