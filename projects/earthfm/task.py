@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from earthfm.building import tokenizer as _tokenizer  # noqa: F401  (registers the tokenizers)
 from earthfm.building.models import build_model, build_processor
 from earthfm.datasets import chatearthnet as _chatearthnet  # noqa: F401  (registers the data set)
+from earthfm.datasets import land_cover as _land_cover  # noqa: F401  (registers the data set)
 from earthfm.datasets.preparation import CHOICES, Collator, SamplePreparer
 from earthfm.losses import SAMPLES, SUPERVISED, LossSettings, compute_losses, count_items, token_accuracy
 from earthfm.model.batching import Batch
