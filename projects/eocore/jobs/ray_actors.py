@@ -130,7 +130,7 @@ def _connect(ray: ModuleType, options: RayActors) -> None:
         settings |= {"num_cpus": options.num_workers, "include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
         ray.init(address=options.address or "local", **settings)
-    except (ConnectionError, ValueError) as error:
+    except (ConnectionError, ValueError, RuntimeError) as error:  # the last: the cluster that 'auto' found noted has ended
         raise ConfigError(
             f"no Ray cluster at '{options.address}' ({error}). Start one (ray start --head), name another --address, or leave it out to "
             "start one on this machine."

@@ -53,6 +53,7 @@ def test_actors_give_what_one_process_gives_and_a_killed_one_costs_its_item_alon
         run(RayActors(2), CannotBeLoaded())
 
 
-def test_an_address_without_a_cluster_is_refused(tmp_path: Path) -> None:
+def test_an_address_without_a_cluster_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where Ray notes the cluster of this machine, which others may have left
     with pytest.raises(ConfigError, match=r"no Ray cluster at 'auto' .*ray start --head"):
         run(RayActors(1, address="auto"), Square(tmp_path / "log"))
