@@ -2,9 +2,11 @@
 
 import os
 import pickle
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +16,10 @@ from eocore.jobs.work import ATTEMPTS, Chunk, Item, Outcome, Work, run_items
 
 STORE_BYTES = 200_000_000
 """Of the object store of a cluster that is started here: results of a few chunks lie in it at a time."""
+
+CONNECT_S = 10
+"""Seconds in which a cluster answers. Ray itself tries an address that does not for many minutes."""
+AUTO = "auto"
 
 
 class _Actor:
@@ -129,12 +135,23 @@ def _connect(ray: ModuleType, options: RayActors) -> None:
     if options.address is None:
         settings |= {"num_cpus": options.num_workers, "include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
+        _check_answers(options.address)
         ray.init(address=options.address or "local", **settings)
-    except (ConnectionError, ValueError, RuntimeError) as error:  # the last: the cluster that 'auto' found noted has ended
+    except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"no Ray cluster at '{options.address}' ({error}). Start one (ray start --head), name another --address, or leave it out to "
             "start one on this machine."
         ) from error
+
+
+def _check_answers(address: str | None) -> None:
+    """Raise OSError if an address of the form host:port, given or noted by a cluster that has ended, does not answer."""
+    if address == AUTO:
+        noted = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")  # written by `ray start` and `ray.init`
+        address = os.environ.get("RAY_ADDRESS") or (noted.read_text(encoding="utf-8").strip() if noted.is_file() else None)
+    host, found, port = (address or "").rpartition(":")
+    if found and "/" not in host and port.isdigit():  # ray://host:port is of another protocol, which has a limit of its own
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
 
 
 def _import_ray() -> ModuleType:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 from works import CannotBeLoaded, Square, numbered
 
 from eocore.errors import ConfigError, UnforeseenError
@@ -56,4 +57,13 @@ def test_actors_give_what_one_process_gives_and_a_killed_one_costs_its_item_alon
 def test_an_address_without_a_cluster_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where Ray notes the cluster of this machine, which others may have left
     with pytest.raises(ConfigError, match=r"no Ray cluster at 'auto' .*ray start --head"):
+        run(RayActors(1, address="auto"), Square(tmp_path / "log"))
+
+
+def test_an_address_of_a_cluster_that_has_ended_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{free_port()}")
+    with pytest.raises(ConfigError, match=r"no Ray cluster at 'auto' \(.*refused\)"):
         run(RayActors(1, address="auto"), Square(tmp_path / "log"))
