@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationMixin, StoppingCriteriaList
+from transformers import GenerationMixin
 
 from eocore.portable.duplicates import find_duplicates
 from eocore.portable.generation_options import check_sees_images
-from eocore.portable.position_limit import LastPosition, check_prompt_length, num_positions, prompt_lengths
+from eocore.portable.position_limit import check_prompt_length, limit_answers
 from eocore.portable.row_inputs import ROW_INPUTS, TEXT_INPUTS, from_rows
 from eocore.portable.row_packing import VisionInputs, to_device
 from eocore.portable.shared_prefix import plan_prefixes, start_prompts
@@ -70,25 +70,12 @@ class EarthMindGenerationMixin(GenerationMixin):
         stops = kwargs.get("stop_strings") or (kwargs.get("generation_config") or own).stop_strings or own.stop_strings
         if stops and kwargs.get("tokenizer") is None:
             kwargs["tokenizer"] = self.processor.tokenizer
-        limit = self._limit_answers(prompt, kwargs)
+        limit = limit_answers(self.config.text_config, prompt, options=kwargs, settings=kwargs.get("generation_config") or own)
         with one_at_a_time(self.config.text_config):
             made = super().generate(prompt, **kwargs)
         if limit is not None:
             limit.warn()
         return made
-
-    def _limit_answers(self, prompt: Tensor | None, kwargs: dict[str, Any]) -> LastPosition | None:
-        """What ends answers at the last position, added to the arguments of `generate`; None where none can be so long."""
-        positions, lengths = num_positions(self.config.text_config), prompt_lengths(prompt, kwargs.get("attention_mask"))
-        settings = kwargs.get("generation_config") or self.generation_config
-        most = kwargs.get("max_new_tokens") or settings.max_new_tokens
-        if positions is None or not lengths or (most is not None and max(lengths) + most <= positions):
-            return None
-        tokens = [kwargs.get(name) or getattr(settings, name, None) for name in ("eos_token_id", "pad_token_id")]
-        ends = {int(token) for part in tokens if part is not None for token in (part if isinstance(part, Sequence) else [part])}
-        limit = LastPosition(lengths, positions=positions, columns=0 if prompt is None else prompt.shape[1], ends=ends)
-        kwargs["stopping_criteria"] = StoppingCriteriaList([*(kwargs.get("stopping_criteria") or ()), limit])
-        return limit
 
     @torch.no_grad()
     def answer(

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, GenerationMixin, PretrainedConfig
 
 from eocore.portable.language_holder import LanguageModelHolder, put_embeddings
 from eocore.portable.packed_attention import boundary_arguments, known_masks, question_arguments
-from eocore.portable.position_limit import check_prompt_length
+from eocore.portable.position_limit import check_prompt_length, limit_answers
 from eocore.portable.prompt_batching import PromptBatch
 
 
@@ -97,5 +97,9 @@ class ImageLanguageModel(LanguageModelHolder, GenerationMixin):
         # one config: transformers wants either it or single options
         settings = deepcopy(options.pop("generation_config", None) or self.generation_config)
         others = settings.update(**options)
-        embeddings = self.embed(prompts, positions, tokens=tokens)
-        return self.language_model.generate(prompts, inputs_embeds=embeddings, attention_mask=mask, generation_config=settings, **others)
+        others |= {"inputs_embeds": self.embed(prompts, positions, tokens=tokens), "attention_mask": mask}
+        limit = limit_answers(self.config.text_config, prompts, options=others, settings=settings)
+        made = self.language_model.generate(prompts, generation_config=settings, **others)
+        if limit is not None:
+            limit.warn()
+        return made

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import StoppingCriteria
+from transformers import StoppingCriteria, StoppingCriteriaList
 
 from eocore.portable.vision_layout import SampleError
 
@@ -94,9 +94,29 @@ class LastPosition(StoppingCriteria):
         if self.num_cut:
             warnings.warn(
                 f"{self.num_cut} of {len(self._left)} answers stopped unfinished at the model's last position ({self._positions} tokens "
-                "with the prompt). Shorten the text, begin the conversation anew, or lower max_tiles.",
+                "with the prompt). Shorten the text, begin the conversation anew, or lower max_tiles where the model has it.",
                 stacklevel=3,
             )
+
+
+def limit_answers(text_config: Any, prompts: Tensor | None, *, options: dict[str, Any], settings: Any) -> LastPosition | None:
+    """What ends answers at the last position, added to the options of `generate`; None where none can be so long.
+
+    Args:
+        text_config: of the language model.
+        prompts: (R, S) token ids, padded in front; None where only embeddings are given.
+        options: of transformers' `generate`, `attention_mask` among them; gets `stopping_criteria`.
+        settings: the generation config, which counts where options are silent.
+    """
+    positions, lengths = num_positions(text_config), prompt_lengths(prompts, options.get("attention_mask"))
+    most = options.get("max_new_tokens") or settings.max_new_tokens
+    if positions is None or not lengths or (most is not None and max(lengths) + most <= positions):
+        return None
+    tokens = [options.get(name) or getattr(settings, name, None) for name in ("eos_token_id", "pad_token_id")]
+    ends = {int(token) for part in tokens if part is not None for token in (part if isinstance(part, Sequence) else [part])}
+    limit = LastPosition(lengths, positions=positions, columns=0 if prompts is None else prompts.shape[1], ends=ends)
+    options["stopping_criteria"] = StoppingCriteriaList([*(options.get("stopping_criteria") or ()), limit])
+    return limit
 
 
 def too_long(what: str, count: int, *, limit: int, tiles: str = "") -> str:
@@ -110,5 +130,5 @@ def too_long(what: str, count: int, *, limit: int, tiles: str = "") -> str:
     """
     return (
         f"{what}: {count} tokens{tiles}, but the model has positions for {limit} and an answer; further ones mean nothing to it. Nothing "
-        "was cut. Shorten the text, begin the conversation anew, or lower max_tiles."
+        "was cut. Shorten the text, begin the conversation anew, or lower max_tiles where the model has it."
     )

@@ -76,6 +76,12 @@ class TestGenerate:
         with pytest.raises(SampleTooLongError, match="the model has positions for 2047 and an answer"):
             model.generate(**inputs, max_new_tokens=2)
 
+    def test_an_answer_ends_at_the_last_position_and_says_so(self, processor: Processor, model: Model) -> None:
+        inputs = to_inputs(batch_of(processor, [asked(processor, "a" * 2000, has_image=False)], left_pad=True))
+        with pytest.warns(UserWarning, match="1 of 1 answers stopped unfinished at the model's last position"):
+            made = model.generate(**inputs, max_new_tokens=100, do_sample=False, eos_token_id=-1)
+        assert made.shape[1] == 2048
+
 
 class TestRead:
     TURNS = (("user", f"{IMAGE_PLACEHOLDER}\nWhat?"), ("assistant", "water"), ("user", "And?"), ("assistant", "two lakes"))
