@@ -1,18 +1,15 @@
 """docs/moving_over.md: every line of the upstream READMEs is listed once, and every command of ours is taken by its real parser."""
 
-import argparse
 import os
 import re
-import runpy
 import shlex
 import subprocess
-import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_lines import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "moving_over.md"
@@ -125,10 +122,6 @@ PROGRAMS = ("python", "bash", "pip", "source")
 PRINT_ARGUMENTS = '#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n'
 
 
-class Parsed(BaseException):
-    """Ends a program once its command line is parsed."""
-
-
 def cells(system: str, heading: str) -> list[list[str]]:
     """The rows of the tables below a heading of a system, without their heads."""
     part = re.search(rf"^## {system}$(.*?)(?=^## |\Z)", PAGE.read_text(), re.M | re.S)
@@ -171,28 +164,6 @@ def printer(tmp_path: Path) -> Path:
     (tmp_path / "MODEL").mkdir()
     (tmp_path / "data").mkdir()
     return path
-
-
-def parse(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
-    """What the parser of a program makes of `[-m] PROGRAM ARGUMENTS...`; the program does nothing else."""
-    original = argparse.ArgumentParser.parse_args
-
-    def parse_and_end(self: argparse.ArgumentParser, *given: Any, **named: Any) -> None:
-        raise Parsed(original(self, *given, **named))
-
-    is_module = arguments[0] == "-m"
-    program, *rest = arguments[1:] if is_module else arguments
-    with monkeypatch.context() as patch, pytest.raises(Parsed) as parsed:
-        patch.setattr(argparse.ArgumentParser, "parse_args", parse_and_end)
-        patch.setattr(sys, "argv", [program, *rest])
-        if is_module:
-            patch.delitem(sys.modules, f"{program}.__main__", raising=False)  # where another test has imported it
-            runpy.run_module(program, run_name="__main__", alter_sys=True)
-        else:
-            runpy.run_path(str(ROOT / program), run_name="__main__")
-    namespace = parsed.value.args[0]
-    assert isinstance(namespace, argparse.Namespace)
-    return namespace
 
 
 def launched(words: list[str], python: Path) -> list[str]:
