@@ -19,9 +19,9 @@ from eocore.errors import ConfigError
 from eocore.option_types import check_option
 from eocore.registry import TASKS, TOKENIZERS
 from eocore.replaced import replaced
-from eocore.train.options import DataOptions
 from eocore.train.planning.estimate import StepShape
-from eocore.train.planning.prompts import example_prompts
+from eocore.train.planning.prompts import example_prompts, vocabulary_size
+from eocore.train.task import Task
 from eocore.train.training_data import TrainingData
 
 
@@ -31,34 +31,19 @@ def outline(task: Mapping[str, Any]) -> AerithTask:
     Raises:
         ConfigError: as `AerithTask`; the stage has no language model; or the vocabulary's size is nowhere stated.
     """
-    if TASKS.get(str(task.get("type", AerithTask.__name__))) is not AerithTask:
+    if not _has_language_model(task):
         raise ConfigError(f"task.type='{task['type']}' trains a part without a language model; estimates are of the stages after it.")
     for name in ("model", "tokenizer"):
         check_option(f"task.{name}", task.get(name, {}), annotation=Mapping[str, Any])
     fields = {key: value for key, value in task.items() if key not in ("type", "data", "compile")}
     fields["model"] = {**fields.get("model", {}), "parts": dict.fromkeys(PARTS, NEW)}
-    fields["tokenizer"] = {"type": "StandInChatTokenizer", "size": _vocabulary(fields)}
+    fields["tokenizer"] = {"type": "StandInChatTokenizer", "size": vocabulary_size(fields, example="LLaMA-2: 32000")}
     with torch.device("meta"):
         return AerithTask(**fields)
 
 
-def _vocabulary(fields: Mapping[str, Any]) -> int:
-    text = fields["model"].get("text_config", {})
-    check_option("task.model.text_config", text, annotation=Mapping[str, Any])
-    size = text.get("vocab_size", fields.get("tokenizer", {}).get("vocab_size"))
-    check_option("the size of the vocabulary", size, annotation=int | None)
-    if size is None:
-        raise ConfigError(
-            "the size of the vocabulary is not stated: set task.model.text_config.vocab_size (LLaMA-2: 32000), which estimates need."
-        )
-    return int(size)
-
-
-def step_shape(settings: Mapping[str, Any]) -> StepShape:
-    """The largest step of a section `task`: a batch of its longest samples."""
-    return StepShape(
-        tokens=settings.get("max_length", DataOptions.max_length), rows=settings.get("batch_size", DataOptions.batch_size), masks=0
-    )
+def _has_language_model(task: Mapping[str, Any]) -> bool:
+    return TASKS.get(str(task.get("type", AerithTask.__name__))) is AerithTask
 
 
 def example_batch(task: AerithTask, shape: StepShape) -> Batch:
@@ -81,15 +66,26 @@ def fake_step(shape: StepShape) -> AbstractContextManager[None]:
     return replaced(modeling_dinov3_vit, "get_patches_center_coordinates", value=anew)
 
 
-def data_task(config: Config) -> AerithTask:
-    """The task of a config on the meta device, with the training's own tokenizer, processor and data.
+def data_task(config: Config) -> Task:
+    """The task of a config on the meta device, with the training's own tokenizer, processor and data; no weights are read.
 
     Raises:
         EOError: the task is wrong, or its tokenizer is not there.
     """
     settings = require(config, "task")
+    if not _has_language_model(settings):
+        return _part_task(settings)
     task = outline(settings)
     words = TOKENIZERS.build(settings["tokenizer"])
     task.processor = build_processor(settings["processor"], words, config=task.model.config)
     task.data = TrainingData(replace(task.options, data=settings["data"]), IMAGES)
     return task
+
+
+def _part_task(settings: Mapping[str, Any]) -> Task:
+    """A task that trains a tower or the head: data are given to it when it is there, as it asks for weights only where it is to train."""
+    model = {name: value for name, value in settings["model"].items() if name != "parts"}
+    task: Any = TASKS.build({**settings, "model": model, "data": None})
+    task.data = TrainingData(replace(task.options, data=settings["data"]), IMAGES)
+    built: Task = task
+    return built

@@ -24,7 +24,6 @@ from eocore.models.folders import CONFIG, read_json
 from eocore.option_types import check_option
 from eocore.registry import TASKS, TOKENIZERS
 from eocore.replaced import replaced
-from eocore.train.options import DataOptions
 from eocore.train.planning.estimate import StepShape
 from eocore.train.planning.prompts import example_prompts
 from eocore.train.task import Task
@@ -86,13 +85,6 @@ def _text_config(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG).is_file():
         raise ConfigError(f"model.language_weights='{folder}' holds no {CONFIG}, which says its sizes. Fetch the model first.")
     return {name: value for name, value in read_json(folder / CONFIG).items() if name != "architectures"}
-
-
-def step_shape(settings: Mapping[str, Any]) -> StepShape:
-    """The largest step of a section `task`: a batch of its longest samples."""
-    return StepShape(
-        tokens=settings.get("max_length", DataOptions.max_length), rows=settings.get("batch_size", DataOptions.batch_size), masks=0
-    )
 
 
 def example_batch(task: EarthFmTask, shape: StepShape) -> Batch:

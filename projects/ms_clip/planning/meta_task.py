@@ -14,6 +14,7 @@ from eocore.option_types import check_option
 from eocore.registry import TOKENIZERS
 from eocore.train.options import DataOptions
 from eocore.train.planning.estimate import StepShape
+from eocore.train.planning.prompts import vocabulary_size
 from ms_clip.building.tokenizer import END, START
 from ms_clip.datasets.preparation import Batch
 from ms_clip.model.processor_options import ProcessorOptions
@@ -38,21 +39,9 @@ def outline(task: Mapping[str, Any]) -> MsClipTask:
         check_option(f"task.{name}", task.get(name, {}), annotation=Mapping[str, Any])
     fields = {key: value for key, value in task.items() if key not in ("type", "compile")}
     fields["model"] = {key: value for key, value in fields.get("model", {}).items() if key != "pretrained"}
-    fields["tokenizer"] = {"type": "StandInClipTokenizer", "size": _vocabulary(fields)}
+    fields["tokenizer"] = {"type": "StandInClipTokenizer", "size": vocabulary_size(fields, example="CLIP: 49408")}
     with torch.device("meta"):
         return MsClipTask(**fields)
-
-
-def _vocabulary(fields: Mapping[str, Any]) -> int:
-    text = fields["model"].get("text_config", {})
-    check_option("task.model.text_config", text, annotation=Mapping[str, Any])
-    size = text.get("vocab_size", fields.get("tokenizer", {}).get("vocab_size"))
-    check_option("the size of the vocabulary", size, annotation=int | None)
-    if size is None:
-        raise ConfigError(
-            "the size of the vocabulary is not stated: set task.model.text_config.vocab_size (CLIP: 49408), which estimates need."
-        )
-    return int(size)
 
 
 def step_shape(settings: Mapping[str, Any]) -> StepShape:

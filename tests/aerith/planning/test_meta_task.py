@@ -1,11 +1,12 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aerith_models import MODEL
 from mmengine.config import Config
 
-from aerith.planning.meta_task import example_batch, outline, step_shape
+from aerith.planning.meta_task import data_task, example_batch, outline
 from eocore.errors import ConfigError
 from eocore.models.freeze import trainable_names
 from eocore.train.planning.batches import supposed_batches
@@ -46,5 +47,11 @@ def test_what_cannot_be_estimated_is_said(make_fields: Callable[..., dict[str, A
         supposed_batches(config, num_gpus=1, num_samples=8, sizes={"tokens": 64})
 
 
-def test_the_largest_step_is_a_batch_of_the_longest_samples() -> None:
-    assert step_shape({"batch_size": 4, "max_length": 512}) == StepShape(tokens=512, rows=4, masks=0)
+@pytest.mark.parametrize("kind", [{"type": "AerithTowerTask", "num_classes": 6}, {"type": "AerithAlignmentTask"}])
+def test_data_of_stages_without_a_language_model_are_checked_too(kind: dict[str, Any], world: Path, scene_images: dict[str, Any]) -> None:
+    classes = {str(number): name for number, name in enumerate("abcdef", start=1)}
+    data = {"type": "ClassMapDataset", "annotations": str(world / "train" / "landcover"), "images": scene_images, "classes": classes}
+    model = {**MODEL, "parts": {"clip": "not there", "dinov3": "not there"}} if "num_classes" not in kind else MODEL
+    config = Config({"task": {**kind, "model": model, "data": data, "batch_size": 4, "num_workers": 0}})
+    batch = next(iter(data_task(config).build_loader(rank=0, world_size=1, seed=0, start_step=0)))
+    assert len(batch.sample_ids) == 4

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 pytest.importorskip("olmoearth_pretrain_minimal")
-from earthfm.planning.meta_task import RELEASED, data_task, example_batch, outline, step_shape
+from earthfm.planning.meta_task import RELEASED, data_task, example_batch, outline
 from eocore.config import load_config
 from eocore.errors import ConfigError
 from eocore.models.freeze import trainable_names
@@ -70,7 +70,3 @@ def test_what_cannot_be_estimated_is_said(make_fields: Callable[..., dict[str, A
     with pytest.raises(ConfigError, match=r"set task\.processor\.image_size"):
         example_batch(outline(fields), StepShape(tokens=64, supervised=4, masks=0))
     assert RELEASED["OlmoEarth-v1_2-Small"] == {"version": "v1.2", "size": "small"}
-
-
-def test_the_largest_step_is_a_batch_of_the_longest_samples() -> None:
-    assert step_shape({"batch_size": 4, "max_length": 512}) == StepShape(tokens=512, rows=4, masks=0)

@@ -1,13 +1,18 @@
 """Prompts of models that read an image and text, made of no data: what estimates are made from."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from eocore.errors import ConfigError
+from eocore.option_types import check_option
 from eocore.portable.prompt_batching import PromptBatch
 from eocore.portable.row_packing import SupervisedTokens
 from eocore.registry import TOKENIZERS
+from eocore.train.options import DataOptions
 from eocore.train.planning.estimate import StepShape
 
 
@@ -17,6 +22,34 @@ def StandInChatTokenizer(*, size: int) -> PreTrainedTokenizerBase:
     words = ["<pad>", "</s>", *(f"<{number}>" for number in range(size - 2))]
     core = Tokenizer(models.BPE(vocab={word: number for number, word in enumerate(words)}, merges=[]))
     return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="</s>")
+
+
+def vocabulary_size(fields: Mapping[str, Any], *, example: str) -> int:
+    """Tokens of the language model that a section `task` describes, by its `text_config` or its tokenizer.
+
+    Args:
+        fields: the section; `model` and `tokenizer` are mappings.
+        example: of a value, for the message.
+
+    Raises:
+        ConfigError: it is nowhere stated.
+    """
+    text = fields.get("model", {}).get("text_config", {})
+    check_option("task.model.text_config", text, annotation=Mapping[str, Any])
+    size = text.get("vocab_size", fields.get("tokenizer", {}).get("vocab_size"))
+    check_option("the size of the vocabulary", size, annotation=int | None)
+    if size is None:
+        raise ConfigError(
+            f"the size of the vocabulary is not stated: set task.model.text_config.vocab_size ({example}), which estimates need."
+        )
+    return int(size)
+
+
+def step_of_prompts(settings: Mapping[str, Any]) -> StepShape:
+    """The largest step of a section `task` of a model that answers in text alone: a batch of its longest samples."""
+    return StepShape(
+        tokens=settings.get("max_length", DataOptions.max_length), rows=settings.get("batch_size", DataOptions.batch_size), masks=0
+    )
 
 
 def example_prompts(shape: StepShape, *, per_image: int) -> PromptBatch:
