@@ -1,52 +1,10 @@
-"""What Aerith is trained by: answers in text, and the alignment of DINOv3's head with CLIP."""
+"""The alignment of DINOv3's head with CLIP; answers are trained by `eocore.losses.answers`."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-from aerith.model.batching import Batch
-from eocore.errors import ConfigError
-from eocore.losses.text import token_cross_entropy
-
-MEANS = ("samples", "tokens")
-SUPERVISED = "supervised_tokens"
-"""Item that the text loss is a mean over, by its name in `num_items_in_batch`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossSettings:
-    """Choices.
-
-    Attributes:
-        text_mean: over what the text loss is the mean: "tokens" of the whole update (as LHRS-Bot, of each batch), or "samples", each of
-            which counts alike, however long its answers.
-    """
-
-    text_mean: str = "tokens"
-
-    def __post_init__(self) -> None:
-        if self.text_mean not in MEANS:
-            raise ConfigError(f"losses.text_mean='{self.text_mean}' is unknown; choices: {', '.join(MEANS)}.")
-
-
-def text_loss(logits: Tensor, batch: Batch, *, settings: LossSettings, num_items_in_batch: Mapping[str, float] | None = None) -> Tensor:
-    """Cross-entropy of the supervised tokens [nat].
-
-    Args:
-        logits: (M, V) of the model.
-        batch: that they are of.
-        settings: choices.
-        num_items_in_batch: mean number of supervised tokens in a batch over all batches of the update; None: of this batch.
-    """
-    supervised = batch.prompts.supervised
-    own = supervised.weights
-    if settings.text_mean == "tokens":
-        count = (num_items_in_batch or {}).get(SUPERVISED, len(own))
-        own = torch.ones_like(own) / max(count, 1.0)
-    return token_cross_entropy(logits, supervised.targets, weights=own)
 
 
 def cosine_loss(projected: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:

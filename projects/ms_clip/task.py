@@ -20,7 +20,7 @@ from eocore.resolve import Resolved, resolve, resolve_instance
 from eocore.train.options import DataOptions, ModelOptions, TrainabilityOptions
 from eocore.train.task import Mode, Task
 from eocore.train.trainability import LayerParts, choose_trainable, prepare_layers, resolved_lora
-from eocore.train.training_data import PackRules, TrainingData
+from eocore.train.training_data import TrainingData, no_packs
 from ms_clip.building import tokenizer as _tokenizer  # noqa: F401  (registers the tokenizers)
 from ms_clip.building.models import build_model, build_processor, processor_options
 from ms_clip.datasets.preparation import CHOICES, Batch, Collator, SamplePreparer
@@ -111,7 +111,7 @@ class MsClipTask(Task):
             Shard(rank=rank, world_size=world_size, seed=seed, start_step=start_step),
             prepare=SamplePreparer(self.processor, choice=self.options.captions),
             collate=Collator(self.processor),
-            rules=self._no_packs,
+            rules=no_packs,
         )
 
     def build_held_out(self, wanted: HeldOut) -> HeldOutBatches:
@@ -120,7 +120,7 @@ class MsClipTask(Task):
             wanted,
             prepare=SamplePreparer(self.processor, choice=self.options.captions),
             collate=Collator(self.processor),
-            rules=self._no_packs,
+            rules=no_packs,
         )
 
     def loss_sums(self, batch: Batch) -> dict[str, tuple[float, float]]:
@@ -128,10 +128,6 @@ class MsClipTask(Task):
         number = float(len(batch.sample_ids))
         found = compute_losses(self._embed(batch), batch.keys, settings=self.loss_settings, alone=True)
         return {name: (float(value) * number, number) for name, value in found.items() if name != TEMPERATURE}
-
-    @staticmethod
-    def _no_packs() -> PackRules:
-        raise ConfigError("pairs of images and texts are not packed into rows; leave task.packing out.")
 
     def forward(self, batch: Batch, mode: Mode = "loss", *, num_items_in_batch: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Losses, accuracies and counts of a batch of the global batch (`mode` "loss" is the only one)."""

@@ -8,12 +8,12 @@ import pytest
 import torch
 from aerith_models import MODEL, PARTS
 
-from aerith.losses import SUPERVISED
 from aerith.model.batching import Batch
-from aerith.task import TOKEN_ACCURACY
 from eocore.errors import AlignmentError, ConfigError
+from eocore.losses.answers import SUPERVISED
 from eocore.models.freeze import trainable_names
 from eocore.portable.row_packing import IGNORE
+from eocore.train.text_task import TOKEN_ACCURACY
 
 
 def batch_of(task: Any) -> Batch:
@@ -67,8 +67,8 @@ def test_the_mean_is_over_the_tokens_of_the_update_or_over_samples(make_task: Ca
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"packing": {"max_tokens": 64}, "batch_size": 1}, "task.packing is not for this model"),
-        ({"trainable_tokens": ["x"]}, "task.trainable_tokens is not for this model"),
+        ({"packing": {"max_tokens": 64}, "batch_size": 1}, "Use task.row_length to fill rows"),
+        ({"trainable_tokens": ["x"]}, "this model adds none"),
         ({"losses": {"text_mean": "words"}}, "losses.text_mean='words' is unknown; choices: samples, tokens"),
         ({"lora": {"rank": 2, "target_modules": ["Wqkv"]}}, "LoRA target 'Wqkv' matches no linear layer"),
         ({"trainable": ["vision.poler"]}, "trainable pattern 'vision.poler' matches no parameter"),

@@ -31,7 +31,7 @@ def test_the_loss_is_the_mean_over_answers_of_transformers(make_task: Callable[.
     task = make_task()
     batch = batch_of(task)
     found = float(task(batch)["loss_text"].detach())
-    model, prompt = task.model, batch.prompt
+    model, prompt = task.model, batch.prompts
     embeddings = model.embed(prompt.input_ids, prompt.placeholders, tokens=model.encode_images(batch.images))
     expected = model.language_model(inputs_embeds=embeddings, attention_mask=prompt.attention_mask, labels=prompt.labels).loss
     assert found == pytest.approx(float(expected.detach()), rel=1e-4)
@@ -52,7 +52,7 @@ def test_captions_become_answers(make_task: Callable[..., Any], world: Path, tmp
     table.write_text("image,caption\n" + "".join(f"{stem}.tif,Some water.\n" for stem in stems))
     data = {"type": "ImageCaptionDataset", "annotations": str(table), "images": {"multispectral": images(world, "train")}}
     task = make_task(data=data)
-    labels = batch_of(task).prompt.labels[0]
+    labels = batch_of(task).prompts.labels[0]
     assert task.processor.tokenizer.decode(labels[labels >= 0]) == " Some water.<|endoftext|>"
 
 
@@ -68,8 +68,8 @@ def test_records_without_texts_are_refused(make_task: Callable[..., Any]) -> Non
     ("changes", "message"),
     [
         ({"captions": "longest"}, "choices: draw, first"),
-        ({"packing": {"max_tokens": 8}, "batch_size": 1}, "Use row_length"),
-        ({"trainable_tokens": ["<x>"]}, "EarthFM adds none"),
+        ({"packing": {"max_tokens": 8}, "batch_size": 1}, "Use task.row_length"),
+        ({"trainable_tokens": ["<x>"]}, "this model adds none"),
         ({"losses": {"text_mean": "words"}}, "choices: samples, tokens"),
         ({"processor": {"patch_size": 4}}, "processor states patch_size, which the model decides"),
         ({"processor": {"fit": "stretch"}}, "one of resize, crop"),

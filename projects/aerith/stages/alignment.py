@@ -22,14 +22,13 @@ from eocore.data.dataset import Scenes
 from eocore.data.loading.held_out import HeldOut, HeldOutBatches
 from eocore.data.loading.shard import Shard
 from eocore.data.records import Record
-from eocore.errors import ConfigError
 from eocore.models.config_record import describe_config
 from eocore.models.freeze import apply_trainable
 from eocore.registry import TASKS
 from eocore.resolve import Resolved
 from eocore.train.options import DataOptions
 from eocore.train.task import Mode, Task
-from eocore.train.training_data import PackRules, TrainingData
+from eocore.train.training_data import TrainingData, no_packs
 
 PARTS = {"clip": "clip", "dinov3": "dinov3", "head": "head"}
 """Part in `task.model.parts` -> its module in `FusedTowers`."""
@@ -132,8 +131,3 @@ class AerithAlignmentTask(Task):
         projected = [self.model.head(level) for level in seen]
         found = {"loss_cosine": cosine_loss(projected, targets), "centred_cosine": centred_cosine(projected[-1].detach(), targets[-1])}
         return {**found, "num_samples": len(batch.sample_ids)}
-
-
-def no_packs() -> PackRules:
-    """Raise ConfigError: pictures have one size."""
-    raise ConfigError("task.packing packs texts into rows, which pictures have none of. Leave it out.")

@@ -18,7 +18,7 @@ from transformers.models.dinov3_vit.modeling_dinov3_vit import DINOv3ViTModel
 
 from aerith.building.models import build_config
 from aerith.datasets.preparation import IMAGES
-from aerith.stages.alignment import AlignmentOptions, no_packs
+from aerith.stages.alignment import AlignmentOptions
 from aerith.stages.pictures import Pictures, class_shares
 from eocore.config import read_options
 from eocore.data.dataset import Scenes
@@ -31,7 +31,7 @@ from eocore.models.config_record import describe_config
 from eocore.registry import TASKS
 from eocore.resolve import Resolved
 from eocore.train.task import Mode, Task
-from eocore.train.training_data import TrainingData
+from eocore.train.training_data import TrainingData, no_packs
 
 
 class PatchSample(NamedTuple):

@@ -21,9 +21,9 @@ QUESTION, ANSWER = "What is there?", "Water and fields."
 def parity_outputs(model: Any, processor: Any) -> dict[str, Tensor]:
     """Token ids, what the language model is told of the images, and logits, of a sample with every sensor and one with two dates of one."""
     batch = processor.collate(_samples(processor))
-    batch = batch._replace(prompt=_moved(batch.prompt, model.device))
+    batch = batch._replace(prompts=_moved(batch.prompts, model.device))
     output = model(batch)
-    return {"input_ids": batch.prompt.input_ids, "image_tokens": output.image_tokens, "logits": output.logits}
+    return {"input_ids": batch.prompts.input_ids, "image_tokens": output.image_tokens, "logits": output.logits}
 
 
 def _samples(processor: Any) -> list[Any]:

@@ -58,16 +58,14 @@ class Collator:
     Attributes:
         processor: of the samples.
         row_length: tokens of a packed row; None = one sample a row.
-        full_rows: pad packed rows up to `row_length`.
     """
 
     processor: EarthFmProcessor
     row_length: int | None = None
-    full_rows: bool = False
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """The batch. Raises ValueError where a sample alone is longer than a row."""
-        return self.processor.collate(samples, row_length=self.row_length, full_rows=self.full_rows)
+        return self.processor.collate(samples, row_length=self.row_length)
 
 
 def asked(processor: EarthFmProcessor) -> Turn:

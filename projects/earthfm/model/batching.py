@@ -35,11 +35,11 @@ class Batch(NamedTuple):
     """Samples of one step.
 
     Attributes:
-        prompt: rows of text.
+        prompts: rows of text.
         images: of all samples, in their order.
         faults: broken samples that others stand for.
     """
 
-    prompt: PromptBatch
+    prompts: PromptBatch
     images: SensorInputs
     faults: tuple[Any, ...] = ()

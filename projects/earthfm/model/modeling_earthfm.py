@@ -82,8 +82,8 @@ class EarthFmForConditionalGeneration(ImageLanguageModel):
             QuestionsError: the attention cannot keep independent questions apart.
         """
         tokens = self.encode_images(batch.images)
-        embeddings = self.embed(batch.prompt.input_ids, batch.prompt.placeholders, tokens=tokens)
-        return EarthFmOutput(logits=self.read(embeddings, batch.prompt), image_tokens=tokens)
+        embeddings = self.embed(batch.prompts.input_ids, batch.prompts.placeholders, tokens=tokens)
+        return EarthFmOutput(logits=self.read(embeddings, batch.prompts), image_tokens=tokens)
 
     @torch.no_grad()
     def answer(self, batch: Batch, processor: Any, *, max_new_tokens: int = 256, **options: Any) -> list[str]:
@@ -98,7 +98,7 @@ class EarthFmForConditionalGeneration(ImageLanguageModel):
         Raises:
             SampleTooLongError: a prompt leaves no position for an answer.
         """
-        prompt = batch.prompt
+        prompt = batch.prompts
         settings = {"do_sample": False, **processor.stop_settings(), **options, "max_new_tokens": max_new_tokens}
         made = self.generate(prompt.input_ids, prompt.attention_mask, placeholders=prompt.placeholders, images=batch.images, **settings)
         return [processor.decode_answer(row) for row in made[:, prompt.input_ids.shape[1] :].cpu()]

@@ -59,7 +59,7 @@ class EarthFmProcessor(ChatProcessor):
             for number, (prompt, image) in enumerate(zip(texts, given, strict=True))
         ]
         batch = self.collate(samples, left_pad=True)
-        return BatchFeature({**to_inputs(batch.prompt), "images": batch.images})
+        return BatchFeature({**to_inputs(batch.prompts), "images": batch.images})
 
     def encode(
         self,

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from earthfm.losses import patch_accuracy, patch_loss
 from earthfm.model.configuration_earthfm import EarthFmConfig
 from earthfm.model.image_preparation import ImagePreparer
 from earthfm.model.olmoearth import OlmoEarthEncoder
@@ -23,7 +23,7 @@ from eocore.errors import ConfigError
 from eocore.registry import TASKS
 from eocore.train.options import DataOptions
 from eocore.train.task import Mode, Task
-from eocore.train.training_data import PackRules, TrainingData
+from eocore.train.training_data import TrainingData, no_packs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,24 +109,22 @@ class EarthFmEncoderTask(Task):
     def build_loader(self, *, rank: int, world_size: int, seed: int, start_step: int) -> DataLoader:
         """This rank's batches; see `Task.build_loader`."""
         shard = Shard(rank=rank, world_size=world_size, seed=seed, start_step=start_step)
-        return self.data.build_loader(shard, prepare=self._preparer(), collate=join_patches, rules=self._no_packs)
+        return self.data.build_loader(shard, prepare=self._preparer(), collate=join_patches, rules=no_packs)
 
     def build_held_out(self, wanted: HeldOut) -> HeldOutBatches:
         """Batches of held-out data; see `Task.build_held_out`."""
-        return self.data.build_held_out(wanted, prepare=self._preparer(), collate=join_patches, rules=self._no_packs)
+        return self.data.build_held_out(wanted, prepare=self._preparer(), collate=join_patches, rules=no_packs)
 
     def _preparer(self) -> PatchPreparer:
         return PatchPreparer(self.images, self.options.num_classes)
 
-    @staticmethod
-    def _no_packs() -> PackRules:
-        raise ConfigError("patches are not packed into rows; leave task.packing out.")
-
     def forward(self, batch: PatchBatch, mode: Mode = "loss", *, num_items_in_batch: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Cross-entropy with the fractions of classes [nat], and the fraction of patches whose main class is found."""
         logits = self.model(batch.images, self.options.patch_size).float()
-        loss = functional.cross_entropy(logits.flatten(0, 1), batch.fractions.flatten(0, 1))
         # sensors that the data does not have take part on every rank all the same
         unread = sum(parameter.sum() for parameter in self.model.encoder.parameters() if parameter.requires_grad)
-        right = (logits.argmax(-1) == batch.fractions.argmax(-1)).float().mean()
-        return {"loss_patches": loss + 0.0 * unread, "patch_accuracy": right.detach(), "num_samples": len(batch.sample_ids)}
+        return {
+            "loss_patches": patch_loss(logits, batch.fractions) + 0.0 * unread,
+            "patch_accuracy": patch_accuracy(logits, batch.fractions),
+            "num_samples": len(batch.sample_ids),
+        }

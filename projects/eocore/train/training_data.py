@@ -187,3 +187,8 @@ class TrainingData:
         if num_ranks() > 1:
             sizes.put(0, find_on_first(lambda: sizes(0)))
         return sizes
+
+
+def no_packs() -> PackRules:
+    """Raise ConfigError: nothing of this training is packed by cost."""
+    raise ConfigError("task.packing deals samples by measured costs, and this training has none. Leave it out.")

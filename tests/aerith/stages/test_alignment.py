@@ -50,5 +50,5 @@ def test_a_constant_is_not_aligned_however_large_the_mean() -> None:
 def test_towers_without_a_source_are_refused(make: Callable[..., AerithAlignmentTask]) -> None:
     with pytest.raises(ConfigError, match=r"task\.model\.parts names no 'dinov3'"):
         make(model={**MODEL, "parts": {"clip": "new"}})
-    with pytest.raises(ConfigError, match="pictures have none of"):
+    with pytest.raises(ConfigError, match=r"this training has none\. Leave it out"):
         make(packing={"max_tokens": 9}, batch_size=1).build_loader(rank=0, world_size=1, seed=0, start_step=0)

@@ -49,7 +49,7 @@ def test_the_task_of_a_data_check_has_the_trainings_own_processor_and_data(make_
     task = data_task(Config({"systems": ["earthfm"], "task": {"type": "EarthFmTask", **make_fields()}}))
     assert all(parameter.is_meta for parameter in task.parameters())
     batch = next(iter(task.build_loader(rank=0, world_size=1, seed=0, start_step=0)))
-    assert batch.prompt.num_samples == 3 and task.processor.options.image_size is None
+    assert batch.prompts.num_samples == 3 and task.processor.options.image_size is None
 
 
 def test_a_data_check_of_an_encoders_training_builds_it_as_it_is(repo_root: Path) -> None:
