@@ -4,6 +4,7 @@ import gc
 import os
 import random
 import resource
+import runpy
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,20 @@ def shared_dir() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the reference material in ../shared, which is not there")
     return SHARED
+
+
+@pytest.fixture
+def command(repo_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Runs tools/NAME.py in this process: status, and what it printed."""
+
+    def run(name: str, *arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(repo_root / "tools" / f"{name}.py"), run_name="__main__")
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out + printed.err
+
+    return run
 
 
 @pytest.fixture

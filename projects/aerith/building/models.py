@@ -13,8 +13,8 @@ from aerith.model.processor_options import ProcessorOptions
 from aerith.pretrained import load_parts
 from eocore.errors import ConfigError
 from eocore.models.config_fields import check_fields
+from eocore.models.processors import make_processor
 from eocore.models.vocabulary import describe_vocabulary, same_vocabulary
-from eocore.option_types import annotations_of, check_option
 
 
 def build_config(fields: Mapping[str, Any], *, vocab_size: int = 0) -> AerithConfig:
@@ -90,13 +90,4 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
         "dinov3_size": config.dinov3_config.image_size,
         "tokens_per_image": config.tokens_per_image,
     }
-    clash = sorted(set(fields) & set(decided))
-    if clash:
-        raise ConfigError(f"processor states {', '.join(clash)}, which the model decides. Remove it.")
-    annotations = annotations_of(ProcessorOptions)
-    for key, value in fields.items():
-        check_option(f"processor.{key}", value, annotation=annotations.get(key, Any))
-    try:
-        return AerithProcessor(tokenizer, ProcessorOptions(**decided, **fields))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"processor: {str(error).rstrip('.')}. Fields: see ProcessorOptions.") from error
+    return make_processor(fields, decided, options_class=ProcessorOptions, make=lambda options: AerithProcessor(tokenizer, options))

@@ -14,8 +14,8 @@ from earthfm.model.processor_options import ProcessorOptions
 from earthfm.pretrained import read_encoder, read_language_model, read_pretrained
 from eocore.errors import ConfigError
 from eocore.models.config_fields import check_fields
+from eocore.models.processors import make_processor
 from eocore.models.vocabulary import describe_vocabulary, same_vocabulary
-from eocore.option_types import annotations_of, check_option
 
 
 def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> EarthFmForConditionalGeneration:
@@ -81,13 +81,4 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
         ConfigError: `fields` states what the model decides, or something that the processor does not take.
     """
     decided: dict[str, Any] = {"version": config.encoder_sizes.version, "patch_size": config.patch_size, "num_queries": config.num_queries}
-    clash = sorted(set(fields) & set(decided))
-    if clash:
-        raise ConfigError(f"processor states {', '.join(clash)}, which the model decides. Remove it.")
-    annotations = annotations_of(ProcessorOptions)
-    for key, value in fields.items():
-        check_option(f"processor.{key}", value, annotation=annotations.get(key, Any))
-    try:
-        return EarthFmProcessor(tokenizer, ProcessorOptions(**decided, **fields))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"processor: {str(error).rstrip('.')}. Fields: see ProcessorOptions.") from error
+    return make_processor(fields, decided, options_class=ProcessorOptions, make=lambda options: EarthFmProcessor(tokenizer, options))

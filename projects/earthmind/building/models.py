@@ -16,8 +16,9 @@ from earthmind.model.special_tokens import IMAGE_TOKEN, SEG_TOKEN
 from earthmind.pretrained import read_pretrained
 from eocore.errors import ConfigError
 from eocore.models.config_fields import check_fields, unknown_field
+from eocore.models.processors import make_processor
 from eocore.models.vocabulary import describe_vocabulary, same_vocabulary
-from eocore.option_types import annotations_of, check_option
+from eocore.option_types import check_option
 
 
 def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> EarthMindForConditionalGeneration:
@@ -121,18 +122,9 @@ def build_processor(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBas
         "grounding": _grounding(fields, config),
         "grounding_fill": [round(255 * mean) for mean in config.grounding_mean] if fields.get("grounding_channels") else [],
     }
-    clash = sorted(set(fields) & set(decided))
-    if clash:
-        raise ConfigError(f"processor states {', '.join(clash)}, which the model decides. Remove it.")
-    annotations = annotations_of(ProcessorOptions)
-    for key, value in fields.items():
-        check_option(f"processor.{key}", value, annotation=annotations.get(key, Any))
     for modality, rule in (fields.get("presentation") or {}).items():
         _check_rule(rule, f"processor.presentation.{modality}")
-    try:
-        return EarthMindProcessor(tokenizer, ProcessorOptions(**decided, **fields))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"processor: {str(error).rstrip('.')}. Fields: see ProcessorOptions.") from error
+    return make_processor(fields, decided, options_class=ProcessorOptions, make=lambda options: EarthMindProcessor(tokenizer, options))
 
 
 def fusion_fields(config: EarthMindConfig) -> dict[str, Any]:

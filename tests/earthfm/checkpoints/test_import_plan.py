@@ -1,7 +1,6 @@
 """Upstream's checkpoints through the commands: in, out, and in again."""
 
 import json
-import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,20 +19,6 @@ from eocore.system import find_systems
 HEADS = 8
 """Of upstream's connector."""
 Command = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def command(repo_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs tools/NAME.py in this process: status, and what it printed."""
-
-    def run(name: str, *arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(repo_root / "tools" / f"{name}.py"), run_name="__main__")
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out + printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """From a checkpoint to the promised folder, to a converted model, and back, by the commands."""
 
-import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,20 +18,6 @@ from eocore.models.freeze import trainable_names
 from eocore.system import find_systems
 
 Command = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def command(repo_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs tools/NAME.py in this process: status, and what it printed."""
-
-    def run(name: str, *arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(repo_root / "tools" / f"{name}.py"), run_name="__main__")
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out + printed.err
-
-    return run
 
 
 @pytest.fixture
