@@ -6,10 +6,15 @@ from typing import Any
 
 import numpy as np
 import rasterio
+import rasterio.warp
 from affine import Affine
 
+from eocore.data.records import ImageRef
 from eocore.errors import DataError
 from eocore.evaluate.protocols import PixelScale, Sample
+from eocore.scenes.mapping import MapOptions
+from eocore.scenes.maps import MapRequest
+from eocore.scenes.source import SceneSource
 from eocore.sensors.bands import get_sensor
 
 PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -66,3 +71,46 @@ class WaterIndex:
             index = 6 * (green - nir) / (green + nir) + self.shift * np.random.default_rng(len(self.seen)).uniform(-1, 1)
             found.append(np.stack([index if text == "water" else -index for text in texts]))
         return found
+
+
+def round_lake(transform: Affine, size: tuple[int, int], *, crs: str, centre: tuple[float, float], radius_deg: float) -> np.ndarray:
+    """(H, W) bool: a disc of water on the ground, whatever the grid.
+
+    Args:
+        transform: from pixels to the CRS.
+        size: H, W.
+        crs: of the grid.
+        centre: longitude, latitude [degrees].
+        radius_deg: in degrees of latitude.
+    """
+    rows, columns = np.indices(size) + 0.5
+    x, y = transform.c + columns * transform.a, transform.f + rows * transform.e
+    found = np.array(rasterio.warp.transform(crs, "EPSG:4326", x.ravel(), y.ravel())).reshape(2, *size)
+    east = ((found[0] - centre[0] + 180) % 360 - 180) * np.cos(np.deg2rad(centre[1]))
+    water: np.ndarray = east**2 + (found[1] - centre[1]) ** 2 < radius_deg**2
+    return water
+
+
+def grid_around(centre: tuple[float, float], *, crs: str, side: int, pixel: float) -> Affine:
+    """Transform of a north-up square of pixels whose middle lies at a longitude and latitude.
+
+    Args:
+        centre: longitude, latitude [degrees].
+        crs: of the grid.
+        side: pixels.
+        pixel: their size, in units of the CRS.
+    """
+    (x,), (y,) = rasterio.warp.transform("EPSG:4326", crs, [centre[0]], [centre[1]])
+    if crs == "EPSG:4326":
+        x = centre[0]
+    return Affine(pixel, 0, x - side * pixel / 2, 0, -pixel, y + side * pixel / 2)
+
+
+def map_request(folder: Path, scene: Path, **options: Any) -> MapRequest:
+    """The map of water and land of a file, in `folder / "out"`, by a model folder that is none."""
+    own = folder / "model"
+    own.mkdir(exist_ok=True)
+    (own / "config.json").write_text("{}")
+    refs = {"multispectral": ImageRef("multispectral", "sentinel2_l2a", (str(scene),))}
+    windows = MapOptions(model=own, source=SceneSource(refs), prompts=("water", "land"))
+    return MapRequest(**{"windows": windows, "out": folder / "out", "overlap": 24, **options})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from eocore.scenes.source import SceneSource
 
 EPILOG = """A model that draws masks or scores pixels maps each prompt by itself; one that scores or embeds whole images gives every window
-its best prompt. Images of several sensors must lie on one pixel grid."""
+its best prompt. Images of several sensors lie on one pixel grid, or are put on one (--grid)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     area = "GeoJSON of the area to map, in longitude and latitude unless it names another CRS (default: the whole scene)"
     parser.add_argument("--area", type=Path, metavar="FILE", help=area)
+    grid = "pixels that all images are put on: a role, whose image's pixels are taken, or e.g. EPSG:32633,10 (default: those they share)"
+    parser.add_argument("--grid", metavar="ROLE|CRS,SIZE", help=grid)
+    clouds = "leave out clouds and their shadows, by the layer of the product, or by one that is named (default: they are mapped, too)"
+    parser.add_argument("--clouds", nargs="?", const="auto", metavar="scl=FILE|qa_pixel=FILE", help=clouds)
     windows = parser.add_argument_group("windows")
     windows.add_argument("--side", type=positive, metavar="PX", help="of a window (default: what the model sees best)")
     windows.add_argument("--overlap", type=int, metavar="PX", help="that neighbours share (default: a quarter of the side)")
@@ -57,14 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Maps or asks, and names the files."""
     from eocore.errors import ConfigError
     from eocore.predict.image_files import image_refs
-    from eocore.scenes.cutting import within_area
+    from eocore.scenes.cutting import scene_source
 
     if bool(arguments.prompt) == bool(arguments.ask):
         raise ConfigError("give --prompt with what to map, or --ask with a question about each window: one of them.")
     files = image_files(arguments)
     if not files:
         raise ConfigError("no image is given to map. Name one with --optical, --sar or --image ROLE=FILE.")
-    source = within_area(image_refs(files), arguments.area)
+    source = scene_source(image_refs(files), area=arguments.area, grid=arguments.grid, clouds=arguments.clouds)
     return _ask(arguments, source) if arguments.ask else _map(arguments, source)
 
 

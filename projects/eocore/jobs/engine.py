@@ -1,6 +1,7 @@
-"""Runs a job: what is not done yet goes to an executor, and what comes back is written at once."""
+"""Runs a job: what is not done yet goes to an executor, and what comes back is written at once, while the executor goes on."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from eocore.errors import ConfigError
@@ -56,11 +57,16 @@ def run_job(work: Work, items: Sequence[Item], *, folder: JobFolder, executor: E
     if num_left < len(items):
         get_logger().info("%d of %d items are done already", len(items) - num_left, len(items))
     failed: dict[str, str] = {}
-    with Progress("working", num_left) as progress:
+    written: Future[None] | None = None
+    with Progress("working", num_left) as progress, ThreadPoolExecutor(1) as writer:
         for index, outcomes in executor.run(work, chunks) if chunks else ():
-            folder.write(index, outcomes)
+            if written is not None:
+                written.result()  # no more results wait in memory than one chunk's
+            written = writer.submit(folder.write, index, outcomes)
             failed.update((outcome.key, outcome.error) for outcome in outcomes if outcome.result is None)
             progress.advance(len(outcomes))
+        if written is not None:
+            written.result()
     if failed:
         named = some_of([f"{key}: {error}" for key, error in failed.items()], MOST_TOLD)
         get_logger().warning("%d of %d items failed (%s)", len(failed), len(items), named)

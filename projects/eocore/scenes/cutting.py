@@ -1,4 +1,4 @@
-"""Images cut to an area of interest."""
+"""What of a scene is mapped: the grid, the area, clouds."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,27 +6,44 @@ from pathlib import Path
 
 from eocore.data.records import ImageRef
 from eocore.scenes.area import read_area
+from eocore.scenes.clouds import find_clouds
+from eocore.scenes.grids import choose_grid
 from eocore.scenes.source import SceneSource
 
 
-def within_area(refs: Mapping[str, ImageRef], path: Path | None) -> SceneSource:
-    """The smallest parts of images that hold an area; all of them where there is none.
+def scene_source(
+    refs: Mapping[str, ImageRef], *, area: Path | None = None, grid: str | None = None, clouds: str | None = None
+) -> SceneSource:
+    """The images of a scene, and what of them is mapped.
 
     Args:
         refs: role -> image.
-        path: GeoJSON; None = no area.
+        area: GeoJSON; None = all of it.
+        grid: see `choose_grid`; None = that which the images share.
+        clouds: see `find_clouds`; None = clouds are mapped as what they look like.
 
     Raises:
+        ConfigError: the grid or the layer of clouds has another form, or cannot be told.
         DataError: an image or the area cannot be read, or they share nothing.
-        AlignmentError: the images lie on different pixel grids.
+        AlignmentError: the images lie on different pixel grids, and none is chosen.
     """
-    if path is None:
-        return SceneSource(refs)
-    place = SceneSource(refs).place()
+    source = SceneSource(refs, clouds=find_clouds(clouds, refs) if clouds else None)
+    if grid is not None:
+        source = replace(source, grid=choose_grid(grid, source.places))
+    if source.clouds is not None:
+        source.clouds.place()  # raises for a file that is none, before windows are read
+    return source if area is None else _cut(source, area)
+
+
+def _cut(source: SceneSource, path: Path) -> SceneSource:
+    """The smallest part of a scene that holds an area."""
+    place = source.place()
     area = read_area(path, crs=place.georeference.crs)
-    top, left, height, width = area.window(place, source=str(path))
+    part = area.window(place, source=str(path))
+    if source.grid is not None:
+        return replace(source, area=area, grid=place.part(part))
     cut = {}
-    for role, ref in refs.items():
+    for role, ref in source.refs.items():
         row, col = (ref.window or (0, 0))[:2]
-        cut[role] = replace(ref, window=(row + top, col + left, height, width))
-    return SceneSource(cut, area)
+        cut[role] = replace(ref, window=(row + part[0], col + part[1], *part[2:]))
+    return replace(source, refs=cut, area=area)

@@ -1,6 +1,7 @@
 """What tells one scene from another, without reading it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,23 @@ from eocore.scenes.source import SceneSource
 
 
 def source_identity(source: SceneSource) -> dict[str, Any]:
-    """The area and, by role, the images of a scene, as a job's manifest holds them."""
-    area = None if source.area is None else json.loads(json.dumps(source.area.geometry))
-    return {"area": area, "images": {role: _identity(ref) for role, ref in source.refs.items()}}
+    """The area, the grid, clouds and, by role, the images of a scene, as a job's manifest holds them."""
+    clouds = None if source.clouds is None else [source.clouds.kind, *_states((source.clouds.path,))]
+    found: dict[str, Any] = {
+        "area": None if source.area is None else source.area.geometry,
+        "grid": None if source.grid is None else [*source.grid[:2], asdict(source.grid.georeference)],
+        "clouds": clouds,
+        "images": {role: _identity(ref) for role, ref in source.refs.items()},
+    }
+    stated: dict[str, Any] = json.loads(json.dumps({name: value for name, value in found.items() if value is not None}))
+    return stated
 
 
 def _identity(ref: ImageRef) -> dict[str, Any]:
     """An image by its files' sizes and times: a scene is too large to be read for a digest before anything begins."""
-    files = [
-        path for name in ref.paths for path in sorted(Path(name).rglob("*") if Path(name).is_dir() else [Path(name)]) if path.is_file()
-    ]
-    states = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    found: dict[str, Any] = json.loads(json.dumps({**asdict(ref), "files": states}))
-    return found
+    return {**asdict(ref), "files": _states(ref.paths)}
+
+
+def _states(names: Sequence[str]) -> list[list[Any]]:
+    paths = [path for name in names for path in (sorted(Path(name).rglob("*")) if Path(name).is_dir() else [Path(name)])]
+    return [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in paths if path.is_file()]

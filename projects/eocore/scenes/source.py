@@ -1,7 +1,9 @@
 """The images of one scene, read window by window on one pixel grid."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +12,13 @@ from eocore.data.records import ImageRef, Record, Window
 from eocore.errors import AlignmentError, DataError, NoDataError
 from eocore.evaluate.protocols import Sample
 from eocore.scenes.area import Area
+from eocore.scenes.clouds import CloudLayer
 from eocore.scenes.place import Place
-from eocore.sensors.location import same_crs
-from eocore.sensors.scene import Georeference
+from eocore.scenes.warping import read_warped
+from eocore.sensors.scene import Scene
 
-SAME_GRID_PX = 0.01
-"""Transforms nearer than this are of one grid; files write them with rounding errors."""
+MASKS_HELD = 64
+"""Windows of which it is known what is left out: those that wait for the model, and a few more."""
 
 
 @dataclass(frozen=True)
@@ -25,57 +28,97 @@ class SceneSource:
     Attributes:
         refs: role -> image; a `window` of theirs is the part that is mapped.
         area: what is mapped of it; None = all.
+        grid: pixels on which all images are put; None = those that they share.
+        clouds: what tells clear pixels, which alone are mapped; None = all.
     """
 
     refs: Mapping[str, ImageRef]
     area: Area | None = None
+    grid: Place | None = None
+    clouds: CloudLayer | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what each process finds out for itself."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """Role -> where its image lies.
+
+        Raises:
+            DataError: an image cannot be read, or does not say where it lies.
+        """
+        return {role: _place_of(ref) for role, ref in self.refs.items()}
 
     def place(self) -> Place:
         """Of all images.
 
         Raises:
-            DataError: an image cannot be read, or does not say where it lies.
-            AlignmentError: they lie on different pixel grids.
+            DataError: as `places`.
+            AlignmentError: they lie on different pixel grids, and none is chosen.
         """
-        found = {role: _place_of(ref) for role, ref in self.refs.items()}
-        first, own = next(iter(found.items()))
-        for role, other in found.items():
-            if other[:2] != own[:2] or not _same_grid(own.georeference, other.georeference):
+        if self.grid is not None:
+            return self.grid
+        first, own = next(iter(self.places.items()))
+        for role, other in self.places.items():
+            if not own.same_grid(other):
                 raise AlignmentError(
                     f"{self.refs[role].paths[0]} ({role}: {other}) does not lie on the pixel grid of {self.refs[first].paths[0]} ({first}: "
-                    f"{own}): a window would show different ground in both. Warp one to the grid of the other (gdalwarp -t_srs -te -ts)."
+                    f"{own}): a window would show different ground in both. Choose the grid on which they are put: --grid {first}."
                 )
         return own
 
     def read(self, window: Window) -> "Sample | None":
-        """A window of all images; None where one of them has no data there, or the window lies outside of the area.
+        """A window of all images; None where one of them has no data there, or nothing of the window is to be mapped.
 
         Raises:
             DataError: an image cannot be read there.
         """
-        parts = [_part(ref, window) for ref in self.refs.values()]
-        if self.area is not None and not self._inside(window).any():
+        if not self._chosen(window).any():
             return None
-        try:
-            scenes = tuple(read_scene(part) for part in parts)
-        except NoDataError:
-            return None  # a model that is given two sensors is not given one alone: the map ends where the first of them does
+        scenes = []
+        for role, ref in self.refs.items():
+            scene = self._read(role, ref, window=window)
+            if scene is None:
+                return None  # a model that is given two sensors is not given one alone: the map ends where the first of them does
+            scenes.append(scene)
+        parts = tuple(_part(ref, window) for ref in self.refs.values()) if self.grid is None else tuple(self.refs.values())
         source = f"{parts[0].paths[0]} at {window}"
-        return Record(sample_id=f"{window[0]}_{window[1]}", images=tuple(parts), source=source), scenes
+        return Record(sample_id=f"{window[0]}_{window[1]}", images=parts, source=source), tuple(scenes)
 
     def has_data(self, sample: "Sample", window: Window) -> np.ndarray:
-        """(H, W) bool: where every image of a window has data in any band, inside the area."""
+        """(H, W) bool: where every image of a window has data in any band, of what is to be mapped."""
         _, scenes = sample
         found: np.ndarray = np.logical_and.reduce([np.isfinite(scene.pixels).any(axis=0) for scene in scenes])
-        return found if self.area is None else found & self._inside(window)
+        return found & self._chosen(window)
 
-    def _inside(self, window: Window) -> np.ndarray:
-        if self.area is None:
-            return np.ones(window[2:], bool)
-        georeference = scene_georeference(_part(next(iter(self.refs.values())), window))
-        if georeference is None:
-            raise DataError(f"{next(iter(self.refs.values())).paths[0]} does not say where it lies any more; it has changed meanwhile.")
-        return self.area.inside(georeference.transform, window[2:])
+    def _read(self, role: str, ref: ImageRef, *, window: Window) -> Scene | None:
+        if self.grid is not None and not self.places[role].same_grid(self.grid):
+            return read_warped(ref, self.places[role], target=self.grid.part(window))
+        try:
+            return read_scene(_part(ref, window))
+        except NoDataError:
+            return None
+
+    @cached_property
+    def _chosen(self) -> Callable[[Window], np.ndarray]:
+        """Window -> (H, W) bool: what is to be mapped. It is asked for twice, by what reads and by what keeps scores."""
+        return lru_cache(maxsize=MASKS_HELD)(self._choose)
+
+    def _choose(self, window: Window) -> np.ndarray:
+        there = np.ones(window[2:], bool)
+        if self.area is None and self.clouds is None:
+            return there
+        target = self._grid.part(window)
+        if self.area is not None:
+            there &= self.area.inside(target.georeference.transform, window[2:])
+        if self.clouds is not None and there.any():
+            there &= self.clouds.clear(target)
+        return there
+
+    @cached_property
+    def _grid(self) -> Place:
+        return self.place()
 
 
 def _part(ref: ImageRef, window: Window) -> ImageRef:
@@ -92,8 +135,3 @@ def _place_of(ref: ImageRef) -> Place:
             "Georeference it (gdalwarp), or ask about it with tools/predict.py."
         )
     return Place(header.height, header.width, georeference)
-
-
-def _same_grid(first: Georeference, second: Georeference) -> bool:
-    a, b = np.array(first.transform), np.array(second.transform)
-    return same_crs(first.crs, second.crs) and bool(np.abs(a - b).max() < SAME_GRID_PX * abs(a[0] or a[1]))

@@ -10,40 +10,17 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from scene_files import PLACE, WaterIndex, lake, write_scene
+from scene_files import PLACE, WaterIndex, lake, map_request, write_scene
 
 from eocore.data.records import ImageRef
 from eocore.errors import AlignmentError, ConfigError, DataError, OutputError
-from eocore.scenes.cutting import within_area
+from eocore.scenes.cutting import scene_source
 from eocore.scenes.decisions import NODATA
-from eocore.scenes.mapping import MapOptions
-from eocore.scenes.maps import MapRequest, make_maps
+from eocore.scenes.maps import make_maps
 from eocore.scenes.source import SceneSource
 
 HEIGHT, WIDTH = 150, 210
 WATER = lake(HEIGHT, WIDTH)
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WaterIndex]:
-    """Puts a water index in the place of the model of any folder."""
-
-    def put(**options: Any) -> WaterIndex:
-        made = WaterIndex(**options)
-        for module in ("maps", "mapping"):
-            monkeypatch.setattr(f"eocore.scenes.{module}.load_predictor", lambda folder, *, device: made)
-        return made
-
-    return put
-
-
-def request(folder: Path, scene: Path, **options: Any) -> MapRequest:
-    own = folder / "model"
-    own.mkdir(exist_ok=True)
-    (own / "config.json").write_text("{}")
-    refs = {"multispectral": ImageRef("multispectral", "sentinel2_l2a", (str(scene),))}
-    windows = MapOptions(model=own, source=SceneSource(refs), prompts=("water", "land"))
-    return MapRequest(**{"windows": windows, "out": folder / "out", "overlap": 24, **options})
 
 
 def classes(folder: Path) -> np.ndarray:
@@ -54,7 +31,7 @@ def classes(folder: Path) -> np.ndarray:
 
 def test_a_lake_becomes_a_map_with_polygons_and_a_summary(tmp_path: Path, model: Callable[..., WaterIndex]) -> None:
     seen = model().seen
-    result = make_maps(request(tmp_path, write_scene(tmp_path / "s2.tif", WATER), formats=("gpkg", "parquet")))
+    result = make_maps(map_request(tmp_path, write_scene(tmp_path / "s2.tif", WATER), formats=("gpkg", "parquet")))
     np.testing.assert_array_equal(classes(tmp_path), np.where(WATER, 1, 2))
     with rasterio.open(tmp_path / "out" / "values.tif") as source:
         assert source.descriptions == ("water", "land") and source.transform == PLACE and source.crs.to_epsg() == 32632
@@ -83,27 +60,27 @@ def test_a_lake_becomes_a_map_with_polygons_and_a_summary(tmp_path: Path, model:
 def test_a_run_that_was_stopped_scores_the_rest_and_ends_with_the_same_maps(tmp_path: Path, model: Callable[..., WaterIndex]) -> None:
     scene = write_scene(tmp_path / "s2.tif", WATER)
     model()
-    make_maps(request(tmp_path, scene, out=tmp_path / "whole"))
+    make_maps(map_request(tmp_path, scene, out=tmp_path / "whole"))
     refused = model(refused=["0_0", "86_146"])
     with pytest.raises(DataError, match=r"2 of 20 windows \(row_column\) have no result, so nothing was written: 0_0: window 0_0 is ref"):
-        make_maps(request(tmp_path, scene))
+        make_maps(map_request(tmp_path, scene))
     assert len(set(refused.seen)) == 18 and not (tmp_path / "out" / "classes.tif").exists()
     rest = model()
-    make_maps(request(tmp_path, scene))
+    make_maps(map_request(tmp_path, scene))
     assert sorted(rest.seen) == ["0_0", "86_146"]
     for name in ("classes.tif", "values.tif", "polygons.gpkg"):
         assert (tmp_path / "out" / name).stat().st_size == (tmp_path / "whole" / name).stat().st_size
     for name in ("classes.tif", "values.tif"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     again = model()
-    make_maps(request(tmp_path, scene, threshold=0.99))
+    make_maps(map_request(tmp_path, scene, threshold=0.99))
     assert again.seen == [] and (classes(tmp_path) == 0).any()
 
 
 def test_another_request_in_the_same_folder_is_refused(tmp_path: Path, model: Callable[..., WaterIndex]) -> None:
     scene = write_scene(tmp_path / "s2.tif", WATER)
     model()
-    first = request(tmp_path, scene)
+    first = map_request(tmp_path, scene)
     make_maps(first)
     other = replace(first, windows=replace(first.windows, prompts=("land",)))
     with pytest.raises(DataError, match=r"holds a job with another .*prompts"):
@@ -116,7 +93,7 @@ def test_another_request_in_the_same_folder_is_refused(tmp_path: Path, model: Ca
 
 def test_what_cannot_be_scored_is_marked_where_that_is_chosen(tmp_path: Path, model: Callable[..., WaterIndex]) -> None:
     model(refused=["0_0"])
-    result = make_maps(request(tmp_path, write_scene(tmp_path / "s2.tif", WATER), unreadable="mark"))
+    result = make_maps(map_request(tmp_path, write_scene(tmp_path / "s2.tif", WATER), unreadable="mark"))
     assert result.summary["windows"]["failed"] == {"0_0": "window 0_0 is refused"}
     found = classes(tmp_path)
     assert (found[:29, :36] == NODATA).all() and result.summary["pixels"]["no data"] == (found == NODATA).sum() == 29 * 36
@@ -131,15 +108,15 @@ def test_a_broken_block_stops_or_is_marked(tmp_path: Path, model: Callable[..., 
         file.write(b"\xff" * size)
     model()
     with pytest.raises(DataError, match=r"windows .* have no result"):
-        make_maps(request(tmp_path, scene))
-    result = make_maps(request(tmp_path, scene, unreadable="mark"))
+        make_maps(map_request(tmp_path, scene))
+    result = make_maps(map_request(tmp_path, scene, unreadable="mark"))
     assert 0 < len(result.summary["windows"]["failed"]) < 20 and 0 < result.summary["pixels"]["no data"] < HEIGHT * WIDTH
 
 
 def test_nodata_stays_nodata_and_empty_windows_are_not_scored(tmp_path: Path, model: Callable[..., WaterIndex]) -> None:
     wedge = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)) < 130
     seen = model().seen
-    make_maps(request(tmp_path, write_scene(tmp_path / "s2.tif", WATER, empty=wedge)))
+    make_maps(map_request(tmp_path, write_scene(tmp_path / "s2.tif", WATER, empty=wedge)))
     np.testing.assert_array_equal(classes(tmp_path), np.where(wedge, NODATA, np.where(WATER, 1, 2)))
     assert "0_0" not in seen and len(seen) == 19
 
@@ -148,13 +125,13 @@ def test_nodata_stays_nodata_and_empty_windows_are_not_scored(tmp_path: Path, mo
 def test_a_scene_smaller_than_a_window(tmp_path: Path, model: Callable[..., WaterIndex], size: tuple[int, int]) -> None:
     model()
     water = lake(*size)
-    make_maps(request(tmp_path, write_scene(tmp_path / "s2.tif", water)))
+    make_maps(map_request(tmp_path, write_scene(tmp_path / "s2.tif", water)))
     np.testing.assert_array_equal(classes(tmp_path), np.where(water, 1, 2))
 
 
 def test_a_part_of_a_scene_lies_where_it_is(tmp_path: Path, model: Callable[..., WaterIndex]) -> None:
     model()
-    own = request(tmp_path, write_scene(tmp_path / "s2.tif", WATER))
+    own = map_request(tmp_path, write_scene(tmp_path / "s2.tif", WATER))
     ref = replace(own.windows.source.refs["multispectral"], window=(30, 50, 80, 100))
     make_maps(replace(own, windows=replace(own.windows, source=SceneSource({"multispectral": ref}))))
     np.testing.assert_array_equal(classes(tmp_path), np.where(WATER, 1, 2)[30:110, 50:150])
@@ -168,7 +145,7 @@ def test_shifted_tilings_give_nearly_the_same_map_where_windows_disagree(tmp_pat
     found = {}
     for overlap in (0, 24, 32):
         model(shift=2.0)
-        make_maps(request(tmp_path, scene, overlap=overlap, out=tmp_path / str(overlap), threshold=0.6))
+        make_maps(map_request(tmp_path, scene, overlap=overlap, out=tmp_path / str(overlap), threshold=0.6))
         with rasterio.open(tmp_path / str(overlap) / "values.tif") as source:
             logits = np.log(source.read(1) / (1 - source.read(1)))
         found[overlap] = np.abs(np.diff(np.where(WATER, np.nan, logits), axis=1))
@@ -180,9 +157,11 @@ def test_images_on_other_grids_and_without_a_place_are_refused(tmp_path: Path, m
     model()
     scene = write_scene(tmp_path / "s2.tif", WATER)
     other = write_scene(tmp_path / "other.tif", WATER, transform=Affine(10, 0, 500_005, 0, -10, 5_000_000))
-    own = request(tmp_path, scene)
+    own = map_request(tmp_path, scene)
     refs = {**own.windows.source.refs, "before": ImageRef("before", "sentinel2_l2a", (str(other),))}
-    with pytest.raises(AlignmentError, match=r"other.tif \(before: 150 x 210 px .*does not lie on the pixel grid of .*s2.tif.*gdalwarp"):
+    with pytest.raises(
+        AlignmentError, match=r"other.tif \(before: 150 x 210 px .*does not lie on the pixel grid of .*s2.tif.*--grid multispectral"
+    ):
         make_maps(replace(own, windows=replace(own.windows, source=SceneSource(refs))))
     write_scene(scene, WATER, crs=None)
     with pytest.raises(DataError, match=r"s2.tif does not say where its pixels lie .*Georeference it"):
@@ -202,7 +181,7 @@ def test_options_that_make_no_sense_are_refused(
 ) -> None:
     model()
     with pytest.raises(ConfigError, match=message):
-        make_maps(request(tmp_path, write_scene(tmp_path / "s2.tif", WATER), **options))
+        make_maps(map_request(tmp_path, write_scene(tmp_path / "s2.tif", WATER), **options))
 
 
 def test_an_area_is_mapped_alone(tmp_path: Path, model: Callable[..., WaterIndex]) -> None:
@@ -211,8 +190,8 @@ def test_an_area_is_mapped_alone(tmp_path: Path, model: Callable[..., WaterIndex
     ring = [[500_500, 4_999_700], [501_500, 4_999_700], [501_500, 4_998_900], [500_500, 4_999_700]]
     crs = {"type": "name", "properties": {"name": "EPSG:32632"}}
     (tmp_path / "area.json").write_text(json.dumps({"type": "Polygon", "coordinates": [ring], "crs": crs}))
-    own = request(tmp_path, scene)
-    source = within_area(own.windows.source.refs, tmp_path / "area.json")
+    own = map_request(tmp_path, scene)
+    source = scene_source(own.windows.source.refs, area=tmp_path / "area.json")
     make_maps(replace(own, windows=replace(own.windows, source=source)))
     found = classes(tmp_path)
     assert found.shape == (80, 100) and len(seen) < 20
@@ -224,13 +203,13 @@ def test_an_area_is_mapped_alone(tmp_path: Path, model: Callable[..., WaterIndex
 
 @pytest.mark.parametrize("prompts", [(), ("water", "water"), ("water", " ")])
 def test_prompts_are_told_apart(tmp_path: Path, prompts: tuple[str, ...]) -> None:
-    own = request(tmp_path, tmp_path / "none.tif")
+    own = map_request(tmp_path, tmp_path / "none.tif")
     with pytest.raises(ConfigError, match=rf"{len(prompts)} prompts .*expected 1 to 254"):
         replace(own, windows=replace(own.windows, prompts=prompts))
 
 
 def test_prompts_do_not_take_the_names_of_a_map(tmp_path: Path) -> None:
-    own = request(tmp_path, tmp_path / "none.tif")
+    own = map_request(tmp_path, tmp_path / "none.tif")
     with pytest.raises(ConfigError, match="are what a map calls pixels of no prompt"):
         replace(own, windows=replace(own.windows, prompts=("no data",)))
 
@@ -238,7 +217,7 @@ def test_prompts_do_not_take_the_names_of_a_map(tmp_path: Path) -> None:
 def test_a_full_disk_says_so_and_the_run_resumes(
     tmp_path: Path, model: Callable[..., WaterIndex], limit_file_size: Callable[[int | None], None]
 ) -> None:
-    own = request(tmp_path, write_scene(tmp_path / "s2.tif", WATER))
+    own = map_request(tmp_path, write_scene(tmp_path / "s2.tif", WATER))
     model()
     limit_file_size(60_000)
     with pytest.raises(OutputError):

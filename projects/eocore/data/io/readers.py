@@ -392,15 +392,27 @@ def _georeference(grid: Grid | None, window: Window) -> tuple[Georeference | Non
     transform = _window_transform(grid, window)
     if not grid.crs:
         return Georeference("", (*transform[:6],), grid.misfit_px), float("nan")
-    crs = CRS.from_wkt(grid.crs)
-    edge = float(np.sqrt(abs(transform.determinant)))
-    if crs.is_geographic:
-        latitude = _apply(transform, _corner_pixels(*window[2:]))[:, 1].mean()
-        gsd_m = edge * METRES_PER_DEGREE * float(np.sqrt(np.cos(np.deg2rad(latitude))))
-    else:
-        gsd_m = edge * _metres_per_unit(crs)
+    gsd_m = ground_size_m(CRS.from_wkt(grid.crs), transform, size=window[2:])
     a, b, c, d, e, f = transform[:6]
     return Georeference(grid.crs, (a, b, c, d, e, f), grid.misfit_px), gsd_m
+
+
+def ground_size_m(crs: CRS, transform: Affine, *, size: tuple[int, int]) -> float:
+    """Ground sampling distance of a grid [m]; in degrees, that of its middle latitude.
+
+    Args:
+        crs: of the grid.
+        transform: from pixels to the CRS.
+        size: height, width [px].
+
+    Raises:
+        DataError: the CRS has no unit of length.
+    """
+    edge = float(np.sqrt(abs(transform.determinant)))
+    if not crs.is_geographic:
+        return edge * _metres_per_unit(crs)
+    latitude = _apply(transform, _corner_pixels(*size))[:, 1].mean()
+    return edge * METRES_PER_DEGREE * float(np.sqrt(np.cos(np.deg2rad(latitude))))
 
 
 def _metres_per_unit(crs: CRS) -> float:

@@ -1,0 +1,20 @@
+"""A model in the place of that of any folder."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from scene_files import WaterIndex
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WaterIndex]:
+    """Puts a water index in the place of the model of any folder."""
+
+    def put(**options: Any) -> WaterIndex:
+        made = WaterIndex(**options)
+        for module in ("maps", "mapping"):
+            monkeypatch.setattr(f"eocore.scenes.{module}.load_predictor", lambda folder, *, device: made)
+        return made
+
+    return put
