@@ -24,6 +24,7 @@ CORE_LAYERS = (
     {"train", "evaluate"},
     {"export", "predict", "synthetic"},
     {"converters", "checks", "onboarding", "search", "scenes"},
+    {"serve"},
     {"commands"},
 )
 """Folders of eocore, lowest first: each may import those of lower layers, none of its own layer or above."""

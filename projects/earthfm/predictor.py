@@ -114,6 +114,13 @@ class Answering:
         """What answers the last question of records. Raises ConfigError as `RecordAnswerer`."""
         return RecordAnswerer(self.model, self.processor, max_new_tokens=max_new_tokens, generation=self.options.generation)
 
+    def followed_answerer(self, max_new_tokens: int, *, generation: Mapping[str, Any], objects: Mapping[str, Any]) -> RecordAnswerer:
+        """See `eocore.predict.following.FollowsAnswers`."""
+        options = {**self.options.generation, **generation}
+        answerer = RecordAnswerer(self.model, self.processor, max_new_tokens=max_new_tokens, generation=options)
+        answerer.generation |= objects
+        return answerer
+
     def predict(self, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int) -> Prediction:
         """The answer to one question about images. Raises DataError where the model cannot take them."""
         return Prediction(self._ask([(scenes, text)], max_new_tokens)[0], NO_MASKS, next(iter(scenes), ""), scenes)

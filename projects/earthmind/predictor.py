@@ -262,6 +262,13 @@ class EarthMindPredictor:
         """What answers the last question of records. Raises ConfigError as `RecordAnswerer`."""
         return RecordAnswerer(self.model, self.processor, max_new_tokens=max_new_tokens, generation=self.options.generation)
 
+    def followed_answerer(self, max_new_tokens: int, *, generation: Mapping[str, Any], objects: Mapping[str, Any]) -> RecordAnswerer:
+        """See `eocore.predict.following.FollowsAnswers`."""
+        options = {**self.options.generation, **generation}
+        answerer = RecordAnswerer(self.model, self.processor, max_new_tokens=max_new_tokens, generation=options)
+        answerer.generation |= objects
+        return answerer
+
     @cached_property
     def window_side(self) -> int:
         """Of a tile, which is what the vision tower reads at its own resolution [px]; known before weights are."""

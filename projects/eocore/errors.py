@@ -69,6 +69,26 @@ class OutputError(EOError):
     """A result cannot be written: the disk is full, a quota is used up, or the folder may not be written to."""
 
 
+class ServiceError(EOError):
+    """A server cannot answer a request that is right in itself."""
+
+
+class BusyError(ServiceError):
+    """More requests wait than a server takes, or a client asks more often than it may; later it can answer."""
+
+
+class TimeLimitError(ServiceError):
+    """A request took longer than it may."""
+
+
+class WorkerLostError(ServiceError):
+    """The process that worked on a request has ended."""
+
+
+class AccessError(EOError):
+    """A request asks for what its sender may not have."""
+
+
 def describe_unforeseen(error: BaseException) -> str:
     """Class, text and line in the code of an error that was not raised on purpose, in one line."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -21,6 +21,11 @@ class AnswerStreamer(TextStreamer):
         self._held = ""
         self._begun = self._ended = False
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether what ends the answer has been written."""
+        return self._ended
+
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """Writes what is certain to belong to the answer; the end of `text` is held back where an ending may begin in it."""
         if self._ended:

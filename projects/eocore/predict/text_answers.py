@@ -128,6 +128,19 @@ class ChatPredictor:
         model, processor = self.parts
         return TextAnswerer(model, processor, max_new_tokens=max_new_tokens, generation=self.options.generation)
 
+    def followed_answerer(self, max_new_tokens: int, *, generation: Mapping[str, Any], objects: Mapping[str, Any]) -> TextAnswerer:
+        """See `eocore.predict.following.FollowsAnswers`."""
+        model, processor = self.parts
+        options = {**self.options.generation, **generation}
+        answerer = TextAnswerer(model, processor, max_new_tokens=max_new_tokens, generation=options)
+        answerer.settings |= objects
+        return answerer
+
+    @property
+    def processor(self) -> Any:
+        """Of the model."""
+        return self.parts[1]
+
     def predict(self, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int) -> Prediction:
         """The answer to one question about images. Raises DataError where the model cannot take them."""
         return self.converse(scenes, [("user", text)], max_new_tokens=max_new_tokens)

@@ -1,0 +1,116 @@
+"""How a server runs: models, address, limits."""
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eocore.errors import ConfigError
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+MIB = 1024**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one client may ask for.
+
+    Attributes:
+        upload_mib: of one file, and of one request [MiB].
+        unpacked_mib: of the files of an archive together [MiB].
+        archive_files: in one archive.
+        archive_ratio: unpacked by packed size of a file in an archive.
+        session_mib: of all files of a session [MiB].
+        session_files: files of a session, unpacked ones of an archive counted as one.
+        sessions: that hold files at once.
+        session_idle_s: after which a session's files are deleted [s].
+        megapixels: of one picture or of one read window, bands not counted [10^6 px].
+        new_tokens: of an answer.
+        text_chars: of all texts of a request.
+        texts: in one request for vectors or classes.
+        request_s: from a request's arrival to the end of its answer [s].
+        waiting: requests of one model that wait for their turn.
+        requests_per_minute: of one client, where `auth` is set or the server is open to others.
+    """
+
+    upload_mib: int = 512
+    unpacked_mib: int = 4096
+    archive_files: int = 500
+    archive_ratio: int = 200
+    session_mib: int = 8192
+    session_files: int = 50
+    sessions: int = 200
+    session_idle_s: float = 3600.0
+    megapixels: float = 64.0
+    new_tokens: int = 2048
+    text_chars: int = 200_000
+    texts: int = 1024
+    request_s: float = 120.0
+    waiting: int = 256
+    requests_per_minute: int = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """How models are run.
+
+    Attributes:
+        count: worker processes of each model.
+        devices: as torch names them, given to the workers in turn; none = the GPU if there is one, else the CPU.
+        max_batch: requests answered together.
+        batch_wait_s: how long a request waits for others that are still being read [s].
+        readers: threads of a worker that read images.
+        threads: of torch in a worker; None = torch's own choice.
+        start_s: after which a worker that has not loaded its model is given up [s].
+    """
+
+    count: int = 1
+    devices: tuple[str, ...] = ()
+    max_batch: int = 16
+    batch_wait_s: float = 0.01
+    readers: int = 2
+    threads: int | None = None
+    start_s: float = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions:
+    """What is served, and where.
+
+    Attributes:
+        models: folders of converted models; a model is named after its folder.
+        indexes: folders of `eo search-index`.
+        reports: folder below which report.html files of evaluations lie.
+        host, port: to listen on; port 0 = any that is free.
+        auth: file of users and tokens (`eo serve-users`); None = everybody may ask.
+        uploads: folder of the sessions' files; it is emptied at the start and at the end.
+        limits: of clients.
+        workers: of models.
+
+    Raises:
+        ConfigError: no model and no index, or two models of one name.
+    """
+
+    models: tuple[Path, ...] = ()
+    indexes: tuple[Path, ...] = ()
+    reports: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    auth: Path | None = None
+    uploads: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "eocore_uploads")
+    limits: Limits = field(default_factory=Limits)
+    workers: WorkerOptions = field(default_factory=WorkerOptions)
+
+    def __post_init__(self) -> None:
+        if not self.models and not self.indexes:
+            raise ConfigError("nothing to serve: no model and no index. Name one with --model DIR or --index DIR.")
+        names = [folder.resolve().name for folder in self.models]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigError(
+                f"two models are named {', '.join(twice)} after their folders; requests could not tell them apart. Rename one."
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches the server."""
+        return self.host in LOOPBACK
