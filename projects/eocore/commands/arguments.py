@@ -11,6 +11,8 @@ from eocore.overrides import OverrideAction
 if TYPE_CHECKING:  # a command's --help needs no config
     from mmengine.config import Config
 
+    from eocore.jobs.work import Executor
+
 TRUST = "run a Python config from outside the project's configs folder"
 OVERRIDES = "overrides; + adds a key"
 GENERATION = "how text is generated: fields of transformers' GenerationConfig, compile=true"
@@ -87,3 +89,30 @@ def start_processes(arguments: argparse.Namespace, name: str) -> int:
     from eocore.train.processes import start
 
     return start(["-m", "eocore.commands", name, *arguments.words], num_processes=arguments.gpus)
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """What is said of the files of --inputs, see `eocore.commands.predict.files_said`."""
+    sensors = "sensor of an input, e.g. sar=sentinel1_rtc_linear"
+    parser.add_argument("--sensor", nargs="+", action="extend", default=[], metavar="INPUT=NAME", help=sensors)
+    bands = "names of an input's layers in order; - leaves one out"
+    parser.add_argument("--bands", nargs="+", action="extend", default=[], metavar="INPUT=A,B", help=bands)
+    parser.set_defaults(window=[], gsd=[], remove_noise=False)
+
+
+def add_engine(parser: "argparse._ActionsContainer") -> None:
+    """Where the items of a job are worked on."""
+    workers = "processes, or actors, each with the model (default: this process alone)"
+    parser.add_argument("--workers", type=not_negative, default=0, metavar="N", help=workers)
+    engine = "processes of this machine, or actors of a Ray cluster that sees the same files (default: %(default)s)"
+    parser.add_argument("--engine", default="processes", metavar="processes|ray", help=engine)
+    parser.add_argument("--address", metavar="HOST:PORT", help="of a Ray cluster; auto: the one of this machine (default: one is started)")
+    gpus = "that an actor needs (default: %(default)g)"
+    parser.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help=gpus)
+
+
+def executor_of(arguments: argparse.Namespace) -> "Executor":
+    """What the options of `add_engine` name. Raises ConfigError where they do not go together."""
+    from eocore.jobs.engine import choose_executor
+
+    return choose_executor(arguments.engine, arguments.workers, address=arguments.address, num_gpus=arguments.gpus_per_worker)

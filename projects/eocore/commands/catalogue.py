@@ -51,6 +51,12 @@ def _map_scene() -> Runnable:
     return COMMAND
 
 
+def _embed_scenes() -> Runnable:
+    from eocore.commands.embed_scenes import COMMAND
+
+    return COMMAND
+
+
 def _report() -> Runnable:
     from eocore.commands.report import COMMAND
 
@@ -144,6 +150,7 @@ COMMANDS = {
     "chat": Entry("converse with a converted model about image files", _chat),
     "search-index": Entry("search images and captions: build an index of vectors, add to it, ask it", _search_index),
     "map-scene": Entry("map a whole scene: rasters and polygons of what prompts name", _map_scene),
+    "embed-scenes": Entry("embed the windows of whole scenes: vectors for an index", _embed_scenes),
     "report": Entry("write the report of an evaluation made by `test`", _report),
     "new-dataset": Entry("make a config, splits and a data check of one's own images and table", _new_dataset),
     "check-data": Entry("read every record of a config's datasets before a training does", _check_data),

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eocore.command import Command, say
-from eocore.commands.arguments import not_negative, positive
+from eocore.commands.arguments import add_engine, executor_of, positive
 from eocore.commands.predict import add_image_options, image_files
 
 if TYPE_CHECKING:
-    from eocore.jobs.work import Executor
     from eocore.scenes.source import SceneSource
 
 EPILOG = """A model that draws masks or scores pixels maps each prompt by itself; one that scores or embeds whole images gives every window
@@ -38,13 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     windows.add_argument("--side", type=positive, metavar="PX", help="of a window (default: what the model sees best)")
     windows.add_argument("--overlap", type=int, metavar="PX", help="that neighbours share (default: a quarter of the side)")
     windows.add_argument("--batch-size", type=positive, default=8, metavar="N", help="windows scored together (default: %(default)s)")
-    windows.add_argument(
-        "--workers", type=not_negative, default=0, metavar="N", help="processes, each with the model (default: this one alone)"
-    )
-    engine = "processes of this machine, or actors of a Ray cluster that sees the same files (default: %(default)s)"
-    windows.add_argument("--engine", default="processes", metavar="processes|ray", help=engine)
-    windows.add_argument("--address", metavar="HOST:PORT", help="of a Ray cluster; auto: the one of this machine (default: one is started)")
-    windows.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help="that an actor needs (default: %(default)g)")
+    add_engine(windows)
     unreadable = "windows that cannot be read: stop, or mark them as without data (default: %(default)s)"
     windows.add_argument("--unreadable", choices=("stop", "mark"), default="stop", help=unreadable)
     maps = parser.add_argument_group("maps")
@@ -72,12 +65,6 @@ def run(arguments: argparse.Namespace) -> int:
     return _ask(arguments, source) if arguments.ask else _map(arguments, source)
 
 
-def _executor(arguments: argparse.Namespace) -> "Executor":
-    from eocore.jobs.engine import choose_executor
-
-    return choose_executor(arguments.engine, arguments.workers, address=arguments.address, num_gpus=arguments.gpus_per_worker)
-
-
 def _map(arguments: argparse.Namespace, source: "SceneSource") -> int:
     from eocore.scenes.mapping import MapOptions
     from eocore.scenes.maps import MapRequest, make_maps
@@ -100,7 +87,7 @@ def _map(arguments: argparse.Namespace, source: "SceneSource") -> int:
             polygons=PolygonOptions(min_area_px=arguments.min_area, simplify_px=arguments.simplify),
             formats=tuple(arguments.format),
             unreadable=arguments.unreadable,
-            executor=_executor(arguments),
+            executor=executor_of(arguments),
             overwrite=arguments.overwrite,
         )
     )
@@ -131,7 +118,7 @@ def _ask(arguments: argparse.Namespace, source: "SceneSource") -> int:
             side=arguments.side or SIDE,
             formats=tuple(arguments.format),
             unreadable=arguments.unreadable,
-            executor=_executor(arguments),
+            executor=executor_of(arguments),
             overwrite=arguments.overwrite,
         )
     )

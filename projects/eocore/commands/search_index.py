@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eocore.command import Command, say
-from eocore.commands.arguments import not_negative, positive
+from eocore.commands.arguments import add_engine, add_input_options, executor_of, positive
 from eocore.commands.predict import add_image_options, files_said, image_files
 from eocore.predict.inputs import INPUTS
 
 if TYPE_CHECKING:
+    from eocore.jobs.work import Executor
+    from eocore.search.embedding import EmbedOptions
     from eocore.search.encoders import Encoder
     from eocore.search.filters import Filters
     from eocore.search.sources import Source
@@ -25,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_build(commands.add_parser("build", help="make an index of images or captions; the same command resumes one that was stopped"))
     _add_add(commands.add_parser("add", help="put more into an index; what it has is not embedded again"))
+    _add_remove(commands.add_parser("remove", help="take items out of an index, by keys, filters, or files that are gone"))
     _add_query(commands.add_parser("query", help="find items by words, images and items"))
     showing = commands.add_parser("show", help="say what an index holds, after reading every file of it")
     showing.add_argument("index", type=Path, help="folder of an index")
@@ -45,13 +48,11 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     inputs = "images: folders, files, a list (.txt) or a table (image, id, caption, time, cloud_cover, footprint or bbox ...)"
     parser.add_argument("--inputs", nargs="+", action="extend", default=[], metavar="[INPUT=]PATH", help=inputs)
     parser.add_argument("--captions", type=Path, metavar="TABLE", help="instead: the captions of a table (caption, image, id ...)")
-    sensors = "sensor of an input, e.g. sar=sentinel1_rtc_linear"
-    parser.add_argument("--sensor", nargs="+", action="extend", default=[], metavar="INPUT=NAME", help=sensors)
-    bands = "names of an input's layers in order; - leaves one out"
-    parser.add_argument("--bands", nargs="+", action="extend", default=[], metavar="INPUT=A,B", help=bands)
-    parser.set_defaults(window=[], gsd=[], remove_noise=False)
+    vectors = "instead: vectors of the windows of scenes, as tools/embed_scenes.py writes them"
+    parser.add_argument("--vectors", nargs="+", action="extend", default=[], type=Path, metavar="TABLE", help=vectors)
+    add_input_options(parser)
     parser.add_argument("--batch-size", type=positive, default=32, metavar="N", help="items embedded together (default: %(default)s)")
-    parser.add_argument("--workers", type=not_negative, default=0, metavar="N", help="processes that embed (default: this one alone)")
+    add_engine(parser)
 
 
 def _add_build(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +68,17 @@ def _add_add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, metavar="DIR", help="the index's model or encoder, where it has been moved")
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
     _add_sources(parser)
+    replacing = "items that have changed, or of which a table states something else now, take the place of those of their keys"
+    parser.add_argument("--replace", action="store_true", help=replacing)
+
+
+def _add_remove(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("index", type=Path, help="folder of an index")
+    parser.add_argument("--key", nargs="+", action="extend", default=[], metavar="KEY", help="items by their keys; results name them")
+    parser.add_argument("--keys", type=Path, metavar="FILE", help="items by their keys, one a line")
+    parser.add_argument("--missing-files", action="store_true", help="items whose image files are no longer there")
+    _add_filters(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say which they are")
 
 
 def _add_query(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +88,13 @@ def _add_query(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--like", nargs="+", action="extend", default=[], metavar="KEY", help="items of the index: more like these")
     parser.add_argument("--unlike", nargs="+", action="extend", default=[], metavar="KEY", help="items of the index: less like those")
     parser.add_argument("-k", "--k", type=positive, default=10, metavar="N", help="results (default: %(default)s)")
+    _add_filters(parser)
+    parser.add_argument("--model", type=Path, metavar="DIR", help="the index's model or encoder, where it has been moved")
+    parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the results: .jsonl, .csv or .geojson")
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
     filters = parser.add_argument_group("filters")
     filters.add_argument("--of-sensor", nargs="+", action="extend", default=[], metavar="NAME", help="items of one of these sensors")
     filters.add_argument("--since", default="", metavar="DATE", help="first day or moment (ISO 8601)")
@@ -84,52 +103,112 @@ def _add_query(parser: argparse.ArgumentParser) -> None:
     area = filters.add_mutually_exclusive_group()
     area.add_argument("--box", metavar="W,S,E,N", help="footprints that touch a box [degrees]: --box=-5.2,41,3,44")
     area.add_argument("--area", type=Path, metavar="FILE", help="footprints that touch an area of a vector file (GeoJSON, GeoPackage ...)")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="the index's model or encoder, where it has been moved")
-    parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the results: .jsonl, .csv or .geojson")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the subcommand; 1 where items could not be embedded."""
-    return {"build": _build, "add": _add, "query": _query, "show": _show, "import": _import}[arguments.command](arguments)
+    commands = {"build": _build, "add": _add, "remove": _remove, "query": _query, "show": _show, "import": _import}
+    return commands[arguments.command](arguments)
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    from eocore.errors import ConfigError
-    from eocore.search.building import BuildOptions, build_index, describe
-    from eocore.search.encoders import ImageEncoder, SentenceEncoder, packaged_encoder
+    from eocore.search.building import build_index, describe
 
-    if bool(arguments.inputs) == bool(arguments.captions) or (arguments.captions and arguments.model):
+    executor = executor_of(arguments)
+    encoder, source = _to_build(arguments)
+    options = _embed_options(arguments, executor)
+    facts = build_index(arguments.index, source, encoder=encoder, options=options, kind=arguments.kind)
+    say(f"{arguments.index}: built", *(f"  {line}" for line in describe(facts)))
+    return 1 if facts.failed else 0
+
+
+def _to_build(arguments: argparse.Namespace) -> "tuple[Encoder, Source]":
+    """The encoder and the source of a new index. Raises ConfigError where options do not go together."""
+    from eocore.errors import ConfigError
+    from eocore.search.encoders import ImageEncoder, SentenceEncoder, packaged_encoder
+    from eocore.search.stored_vectors import stored_vectors
+
+    if sum(map(bool, (arguments.inputs, arguments.captions, arguments.vectors))) != 1 or (arguments.model and not arguments.inputs):
         raise ConfigError(
-            "give --inputs with --model, for an index of images, or --captions, with --encoder or without, for one of captions."
+            "give --inputs with --model, for an index of images; --captions, with --encoder or without, for one of captions; or --vectors."
         )
     if arguments.inputs and not arguments.model:
         raise ConfigError("--inputs: an index of images needs a model that embeds them. Name the folder of one with --model.")
+    if arguments.vectors:
+        return stored_vectors(arguments.vectors)
     encoder: Encoder
     if arguments.captions:
         encoder = SentenceEncoder(arguments.encoder or packaged_encoder(), arguments.device)
     else:
         encoder = ImageEncoder(arguments.model, arguments.device)
-    options = BuildOptions(arguments.kind, arguments.batch_size, arguments.workers, arguments.overwrite)
-    facts = build_index(arguments.index, _source(arguments, encoder), encoder=encoder, options=options)
-    say(f"{arguments.index}: built", *(f"  {line}" for line in describe(facts)))
-    return 1 if facts.failed else 0
+    return encoder, _source(arguments, encoder)
+
+
+def _embed_options(arguments: argparse.Namespace, executor: "Executor") -> "EmbedOptions":
+    from eocore.search.embedding import EmbedOptions
+
+    return EmbedOptions(arguments.batch_size, executor, getattr(arguments, "overwrite", False))
 
 
 def _add(arguments: argparse.Namespace) -> int:
     from eocore.errors import ConfigError
-    from eocore.search.building import BuildOptions, add_to_index, describe
+    from eocore.search.building import describe, named
+    from eocore.search.changing import add_to_index
     from eocore.search.encoders import encoder_of
     from eocore.search.index_folder import CAPTIONS, read_facts
+    from eocore.search.stored_vectors import stored_vectors
 
+    executor = executor_of(arguments)
     space = read_facts(arguments.index).space
-    if bool(arguments.inputs) == bool(arguments.captions) or bool(arguments.captions) != (space.kind == CAPTIONS):
-        raise ConfigError(f"{arguments.index} is an index of {space.kind}: give --{'captions' if space.kind == CAPTIONS else 'inputs'}.")
-    encoder = encoder_of(space, folder=arguments.model, device=arguments.device)
-    options = BuildOptions(batch_size=arguments.batch_size, num_workers=arguments.workers)
-    facts, count = add_to_index(arguments.index, _source(arguments, encoder), encoder=encoder, options=options)
-    say(f"{arguments.index}: {count} new items", *(f"  {line}" for line in describe(facts)))
-    return 1 if facts.failed else 0
+    given = sum(map(bool, (arguments.inputs, arguments.captions, arguments.vectors)))
+    if given != 1 or bool(arguments.captions) != (space.kind == CAPTIONS):
+        wanted = "--captions" if space.kind == CAPTIONS else "--inputs or --vectors"
+        raise ConfigError(f"{arguments.index} is an index of {space.kind}: give {wanted}.")
+    encoder: Encoder
+    if arguments.vectors:
+        encoder, source = stored_vectors(arguments.vectors)
+    else:
+        encoder = encoder_of(space, folder=arguments.model, device=arguments.device)
+        source = _source(arguments, encoder)
+    options = _embed_options(arguments, executor)
+    change = add_to_index(arguments.index, source, encoder=encoder, options=options, replacing=arguments.replace)
+    replaced = f", {change.num_replaced} replaced" if arguments.replace else ""
+    say(f"{arguments.index}: {change.num_new} new items{replaced}", *(f"  {line}" for line in describe(change.facts)))
+    if change.stale:
+        say(f"  {len(change.stale)} items stay as they were, as their new version cannot be embedded ({named(change.stale)})")
+    return 1 if change.facts.failed or change.stale else 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    from eocore.search.building import describe
+    from eocore.search.changing import Selection, remove_from_index
+    from eocore.search.index_folder import open_index
+    from eocore.text import some_of
+
+    keys = [*arguments.key, *_keys_of(arguments.keys)]
+    selection = Selection(keys, _filters(arguments), arguments.missing_files)
+    if arguments.dry_run:
+        found = selection.keys_in(open_index(arguments.index))
+        say(f"{arguments.index}: {len(found)} items would be removed{f' ({some_of(found, 5)})' if found else ''}")
+        return 0
+    change = remove_from_index(arguments.index, selection)
+    say(f"{arguments.index}: {change.num_removed} items removed", *(f"  {line}" for line in describe(change.facts)))
+    return 0
+
+
+def _keys_of(path: Path | None) -> list[str]:
+    """The lines of a file. Raises ConfigError where it cannot be read or holds none."""
+    from eocore.errors import ConfigError
+
+    if path is None:
+        return []
+    try:
+        found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--keys {path}: cannot be read ({error}). Name a text file with a key in each line.") from error
+    if not found:
+        raise ConfigError(f"--keys {path}: no key in it. Write one into each line.")
+    return found
 
 
 def _source(arguments: argparse.Namespace, encoder: "Encoder") -> "Source":

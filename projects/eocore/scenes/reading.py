@@ -1,7 +1,8 @@
 """Windows of a scene read in batches, the next one while the model works on the one before."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from eocore.data.records import Window
 from eocore.evaluate.protocols import Sample
@@ -12,6 +13,7 @@ from eocore.scenes.windows import Tiling
 WINDOW = "window"
 """Key of an item."""
 Batch = list[tuple[Window, "Sample | None"]]
+Found = TypeVar("Found")
 
 
 def window_items(tiling: Tiling) -> list[Item]:
@@ -30,20 +32,37 @@ def read_ahead(source: SceneSource, items: Sequence[Item], *, batch_size: int) -
     Raises:
         DataError: a window cannot be read.
     """
-    batches = [[_window_of(item) for item in items[start : start + batch_size]] for start in range(0, len(items), batch_size)]
+
+    def read(item: Item) -> "tuple[Window, Sample | None]":
+        window = window_of(item)
+        return window, source.read(window)
+
+    return batches_ahead(items, read, batch_size=batch_size)
+
+
+def batches_ahead(items: Sequence[Item], read: Callable[[Item], Found], *, batch_size: int) -> Iterator[list[Found]]:
+    """What is read of all items, in batches; a thread reads the next one meanwhile.
+
+    Args:
+        items: one or more.
+        read: what to do with each; what it raises is raised here.
+        batch_size: items of a batch.
+    """
+    batches = [items[start : start + batch_size] for start in range(0, len(items), batch_size)]
+
+    def read_batch(batch: Sequence[Item]) -> list[Found]:
+        return [read(item) for item in batch]
+
     with ThreadPoolExecutor(1) as reader:
-        ahead: Future[Batch] = reader.submit(_read, source, batches[0])
+        ahead: Future[list[Found]] = reader.submit(read_batch, batches[0])
         for number in range(len(batches)):
-            batch = ahead.result()
+            found = ahead.result()
             if number + 1 < len(batches):
-                ahead = reader.submit(_read, source, batches[number + 1])
-            yield batch
+                ahead = reader.submit(read_batch, batches[number + 1])
+            yield found
 
 
-def _read(source: SceneSource, windows: Sequence[Window]) -> Batch:
-    return [(window, source.read(window)) for window in windows]
-
-
-def _window_of(item: Item) -> Window:
+def window_of(item: Item) -> Window:
+    """The window that an item names."""
     row, col, height, width = item.payload[WINDOW]
     return int(row), int(col), int(height), int(width)

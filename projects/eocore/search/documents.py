@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CRS = "OGC:CRS84"
 """Longitude before latitude. Source: GeoParquet's default."""
-GEOMETRY = "footprint"
+GEOMETRY, WINDOW = "footprint", "window"
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Document:
         cloud_cover: share of the image under clouds [%]; None = unknown.
         stamp: tells whether the item is the same as one that is indexed already.
         footprint: where it lies; None = unknown.
+        window: the part of the image that is meant, "ROW,COL,HEIGHT,WIDTH" [px]; "" = all of it.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Document:
     cloud_cover: float | None = None
     stamp: str = ""
     footprint: "BaseGeometry | None" = None
+    window: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(Document))
@@ -86,6 +88,8 @@ def read_parquet(path: Path) -> Any:
         table = geopandas.read_parquet(path)
     except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
         raise DataError(f"{path}: the items of the index cannot be read ({error}). Copy the index again, or build it anew.") from error
+    if WINDOW not in table.columns:  # an index of whole images, written before there were others
+        table[WINDOW] = ""
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise DataError(f"{path}: no column {', '.join(missing)}; the table is of no index. Copy the index again, or build it anew.")
@@ -94,7 +98,7 @@ def read_parquet(path: Path) -> Any:
 
 def row_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as JSON values, without what is unknown: the footprint as its bounds [west, south, east, north]."""
-    found = {name: row[name] for name in ("key", "image", "caption", "time", "sensor") if row[name]}
+    found = {name: row[name] for name in ("key", "image", WINDOW, "caption", "time", "sensor") if row[name]}
     if row["cloud_cover"] == row["cloud_cover"]:  # not NaN
         found["cloud_cover"] = float(row["cloud_cover"])
     if row[GEOMETRY] is not None and not row[GEOMETRY].is_empty:

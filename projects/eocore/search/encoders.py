@@ -10,10 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eocore.data.io.file_digests import stamp
 from eocore.errors import ConfigError
 from eocore.evaluate.embedding_scores import unit_vectors
-from eocore.evaluate.engine.digests import model_digests
+from eocore.evaluate.engine.digests import folder_digest, model_name
 from eocore.evaluate.protocols import Embeds, EmbedsImages, LoadsWeights, PreparesImages
 from eocore.jobs.work import Item, Result
 from eocore.predict.answer_log import footprint_of
@@ -49,12 +48,6 @@ class Encoder(Protocol):
         """The work of a job: `vector` (D,) of each item, and what its images tell."""
 
 
-def folder_digest(folder: Path) -> str:
-    """Digest of all files that loading a model reads, in the folder and those below it."""
-    folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
-    return stamp({path.relative_to(folder).as_posix(): digests for path in folders if (digests := model_digests(path))})
-
-
 @dataclass(frozen=True)
 class ImageEncoder:
     """A converted model that embeds images, and texts in the same space if it can, of whatever system.
@@ -73,7 +66,7 @@ class ImageEncoder:
     @cached_property
     def space(self) -> Space:
         """See `Encoder`."""
-        return Space(IMAGES, _name(self.folder), folder_digest(self.folder), str(self.folder.resolve()))
+        return Space(IMAGES, model_name(self.folder), folder_digest(self.folder), str(self.folder.resolve()))
 
     @cached_property
     def _predictor(self) -> Any:
@@ -147,7 +140,7 @@ class SentenceEncoder:
             raise ConfigError(
                 f"{self.folder}: no folder of a sentence encoder (no {MODULES}). Name one that sentence-transformers has written."
             )
-        return Space(CAPTIONS, _name(self.folder), folder_digest(self.folder), str(self.folder.resolve()))
+        return Space(CAPTIONS, model_name(self.folder), folder_digest(self.folder), str(self.folder.resolve()))
 
     @cached_property
     def _model(self) -> Any:
@@ -172,11 +165,6 @@ class SentenceEncoder:
         lengths = [len(ids) for ids in self._model.tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
         vectors = self.texts(texts)
         return [{"vector": vector, "cut": length > self._model.max_seq_length} for vector, length in zip(vectors, lengths, strict=True)]
-
-
-def _name(folder: Path) -> str:
-    """The last two parts of its path: many a folder is called "model"."""
-    return "/".join(folder.resolve().parts[-2:])
 
 
 def packaged_encoder() -> Path:

@@ -33,6 +33,8 @@ CODE_DIMENSIONS = 4
 """Dimensions that a byte of a code stands for."""
 TRAINING_PER_CODE = 64
 """Vectors for each of the 256 centroids of a byte."""
+LEAST_LEARNT = 256
+"""Vectors that lists and codes can be learnt from."""
 SEED = 0
 WIDTHS: Mapping[str, tuple[int, ...]] = {
     HNSW: (16, 32, 64, 128, 256, 512),
@@ -143,8 +145,10 @@ def add(index: Any, vectors: np.ndarray, *, kind: str) -> None:
 
 def _inverted_lists(faiss: Any, kind: str, *, num: int, width: int) -> Any:
     lists = max(int(LISTS_PER_ROOT * num**0.5), 1)
-    if num < 256 or num < lists:
-        raise ConfigError(f"an index of kind '{kind}' needs 256 vectors to learn from, and there are {num}. Choose {FLAT}, which is exact.")
+    if num < LEAST_LEARNT or num < lists:
+        raise ConfigError(
+            f"an index of kind '{kind}' needs {LEAST_LEARNT} vectors to learn from, and there are {num}. Choose {FLAT}, which is exact."
+        )
     centroids = faiss.IndexFlatIP(width)
     if kind == IVF:
         index = faiss.IndexIVFFlat(centroids, width, lists, faiss.METRIC_INNER_PRODUCT)

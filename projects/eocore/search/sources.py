@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from eocore.data.formats.captions import read_texts
 from eocore.data.formats.entries import Entry
 from eocore.data.formats.tables import TABLE_SUFFIXES, column_names, read_table
@@ -23,12 +25,13 @@ from eocore.predict.items import ID, IMAGE, TEXT, find_items, items_of_rows
 from eocore.predict.items import Item as Question
 from eocore.search.documents import Document
 from eocore.search.filters import LIMITS
-from eocore.text import some_of
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
 CAPTION, TIMES, SENSOR, CLOUDS, FOOTPRINT, BBOX = "caption", ("time", "date"), "sensor", "cloud_cover", "footprint", "bbox"
+IMAGE_JOINT = "; "
+"""Between the files of an image."""
 KNOWN = (ID, IMAGE, *INPUTS, CAPTION, *TIMES, SENSOR, CLOUDS, FOOTPRINT, BBOX)
 
 
@@ -40,11 +43,13 @@ class Source:
         items: of the job: `files` (input -> fields of an `ImageFile`), or `text`.
         documents: key -> what the index will say of the item; a footprint and a sensor that are not stated come from the image.
         ignored: columns of the table that are not read.
+        vectors: key -> (D,) float32 of length 1, where they are made already; None = an encoder makes them.
     """
 
     items: list[Item]
     documents: dict[str, Document] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    vectors: Mapping[str, np.ndarray] | None = None
 
 
 def images_of(sources: Sequence[str], *, options: Mapping[str, ImageFile]) -> Source:
@@ -82,7 +87,7 @@ def _by_key(items: Sequence[Question], documents: Sequence[Document]) -> dict[st
     for item, document in zip(items, documents, strict=True):
         if item.item_id in found:
             raise DataError(f"{item.source}: the id '{item.item_id}' is taken by another row. Give each image an id of its own.")
-        image = "; ".join(os.path.abspath(name) for file in item.files.values() for name in file.paths)
+        image = IMAGE_JOINT.join(os.path.abspath(name) for file in item.files.values() for name in file.paths)
         found[item.item_id] = replace(document, image=image, stamp=_stamp(item))
     return found
 
@@ -189,25 +194,6 @@ def _box(row: Entry) -> "BaseGeometry":
         return parse_box(text)
     except ConfigError as error:
         raise AnnotationError(f"{row.source}: {BBOX} {text[:60]!r}; expected WEST,SOUTH,EAST,NORTH in degrees. Correct it.") from error
-
-
-def new_items(source: Source, *, known: Mapping[str, tuple[str, str]]) -> Source:
-    """Those items of a source that an index does not have.
-
-    Args:
-        source: to add.
-        known: key -> (image, stamp) of what is indexed.
-
-    Raises:
-        DataError: an item has the key of another one, or its image or text has changed since it was indexed.
-    """
-    changed = [key for key, document in source.documents.items() if key in known and known[key] != (document.image, document.stamp)]
-    if changed:
-        raise DataError(
-            f"{len(changed)} of {len(source.items)} items have the key of another item of the index, or have changed since they were "
-            f"indexed ({some_of(changed, 3)}). Nothing was added. Give them ids of their own in a table, or build the index anew."
-        )
-    return replace(source, items=[item for item in source.items if item.key not in known])
 
 
 def from_payload(files: Mapping[str, Mapping[str, Any]]) -> dict[str, ImageFile]:

@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
-from eocore.search.building import BuildOptions, build_index
+from eocore.jobs.engine import local_executor
+from eocore.search.building import build_index
+from eocore.search.embedding import EmbedOptions
 from eocore.search.sources import captions_of
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -11,5 +13,5 @@ sys.path.insert(0, str(Path(__file__).parent))
 if __name__ == "__main__":
     from letters import Letters
 
-    options = BuildOptions(batch_size=4, num_workers=int(sys.argv[3]), kind="ivf")
-    build_index(Path(sys.argv[1]), captions_of(Path(sys.argv[2])), encoder=Letters(pause_s=0.002), options=options)
+    options = EmbedOptions(4, local_executor(int(sys.argv[3])))
+    build_index(Path(sys.argv[1]), captions_of(Path(sys.argv[2])), encoder=Letters(pause_s=0.002), options=options, kind="ivf")

@@ -15,8 +15,10 @@ from letters import Letters
 
 from eocore.errors import ConfigError, DataError, OutputError
 from eocore.folder_lock import LOCK, FolderLock
-from eocore.search import building, index_kinds
-from eocore.search.building import BuildOptions, add_to_index, build_index, describe
+from eocore.search import index_kinds, making
+from eocore.search.building import build_index, describe
+from eocore.search.changing import add_to_index
+from eocore.search.embedding import EmbedOptions
 from eocore.search.index_folder import Facts, open_index
 from eocore.search.query import Query, find
 from eocore.search.sources import captions_of
@@ -31,13 +33,14 @@ def rows(count: int) -> list[str]:
     return [f"{number}.png,{' '.join(draw.choices(WORDS, k=3))}" for number in range(count)]
 
 
-def build(folder: Path, table: Path, *, encoder: Letters | None = None, **fields: object) -> Facts:
-    options = BuildOptions(**{"batch_size": 4, **fields})  # type: ignore[arg-type]
-    return build_index(folder, captions_of(table), encoder=encoder or Letters(), options=options)
+def build(folder: Path, table: Path, *, encoder: Letters | None = None, kind: str | None = None, overwrite: bool = False) -> Facts:
+    options = EmbedOptions(4, overwrite=overwrite)
+    return build_index(folder, captions_of(table), encoder=encoder or Letters(), options=options, kind=kind)
 
 
 def add(folder: Path, table: Path, *, encoder: Letters | None = None) -> tuple[Facts, int]:
-    return add_to_index(folder, captions_of(table), encoder=encoder or Letters(), options=BuildOptions(batch_size=4))
+    change = add_to_index(folder, captions_of(table), encoder=encoder or Letters(), options=EmbedOptions(4))
+    return change.facts, change.num_new
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -100,7 +103,7 @@ def test_where_nothing_new_can_be_embedded_the_index_stays_and_it_is_told(tmp_pa
 
 
 def test_no_two_processes_write_an_index(tmp_path: Path, write_captions: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "WAIT_S", 0.0)
+    monkeypatch.setattr(making, "WAIT_S", 0.0)
     build(tmp_path / "index", write_captions(rows(3)))
     other = FolderLock(tmp_path / "index")
     other.take()

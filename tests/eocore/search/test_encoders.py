@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from eocore.errors import ConfigError, DataError
-from eocore.search.building import BuildOptions, build_index
-from eocore.search.encoders import ImageEncoder, SentenceEncoder, encoder_of, folder_digest, packaged_encoder
+from eocore.evaluate.engine.digests import folder_digest
+from eocore.search.building import build_index
+from eocore.search.embedding import EmbedOptions
+from eocore.search.encoders import ImageEncoder, SentenceEncoder, encoder_of, packaged_encoder
 from eocore.search.index_folder import CAPTIONS, Space, open_index
 from eocore.search.query import Query, find
 from eocore.search.sources import captions_of
@@ -27,7 +29,7 @@ def test_captions_of_real_images_find_each_other(sentences: SentenceEncoder, sha
     captions = [[str(json.loads(line)[f"caption{number}"]).strip() for number in range(NUM_CAPTIONS)] for line in lines]
     rows = [{"image": f"{image}.png", "caption": texts[:-1]} for image, texts in enumerate(captions)]
     (tmp_path / "captions.json").write_text(json.dumps(rows))
-    build_index(tmp_path / "index", captions_of(tmp_path / "captions.json"), encoder=sentences, options=BuildOptions(batch_size=210))
+    build_index(tmp_path / "index", captions_of(tmp_path / "captions.json"), encoder=sentences, options=EmbedOptions(batch_size=210))
     index = open_index(tmp_path / "index")
     assert (index.facts.num_items, index.facts.width) == (4 * 210, 384)
     found = [_is_found(index, captions, image, encoder=sentences) for image in range(len(captions))]
@@ -54,7 +56,7 @@ def test_texts_that_are_cut_are_told(
     sentences: SentenceEncoder, write_captions: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = write_captions(["a.png,a farm", f"b.png,{'field ' * 300}"])
-    build_index(tmp_path / "index", captions_of(table), encoder=sentences, options=BuildOptions())
+    build_index(tmp_path / "index", captions_of(table), encoder=sentences, options=EmbedOptions())
     assert "1 of 2 texts are longer than the encoder reads: their ends do not count" in capsys.readouterr().err
 
 

@@ -10,7 +10,8 @@ from letters import Letters
 
 from eocore.errors import ConfigError, DataError
 from eocore.predict.image_files import ImageFile
-from eocore.search.building import BuildOptions, build_index
+from eocore.search.building import build_index
+from eocore.search.embedding import EmbedOptions
 from eocore.search.filters import Filters, parse_box
 from eocore.search.index_folder import Index, open_index
 from eocore.search.query import Query, find, write_hits
@@ -28,7 +29,7 @@ ROWS = [
 @pytest.fixture
 def index(tmp_path: Path, write_captions: Callable[..., Path]) -> Index:
     table = write_captions(ROWS, header="image,caption,time,bbox")
-    build_index(tmp_path / "index", captions_of(table), encoder=Letters(), options=BuildOptions())
+    build_index(tmp_path / "index", captions_of(table), encoder=Letters(), options=EmbedOptions())
     return open_index(tmp_path / "index")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.predict.image_files import ImageFile
-from eocore.search.sources import captions_of, from_payload, images_of, new_items
+from eocore.search.sources import captions_of, from_payload, images_of
 
 Write = Callable[..., Path]
 
@@ -91,11 +91,3 @@ def test_a_table_without_images_is_refused(write_captions: Write) -> None:
 
 def rows_of(*captions: str) -> Sequence[str]:
     return [f"x.png,{caption}" for caption in captions]
-
-
-def test_only_what_is_new_is_added(write_captions: Write) -> None:
-    before = captions_of(write_captions(rows_of("a farm")))
-    known = {key: (found.image, found.stamp) for key, found in before.documents.items()}
-    assert [item.key for item in new_items(captions_of(write_captions(rows_of("a farm", "a road"))), known=known).items] == ["x.png#1"]
-    with pytest.raises(DataError, match=r"1 of 2 items have the key of another item of the index, or have changed .*\(x\.png#0\)"):
-        new_items(captions_of(write_captions(rows_of("a river", "a road"))), known=known)

@@ -26,6 +26,17 @@ def model_digests(folder: Path) -> dict[str, str]:
     return dict(zip([path.name for path in paths], _digests(paths), strict=True))
 
 
+def folder_digest(folder: Path) -> str:
+    """Digest of all files that loading a model reads, in the folder and those below it."""
+    folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
+    return stamp({path.relative_to(folder).as_posix(): digests for path in folders if (digests := model_digests(path))})
+
+
+def model_name(folder: Path) -> str:
+    """The last two parts of its path: many a folder is called "model"."""
+    return "/".join(folder.resolve().parts[-2:])
+
+
 def annotation_files(source: RecordDataset, config: Mapping[str, Any]) -> list[Path]:
     """The files and folders a data set's records come from: those it knows, and all others that its config names outside `images`."""
     named = [Path(text) for text in _texts({key: value for key, value in config.items() if key != IMAGES}) if _exists(text)]
