@@ -1,4 +1,4 @@
-"""Scenes for tests: Sentinel-2 files of a lake, and a model that finds water by its index."""
+"""Scenes for tests: Sentinel-2 files of a lake, a model that finds water by its index, and one that embeds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,3 +114,26 @@ def map_request(folder: Path, scene: Path, **options: Any) -> MapRequest:
     refs = {"multispectral": ImageRef("multispectral", "sentinel2_l2a", (str(scene),))}
     windows = MapOptions(model=own, source=SceneSource(refs), prompts=("water", "land"))
     return MapRequest(**{"windows": windows, "out": folder / "out", "overlap": 24, **options})
+
+
+class MeanSpectrum:
+    """`EmbedsImages` and `PreparesImages`: the mean of each band.
+
+    Args:
+        refused: windows (row_column) that it does not take.
+    """
+
+    def __init__(self, *, refused: Sequence[str] = ()) -> None:
+        self.refused, self.seen = refused, list[str]()
+
+    def prepare_image(self, sample: Sample) -> tuple[str, np.ndarray]:
+        """The name of the window, and the mean of each of its bands."""
+        record, (scene, *_) = sample
+        if record.sample_id in self.refused:
+            raise DataError(f"window {record.sample_id} is refused")
+        return record.sample_id, np.nanmean(scene.pixels, axis=(1, 2))
+
+    def embed_images(self, images: Sequence[Any]) -> np.ndarray:
+        """(N, D) means."""
+        self.seen += [name for name, _ in images]
+        return np.stack([means for _, means in images])

@@ -10,7 +10,8 @@ from eocore.command import Command, say
 from eocore.commands.arguments import add_engine, add_input_options, executor_of, not_negative, positive
 from eocore.commands.predict import files_said
 
-EPILOG = """Scenes of any size are read by windows: GeoTIFFs, and the folders of products as delivered. Each must say where it lies."""
+EPILOG = """Scenes of any size are read by windows: GeoTIFFs, and the folders of products as delivered. Each must say where
+it lies; the images of several sensors of one scene lie on one pixel grid."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     windows.add_argument("--overlap", type=not_negative, default=0, metavar="PX", help="that neighbours share (default: %(default)s)")
     least = "least share of a window's pixels with data; others get no vector and are counted (default: %(default)g)"
     windows.add_argument("--min-data", type=float, default=0.5, metavar="SHARE", help=least)
+    clouds = "count clouds and their shadows as without data, by the layer of each product"
+    windows.add_argument("--clouds", action="store_const", const="auto", help=clouds)
     windows.add_argument("--batch-size", type=positive, default=32, metavar="N", help="windows embedded together (default: %(default)s)")
     unreadable = "scenes and windows that cannot be read: stop, or leave out (default: %(default)s)"
     windows.add_argument("--unreadable", choices=("stop", "mark"), default="stop", help=unreadable)
@@ -43,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     executor = executor_of(arguments)
     images = find_items(arguments.inputs, options=files_said(arguments, INPUTS))
-    scenes, unread = find_scenes(images, unreadable=arguments.unreadable)
+    scenes, unread = find_scenes(images, unreadable=arguments.unreadable, clouds=arguments.clouds)
     embedding = EmbedOptions(
         model=arguments.model,
         scenes=scenes,

@@ -18,6 +18,7 @@ from eocore.log import get_logger
 from eocore.predict.asking import check_roles
 from eocore.predict.image_files import image_refs, with_sensor
 from eocore.predict.items import Item as Images
+from eocore.scenes.cutting import scene_source
 from eocore.scenes.embedding import FOOTPRINT, SCENE, TIME, VECTOR, EmbedOptions, EmbedWindows
 from eocore.scenes.identity import source_identity
 from eocore.scenes.mapping import EMPTY
@@ -76,12 +77,15 @@ class VectorsResult:
     failed: dict[str, str]
 
 
-def find_scenes(images: Sequence[Images], *, unreadable: Unreadable = "stop") -> tuple[dict[str, SceneSource], dict[str, str]]:
+def find_scenes(
+    images: Sequence[Images], *, unreadable: Unreadable = "stop", clouds: str | None = None
+) -> tuple[dict[str, SceneSource], dict[str, str]]:
     """The scenes of items by their ids, and why others cannot be read.
 
     Args:
         images: from `eocore.predict.items.find_items`.
         unreadable: whether a scene that cannot be opened stops everything.
+        clouds: see `eocore.scenes.clouds.find_clouds`; clouds count as pixels without data. None = as what they look like.
 
     Raises:
         EOError: a scene cannot be opened or does not say where it lies, and this is to stop everything; or none can be opened.
@@ -90,7 +94,8 @@ def find_scenes(images: Sequence[Images], *, unreadable: Unreadable = "stop") ->
     failed: dict[str, str] = {}
     for item in images:
         try:
-            source = SceneSource(image_refs({name: with_sensor(name, file) for name, file in item.files.items()}))
+            refs = image_refs({name: with_sensor(name, file) for name, file in item.files.items()})
+            source = scene_source(refs, clouds=clouds)
             source.place()
             found[item.item_id] = source
         except EOError as error:

@@ -18,3 +18,13 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WaterIndex]:
         return made
 
     return put
+
+
+@pytest.fixture
+def embedder(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
+    """Puts a model that embeds in the place of that of any folder."""
+
+    def put(model: object) -> None:
+        monkeypatch.setattr("eocore.scenes.embedding.load_predictor", lambda folder, *, device: model)
+
+    return put

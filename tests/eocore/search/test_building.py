@@ -15,6 +15,7 @@ from letters import Letters
 
 from eocore.errors import ConfigError, DataError, OutputError
 from eocore.folder_lock import LOCK, FolderLock
+from eocore.jobs.engine import choose_executor
 from eocore.search import index_kinds, making
 from eocore.search.building import build_index, describe
 from eocore.search.changing import add_to_index
@@ -189,3 +190,13 @@ def test_a_build_killed_at_random_ten_times_ends_as_an_undisturbed_one(tmp_path:
     assert kills >= 5
     assert content(tmp_path / "index") == content(tmp_path / "whole")
     assert json.loads(content(tmp_path / "whole")["index.json"])["kind"] == "ivf"
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_makes_the_same_index(tmp_path: Path, write_captions: Write) -> None:
+    pytest.importorskip("ray", reason="ray (extra ray) is not installed")
+    table = write_captions(rows(20))
+    build(tmp_path / "here", table)
+    options = EmbedOptions(4, choose_executor("ray", 2))
+    build_index(tmp_path / "cluster", captions_of(table), encoder=Letters(), options=options)
+    assert content(tmp_path / "cluster") == content(tmp_path / "here")

@@ -122,7 +122,7 @@ def test_an_index_with_replaced_items_is_as_one_built_of_them(tmp_path: Path, wr
 
 def test_unasked_nothing_is_replaced(tmp_path: Path, write_captions: Write) -> None:
     build(tmp_path / "index", write_captions(["a.png,a farm"]))
-    with pytest.raises(DataError, match=r"1 of 1 items have the key of another item .*\(a\.png#0\)\. Nothing was added\. Replace .* --replace"):
+    with pytest.raises(DataError, match=r"1 of 1 items have the key of another .*\(a\.png#0\)\. Nothing was added\. Replace .* --replace"):
         add_to_index(tmp_path / "index", captions_of(write_captions(["a.png,a road"])), encoder=Letters(), options=EmbedOptions())
 
 
