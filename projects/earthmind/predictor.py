@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earthmind.datasets.preparation import read_mask
+from earthmind.datasets.preparation import mask_moments, read_regions, record_images
 from earthmind.dense.pixel_scores import MASK_TOKENS, ImageSample, mask_scores
 from earthmind.model.answering import Answer
 from earthmind.model.batching import Sample
@@ -26,12 +26,13 @@ from eocore.log import get_logger
 from eocore.models import folders
 from eocore.portable.image_tiling import tile_grid
 from eocore.portable.position_limit import SampleTooLongError, most_prompt_tokens
+from eocore.portable.series import group_moments
 from eocore.portable.vision_layout import VisionOptions
 from eocore.predict.answers import Prediction
 from eocore.predict.generation import check_with_model, generation_settings
 from eocore.predict.streaming import AnswerStreamer
 from eocore.predict.view_loss import describe_loss
-from eocore.sensors.scene import Scene, by_role
+from eocore.sensors.scene import Scene
 from eocore.system import PredictorOptions
 from eocore.train.device import check_device, local_device
 
@@ -97,15 +98,22 @@ def answer_turns(
     """
     *past, (_, text) = turns
     # the processor that travels with an older model has the fields itself
-    _tell_losses(getattr(model.processor, "options", model.processor), scenes)
+    options = getattr(model.processor, "options", model.processor)
     try:
-        answer = model.predict(dict(scenes), text, past=past, max_new_tokens=max_new_tokens, generation=settings)
+        moments = group_moments([(scene.role or name, scene.time, scene) for name, scene in scenes.items()], source="the images")
+        for moment in moments:
+            _tell_losses(options.of_series() if len(moments) > 1 else options, moment.images)
+        images = moments if len(moments) > 1 else dict(scenes)
+        answer = model.predict(images, text, past=past, max_new_tokens=max_new_tokens, generation=settings)
     except SampleTooLongError as error:
         raise LengthError(f"the model cannot answer this: {str(error).lstrip(': ')}") from error
     except ValueError as error:  # what the model's own code raises for samples it cannot take
         raise DataError(f"the model cannot answer this: {str(error).lstrip(': ')}") from error
-    grid = next(iter(model.processor.drawn_on(scenes)), "")
-    return Prediction(answer.text, answer.masks, grid, scenes)
+    names = {id(scene): name for name, scene in scenes.items()}
+    # names of the images that masks are drawn on, by moment; all masks lie on the pixels of the first
+    drawn_on = [names[id(moment.images[next(iter(model.processor.drawn_on(moment.images)))])] for moment in moments]
+    on = tuple(drawn_on[number] for number in answer.mask_moments)
+    return Prediction(answer.text, answer.masks, next(iter(drawn_on), ""), scenes, drawn_on=on)
 
 
 def _tell_losses(options: VisionOptions, scenes: Mapping[str, Scene]) -> None:
@@ -180,9 +188,9 @@ class RecordAnswerer:
         record, scenes = sample
         encoded = self._encode(record, scenes)
         if encoded.draw_on is not None:
-            draw_on = partial(_named, record, encoded.draw_on)
+            draw_on = [partial(_named, record, make) for make in encoded.draw_on]
             if record.masks:  # they will be asked for
-                draw_on()
+                draw_on[encoded.names.asked]()
             encoded = encoded._replace(draw_on=draw_on)
         return PreparedRecord(record.sample_id, encoded, scenes[0].size if scenes else (1, 1))
 
@@ -207,9 +215,10 @@ class RecordAnswerer:
             )
         with named_after(record):
             return self.processor.encode(
-                by_role(scenes, source=record.source),
+                record_images(record, scenes),
                 record.turns[:-1] if record.turns[-1].role == "assistant" else record.turns,
-                regions=[read_mask(region, scenes, record=record) for region in record.regions],
+                regions=read_regions(record, scenes),
+                region_moments=mask_moments(record, record.regions),
                 for_generation=True,
                 max_length=most_prompt_tokens(self.model.config.text_config),
                 sample_id=record.sample_id,
@@ -234,6 +243,7 @@ class EarthMindPredictor:
     """
 
     roles = MODALITIES
+    reads_series = True
     pixel_scale: PixelScale = "logits"
     boxes_by_masks = True
     """Where boxes are asked for, the model is asked for a mask, and the box around it counts."""

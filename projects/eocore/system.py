@@ -72,6 +72,17 @@ class DeclaresRoles(Protocol):
 
 
 @runtime_checkable
+class ReadsSeries(Protocol):
+    """Optional beside the others: a predictor whose model reads images of several moments.
+
+    Attributes:
+        reads_series: whether it does.
+    """
+
+    reads_series: bool
+
+
+@runtime_checkable
 class Chats(Protocol):
     """A predictor that answers questions about pictures, several together: the harnesses of other projects."""
 

@@ -1,6 +1,7 @@
 """Record and scenes -> the sample the model takes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,10 +10,12 @@ from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.processor_options import MODALITIES
 from eocore.data.dataset import ImageRules
 from eocore.data.io.masks import decode_scene_mask
+from eocore.data.io.readers import SceneHeader
 from eocore.data.records import MaskRef, Record
 from eocore.data.sample_errors import named_after
 from eocore.errors import AlignmentError
-from eocore.sensors.scene import Scene, by_role
+from eocore.portable.series import Moment, group_moments
+from eocore.sensors.scene import Scene
 
 SEED_RANGE = 2**31
 IMAGES = ImageRules(roles=MODALITIES, tokens=256)
@@ -34,7 +37,7 @@ class SamplePreparer:
         """The encoded sample.
 
         Raises:
-            AlignmentError: text, images, regions and masks do not fit together, or several images have one role.
+            AlignmentError: text, images, regions and masks do not fit together, or moments of a series are not in order.
             BandError: the presentation asks for a band that the image does not have.
             LengthError: more than `max_length` tokens.
         """
@@ -45,10 +48,12 @@ class SamplePreparer:
             )
         with named_after(record):
             sample = self.processor.encode(
-                by_role(scenes, source=record.source),
+                record_images(record, scenes),
                 record.turns,
-                regions=[read_mask(region, scenes, record=record) for region in record.regions],
+                regions=read_regions(record, scenes),
+                region_moments=mask_moments(record, record.regions),
                 masks=[read_mask(mask, scenes, record=record) for mask in record.masks],
+                mask_moments=mask_moments(record, record.masks),
                 independent=record.independent,
                 max_length=self.max_length,
                 sample_id=record.sample_id,
@@ -56,6 +61,34 @@ class SamplePreparer:
         return sample._replace(seed=int(rng.integers(SEED_RANGE)))
 
 
-def read_mask(mask: MaskRef, scenes: Sequence[Scene], *, record: Record) -> np.ndarray:
-    """(H, W) bool mask at the size of the record's first image."""
-    return decode_scene_mask(mask, scenes[0], source=record.source)
+def record_images(record: Record, images: Sequence[Any]) -> dict[str, Any] | list[Moment]:
+    """The scenes of a record, or their shapes, as the processor takes them: by role, or the moments of a series.
+
+    Raises:
+        SampleError: see `eocore.portable.series.group_moments`.
+    """
+    listed = [(ref.role, ref.time, image) for ref, image in zip(record.images, images, strict=True)]
+    moments = group_moments(listed, source=record.source)
+    return moments if len(moments) > 1 else dict(moments[0].images) if moments else {}
+
+
+def mask_moments(record: Record, masks: Sequence[MaskRef]) -> list[int]:
+    """Number of the moment whose image each mask lies on."""
+    moments = group_moments([(ref.role, ref.time, number) for number, ref in enumerate(record.images)], source=record.source)
+    of_image = {image: number for number, moment in enumerate(moments) for image in moment.images.values()}
+    return [of_image.get(mask.image, 0) for mask in masks]
+
+
+def read_regions(record: Record, scenes: Sequence[Scene | SceneHeader]) -> list[np.ndarray]:
+    """(H, W) bool of each region of a record that has images."""
+    return [read_mask(region, scenes, record=record) for region in record.regions] if scenes else []
+
+
+def read_mask(mask: MaskRef, scenes: Sequence[Scene | SceneHeader], *, record: Record) -> np.ndarray:
+    """(H, W) bool mask at the size of the image that it lies on. Raises AlignmentError where the record has no such image."""
+    if mask.image >= len(scenes):
+        raise AlignmentError(
+            f"{mask.source or record.source}: a mask lies on image {mask.image}, but the record has {len(scenes)} images, counted from 0. "
+            "Correct its number."
+        )
+    return decode_scene_mask(mask, scenes[mask.image], source=record.source)

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from earthmind.datasets.preparation import mask_moments, read_regions, record_images
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from eocore.data.io.masks import decode_scene_mask
 from eocore.data.io.readers import SceneHeader
 from eocore.data.records import Record
 from eocore.data.sample_errors import named_after
@@ -14,7 +14,6 @@ from eocore.errors import LengthError
 from eocore.models.vocabulary import tokenizer_digest
 from eocore.portable import band_rendering
 from eocore.portable.band_rendering import SceneShape
-from eocore.sensors.scene import by_role
 
 SYSTEM = Path(__file__).parent.parent
 """Folder of this system's sources."""
@@ -53,16 +52,13 @@ class SampleMeasurer:
             AlignmentError, BandError: as `SamplePreparer`, as far as no pixel is needed to see it.
             LengthError: more than `max_length` tokens.
         """
-        shapes = {
-            name: SceneShape(header.height, header.width, header.bands, header.unit)
-            for name, header in by_role(headers, source=record.source).items()
-        }
+        shapes = [SceneShape(header.height, header.width, header.bands, header.unit) for header in headers]
         with named_after(record):
             found = self.processor.measure(
-                shapes,
+                record_images(record, shapes),
                 record.turns,
-                regions=[decode_scene_mask(region, headers[0], source=record.source) for region in record.regions] if headers else [],
-                num_masks=len(record.masks),
+                regions=read_regions(record, headers),
+                region_moments=mask_moments(record, record.regions),
                 independent=record.independent,
                 sample_id=record.sample_id,
             )

@@ -35,6 +35,7 @@ class Answer:
         mask_logits: (K, h, w) before resizing.
         seg_states: states (D,) of the [SEG] tokens, from which masks can be drawn on further images.
         importance: (T, N) float32, weight that the fusion gave each token of the question's tiles; None without images.
+        mask_moments: number of the moment that each mask is drawn on; all 0 without a series.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Answer:
     mask_logits: Tensor
     seg_states: Sequence[Tensor] = ()
     importance: Tensor | None = None
+    mask_moments: Sequence[int] = ()
 
 
 @dataclass
@@ -130,29 +132,38 @@ def seg_states(texts: Tensor, counts: Sequence[int], *, states: Sequence[Tensor]
     return found
 
 
-def draw_answers(head: SegHead, rows: Sequence[Sequence[Tensor]], *, draw_on: Sequence[DrawOn | None]) -> dict[int, Tensor]:
+def draw_answers(
+    head: SegHead,
+    rows: Sequence[Sequence[Tensor]],
+    *,
+    draw_on: Sequence[Sequence[DrawOn] | None],
+    moments: Sequence[Sequence[int]],
+) -> dict[int, Tensor]:
     """Mask logits (K, h, w), float32, of each row with [SEG] and something to draw on; each different image is encoded once.
 
     Args:
         head: of the model.
         rows: states (D,) of each row's [SEG] tokens.
-        draw_on: of each row.
+        draw_on: of each row, by moment.
+        moments: of each row, number of the moment that each of its [SEG] tokens is drawn on.
     """
-    wanted = [(row, make) for row, make in enumerate(draw_on) if make is not None and rows[row]]
+    wanted = {row: makers for row, makers in enumerate(draw_on) if makers is not None and rows[row]}
     if not wanted:
         return {}
-    device = rows[wanted[0][0]][0].device
-    stacks = [make() for _, make in wanted]
+    device = rows[next(iter(wanted))][0].device
+    drawn_on = [(row, moment) for row in wanted for moment in moments[row]]
+    sets = {key: number for number, key in enumerate(dict.fromkeys(drawn_on))}
+    stacks = [wanted[row][moment]() for row, moment in sets]
     first, index = find_duplicates(torch.cat(stacks))
-    owner = torch.repeat_interleave(torch.arange(len(wanted)), torch.tensor([len(stack) for stack in stacks]))
+    owner = torch.repeat_interleave(torch.arange(len(sets)), torch.tensor([len(stack) for stack in stacks]))
     encoded = head.encode(torch.cat(stacks)[first].to(device))
-    features = head.combine([level[index.to(device)] for level in encoded], owner.to(device), num_samples=len(wanted))
-    counts = [len(rows[row]) for row, _ in wanted]
-    states = torch.stack([state for row, _ in wanted for state in rows[row]])
-    sample = torch.repeat_interleave(torch.arange(len(wanted)), torch.tensor(counts)).to(device)
-    slot = torch.cat([torch.arange(count) for count in counts]).to(device)
-    predicted = head.decode_masks(head.project_seg(states), features, sample=sample, slot=slot, num_slots=max(counts))
-    return {row: masks for (row, _), masks in zip(wanted, predicted.chosen.float().split(counts), strict=True)}
+    features = head.combine([level[index.to(device)] for level in encoded], owner.to(device), num_samples=len(sets))
+    states = torch.stack([state for row in wanted for state in rows[row]])
+    slots = [drawn_on[:position].count(key) for position, key in enumerate(drawn_on)]
+    sample, slot = (torch.tensor(numbers, device=device) for numbers in ([sets[key] for key in drawn_on], slots))
+    predicted = head.decode_masks(head.project_seg(states), features, sample=sample, slot=slot, num_slots=max(slots) + 1)
+    counts = [len(rows[row]) for row in wanted]
+    return {row: masks for row, masks in zip(wanted, predicted.chosen.float().split(counts), strict=True)}
 
 
 def draw_frames(head: SegHead, states: Sequence[Tensor], *, images: Tensor) -> Tensor:
@@ -182,6 +193,7 @@ def make_answers(
     states: Sequence[Sequence[Tensor]],
     logits: Mapping[int, Tensor],
     sizes: Sequence[tuple[int, int]],
+    moments: Sequence[Sequence[int]],
 ) -> list[Answer]:
     """One answer a row.
 
@@ -191,6 +203,7 @@ def make_answers(
         states: (D,) of each row's [SEG] tokens.
         logits: (K, h, w) of each row with masks.
         sizes: (height, width) [px] of each row's masks.
+        moments: number of the moment of each row's [SEG] tokens.
     """
     answers = []
     for row, (text, size) in enumerate(zip(texts, sizes, strict=True)):
@@ -198,7 +211,7 @@ def make_answers(
         if mask is None:
             answers.append(Answer(text, np.zeros((0, *size), bool), torch.zeros(0, 1, 1), states[row]))
         else:
-            answers.append(Answer(text, processor.post_process_masks(mask, size), mask, states[row]))
+            answers.append(Answer(text, processor.post_process_masks(mask, size), mask, states[row], mask_moments=moments[row]))
     return answers
 
 

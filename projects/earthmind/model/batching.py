@@ -18,9 +18,13 @@ from eocore.portable.row_packing import (
     supervised_tokens,
     to_device,
 )
+from eocore.portable.series import MomentNames
 
 DrawOn = Callable[[], Tensor]
-"""Prepares the grounding images (G, C, S, S) uint8 of a sample; called for those that masks are asked of."""
+"""Prepares the grounding images (G, C, S, S) uint8 of one moment of a sample; called for those that masks are asked of."""
+
+
+ONE_MOMENT = MomentNames(("",))
 
 
 class Sample(NamedTuple):
@@ -37,12 +41,15 @@ class Sample(NamedTuple):
         placeholder_index: (I,) positions of the placeholders.
         vision_index: (I,) number of the vision token that replaces each.
         seg_index: (K,) positions of the [SEG] tokens.
-        attention_columns: (Q, A) positions of the tokens that show the whole image, view by view, each time that images are shown (once,
-            or to each independent question); for the attention loss.
+        attention_columns: (Q * M, A) positions of the tokens that show the whole image, view by view, of each of M moments (one, but in a
+            series), each time that images are shown (once, or to each independent question), padded with -1; for the attention loss.
         grounding_images: (G, C, S, S) uint8, the images that masks are drawn on; None where none is.
+        grounding_moment: (G,) number of each one's moment, in order.
+        seg_moment: (K,) number of the moment that each [SEG] is drawn on.
+        names: of the moments, by which an answer finds those of its [SEG] tokens.
         fusion_text: words that the vision tokens depend on; None where each tile keeps its tokens.
         masks: (K, S, S) uint8, one for each [SEG]; None when predicting.
-        draw_on: gives `grounding_images` later (generation); None elsewhere.
+        draw_on: gives `grounding_images` of each moment later (generation); None elsewhere.
         seed: of the sample's own randomness in the losses.
         faults: broken samples that this one stands for (see `eocore.data.loading.error_policy`).
     """
@@ -61,18 +68,21 @@ class Sample(NamedTuple):
     grounding_images: Tensor | None = None
     fusion_text: FusionText | None = None
     masks: Tensor | None = None
-    draw_on: DrawOn | None = None
+    draw_on: Sequence[DrawOn] | None = None
     seed: int = 0
     faults: Sequence[Any] = ()
+    grounding_moment: Tensor = torch.zeros(1, dtype=torch.long)
+    seg_moment: Tensor = torch.zeros(0, dtype=torch.long)
+    names: MomentNames = ONE_MOMENT
 
 
 class GroundingImages(NamedTuple):
-    """The images that masks are drawn on, G of all samples that have some.
+    """The images that masks are drawn on, G of all samples that have some. Those of one moment of one sample are a set.
 
     Attributes:
         images: (G, C, S, S) uint8.
-        owner: (G,) sample of each image, counted over the samples that have some.
-        num_samples: number of these samples.
+        owner: (G,) set of each image; without series, its sample, counted over the samples that have some.
+        num_samples: number of these sets.
     """
 
     images: Tensor
@@ -85,11 +95,11 @@ class SegTokens(NamedTuple):
 
     Attributes:
         positions: (K,) flat positions in the (R, S) rows.
-        sample: (K,) sample of each, counted over the samples with grounding images.
-        slot: (K,) number of each within its sample.
-        num_slots: most [SEG] tokens of any sample.
+        sample: (K,) set of grounding images that each is drawn on, see `GroundingImages`.
+        slot: (K,) number of each among those of its set.
+        num_slots: most [SEG] tokens of any set.
         weights: (K,) 1 / [SEG] tokens of the sample / samples.
-        columns: (K, A) positions in the row of the tokens that show the whole image, padded with -1.
+        columns: (K, A) positions in the row of the tokens that show the whole image of its moment, padded with -1.
         spans: flat start and end of each sample that has some.
         counts: [SEG] tokens of each of these samples.
         seeds: of these samples.
@@ -129,6 +139,7 @@ class Batch(NamedTuple):
         grounding: images to draw on; None where no sample has one.
         segments: [SEG] tokens; None where no sample with grounding images has one.
         draw_on: of each sample, see `Sample`; None where no sample has one.
+        names: of the moments of each sample.
         faults: broken samples that others stand for.
     """
 
@@ -144,8 +155,9 @@ class Batch(NamedTuple):
     vision: VisionInputs | None = None
     grounding: GroundingImages | None = None
     segments: SegTokens | None = None
-    draw_on: list[DrawOn | None] | None = None
+    draw_on: list[Sequence[DrawOn] | None] | None = None
     faults: tuple[Any, ...] = ()
+    names: Sequence[MomentNames] = ()
 
     def to(self, device: torch.device | str) -> "Batch":
         """The batch with its tensors on `device`."""
@@ -197,15 +209,30 @@ def collate(
         segments=_join_segments(samples, grounded, layout=layout),
         draw_on=[sample.draw_on for sample in samples] if any(sample.draw_on for sample in samples) else None,
         faults=tuple(fault for sample in samples for fault in sample.faults),
+        names=[sample.names for sample in samples],
     )
+
+
+def _sets(samples: Sequence[Sample]) -> dict[tuple[int, int], int]:
+    """(sample, moment) -> number of its set of grounding images; samples that have some, in order."""
+    found = [(number, moment) for number, sample in enumerate(samples) for moment in dict.fromkeys(sample.grounding_moment.tolist())]
+    return {key: number for number, key in enumerate(found)}
 
 
 def _join_grounding(samples: Sequence[Sample]) -> GroundingImages | None:
     stacks = [sample.grounding_images for sample in samples if sample.grounding_images is not None]
     if not stacks:
         return None
-    owner = [torch.full((len(stack),), number) for number, stack in enumerate(stacks)]
-    return GroundingImages(torch.cat(stacks), torch.cat(owner), len(stacks))
+    sets = _sets(samples)
+    owner = [sets[number, moment] for number, sample in enumerate(samples) for moment in _moment_of_images(sample)]
+    return GroundingImages(torch.cat(stacks), torch.tensor(owner), len(sets))
+
+
+def _moment_of_images(sample: Sample) -> list[int]:
+    """Number of the moment of each grounding image; several of a sample that says nothing are of one moment."""
+    count = 0 if sample.grounding_images is None else len(sample.grounding_images)
+    known = sample.grounding_moment.tolist()
+    return known if len(known) == count else known[:1] * count
 
 
 def _join_segments(samples: Sequence[Sample], grounded: Sequence[int], *, layout: RowLayout) -> SegTokens | None:
@@ -213,15 +240,18 @@ def _join_segments(samples: Sequence[Sample], grounded: Sequence[int], *, layout
     counts = [len(samples[index].seg_index) for index in grounded]
     if not any(counts):
         return None
-    columns = [_columns_of_each(samples[index]) + layout.start[index] % layout.width for index in grounded]
+    columns = [_in_row(_columns_of_each(samples[index]), layout.start[index] % layout.width) for index in grounded]
     most = max(column.shape[1] for column in columns)
     masks = [mask for index in grounded if (mask := samples[index].masks) is not None]
     asked = [index for index, count in zip(grounded, counts, strict=True) if count]
+    sets = _sets([samples[index] for index in grounded])
+    drawn_on = [sets[number, moment] for number, index in enumerate(grounded) for moment in _moment_of_each(samples[index])]
+    slots = [drawn_on[:position].count(owner) for position, owner in enumerate(drawn_on)]
     return SegTokens(
         positions=torch.cat([samples[index].seg_index + layout.start[index] for index in grounded]),
-        sample=torch.cat([torch.full((count,), number) for number, count in enumerate(counts)]),
-        slot=torch.cat([torch.arange(count) for count in counts]),
-        num_slots=max(counts),
+        sample=torch.tensor(drawn_on),
+        slot=torch.tensor(slots),
+        num_slots=max(slots) + 1,
         weights=torch.cat([torch.full((count,), 1.0 / max(count, 1) / len(samples)) for count in counts]),
         columns=torch.cat([functional.pad(column, (0, most - column.shape[1]), value=-1) for column in columns]),
         spans=[layout.span(index) for index in asked],
@@ -231,9 +261,25 @@ def _join_segments(samples: Sequence[Sample], grounded: Sequence[int], *, layout
     )
 
 
+def _moment_of_each(sample: Sample) -> list[int]:
+    """Number of the moment of each [SEG]; of a sample that says nothing, the only one."""
+    known = sample.seg_moment.tolist()
+    return known if len(known) == len(sample.seg_index) else [0] * len(sample.seg_index)
+
+
+def _in_row(columns: Tensor, start: int) -> Tensor:
+    """Positions in the row of positions in a sample that begins there; -1 stays."""
+    return torch.where(columns < 0, columns, columns + start)
+
+
 def _columns_of_each(sample: Sample) -> Tensor:
-    """(K, A) positions in the sample of the tokens that show the whole image to each [SEG]."""
-    columns, starts = sample.attention_columns, torch.tensor(sample.question_starts, dtype=torch.long)
+    """(K, A) positions in the sample of the tokens that show the whole image of its moment to each [SEG]."""
+    moment, num_moments = torch.tensor(_moment_of_each(sample), dtype=torch.long), len(sample.names.times)
+    columns = sample.attention_columns
     if len(columns) == 1:
         return columns.expand(len(sample.seg_index), -1)
-    return columns[torch.searchsorted(starts, sample.seg_index, right=True) - 1]
+    if len(columns) == num_moments:
+        return columns[moment]
+    starts = torch.tensor(sample.question_starts, dtype=torch.long)
+    question = torch.searchsorted(starts, sample.seg_index, right=True) - 1
+    return columns[question * num_moments + moment]

@@ -17,6 +17,7 @@ from eocore.portable.text_splicing import TOKENIZING
 
 from .answering import Answer, Reading, answer_settings, draw_answers, make_answers, one_at_a_time, seg_states
 from .batching import Batch
+from .moments import moments_of_answer
 from .processing_earthmind import EarthMindProcessor
 
 
@@ -119,8 +120,9 @@ class EarthMindGenerationMixin(GenerationMixin):
             self._read_last(sequences, written, reading=reading, seg_token_id=processor.seg_token_id)
         texts, counts = zip(*map(processor.read_answer, written), strict=True)
         rows = seg_states(written, counts, states=reading.states, seg_token_id=processor.seg_token_id)
-        logits = draw_answers(self.seg_head, rows, draw_on=batch.draw_on or [None] * len(rows))
-        answers = make_answers(processor, texts, states=rows, logits=logits, sizes=sizes)
+        moments = [moments_of_answer(text, names, count=len(own)) for text, names, own in zip(texts, batch.names, rows, strict=True)]
+        logits = draw_answers(self.seg_head, rows, draw_on=batch.draw_on or [None] * len(rows), moments=moments)
+        answers = make_answers(processor, texts, states=rows, logits=logits, sizes=sizes, moments=moments)
         if batch.vision is not None and importance is not None:
             owner, weights = batch.vision.tile_sample.cpu(), importance.cpu()
             for row in owner.unique().tolist():

@@ -12,6 +12,7 @@ from eocore.portable.messages import Part, Turn, as_turns, with_images
 from eocore.portable.position_limit import most_prompt_tokens
 
 from .answering import Answer, size_of
+from .moments import Images
 from .processing_earthmind import EarthMindProcessor
 
 _LOADING = threading.Lock()
@@ -22,16 +23,18 @@ class Question:
     """A question about one set of images.
 
     Attributes:
-        images: modality -> scene, Pillow image or uint8 array.
+        images: modality -> scene, Pillow image or uint8 array; or the moments of a series, in order, each with such.
         text: the question, in words with placeholders or as parts.
         past: the questions and answers before it, as messages or (role, text).
         regions: (H, W) bool in image coordinates, one for each `<region>` of the texts.
+        region_moments: number of the moment whose image each region lies on; needed in a series alone.
     """
 
-    images: Mapping[str, Any]
+    images: Images
     text: str | Sequence[Part]
     past: Sequence[Turn | tuple[str, str]] = ()
     regions: Sequence[np.ndarray] = ()
+    region_moments: Sequence[int] | None = None
 
     def turns(self) -> tuple[Turn, ...]:
         """All turns; the images are put in front of the first where no question shows them."""
@@ -66,7 +69,7 @@ class PredictionMixin:
 
     def predict(
         self,
-        images: Mapping[str, Any],
+        images: Images,
         text: str,
         *,
         past: Sequence[Turn | tuple[str, str]] = (),
@@ -76,8 +79,10 @@ class PredictionMixin:
     ) -> Answer:
         """Answer one question about one set of images; masks come on the pixel grid of the image they are drawn on.
 
+        Those of a series all come on that of the first moment's.
+
         Args:
-            images: modality -> scene, Pillow image or uint8 array.
+            images: modality -> scene, Pillow image or uint8 array; or the moments of a series, in order.
             text: the question; `<image>` is put in front of the first one where it is missing.
             past: (role, text) of earlier questions and answers about the same images; their masks are not drawn again.
             processor: the processor; None takes the one saved beside the model.
@@ -89,7 +94,7 @@ class PredictionMixin:
 
     def predict_batch(
         self,
-        questions: Sequence[Question | tuple[Mapping[str, Any], str]],
+        questions: Sequence[Question | tuple[Images, str]],
         *,
         processor: EarthMindProcessor | None = None,
         max_new_tokens: int = 256,
@@ -106,10 +111,17 @@ class PredictionMixin:
         samples, sizes = [], []
         longest = most_prompt_tokens(self.config.text_config)
         for question in (Question(*asked) if isinstance(asked, tuple) else asked for asked in questions):
-            images = question.images
-            turns, regions = question.turns(), question.regions
-            samples.append(processor.encode(images, turns, regions=regions, for_generation=True, max_length=longest))
-            sizes.append(next((size_of(images[name]) for name in processor.drawn_on(images)), (1, 1)))
+            sample = processor.encode(
+                question.images,
+                question.turns(),
+                regions=question.regions,
+                region_moments=question.region_moments,
+                for_generation=True,
+                max_length=longest,
+            )
+            samples.append(sample)
+            first = question.images if isinstance(question.images, Mapping) else question.images[0].images
+            sizes.append(next((size_of(first[name]) for name in processor.drawn_on(first)), (1, 1)))
         batch = processor.collate(samples, left_pad=True)
         answers: list[Answer] = self.answer(batch, processor, sizes=sizes, max_new_tokens=max_new_tokens, **options)
         return answers

@@ -11,7 +11,9 @@ class EncodeArguments(TypedDict, total=False):
     """Keyword arguments of `EarthMindProcessor.encode`; meanings and defaults as in `EncodeOptions`."""
 
     regions: Sequence[np.ndarray]
+    region_moments: Sequence[int] | None
     masks: Sequence[np.ndarray] | None
+    mask_moments: Sequence[int] | None
     independent: bool
     max_length: int | None
     for_generation: bool
@@ -25,7 +27,10 @@ class EncodeOptions:
 
     Attributes:
         regions: (H, W) bool masks in image coordinates.
+        region_moments: number of the moment whose image each region lies on; needed in a series alone.
         masks: (H, W) bool, by the index of the `Seg` parts of the answers; None when predicting.
+        mask_moments: number of the moment whose image each mask lies on, by the annotation; the text must name the same (see
+            `series.MomentNames`). None = what the text names.
         independent: each question sees the images and itself alone, as if it were the only one; the first begins with the images.
         max_length: most tokens; longer is an error, nothing is cut. For a prompt that is what the model has positions for
             (`position_limit.most_prompt_tokens`).
@@ -35,7 +40,9 @@ class EncodeOptions:
     """
 
     regions: Sequence[np.ndarray] = ()
+    region_moments: Sequence[int] | None = None
     masks: Sequence[np.ndarray] | None = None
+    mask_moments: Sequence[int] | None = None
     independent: bool = False
     max_length: int | None = None
     for_generation: bool = False

@@ -116,7 +116,8 @@ class UpstreamCalls(PredictionMixin):
                 raise SampleError("mask_prompts mark regions of an image, but no image is given. Give image=...")
             answer = self.predict_batch([question], max_new_tokens=max_new_tokens)[0]
             found = {"prediction": answer.text, "prediction_masks": [mask[None] for mask in answer.masks]}
-            return {**found, **self._pair_weights(question.images, answer)}
+            images = question.images
+            return {**found, **(self._pair_weights(images, answer) if isinstance(images, Mapping) else {})}
         if question.images or question.regions:
             raise SampleError("video goes with neither an image nor mask_prompts, which would be ignored. Give one of them.")
         return self._ask_video(question, [as_scene(frame) for frame in video], max_new_tokens=max_new_tokens)

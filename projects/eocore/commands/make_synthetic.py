@@ -8,7 +8,7 @@ from eocore.command import Command, say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
-    parser.add_argument("--out", type=Path, default=Path("data/synthetic"), help="folder to write to")
+    parser.add_argument("--out", type=Path, help="folder to write to (default: data/synthetic, with --series data/series)")
     parser.add_argument("--train", type=int, default=2000, help="scenes to train on")
     parser.add_argument("--val", type=int, default=100, help="scenes to watch the training with")
     parser.add_argument("--test", type=int, default=200, help="scenes to evaluate on")
@@ -17,11 +17,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--object-share", type=float, default=0.25, help="fraction of phrases that name one object, not a class")
     parser.add_argument("--classes", type=int, choices=(6, 10), help="write chips of one class each with captions too, of so many classes")
     parser.add_argument("--chips", type=int, nargs=3, default=(2000, 200, 400), metavar=("TRAIN", "VAL", "TEST"), help="with --classes")
+    parser.add_argument(
+        "--series",
+        type=int,
+        nargs=3,
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="write so many series of dated images instead, with questions about dates, order and change",
+    )
     parser.add_argument("--train-questions", type=int, default=9, help="most open and most multiple-choice questions of a training scene")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes the scenes and prints how many of what there are."""
+    """Writes scenes or series and prints how many of what there are."""
+    if arguments.series is not None:
+        _write_series(arguments)
+    else:
+        _write_scenes(arguments)
+
+
+def _write_series(arguments: argparse.Namespace) -> None:
+    from rich.progress import Progress
+
+    from eocore.synthetic.series_files import write_series
+
+    root, counts = arguments.out or Path("data/series"), dict(zip(("train", "val", "test"), arguments.series, strict=True))
+    with Progress() as progress:
+        bar = progress.add_task("series", total=sum(counts.values()))
+        written = write_series(root, counts, seed=arguments.seed, size=arguments.size, on_series=lambda: progress.advance(bar))
+    for split, kinds in written.items():
+        say(f"{root / split}: {counts[split]} series, questions: " + ", ".join(f"{kind} {number}" for kind, number in kinds.items()))
+
+
+def _write_scenes(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from rich.progress import Progress
@@ -30,6 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     from eocore.synthetic.land_map import QuestionOptions
     from eocore.synthetic.world import write_world
 
+    out = arguments.out or Path("data/synthetic")
     counts = {"train": arguments.train, "val": arguments.val, "test": arguments.test}
     asked = QuestionOptions(object_share=arguments.object_share)
     options = dict.fromkeys(counts, asked)
@@ -37,19 +65,17 @@ def run(arguments: argparse.Namespace) -> None:
     with Progress() as progress:
         bar = progress.add_task("scenes", total=sum(counts.values()))
         written = write_world(
-            arguments.out, counts, seed=arguments.seed, size=arguments.size, options=options, on_scene=lambda: progress.advance(bar)
+            out, counts, seed=arguments.seed, size=arguments.size, options=options, on_scene=lambda: progress.advance(bar)
         )
         if arguments.classes is not None:
             chips = dict(zip(counts, arguments.chips, strict=True))
             bar = progress.add_task("chips", total=sum(chips.values()))
-            write_chips(
-                arguments.out / "chips", chips, seed=arguments.seed, num_classes=arguments.classes, on_chip=lambda: progress.advance(bar)
-            )
+            write_chips(out / "chips", chips, seed=arguments.seed, num_classes=arguments.classes, on_chip=lambda: progress.advance(bar))
     for split, entries in written.items():
-        say(f"{arguments.out / split}: {counts[split]} scenes, " + ", ".join(f"{name} {number}" for name, number in entries.items()))
+        say(f"{out / split}: {counts[split]} scenes, " + ", ".join(f"{name} {number}" for name, number in entries.items()))
     if arguments.classes is not None:
         for split, count in zip(counts, arguments.chips, strict=True):
-            say(f"{arguments.out / 'chips' / split}: {count} chips of {arguments.classes} classes, with captions in captions.csv")
+            say(f"{out / 'chips' / split}: {count} chips of {arguments.classes} classes, with captions in captions.csv")
 
 
 COMMAND = Command(name="make-synthetic", description=__doc__, add_arguments=add_arguments, run=run)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eocore.predict.asking import Question
     from eocore.predict.image_files import ImageFile
     from eocore.predict.items import Item
+    from eocore.predict.series_files import DatedFile
 
 EPILOG = """With --optical the sensor is told from the file: 3 bytes a pixel are a picture, 12 bands Sentinel-2 L2A, 13 bands L1C.
 Sentinel-2 products of processing baseline 04.00 and later carry an offset that files do not tell: give
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(usage_error=parser.error)
     parser.add_argument("model", type=Path, help="folder of a converted model; its Python files are executed")
     add_image_options(parser)
+    _add_series(parser)
     _add_many(parser)
     parser.add_argument("--text", help="question or request")
     parser.add_argument(
@@ -58,6 +60,30 @@ def _add_many(parser: argparse.ArgumentParser) -> None:
     )
     many.add_argument("--format", nargs="+", action="extend", default=[], choices=FORMATS, help="further tables of the answers")
     many.add_argument("--batch-size", type=positive, default=8, metavar="N", help="items answered together (default: %(default)s)")
+
+
+def _add_series(parser: argparse.ArgumentParser) -> None:
+    """Options of images of several moments."""
+    series = parser.add_argument_group("series and change")
+    several = "[INPUT=]PATH"
+    series.add_argument(
+        "--series",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar=several,
+        help="images of one place on several dates: folders or files; images of one date are read together: --series optical=s2 sar=s1",
+    )
+    series.add_argument(
+        "--dates",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="DATE",
+        help="of the images in their order (default: from the file names)",
+    )
+    series.add_argument("--before", nargs="+", action="extend", default=[], metavar=several, help="image before a change")
+    series.add_argument("--after", nargs="+", action="extend", default=[], metavar=several, help="image after it")
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
@@ -246,18 +272,40 @@ def _run_one(arguments: argparse.Namespace) -> None:
     from eocore.predict.answers import find_earlier, write_prediction
     from eocore.predict.asking import ask, check_roles
     from eocore.predict.image_files import read_images
+    from eocore.predict.series_files import read_series
 
     find_earlier(arguments.out, overwrite=arguments.overwrite)
-    files = image_files(arguments)
-    predictor = _predictor(arguments)
-    check_roles(predictor, (name for name in files if name != OPTICAL))
-    prediction = ask(predictor, read_images(files, max_bytes=arguments.max_bytes), question=_question(arguments))
+    if arguments.series or arguments.before or arguments.after:
+        dated = _dated_files(arguments)
+        predictor = _predictor(arguments)
+        scenes = read_series(dated, max_bytes=arguments.max_bytes)
+    else:
+        if arguments.dates:
+            arguments.usage_error("--dates belong to --series or --before and --after")
+        files = image_files(arguments)
+        predictor = _predictor(arguments)
+        check_roles(predictor, (name for name in files if name != OPTICAL))
+        scenes = read_images(files, max_bytes=arguments.max_bytes)
+    prediction = ask(predictor, scenes, question=_question(arguments))
     written = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
     say(prediction.text or "(the model's answer is empty)")
     for name, score in sorted(prediction.scores.items(), key=lambda item: -item[1]):
         say(f"  {score:8.4f}  {name}")
     for file in written:
         say(f"  {file}")
+
+
+def _dated_files(arguments: argparse.Namespace) -> "list[DatedFile]":
+    """The images of --series, or of --before and --after. Raises as `find_series` and `find_pair`."""
+    from eocore.predict.series_files import find_pair, find_series
+
+    pair = bool(arguments.before or arguments.after)
+    if (pair and arguments.series) or any(getattr(arguments, name) for name in INPUTS) or arguments.image:
+        arguments.usage_error("--series, or --before and --after, name all images: give no other image option")
+    options = files_said(arguments, INPUTS)
+    if pair:
+        return find_pair(arguments.before, arguments.after, dates=arguments.dates, options=options)
+    return find_series(arguments.series, arguments.dates, options=options)
 
 
 def _run_many(arguments: argparse.Namespace) -> int:
@@ -271,6 +319,8 @@ def _run_many(arguments: argparse.Namespace) -> int:
 
     if any(getattr(arguments, name) for name in INPUTS) or arguments.image:
         arguments.usage_error("--inputs names all images: give no other image option")
+    if arguments.series or arguments.before or arguments.after or arguments.dates:
+        arguments.usage_error("--inputs asks about many images, each of one moment: leave --series, --before, --after and --dates out")
     items = _items(arguments)
     predictor = _predictor(arguments)
     check_roles(predictor, {name for item in items for name in item.files if name != OPTICAL})

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from eocore.data.changes import NOT_AUGMENTED, Augmentation
 from eocore.errors import AnnotationError
 from eocore.portable.messages import Image, Turn, joined
+from eocore.portable.series import is_moment
 
 Window = tuple[int, int, int, int]
 """(row, col, height, width) [px]."""
@@ -27,7 +28,8 @@ class ImageRef:
         bands: names of the layers in file order where the file deviates from the sensor's own order, "-" for a layer to leave out; of a
             product, the bands to read; empty = the sensor's order, or all bands.
         window: the part that is the image, on the finest grid of the files; only that part is read. None = all.
-        time: when it was taken, as an ISO 8601 date or date-time; "" = unknown.
+        time: when it was taken, as an ISO 8601 date or date-time; or, where only the order is known, "before", "after" or "image 1",
+            "image 2", ... (see `eocore.portable.series`); "" = unknown.
         gsd_m: of a product: pixel size that all its bands are put on [m]; None = its finest (Landsat: 30 m).
         noise_removal: of a Sentinel-1 product: subtract the thermal noise that it states.
         item: which image, where a file holds many (see `eocore.data.io.zarr_files.ZarrImage`); "" = the file is one image.
@@ -75,13 +77,16 @@ class MaskRef:
     Attributes:
         kind: "polygon" (list of [x0, y0, x1, y1, ...] rings, OR-ed), "rle" (COCO {size, counts}),
             "box" ([x0, y0, x1, y1] px, far edge exclusive), or "file" ({"path": ..., "value": int or None}: pixels equal to value, or > 0).
-        data: as `kind` says. Coordinates are pixels of the record's first image.
+        data: as `kind` says. Coordinates are pixels of the image it lies on.
         source: "file:line" or "file#entry" of the mask itself, for messages; "" = the record's, which may hold masks of several lines.
+        image: number of the record's image that it lies on.
     """
 
     kind: Literal["polygon", "rle", "box", "file"]
     data: Any
     source: str = field(default="", compare=False)
+    _: KW_ONLY
+    image: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ class Record:
     Attributes:
         sample_id: unique inside its dataset.
         images: in order; any subset of the roles that a model knows may be present. Images of one role differ in `time`: a series.
-            Masks lie on the pixels of the first. None in samples of text alone.
+            Masks lie on the pixels of the first, unless they name another. None in samples of text alone.
         turns: user and assistant messages in turn, beginning with the user. Empty while only `expressions`, `captions` or `labels` are set.
         masks: those that the `Seg` parts of the assistant turns refer to by index, in order.
         regions: those that the `Region` parts of the user turns refer to by index.
@@ -145,10 +150,10 @@ class Record:
                     f"{self.source}: an image has the role {ref.role!r}; expected a word of lower-case letters, digits and underscores, "
                     "such as 'rgb' or 'sar', which the model's processor declares. Correct it."
                 )
-            if ref.time and not is_time(ref.time):
+            if ref.time and not is_moment(ref.time):
                 raise AnnotationError(
                     f"{self.source}: the {ref.role} image has the time {ref.time!r}; expected an ISO 8601 date or date-time, such as "
-                    "'2024-05-31' or '2024-05-31T10:15:00Z'. Correct it."
+                    "'2024-05-31' or '2024-05-31T10:15:00Z', or its order: 'before', 'after', 'image 1'. Correct it."
                 )
         labels = [ref.label for ref in self.images]
         if len(set(labels)) < len(labels):
@@ -183,4 +188,15 @@ def with_roles(record: Record, roles: Collection[str]) -> Record:
         )
         for turn in record.turns
     ]
-    return replace(record, images=tuple(record.images[index] for index in kept), turns=tuple(turns))
+    masks, regions = (tuple(_moved(mask, record, kept=kept) for mask in group) for group in (record.masks, record.regions))
+    expressions = tuple(one if one.mask is None else replace(one, mask=_moved(one.mask, record, kept=kept)) for one in record.expressions)
+    images = tuple(record.images[index] for index in kept)
+    return replace(record, images=images, turns=tuple(turns), masks=masks, regions=regions, expressions=expressions)
+
+
+def _moved(mask: MaskRef, record: Record, *, kept: list[int]) -> MaskRef:
+    """The mask on the same image where that is kept, else on the first kept one of the same moment, else on the first."""
+    if mask.image in kept:
+        return replace(mask, image=kept.index(mask.image))
+    moment = record.images[mask.image].time if mask.image < len(record.images) else ""
+    return replace(mask, image=next((number for number, index in enumerate(kept) if record.images[index].time == moment), 0))

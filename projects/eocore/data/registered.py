@@ -1,5 +1,5 @@
 """Importing this module registers the core's datasets and transforms, which configs name."""
 
-from eocore.data import conversation, mixture, task_turns, transforms  # noqa: F401
+from eocore.data import conversation, mixture, series_transforms, task_turns, transforms  # noqa: F401
 from eocore.data.augmentation import clouds, crop, dropout, mmcv_transform, orientation, radiometry, scale  # noqa: F401
-from eocore.data.formats import captions, class_folders, class_tables, llava, refer, regions, ssl4eo, task_annotations  # noqa: F401
+from eocore.data.formats import captions, class_folders, class_tables, llava, refer, regions, series, ssl4eo, task_annotations  # noqa: F401

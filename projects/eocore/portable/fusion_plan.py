@@ -13,10 +13,12 @@ class FusionText(NamedTuple):
     Attributes:
         positions: (P,) of the words within the sample, question after question.
         num_words: of each question that has fused tokens of its own; one entry for one conversation.
+        num_positions: tile positions of each moment of a series; empty = all are of one moment.
     """
 
     positions: Tensor
     num_words: list[int]
+    num_positions: Sequence[int] = ()
 
 
 class FusionPlan(NamedTuple):
@@ -30,7 +32,7 @@ class FusionPlan(NamedTuple):
         streams: first stream that each question sees, and the one after its last.
         stream: (T,) stream of each tile; views of one sensor at one location share one.
         num_streams: U.
-        range_group: (U,) streams of one sensor of one sample share a number below U.
+        range_group: (U,) streams of one sensor of one moment of a sample share a number below U.
         member: (M,) stream of each pair of stream and question that sees it.
         location: (M,) number of the fused location that it goes into.
         num_locations: F.
@@ -62,9 +64,13 @@ def plan_fusion(tile_group: Tensor, tile_sample: Tensor, *, texts: Sequence[Fusi
     sensor = views - torch.zeros_like(views).scatter_reduce(0, position, views, "amin", include_self=False)[position]
     sensors_and_more = int(sensor.max()) + 1
     streams, members, locations, count = [], [], [], 0
+    moment, num_moments = torch.zeros_like(views), 0
     for owner, text in zip(owners, texts, strict=True):
         own = (sample == owner).nonzero().flatten()
         within = torch.unique(location[own], return_inverse=True)[1]
+        sizes = torch.tensor(text.num_positions or [int(within.max()) + 1], device=own.device)
+        moment[own] = torch.repeat_interleave(torch.arange(len(sizes), device=own.device), sizes)[within] + num_moments
+        num_moments += len(sizes)
         for _ in text.num_words:
             streams.append((int(own[0]), int(own[-1]) + 1))
             members.append(own)
@@ -76,7 +82,7 @@ def plan_fusion(tile_group: Tensor, tile_sample: Tensor, *, texts: Sequence[Fusi
         streams=streams,
         stream=stream,
         num_streams=len(views),
-        range_group=torch.unique(sample * sensors_and_more + sensor, return_inverse=True)[1],
+        range_group=torch.unique(moment * sensors_and_more + sensor, return_inverse=True)[1],
         member=torch.cat(members),
         location=torch.cat(locations),
         num_locations=count,

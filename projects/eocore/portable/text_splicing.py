@@ -112,7 +112,7 @@ class TextSplicer:
         pieces: Sequence[Piece],
         blocks: Sequence[tuple[str, Tensor]],
         *,
-        regions: Sequence[Tensor],
+        regions: Sequence[tuple[str, Tensor]],
         sample_id: str,
         tokens_apart: int = 0,
     ) -> SplicedText:
@@ -121,7 +121,7 @@ class TextSplicer:
         Args:
             pieces: from `chat_templates.render`.
             blocks: (text before the block, indices of its vision tokens) that together replace the one `<image>`.
-            regions: vision token numbers of each region, by its index.
+            regions: (text before the region, its vision token numbers) of each region, by its index.
             sample_id: for messages.
             tokens_apart: vision tokens that each independent question has of its own, shown by itself; 0: all questions see the same.
 
@@ -133,7 +133,7 @@ class TextSplicer:
             if piece.begins_question:
                 spliced.begin_question()
             shift = tokens_apart * max(len(spliced.question_starts) - 1, 0)
-            self._add(spliced, piece, blocks=_shifted(blocks, shift), regions=[region + shift for region in regions])
+            self._add(spliced, piece, blocks=_shifted(blocks, shift), regions=_shifted(regions, shift))
         times = max(len(spliced.question_starts), 1) if tokens_apart else 1
         _check_counts(spliced, blocks, regions=regions, sample_id=sample_id, times=times)
         ids, labels, vision = (_joined(parts) for parts in (spliced.ids, spliced.labels, spliced.vision))
@@ -145,7 +145,7 @@ class TextSplicer:
         placeholders, words = _joined(spliced.placeholders), _joined(spliced.words)
         return SplicedText(ids, labels, vision, placeholders, spliced.image_starts, spliced.question_starts, spliced.image_ends, words)
 
-    def _add(self, spliced: _Spliced, piece: Piece, *, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[Tensor]) -> None:
+    def _add(self, spliced: _Spliced, piece: Piece, *, blocks: Sequence[tuple[str, Tensor]], regions: Sequence[tuple[str, Tensor]]) -> None:
         if isinstance(piece.slot, Image):
             spliced.image_starts.append(sum(len(index) for index in spliced.vision))
             for lead, index in blocks:
@@ -154,7 +154,8 @@ class TextSplicer:
         elif isinstance(piece.slot, Region):
             spliced.num_regions += 1
             if piece.slot.index < len(regions):
-                self._add_run(spliced, self.tokens.region_start, index=regions[piece.slot.index], end=self.tokens.region_end)
+                lead, index = regions[piece.slot.index]
+                self._add_run(spliced, lead + self.tokens.region_start, index=index, end=self.tokens.region_end)
         else:
             ids = self.text_ids(piece.text, trusted=piece.trusted)
             if piece.is_question:
@@ -222,7 +223,7 @@ def _shifted(blocks: Sequence[tuple[str, Tensor]], shift: int) -> list[tuple[str
 
 
 def _check_counts(
-    spliced: _Spliced, blocks: Sequence[tuple[str, Tensor]], *, regions: Sequence[Tensor], sample_id: str, times: int
+    spliced: _Spliced, blocks: Sequence[tuple[str, Tensor]], *, regions: Sequence[tuple[str, Tensor]], sample_id: str, times: int
 ) -> None:
     """Raise SampleError where images are not shown so many times, or regions not once."""
     num_images = len(spliced.image_starts)

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from eocore.portable.band_rendering import SceneLike, present
-from eocore.portable.image_tiling import cut_tiles, resize, tile_grid
+from eocore.portable.image_tiling import cut_tiles, tile_grid
 
 
 class SampleError(ValueError):
@@ -35,6 +35,7 @@ class VisionOptions:
         fuse_sensors: the model makes one tile's tokens of all sensors of a position.
         average_views: with `fuse_sensors`, whether several views of one sensor go into them as their mean; else they are an error beside
             another sensor, and those of a sensor alone keep their own tokens, as without fusion.
+        series_tiles: most tiles of each moment of a series, in place of `max_tiles`: its tokens add up over the moments.
 
     Raises:
         ValueError: the order is unknown, or needs tokens of each sensor that a fusion does not leave.
@@ -51,6 +52,7 @@ class VisionOptions:
     token_order: str = "place"
     fuse_sensors: bool = False
     average_views: bool = True
+    series_tiles: int = 1
 
     def __post_init__(self) -> None:
         if self.token_order not in TOKEN_ORDERS:
@@ -60,6 +62,8 @@ class VisionOptions:
                 f"token_order='{self.token_order}' gives each sensor a block of tokens, but the model fuses the sensors of a position to "
                 "the tokens of one tile. Set token_order='place', or another fusion."
             )
+        if self.series_tiles < 1:
+            raise ValueError(f"series_tiles={self.series_tiles}, expected at least one tile for each moment of a series.")
         object.__setattr__(self, "tile_tokens", tuple(self.tile_tokens))
         object.__setattr__(self, "channel_fill", tuple(self.channel_fill))
 
@@ -67,6 +71,11 @@ class VisionOptions:
     def tokens_per_tile(self) -> int:
         """Vision tokens of one tile."""
         return self.tile_tokens[0] * self.tile_tokens[1]
+
+    def of_series(self) -> Self:
+        """The same with the limits that hold for each moment of a series."""
+        most = min(self.series_tiles, self.max_tiles)
+        return replace(self, min_tiles=min(self.min_tiles, most), max_tiles=most)
 
 
 @dataclass(frozen=True)
@@ -78,18 +87,26 @@ class VisionLayout:
         tile_group: (2, T) numbers of position, and of position and sensor.
         blocks: (text before the block, indices of vision tokens) of each block of placeholders.
         num_tokens: vision tokens of all blocks.
-        whole: (views, N) numbers of the tokens of the position that shows the whole image (thumbnail or only tile); (views, 0) where no
-            position does. Where sensors are fused, all count as one view.
+        wholes: of each moment, (views, N) numbers of the tokens of the position that shows the whole image (thumbnail or only tile);
+            (views, 0) where no position does. Where sensors are fused, all count as one view. Empty without images.
+        num_positions: of each moment; tiles where each is a location of its own.
     """
 
     tiles: Tensor
     tile_group: Tensor
     blocks: list[tuple[str, Tensor]] = field(default_factory=list)
     num_tokens: int = 0
-    whole: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long))
+    wholes: list[Tensor] = field(default_factory=list)
+    num_positions: list[int] = field(default_factory=list)
 
-    def region_tokens(self, region: np.ndarray, rule: VisionOptions, *, sample_id: str) -> Tensor:
+    def region_tokens(self, region: np.ndarray, rule: VisionOptions, *, sample_id: str, moment: int = 0) -> Tensor:
         """Numbers of the tokens that a region (H, W) bool touches, view by view; every region with area has at least one.
+
+        Args:
+            region: in coordinates of the image.
+            rule: of the layout.
+            sample_id: for messages.
+            moment: whose image it lies on.
 
         Raises:
             SampleError: the region is empty, or no position shows the whole image.
@@ -98,13 +115,14 @@ class VisionLayout:
             raise SampleError(
                 f"{sample_id}: a region mask is empty, so there is nothing to look at; remove the region or correct its mask."
             )
-        if not self.whole.numel():
+        whole = self.wholes[moment] if self.wholes else torch.zeros(0, 0, dtype=torch.long)
+        if not whole.numel():
             raise SampleError(
                 f"{sample_id}: regions are read from the thumbnail, but the image was cut into tiles and use_thumbnail=False leaves it "
                 "out; they would point at one tile. Set use_thumbnail=True or max_tiles=1."
             )
         cells = torch.nn.functional.adaptive_max_pool2d(torch.from_numpy(region.astype(np.float32))[None], rule.tile_tokens)
-        return self.whole[:, cells.flatten().nonzero().flatten()].reshape(-1)
+        return whole[:, cells.flatten().nonzero().flatten()].reshape(-1)
 
 
 def lay_out(scenes: Mapping[str, SceneLike], rule: VisionOptions) -> VisionLayout:
@@ -122,27 +140,16 @@ def lay_out(scenes: Mapping[str, SceneLike], rule: VisionOptions) -> VisionLayou
     return replace(layout, tiles=torch.from_numpy(stacked.reshape(-1, *stacked.shape[2:]).copy()))
 
 
-def lay_out_frames(frames: Sequence[SceneLike], rule: VisionOptions, *, role: str) -> VisionLayout:
-    """Frames of one size: each is one tile in a block of its own, and the blocks are joined by a newline.
+def lay_out_series(moments: Sequence[Mapping[str, SceneLike]], rule: VisionOptions, *, leads: Sequence[str]) -> VisionLayout:
+    """Tiles and token order of scenes of several moments: each moment is laid out, and fused, by itself.
 
     Args:
-        frames: (C, H, W) scenes of one sensor, at least one.
-        rule: of the model; nothing is cut into tiles.
-        role: whose band rendering applies.
+        moments: of each, the scenes in the order of their tokens; at least one.
+        rule: of the model.
+        leads: see `join_layouts`.
     """
-    views = [present(frame, rule.presentation[role], num_channels=rule.num_channels, fill=rule.channel_fill) for frame in frames]
-    side = (rule.tile_size, rule.tile_size)
-    tiles = np.stack([resize(view, side) for shown in views for view in shown])
-    _check_views({role: len(views[0])}, rule)
-    per_frame = (1 if rule.fuse_sensors else len(views[0])) * rule.tokens_per_tile
-    index = torch.arange(len(views) * per_frame).view(len(views), per_frame)
-    frame_of_tile = torch.arange(len(views)).repeat_interleave(len(views[0]))
-    return VisionLayout(
-        torch.from_numpy(tiles.copy()),
-        torch.stack([frame_of_tile, frame_of_tile]),
-        [("\n" if number else "", own) for number, own in enumerate(index)],
-        index.numel(),
-    )
+    own = rule.of_series()
+    return join_layouts([lay_out(scenes, own) for scenes in moments], leads)
 
 
 def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: VisionOptions) -> VisionLayout:
@@ -166,8 +173,31 @@ def plan_layout(shapes: Mapping[str, tuple[int, int, int]], rule: VisionOptions)
         _group(streams, num_positions) if fuses or not rule.fuse_sensors else torch.arange(num_tiles).expand(2, -1),
         _blocks(tokens, shown, rule=rule),
         tokens.numel(),
-        tokens[-1] if shows_whole else tokens[-1, :, :0],
+        [tokens[-1] if shows_whole else tokens[-1, :, :0]],
+        [num_positions if fuses or not rule.fuse_sensors else num_tiles],
     )
+
+
+def join_layouts(parts: Sequence[VisionLayout], leads: Sequence[str]) -> VisionLayout:
+    """The layout of several moments, one after another: nothing is fused across them.
+
+    Args:
+        parts: of each moment, at least one.
+        leads: text in front of each one's first block; it is put before the text of that block, and of its further ones too but for a line
+            break that it begins with.
+    """
+    position = view = token = 0
+    groups, blocks, wholes = [], [], []
+    for part, lead in zip(parts, leads, strict=True):
+        groups.append(part.tile_group + torch.tensor([[position], [view]]))
+        for number, (text, index) in enumerate(part.blocks):
+            blocks.append(((lead.lstrip("\n") if number else lead) + text, index + token))
+        wholes += [whole + token for whole in part.wholes]
+        position += int(part.tile_group[0].max()) + 1
+        view += int(part.tile_group[1].max()) + 1
+        token += part.num_tokens
+    tiles, group = torch.cat([part.tiles for part in parts]), torch.cat(groups, dim=1)
+    return VisionLayout(tiles, group, blocks, token, wholes, [count for part in parts for count in part.num_positions])
 
 
 def _check_views(num_views: Mapping[str, int], rule: VisionOptions) -> None:

@@ -21,7 +21,7 @@ from eocore.sensors.orientation import stored_transform
 from eocore.sensors.scene import Georeference, Scene
 
 ANSWER_TEXT, ANSWER_JSON, OVERLAY = "answer.txt", "answer.json", "overlay.png"
-WRITTEN = (ANSWER_TEXT, ANSWER_JSON, OVERLAY, "mask.png", "mask.tif", "mask_*.png", "mask_*.tif")
+WRITTEN = (ANSWER_TEXT, ANSWER_JSON, OVERLAY, "overlay_*.png", "mask.png", "mask.tif", "mask_*.png", "mask_*.tif")
 WRITING = ".writing"
 """Folder in the output folder that holds a prediction until all of it is written."""
 BACKGROUNDS = ("rgb", "multispectral", "sar")
@@ -38,6 +38,7 @@ class Prediction:
         grid: the modality the masks belong to.
         scenes: what was shown, by role.
         scores: class -> score, of a model that scores classes; higher = more likely.
+        drawn_on: name of the image that each mask was drawn on; all lie on the pixels of `scenes[grid]`. Empty = on that image.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Prediction:
     grid: str
     scenes: Mapping[str, Scene]
     scores: Mapping[str, float] = field(default_factory=dict)
+    drawn_on: Sequence[str] = ()
 
 
 def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> list[Path]:
@@ -80,7 +82,7 @@ def _write_files(prediction: Prediction, out: Path) -> list[Path]:
     masks = {f"mask_{number:02d}": mask for number, mask in enumerate(prediction.masks, start=1)}
     if masks and prediction.scenes:
         files += write_masks({**masks, "mask": np.any(prediction.masks, axis=0)}, prediction.scenes[prediction.grid], out=out)
-        files.append(_write_overlay(prediction, out))
+        files += _write_overlays(prediction, out)
     write_file(files[1], json.dumps(_describe(prediction, masks, files=files), indent=1) + "\n")
     return files
 
@@ -135,11 +137,20 @@ def _stored_georeference(scene: Scene, found: Georeference) -> Georeference:
     return Georeference(found.crs, (a, b, c, d, e, f))
 
 
-def _write_overlay(prediction: Prediction, out: Path) -> Path:
-    background = next(prediction.scenes[name] for name in BACKGROUNDS if name in prediction.scenes)
-    mask: np.ndarray = np.any(prediction.masks, axis=0)
+def _write_overlays(prediction: Prediction, out: Path) -> list[Path]:
+    """A picture of all masks; of a series, one of each image that masks are drawn on."""
+    if not any(scene.time for scene in prediction.scenes.values()):
+        shown = next(name for name in BACKGROUNDS if name in prediction.scenes)
+        return [_write_overlay(prediction, out / OVERLAY, shown=shown, masks=prediction.masks)]
+    names = list(dict.fromkeys(prediction.drawn_on))
+    masks = {name: prediction.masks[[other == name for other in prediction.drawn_on]] for name in names}
+    files = [out / (OVERLAY if len(names) == 1 else f"overlay_{number:02d}.png") for number in range(1, len(names) + 1)]
+    return [_write_overlay(prediction, file, shown=name, masks=masks[name]) for file, name in zip(files, names, strict=True)]
+
+
+def _write_overlay(prediction: Prediction, path: Path, *, shown: str, masks: np.ndarray) -> Path:
+    background, mask = prediction.scenes[shown], np.any(masks, axis=0)
     picture = Image.fromarray(display_image(background)).resize((mask.shape[1], mask.shape[0]), Image.Resampling.BILINEAR)
-    path = out / OVERLAY
     drawn = draw_overlay(np.asarray(picture), mask, colour=PREDICTION_COLOUR)
     turn = prediction.scenes[prediction.grid].turn  # the overlay lies on the masks' files
     write_png(path, np.ascontiguousarray(np.moveaxis(turn.undo(np.moveaxis(drawn, -1, 0)), 0, -1)))
@@ -152,7 +163,14 @@ def _turned(scene: Scene) -> dict[str, str]:
 
 def _describe(prediction: Prediction, masks: Mapping[str, np.ndarray], *, files: Sequence[Path]) -> dict[str, Any]:
     images = {
-        name: {"path": scene.path, "sensor": scene.sensor, "bands": list(scene.bands), "size": list(scene.size), **_turned(scene)}
+        name: {
+            "path": scene.path,
+            "sensor": scene.sensor,
+            "bands": list(scene.bands),
+            "size": list(scene.size),
+            **({"time": scene.time} if scene.time else {}),
+            **_turned(scene),
+        }
         for name, scene in prediction.scenes.items()
     }
     areas = {name: int(mask.sum()) for name, mask in masks.items()}
@@ -160,6 +178,7 @@ def _describe(prediction: Prediction, masks: Mapping[str, np.ndarray], *, files:
         "text": prediction.text,
         "images": images,
         "masks_on": prediction.grid,
+        **({"drawn_on": list(prediction.drawn_on)} if any(scene.time for scene in prediction.scenes.values()) else {}),
         "mask_pixels": areas,
         **({"scores": dict(prediction.scores)} if prediction.scores else {}),
         "files": [file.name for file in files],

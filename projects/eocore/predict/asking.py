@@ -12,7 +12,7 @@ from eocore.evaluate.embedding_scores import as_scores, class_prompts
 from eocore.evaluate.protocols import PreparesImages, Sample, implemented
 from eocore.predict.answers import Prediction
 from eocore.sensors.scene import Scene
-from eocore.system import AnswersImages, DeclaresRoles
+from eocore.system import AnswersImages, DeclaresRoles, ReadsSeries
 
 SAMPLE = "image"
 """Id of the only sample."""
@@ -48,6 +48,16 @@ def check_roles(predictor: object, roles: Iterable[str]) -> None:
         )
 
 
+def check_series(predictor: object, scenes: Mapping[str, Scene]) -> None:
+    """Raise ConfigError if the images are of several moments and the model reads no series."""
+    times = dict.fromkeys(scene.time for scene in scenes.values())
+    if len(times) > 1 and not (isinstance(predictor, ReadsSeries) and predictor.reads_series):
+        raise ConfigError(
+            f"this model reads images of one moment, found {len(times)} ({', '.join(time or 'none' for time in times)}). Ask about each by "
+            "itself, or take a model that reads series (EarthMind)."
+        )
+
+
 def ask(predictor: object, scenes: Mapping[str, Scene], *, question: Question) -> Prediction:
     """The predictor's answer: text and masks, or class scores with the best class as text.
 
@@ -60,7 +70,8 @@ def ask(predictor: object, scenes: Mapping[str, Scene], *, question: Question) -
         ConfigError: the predictor cannot answer such a question, or reads no image of a role.
         DataError: the model cannot take the images or the text.
     """
-    check_roles(predictor, scenes)
+    check_roles(predictor, (scene.role or name for name, scene in scenes.items()))
+    check_series(predictor, scenes)
     if question.classes:
         return _score(predictor, scenes, classes=question.classes)
     if not isinstance(predictor, AnswersImages):

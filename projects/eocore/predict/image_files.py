@@ -58,7 +58,7 @@ def read_images(files: Mapping[str, ImageFile], *, max_bytes: int | None = None)
     refs = image_refs(files)
     scenes = read_scenes(tuple(refs.values()), root_of=lambda _: None, source=" and ".join(refs), max_bytes=max_bytes or MAX_BYTES)
     for scene in scenes:
-        _tell_empty_bands(scene)
+        tell_empty_bands(scene)
     return dict(zip(refs, scenes, strict=True))
 
 
@@ -86,7 +86,8 @@ def image_refs(files: Mapping[str, ImageFile]) -> dict[str, ImageRef]:
     return refs
 
 
-def _tell_empty_bands(scene: Scene) -> None:
+def tell_empty_bands(scene: Scene) -> None:
+    """Warns of bands without any data."""
     empty = [band for band, layer in zip(scene.bands, scene.pixels, strict=True) if not np.isfinite(layer).any()]
     if empty:
         get_logger().warning("%s: band %s holds no data anywhere; the model sees nothing there", scene.path, ", ".join(empty))

@@ -374,7 +374,7 @@ def test_options_stand_side_by_side_in_the_file_as_ever(make_processor: Callable
     assert set(content) == {
         *("tile_size", "min_tiles", "max_tiles", "use_thumbnail", "tile_tokens", "num_channels", "channel_fill", "presentation"),
         *("token_order", "modality_order", "grounding_size", "grounding", "grounding_order", "grounding_channels", "grounding_fill"),
-        *("template", "processor_class", "fuse_sensors", "average_views", "fusion_text"),
+        *("template", "processor_class", "fuse_sensors", "average_views", "fusion_text", "series_tiles"),
     }
     assert EarthMindProcessor.from_pretrained(tmp_path).options == saved.options
     path.write_text(json.dumps({**content, "max_tiles": 7, "grounding": "composite", "grounding_channels": ["sar:VV"]}))

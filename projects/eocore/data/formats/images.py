@@ -6,8 +6,9 @@ from typing import Any
 
 from eocore.data.formats.entries import Entry, shorten
 from eocore.data.image_sources import file_inside
-from eocore.data.records import ImageRef, is_gsd, is_role, is_time
+from eocore.data.records import ImageRef, is_gsd, is_role
 from eocore.errors import AnnotationError
+from eocore.portable.series import is_moment
 
 PLAIN_SENSORS = {"rgb": "rgb_uint8", "sar": "grey_uint8"}
 """Role -> sensor of a picture that is named by its file alone."""
@@ -17,9 +18,9 @@ def read_image_refs(entry: Entry, folder: Path) -> tuple[ImageRef, ...]:
     """The images of an entry, in their order; files are made absolute.
 
     `image` is the file of a colour picture. `images` maps roles to one image each, or to a list of images that differ in time. An image is
-    {"path": file or list of files or the folder of a product, "sensor": name, "bands": [names], "time": ISO date or date-time,
-    "gsd_m": pixel size of a product [m], "noise_removal": true or false}, all but the first two where they are needed; a text alone is the
-    file of a colour (rgb) or grey (sar) picture.
+    {"path": file or list of files or the folder of a product, "sensor": name, "bands": [names], "time": ISO date or date-time, or
+    its order ("before", "after", "image 1"), "gsd_m": pixel size of a product [m], "noise_removal": true or false}, all but the first two
+    where they are needed; a text alone is the file of a colour (rgb) or grey (sar) picture.
 
     Args:
         entry: with `image` or `images`.
@@ -58,8 +59,9 @@ def _image_ref(value: Any, role: str, *, entry: Entry, folder: Path) -> ImageRef
             "[names] where they deviate}}. A file alone does not tell its sensor."
         )
     time = value.get("time", "")
-    if time and not is_time(time):
-        raise AnnotationError(f"{entry.source}: images.{role}.time is {shorten(time)}; expected an ISO 8601 date or date-time.")
+    if time and not is_moment(time):
+        expected = "expected an ISO 8601 date or date-time, or its order: 'before', 'after', 'image 1'"
+        raise AnnotationError(f"{entry.source}: images.{role}.time is {shorten(time)}; {expected}.")
     gsd_m, noise_removal = value.get("gsd_m"), value.get("noise_removal", False)
     if (gsd_m is not None and not is_gsd(gsd_m)) or not isinstance(noise_removal, bool):
         raise AnnotationError(

@@ -219,8 +219,8 @@ def grey(scene: Scene) -> Scene:
 
 def describe(record: Record, scenes: Sequence[Scene], *, setting: str) -> Prediction:
     """The line of a record before it is predicted: what is asked, and the truth, its masks on the pixels of the file as they are stored."""
-    drawn = (decode_scene_mask(mask, scenes[0], source=record.source) for mask in asked_masks(record))
-    masks = tuple(encode_rle(scenes[0].turn.undo(mask)) for mask in drawn)
+    on = ((mask, scenes[mask.image]) for mask in asked_masks(record))
+    masks = tuple(encode_rle(scene.turn.undo(decode_scene_mask(mask, scene, source=record.source))) for mask, scene in on)
     prompt = next((turn.text for turn in reversed(record.turns) if turn.role == "user"), "")
     images = tuple(_image_id(ref) for ref in record.images)
     return Prediction(record.sample_id, record.task, images, setting, prompt, None, _answer(record), _meta(record), (), masks)

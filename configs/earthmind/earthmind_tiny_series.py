@@ -1,0 +1,28 @@
+# EarthMind tiny on series of the synthetic world, from scratch, 2 CPU cores, ZeRO-2 (python tools/make_synthetic.py --series 1200 40 120 first):
+#   bash tools/dist.sh train configs/earthmind/earthmind_tiny_series.py 2
+_base_ = ["../_base_/runtime.py", "../_base_/models/earthmind_tiny.py", "../_base_/datasets/series.py"]
+systems = ["earthmind"]
+sensor_choice = dict(type="ChooseModalities", settings=dict(optical=["multispectral"]))
+task = dict(
+    model=dict(text_config=dict(max_position_embeddings=8192)),
+    tokenizer=dict(
+        type="TrainedTokenizer",
+        path="{{$SERIES_ROOT:data/series}}/tokenizer",
+        corpus=["{{$SERIES_ROOT:data/series}}/train/series.json"],
+        texts=["multispectral: sar: rgb: ", "before image after image region1. What is region1?"],
+        vocab_size=512,
+    ),
+    data=dict(
+        type="ImageConversations",
+        name="series",
+        max_questions=16,
+        independent=True,
+        datasets=[dict(type="SeriesDataset", annotations="{{$SERIES_ROOT:data/series}}/train/series.json", task="chat")],
+        transforms=[sensor_choice],
+    ),
+    batch_size=6,
+    max_length=2048,
+)
+training = dict(max_iters=1000)
+optimizer = dict(lr=1.5e-3, weight_decay=0.05)
+schedule = dict(warmup_ratio=0.05)

@@ -1,0 +1,154 @@
+"""Files of several moments: which image was taken when, and the scenes that are read from them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from eocore.data.io.image_listing import list_images
+from eocore.data.io.readers import MAX_BYTES
+from eocore.data.io.scene_sets import read_scenes
+from eocore.data.records import ImageRef, is_time
+from eocore.errors import ConfigError, DataError
+from eocore.portable.series import AFTER, BEFORE, check_order, sort_key
+from eocore.portable.vision_layout import SampleError
+from eocore.predict.image_files import ImageFile, image_refs, tell_empty_bands
+from eocore.predict.inputs import INPUTS, OPTICAL
+from eocore.sensors.scene import Scene
+
+_DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])(?!\d)")
+"""A date in a file name, with or without dashes, as products and downloads have it."""
+
+
+@dataclass(frozen=True)
+class DatedFile:
+    """An image of one moment: the input it is given as, its file, and its time."""
+
+    input: str
+    file: ImageFile
+    time: str
+
+
+def find_series(sources: Sequence[str], dates: Sequence[str], *, options: Mapping[str, ImageFile]) -> list[DatedFile]:
+    """The images of a series in the order of their dates.
+
+    Args:
+        sources: folders or image files, each with its input in front ("sar=FOLDER"; without one, the images are "optical").
+        dates: of all files in their order, those of a folder sorted by name; none = each date is read from the file's name.
+        options: input -> what is said of its files (`paths` does not count).
+
+    Raises:
+        ConfigError: an input is unknown, a date is missing, none, or not as many as files.
+        DataError: a folder holds no image, there is one image alone, or dates of one input are equal or out of order.
+    """
+    files = [(name, path) for source in sources for name, path in _files_of(source)]
+    if dates and len(dates) != len(files):
+        listed = ", ".join(Path(path).name for _, path in files[:6]) + (", ..." if len(files) > 6 else "")
+        raise ConfigError(f"--dates: {len(dates)} dates for {len(files)} images ({listed}). Give one for each, in order.")
+    times = [_given(date) for date in dates] or [_named(path) for _, path in files]
+    dated = [
+        DatedFile(name, replace(options.get(name, ImageFile(())), paths=(path,)), time)
+        for (name, path), time in zip(files, times, strict=True)
+    ]
+    if len(set(times)) < 2:
+        raise DataError(
+            f"--series: {len(files)} images of {len(set(times))} date; a series has at least two. Ask about images of one date by "
+            "--optical, --sar and so on."
+        )
+    for name in dict.fromkeys(one.input for one in dated):
+        _check([one.time for one in dated if one.input == name], what=f"--series, {name} images")
+    return sorted(dated, key=lambda one: sort_key(one.time))
+
+
+def find_pair(before: Sequence[str], after: Sequence[str], *, dates: Sequence[str], options: Mapping[str, ImageFile]) -> list[DatedFile]:
+    """The images before and after.
+
+    Args:
+        before, after: files or product folders, each with its input in front; without one, the images are "optical".
+        dates: of both; none = "before" and "after".
+        options: see `find_series`.
+
+    Raises:
+        ConfigError: one of both is missing, or there are not two dates.
+        DataError: the dates are equal or out of order.
+    """
+    if not before or not after:
+        raise ConfigError("--before and --after belong together: give an image for each.")
+    if dates and len(dates) != 2:
+        raise ConfigError(f"--dates: {len(dates)} dates, but --before and --after are two moments. Give both dates, or none.")
+    times = [_given(date) for date in dates] or [BEFORE, AFTER]
+    _check(times, what="--before, --after")
+    named = [(*_split(source), time) for sources, time in ((before, times[0]), (after, times[1])) for source in sources]
+    return [DatedFile(name, replace(options.get(name, ImageFile(())), paths=(path,)), time) for name, path, time in named]
+
+
+def read_series(files: Sequence[DatedFile], *, max_bytes: int | None = None) -> dict[str, Scene]:
+    """The scenes of one place, by role and time, such as "multispectral 2024-05-31", in order.
+
+    Args:
+        files: in the order of their times.
+        max_bytes: refuse to read more than this for one image; None = MAX_BYTES of the readers.
+
+    Raises:
+        DataError: a file cannot be read, or the images show different places.
+        BandError: a sensor cannot be told from a file, or does not fit it.
+        ConfigError: two images of one moment have one role.
+    """
+    refs: dict[str, ImageRef] = {}
+    for one in files:
+        (found,) = image_refs({one.input: one.file}).values()
+        ref = replace(found, time=one.time)
+        if ref.label in refs:
+            raise ConfigError(
+                f"{ref.paths[0]}: another {ref.role} image of {one.time} is given ({refs[ref.label].paths[0]}). Give each its own date."
+            )
+        refs[ref.label] = ref
+    scenes = read_scenes(tuple(refs.values()), root_of=lambda _: None, source="the series", max_bytes=max_bytes or MAX_BYTES)
+    for scene in scenes:
+        tell_empty_bands(scene)
+    return dict(zip(refs, scenes, strict=True))
+
+
+def _split(source: str) -> tuple[str, str]:
+    name, equals, path = source.partition("=")
+    if not equals or Path(source).exists():
+        return OPTICAL, source
+    if name not in INPUTS or not path:
+        raise ConfigError(f"{source}: expected [INPUT=]PATH, with INPUT one of {', '.join(INPUTS)}.")
+    return name, path
+
+
+def _files_of(source: str) -> list[tuple[str, str]]:
+    name, path = _split(source)
+    folder = Path(path)
+    if not folder.is_dir() or folder.name in list_images(folder.parent):  # a product as delivered is a folder too
+        return [(name, path)]
+    found = list_images(folder)
+    if not found:
+        raise DataError(f"{path}: no image files or product folders in it. Name another folder.")
+    return [(name, str(folder / file)) for file in found]
+
+
+def _given(date: str) -> str:
+    if not is_time(date):
+        raise ConfigError(f"--dates {date}: expected ISO 8601 dates or date-times, such as 2024-05-31.")
+    return date
+
+
+def _named(path: str) -> str:
+    """The date in a file's name. Raises ConfigError where there is none."""
+    found = _DAY.search(Path(path).name)
+    time = "-".join(found.groups()) if found else ""
+    if not is_time(time):
+        raise ConfigError(
+            f"{path}: its name holds no date, and the images of a series are told apart by theirs. Give --dates, one for each image "
+            "in their order, such as --dates 2024-05-31 2024-06-15."
+        )
+    return time
+
+
+def _check(times: Sequence[str], *, what: str) -> None:
+    try:
+        check_order(times, source=what)
+    except SampleError as error:
+        raise DataError(str(error)) from error

@@ -1,0 +1,90 @@
+"""Files of several moments: dates given or in the names, pairs, and series that are refused."""
+
+from pathlib import Path
+
+import pytest
+from image_making import numbers, write_tif
+
+from eocore.errors import ConfigError, DataError
+from eocore.predict.series_files import find_pair, find_series, read_series
+
+DAYS = ("2021-03-04", "2021-06-01")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "s2").mkdir()
+    for day, name in zip(DAYS, ("T32_20210304T101500", "T32_20210601T101500"), strict=True):
+        write_tif(tmp_path / "s2" / f"{name}.tif", numbers(12, "uint16"))
+        write_tif(tmp_path / f"sar_{day}.tif", numbers(2, "float32"))
+    return tmp_path
+
+
+def test_dates_are_read_from_the_names_of_a_folder(folder: Path) -> None:
+    found = find_series([str(folder / "s2")], [], options={})
+    assert [(one.input, one.time) for one in found] == [("optical", day) for day in DAYS]
+    assert list(read_series(found)) == [f"multispectral {day}" for day in DAYS]
+
+
+def test_several_inputs_are_put_in_the_order_of_their_dates(folder: Path) -> None:
+    sar = [f"sar={folder}/sar_{day}.tif" for day in DAYS]
+    scenes = read_series(find_series([str(folder / "s2"), *sar], [], options={}))
+    assert list(scenes) == [f"{role} {day}" for day in DAYS for role in ("multispectral", "sar")]
+    assert [scene.time for scene in scenes.values()] == [DAYS[0]] * 2 + [DAYS[1]] * 2
+
+
+def test_given_dates_count(folder: Path) -> None:
+    found = find_series([str(folder / "s2")], ["2020-01-01", "2020-02-01"], options={})
+    assert [one.time for one in found] == ["2020-01-01", "2020-02-01"]
+
+
+@pytest.mark.parametrize(
+    ("dates", "error", "message"),
+    [
+        (["2020-01-01"], ConfigError, r"--dates: 1 dates for 2 images \(T32_20210304T101500.tif, .*Give one for each"),
+        (["2020-01-01", "May"], ConfigError, r"--dates May: expected ISO 8601 dates"),
+        (["2020-01-01", "2020-01-01"], DataError, r"2 images of 1 date; a series has at least two"),
+        (["2020-02-01", "2020-01-01"], DataError, r"--series, optical images: 2020-01-01 is earlier than the image before it"),
+    ],
+)
+def test_dates_that_do_not_fit_are_refused(folder: Path, dates: list[str], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        find_series([str(folder / "s2")], dates, options={})
+
+
+def test_files_without_dates_and_empty_folders_are_refused(folder: Path) -> None:
+    path = write_tif(folder / "image.tif", numbers(12, "uint16"))
+    with pytest.raises(ConfigError, match=r"image.tif: its name holds no date.*Give --dates"):
+        find_series([path], [], options={})
+    (folder / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: no image files or product folders"):
+        find_series([str(folder / "empty")], [], options={})
+    with pytest.raises(ConfigError, match=r"radar=x.tif: expected \[INPUT=\]PATH"):
+        find_series(["radar=x.tif"], [], options={})
+
+
+def test_images_of_unlike_places_are_refused(folder: Path) -> None:
+    other = write_tif(folder / "other_2021-09-01.tif", numbers(12, "uint16"), corner=(500_400.0, 6_000_000.0))
+    with pytest.raises(DataError, match=r"do not cover the same ground"):
+        read_series(find_series([str(folder / "s2"), other], [], options={}))
+
+
+def test_two_images_of_one_moment_and_role_are_refused(folder: Path) -> None:
+    pictures = [write_tif(folder / f"{name}.tif", numbers(12, "uint16")) for name in "ab"]
+    with pytest.raises(ConfigError, match=r"another multispectral image of before is given .*Give each its own date"):
+        read_series(find_pair([f"optical={pictures[0]}", f"multispectral={pictures[1]}"], [pictures[0]], dates=[], options={}))
+
+
+class TestPair:
+    def test_a_pair_needs_no_dates(self, folder: Path) -> None:
+        before, after = sorted(map(str, (folder / "s2").iterdir()))
+        assert [one.time for one in find_pair([before], [after], dates=[], options={})] == ["before", "after"]
+        assert [one.time for one in find_pair([before], [after], dates=list(DAYS), options={})] == list(DAYS)
+
+    def test_what_does_not_make_a_pair_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match=r"--before and --after belong together"):
+            find_pair(["a.tif"], [], dates=[], options={})
+        with pytest.raises(ConfigError, match=r"--dates: 1 dates, but --before and --after are two moments"):
+            find_pair(["a.tif"], ["b.tif"], dates=["2020-01-01"], options={})
+        with pytest.raises(DataError, match=r"--before, --after: 2020-01-01 is earlier than"):
+            find_pair(["a.tif"], ["b.tif"], dates=["2020-02-01", "2020-01-01"], options={})
