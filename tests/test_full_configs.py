@@ -23,6 +23,8 @@ from eocore.models.quantization import is_marked
 from eocore.models.recompute import checkpointing_kind
 from eocore.registry import DATASETS
 from eocore.sensors.scene import by_role
+from eocore.synthetic.test_sets.change import write_levir_cc, write_levir_cd, write_xbd
+from eocore.synthetic.test_sets.images import make_scenes
 from eocore.system import systems_of_config
 from eocore.train.planning.batches import supposed_batches
 from eocore.train.planning.estimate import estimate
@@ -42,8 +44,10 @@ WEIGHTS = {"rrsisd": 3.0, "refsegrs": 3.0, "risbench": 3.0, "rsvg_regions": 5.0}
 """Sets that the upstream config names more than once. Source: EarthMind, projects/llava_sam2/configs/earthmind_4b_sft.py."""
 PUBLISHED = ("language_model", "projector.", "fusion.", "seg_head.projector.", "seg_head.sam.mask_decoder.")
 
-whole_mixture = pytest.mark.parametrize("path", [path for path in FULL if "pairs" not in path.stem], ids=lambda path: path.stem)
-"""Of the stages that train on all upstream sets; those of pairs have sets of their own."""
+whole_mixture = pytest.mark.parametrize(
+    "path", [path for path in FULL if not {"pairs", "series"} & set(path.stem.split("_"))], ids=lambda path: path.stem
+)
+"""Of the stages that train on all upstream sets; those of pairs and series have sets of their own."""
 full_clip = pytest.mark.parametrize("path", FULL_CLIP, ids=lambda path: path.stem)
 full_config = pytest.mark.parametrize("path", FULL, ids=lambda path: path.stem)
 SQUARE = [[4.0, 4.0, 20.0, 4.0, 20.0, 20.0, 4.0, 20.0]]
@@ -180,10 +184,30 @@ def test_the_stage_of_pairs_reads_pairs_and_replay_adds_single_sensors(published
     assert [part for part in replay.parts if part["data"] in [other["data"] for other in pairs.parts]] and len(replay.parts) == 12
 
 
+def test_the_stage_of_series_reads_instructions_captions_and_masks_of_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARTHMIND_DATA", str(tmp_path))
+    scenes = make_scenes(2, size=48, seed=0)
+    for folder, make in (("LEVIR-CC", write_levir_cc), ("LEVIR-CD", write_levir_cd), ("xBD", write_xbd)):
+        make(tmp_path / folder, scenes)
+        if (tmp_path / folder / "test").is_dir():
+            (tmp_path / folder / "test").rename(tmp_path / folder / "train")
+    teochat = tmp_path / "TEOChatlas/train"
+    for name in ("a.png", "b.png"):
+        draw(teochat / name)
+    turns = [{"from": "human", "value": "<video>\nWhat changed?"}, {"from": "gpt", "value": "a road"}]
+    write(teochat / "instruct.json", [{"video": ["a.png", "b.png"], "task": "cls", "conversations": turns}])
+    mixture = DATASETS.build(read(ROOT / "configs/earthmind/earthmind_4b_series.py").task.data)
+    assert [entry.name for entry in mixture.parts] == ["teochat", "levir_cc", "levir_cd", "xbd"]
+    for entry in mixture.parts:
+        record, images = entry.dataset.read(SampleKey(0, 0), np.random.default_rng(0))
+        assert len(images) == 2 and len({scene.time for scene in images}) == 2 and record.turns, entry.name
+        assert len(record.masks) == (entry.name in ("levir_cd", "xbd")), entry.name
+
+
 @full_config
 def test_a_missing_set_is_named_by_its_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARTHMIND_DATA", str(tmp_path))
-    with pytest.raises(EOError, match=r"Refer_Segm/(rrsisd|sarnew)/"):
+    with pytest.raises(EOError, match=r"Refer_Segm/(rrsisd|sarnew)/|TEOChatlas/"):
         DATASETS.build(read(path).task.data)
 
 

@@ -1,4 +1,4 @@
-# EarthMind tiny on series of the synthetic world, from scratch, 2 CPU cores, ZeRO-2 (python tools/make_synthetic.py --series 1200 40 120 first):
+# EarthMind tiny on series of the synthetic world (tools/make_synthetic.py --series 1200 40 120), from scratch, 2 CPU cores, ZeRO-2:
 #   bash tools/dist.sh train configs/earthmind/earthmind_tiny_series.py 2
 _base_ = ["../_base_/runtime.py", "../_base_/models/earthmind_tiny.py", "../_base_/datasets/series.py"]
 systems = ["earthmind"]
@@ -20,9 +20,9 @@ task = dict(
         datasets=[dict(type="SeriesDataset", annotations="{{$SERIES_ROOT:data/series}}/train/series.json", task="chat")],
         transforms=[sensor_choice],
     ),
-    batch_size=6,
+    batch_size=4,
     max_length=2048,
 )
-training = dict(max_iters=1000)
+training = dict(max_iters=900)
 optimizer = dict(lr=1.5e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)

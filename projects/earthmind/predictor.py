@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earthmind.datasets.preparation import mask_moments, read_regions, record_images
+from earthmind.datasets.preparation import images_of, mask_moments, read_regions
 from earthmind.dense.pixel_scores import MASK_TOKENS, ImageSample, mask_scores
 from earthmind.model.answering import Answer
 from earthmind.model.batching import Sample
@@ -215,7 +215,7 @@ class RecordAnswerer:
             )
         with named_after(record):
             return self.processor.encode(
-                record_images(record, scenes),
+                images_of(scenes, source=record.source),
                 record.turns[:-1] if record.turns[-1].role == "assistant" else record.turns,
                 regions=read_regions(record, scenes),
                 region_moments=mask_moments(record, record.regions),

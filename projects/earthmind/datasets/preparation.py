@@ -1,6 +1,6 @@
 """Record and scenes -> the sample the model takes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class SamplePreparer:
             )
         with named_after(record):
             sample = self.processor.encode(
-                record_images(record, scenes),
+                images_of(scenes, source=record.source),
                 record.turns,
                 regions=read_regions(record, scenes),
                 region_moments=mask_moments(record, record.regions),
@@ -61,14 +61,20 @@ class SamplePreparer:
         return sample._replace(seed=int(rng.integers(SEED_RANGE)))
 
 
-def record_images(record: Record, images: Sequence[Any]) -> dict[str, Any] | list[Moment]:
-    """The scenes of a record, or their shapes, as the processor takes them: by role, or the moments of a series.
+def images_of(
+    scenes: Sequence[Scene | SceneHeader], *, source: str, show: Callable[[Any], Any] = lambda scene: scene
+) -> dict[str, Any] | list[Moment]:
+    """The scenes of a record as the processor takes them: by role, or the moments of a series.
+
+    Args:
+        scenes: or their headers, in order.
+        source: of the record, for messages.
+        show: what of each the processor takes.
 
     Raises:
         SampleError: see `eocore.portable.series.group_moments`.
     """
-    listed = [(ref.role, ref.time, image) for ref, image in zip(record.images, images, strict=True)]
-    moments = group_moments(listed, source=record.source)
+    moments = group_moments([(scene.role, scene.time, show(scene)) for scene in scenes], source=source)
     return moments if len(moments) > 1 else dict(moments[0].images) if moments else {}
 
 

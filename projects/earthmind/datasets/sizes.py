@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from earthmind.datasets.preparation import mask_moments, read_regions, record_images
+from earthmind.datasets.preparation import images_of, mask_moments, read_regions
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from eocore.data.io.readers import SceneHeader
 from eocore.data.records import Record
@@ -52,10 +52,9 @@ class SampleMeasurer:
             AlignmentError, BandError: as `SamplePreparer`, as far as no pixel is needed to see it.
             LengthError: more than `max_length` tokens.
         """
-        shapes = [SceneShape(header.height, header.width, header.bands, header.unit) for header in headers]
         with named_after(record):
             found = self.processor.measure(
-                record_images(record, shapes),
+                images_of(headers, source=record.source, show=_shape),
                 record.turns,
                 regions=read_regions(record, headers),
                 region_moments=mask_moments(record, record.regions),
@@ -68,6 +67,10 @@ class SampleMeasurer:
                 "allowed; nothing was cut. Raise max_length or lower max_tiles."
             )
         return found
+
+
+def _shape(header: SceneHeader) -> SceneShape:
+    return SceneShape(header.height, header.width, header.bands, header.unit)
 
 
 def processor_fields(processor: EarthMindProcessor) -> dict[str, Any]:

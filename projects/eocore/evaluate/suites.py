@@ -11,6 +11,7 @@ SUITES: Choices[str] = Choices(
         "image": "questions about whole images: answers, classes, captions",
         "region": "questions about regions of images",
         "pixel": "masks and boxes",
+        "change": "what changed between two images: masks and captions",
         "retrieval": "images sought by texts, and texts by images",
         "multispectral": "land cover of multispectral and SAR patches",
         "earthmind-bench": "EarthMind-Bench",

@@ -184,7 +184,7 @@ class TestRecords:
     def test_a_record_of_a_series_is_prepared_and_measured_alike(self, tiny: Any) -> None:
         record = self.record()
         sample = SamplePreparer(tiny.processor, max_length=1024)(record, self.scenes(), rng=np.random.default_rng(0))
-        headers = [SceneHeader(32, 32, ("red", "green", "blue"), "uint8", "rgb")] * 2
+        headers = [SceneHeader(32, 32, ("red", "green", "blue"), "uint8", "rgb", time=time) for time in (FIRST, SECOND)]
         found = SampleMeasurer(tiny.processor, max_length=1024)(record, headers)
         assert found["tokens"] == len(sample.input_ids) and found["tiles"] == 2
         assert (found["mask_images"], found["masks"]) == (1, 1) == (len(sample.grounding_images), len(sample.masks))
@@ -198,7 +198,7 @@ class TestRecords:
         record = self.record()
         turned = replace(record, images=record.images[::-1])
         with pytest.raises(AlignmentError, match=r"f#1: .*is earlier than the image before it"):
-            SamplePreparer(tiny.processor, max_length=1024)(turned, self.scenes(), rng=np.random.default_rng(0))
+            SamplePreparer(tiny.processor, max_length=1024)(turned, self.scenes()[::-1], rng=np.random.default_rng(0))
 
 
 def test_scenes_may_be_measured_bands(tiny: Any) -> None:

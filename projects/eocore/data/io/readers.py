@@ -78,8 +78,8 @@ def read_scene(ref: ImageRef, *, root: Path | None = None, window: Window | None
 
 @dataclass(frozen=True)
 class SceneHeader:
-    """What a scene is, without its pixels: height and width [px] of the part that is read, on its finest grid; band names, unit, role; how
-    it is turned, and what was done to its grid after reading (see `Scene`)."""
+    """What a scene is, without its pixels: height and width [px] of the part that is read, on its finest grid; band names, unit, role and
+    time; how it is turned, and what was done to its grid after reading (see `Scene`)."""
 
     height: int
     width: int
@@ -87,6 +87,7 @@ class SceneHeader:
     unit: str
     role: str = ""
     turn: Turn = AS_STORED
+    time: str = ""
     size_as_read: tuple[int, int] | None = None
     grid_changes: tuple[GridChange, ...] = ()
 
@@ -113,7 +114,7 @@ def scene_header(ref: ImageRef, *, root: Path | None = None) -> SceneHeader:
     with _opened(ref, root) as (files, ref):
         finest = _finest(files)
         _, _, height, width = _check_window(ref.window, finest)
-        return SceneHeader(height, width, name_bands(ref, sensor, files=files), sensor.unit, ref.role, finest.turn)
+        return SceneHeader(height, width, name_bands(ref, sensor, files=files), sensor.unit, ref.role, finest.turn, ref.time)
 
 
 def scene_georeference(ref: ImageRef, *, root: Path | None = None) -> Georeference | None:
@@ -130,7 +131,7 @@ def scene_georeference(ref: ImageRef, *, root: Path | None = None) -> Georeferen
 def header_as_read(scene: Scene) -> SceneHeader:
     """What `scene_header` would say of a scene that was read, without the changes after reading."""
     height, width = scene.size_as_read or scene.size
-    return SceneHeader(height, width, scene.bands, scene.unit, scene.role, scene.turn)
+    return SceneHeader(height, width, scene.bands, scene.unit, scene.role, scene.turn, scene.time)
 
 
 def image_size(ref: ImageRef, *, root: Path | None = None) -> tuple[int, int]:

@@ -9,8 +9,8 @@ from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19, LCZ_17, SO2
 from eocore.evaluate.benchmarks.scene import AID, EUROSAT, EUROSAT_BANDS, SIRI_WHU, UCM, WHU_RS19
 from eocore.files import require_writable
 from eocore.synthetic.spectra import OPTICAL_BANDS
+from eocore.synthetic.test_sets import change, pictures, sensors
 from eocore.synthetic.test_sets import grounding as grounding_sets
-from eocore.synthetic.test_sets import pictures, sensors
 from eocore.synthetic.test_sets.images import MadeScenes, make_scenes
 
 RESISC_SOME = ("airplane", "airport", "bridge", "lake", "sea_ice")
@@ -60,6 +60,17 @@ def _writers(root: Path) -> dict[str, Writer]:
         **_sensor_sets(root),
         **_class_sets(root),
         **_prefixed_sets(root),
+        **_change_sets(root),
+    }
+
+
+def _change_sets(root: Path) -> dict[str, Writer]:
+    return {
+        "LEVIR-CD": partial(change.write_levir_cd, root / "LEVIR-CD"),
+        "LEVIR-CC": partial(change.write_levir_cc, root / "LEVIR-CC"),
+        "xBD": partial(change.write_xbd, root / "xBD"),
+        "Landsat30-AU": partial(change.write_landsat30, root / "Landsat30-AU"),
+        "LRS-VQA": partial(change.write_lrs_vqa, root / "LRS-VQA"),
     }
 
 

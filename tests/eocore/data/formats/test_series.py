@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from eocore.data import registered as _registered  # noqa: F401
 from eocore.data.formats.series import SeriesDataset
 from eocore.errors import AnnotationError, ConfigError
 from eocore.registry import DATASETS

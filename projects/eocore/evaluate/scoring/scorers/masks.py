@@ -64,6 +64,20 @@ class ReferringMasks:
         return {name: Measure(np.array([part[name] for part in parts], dtype=np.float64), ratio_or_one) for name in parts[0]}
 
 
+@METRICS.register_module()
+class ChangeMaskScores(ReferringMasks):
+    """Overlap of change masks: `iou` and `f1` over the pixels of all pairs, as change detection reports them, beside `ReferringMasks`."""
+
+    headline = "iou"
+
+    def _measures(self, overlaps: Sequence[Sequence[segmentation.MaskOverlap]]) -> dict[str, Measure]:
+        measures = super()._measures(overlaps)
+        shared, covered = measures["oiou"].statistics.T
+        # |drawn| + |true| = intersection + union
+        f1 = np.stack([2 * shared, shared + covered], axis=1)
+        return {"iou": measures["oiou"], "f1": Measure(f1, ratio_or_one), **measures}
+
+
 def _target_measures(samples: Sequence[Prediction]) -> dict[str, Measure]:
     empty = np.array([_has_no_target(sample) for sample in samples])
     if not empty.any():

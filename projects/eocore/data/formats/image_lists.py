@@ -1,0 +1,114 @@
+"""Conversations about several images in the LLaVA form: `video` or `image` lists their files, as TEOChat and ChangeChat release them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from eocore.data.dataset import RecordDataset
+from eocore.data.formats.entries import Entry, each, read_entries
+from eocore.data.formats.llava import ROLES
+from eocore.data.formats.series import in_order
+from eocore.data.records import ImageRef, Record, is_time
+from eocore.errors import AnnotationError, ConfigError
+from eocore.portable.messages import IMAGE_PLACEHOLDER, Turn, as_turns, with_images
+from eocore.registry import DATASETS
+
+VIDEO_PLACEHOLDER = "<video>"
+LISTS = ("video", "image")
+"""Fields that name the images; TEOChat calls a list of images a video."""
+TIMES = "timestamp"
+FIELDS = ("id", *LISTS, TIMES, "conversations", "task")
+TASKS = ("vqa", "caption", "chat")
+
+
+@DATASETS.register_module()
+@dataclass(kw_only=True, eq=False, repr=False)
+class ImageListDataset(RecordDataset):
+    """{"video" or "image": [files], "conversations": [{from, value}], "task": ..., "timestamp": [dates]}: TEOChatlas, ChangeChat-105k.
+
+    `<video>` or `<image>` in the first question stands for all images; where TEOChat puts "Image 1: " in front of each, our prompts name
+    each by its date, or as "image 1" where the entry has no `timestamp`. Images with dates are put in their order, as TEOChat does. The
+    entry's `task` becomes `type` of meta. Sources: github.com/ermongroup/TEOChat (videollava/eval/inference.py),
+    github.com/hanlinwu/DeltaVLM (docs/DATA.md).
+
+    Args:
+        annotations: JSON list, or JSON lines of the same objects.
+        images: role -> image source; `{name}` is a file as the entry lists it.
+        transforms: configs of the registry TRANSFORMS.
+        limit: only the first so many records; None = all.
+        name: for messages; "" = the annotation file's stem.
+        task: "vqa", "caption" or "chat".
+
+    Raises:
+        ConfigError: unknown task.
+        AnnotationError: an entry breaks the form, or two of its images have one date.
+    """
+
+    task: str = "vqa"
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise ConfigError(f"ImageListDataset: task must be one of {', '.join(TASKS)}, found '{self.task}'.")
+        super().__post_init__()
+
+    def parse(self, path: Path) -> list[Record]:
+        return each(enumerate(read_entries(path)), lambda item: self._record(item[1], f"{path.stem}-{item[0]}"))
+
+    def _record(self, entry: Entry, numbered: str) -> Record:
+        turns = _turns(entry)
+        kind = {"type": entry.text("task")} if "task" in entry.values else {}
+        return Record(
+            sample_id=entry.identifier("id") if "id" in entry.values else numbered,
+            images=self._images(entry),
+            turns=turns,
+            task=self.task,
+            source=entry.source,
+            meta=entry.extras(*FIELDS) | kind | {"answer": turns[-1].text},
+        )
+
+    def _images(self, entry: Entry) -> tuple[ImageRef, ...]:
+        field = next((name for name in LISTS if name in entry.values), "")
+        if not field:
+            raise AnnotationError(f"{entry.source}: no list of images; expected {' or '.join(LISTS)} with the files in order.")
+        files = entry.items(field)
+        if not all(isinstance(file, str) for file in files):
+            raise AnnotationError(f"{entry.source}: '{field}' must list file names, found {files!r}.")
+        times = _times(entry, len(files))
+        named = zip(files, times, strict=True)
+        refs = [replace(ref, time=time) for file, time in named for ref in self.locate_images(file, entry.source)]
+        return in_order(sorted(refs, key=lambda ref: ref.time) if TIMES in entry.values else refs, source=entry.source)
+
+
+def _times(entry: Entry, count: int) -> list[str]:
+    """When each image was taken; its number where nothing is said."""
+    if TIMES not in entry.values:
+        return [f"image {number}" for number in range(1, count + 1)]
+    times = entry.items(TIMES)
+    if len(times) != count or not all(map(is_time, times)):
+        raise AnnotationError(
+            f"{entry.source}: '{TIMES}' is {times!r}; expected {count} ISO 8601 dates, one for each image. Correct it, or leave it out: "
+            "the images are then named by their numbers."
+        )
+    return [str(time) for time in times]
+
+
+def _turns(entry: Entry) -> tuple[Turn, ...]:
+    messages: list[tuple[str, str]] = []
+    for position, message in enumerate(entry.entries("conversations")):
+        role, text = ROLES.get(message.text("from")), message.text("value")
+        if role != ("user", "assistant")[position % 2]:
+            raise AnnotationError(f"{message.source}: 'from' is '{message.text('from')}'; human and gpt take turns, the human first.")
+        messages.append((role, _one_placeholder(text, entry.source) if role == "user" else text))
+    if len(messages) % 2:
+        raise AnnotationError(f"{entry.source}: the conversation ends with a question; its answer is what a model is trained on. Add it.")
+    return with_images(as_turns(messages))
+
+
+def _one_placeholder(text: str, source: str) -> str:
+    """The question with one placeholder for all images, where neighbouring ones stood."""
+    parts = [part for part in text.replace(VIDEO_PLACEHOLDER, IMAGE_PLACEHOLDER).split(IMAGE_PLACEHOLDER)]
+    if any(part.strip() for part in parts[1:-1]):
+        raise AnnotationError(
+            f"{source}: words stand between the {IMAGE_PLACEHOLDER} of {text[:60]!r}; one stands for all images, which the prompt names "
+            "one by one. Put them in front of the question."
+        )
+    return parts[0] if len(parts) == 1 else f"{parts[0]}{IMAGE_PLACEHOLDER}{parts[-1]}"
