@@ -49,9 +49,17 @@ def _benchmarks() -> None:
 def _planning() -> Planning:
     _require_package()
     from earthfm.planning.meta_task import data_task, example_batch, fake_step, outline
+    from earthfm.planning.samples import sample_work
     from eocore.train.planning.prompts import step_of_prompts
 
-    return Planning(meta_task=outline, data_task=data_task, example_batch=example_batch, step_shape=step_of_prompts, fake_step=fake_step)
+    return Planning(
+        meta_task=outline,
+        data_task=data_task,
+        example_batch=example_batch,
+        step_shape=step_of_prompts,
+        fake_step=fake_step,
+        sample_work=sample_work,
+    )
 
 
 def _exchange() -> Exchange:

@@ -36,15 +36,8 @@ class SamplePreparer:
             BandError: an image does not fit the encoder.
             LengthError: more than `max_length` tokens.
         """
-        turns = record.turns
-        if not turns:
-            if not record.captions:
-                raise AlignmentError(
-                    f"{record.source}: the record has no question and answer, and no caption ({len(record.labels)} labels); this model "
-                    "learns to write texts. Use a data set of conversations or captions."
-                )
-            number = int(rng.integers(len(record.captions))) if self.choice == "draw" else 0
-            turns = (asked(self.processor), Turn("assistant", (Text(record.captions[number]),)))
+        number = int(rng.integers(len(record.captions))) if self.choice == "draw" and record.captions and not record.turns else 0
+        turns = turns_to_learn(record, self.processor, caption=number)
         with named_after(record):
             return self.processor.encode(
                 list(scenes), turns, independent=record.independent, max_length=self.max_length, sample_id=record.sample_id
@@ -66,6 +59,22 @@ class Collator:
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """The batch. Raises ValueError where a sample alone is longer than a row."""
         return self.processor.collate(samples, row_length=self.row_length)
+
+
+def turns_to_learn(record: Record, processor: EarthFmProcessor, *, caption: int = 0) -> tuple[Turn, ...]:
+    """The turns of a record; where it has none, the question for a caption and the caption of that number.
+
+    Raises:
+        AlignmentError: the record has neither questions nor captions.
+    """
+    if record.turns:
+        return record.turns
+    if not record.captions:
+        raise AlignmentError(
+            f"{record.source}: the record has no question and answer, and no caption ({len(record.labels)} labels); this model "
+            "learns to write texts. Use a data set of conversations or captions."
+        )
+    return asked(processor), Turn("assistant", (Text(record.captions[caption]),))
 
 
 def asked(processor: EarthFmProcessor) -> Turn:

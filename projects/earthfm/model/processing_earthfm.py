@@ -86,6 +86,19 @@ class EarthFmProcessor(ChatProcessor):
             SampleError: texts that frame turns, or masks and regions, which this model does not know.
             ValueError: an image does not fit the model.
         """
+        prompt = self.measure(turns, independent=independent, for_generation=for_generation, max_length=max_length, sample_id=sample_id)
+        return Sample(prompt, self.inputs(images))
+
+    def measure(
+        self,
+        turns: Sequence[Turn | tuple[str, str]],
+        *,
+        independent: bool = False,
+        for_generation: bool = False,
+        max_length: int | None = None,
+        sample_id: str = "",
+    ) -> EncodedPrompt:
+        """The text of a sample as `encode` makes it, found without a pixel; arguments and errors as there."""
         led = [self._led(turn) for turn in with_images(as_turns(turns))]
         self._check_parts(led, sample_id)
         self._check_answers(led, sample_id)
@@ -93,7 +106,7 @@ class EarthFmProcessor(ChatProcessor):
         prompt = self._encoded(pieces, sample_id=sample_id)
         if max_length is not None and len(prompt.input_ids) > max_length:
             raise SampleTooLongError(too_long(sample_id, len(prompt.input_ids), limit=max_length))
-        return Sample(prompt, self.inputs(images))
+        return prompt
 
     def collate(
         self, samples: Sequence[Sample], *, row_length: int | None = None, full_rows: bool = False, left_pad: bool = False

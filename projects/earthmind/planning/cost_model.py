@@ -1,20 +1,19 @@
 """What a sample costs to train on, in floating-point operations, from its sizes and the model's."""
 
+from dataclasses import replace
 from typing import Any
 
 from earthmind.model.configuration_earthmind import SAM3_TRACKER
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.train.planning.operations import (
-    CAUSAL,
-    FROZEN_PASSES,
     MULTIPLY_ADD,
     TRAINED_PASSES,
     SampleCost,
     attention_scores,
     count_weights,
+    language_cost,
     passes,
     patch_operations,
-    trains,
 )
 
 MASK_FLOPS, MASK_POSITIONS, MASK_WIDTH = 3.7e9, 64**2, 256
@@ -37,16 +36,8 @@ def sample_cost(model: EarthMindForConditionalGeneration, *, recomputed: bool = 
         model: weights are counted, not read; it may lie on the meta device.
         recomputed: the language model runs forward twice.
     """
-    config, layers = model.config, model.language_model.get_decoder().layers
-    text, again = config.text_config, int(recomputed)
-    heads = text.num_attention_heads * (getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
-    adapters = count_weights(layers, adapters=True)
-    base_passes = (TRAINED_PASSES if trains(layers, adapters=False) else FROZEN_PASSES) + again
-    adapter_passes = TRAINED_PASSES + again
-    return SampleCost(
-        token=MULTIPLY_ADD * (count_weights(layers) * base_passes + adapters * adapter_passes),
-        square=attention_scores([heads] * len(layers)) * CAUSAL * (TRAINED_PASSES + again),
-        scored=MULTIPLY_ADD * text.hidden_size * text.vocab_size * TRAINED_PASSES,
+    return replace(
+        language_cost(model.language_model, model.config.text_config, recomputed=recomputed),
         tile=_tile(model),
         mask_image=_mask_image(model),
         mask=MASK_FLOPS * TRAINED_PASSES * _mask_scale(model),

@@ -51,8 +51,7 @@ def _write_series(arguments: argparse.Namespace) -> None:
 def _write_scenes(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from rich.progress import Progress
-
+    from eocore.progress import Progress
     from eocore.synthetic.chips import write_chips
     from eocore.synthetic.land_map import QuestionOptions
     from eocore.synthetic.world import write_world
@@ -62,15 +61,12 @@ def _write_scenes(arguments: argparse.Namespace) -> None:
     asked = QuestionOptions(object_share=arguments.object_share)
     options = dict.fromkeys(counts, asked)
     options["train"] = replace(asked, questions=arguments.train_questions, choices=arguments.train_questions)
-    with Progress() as progress:
-        bar = progress.add_task("scenes", total=sum(counts.values()))
-        written = write_world(
-            out, counts, seed=arguments.seed, size=arguments.size, options=options, on_scene=lambda: progress.advance(bar)
-        )
-        if arguments.classes is not None:
-            chips = dict(zip(counts, arguments.chips, strict=True))
-            bar = progress.add_task("chips", total=sum(chips.values()))
-            write_chips(out / "chips", chips, seed=arguments.seed, num_classes=arguments.classes, on_chip=lambda: progress.advance(bar))
+    with Progress("scenes", sum(counts.values()), unit="scenes") as progress:
+        written = write_world(out, counts, seed=arguments.seed, size=arguments.size, options=options, on_scene=progress.advance)
+    if arguments.classes is not None:
+        chips = dict(zip(counts, arguments.chips, strict=True))
+        with Progress("chips", sum(chips.values()), unit="chips") as progress:
+            write_chips(out / "chips", chips, seed=arguments.seed, num_classes=arguments.classes, on_chip=progress.advance)
     for split, entries in written.items():
         say(f"{out / split}: {counts[split]} scenes, " + ", ".join(f"{name} {number}" for name, number in entries.items()))
     if arguments.classes is not None:

@@ -110,9 +110,9 @@ def _join_anew(device: torch.device, timeout: datetime.timedelta) -> None:
 
 
 def stop_process_group() -> None:
-    """Leaves the process group; for the end of a program that went well."""
+    """Leaves the process group, at the end of a training that went well; another may begin in the same process, as in a notebook."""
     if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+        deepspeed.comm.destroy_process_group()  # which forgets DeepSpeed's own groups too
 
 
 def _complete_environment() -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import deepspeed
 import forked
 import pytest
 import torch
+from deepspeed.utils import groups
 from safetensors.torch import load_file
 from tolerances import ACROSS_RANKS, ACROSS_ZERO_STAGES, WEIGHTS_AFTER_UPDATES
 
@@ -146,3 +148,13 @@ def test_a_group_that_stands_finds_its_variables_again(monkeypatch: pytest.Monke
         monkeypatch.delenv(name)
     assert strategy.start_process_group() == (0, 1)
     assert (os.environ["RANK"], os.environ["WORLD_SIZE"], os.environ["LOCAL_RANK"]) == ("0", "1", "0")
+
+
+def test_a_group_that_was_left_may_be_joined_anew() -> None:
+    """DeepSpeed keeps groups of its own, which must go with the one they were made from."""
+    own = groups._get_sequence_data_parallel_group
+    for _ in range(2):
+        strategy.start_process_group()
+        assert deepspeed.comm.get_global_rank(own(), 0) == 0
+        strategy.stop_process_group()
+    assert not torch.distributed.is_initialized()

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import nn
+from transformers import PretrainedConfig
 
 from eocore.data.loading.sample_stats import FIELDS
 
@@ -53,6 +55,25 @@ def trains(module: nn.Module, *, adapters: bool = True) -> bool:
 def passes(module: nn.Module) -> int:
     """How often the operations of a part that gradients end in are made: forward alone where nothing in it trains."""
     return TRAINED_PASSES if trains(module) else 1
+
+
+def language_cost(model: Any, text: PretrainedConfig, *, recomputed: bool = False) -> SampleCost:
+    """Of a causal language model that reads embeddings of something that trains, by tokens and labels.
+
+    Args:
+        model: of transformers; weights are counted, not read.
+        text: its config.
+        recomputed: it runs forward twice.
+    """
+    layers, again = model.get_decoder().layers, int(recomputed)
+    heads = text.num_attention_heads * (getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
+    base = (TRAINED_PASSES if trains(layers, adapters=False) else FROZEN_PASSES) + again
+    adapters = count_weights(layers, adapters=True) * (TRAINED_PASSES + again)
+    return SampleCost(
+        token=MULTIPLY_ADD * (count_weights(layers) * base + adapters),
+        square=attention_scores([heads] * len(layers)) * CAUSAL * (TRAINED_PASSES + again),
+        scored=MULTIPLY_ADD * text.hidden_size * text.vocab_size * TRAINED_PASSES,
+    )
 
 
 def attention_scores(widths: Iterable[int], *, tokens: int = 1) -> float:
