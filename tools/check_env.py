@@ -26,6 +26,7 @@ BY_EXTRA = {
     "open_clip": ("ftfy", "regex"),
     "earthfm": ("olmoearth_pretrain_minimal",),
     "search": ("faiss",),
+    "notebooks": ("nbclient", "ipykernel"),
     "ray": ("ray",),
     "dev": ("pytest", "hypothesis", "mypy"),
 }
