@@ -1,6 +1,5 @@
 """Similarity maps: on the image's pixels, of the whole image, and where the text is true."""
 
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
 import torch
-from PIL import Image
 
 from eocore.errors import ConfigError, DataError
 from eocore.predict.image_files import ImageFile, read_images
 from eocore.sensors.scene import Scene
-from ms_clip.dense.map_files import draw_maps, write_map_tif
 from ms_clip.dense.similarity import MapChoices, similarity_maps
 from ms_clip.upstream.models import Loaded, Tokenize
 
@@ -75,30 +71,6 @@ def test_pixels_without_data_have_no_cosine(loaded: Loaded, scene: Scene) -> Non
     pixels[0, 10] = np.nan
     maps = similarity_maps(loaded, replace(scene, pixels=pixels), queries=QUERIES)
     assert np.isnan(maps[:, :5]).all() and np.isfinite(maps[:, 5:]).all()
-
-
-def test_files_lie_where_the_image_lies(loaded: Loaded, scene: Scene, tmp_path: Path) -> None:
-    maps = similarity_maps(loaded, scene, queries=QUERIES)
-    assert scene.georeference is not None
-    assert write_map_tif(tmp_path / "map.tif", scene, maps=maps, queries=QUERIES)
-    with rasterio.open(tmp_path / "map.tif") as file, rasterio.open(scene.path) as image:
-        assert file.transform == image.transform and file.crs == image.crs and file.descriptions == tuple(QUERIES)
-        np.testing.assert_array_equal(file.read(), maps)
-    assert draw_maps(scene, maps, queries=QUERIES).startswith(b"\x89PNG")
-
-
-def test_many_texts_stand_in_rows(scene: Scene) -> None:
-    queries = [f"text {number}, long enough to be broken into lines above its panel" for number in range(7)]
-    size = {
-        count: Image.open(io.BytesIO(draw_maps(scene, np.zeros((count, *scene.size)), queries=queries[:count]))).size for count in (2, 4, 7)
-    }
-    assert size[2][0] < size[4][0] == size[7][0] and size[2][1] == size[4][1] == size[7][1] / 2
-
-
-def test_an_image_without_a_place_has_no_geotiff(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    nowhere = replace(scene, georeference=None)
-    assert not write_map_tif(tmp_path / "map.tif", nowhere, maps=np.zeros((1, *scene.size)), queries=["water"])
-    assert not (tmp_path / "map.tif").exists() and "none as GeoTIFF" in capsys.readouterr().err
 
 
 def test_wrong_choices_are_refused(loaded: Loaded, scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""Classification and retrieval over files: the tables, lists in every form, and what is refused before anything is computed."""
+"""Classification and retrieval over files: the tables, and what is refused before anything is computed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +15,7 @@ from eocore.predict.image_files import ImageFile, read_images
 from eocore.sensors.bands import get_sensor
 from ms_clip.upstream.embedding import Reading, embed_files
 from ms_clip.upstream.inference import classify_images, retrieve_images, retrieve_similar_images
-from ms_clip.upstream.lists import choose_list, image_paths
-from ms_clip.upstream.models import Loaded, Tokenize, build_model
-from ms_clip.upstream.templates import TEMPLATES, find_templates
+from ms_clip.upstream.models import Loaded, Tokenize
 
 
 @pytest.fixture
@@ -149,61 +147,3 @@ def test_images_of_one_name_are_told_by_their_paths(loaded: Loaded, images: list
     copy.write_bytes(images[0].read_bytes())
     table = classify_images(loaded, [images[0], copy, images[1]], class_names=["water"], templates="clip")
     assert table["Image"].tolist() == [str(images[0]), str(copy), images[1].name]
-    with pytest.raises(DataError, match="more than once"):
-        image_paths([copy, copy])
-
-
-def test_lists_come_as_folder_text_or_yaml(images: list[Path], tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text(f"\ufeff{images[0]}\n\n{images[1]}\n", encoding="utf-8")
-    (tmp_path / "b.yaml").write_text(f"images:\n  - {images[0]}\nclasses: [water, 'bare ground']\n")
-    assert image_paths(tmp_path / "a.txt") == images[:2]
-    assert image_paths(tmp_path / "b.yaml") == images[:1]
-    assert image_paths(images[0].parent) == sorted(images[0].parent.iterdir())
-    assert choose_list([], tmp_path / "b.yaml", key="classes", options=("--class-names", "--classes-file")) == ["water", "bare ground"]
-
-
-@pytest.mark.parametrize(
-    ("words", "file", "message"),
-    [
-        ([], None, "neither is"),
-        (["a"], "b.txt", "both are"),
-        (["a", "a"], None, "a is named twice"),
-        ([], "empty.txt", "no entry"),
-        ([], "bad.yaml", "list 'classes'"),
-    ],
-)
-def test_lists_that_do_not_say_one_thing_are_refused(tmp_path: Path, words: list[str], file: str | None, message: str) -> None:
-    (tmp_path / "empty.txt").write_text("\n\n")
-    (tmp_path / "bad.yaml").write_text("klasses: [a]\n")
-    with pytest.raises((ConfigError, DataError), match=message):
-        choose_list(words, None if file is None else tmp_path / file, key="classes", options=("--class-names", "--classes-file"))
-
-
-def test_missing_images_are_counted_and_named(images: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"1 of 2 images of the list do not exist: .*nowhere\.tif"):
-        image_paths([images[0], tmp_path / "nowhere.tif"])
-    with pytest.raises(DataError, match="holds no image"):
-        image_paths(tmp_path)
-
-
-@pytest.mark.parametrize(("name", "count"), [("clip", 3), ("msclip", 50), ("rs5m", 105)])
-def test_templates_are_as_many_as_upstream_has_each_once(name: str, count: int) -> None:
-    templates = find_templates(name)
-    assert len(templates) == len(set(templates)) == count and all(template.count("{label}") == 1 for template in templates)
-    assert TEMPLATES[name] is templates
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"model_name": "Llama3-MS-CLIP"}, "did you mean 'Llama3-MS-CLIP-Base'"),
-        ({}, "pretrained/llama3-ms-clip is not there"),
-        ({"model_name": "RN50", "pretrained": False}, "no size 'RN50'"),
-    ],
-)
-def test_models_that_are_not_there_are_told(
-    arguments: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=f"(?i){message}"):
-        build_model(**arguments)
