@@ -34,6 +34,7 @@ SPANNING_FOLDERS = {"docs", "invariants", "parity", "systems"}
 """Folders of tests of what several modules do together: documents, promises that hold everywhere, other implementations, whole systems."""
 SPANNING = {
     "aerith/test_training.py": "the stages after one another, validated and resumed",
+    "earthfm/test_training.py": "a training of the bridge in bfloat16, from config to checkpoint",
     "earthmind/checkpoints/key_maps/test_sam2_hf.py": "the core's key map, on folders with the sizes of EarthMind's SAM 2",
     "earthmind/checkpoints/test_import_memory.py": "plan and writer of an import",
     "earthmind/checkpoints/test_sam2_sources.py": "layouts and plan of an import",

@@ -7,6 +7,7 @@ import pytest
 
 from eocore.commands.search_index import COMMAND
 from eocore.search.index_folder import open_index
+from eocore.synthetic.product_folders import MadeSentinel2, write_sentinel2
 
 pytest.importorskip("faiss", reason="faiss-cpu is not installed (extra: search)")
 SENSOR = ["--sensor", "optical=sentinel2_l2a"]
@@ -61,6 +62,16 @@ def test_worker_processes_make_the_same_index(index: Path, images: Path, band_mo
     alone, workers = open_index(index), open_index(tmp_path / "index", verify=True)
     assert workers.items.equals(alone.items)
     assert abs(workers.searcher.vectors - alone.searcher.vectors).max() < 1e-5
+
+
+def test_a_product_tells_its_date_and_its_clouds_unless_the_table_does(band_model: Path, tmp_path: Path) -> None:
+    product = write_sentinel2(tmp_path, MadeSentinel2(cloud_cover=40.25))
+    (tmp_path / "table.csv").write_text(f"id,image,date,cloud_cover\nstated,{product},2020-01-02,0\n")
+    for name, source in (("plain", product), ("told", tmp_path / "table.csv")):
+        assert COMMAND(["build", str(tmp_path / name), "--model", str(band_model), "--inputs", str(source)]) == 0
+    plain, told = (open_index(tmp_path / name).items.iloc[0] for name in ("plain", "told"))
+    assert (plain["time"], plain["cloud_cover"]) == ("2023-06-13T10:10:31", 40.25)
+    assert (told["time"], told["cloud_cover"]) == ("2020-01-02", 0)
 
 
 def test_a_model_of_other_weights_is_refused(ask: Callable[..., list[list[str]]], picture_model: Path) -> None:

@@ -100,5 +100,6 @@ def _completed(document: Document, result: Mapping[str, Any]) -> Document:
         document,
         sensor=document.sensor or result.get("sensor", ""),
         time=document.time or result.get("time", ""),
+        cloud_cover=document.cloud_cover if document.cloud_cover is not None else result.get("cloud_cover"),
         footprint=document.footprint or (outline(ring) if ring else None),
     )

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from eocore.data.io.products.acquisition import Acquisition
+from eocore.data.io.products.registry import find_product
 from eocore.errors import ConfigError
 from eocore.evaluate.embedding_scores import unit_vectors
 from eocore.evaluate.engine.digests import folder_digest, model_name
@@ -103,7 +105,7 @@ class ImageEncoder:
         return unit_vectors(self._predictor.embed_images([self._prepare(files)[0] for files in images]))
 
     def __call__(self, items: Sequence[Item]) -> list[Result]:
-        """See `Encoder`: `vector`, `sensor`, `time` and `footprint` ([longitude, latitude] of the corners, or None)."""
+        """See `Encoder`: `vector`, `sensor`, `time`, `cloud_cover` and `footprint` ([longitude, latitude] of the corners, or None)."""
         predictor = self._predictor  # loaded once, not by several threads
         with ThreadPoolExecutor(NUM_READERS) as readers:
             prepared = list(readers.map(lambda item: self._prepare(from_payload(item.payload["files"])), items))
@@ -117,8 +119,17 @@ class ImageEncoder:
         sample = sample_of(scenes)
         shown = self._predictor.prepare_image(sample) if isinstance(self._predictor, PreparesImages) else sample
         sensors = SENSOR_JOINT.join(dict.fromkeys(scene.sensor for scene in scenes.values()))
-        time = next((scene.time for scene in scenes.values() if scene.time), "")
-        return shown, {"sensor": sensors, "time": time, "footprint": footprint_of(scenes)}
+        stated = _acquisition(told)
+        time = next((scene.time for scene in scenes.values() if scene.time), stated.time)
+        return shown, {"sensor": sensors, "time": time, "cloud_cover": stated.cloud_cover, "footprint": footprint_of(scenes)}
+
+
+def _acquisition(files: Mapping[str, ImageFile]) -> Acquisition:
+    """What products among the files state: the time of the first that does, and the clouds of the first that does."""
+    folders = [Path(path) for file in files.values() for path in file.paths if Path(path).is_dir()]
+    found = [find_product(folder).acquisition() for folder in folders]
+    clouds = next((each.cloud_cover for each in found if each.cloud_cover is not None), None)
+    return Acquisition(next((each.time for each in found if each.time), ""), clouds)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Source:
 
     Attributes:
         items: of the job: `files` (input -> fields of an `ImageFile`), or `text`.
-        documents: key -> what the index will say of the item; a footprint and a sensor that are not stated come from the image.
+        documents: key -> what the index will say of the item; what is not stated comes from the image.
         ignored: columns of the table that are not read.
         vectors: key -> (D,) float32 of length 1, where they are made already; None = an encoder makes them.
     """

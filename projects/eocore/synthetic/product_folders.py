@@ -26,6 +26,7 @@ S2_L2A_FILES = {
 }
 """Files of a Level-2A tile by pixel size since processing baseline 04.00; before it B01 is at 60 m alone."""
 SIDE_M = 1_200
+S2_TIME, S1_TIME = "2023-06-13T10:10:31.024Z", "2023-06-13T05:12:33.123456"
 """Of a made-up tile: 120, 60 and 20 pixels."""
 
 
@@ -39,6 +40,7 @@ class MadeSentinel2:
         reflectance: band (B02, ...) -> constant reflectance; others are 0.1.
         tile: of the military grid.
         side_m: of the tile.
+        cloud_cover: stated share of clouds [%].
     """
 
     level: str = "2A"
@@ -46,6 +48,7 @@ class MadeSentinel2:
     reflectance: Mapping[str, float] = field(default_factory=dict)
     tile: str = "33UUP"
     side_m: int = SIDE_M
+    cloud_cover: float = 12.5
 
     @property
     def offset(self) -> int:
@@ -113,11 +116,12 @@ def s2_metadata(made: MadeSentinel2, images: Mapping[str, object]) -> str:
     root = f"Level-{made.level}_User_Product"
     return (
         f'<?xml version="1.0" encoding="UTF-8"?><n1:{root} xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/User_Product_Level-{made.level}.xsd">'
-        f"<n1:General_Info><Product_Info><PROCESSING_LEVEL>Level-{made.level}</PROCESSING_LEVEL><PRODUCT_TYPE>S2MSI{made.level}</PRODUCT_TYPE>"
+        f"<n1:General_Info><Product_Info><PRODUCT_START_TIME>{S2_TIME}</PRODUCT_START_TIME><PROCESSING_LEVEL>Level-{made.level}</PROCESSING_LEVEL><PRODUCT_TYPE>S2MSI{made.level}</PRODUCT_TYPE>"
         f"<PROCESSING_BASELINE>{made.baseline}</PROCESSING_BASELINE><Product_Organisation><Granule_List>{granules}</Granule_List>"
         f"</Product_Organisation></Product_Info><Product_Image_Characteristics>{quantification}{offsets}"
         "<Special_Values><SPECIAL_VALUE_TEXT>NODATA</SPECIAL_VALUE_TEXT><SPECIAL_VALUE_INDEX>0</SPECIAL_VALUE_INDEX></Special_Values>"
-        f"</Product_Image_Characteristics></n1:General_Info></n1:{root}>"
+        f"</Product_Image_Characteristics></n1:General_Info><n1:Quality_Indicators_Info><Cloud_Coverage_Assessment>{made.cloud_cover}"
+        f"</Cloud_Coverage_Assessment></n1:Quality_Indicators_Info></n1:{root}>"
     )
 
 
@@ -243,7 +247,7 @@ def _s1_annotation(made: MadeSentinel1, name: str) -> str:
         for line, pixel, longitude, latitude in tie_points(made)
     )
     return (
-        f"<product><adsHeader><missionId>S1A</missionId><productType>GRD</productType><polarisation>{name}</polarisation></adsHeader>"
+        f"<product><adsHeader><missionId>S1A</missionId><startTime>{S1_TIME}</startTime><productType>GRD</productType><polarisation>{name}</polarisation></adsHeader>"
         f"<imageAnnotation><imageInformation><numberOfSamples>{made.size[1]}</numberOfSamples><numberOfLines>{made.size[0]}</numberOfLines>"
         f"</imageInformation></imageAnnotation><geolocationGrid><geolocationGridPointList>{points}</geolocationGridPointList></geolocationGrid>"
         "</product>"
@@ -348,6 +352,9 @@ def _write_mtl(product: Path, made: MadeLandsat, *, contents: Mapping[str, str])
         "IMAGE_ATTRIBUTES": {
             "SPACECRAFT_ID": f"LANDSAT_{made.platform}",
             "SENSOR_ID": "OLI_TIRS",
+            "DATE_ACQUIRED": "2021-07-15",
+            "SCENE_CENTER_TIME": "10:01:48.6189540Z",
+            "CLOUD_COVER": "3.21",
             "SUN_ELEVATION": f"{made.sun_elevation_deg:.8f}",
         },
         "LEVEL1_RADIOMETRIC_RESCALING": {f"{key}_{band}": value for band in bands for key, value in LEVEL1_SCALE.items()},

@@ -62,6 +62,43 @@ def test_unit_offset_and_order_of_bands_do_not_matter(tmp_path: Path) -> None:
     assert (encoded(expected._replace(pixels=wrong.astype(np.float32))) - reference).abs().mean() > 0.1
 
 
+LANDSAT = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9")
+
+
+def landsat_file(path: Path, kind: str, order: list[str], *, reflectance: dict[str, np.ndarray]) -> Any:
+    """Level-1 reflectance of the bands as a scene that was read from a file of one kind, in this order."""
+    pixels = np.stack([reflectance[name] for name in order])
+    if kind == "landsat8_l1":  # 2e-5 and -0.1, and not yet divided by the sine of the sun's elevation: here of 90 degrees
+        pixels = np.round((pixels + 0.1) / 2e-5).astype(np.uint16)
+    write_tif(path, pixels)
+    return read_scene(ImageRef("landsat", kind, (str(path),), bands=tuple(order)))
+
+
+def encoded_landsat(image: SensorImage) -> torch.Tensor:
+    torch.manual_seed(0)
+    made = OlmoEarthEncoder(EncoderSizes(embedding_size=32, depth=2, num_heads=2)).eval()
+    with torch.no_grad():
+        found: torch.Tensor = made(stack_images({"landsat": [("2024-06-01", image)]}, patch_size=8, month_without_time=1), 8)[0]
+    return found
+
+
+def test_unit_offset_and_order_of_landsat_s_bands_do_not_matter(tmp_path: Path) -> None:
+    """Digital numbers with their offset, and reflectance; the thermal bands, which no reflectance file has, are filled alike."""
+    rng = np.random.default_rng(2)
+    reflectance = {name: (rng.integers(6000, 30_000, (16, 16)) * 2e-5 - 0.1).astype(np.float32) for name in LANDSAT}
+    shuffled = list(rng.permutation(LANDSAT))
+    normalise = Normaliser("v1")
+    expected = normalise(landsat_file(tmp_path / "a.tif", "landsat8_l1_reflectance", list(LANDSAT), reflectance=reflectance), "landsat")
+    reference = encoded_landsat(expected)
+    assert expected.pixels.shape[-1] == len(band_names("landsat")) == 11
+    for number, kind in enumerate(("landsat8_l1", "landsat8_l1_reflectance", "landsat9_l1_reflectance")):
+        found = normalise(landsat_file(tmp_path / f"{number}.tif", kind, shuffled, reflectance=reflectance), "landsat")
+        np.testing.assert_allclose(found.pixels, expected.pixels, atol=1e-4)
+        torch.testing.assert_close(encoded_landsat(found), reference, rtol=0, atol=1e-3)
+    turned = expected._replace(pixels=np.ascontiguousarray(expected.pixels[..., ::-1]))
+    assert (encoded_landsat(turned) - reference).abs().mean() > 0.01
+
+
 @pytest.mark.parametrize(
     ("sensor", "unit", "scale", "offset"),
     [("sentinel2_l2a", "reflectance", 1e4, 0), ("sentinel1", "sigma0_db", 1, 0), ("landsat", "reflectance", 5e4, 5000)],

@@ -16,6 +16,7 @@ from eocore.data.formats.entries import read_bytes
 from eocore.data.formats.json_text import parse_json
 from eocore.data.io.image_files import open_layers
 from eocore.data.io.layer_file import LayerFile
+from eocore.data.io.products.acquisition import Acquisition, as_cloud_cover, as_time
 from eocore.data.io.products.layers import (
     Convert,
     ProductChoice,
@@ -33,6 +34,8 @@ from eocore.sensors.bands import get_sensor
 from eocore.sensors.ranges import Scaling
 from eocore.sensors.scaling import correct_sun_elevation, scale_digital
 
+CLOUDS_UNKNOWN = -1.0
+"""CLOUD_COVER where none was computed. Source: as above."""
 FILL_DN = 0
 """Fill value of all bands. Source: as above."""
 GRID_GSD_M = 30.0
@@ -77,6 +80,16 @@ class LandsatProduct:
             raise BandError(f"{self._path}: a product of {craft[:20]!r}; expected {' or '.join(PLATFORMS)}. Bands of others are not known.")
         self.level = int(level[1])
         self.sensor = f"{PLATFORMS[craft]}_l{self.level}"
+
+    def acquisition(self) -> Acquisition:
+        """When it was taken, and its clouds. Raises DataError where the MTL file is broken."""
+        attributes = self._groups.get("IMAGE_ATTRIBUTES", {})
+        date, time = (attributes.get(name, "") for name in ("DATE_ACQUIRED", "SCENE_CENTER_TIME"))
+        taken = as_time(f"{date}T{time}" if date and time else date, path=self._path)
+        if "CLOUD_COVER" not in attributes:
+            return Acquisition(taken)
+        share = self._number("CLOUD_COVER", group="IMAGE_ATTRIBUTES")
+        return Acquisition(taken, None if share == CLOUDS_UNKNOWN else as_cloud_cover(share, path=self._path))
 
     def open(self, choice: ProductChoice) -> list[LayerFile]:
         """The bands asked for, as reflectance [1] or temperature [K], on pixels of `gsd_m` (default: 30 m).

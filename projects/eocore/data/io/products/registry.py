@@ -7,6 +7,7 @@ from typing import Protocol
 
 from eocore.data.io.layer_file import LayerFile
 from eocore.data.io.products import landsat, sentinel1, sentinel2
+from eocore.data.io.products.acquisition import Acquisition
 from eocore.data.io.products.layers import ProductChoice
 from eocore.errors import DataError
 
@@ -24,6 +25,9 @@ class Product(Protocol):
 
     def open(self, choice: ProductChoice) -> list[LayerFile]:
         """The bands asked for, each a layer in a physical unit. Raises DataError or BandError where that cannot be."""
+
+    def acquisition(self) -> Acquisition:
+        """When it was taken, and its clouds. Raises DataError where the metadata are broken."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from eocore.data.io.image_files import open_layers
 from eocore.data.io.layer_file import LayerFile
+from eocore.data.io.products.acquisition import Acquisition, as_time
 from eocore.data.io.products.layers import ProductChoice, check_complete, check_sensor, file_inside_product, holds, wanted_bands
 from eocore.data.io.products.metadata import Metadata, kept, listed_in_manifest
 from eocore.data.io.products.radar import CalibrationTable, NoiseTable, RadarLayer
@@ -64,6 +65,11 @@ class Sentinel1Product:
         self.polarisations = POLARISATIONS[named[2]] if named else tuple(sorted(images, reverse=True))
         if not self.polarisations:
             raise DataError(f"{folder}: the product lacks measurement/s1...-grd-....tiff. Copy or fetch it again.")
+
+    def acquisition(self) -> Acquisition:
+        """When it was taken. Raises DataError where the annotation is missing or broken."""
+        annotation = kept(self._annotation(next(iter(self._images))), Metadata)
+        return Acquisition(as_time(annotation.text("startTime"), path=annotation.path))
 
     def open(self, choice: ProductChoice) -> list[LayerFile]:
         """The polarisations asked for, as linear sigma0 on north-up pixels of `gsd_m` (default: 10 m) of the scene's UTM zone.

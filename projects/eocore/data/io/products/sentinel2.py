@@ -12,6 +12,7 @@ import numpy as np
 
 from eocore.data.io.image_files import open_layers
 from eocore.data.io.layer_file import LayerFile
+from eocore.data.io.products.acquisition import Acquisition, as_cloud_cover, as_time
 from eocore.data.io.products.layers import (
     WHOLE,
     ProductChoice,
@@ -94,6 +95,13 @@ class Sentinel2Product:
         self.level = _level(self._metadata)
         self.sensor = f"sentinel2_l{self.level.lower()}"
         self._granule = self._find_granule(folder)
+
+    def acquisition(self) -> Acquisition:
+        """When it was taken, and its clouds. Raises DataError where the metadata are broken."""
+        data, path = self._metadata, self._metadata.path
+        stated = bool(data.text("Cloud_Coverage_Assessment"))
+        clouds = as_cloud_cover(data.number("Cloud_Coverage_Assessment"), path=path) if stated else None
+        return Acquisition(as_time(data.text("DATATAKE_SENSING_START", "PRODUCT_START_TIME"), path=path), clouds)
 
     def open(self, choice: ProductChoice) -> list[LayerFile]:
         """The bands asked for, each as reflectance [1], all on pixels of `gsd_m` where it is given, else as delivered in the finest.
