@@ -239,7 +239,7 @@ def _display_views(scene: SceneLike, num_channels: int, *, fill: Sequence[int]) 
 def _stretched(entry: str, scene: SceneLike, *, stretch: Mapping[str, Any]) -> np.ndarray:
     if entry == ZERO:
         return np.zeros(scene.pixels.shape[1:], np.uint8)
-    values = _layer(entry, scene)
+    values = layer_values(entry, scene)
     method = stretch["method"]
     low: Any
     high: Any
@@ -258,11 +258,11 @@ def _is_absent(entry: str, scene: SceneLike) -> bool:
     """Whether the band of an entry holds no data at all, as if the sensor did not have it."""
     if entry == ZERO:
         return False
-    values = _layer(entry, scene)
+    values = layer_values(entry, scene)
     return bool(np.isnan(values.flat[0])) and bool(np.isnan(values).all())
 
 
-def _layer(entry: str, scene: SceneLike) -> np.ndarray:
+def layer_values(entry: str, scene: SceneLike) -> np.ndarray:
     if entry.startswith(RATIO):
         first, second = entry.removeprefix(RATIO).split("/")
         difference = _band(first, scene) - _band(second, scene)

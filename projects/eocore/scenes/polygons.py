@@ -85,7 +85,7 @@ def class_polygons(
     simple = _simplified(outlines, tolerance=options.simplify_px * float(np.sqrt(pixel_area)))
     labels = [names[number - 1] for number in numbers]
     frame = geopandas.GeoDataFrame({"class_id": numbers, "label": labels, "score": scores}, geometry=list(simple), crs=crs)
-    frame.insert(2, "area_m2", _areas_m2(frame))
+    frame.insert(2, "area_m2", areas_m2(frame))
     return frame, len(found) - len(kept)
 
 
@@ -162,8 +162,8 @@ def _mean_scores(values: Path, outlines: np.ndarray, *, numbers: np.ndarray) -> 
     return np.divide(sums, counts, out=np.full(len(outlines), np.nan), where=counts > 0)
 
 
-def _areas_m2(frame: "GeoDataFrame") -> np.ndarray:
-    """(P,) float64 [m2]."""
+def areas_m2(frame: "GeoDataFrame") -> np.ndarray:
+    """(P,) float64 [m2] of the polygons: of the map's plane where the CRS is projected, else on EQUAL_AREA; NaN without a CRS."""
     if frame.crs is None or not len(frame):
         return np.full(len(frame), np.nan)
     if frame.crs.is_geographic:

@@ -123,9 +123,18 @@ def scene_georeference(ref: ImageRef, *, root: Path | None = None) -> Georeferen
     Raises:
         DataError: as `scene_header`.
     """
+    return scene_ground(ref, root=root)[0]
+
+
+def scene_ground(ref: ImageRef, *, root: Path | None = None) -> tuple[Georeference | None, float]:
+    """`scene_georeference`, and the side of a pixel on the ground [m], NaN where the files do not say.
+
+    Raises:
+        DataError: as `scene_header`.
+    """
     with _opened(ref, root) as (files, _):
         finest = _finest(files)
-        return _georeference(finest.grid, _check_window(ref.window, finest))[0]
+        return _georeference(finest.grid, _check_window(ref.window, finest))
 
 
 def header_as_read(scene: Scene) -> SceneHeader:
