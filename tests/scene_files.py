@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import pytest
 import rasterio
 import rasterio.warp
 from affine import Affine
@@ -18,6 +19,7 @@ from eocore.scenes.source import SceneSource
 from eocore.sensors.bands import get_sensor
 
 PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+Model = TypeVar("Model")
 NIR, GREEN = "B08", "B03"
 
 
@@ -71,6 +73,29 @@ class WaterIndex:
             index = 6 * (green - nir) / (green + nir) + self.shift * np.random.default_rng(len(self.seen)).uniform(-1, 1)
             found.append(np.stack([index if text == "water" else -index for text in texts]))
         return found
+
+
+class ChangeIndex:
+    """`ScoresPixels` of a pair of dates: where the near infrared has fallen."""
+
+    pixel_scale: PixelScale = "logits"
+    window_side = 64
+    roles = ("before", "after")
+
+    def pixel_scores(self, samples: Sequence[Sample], texts: Sequence[str]) -> list[np.ndarray]:
+        found = []
+        for record, scenes in samples:
+            by_role = {ref.role: scene for ref, scene in zip(record.images, scenes, strict=True)}
+            before, after = (by_role[role].pixels[by_role[role].bands.index(NIR)] for role in self.roles)
+            found.append(np.stack([40 * (before - after) - 4] * len(texts)).astype(np.float32))
+        return found
+
+
+def put_model(monkeypatch: pytest.MonkeyPatch, made: Model) -> Model:
+    """Puts it in the place of the model of any folder."""
+    for module in ("maps", "mapping", "many"):
+        monkeypatch.setattr(f"eocore.scenes.{module}.load_predictor", lambda folder, *, device: made)
+    return made
 
 
 def round_lake(transform: Affine, size: tuple[int, int], *, crs: str, centre: tuple[float, float], radius_deg: float) -> np.ndarray:

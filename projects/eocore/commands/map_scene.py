@@ -4,14 +4,19 @@ Writes classes.tif and values.tif (cloud-optimised GeoTIFFs), polygons and map.j
 """
 
 import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eocore.command import Command, say
 from eocore.commands.arguments import add_engine, executor_of, positive
-from eocore.commands.predict import add_image_options, image_files
+from eocore.commands.predict import add_image_options, files_said, image_files
 
 if TYPE_CHECKING:
+    from eocore.data.records import ImageRef
+    from eocore.scenes.maps import MapRequest
     from eocore.scenes.source import SceneSource
 
 EPILOG = """A model that draws masks or scores pixels maps each prompt by itself; one that scores or embeds whole images gives every window
@@ -23,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("model", type=Path, help="folder of a converted model")
     add_image_options(parser)
+    before = "an earlier image, for a model that reads pairs; --optical is then the later one"
+    parser.add_argument("--before", nargs="+", metavar="FILE", help=before)
+    many = "instead: scenes, each mapped in DIR/ID: folders, files, lists (.txt), tables (image or one column an input, id), STAC items"
+    parser.add_argument("--inputs", nargs="+", action="extend", default=[], metavar="[INPUT=]PATH", help=many)
+    remote = "read GeoTIFFs on web servers too, where images, lists or STAC items name addresses (default: they are refused)"
+    parser.add_argument("--allow-remote", action="store_true", help=remote)
     parser.add_argument("--prompt", nargs="+", action="extend", default=[], metavar="TEXT", help="what to map, a class each")
     parser.add_argument("--ask", metavar="TEXT", help="instead of --prompt: a question about each window, answered as a vector layer")
     parser.add_argument("--max-new-tokens", type=positive, default=64, metavar="N", help="longest answer to --ask (default: %(default)s)")
@@ -51,23 +62,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Maps or asks, and names the files."""
+    """Maps or asks, and names the files; of many scenes it returns 1 where one has no map."""
     from eocore.errors import ConfigError
-    from eocore.predict.image_files import image_refs
-    from eocore.scenes.cutting import scene_source
 
     if bool(arguments.prompt) == bool(arguments.ask):
         raise ConfigError("give --prompt with what to map, or --ask with a question about each window: one of them.")
-    files = image_files(arguments)
-    if not files:
-        raise ConfigError("no image is given to map. Name one with --optical, --sar or --image ROLE=FILE.")
-    source = scene_source(image_refs(files), area=arguments.area, grid=arguments.grid, clouds=arguments.clouds)
+    if arguments.inputs:
+        return _map_many(arguments)
+    source = _source_of(arguments)(_refs(arguments))
     return _ask(arguments, source) if arguments.ask else _map(arguments, source)
 
 
-def _map(arguments: argparse.Namespace, source: "SceneSource") -> int:
+def _refs(arguments: argparse.Namespace) -> "dict[str, ImageRef]":
+    """The images that are named one by one."""
+    from eocore.errors import ConfigError
+    from eocore.predict.image_files import image_refs
+    from eocore.scenes.cutting import BEFORE, as_pair
+
+    if arguments.before:
+        arguments.image.append([f"{BEFORE}={arguments.before[0]}", *arguments.before[1:]])
+    files = image_files(arguments)
+    if not files:
+        raise ConfigError("no image is given to map. Name one with --optical, --sar or --image ROLE=FILE, or many with --inputs.")
+    refs = image_refs({name: replace(file, remote=arguments.allow_remote) for name, file in files.items()})
+    return as_pair(refs) if arguments.before else refs
+
+
+def _source_of(arguments: argparse.Namespace) -> "Callable[[Mapping[str, ImageRef]], SceneSource]":
+    from eocore.scenes.cutting import scene_source
+
+    return partial(scene_source, area=arguments.area, grid=arguments.grid, clouds=arguments.clouds)
+
+
+def _request(arguments: argparse.Namespace, source: "SceneSource") -> "MapRequest":
     from eocore.scenes.mapping import MapOptions
-    from eocore.scenes.maps import MapRequest, make_maps
+    from eocore.scenes.maps import MapRequest
     from eocore.scenes.polygons import PolygonOptions
 
     windows = MapOptions(
@@ -77,26 +106,51 @@ def _map(arguments: argparse.Namespace, source: "SceneSource") -> int:
         batch_size=arguments.batch_size,
         device=arguments.device,
     )
-    result = make_maps(
-        MapRequest(
-            windows=windows,
-            out=arguments.out,
-            side=arguments.side,
-            overlap=arguments.overlap,
-            threshold=arguments.threshold,
-            polygons=PolygonOptions(min_area_px=arguments.min_area, simplify_px=arguments.simplify),
-            formats=tuple(arguments.format),
-            unreadable=arguments.unreadable,
-            executor=executor_of(arguments),
-            overwrite=arguments.overwrite,
-        )
+    return MapRequest(
+        windows=windows,
+        out=arguments.out,
+        side=arguments.side,
+        overlap=arguments.overlap,
+        threshold=arguments.threshold,
+        polygons=PolygonOptions(min_area_px=arguments.min_area, simplify_px=arguments.simplify),
+        formats=tuple(arguments.format),
+        unreadable=arguments.unreadable,
+        executor=executor_of(arguments),
+        overwrite=arguments.overwrite,
     )
+
+
+def _map(arguments: argparse.Namespace, source: "SceneSource") -> int:
+    from eocore.scenes.maps import make_maps
+
+    result = make_maps(_request(arguments, source))
     seen = sum(result.summary["pixels"].values())
     for name, count in result.summary["pixels"].items():
         say(f"  {100 * count / seen:6.2f} %  {name}")
     for file in result.files:
         say(f"  {file}")
     return 0
+
+
+def _map_many(arguments: argparse.Namespace) -> int:
+    from eocore.errors import ConfigError
+    from eocore.predict.inputs import INPUTS
+    from eocore.predict.items import find_items
+    from eocore.scenes.many import map_many
+    from eocore.scenes.source import SceneSource
+
+    single = [name for name in (*INPUTS, "image", "before", "ask") if getattr(arguments, name)]
+    if single:
+        raise ConfigError(f"--inputs names all scenes, which are mapped by --prompt; --{single[0]} is of one scene. Leave one of them out.")
+    said = {name: replace(file, remote=arguments.allow_remote) for name, file in files_said(arguments, INPUTS).items()}
+    items = find_items(arguments.inputs, options=said)
+    result = map_many(items, _request(arguments, SceneSource({})), source_of=_source_of(arguments))
+    for name in result.mapped:
+        say(f"  {arguments.out / name}")
+    say(f"  {len(result.mapped)} of {len(items)} scenes mapped")
+    for name, reason in result.failed.items():
+        say(f"  {name}: {reason}")
+    return 1 if result.failed else 0
 
 
 def _ask(arguments: argparse.Namespace, source: "SceneSource") -> int:

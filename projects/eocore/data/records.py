@@ -33,6 +33,7 @@ class ImageRef:
         gsd_m: of a product: pixel size that all its bands are put on [m]; None = its finest (Landsat: 30 m).
         noise_removal: of a Sentinel-1 product: subtract the thermal noise that it states.
         item: which image, where a file holds many (see `eocore.data.io.zarr_files.ZarrImage`); "" = the file is one image.
+        remote: paths may be addresses on web servers; set by a command that was told to read these, never by what annotations say.
     """
 
     role: str
@@ -45,6 +46,7 @@ class ImageRef:
     gsd_m: float | None = None
     noise_removal: bool = False
     item: str = ""
+    remote: bool = False
 
     @property
     def label(self) -> str:

@@ -9,6 +9,7 @@ from eocore.data.io.image_files import open_layers, resolve_path
 from eocore.data.io.layer_file import LEFT_OUT
 from eocore.data.io.products.registry import find_product
 from eocore.data.io.readers import MAX_BYTES
+from eocore.data.io.remote_files import is_remote, open_remote
 from eocore.data.io.scene_sets import read_scenes
 from eocore.data.records import ImageRef, Window
 from eocore.errors import BandError, ConfigError
@@ -33,6 +34,7 @@ class ImageFile:
         bands: names of the layers in order, where they deviate from the sensor's own; "-" for a layer to leave out.
         window: the part to read; None = all.
         gsd_m, noise_removal: of products, see `eocore.data.records.ImageRef`.
+        time, remote: see there.
     """
 
     paths: tuple[str, ...]
@@ -41,6 +43,8 @@ class ImageFile:
     window: Window | None = None
     gsd_m: float | None = None
     noise_removal: bool = False
+    time: str = ""
+    remote: bool = False
 
 
 def read_images(files: Mapping[str, ImageFile], *, max_bytes: int | None = None) -> dict[str, Scene]:
@@ -75,14 +79,14 @@ def image_refs(files: Mapping[str, ImageFile]) -> dict[str, ImageRef]:
     """
     refs: dict[str, ImageRef] = {}
     for name, file in files.items():
-        sensor = file.sensor or tell_sensor(name, file.paths, bands=file.bands)
+        sensor = file.sensor or tell_sensor(name, file.paths, bands=file.bands, remote=file.remote)
         if not file.sensor:
             get_logger().info("%s: taken for sensor %s; --sensor %s=NAME names another", file.paths[0], sensor, name)
         modality = name if name != OPTICAL else ("rgb" if get_sensor(sensor).unit == "uint8" else "multispectral")
         if modality in refs:
             raise ConfigError(f"--{name} is a {modality} image, and another one is given. Give one image of each kind.")
         ref = ImageRef(modality, sensor, file.paths, bands=file.bands, window=file.window)
-        refs[modality] = replace(ref, gsd_m=file.gsd_m, noise_removal=file.noise_removal)
+        refs[modality] = replace(ref, gsd_m=file.gsd_m, noise_removal=file.noise_removal, time=file.time, remote=file.remote)
     return refs
 
 
@@ -102,21 +106,22 @@ def with_sensor(name: str, file: ImageFile) -> ImageFile:
     return file if file.sensor else replace(file, sensor=tell_sensor(name, file.paths, bands=file.bands))
 
 
-def tell_sensor(name: str, paths: Sequence[str], *, bands: Sequence[str] = ()) -> str:
+def tell_sensor(name: str, paths: Sequence[str], *, bands: Sequence[str] = (), remote: bool = False) -> str:
     """The sensor of a file of which only number and type of its layers are known.
 
     Args:
         name: the input.
         paths: its files.
         bands: given names of the layers, of which "-" leaves some out.
+        remote: paths may be addresses.
 
     Raises:
         BandError: it is not certain.
     """
-    folder = resolve_path(paths[0], folders=True)
-    if len(paths) == 1 and folder.is_dir():
+    there = [remote and is_remote(path) for path in paths]
+    if not there[0] and len(paths) == 1 and (folder := resolve_path(paths[0], folders=True)).is_dir():
         return find_product(folder).sensor
-    layers = [open_layers(resolve_path(path)) for path in paths]
+    layers = [open_remote(path) if far else open_layers(resolve_path(path)) for path, far in zip(paths, there, strict=True)]
     count, dtype = sum(len(file.names) for file in layers) - list(bands).count(LEFT_OUT), layers[0].dtype
     for file in layers:
         file.close()

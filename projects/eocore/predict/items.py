@@ -8,10 +8,12 @@ from eocore.data.formats.entries import Entry
 from eocore.data.formats.tables import TABLE_SUFFIXES, column_names, read_table
 from eocore.data.image_sources import check_relative, stem_of
 from eocore.data.io.image_listing import list_images
+from eocore.data.io.remote_files import is_remote, without_query
 from eocore.errors import AnnotationError, ConfigError, DataError
 from eocore.log import get_logger
 from eocore.predict.image_files import ImageFile
 from eocore.predict.inputs import INPUTS, OPTICAL
+from eocore.predict.stac_items import ASSETS, image_of, stac_entries
 from eocore.text import some_of
 
 LIST_SUFFIX = ".txt"
@@ -40,8 +42,8 @@ def find_items(sources: Sequence[str], *, options: Mapping[str, ImageFile]) -> l
     """The items of all sources, in their order; images of several inputs are joined by their paths without endings.
 
     Args:
-        sources: folders, image files, lists (.txt, a path a line) and tables, each with its input in front ("sar=FOLDER"; without one, the
-            images are "optical").
+        sources: folders, image files, lists (.txt, a path a line), STAC items and tables, each with its input in front ("sar=FOLDER";
+            without one, the images are "optical").
         options: input -> what is said of its files (`paths` does not count).
 
     Raises:
@@ -50,10 +52,17 @@ def find_items(sources: Sequence[str], *, options: Mapping[str, ImageFile]) -> l
         AnnotationError: a row names no image.
     """
     named = [_split_input(source) for source in sources]
+    entries = {path: found for _, path in named if (found := stac_entries(path)) is not None}
+    if entries:
+        return _distinct(_of_stac(named, entries, options=options))
     tables = [path for _, path in named if path.suffix.lower() in TABLE_SUFFIXES and path.is_file()]
     if tables and len(named) > 1:
         raise ConfigError(f"--inputs {tables[0]}: a table names the images of all inputs itself. Give it alone.")
-    items = _of_table(tables[0], options) if tables else _of_files(named, options)
+    return _distinct(_of_table(tables[0], options) if tables else _of_files(named, options))
+
+
+def _distinct(items: list[Item]) -> list[Item]:
+    """The items. Raises DataError where two have one id."""
     taken: dict[str, Item] = {}
     for item in items:
         other = taken.setdefault(item.item_id, item)
@@ -65,8 +74,24 @@ def find_items(sources: Sequence[str], *, options: Mapping[str, ImageFile]) -> l
     return items
 
 
+def _of_stac(named: Sequence[tuple[str, Path]], entries: Mapping[Path, Sequence[Entry]], *, options: Mapping[str, ImageFile]) -> list[Item]:
+    other = next((path for _, path in named if path not in entries), None)
+    if other is not None:
+        raise ConfigError(f"--inputs {other}: no STAC item, while others are. Give items alone, or a table that names the files of all.")
+    return [_stac_item(entry, name, folder=path.parent, options=options) for name, path in named for entry in entries[path]]
+
+
+def _stac_item(entry: Entry, name: str, *, folder: Path, options: Mapping[str, ImageFile]) -> Item:
+    item_id = entry.identifier(ID).strip()
+    check_relative(item_id, entry.source)
+    image = image_of(entry, folder=folder, said=options.get(name, ImageFile(())), name=name)
+    return Item(item_id, {name: image}, source=entry.source)
+
+
 def _split_input(source: str) -> tuple[str, Path]:
     name, equals, path = source.partition("=")
+    if is_remote(source) or is_remote(path):
+        raise ConfigError(f"--inputs {source}: an address; lists, tables and STAC items may name some. Write it into one of them.")
     if equals and not Path(source).exists():
         if name not in INPUTS:
             raise ConfigError(f"--inputs {source}: expected INPUT=PATH, with INPUT one of {', '.join(INPUTS)}.")
@@ -108,18 +133,26 @@ def _paths(path: Path) -> list[tuple[str, str]]:
         return [(stem_of(name), str(path / name)) for name in found]
     if path.suffix.lower() == LIST_SUFFIX and path.is_file():
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-        return [(_plain_id(line), str(path.parent / line)) for line in lines if line and not line.startswith("#")]
+        return [(_plain_id(line), _beside(line, path.parent)) for line in lines if line and not line.startswith("#")]
     return [(_plain_id(path.name), str(path))]
 
 
+def _beside(name: str, folder: Path) -> str:
+    """A path that counts from a folder; an address is as it is."""
+    return name if is_remote(name) else str(folder / name)
+
+
 def _plain_id(name: str) -> str:
-    """An id that lies below the output folder: without root and steps upwards."""
-    parts = [part for part in PurePosixPath(stem_of(name)).parts if part not in ("..", ".", "/")]
+    """An id that lies below the output folder: without root and steps upwards; of an address, without scheme and query."""
+    plain = without_query(name).partition("://")[2] if is_remote(name) else name
+    parts = [part for part in PurePosixPath(stem_of(plain)).parts if part not in ("..", ".", "/")]
     return "/".join(parts)
 
 
 def _of_table(path: Path, options: Mapping[str, ImageFile]) -> list[Item]:
     rows = read_table(path)
+    if rows and ASSETS in rows[0].values:  # STAC items as GeoParquet
+        return [_stac_item(row, OPTICAL, folder=path.parent, options=options) for row in rows]
     items = items_of_rows(rows, path=path, options=options)
     ignored = [column for column in column_names(rows) if column not in (IMAGE, *INPUTS, TEXT, ID)]
     if ignored:
@@ -155,5 +188,5 @@ def _row(row: Entry, inputs: Mapping[str, str], *, folder: Path, options: Mappin
         raise AnnotationError(f"{row.source}: no image in {', '.join(inputs)}. Name one, or leave the row out.")
     item_id = row.identifier(ID).strip() if ID in row.values else _plain_id(next(iter(named.values())))
     check_relative(item_id, row.source)
-    files = {name: replace(options.get(name, ImageFile(())), paths=(str(folder / file),)) for name, file in named.items()}
+    files = {name: replace(options.get(name, ImageFile(())), paths=(_beside(file, folder),)) for name, file in named.items()}
     return Item(item_id, files, row.text(TEXT).strip() if TEXT in row.values else "", row.source)

@@ -15,6 +15,7 @@ from eocore.jobs.engine import JobReport, run_job
 from eocore.jobs.job_folder import JobFolder
 from eocore.jobs.processes import InThisProcess
 from eocore.jobs.work import Executor
+from eocore.predict.asking import check_roles
 from eocore.scenes.asking import ANSWER, AskOptions, AskWindows
 from eocore.scenes.identity import source_identity
 from eocore.scenes.mapping import EMPTY
@@ -75,7 +76,7 @@ def ask_scene(request: AnswersRequest) -> tuple[list[Path], JobReport]:
     place = request.asking.source.place()
     tiling = Tiling(height=place.height, width=place.width, side=request.side, overlap=0)
     work = AskWindows(request.asking)
-    work.predictor  # noqa: B018  (a property that refuses a model before its first window)
+    check_roles(work.predictor, request.asking.source.refs)  # which also refuses a model that does not answer in words
     folder = JobFolder(request.out / WINDOWS, _choices(request, tiling), chunk_size=CHUNK)
     try:
         report = run_job(work, window_items(tiling), folder=folder, executor=request.executor, overwrite=request.overwrite)

@@ -5,10 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from eocore.data.records import ImageRef
+from eocore.errors import ConfigError
 from eocore.scenes.area import read_area
 from eocore.scenes.clouds import find_clouds
 from eocore.scenes.grids import choose_grid
 from eocore.scenes.source import SceneSource
+
+BEFORE, AFTER = "before", "after"
+"""Roles of a pair of dates."""
 
 
 def scene_source(
@@ -47,3 +51,21 @@ def _cut(source: SceneSource, path: Path) -> SceneSource:
         row, col = (ref.window or (0, 0))[:2]
         cut[role] = replace(ref, window=(row + part[0], col + part[1], *part[2:]))
     return replace(source, refs=cut, area=area)
+
+
+def as_pair(refs: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
+    """The images with the optical one as "after", beside one of role "before".
+
+    Args:
+        refs: role -> image, with "before".
+
+    Raises:
+        ConfigError: there is no optical image, or one of role "after" too.
+    """
+    later = [role for role in ("multispectral", "rgb", AFTER) if role in refs]
+    if len(later) != 1:
+        raise ConfigError(
+            f"--before: {len(later)} images of the later date ({', '.join(later) or 'none'}) are given; expected one. Name it by --optical."
+        )
+    found = {BEFORE: refs[BEFORE], AFTER: replace(refs[later[0]], role=AFTER)}
+    return found | {role: ref for role, ref in refs.items() if role not in (BEFORE, *later)}

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from eocore.data.io.remote_files import is_remote, remote_state, without_query
 from eocore.data.records import ImageRef
 from eocore.scenes.source import SceneSource
 
@@ -25,7 +26,11 @@ def source_identity(source: SceneSource) -> dict[str, Any]:
 
 def _identity(ref: ImageRef) -> dict[str, Any]:
     """An image by its files' sizes and times: a scene is too large to be read for a digest before anything begins."""
-    return {**asdict(ref), "files": _states(ref.paths)}
+    addresses = [path for path in ref.paths if is_remote(path)]
+    local = [path for path in ref.paths if path not in addresses]
+    files = _states(local) + [remote_state(path) for path in addresses]
+    stated = {**asdict(ref), "paths": [without_query(path) for path in ref.paths], "files": files}
+    return {name: value for name, value in stated.items() if name != "remote"}
 
 
 def _states(names: Sequence[str]) -> list[list[Any]]:

@@ -45,21 +45,23 @@ class MapWindows:
 
     Attributes:
         options: how.
+        predictor: of the model, where this process has made it before.
     """
 
     options: MapOptions
+    predictor: Any = None
 
     @cached_property
     def model(self) -> ScoresPixels:
         """The model, with its weights."""
-        predictor = load_predictor(self.options.model, device=self.options.device)
+        predictor = self.predictor or load_predictor(self.options.model, device=self.options.device)
         if isinstance(predictor, LoadsWeights):
             predictor.load()
         return as_pixel_scores(predictor)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the model, which each process reads for itself."""
-        return {"options": self.options}
+        return {"options": self.options, "predictor": None}
 
     def __call__(self, items: Sequence[Item]) -> list[Result]:
         """(C, S, S) float16 scores of each window, NaN where it has no data; windows without any are `EMPTY`.

@@ -12,6 +12,7 @@ import numpy as np
 from rasterio.crs import CRS
 
 from eocore.data.io.file_digests import stamp
+from eocore.data.io.remote_files import without_query
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.engine.digests import model_digests
 from eocore.evaluate.protocols import PixelScale
@@ -21,6 +22,7 @@ from eocore.jobs.job_folder import JobFolder
 from eocore.jobs.processes import InThisProcess
 from eocore.jobs.work import Executor
 from eocore.log import get_logger
+from eocore.predict.asking import check_roles
 from eocore.scenes.blending import blended_blocks
 from eocore.scenes.cog import CogWriter, Raster
 from eocore.scenes.decisions import MOST_PROMPTS, NODATA, NONE_OF_THEM, Decision
@@ -56,6 +58,7 @@ class MapRequest:
         unreadable: what becomes of windows that cannot be read or that the model refuses: "stop", or "mark" them as without data.
         executor: where windows are worked on.
         overwrite: throw away what another request has left in the folder.
+        predictor: of the model, where this process has made it before; None = it is made of the folder.
 
     Raises:
         ConfigError: no prompt, one twice or of a name that is taken, or more than a map can hold; or an unknown format.
@@ -71,6 +74,7 @@ class MapRequest:
     unreadable: Unreadable = "stop"
     executor: Executor = field(default_factory=InThisProcess)
     overwrite: bool = False
+    predictor: Any = None
 
     def __post_init__(self) -> None:
         prompts = self.windows.prompts
@@ -127,7 +131,7 @@ def make_maps(request: MapRequest) -> MapResult:
     plan = _plan(request)
     folder = JobFolder(request.out / WINDOWS, _choices(plan), chunk_size=CHUNK)
     try:
-        work = MapWindows(request.windows)
+        work = MapWindows(request.windows, request.predictor)
         items = window_items(plan.tiling)
         report = run_job(work, items, folder=folder, executor=request.executor, overwrite=request.overwrite)
         check_failed(report, unreadable=request.unreadable)
@@ -149,7 +153,9 @@ def make_maps(request: MapRequest) -> MapResult:
 
 def _plan(request: MapRequest) -> _Plan:
     place = request.windows.source.place()
-    model = as_pixel_scores(load_predictor(request.windows.model, device=request.windows.device))
+    predictor = request.predictor or load_predictor(request.windows.model, device=request.windows.device)
+    check_roles(predictor, request.windows.source.refs)
+    model = as_pixel_scores(predictor)
     side = request.side or model.window_side
     overlap = side // 4 if request.overlap is None else request.overlap
     return _Plan(request, Tiling(height=place.height, width=place.width, side=side, overlap=overlap), place, model.pixel_scale)
@@ -208,7 +214,7 @@ def _summary(plan: _Plan, counts: Counter[int], *, report: JobReport) -> dict[st
     return {
         "model": str(options.model),
         "prompts": list(options.prompts),
-        "images": {role: list(ref.paths) for role, ref in options.source.refs.items()},
+        "images": {role: [without_query(path) for path in ref.paths] for role, ref in options.source.refs.items()},
         "values": plan.scale,
         "threshold": plan.decision.threshold,
         "tiling": asdict(plan.tiling),

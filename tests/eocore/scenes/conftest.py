@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scene_files import WaterIndex
+from scene_files import WaterIndex, put_model
 
 
 @pytest.fixture
@@ -12,10 +12,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WaterIndex]:
     """Puts a water index in the place of the model of any folder."""
 
     def put(**options: Any) -> WaterIndex:
-        made = WaterIndex(**options)
-        for module in ("maps", "mapping"):
-            monkeypatch.setattr(f"eocore.scenes.{module}.load_predictor", lambda folder, *, device: made)
-        return made
+        return put_model(monkeypatch, WaterIndex(**options))
 
     return put
 

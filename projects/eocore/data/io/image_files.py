@@ -6,8 +6,9 @@ the decoder is pinned to it, so that no file can make GDAL open another one; siz
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -77,7 +78,10 @@ def resolve_path(path: str, *, root: Path | None = None, folders: bool = False) 
         DataError: the path is remote or virtual, leads out of `root`, or is no file.
     """
     if _VIRTUAL_PATH.search(path):
-        raise DataError(f"{path[:200]!r}: not a plain local path. Remote and virtual files are never opened; copy the file here first.")
+        raise DataError(
+            f"{path[:200]!r}: not a plain local path. Remote files are opened by tools/map_scene.py alone, where --allow-remote says so, "
+            "and virtual ones never; copy the file here first."
+        )
     try:
         resolved = (root / path if root else Path(path)).resolve()
         is_file = resolved.is_file()
@@ -147,10 +151,15 @@ class GeoTiff:
 
     def __init__(self, path: Path, *, indexed: bool = False) -> None:
         self.path, self._indexed = path, indexed
+        self._open(str(path), options=GDAL_OPTIONS)
+
+    def _open(self, name: str, *, options: Mapping[str, Any]) -> None:
+        """Opens what GDAL calls `name`, in an environment that every reading has, too."""
+        path, self._options = self.path, options
         try:
-            with rasterio.Env(**GDAL_OPTIONS), warnings.catch_warnings():
+            with rasterio.Env(**options), warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                self._dataset = rasterio.open(path, driver=self.driver, sharing=False)
+                self._dataset = rasterio.open(name, driver=self.driver, sharing=False)
                 self._read_header()
         except DataError:
             raise
@@ -199,7 +208,7 @@ class GeoTiff:
         row, col, height, width = window
         area = Window(col, row, width, height)
         try:
-            with rasterio.Env(**GDAL_OPTIONS):
+            with rasterio.Env(**self._options):
                 pixels = self._dataset.read(self._indexes, window=area)
                 if self._all_valid:
                     return pixels, None

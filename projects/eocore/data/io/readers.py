@@ -20,6 +20,7 @@ from eocore.data.io.layer_file import LEFT_OUT, leave_out
 from eocore.data.io.products.layers import ProductChoice
 from eocore.data.io.products.picked_files import check_picked_files
 from eocore.data.io.products.registry import open_product
+from eocore.data.io.remote_files import is_remote, open_remote
 from eocore.data.io.zarr_files import ZarrImage
 from eocore.data.records import ImageRef, Window
 from eocore.errors import DataError, NoDataError
@@ -196,7 +197,8 @@ def _opened(ref: ImageRef, root: Path | None) -> Iterator[tuple[list[LayerFile],
         raise DataError(f"an image of sensor {ref.sensor} names no file. Give it one path, or one a band.")
     files: list[LayerFile] = []
     try:
-        paths = [resolve_path(path, root=root, folders=True) for path in ref.paths]
+        remote = ref.remote and any(map(is_remote, ref.paths))
+        paths = [] if remote else [resolve_path(path, root=root, folders=True) for path in ref.paths]
         if len(paths) == 1 and paths[0].is_dir():
             choice = ProductChoice(ref.sensor, ref.bands, gsd_m=ref.gsd_m, noise_removal=ref.noise_removal)
             files = open_product(paths[0], choice)
@@ -204,6 +206,7 @@ def _opened(ref: ImageRef, root: Path | None) -> Iterator[tuple[list[LayerFile],
             return
         _check_plain(ref, paths)
         check_picked_files(paths, get_sensor(ref.sensor))
+        files += _open_remote(ref) if remote else []
         for path in paths:
             files.append(ZarrImage(path, ref.item) if ref.item else open_layers(path))
         if LEFT_OUT in ref.bands:
@@ -213,6 +216,20 @@ def _opened(ref: ImageRef, root: Path | None) -> Iterator[tuple[list[LayerFile],
     finally:
         for file in files:
             file.close()
+
+
+def _open_remote(ref: ImageRef) -> list[LayerFile]:
+    """Files of which some lie on a web server, which only a command that was told so asks for."""
+    opened: list[LayerFile] = []
+    try:
+        for path in ref.paths:
+            opened.append(open_remote(path) if is_remote(path) else open_layers(resolve_path(path)))
+        check_picked_files([file.path for file in opened], get_sensor(ref.sensor))
+    except Exception:
+        for file in opened:
+            file.close()
+        raise
+    return opened
 
 
 def _check_plain(ref: ImageRef, paths: Sequence[Path]) -> None:

@@ -1,0 +1,76 @@
+"""STAC items as images: which assets are bands, and what is no item."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eocore.data.formats.entries import Entry
+from eocore.errors import AnnotationError, ConfigError
+from eocore.predict.image_files import ImageFile
+from eocore.predict.items import find_items
+from eocore.predict.stac_items import image_of, stac_entries
+
+TIFF = "image/tiff; application=geotiff"
+
+
+def image(assets: Any, *, sensor: str | None = "sentinel2_l2a", **properties: Any) -> ImageFile:
+    return image_of(Entry({"id": "a", "assets": assets, "properties": properties}, "item.json"), folder=Path("/data"),
+                    said=ImageFile((), sensor), name="optical")  # fmt: skip
+
+
+def test_bands_come_in_the_order_of_the_sensor_whatever_they_are_called() -> None:
+    found = image(
+        {
+            "nir": {"href": "https://host/B8.tif", "type": TIFF},
+            "B02": {"href": "./B2.tif", "type": TIFF},
+            "x": {"href": "/abs/B4.tif", "type": TIFF, "eo:bands": [{"name": "x", "common_name": "red"}]},
+            "scl": {"href": "SCL.tif", "type": TIFF},
+        },
+        datetime="2024-05-01T10:00:00Z",
+    )
+    assert found.bands == ("B02", "B04", "B08") and found.paths == ("/data/B2.tif", "/abs/B4.tif", "https://host/B8.tif")
+    assert found.time == "2024-05-01T10:00:00Z" and found.sensor == "sentinel2_l2a"
+
+
+def test_one_image_of_all_bands_is_taken_as_it_is() -> None:
+    assets = {"image": {"href": "a.tif", "type": TIFF, "roles": ["data"]}, "thumb": {"href": "a.png", "roles": ["thumbnail"]}}
+    assert image(assets, sensor=None) == ImageFile(("/data/a.tif",))
+    assert image(assets).paths == ("/data/a.tif",)
+
+
+@pytest.mark.parametrize(
+    ("assets", "sensor", "message"),
+    [
+        ({"a": {"href": "a.tif"}}, "sentinel2_l2a", r"its assets \(a\) hold 0 images of all bands, and none is a band of sentinel2_l2a"),
+        ({"B02": {"href": "a.tif"}}, None, r"no sensor is named, by which bands are told\. Name its sensor: --sensor optical=NAME"),
+        ({"B02": {"href": "a.tif"}, "blue": {"href": "b.tif"}}, "sentinel2_l2a", r"assets B02, blue are all band B02"),
+        ({"B02": {}}, "sentinel2_l2a", r"must map keys to objects with an address \(href\)"),
+        ([], "sentinel2_l2a", r"must map keys to objects"),
+        ({"B02": {"href": "a\x00.tif"}}, "sentinel2_l2a", r"an asset has the address 'a"),
+    ],
+)
+def test_items_that_do_not_tell_their_bands_are_refused(assets: Any, sensor: str | None, message: str) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        image(assets, sensor=sensor)
+
+
+def test_what_is_no_stac_is_left_to_others(tmp_path: Path) -> None:
+    for content in ("[]", "{", '{"type": "FeatureCollection", "features": [{"type": "Feature"}]}', '"text"'):
+        (tmp_path / "a.json").write_text(content)
+        assert stac_entries(tmp_path / "a.json") is None
+    assert stac_entries(tmp_path / "none.json") is None and stac_entries(tmp_path / "a.tif") is None
+
+
+def test_items_stand_alone_and_have_ids_that_stay_in_the_folder(tmp_path: Path) -> None:
+    item = {"type": "Feature", "id": "../up", "assets": {"image": {"href": "a.tif", "type": TIFF, "roles": ["data"]}}}
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    (tmp_path / "b.tif").touch()
+    with pytest.raises(AnnotationError):
+        find_items([str(tmp_path / "item.json")], options={})
+    (tmp_path / "item.json").write_text(json.dumps({**item, "id": "one"}))
+    with pytest.raises(ConfigError, match=r"b\.tif: no STAC item, while others are"):
+        find_items([str(tmp_path / "item.json"), str(tmp_path / "b.tif")], options={})
+    (found,) = find_items([f"sar={tmp_path / 'item.json'}"], options={})
+    assert found.item_id == "one" and found.files == {"sar": ImageFile((str(tmp_path / "a.tif"),))}
