@@ -104,15 +104,26 @@ def add_engine(parser: "argparse._ActionsContainer") -> None:
     """Where the items of a job are worked on."""
     workers = "processes, or actors, each with the model (default: this process alone)"
     parser.add_argument("--workers", type=not_negative, default=0, metavar="N", help=workers)
-    engine = "processes of this machine, or actors of a Ray cluster that sees the same files (default: %(default)s)"
-    parser.add_argument("--engine", default="processes", metavar="processes|ray", help=engine)
+    engine = "processes of this machine, those that torchrun has started, or actors of a Ray cluster (default: %(default)s)"
+    parser.add_argument("--engine", default="processes", metavar="processes|torchrun|ray", help=engine)
     parser.add_argument("--address", metavar="HOST:PORT", help="of a Ray cluster; auto: the one of this machine (default: one is started)")
     gpus = "that an actor needs (default: %(default)g)"
     parser.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help=gpus)
 
 
 def executor_of(arguments: argparse.Namespace) -> "Executor":
-    """What the options of `add_engine` name. Raises ConfigError where they do not go together."""
+    """What the options of `add_engine` name; a command asks for it before it does anything.
+
+    Raises:
+        ConfigError: the options do not go together.
+        SystemExit: torchrun has started this process beside a first one, for which it has worked until the end.
+    """
     from eocore.jobs.engine import choose_executor
 
+    if arguments.engine == "torchrun":
+        from eocore.jobs.ranks import is_first, serve
+
+        if not is_first():
+            serve()
+            raise SystemExit(0)
     return choose_executor(arguments.engine, arguments.workers, address=arguments.address, num_gpus=arguments.gpus_per_worker)

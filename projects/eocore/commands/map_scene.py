@@ -16,6 +16,7 @@ from eocore.commands.predict import add_image_options, files_said, image_files
 
 if TYPE_CHECKING:
     from eocore.data.records import ImageRef
+    from eocore.jobs.work import Executor
     from eocore.scenes.maps import MapRequest
     from eocore.scenes.source import SceneSource
 
@@ -67,10 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     if bool(arguments.prompt) == bool(arguments.ask):
         raise ConfigError("give --prompt with what to map, or --ask with a question about each window: one of them.")
+    executor = executor_of(arguments)
     if arguments.inputs:
-        return _map_many(arguments)
+        return _map_many(arguments, executor)
     source = _source_of(arguments)(_refs(arguments))
-    return _ask(arguments, source) if arguments.ask else _map(arguments, source)
+    if arguments.ask:
+        return _ask(arguments, source, executor=executor)
+    return _map(_request(arguments, source, executor=executor))
 
 
 def _refs(arguments: argparse.Namespace) -> "dict[str, ImageRef]":
@@ -94,7 +98,7 @@ def _source_of(arguments: argparse.Namespace) -> "Callable[[Mapping[str, ImageRe
     return partial(scene_source, area=arguments.area, grid=arguments.grid, clouds=arguments.clouds)
 
 
-def _request(arguments: argparse.Namespace, source: "SceneSource") -> "MapRequest":
+def _request(arguments: argparse.Namespace, source: "SceneSource", *, executor: "Executor") -> "MapRequest":
     from eocore.scenes.mapping import MapOptions
     from eocore.scenes.maps import MapRequest
     from eocore.scenes.polygons import PolygonOptions
@@ -115,15 +119,15 @@ def _request(arguments: argparse.Namespace, source: "SceneSource") -> "MapReques
         polygons=PolygonOptions(min_area_px=arguments.min_area, simplify_px=arguments.simplify),
         formats=tuple(arguments.format),
         unreadable=arguments.unreadable,
-        executor=executor_of(arguments),
+        executor=executor,
         overwrite=arguments.overwrite,
     )
 
 
-def _map(arguments: argparse.Namespace, source: "SceneSource") -> int:
+def _map(request: "MapRequest") -> int:
     from eocore.scenes.maps import make_maps
 
-    result = make_maps(_request(arguments, source))
+    result = make_maps(request)
     seen = sum(result.summary["pixels"].values())
     for name, count in result.summary["pixels"].items():
         say(f"  {100 * count / seen:6.2f} %  {name}")
@@ -132,7 +136,7 @@ def _map(arguments: argparse.Namespace, source: "SceneSource") -> int:
     return 0
 
 
-def _map_many(arguments: argparse.Namespace) -> int:
+def _map_many(arguments: argparse.Namespace, executor: "Executor") -> int:
     from eocore.errors import ConfigError
     from eocore.predict.inputs import INPUTS
     from eocore.predict.items import find_items
@@ -144,7 +148,7 @@ def _map_many(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--inputs names all scenes, which are mapped by --prompt; --{single[0]} is of one scene. Leave one of them out.")
     said = {name: replace(file, remote=arguments.allow_remote) for name, file in files_said(arguments, INPUTS).items()}
     items = find_items(arguments.inputs, options=said)
-    result = map_many(items, _request(arguments, SceneSource({})), source_of=_source_of(arguments))
+    result = map_many(items, _request(arguments, SceneSource({}), executor=executor), source_of=_source_of(arguments))
     for name in result.mapped:
         say(f"  {arguments.out / name}")
     say(f"  {len(result.mapped)} of {len(items)} scenes mapped")
@@ -153,7 +157,7 @@ def _map_many(arguments: argparse.Namespace) -> int:
     return 1 if result.failed else 0
 
 
-def _ask(arguments: argparse.Namespace, source: "SceneSource") -> int:
+def _ask(arguments: argparse.Namespace, source: "SceneSource", *, executor: "Executor") -> int:
     from eocore.scenes.answers import SIDE, AnswersRequest, ask_scene
     from eocore.scenes.asking import AskOptions
 
@@ -172,7 +176,7 @@ def _ask(arguments: argparse.Namespace, source: "SceneSource") -> int:
             side=arguments.side or SIDE,
             formats=tuple(arguments.format),
             unreadable=arguments.unreadable,
-            executor=executor_of(arguments),
+            executor=executor,
             overwrite=arguments.overwrite,
         )
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from eocore.errors import ConfigError
 from eocore.jobs.job_folder import JobFolder
 from eocore.jobs.processes import InThisProcess, WorkerProcesses
+from eocore.jobs.ranks import TorchRanks
 from eocore.jobs.ray_actors import RayActors
 from eocore.jobs.work import Executor, Item, Work
 from eocore.log import get_logger
@@ -83,7 +84,7 @@ def local_executor(num_workers: int, *, timeout_s: float | None = None) -> Execu
     return WorkerProcesses(num_workers, timeout_s=timeout_s) if num_workers else InThisProcess()
 
 
-ENGINES = ("processes", "ray")
+ENGINES = ("processes", "torchrun", "ray")
 
 
 def choose_executor(engine: str, num_workers: int, *, address: str | None = None, num_gpus: float = 0.0) -> Executor:
@@ -100,10 +101,14 @@ def choose_executor(engine: str, num_workers: int, *, address: str | None = None
     """
     if engine not in ENGINES:
         raise ConfigError(f"engine '{engine}' is unknown; choices: {', '.join(ENGINES)}.")
+    if engine != "ray" and (address is not None or num_gpus):
+        raise ConfigError("--address and --gpus-per-worker are of a Ray cluster. Add --engine ray, or leave them out.")
     if engine == "processes":
-        if address is not None or num_gpus:
-            raise ConfigError("--address and --gpus-per-worker are of a Ray cluster. Add --engine ray, or leave them out.")
         return local_executor(num_workers)
+    if engine == "torchrun":
+        if num_workers:
+            raise ConfigError("--engine torchrun takes one process a GPU as torchrun starts them. Leave --workers out.")
+        return TorchRanks.connect()
     if num_workers < 1:
         raise ConfigError("--engine ray needs --workers: how many actors work at a time, each with the model.")
     return RayActors(num_workers, address=address, num_gpus=num_gpus)

@@ -121,6 +121,10 @@ class _Run:
             actor = self.idle.pop() if self.idle else self._start()
             task = self.ledger.next_task()
             self.busy[actor.run.remote(task.chunk.items)] = (actor, task)
+        while (
+            not self.ledger and self.idle
+        ):  # one that has nothing to do makes room for another that a cluster which has shrunk cannot start
+            self._end(self.idle.pop())
 
     def _start(self) -> Any:
         resources = {"num_cpus": 1, "num_gpus": self.options.num_gpus}

@@ -98,7 +98,7 @@ def test_killed_at_random_ten_times_it_ends_as_undisturbed(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("engine", "options", "message"),
     [
-        ("slurm", {}, "engine 'slurm' is unknown; choices: processes, ray"),
+        ("slurm", {}, "engine 'slurm' is unknown; choices: processes, torchrun, ray"),
         ("processes", {"address": "auto"}, "--address and --gpus-per-worker are of a Ray cluster"),
         ("ray", {}, "--engine ray needs --workers"),
     ],

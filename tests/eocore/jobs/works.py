@@ -46,6 +46,14 @@ class Square:
         return [{"square": number**2, "vector": np.full(3, number**2, dtype=np.float32)} for number in numbers]
 
 
+class Located:
+    """Squares numbers slowly, and says in which process."""
+
+    def __call__(self, items: Sequence[Item]) -> list[Result]:
+        time.sleep(0.1 * len(items))
+        return [{"square": int(item.payload["number"]) ** 2, "pid": os.getpid()} for item in items]
+
+
 @dataclass(frozen=True)
 class FailsOnce:
     """Fails the first time it is called for an item, by an error of a library."""

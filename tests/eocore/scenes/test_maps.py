@@ -226,3 +226,33 @@ def test_a_full_disk_says_so_and_the_run_resumes(
     assert not (tmp_path / "out" / "classes.tif").exists()
     make_maps(own)
     np.testing.assert_array_equal(classes(tmp_path), np.where(WATER, 1, 2))
+
+
+def test_other_programs_open_what_was_written_and_areas_are_those_of_the_mask(tmp_path: Path, model: Callable[..., WaterIndex]) -> None:
+    """A lake with an island, and a wedge without data, as at the end of a swath."""
+    cogeo = pytest.importorskip("rio_cogeo.cogeo", reason="rio-cogeo (extra dev) is not installed")
+    validators = pytest.importorskip("pystac.validation.stac_validator", reason="pystac (extra dev) is not installed")
+    geopandas = pytest.importorskip("geopandas", reason="geopandas (extra scenes) is not installed")
+    model()
+    rows, columns = np.indices((500, 620))
+    wedge = rows + 2 * columns < 300
+    water = lake(500, 620) & ((rows - 250) ** 2 + (columns - 310) ** 2 > 60**2)
+    scene = write_scene(tmp_path / "s2.tif", water, empty=wedge)
+    result = make_maps(map_request(tmp_path, scene, formats=("gpkg", "geojson", "parquet")))
+    for name in ("classes.tif", "values.tif"):
+        assert cogeo.cog_validate(tmp_path / "out" / name) == (True, [], [])
+    own = json.loads((tmp_path / "out" / "item.json").read_text())
+    validators.JsonSchemaSTACValidator().validate_core(own, "Feature", "1.1.0")
+    masks = {"water": water & ~wedge, "land": ~water & ~wedge}
+    for frame in (
+        geopandas.read_file(tmp_path / "out" / "polygons.gpkg", engine="pyogrio"),
+        geopandas.read_file(tmp_path / "out" / "polygons.geojson", engine="pyogrio").to_crs(32632),
+        geopandas.read_parquet(tmp_path / "out" / "polygons.parquet"),
+    ):
+        assert frame.geometry.is_valid.all() and len(frame) == result.summary["polygons"]["written"] == 3
+        for name, mask in masks.items():
+            found = frame[frame.label == name]
+            assert found.geometry.area.sum() == pytest.approx(100 * mask.sum(), rel=0.005)
+            assert found.area_m2.sum() == pytest.approx(100 * mask.sum(), rel=0.005)
+    (sea,) = frame[frame.label == "water"].geometry
+    assert len(sea.interiors) == 1
