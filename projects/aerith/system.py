@@ -38,9 +38,17 @@ def _export(task: Any) -> "Shipment":
 
 def _planning() -> Planning:
     from aerith.planning.meta_task import data_task, example_batch, fake_step, outline
+    from aerith.planning.samples import sample_work
     from eocore.train.planning.prompts import step_of_prompts
 
-    return Planning(meta_task=outline, data_task=data_task, example_batch=example_batch, step_shape=step_of_prompts, fake_step=fake_step)
+    return Planning(
+        meta_task=outline,
+        data_task=data_task,
+        example_batch=example_batch,
+        step_shape=step_of_prompts,
+        fake_step=fake_step,
+        sample_work=sample_work,
+    )
 
 
 def _benchmarks() -> None:

@@ -15,7 +15,7 @@ from eocore.portable.image_slots import check_one_position
 from eocore.portable.image_tiling import resize
 from eocore.portable.messages import Turn, as_turns
 from eocore.portable.position_limit import SampleTooLongError, too_long
-from eocore.portable.prompt_batching import to_inputs
+from eocore.portable.prompt_batching import EncodedPrompt, to_inputs
 from eocore.portable.prompt_images import images_per_prompt
 from eocore.portable.vision_layout import SampleError
 
@@ -68,8 +68,33 @@ class AerithProcessor(ChatProcessor):
         self._check_answers(turns, sample_id)
         pieces = self._render(turns, independent, for_generation=for_generation)
         sample = self._assemble(pieces, pictures, sample_id=sample_id)
-        _check_length(sample, max_length, for_generation=for_generation)
+        _check_length(sample.prompt, max_length, for_generation=for_generation)
         return sample
+
+    def measure(
+        self,
+        num_images: int,
+        turns: Sequence[Turn],
+        *,
+        independent: bool = False,
+        max_length: int | None = None,
+        sample_id: str = "",
+    ) -> EncodedPrompt:
+        """The text of a sample as `encode` makes it, found without a pixel: what sizes are read from.
+
+        Args:
+            num_images: of the sample, 0 or 1.
+            turns, independent, max_length, sample_id: as `encode`.
+
+        Raises:
+            SampleError, SampleTooLongError: as `encode`, as far as no pixel is needed to see it.
+        """
+        check_one_position(turns, num_images, sample_id=sample_id)
+        self._check_answers(turns, sample_id)
+        count = self.options.tokens_per_image * num_images
+        prompt = self.encode_pieces(self._render(turns, independent), num_embeddings=count, sample_id=sample_id)
+        _check_length(prompt, max_length, for_generation=False)
+        return prompt
 
     def collate(self, samples: Sequence[Sample], **layout: Any) -> Batch:
         """One batch of encoded samples; see `batching.collate`, whose further arguments it takes."""
@@ -139,14 +164,14 @@ def resized(pixels: np.ndarray, side: int) -> Tensor:
     return torch.from_numpy(np.array(resize(pixels, (side, side))))
 
 
-def _check_length(sample: Sample, max_length: int | None, *, for_generation: bool) -> None:
-    """Raise SampleTooLongError if the sample has more than `max_length` tokens."""
-    count, name = len(sample.prompt.input_ids), sample.prompt.sample_id
+def _check_length(prompt: EncodedPrompt, max_length: int | None, *, for_generation: bool) -> None:
+    """Raise SampleTooLongError if a sample's prompt has more than `max_length` tokens."""
+    count, name = len(prompt.input_ids), prompt.sample_id
     if max_length is None or count <= max_length:
         return
     if for_generation:
         raise SampleTooLongError(too_long(name or "the prompt", count, limit=max_length))
     raise SampleTooLongError(
-        f"{name}: {count} tokens ({len(sample.prompt.placeholders)} of them the image), at most {max_length} are allowed; nothing was "
+        f"{name}: {count} tokens ({len(prompt.placeholders)} of them the image), at most {max_length} are allowed; nothing was "
         "cut. Raise task.max_length, or shorten the conversation."
     )

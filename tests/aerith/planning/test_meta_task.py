@@ -9,7 +9,6 @@ from mmengine.config import Config
 from aerith.planning.meta_task import data_task, example_batch, outline
 from eocore.errors import ConfigError
 from eocore.models.freeze import trainable_names
-from eocore.train.planning.batches import supposed_batches
 from eocore.train.planning.estimate import StepShape, estimate
 
 
@@ -42,9 +41,6 @@ def test_what_cannot_be_estimated_is_said(make_fields: Callable[..., dict[str, A
         outline({"type": "AerithTowerTask"})
     with pytest.raises(ConfigError, match="the size of the vocabulary is not stated"):
         outline({**make_fields(), "type": "AerithTask", "tokenizer": {"type": "ChatTokenizer", "path": "none"}})
-    config = Config({"systems": ["aerith"], "seed": 0, "task": {"type": "AerithTask", **make_fields()}})
-    with pytest.raises(ConfigError, match=r"its trainings cannot be planned"):
-        supposed_batches(config, num_gpus=1, num_samples=8, sizes={"tokens": 64})
 
 
 @pytest.mark.parametrize("kind", [{"type": "AerithTowerTask", "num_classes": 6}, {"type": "AerithAlignmentTask"}])
