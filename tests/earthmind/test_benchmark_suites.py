@@ -75,7 +75,7 @@ def test_any_number_of_processes_and_a_killed_run_give_the_same_scores(model_dir
     for processes in (1, 2, 3):
         status, output = finished(script(SCRIPT, model_dir, data, processes, "--out", tmp_path / str(processes), *flags))
         assert status == 0, output
-        assert output.rstrip().splitlines()[-1].startswith(" SAR referring (EarthMind)"), output
+        assert output.rstrip().splitlines()[-1].startswith("SAR referring (EarthMind)"), output
     process = script(SCRIPT, model_dir, data, 2, "--out", tmp_path / "killed", *flags)
     _kill_when_begun(process, tmp_path / "killed")
     assert not (tmp_path / "killed" / "sar_referring" / "scores.json").exists()
