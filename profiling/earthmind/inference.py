@@ -31,7 +31,7 @@ class Dictation(LogitsProcessor):
     """Makes generation write given tokens, row by row, whatever the model would have said; the model computes all the same.
 
     Args:
-        tokens: (R, N) of each row; generation reads one more, which repeats the last.
+        tokens: (R, N) of each row; what goes beyond repeats the last.
     """
 
     def __init__(self, tokens: Tensor) -> None:

@@ -114,9 +114,8 @@ class EarthMindGenerationMixin(GenerationMixin):
         reading = Reading()
         with one_at_a_time(self.config.text_config):
             given, importance = self._start(batch, settings, share=share_prefix)
-            # one token more than asked for, so that a [SEG] at the very end is read too and has a state
-            sequences = self.generate(**given, reading=reading, max_new_tokens=max_new_tokens + 1, **settings)
-            written = sequences[:, given["input_ids"].shape[1] :][:, :max_new_tokens]
+            sequences = self.generate(**given, reading=reading, max_new_tokens=max_new_tokens, **settings)
+            written = sequences[:, given["input_ids"].shape[1] :]
             self._read_last(sequences, written, reading=reading, seg_token_id=processor.seg_token_id)
         texts, counts = zip(*map(processor.read_answer, written), strict=True)
         rows = seg_states(written, counts, states=reading.states, seg_token_id=processor.seg_token_id)
@@ -130,7 +129,7 @@ class EarthMindGenerationMixin(GenerationMixin):
         return answers
 
     def _read_last(self, sequences: Tensor, written: Tensor, *, reading: Reading, seg_token_id: int) -> None:
-        """Reads the last token where an answer stopped before its longest length with a [SEG], whose state nothing has read yet."""
+        """Reads the last token where an answer ends with a [SEG], whose state nothing has read yet."""
         step, reading.next_step = reading.next_step, {}
         if len(reading.states) <= written.shape[1] and bool((written[:, -1] == seg_token_id).any()):
             inputs = self.prepare_inputs_for_generation(sequences, next_sequence_length=1, **step)
