@@ -4,6 +4,7 @@ python tools/benchmark.py ratios --only G1,G2                                   
 python tools/benchmark.py ratios --system ms_clip                                  the same of another system
 python tools/benchmark.py train --config configs/benchmark/bench_mid.py            training steps on sample kinds
 python tools/benchmark.py step --config configs/benchmark/bench_mid.py --memory    our step beside the upstream step's structure
+python tools/benchmark.py plain --config configs/benchmark/bench_mid.py --memory   beside transformers' InternVL and peft
 python tools/benchmark.py data --config configs/benchmark/bench_mid.py             preparing samples
 python tools/benchmark.py infer --config configs/benchmark/bench_mid.py --batch 1,8             answers to questions
 python tools/benchmark.py scaling --config configs/benchmark/bench_mid.py --ranks 1,2   several processes
@@ -51,8 +52,9 @@ def parse_arguments() -> argparse.Namespace:
         "--system", choices=SYSTEMS, default=SYSTEMS[0], metavar="NAME", help=f"{' or '.join(SYSTEMS)} (default: {SYSTEMS[0]})"
     )
     of_processor = "time is what the process computed, not what passed: for a machine that does other work meanwhile"
-    ratios.add_argument("--processor-time", action="store_true", help=of_processor)
-    of_config = [commands.add_parser(name, help=COMMANDS[name].__doc__) for name in ("train", "step", "data", "gpu", "scaling", "infer")]
+    of_config = [
+        commands.add_parser(name, help=COMMANDS[name].__doc__) for name in ("train", "step", "data", "gpu", "scaling", "plain", "infer")
+    ]
     for one in of_config:
         one.add_argument(
             "--config", type=Path, required=one is not of_config[-1], help="config file; weights are random, its data are not read"
@@ -60,7 +62,12 @@ def parse_arguments() -> argparse.Namespace:
         one.add_argument("--samples", type=names, default=names(SIX_KINDS), metavar="KIND,KIND", help=f"default: {SIX_KINDS}; also mix")
         one.add_argument("--cfg-options", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
         one.add_argument("--precision", choices=DTYPES, help="of the weights (default: fp32 on a CPU, bf16 on a GPU)")
-    train, step, _, gpu, scaling, infer = of_config
+    train, step, _, gpu, scaling, plain, infer = of_config
+    plain.set_defaults(samples=["vqa", "vqa5"])
+    plain.add_argument("--batch", type=counts, default=[1, 8], metavar="N,N", help="questions answered together (default: 1,8)")
+    plain.add_argument("--same-image", type=count, default=8, metavar="N", help="questions about one image (default: 8)")
+    plain.add_argument("--row-length", type=int, default=4096, metavar="L", help="tokens of a packed row of the mix (default: 4096)")
+    plain.add_argument("--memory", action="store_true", help="peak memory too, in a process a side")
     train.add_argument("--together", type=int, default=1, metavar="N", help="samples in a batch (default: 1)")
     train.add_argument("--row-length", type=int, metavar="L", help="pack them into rows of at most so many tokens")
     step.add_argument("--memory", action="store_true", help="peak memory too, in a process a side")
@@ -70,6 +77,8 @@ def parse_arguments() -> argparse.Namespace:
     scaling.add_argument("--ranks", type=names, default=["1", "2"], metavar="N,N", help="numbers of processes (default: 1,2)")
     scaling.add_argument("--zero", default="deepspeed_zero2", metavar="NAME", help="DeepSpeed configuration (default: %(default)s)")
     add_inference(infer)
+    for one in (ratios, plain):
+        one.add_argument("--processor-time", action="store_true", help=of_processor)
     for one in (ratios, *of_config):
         one.add_argument("--repeats", type=int, default=5, metavar="N", help="timed calls of each side; the fastest counts (default: 5)")
         one.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
@@ -214,6 +223,21 @@ def run_scaling(arguments: argparse.Namespace) -> None:
     tell(arguments, rows, columns=("samples/s", "efficiency %"))
 
 
+def run_plain(arguments: argparse.Namespace) -> None:
+    """Training steps and answers beside transformers' own InternVL with peft's LoRA and sdpa, on the same weights."""
+    from profiling.earthmind.plain_comparison import Effort, compare_answers, compare_mix, compare_plain_memory, compare_training
+
+    task, _, _ = settings_of(arguments)
+    effort = Effort(repeats=arguments.repeats, of_processor=arguments.processor_time)
+    rows = compare_training(task, arguments.samples, effort=effort)
+    rows.append(compare_mix(task, row_length=arguments.row_length, effort=effort))
+    rows += compare_answers(task, arguments.samples, batches=arguments.batch, same_image=arguments.same_image, effort=effort)
+    memory = [compare_plain_memory(task, name) for name in arguments.samples] if arguments.memory else []
+    if memory:
+        show(row_table(memory))
+    tell(arguments, rows, columns=("faster x",), **{f"{row['what']}, ours / plain": float(row["ours / plain"]) for row in memory})
+
+
 def run_infer(arguments: argparse.Namespace) -> None:
     """Answers to questions of sample kinds, of a dictated length: speed, memory, parts, operators."""
     from eocore.predict.generation import generation_settings
@@ -256,6 +280,7 @@ COMMANDS = {
     "data": run_data,
     "gpu": run_gpu,
     "scaling": run_scaling,
+    "plain": run_plain,
     "infer": run_infer,
 }
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,21 @@ class Questions:
     samples: list[Sample]
     sizes: list[tuple[int, int]]
     answers: Tensor
+
+    def about_one_image(self, filler: int) -> "Questions":
+        """As many questions about the images of the first; they differ from their first filling token on.
+
+        Args:
+            filler: token that fills questions up.
+        """
+        first, samples = self.samples[0], []
+        start = int(first.placeholder_index[-1]) + 1
+        differs = start + int((first.input_ids[start:] == filler).nonzero()[0])
+        for number in range(len(self.samples)):
+            ids = first.input_ids.clone()
+            ids[differs] = filler + number
+            samples.append(first._replace(input_ids=ids))
+        return replace(self, samples=samples, sizes=self.sizes[:1] * len(samples))
 
 
 class AnswerTimes(PartTimes):

@@ -5,7 +5,7 @@ Its best settings: sdpa in both towers, LoRA merged before it answers, nothing r
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -154,6 +154,11 @@ class PlainAnswers:
         """
         inputs = plain_inputs(batch, self.config)
         written = self.model.generate(
-            **inputs, max_new_tokens=dictated.shape[1], do_sample=False, logits_processor=[Dictation(dictated)], eos_token_id=None, pad_token_id=0
+            **inputs,
+            max_new_tokens=dictated.shape[1],
+            do_sample=False,
+            logits_processor=[Dictation(dictated)],
+            eos_token_id=None,
+            pad_token_id=0,
         )
         return written[:, inputs["input_ids"].shape[1] :]

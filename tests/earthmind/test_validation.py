@@ -145,7 +145,10 @@ def test_the_training_is_the_same_with_and_without(run: Path, world: Path, tmp_p
 @pytest.mark.slow
 def test_a_trial_tells_what_would_be_answered(world: Path) -> None:
     told = dry_run(make_config(world), answers=ScoredAnswers)
-    assert "12 questions answered: optical/referring/miou, optical/mcq/accuracy, sar/referring/miou, sar/mcq/accuracy, fused/referring/miou" in told
+    assert (
+        "12 questions answered: optical/referring/miou, optical/mcq/accuracy, sar/referring/miou, sar/mcq/accuracy, fused/referring/miou"
+        in told
+    )
 
 
 @pytest.mark.parametrize(
