@@ -57,6 +57,18 @@ def _embed_scenes() -> Runnable:
     return COMMAND
 
 
+def _serve() -> Runnable:
+    from eocore.commands.serve import COMMAND
+
+    return COMMAND
+
+
+def _serve_users() -> Runnable:
+    from eocore.commands.serve_users import COMMAND
+
+    return COMMAND
+
+
 def _report() -> Runnable:
     from eocore.commands.report import COMMAND
 
@@ -151,6 +163,8 @@ COMMANDS = {
     "search-index": Entry("search images and captions: build an index of vectors, add to it, ask it", _search_index),
     "map-scene": Entry("map a whole scene: rasters and polygons of what prompts name", _map_scene),
     "embed-scenes": Entry("embed the windows of whole scenes: vectors for an index", _embed_scenes),
+    "serve": Entry("serve models to people and programs: page, and an endpoint in the form of OpenAI's API", _serve),
+    "serve-users": Entry("add users and tokens of a server", _serve_users),
     "report": Entry("write the report of an evaluation made by `test`", _report),
     "new-dataset": Entry("make a config, splits and a data check of one's own images and table", _new_dataset),
     "check-data": Entry("read every record of a config's datasets before a training does", _check_data),

@@ -16,6 +16,7 @@ class Limits:
 
     Attributes:
         upload_mib: of one file, and of one request [MiB].
+        json_mib: of one request's JSON, images as data URLs in it [MiB].
         unpacked_mib: of the files of an archive together [MiB].
         archive_files: in one archive.
         archive_ratio: unpacked by packed size of a file in an archive.
@@ -29,10 +30,12 @@ class Limits:
         texts: in one request for vectors or classes.
         request_s: from a request's arrival to the end of its answer [s].
         waiting: requests of one model that wait for their turn.
-        requests_per_minute: of one client, where `auth` is set or the server is open to others.
+        requests_per_minute: to the endpoint, of one token or address.
+        logins_per_minute: attempts of one address.
     """
 
     upload_mib: int = 512
+    json_mib: int = 64
     unpacked_mib: int = 4096
     archive_files: int = 500
     archive_ratio: int = 200
@@ -46,7 +49,8 @@ class Limits:
     texts: int = 1024
     request_s: float = 120.0
     waiting: int = 256
-    requests_per_minute: int = 600
+    requests_per_minute: int = 6000
+    logins_per_minute: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,7 @@ class ServeOptions:
         indexes: folders of `eo search-index`.
         reports: folder below which report.html files of evaluations lie.
         host, port: to listen on; port 0 = any that is free.
+        hosts: further names by which the server is called, such as that of a proxy before it.
         auth: file of users and tokens (`eo serve-users`); None = everybody may ask.
         uploads: folder of the sessions' files; it is emptied at the start and at the end.
         limits: of clients.
@@ -95,6 +100,7 @@ class ServeOptions:
     reports: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8000
+    hosts: tuple[str, ...] = ()
     auth: Path | None = None
     uploads: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "eocore_uploads")
     limits: Limits = field(default_factory=Limits)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from eocore.data.records import Window
-from eocore.errors import AccessError, BusyError, DataError, EOError
+from eocore.errors import AccessError, BusyError, ConfigError, DataError, EOError
 from eocore.files import writing
 from eocore.predict.image_files import ImageFile
 from eocore.serve.archives import unpack
@@ -36,6 +36,8 @@ MAGICS |= {b"MM\0+": "GeoTIFF", b"PK\x03\x04": "zip"}
 """First bytes -> kind of a file that may be sent."""
 NAME_CHARACTERS = 100
 OWNER_ONLY = 0o700
+MARK = ".eocore_uploads"
+"""File in the folder of a store, which may be emptied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,14 +182,20 @@ class SessionStore:
         self._sessions: dict[str, Session] = {}
 
     def open(self) -> None:
-        """Makes the folder, readable by its owner alone, and empties it: what lies there is of a server that was killed.
+        """Makes the folder, readable by its owner alone, and empties it of what a server that was killed has left.
 
         Raises:
+            ConfigError: a folder of something else is there.
             OutputError: it cannot be made.
         """
         with writing(self._root, "the folder of uploads"):
+            if self._root.exists() and any(self._root.iterdir()) and not (self._root / MARK).exists():
+                raise ConfigError(
+                    f"{self._root}: holds files that no server has put there, and would be emptied. Name a folder of its own."
+                )
             shutil.rmtree(self._root, ignore_errors=True)
             self._root.mkdir(parents=True, mode=OWNER_ONLY)
+            (self._root / MARK).touch()
 
     def create(self) -> Session:
         """A session without files. Raises BusyError where there are too many."""
