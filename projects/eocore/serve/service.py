@@ -168,7 +168,7 @@ class Service:
 
     def _check_paths(self, file: ImageFile) -> None:
         for path in file.paths:
-            if not any(Path(path).resolve().is_relative_to(root) for root in self._image_roots):
+            if file.remote or not any(Path(path).resolve().is_relative_to(root) for root in self._image_roots):
                 raise AccessError("an image lies outside of the folders that this server reads. Send it as a file.")
 
     def _check_texts(self, texts: Sequence[str]) -> None:

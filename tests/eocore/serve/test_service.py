@@ -161,6 +161,7 @@ def test_scores_of_pixels(run: Any, service: Service, session: Session) -> None:
         ({"text": "x" * 300_000}, ConfigError, "characters of text"),
         ({"images": {"thermal": None}}, ConfigError, "reads no image of role"),
         ({"images": {"rgb": ImageFile(("/etc/hostname",))}}, AccessError, "outside of the folders"),
+        ({"images": {"rgb": ImageFile(("https://example.org/a.tif",), remote=True)}}, AccessError, "outside of the folders"),
         ({"regions": (MaskRef("box", [1, 2, 3]),)}, DataError, "box"),
     ],
 )
