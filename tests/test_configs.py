@@ -18,6 +18,7 @@ from eocore.converters.class_schemes import REFERENCE_TILES
 from eocore.converters.landcover import TileSet, prepare_landcover
 from eocore.evaluate.engine.sources import build_sources, read_evaluation
 from eocore.synthetic.chips import write_chips
+from eocore.synthetic.needles import write_needles
 from eocore.synthetic.world import write_world
 from eocore.system import systems_of_config
 from eocore.train.device import set_deepspeed_accelerator
@@ -42,7 +43,7 @@ ASKED = {
     "earthfm": {"land_cover"},
 }
 """System -> tasks that its tiny configs evaluate."""
-ASKED_ALONE = {"earthmind_tiny_augmented": {"referring"}}
+ASKED_ALONE = {"earthmind_tiny_augmented": {"referring"}, "earthmind_tiny_long": {"vqa"}, "earthmind_tiny_needles": {"vqa"}}
 """Config -> tasks, of one that learns these alone."""
 NUMBER = re.compile(r"^  (loss\w*): (-?[\d.]+)$", re.MULTILINE)
 
@@ -54,6 +55,7 @@ tiny_config = pytest.mark.parametrize("path", TINY, ids=lambda path: path.stem)
 def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synthetic")
     write_world(root, {"train": 6, "val": 1, "test": 2}, size=SIZE)
+    write_needles(root / "needles", {"train": 2, "test": 1}, num_scenes=2)
     write_chips(root / "chips", {"train": 32, "val": 10, "test": 10})
     return root
 
@@ -152,6 +154,8 @@ def test_it_trains_a_step(path: Path) -> None:
     systems_of_config(config)
     for part in config.task.model.get("parts", {}):
         config.task.model.parts[part] = "new"  # what an earlier stage trains is not there
+    if config.task.model.pop("pretrained", None):
+        config.task.tokenizer = load_config(ROOT / "configs" / "earthmind" / "earthmind_tiny_needles.py").task.tokenizer
     told = dry_run(config, answers=ScoredAnswers)
     losses = {name: float(value) for name, value in NUMBER.findall(told)}
     assert LOSSES[config.task.type] <= set(losses)

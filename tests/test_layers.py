@@ -23,7 +23,7 @@ CORE_LAYERS = (
     {"checkpoints"},
     {"train", "evaluate"},
     {"export", "predict", "synthetic"},
-    {"converters", "checks", "onboarding", "search", "scenes"},
+    {"converters", "checks", "onboarding", "search", "scenes", "long_inputs"},
     {"serve"},
     {"commands"},
 )

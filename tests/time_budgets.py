@@ -26,6 +26,15 @@ class Room:
     places: tuple[str, ...]
 
 
+LONG_INPUTS = (
+    "tests/eocore/long_inputs",
+    "tests/earthmind/model/test_long_inputs.py",
+    "tests/earthmind/building/test_compression.py",
+    *(
+        f"tests/eocore/portable/test_{name}.py"
+        for name in ("token_compression", "compressed_reading", "compression_plan", "long_options", "token_reduction")
+    ),
+)
 ROOMS = (
     Room("eocore + earthmind", 480, ("",)),
     Room("ms_clip", 120, ("tests/ms_clip", "tests/tools/ms_clip", "tests/profiling/ms_clip", "tests/parity/test_open_clip.py")),
@@ -33,7 +42,7 @@ ROOMS = (
     Room("earthfm", 120, ("tests/earthfm",)),
     Room("page", 180, ("tests/eocore/serve",)),
     Room("search", 60, ("tests/eocore/search",)),
-    Room("long inputs", 90, ("tests/eocore/long_inputs",)),
+    Room("long inputs", 90, LONG_INPUTS),
     Room("scenes", 150, ("tests/eocore/scenes", "tests/eocore/jobs")),
     Room("notebooks", 90, ("tests/docs/notebooks",)),
     Room("plain install", 120, ("tests/test_plain_install.py",)),

@@ -43,6 +43,12 @@ def _status_bytes(field: str) -> int | None:
     return int(found[1]) * KIB if found else None
 
 
+def resident_bytes() -> int:
+    """The resident set of this process now; the highest of its life where the system does not tell."""
+    found = _status_bytes("VmRSS")
+    return int(peak_memory_gib()["host"] * GIB) if found is None else found
+
+
 def measure_peak(work: Callable[[], object]) -> PeakMemory:
     """Peak of one call: GPU memory where a GPU is in use, else the resident set.
 

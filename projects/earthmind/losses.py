@@ -96,7 +96,7 @@ def _segment_losses(
     output: EarthMindOutput, segments: SegTokens | None, *, settings: LossSettings, grid: tuple[int, int]
 ) -> dict[str, Tensor]:
     """Losses of the [SEG] tokens: of their masks, and of their attention."""
-    assert segments is not None and segments.masks is not None and output.masks is not None and output.seg_attention is not None
+    assert segments is not None and segments.masks is not None and output.masks is not None
     predicted = output.masks.chosen
     points = uncertain_points(
         predicted,
@@ -107,8 +107,11 @@ def _segment_losses(
         importance=settings.importance,
     )
     mask, dice = mask_losses(predicted, segments.masks, points=points)
-    attention = attention_loss(output.seg_attention, segments.columns, masks=segments.masks, grid=grid)
-    return {name: (value * segments.weights).sum() for name, value in {"mask": mask, "dice": dice, "attention": attention}.items()}
+    attention = torch.zeros_like(mask)
+    if output.seg_attention is not None:  # not where images are compressed
+        attention = attention_loss(output.seg_attention, segments.columns, masks=segments.masks, grid=grid)
+    found = {"mask": mask, "dice": dice, "attention": attention}
+    return {name: (value * segments.weights).sum() for name, value in found.items()}
 
 
 def attention_loss(attention: Tensor, columns: Tensor, *, masks: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from earthmind.datasets.preparation import images_of, mask_moments, read_regions
 from earthmind.dense.pixel_scores import MASK_TOKENS, ImageSample, mask_scores
+from earthmind.long_inputs.answers import answer_long
 from earthmind.model.answering import Answer
 from earthmind.model.batching import Sample
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
@@ -21,15 +22,15 @@ from earthmind.model.processor_options import MODALITIES
 from eocore.data.records import Record
 from eocore.data.sample_errors import named_after
 from eocore.errors import AlignmentError, DataError, LengthError
-from eocore.evaluate.protocols import PixelScale
+from eocore.evaluate.protocols import LongAnswers, PixelScale
 from eocore.log import get_logger
 from eocore.models import folders
 from eocore.portable.image_tiling import tile_grid
-from eocore.portable.position_limit import SampleTooLongError, most_prompt_tokens
+from eocore.portable.position_limit import SampleTooLongError
 from eocore.portable.series import group_moments
 from eocore.portable.vision_layout import VisionOptions
 from eocore.predict.answers import Prediction
-from eocore.predict.generation import check_with_model, generation_settings
+from eocore.predict.generation import LONG, check_with_model, generation_settings
 from eocore.predict.streaming import AnswerStreamer
 from eocore.predict.view_loss import describe_loss
 from eocore.sensors.scene import Scene
@@ -76,7 +77,7 @@ def predict(
 
 def checked_settings(model: Any, generation: Mapping[str, Any], *, max_new_tokens: int) -> dict[str, Any]:
     """Arguments of the model's `predict`. Raises ConfigError as `predict`."""
-    settings = generation_settings(generation)
+    settings = generation_settings(generation, shortens=True)
     check_with_model(settings, model, max_new_tokens=max_new_tokens)
     return settings
 
@@ -168,7 +169,7 @@ class RecordAnswerer:
         self.model = model
         self.processor = processor
         self.max_new_tokens = max_new_tokens
-        self.generation = generation_settings(generation or {})
+        self.generation = generation_settings(generation or {}, shortens=True)
         check_with_model(self.generation, model, max_new_tokens=max_new_tokens)
 
     def __call__(self, samples: Sequence[tuple[Record, Sequence[Scene]]]) -> list[Answer]:
@@ -220,7 +221,7 @@ class RecordAnswerer:
                 regions=read_regions(record, scenes),
                 region_moments=mask_moments(record, record.regions),
                 for_generation=True,
-                max_length=most_prompt_tokens(self.model.config.text_config),
+                max_length=self.model.longest_prompt(self.generation.get(LONG)),
                 sample_id=record.sample_id,
             )
 
@@ -231,7 +232,7 @@ def _named(record: Record, make: Callable[[], Tensor]) -> Tensor:
 
 
 class EarthMindPredictor:
-    """Implements Generates, ScoresPixels, AnswersImages, DeclaresRoles and Chats.
+    """Implements Generates, ScoresPixels, AnswersImages, AnswersLong, DeclaresRoles and Chats.
 
     Args:
         folder: of a converted model.
@@ -249,7 +250,7 @@ class EarthMindPredictor:
     """Where boxes are asked for, the model is asked for a mask, and the box around it counts."""
 
     def __init__(self, folder: Path, options: PredictorOptions) -> None:
-        generation_settings(options.generation)  # what is wrong in them is said before the model is loaded
+        generation_settings(options.generation, shortens=True)  # what is wrong in them is said before the model is loaded
         folders.check_model_folder(folder)
         self.folder, self.options = folder, options
 
@@ -309,6 +310,15 @@ class EarthMindPredictor:
             settings["streamer"] = AnswerStreamer(processor.tokenizer, write, ends=ends)
         return answer_turns(self.model, scenes, turns=turns, max_new_tokens=max_new_tokens, settings=settings)
 
+    @cached_property
+    def can_compress(self) -> bool:
+        """Whether it has compression tokens; known before weights are."""
+        return folders.read_json(self.folder / folders.CONFIG).get("compression") is not None
+
+    def answer_long(self, pictures: Sequence[np.ndarray], text: str, *, num_tiles: int, long: str, max_new_tokens: int) -> LongAnswers:
+        """See `eocore.evaluate.protocols.AnswersLong`."""
+        return answer_long(self.model, pictures, text=text, num_tiles=num_tiles, long=long, max_new_tokens=max_new_tokens)
+
     def chat(self, questions: Sequence[tuple[Mapping[str, Any], str]], *, max_new_tokens: int) -> list[str]:
         """One text for each (pictures by role, question), all in one batch. Raises DataError where the model cannot take one."""
         try:
@@ -333,7 +343,7 @@ class TrainingPredictor:
     boxes_by_masks = EarthMindPredictor.boxes_by_masks
 
     def __init__(self, model: EarthMindForConditionalGeneration, processor: EarthMindProcessor, *, options: PredictorOptions) -> None:
-        generation_settings(options.generation)
+        generation_settings(options.generation, shortens=True)
         self.model, self.processor, self.options = model, processor, options
 
     def answerer(self, max_new_tokens: int) -> RecordAnswerer:

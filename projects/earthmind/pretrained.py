@@ -1,6 +1,6 @@
 """A model from a folder of our layout: every weight from the folder, every size as the config states it, choices where they are free."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from eocore.errors import CheckpointError, ConfigError
 from eocore.models.folders import CONFIG, check_model_folder, load_model, read_json
 from eocore.models.token_rows import RowEmbedding
+from eocore.portable.token_compression import COMPRESSION_PARTS, is_compression_weight
 from eocore.text import some_of
 
-CHANGEABLE = ("fusion", "hca", "grounding_fusion", "initializer_range")
+CHANGEABLE = ("fusion", "hca", "compression", "grounding_fusion", "initializer_range")
 """Fields that may be other than those of the folder: they choose parts without weights in any base model."""
-PARTS = {"fusion": "fusion.", "grounding_fusion": "seg_head.gate."}
-"""Field -> beginning of the names of the weights that it brings or takes away."""
+PARTS = {"fusion": ("fusion.",), "grounding_fusion": ("seg_head.gate.",), "compression": COMPRESSION_PARTS}
+"""Field -> what the names of the weights hold that it brings or takes away."""
 OF_THE_TOKENIZER = "model.text_config.vocab_size"
 
 
@@ -45,6 +46,7 @@ def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForCond
     if fields.get("fusion", "hca") != "hca":
         fields.setdefault("hca", None)  # choices that the folder's own fusion had
     changed = [name for name in CHANGEABLE if name in fields and fields[name] != getattr(config, name)]
+    was = config.compression
     for name in changed:
         setattr(config, name, fields[name])
     try:
@@ -52,7 +54,7 @@ def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForCond
     except ValueError as error:
         raise ConfigError(f"model: {str(error).rstrip('.')}. Correct the choices there.") from error
     model, report = load_model(EarthMindForConditionalGeneration, folder, config=config, output_loading_info=True)
-    _check_weights(folder, report, free=tuple(PARTS[name] for name in changed if name in PARTS))
+    _check_weights(folder, report, free=[part for name in changed if name != "compression" or was is None for part in PARTS.get(name, ())])
     widen_channels(model, fields)
     return model
 
@@ -77,6 +79,11 @@ def read_config(folder: Path) -> EarthMindConfig:
     return EarthMindConfig.from_pretrained(str(folder), local_files_only=True)
 
 
+def has_compression(folder: Path) -> bool:
+    """Whether the model of a folder has weights of compression tokens."""
+    return read_config(folder).compression is not None
+
+
 def new_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Tokens of the tokenizer for which the model of a folder has no row yet, by id."""
     known = int(read_config(folder).text_config.vocab_size)
@@ -87,10 +94,21 @@ def check_new_parts(model: EarthMindForConditionalGeneration, folder: Path, *, t
     """Nothing, if whatever is new to the model of `folder` is trained and so saved.
 
     Raises:
-        ConfigError: as `check_new_tokens` and `check_new_channels`.
+        ConfigError: as `check_new_tokens`, `check_new_channels` and `check_new_compression`.
     """
     check_new_tokens(model, folder, tokenizer=tokenizer)
     check_new_channels(model, folder, known=read_config(folder).vision_config.num_channels)
+    check_new_compression(model, folder)
+
+
+def check_new_compression(model: EarthMindForConditionalGeneration, folder: Path) -> None:
+    """Raise ConfigError if compression tokens are new to the model of `folder` and some of their weights would not be trained and saved."""
+    frozen = [name for name, weight in model.named_parameters() if is_compression_weight(name) and not weight.requires_grad]
+    if frozen and not has_compression(folder):
+        raise ConfigError(
+            f"compression tokens are new to {folder}, and {len(frozen)} of their weights would not be trained or saved "
+            f"({some_of(frozen)}). Add 'language_model.*.compression*' to task.trainable."
+        )
 
 
 def check_new_tokens(model: EarthMindForConditionalGeneration, folder: Path, *, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -129,9 +147,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _check_weights(folder: Path, report: Mapping[str, Any], *, free: tuple[str, ...]) -> None:
-    missing = sorted(name for name in report["missing_keys"] if not (free and name.startswith(free)))
-    unread = sorted(name for name in report["unexpected_keys"] if not (free and name.startswith(free)))
+def _check_weights(folder: Path, report: Mapping[str, Any], *, free: Sequence[str]) -> None:
+    missing = sorted(name for name in report["missing_keys"] if not any(part in name for part in free))
+    unread = sorted(name for name in report["unexpected_keys"] if not any(part in name for part in free))
     if missing or unread:
         raise CheckpointError(
             f"{folder} does not hold this model: {len(missing)} weights are missing, which would be drawn at random ({some_of(missing)}); "

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from earthmind.building import tokenizer as _tokenizer  # noqa: F401  (registers the tokenizers)
+from earthmind.building.compression import check_compression
 from earthmind.building.models import build_model, build_processor
 from earthmind.datasets import mcq, multispectral, paired  # noqa: F401  (registers the datasets)
 from earthmind.datasets.collator import TrainingCollator
@@ -73,6 +74,7 @@ class EarthMindTask(Task):
         # upstream's second release, whose fusion it is, has no alignment of the sensors' tokens
         own = {"alignment": 0.0} if self.model.config.fuses_sensors else {}
         self.loss_settings = read_options(LossSettings, {**own, **(self.options.losses or {})}, name="losses")
+        check_compression(self.model, self.loss_settings, options=self.options)
         self.processor = build_processor(self.options.processor, words, config=self.model.config)
         language_model, tower = self.model.language_model, self.model.vision_tower
         use_packed_attention(language_model)

@@ -112,3 +112,15 @@ def _split(text: str) -> list[str]:
         raise ValueError(f"'{(waiting or [quote])[-1]}' is missing")
     parts = [part.strip() for part in parts]
     return parts if parts[-1] else parts[:-1]
+
+
+def add_long(parser: argparse.ArgumentParser) -> None:
+    """What is done with long inputs."""
+    what = "how long inputs are shortened: compress (models with compression tokens), pool, choose or drop, such as compress:8, or off"
+    parser.add_argument("--long", metavar="METHOD[:RATIO]", help=f"{what} (default: as the model was made; docs/long_inputs.md)")
+
+
+def with_long(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of generation of a command line that has --long."""
+    given: dict[str, Any] = dict(getattr(arguments, "generation", {}))
+    return given if arguments.long is None else {**given, "long": arguments.long}

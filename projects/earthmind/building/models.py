@@ -12,13 +12,14 @@ from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.processor_options import ProcessorOptions
-from earthmind.model.special_tokens import IMAGE_TOKEN, SEG_TOKEN
-from earthmind.pretrained import read_pretrained
+from earthmind.model.special_tokens import IMAGE_TOKEN, REGION_START, SEG_TOKEN
+from earthmind.pretrained import has_compression, read_pretrained
 from eocore.errors import ConfigError
 from eocore.models.config_fields import check_fields, unknown_field
 from eocore.models.processors import make_processor
 from eocore.models.vocabulary import describe_vocabulary, same_vocabulary
 from eocore.option_types import check_option
+from eocore.portable.token_compression import start_compression
 
 
 def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> EarthMindForConditionalGeneration:
@@ -48,6 +49,8 @@ def build_model(fields: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -
         if waves:
             start_positions(model.vision_tower.embeddings, height=waves)
     _fit_vocabulary(model, tokenizer)
+    if model.config.compression is not None:
+        _fit_compression(model, tokenizer, is_new=folder is None or not has_compression(Path(folder)))
     return model
 
 
@@ -91,6 +94,14 @@ def _fit_vocabulary(model: EarthMindForConditionalGeneration, tokenizer: PreTrai
             "to other tokens: the model would read and write other words. Use the tokenizer saved with the model."
         )
     model.config.vocabulary = describe_vocabulary(tokenizer)
+
+
+def _fit_compression(model: EarthMindForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, *, is_new: bool) -> None:
+    """Says which tokens are a region's, and begins weights of compression tokens that no folder holds."""
+    region = tokenizer.convert_tokens_to_ids(REGION_START)
+    model.config.compression = {**model.config.compression, "region_token_id": region}
+    if is_new and not model.get_input_embeddings().weight.is_meta:
+        start_compression(model.language_model, tokenizer.eos_token_id)
 
 
 def _grounding(fields: Mapping[str, Any], config: EarthMindConfig) -> str:

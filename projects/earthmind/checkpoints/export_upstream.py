@@ -73,6 +73,8 @@ def plan_export(model: Path, *, rest: Path | None = None, without_video: bool = 
         ConfigError: there is no model.
     """
     config, weights, origin = read_config(model), open_weights(model), _origin(model, rest)
+    if config.compression is not None:
+        raise CheckpointError(f"{model} compresses long inputs, which the upstream code cannot. Export the model it was trained from.")
     upstream = upstream_config(config, origin.get("config", {}) if origin.get("layout") == EARTHMIND.name else {})
     rules = upstream_rules(upstream, config.sam_config.mask_decoder_config.iou_head_depth)
     key_map = KeyMap("upstream EarthMind", rules)

@@ -1,11 +1,14 @@
 """Sizes and choices of an EarthMind model."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.internvl.configuration_internvl import InternVLVisionConfig
 from transformers.models.sam2.configuration_sam2 import Sam2Config
+
+from eocore.portable.long_options import CompressionOptions, check_ratio, compression_fields
 
 from .hca_fusion import HcaSettings
 
@@ -24,6 +27,7 @@ DEFAULTS = {
     "fusion": "mutual_attention",
     "num_fusion_queries": 2,
     "hca": None,
+    "compression": None,
     "grounding_fusion": "first",
     "pixel_mean": None,
     "pixel_std": None,
@@ -49,6 +53,7 @@ class EarthMindConfig(PretrainedConfig):
         fusion: "concat", "mutual_attention" (the first upstream release) or "hca" (the second: one tile's tokens a location).
         num_fusion_queries: learned queries of the mutual attention (upstream: 2).
         hca: fields of `HcaSettings` that are not at their defaults; with fusion="hca" alone.
+        compression: fields of `eocore.portable.long_options.CompressionOptions`: vision tokens of long inputs are compressed; None = never.
         grounding_fusion: "first" (one grounding image a sample, as upstream) or "gated" (features of all sensors, mixed per position).
         pixel_mean, pixel_std: per channel of the patch embedding, on a 0..1 scale. Defaults to ImageNet's for three channels,
             0.5 and 0.25 for further ones.
@@ -67,6 +72,7 @@ class EarthMindConfig(PretrainedConfig):
     fusion: str
     num_fusion_queries: int
     hca: dict[str, Any] | None
+    compression: dict[str, Any] | None
     grounding_fusion: str
     pixel_mean: list[float]
     pixel_std: list[float]
@@ -86,12 +92,28 @@ class EarthMindConfig(PretrainedConfig):
         _check_choice(self.fusion, FUSIONS, name="fusion")
         _check_choice(self.grounding_fusion, GROUNDING_FUSIONS, name="grounding_fusion")
         self.hca = _hca_fields(self.hca, self.fusion)
+        self.compression = compression_fields(self.compression)
         self.pixel_mean = list(self.pixel_mean or _for_channels(IMAGENET_MEAN, MORE_MEAN, count=self.vision_config.num_channels))
         self.pixel_std = list(self.pixel_std or _for_channels(IMAGENET_STD, MORE_STD, count=self.vision_config.num_channels))
         self.grounding_mean = list(self.grounding_mean or _for_channels(IMAGENET_MEAN, MORE_MEAN, count=self.grounding_channels))
         self.grounding_std = list(self.grounding_std or _for_channels(IMAGENET_STD, MORE_STD, count=self.grounding_channels))
         fields.setdefault("tie_word_embeddings", getattr(self.text_config, "tie_word_embeddings", False))
         super().__init__(**fields)
+
+    @property
+    def beacon_ratio(self) -> list[int] | None:
+        """With which ratio the model answers, in a list, as Video-XL names it; may be set at any time. None where it does not compress."""
+        return None if self.compression is None else [CompressionOptions(**self.compression).usual_ratio]
+
+    @beacon_ratio.setter
+    def beacon_ratio(self, value: Sequence[int]) -> None:
+        """Raises ValueError where the model does not compress, or the ratio does not divide its window."""
+        if self.compression is None:
+            raise ValueError(f"beacon_ratio={value}: the model has no compression tokens (compression is None in its config).")
+        if not isinstance(value, list | tuple) or len(value) != 1:
+            raise ValueError(f"beacon_ratio={value!r}: expected a list of one ratio, such as [8].")
+        check_ratio(value[0], self.compression["window"])
+        self.compression = {**self.compression, "ratio": value[0]}
 
     @property
     def fuses_sensors(self) -> bool:

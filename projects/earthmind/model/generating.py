@@ -17,6 +17,7 @@ from eocore.portable.text_splicing import TOKENIZING
 
 from .answering import Answer, Reading, answer_settings, draw_answers, make_answers, one_at_a_time, seg_states
 from .batching import Batch
+from .long_inputs import behind_prompt
 from .moments import moments_of_answer
 from .processing_earthmind import EarthMindProcessor
 
@@ -25,7 +26,7 @@ class EarthMindGenerationMixin(GenerationMixin):
     """What `EarthMindForConditionalGeneration` adds to transformers' generation.
 
     Attributes:
-        config, device, generation_config, language_model, seg_head, processor, embed: of the model.
+        config, device, generation_config, language_model, seg_head, processor, embed, shorten: of the model.
     """
 
     config: Any
@@ -35,6 +36,7 @@ class EarthMindGenerationMixin(GenerationMixin):
     seg_head: Any
     processor: Any
     embed: Any
+    shorten: Any
 
     def _from_rows(self, input_ids: Tensor | None, attention_mask: Tensor | None, *, given: Mapping[str, Any]) -> VisionInputs | None:
         """The images that came as `processor(...)` returns them; None without."""
@@ -50,8 +52,9 @@ class EarthMindGenerationMixin(GenerationMixin):
 
         Args:
             inputs: ids of the prompts (R, S), padded in front; also as `input_ids`.
-            **kwargs: images as `processor(...)` returns them, or `vision` of a batch from `processor.collate`; and what transformers takes:
-                about text alone without limits, about images but for options in which they would be lost.
+            **kwargs: images as `processor(...)` returns them, or `vision` of a batch from `processor.collate`; `long`, what is done with
+                long inputs (`LongInputsMixin.long_input`); and what transformers takes: about text alone without limits, about images but
+                for options in which they would be lost.
 
         Raises:
             GenerationOptionError: the images would be lost, as with use_cache=False: later steps would read ids, which hold no image.
@@ -61,22 +64,24 @@ class EarthMindGenerationMixin(GenerationMixin):
         prompt = inputs if inputs is not None else kwargs.pop("input_ids", None)
         vision = kwargs.pop("vision", None) or self._from_rows(prompt, kwargs.get("attention_mask"), given=kwargs)
         kwargs = {name: value for name, value in kwargs.items() if name not in (*ROW_INPUTS, *TEXT_INPUTS)}
-        check_prompt_length(self.config.text_config, prompt, attention_mask=kwargs.get("attention_mask"))
-        own = self.generation_config
+        own, asked, read = self.generation_config, kwargs.pop("long", None), prompt
         if vision is not None:
             check_sees_images(kwargs, own)
             kwargs["inputs_embeds"] = self.embed(prompt, vision, duplicates=find_duplicates(vision.tiles))[0]
+            kwargs = self.shorten({**kwargs, "input_ids": prompt}, asked, pad_token_id=kwargs.get("pad_token_id", own.pad_token_id) or 0)
+            read = kwargs.pop("input_ids")
         elif kwargs.get("inputs_embeds") is not None:
             check_sees_images(kwargs, own)
+        check_prompt_length(self.config.text_config, read, attention_mask=kwargs.get("attention_mask"))
         stops = kwargs.get("stop_strings") or (kwargs.get("generation_config") or own).stop_strings or own.stop_strings
         if stops and kwargs.get("tokenizer") is None:
             kwargs["tokenizer"] = self.processor.tokenizer
-        limit = limit_answers(self.config.text_config, prompt, options=kwargs, settings=kwargs.get("generation_config") or own)
+        limit = limit_answers(self.config.text_config, read, options=kwargs, settings=kwargs.get("generation_config") or own)
         with one_at_a_time(self.config.text_config):
-            made = super().generate(prompt, **kwargs)
+            made = super().generate(read, **kwargs)
         if limit is not None:
             limit.warn()
-        return made
+        return made if read is prompt else behind_prompt(made, prompt, num_read=read.shape[1])
 
     @torch.no_grad()
     def answer(
@@ -87,6 +92,7 @@ class EarthMindGenerationMixin(GenerationMixin):
         sizes: Sequence[tuple[int, int]],
         max_new_tokens: int = 256,
         share_prefix: bool = True,
+        long: str | None = None,
         **kwargs: Any,
     ) -> list[Answer]:
         """Answers and masks of a left-padded batch from `processor.collate(..., left_pad=True)`.
@@ -97,6 +103,7 @@ class EarthMindGenerationMixin(GenerationMixin):
             sizes: (height, width) [px] each sample's masks are scaled to.
             max_new_tokens: longest answer.
             share_prefix: read once what prompts about the same images have in common.
+            long: what is done with long inputs, such as "compress:8"; see `LongInputsMixin.long_input`.
             **kwargs: how answers are generated: `generation_options.OPTIONS`, without which the likeliest token is taken, and
                 `generation_options.OBJECTS` of transformers' `generate`.
 
@@ -113,7 +120,7 @@ class EarthMindGenerationMixin(GenerationMixin):
             )
         reading = Reading()
         with one_at_a_time(self.config.text_config):
-            given, importance = self._start(batch, settings, share=share_prefix)
+            given, importance = self._start(batch, settings, share=share_prefix, long=long)
             sequences = self.generate(**given, reading=reading, max_new_tokens=max_new_tokens, **settings)
             written = sequences[:, given["input_ids"].shape[1] :]
             self._read_last(sequences, written, reading=reading, seg_token_id=processor.seg_token_id)
@@ -135,7 +142,7 @@ class EarthMindGenerationMixin(GenerationMixin):
             inputs = self.prepare_inputs_for_generation(sequences, next_sequence_length=1, **step)
             reading.states.append(self(**inputs, return_dict=True).last_state)
 
-    def _start(self, batch: Batch, settings: dict[str, Any], *, share: bool) -> tuple[dict[str, Any], Tensor | None]:
+    def _start(self, batch: Batch, settings: dict[str, Any], *, share: bool, long: str | None) -> tuple[dict[str, Any], Tensor | None]:
         """Arguments of `generate`, what several prompts have in common being read already where that pays; (T, N) weights of the fusion."""
         given: dict[str, Any] = {"input_ids": batch.input_ids.to(self.device)}
         if batch.attention_mask is not None:
@@ -145,6 +152,9 @@ class EarthMindGenerationMixin(GenerationMixin):
         vision = to_device(batch.vision, self.device)
         duplicates = find_duplicates(vision.tiles)
         embeddings, fused = self.embed(given["input_ids"], vision, duplicates=duplicates)
+        short = self.shorten({**given, "inputs_embeds": embeddings, **settings}, long, pad_token_id=settings["pad_token_id"])
+        if short["input_ids"] is not given["input_ids"]:
+            return {name: short[name] for name in short if name not in settings}, fused.importance
         plan = None
         if share and self._can_share(settings):
             plan = plan_prefixes(**given, vision=vision, content=duplicates[1])

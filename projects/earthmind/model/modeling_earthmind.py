@@ -13,11 +13,13 @@ from eocore.portable.language_holder import LanguageModelHolder, put_embeddings
 from eocore.portable.normalisation import normalise
 from eocore.portable.packed_attention import boundary_arguments, known_masks, question_arguments
 from eocore.portable.row_packing import VisionInputs
+from eocore.portable.token_compression import add_compression, init_compression
 
 from .batching import Batch, GroundingImages, SegTokens
 from .configuration_earthmind import EarthMindConfig
 from .generating import EarthMindGenerationMixin
 from .hca_fusion import FusionWords, HcaFusion, HcaSettings
+from .long_inputs import LongInputsMixin
 from .mask_head import PredictedMasks, SegHead
 from .seg_attention import SegAttention
 from .sensor_fusion import FusedTokens, SensorFusion
@@ -66,7 +68,7 @@ class EarthMindOutput(CausalLMOutputWithPast):
         last_state: (R, D) state of the last layer at the last token of a step.
         fused: vision tokens before and after fusion; None where the batch has no image.
         masks: of the [SEG] tokens; None where the batch has none.
-        seg_attention: (K, S) attention of each [SEG] token over its row, mean over the heads.
+        seg_attention: (K, S) attention of each [SEG] token over its row, mean over the heads; None where images are compressed.
     """
 
     last_state: Tensor | None = None
@@ -75,7 +77,7 @@ class EarthMindOutput(CausalLMOutputWithPast):
     seg_attention: Tensor | None = None
 
 
-class EarthMindForConditionalGeneration(UpstreamCalls, LanguageModelHolder, EarthMindGenerationMixin):
+class EarthMindForConditionalGeneration(UpstreamCalls, LongInputsMixin, LanguageModelHolder, EarthMindGenerationMixin):
     """The model that trains, answers and ships.
 
     Steps of `forward`: encode_images (tiles -> fused vision tokens) -> merge_embeddings (into the text) -> decode (language model) ->
@@ -91,12 +93,15 @@ class EarthMindForConditionalGeneration(UpstreamCalls, LanguageModelHolder, Eart
         self.projector = InternVLMultiModalProjector(config)
         self.fusion = _fusion(config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        if config.compression is not None:
+            add_compression(self.language_model)
         self.seg_head = SegHead(config)
         self.post_init()
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
+        init_compression(module, std=self.config.initializer_range)
         if isinstance(module, SensorFusion) and module.queries is not None:
             nn.init.normal_(module.queries, std=self.config.text_config.hidden_size**-0.5)
 
@@ -276,18 +281,26 @@ class EarthMindForConditionalGeneration(UpstreamCalls, LanguageModelHolder, Eart
 
     def _forward_batch(self, batch: Batch, patch_states: Tensor | None) -> EarthMindOutput:
         embeddings, fused = self.embed(batch.input_ids, batch.vision, patch_states=patch_states)
+        compressed = self.decode_batch(embeddings, batch)
+        if compressed is not None:  # what a [SEG] attends to is remembered, not the image
+            return self._output(compressed.flatten(0, 1), batch, fused=fused)
         text, device = self.language_model.config, embeddings.device
         arguments = boundary_arguments(batch.sequence_boundaries, device) | known_masks(text)
         arguments |= question_arguments(batch.question_starts, batch.sequence_boundaries, config=text, device=device)
         with SegAttention(self.language_model.get_decoder()) as attention:
             states = self.decode(embeddings, batch.position_ids, **arguments).flatten(0, 1)
+        output, segments = self._output(states, batch, fused=fused), batch.segments
+        if output.masks is not None and segments is not None:
+            rows = attention.rows(segments.positions, segments.spans, counts=segments.counts, visible=arguments["visible"])
+            output.seg_attention = rows
+        return output
+
+    def _output(self, states: Tensor, batch: Batch, *, fused: FusedTokens | None) -> EarthMindOutput:
+        """What follows from the states (R * S, D) of a batch."""
         logits = self.get_output_embeddings()(states[batch.supervised.positions])
-        segments = batch.segments
-        if batch.grounding is None or segments is None:
+        if batch.grounding is None or batch.segments is None:
             return EarthMindOutput(logits=logits, fused=fused)
-        masks = self._predict_masks(states, batch.grounding, segments=segments)
-        rows = attention.rows(segments.positions, segments.spans, counts=segments.counts, visible=arguments["visible"])
-        return EarthMindOutput(logits=logits, fused=fused, masks=masks, seg_attention=rows)
+        return EarthMindOutput(logits=logits, fused=fused, masks=self._predict_masks(states, batch.grounding, segments=batch.segments))
 
     def _predict_masks(self, states: Tensor, grounding: GroundingImages, *, segments: SegTokens) -> PredictedMasks:
         """Masks of the [SEG] tokens of a batch with states (R * S, D); a frozen image encoder skips a dummy image."""

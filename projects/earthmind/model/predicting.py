@@ -9,7 +9,6 @@ import numpy as np
 
 from eocore.portable.generation_options import require_options
 from eocore.portable.messages import Part, Turn, as_turns, with_images
-from eocore.portable.position_limit import most_prompt_tokens
 
 from .answering import Answer, size_of
 from .moments import Images
@@ -50,6 +49,7 @@ class PredictionMixin:
     name_or_path: str
     config: Any
     answer: Any
+    longest_prompt: Any
 
     @property
     def processor(self) -> EarthMindProcessor:
@@ -109,7 +109,7 @@ class PredictionMixin:
         options = require_options(generation)
         processor = processor or self.processor
         samples, sizes = [], []
-        longest = most_prompt_tokens(self.config.text_config)
+        longest = self.longest_prompt(options.get("long"))
         for question in (Question(*asked) if isinstance(asked, tuple) else asked for asked in questions):
             sample = processor.encode(
                 question.images,

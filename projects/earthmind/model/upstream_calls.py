@@ -9,7 +9,6 @@ import torch
 from eocore.portable.band_rendering import SceneArray, SceneLike, as_scene
 from eocore.portable.chat_templates import parse_turns
 from eocore.portable.messages import Image, Part, Region, Text, as_turns, introduced_regions, joined, read_parts, with_images
-from eocore.portable.position_limit import most_prompt_tokens
 from eocore.portable.vision_layout import SampleError, common_grid
 
 from .answering import Answer, draw_frames, size_of
@@ -138,7 +137,7 @@ class UpstreamCalls(PredictionMixin):
     def _ask_video(self, question: Question, frames: Sequence[SceneLike], *, max_new_tokens: int) -> dict[str, Any]:
         size = _one_size(frames)
         turns = with_images(question.turns())
-        longest = most_prompt_tokens(self.config.text_config)
+        longest = self.longest_prompt(None)
         sample = self.processor.encode_frames(frames[:SHOWN_FRAMES], turns, max_length=longest, sample_id="video")
         batch = self.processor.collate([sample], left_pad=True)
         answer = self.answer(batch, self.processor, sizes=[size], max_new_tokens=max_new_tokens)[0]

@@ -153,6 +153,12 @@ def _measure_throughput() -> Runnable:
     return COMMAND
 
 
+def _needle_test() -> Runnable:
+    from eocore.commands.needle_test import COMMAND
+
+    return COMMAND
+
+
 COMMANDS = {
     "train": Entry("train what a config describes, or try one step of it (--dry-run)", _train),
     "test": Entry("evaluate a converted model as a config's `evaluation` section says", _test),
@@ -178,6 +184,7 @@ COMMANDS = {
     "download": Entry("fetch upstream weights and data sets from the Hugging Face hub", _download),
     "make-synthetic": Entry("write the synthetic world to train and evaluate on", _make_synthetic),
     "make-benchmarks": Entry("write made-up test sets in the upstream layouts", _make_benchmarks),
+    "needle-test": Entry("ask for a sign hidden in one of many tiles, by length, depth and ratio", _needle_test),
     "measure-throughput": Entry("measure answers in batches against answers one by one", _measure_throughput),
 }
 EO = CommandGroup("eo", COMMANDS)

@@ -7,6 +7,7 @@ from pathlib import Path
 from eocore.command import Command, say
 from eocore.commands.predict import EPILOG, add_image_options, by_input, by_role, image_files
 from eocore.errors import ConfigError
+from eocore.overrides import add_long, with_long
 from eocore.predict.inputs import INPUTS
 
 PROMPT = "> "
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_image_options(parser)
     parser.add_argument("--out", type=Path, default=Path("work_dirs/chat"), metavar="DIR", help="where /save writes (default: %(default)s)")
     parser.add_argument("--max-new-tokens", type=int, default=512, metavar="N", help="longest answer (default: %(default)s)")
+    add_long(parser)
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
 
 
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     scenes = read_images(image_files(arguments), max_bytes=arguments.max_bytes)
     system = system_of_model(arguments.model)
     make = system.need(system.predictor, "its models cannot answer")
-    predictor = make(arguments.model, PredictorOptions(device=arguments.device, float32_on_cpu=True))
+    predictor = make(arguments.model, PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=with_long(arguments)))
     if not isinstance(predictor, Converses):
         raise ConfigError(f"models of system '{system.name}' do not converse. Ask single questions with `eo predict`.")
     if isinstance(predictor, LoadsWeights):

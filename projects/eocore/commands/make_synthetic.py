@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from eocore.command import Command, say
+from eocore.commands.arguments import positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("TRAIN", "VAL", "TEST"),
         help="write so many series of dated images instead, with questions about dates, order and change",
     )
+    sign = "write images of 1 to 32 tiles with a sign in one of them too, N of 4 tiles"
+    parser.add_argument("--needles", type=positive, metavar="N", help=sign)
     parser.add_argument("--train-questions", type=int, default=9, help="most open and most multiple-choice questions of a training scene")
 
 
@@ -54,6 +57,7 @@ def _write_scenes(arguments: argparse.Namespace) -> None:
     from eocore.progress import Progress
     from eocore.synthetic.chips import write_chips
     from eocore.synthetic.land_map import QuestionOptions
+    from eocore.synthetic.needles import LENGTHS, count_needles, write_needles
     from eocore.synthetic.world import write_world
 
     out = arguments.out or Path("data/synthetic")
@@ -67,11 +71,18 @@ def _write_scenes(arguments: argparse.Namespace) -> None:
         chips = dict(zip(counts, arguments.chips, strict=True))
         with Progress("chips", sum(chips.values()), unit="chips") as progress:
             write_chips(out / "chips", chips, seed=arguments.seed, num_classes=arguments.classes, on_chip=progress.advance)
+    needles: dict[str, int] = {}
+    if arguments.needles is not None:
+        needles = {"train": arguments.needles, "test": max(arguments.needles // 16, 1)}
+        with Progress("needles", sum(map(count_needles, needles.values())), unit="images") as progress:
+            write_needles(out / "needles", needles, seed=arguments.seed, on_sample=progress.advance)
     for split, entries in written.items():
         say(f"{out / split}: {counts[split]} scenes, " + ", ".join(f"{name} {number}" for name, number in entries.items()))
     if arguments.classes is not None:
         for split, count in zip(counts, arguments.chips, strict=True):
             say(f"{out / 'chips' / split}: {count} chips of {arguments.classes} classes, with captions in captions.csv")
+    for split, count in needles.items():
+        say(f"{out / 'needles' / split}: {count_needles(count)} images with a sign, of {', '.join(map(str, LENGTHS))} tiles")
 
 
 COMMAND = Command(name="make-synthetic", description=__doc__, add_arguments=add_arguments, run=run)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from eocore.command import Command, say
 from eocore.commands.arguments import add_generation, positive
 from eocore.errors import ConfigError
+from eocore.overrides import add_long, with_long
 from eocore.predict.inputs import FORMATS, INPUTS, OPTICAL
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="longest answer (default: %(default)s)")
     add_generation(parser)
+    add_long(parser)
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier prediction in DIR")
 
@@ -242,6 +244,7 @@ def _check_given(arguments: argparse.Namespace, given: Collection[str]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Asks, writes, and prints the answer and the files; of many images it returns 1 where one has no answer."""
+    arguments.generation = with_long(arguments)
     if arguments.text is not None and not arguments.text.strip():
         arguments.usage_error("--text is empty: expected a question or request about the images")
     if arguments.text is not None and arguments.classes:

@@ -46,6 +46,37 @@ class PreparingAnswerer(Protocol):
         """One answer a sample."""
 
 
+class LongAnswers(NamedTuple):
+    """Answers about large pictures.
+
+    Attributes:
+        texts: one a picture.
+        tokens: that are remembered of a prompt and its answer, the most of the batch.
+        cache_bytes: of keys and values, for each picture.
+    """
+
+    texts: Sequence[str]
+    tokens: int
+    cache_bytes: float
+
+
+@runtime_checkable
+class AnswersLong(Protocol):
+    """A model that reads pictures of any number of tiles, compressed or shortened: `eo needle-test`.
+
+    Attributes:
+        can_compress: whether it has compression tokens.
+    """
+
+    can_compress: bool
+
+    def answer_long(self, pictures: "Sequence[np.ndarray]", text: str, *, num_tiles: int, long: str, max_new_tokens: int) -> LongAnswers:
+        """The answer to one question about each picture (H, W, 3) uint8, cut into so many tiles; `long`: METHOD:RATIO.
+
+        Raises DataError where the model cannot take them.
+        """
+
+
 @runtime_checkable
 class Generates(Protocol):
     """A model that answers with text, masks and boxes.

@@ -10,7 +10,7 @@ from eocore.errors import ConfigError
 from eocore.evaluate.engine.run_options import RunOptions
 from eocore.evaluate.settings import SETTINGS
 from eocore.evaluate.suites import SUITES
-from eocore.overrides import OverrideAction
+from eocore.overrides import OverrideAction, add_long, with_long
 
 if TYPE_CHECKING:  # what runs is imported when there is something to run
     from rich.console import Console
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, metavar="N", help=f"samples answered together (default: {RunOptions.batch_size})")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the benchmark's own)")
     parser.add_argument("--generation", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=GENERATION)
+    add_long(parser)
     classes = f"class prompts of a model that scores classes (default: {', '.join(RunOptions.templates)})"
     parser.add_argument("--templates", nargs="+", action="extend", metavar="TEXT", help=classes)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each benchmark")
@@ -66,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.list:
         return _list_benchmarks()
+    arguments.generation = with_long(arguments)
     if arguments.model is None:
         raise ConfigError("--model is missing; expected the folder of a converted model (tools/convert_to_hf.py writes one).")
     if arguments.config:
