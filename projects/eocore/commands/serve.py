@@ -60,12 +60,13 @@ def run(arguments: argparse.Namespace) -> None:
 
     from eocore.errors import ConfigError
 
-    missing = [name for name in ("fastapi", "uvicorn", "python_multipart") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "nicegui") if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
             f"serving needs {', '.join(missing)}, which is not installed. Install the extra: pip install 'eocore-earthmind[web]'"
         )
     from eocore.serve.options import Limits, ServeOptions, WorkerOptions
+    from eocore.serve.page.shell import PAGE
     from eocore.serve.running import serve
 
     limits = Limits(
@@ -93,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
             limits=limits,
             workers=workers,
         )
-        serve(options)
+        serve(options, additions=(PAGE,))
 
 
 COMMAND = Command(name="serve", description=__doc__, add_arguments=add_arguments, run=run)

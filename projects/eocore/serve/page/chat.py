@@ -132,6 +132,7 @@ class ChatPanel:
         if box is None:
             return
         box.clear()
+        box.props(f"data-state={made.state}")
         with box:
             with ui.column().classes("eo-user"):
                 ui.label(made.question).classes("eo-words")

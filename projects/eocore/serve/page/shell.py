@@ -10,6 +10,7 @@ from nicegui import app as nicegui_app
 from nicegui import background_tasks, events, ui
 
 from eocore.errors import EOError
+from eocore.serve.app import Addition
 from eocore.serve.page import chat, images, masks
 from eocore.serve.page.messages import told
 from eocore.serve.page.panels import PageContext, Panel
@@ -29,10 +30,16 @@ ALIVE_S = 20.0
 """How often an open page says that its session is in use [s]."""
 RECONNECT_S = 20.0
 """How long a page that has lost its connection may come back as it was [s]."""
+POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+"""Of everything that is not the endpoint's: this server alone is asked. NiceGUI's page holds scripts in its own text, and runs handlers
+that are text (docs/security.md)."""
 PREVIOUS = "window.addEventListener('popstate', () => emitEvent('eo-previous', new URLSearchParams(location.search).get('panel')));"
 
 
-def add_page(app: FastAPI, service: Service, *, panels: Sequence[Panel] = PANELS, left_s: float = LEFT_S) -> Tabs:
+def add_page(app: FastAPI, service: Service, *, panels: Sequence[Panel] = PANELS, left_s: float = LEFT_S) -> None:
     """Puts the page and its pictures on an app. One process can hold one page: the library keeps its pages in module state.
 
     Args:
@@ -40,9 +47,6 @@ def add_page(app: FastAPI, service: Service, *, panels: Sequence[Panel] = PANELS
         service: started when the first page is opened.
         panels: of the page.
         left_s: how long the files of a tab are kept after it was left [s].
-
-    Returns:
-        The tabs that are open.
     """
     tabs = Tabs(service, left_s=left_s)
     nicegui_app.include_router(page_routes(tabs))  # behind the cookie that tells browsers apart
@@ -69,7 +73,10 @@ def add_page(app: FastAPI, service: Service, *, panels: Sequence[Panel] = PANELS
     nicegui_app.on_startup(lambda: background_tasks.create(sweep(), name="sweep"))
     secret = secrets.token_hex(32)
     ui.run_with(app, title=TITLE, tailwind=False, storage_secret=secret, reconnect_timeout=RECONNECT_S, show_welcome_message=False)
-    return tabs
+
+
+PAGE = Addition(attach=add_page, policies={"/": POLICY})
+"""As the server takes it."""
 
 
 class Shell:

@@ -67,11 +67,11 @@ export default {
     this.observer = new ResizeObserver(() => this.arrange());
     this.observer.observe(this.$el);
     this.onKey = (event) => this.drawKey(event);
-    document.addEventListener("keydown", this.onKey);
+    document.addEventListener("keydown", this.onKey, true); // before the button that began the drawing, which has the focus
   },
   unmounted() {
     this.observer?.disconnect();
-    document.removeEventListener("keydown", this.onKey);
+    document.removeEventListener("keydown", this.onKey, true);
     this.panes?.forEach((pane) => pane.map.remove());
   },
   methods: {
@@ -287,12 +287,11 @@ export default {
       this.$emit("drawn", { kind: "polygon", image: pane.image.key, points: apart });
     },
     drawKey(event) {
-      if (!this.drawing) return;
+      if (!this.drawing || !["Escape", "Enter"].includes(event.key) || (event.key === "Enter" && !this.draft)) return;
+      event.preventDefault();
+      event.stopPropagation();
       if (event.key === "Escape") this.$emit("drawn", null);
-      if (event.key === "Enter" && this.draft) {
-        event.preventDefault();
-        this.closeOutline();
-      }
+      else this.closeOutline();
     },
   },
 };

@@ -1,0 +1,109 @@
+"""Masks on the page: laid over the picture, switched, measured, taken away."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import rasterio
+from page_actions import PageUser
+from PIL import Image
+from playwright.sync_api import expect
+
+SIDE = 96
+"""Of the example scenes [px]."""
+
+
+@pytest.fixture
+def asked(user: PageUser) -> PageUser:
+    """A user whose question was answered with a mask."""
+    user.open_example("Fields and water")
+    user.choose_model("masks")
+    user.ask("Please segment the water in this image.")
+    expect(user.page.locator(".eo-overlay")).to_have_count(1)
+    return user
+
+
+def download(user: PageUser, name: str) -> bytes:
+    with user.page.expect_download() as started:
+        user.page.get_by_role("link", name=name).click()
+    return started.value.path().read_bytes()
+
+
+def test_a_mask_covers_just_its_pixels(asked: PageUser) -> None:
+    asked.tab("Masks").click()
+    mask = np.asarray(Image.open(io.BytesIO(download(asked, "Download mask 1 as PNG")))) > 0
+    assert 0 < mask.sum() < mask.size and mask.shape == (SIDE, SIDE)
+    asked.page.mouse.move(5, 5)
+    shown = asked.pixels().astype(int)
+    asked.page.get_by_role("switch", name="Mask 1").click()
+    expect(asked.page.locator(".eo-overlay")).to_have_css("opacity", "0")
+    hidden = asked.pixels().astype(int)
+    box = asked.picture.bounding_box()
+    assert box is not None
+    changed = np.zeros_like(mask)
+    for row, column in np.ndindex(mask.shape):
+        x, y = asked.place_of(column + 0.5, row + 0.5, size=(SIDE, SIDE))
+        place = round(y - box["y"]), round(x - box["x"])
+        changed[row, column] = np.abs(shown[place] - hidden[place]).max() > 3
+    assert np.array_equal(changed, mask)
+
+
+def test_a_mask_is_switched_from_the_answer_and_the_legend(asked: PageUser) -> None:
+    chip = asked.page.get_by_role("button", name="Mask 1")
+    overlay = asked.page.locator(".eo-overlay")
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    chip.click()
+    expect(chip).to_have_attribute("aria-pressed", "false")
+    expect(overlay).to_have_css("opacity", "0")
+    asked.tab("Masks").click()
+    legend = asked.page.get_by_role("switch", name="Mask 1")
+    expect(legend).not_to_be_checked()
+    legend.click()
+    expect(overlay).not_to_have_css("opacity", "0")
+    asked.page.get_by_role("button", name="Hide all").click()
+    expect(legend).not_to_be_checked()
+    asked.page.get_by_role("button", name="Show all").click()
+    expect(legend).to_be_checked()
+
+
+def test_opacity_is_that_of_the_slider(asked: PageUser) -> None:
+    asked.tab("Masks").click()
+    expect(asked.page.locator(".eo-overlay")).to_have_css("opacity", "0.55")
+    slider = asked.page.get_by_role("slider", name="Opacity of all masks")
+    slider.focus()
+    slider.press("Home")
+    expect(asked.page.locator(".eo-overlay")).to_have_css("opacity", "0")
+
+
+def test_area_and_files_agree(asked: PageUser) -> None:
+    asked.tab("Masks").click()
+    mask = np.asarray(Image.open(io.BytesIO(download(asked, "Download mask 1 as PNG")))) > 0
+    hectares = mask.sum() * 100 / 10_000  # pixels of 10 m
+    expect(asked.page.locator(".eo-mask-card")).to_contain_text(f"{hectares:,.2f} ha · {mask.sum():,} px")
+    with rasterio.MemoryFile(download(asked, "Download mask 1 as GeoTIFF")) as memory, memory.open() as file:
+        assert np.array_equal(file.read(1) > 0, mask) and file.crs.to_epsg() == 32632
+    feature = json.loads(download(asked, "Download mask 1 as GeoJSON"))["features"][0]
+    assert feature["properties"]["area_m2"] == pytest.approx(mask.sum() * 100)
+    assert download(asked, "Download mask 1 as GeoPackage").startswith(b"SQLite format 3")
+
+
+def test_a_picture_without_a_place_gives_the_png_alone(user: PageUser) -> None:
+    user.open_example("A plain picture")
+    user.choose_model("masks")
+    user.ask("Please segment the water.")
+    user.tab("Masks").click()
+    expect(user.page.locator(".eo-mask-card")).to_contain_text("the image is not georeferenced")
+    expect(user.page.locator(".eo-download")).to_have_count(1)
+
+
+def test_files_of_masks_are_no_one_elses(asked: PageUser) -> None:
+    asked.tab("Masks").click()
+    address = asked.page.get_by_role("link", name="Download mask 1 as PNG").get_attribute("href")
+    assert address is not None
+    stranger = asked.context.browser
+    assert stranger is not None
+    other = stranger.new_context()
+    assert other.request.get(asked.url.rstrip("/") + address).status == 404
+    assert asked.context.request.get(asked.url.rstrip("/") + address.replace(".png", ".exe")).status == 404
+    other.close()

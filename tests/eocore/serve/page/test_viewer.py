@@ -1,0 +1,73 @@
+"""Two images in the viewer, and large ones."""
+
+import re
+
+import numpy as np
+from page_actions import PageUser
+from playwright.sync_api import expect
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(H, W) largest change of a channel."""
+    found: np.ndarray = np.abs(first.astype(int) - second).max(-1)
+    return found
+
+
+def test_the_divider_shows_more_of_one_or_of_the_other(user: PageUser) -> None:
+    user.open_example("Two dates")
+    divider = user.page.get_by_role("slider", name="Divider between the two images")
+    divider.focus()
+    divider.press("End")
+    first = user.pixels()
+    divider.press("Home")
+    second = user.pixels()
+    width = first.shape[1]
+    assert (difference(first, second) > 10).mean() > 0.2  # the forest has burnt
+    for _ in range(10):
+        divider.press("ArrowRight")
+    expect(divider).to_have_attribute("aria-valuenow", "50")
+    half = user.pixels()
+    left, right = slice(60, width // 2 - 30), slice(width // 2 + 30, width - 60)
+    below = slice(60, -60)  # names stand above, the scale below
+    assert (difference(half, first)[below, left] > 10).mean() < 0.01
+    assert (difference(half, second)[below, right] > 10).mean() < 0.01
+
+
+def test_the_divider_follows_the_pointer(user: PageUser) -> None:
+    user.open_example("Two dates")
+    divider = user.page.get_by_role("slider", name="Divider between the two images")
+    box, view = divider.bounding_box(), user.picture.bounding_box()
+    assert box is not None and view is not None
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    user.drag(middle, (view["x"] + view["width"] * 0.25, middle[1]))
+    assert abs(int(divider.get_attribute("aria-valuenow") or 0) - 25) <= 1
+
+
+def test_side_by_side_both_move_together(user: PageUser) -> None:
+    user.open_example("Two dates")
+    user.page.get_by_role("button", name="Side by side").click()
+    expect(user.page.locator(".eo-map")).to_have_count(2)
+    user.page.get_by_role("button", name="Zoom in").click()
+    user.page.locator(".eo-map").first.press("ArrowRight")
+    user.wait_for_tiles()
+    styles = [user.page.locator(".leaflet-map-pane").nth(side).get_attribute("style") for side in (0, 1)]
+    assert styles[0] == styles[1]
+
+
+def test_a_large_image_comes_in_parts_as_they_are_looked_at(user: PageUser) -> None:
+    asked: list[str] = []
+    user.page.on("request", lambda request: asked.append(request.url) if re.search(r"/\d+/\d+/\d+\.png", request.url) else None)
+    user.open_example("A large scene")
+    levels = {int(address.rsplit("/", 3)[1]) for address in asked}
+    assert levels and min(levels) >= 1  # a reduced picture of all of it
+    for _ in range(4):
+        user.page.get_by_role("button", name="Zoom in").click()
+    user.wait_for_tiles()
+    near = [address for address in asked if address.rsplit("/", 3)[1] == "0"]
+    assert near and len(set(near)) < 36  # of 6 x 6 tiles those in view
+
+
+def test_the_place_under_the_pointer_is_told(user: PageUser) -> None:
+    user.open_example("Fields and water")
+    user.page.mouse.move(*user.place_of(10.5, 20.5, size=(96, 96)))
+    expect(user.page.locator(".eo-readout")).to_have_text("column 10, row 20 · 500105, 5399795 EPSG:32632")
