@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from aerith.predictor import AerithPredictor
-from eocore.data.records import Record
+from eocore.data.records import ImageRef, Record
 from eocore.errors import AlignmentError, ConfigError, DataError
 from eocore.evaluate.protocols import Generates
 from eocore.portable.messages import as_turns
+from eocore.predict.following import BatchFollower, FollowedRow, FollowsAnswers
 from eocore.predict.text_answers import TextAnswerer, TrainingChatPredictor
+from eocore.sensors.scene import Scene
 from eocore.system import AnswersImages, Chats, DeclaresRoles, PredictorOptions
 
 
@@ -79,3 +81,22 @@ def test_a_conversation_is_written_as_it_is_generated(answering: Any, picture: n
         predictor.predict({"rgb": scene}, "Where?", max_new_tokens=6).text
         == predictor.chat([({"rgb": scene}, "Where?")], max_new_tokens=6)[0]
     )
+
+
+def test_a_batch_is_followed_and_each_answer_ends_by_itself(answering: Any, picture: np.ndarray) -> None:
+    predictor = TrainingChatPredictor(answering.model, answering.processor, options=PredictorOptions())
+    assert isinstance(predictor, FollowsAnswers)
+    scene = Scene(np.moveaxis(picture, -1, 0).astype(np.float32), ("red", "green", "blue"), "rgb_uint8", "uint8", role="rgb")
+    image = ImageRef("rgb", "rgb_uint8", ("a.png",))
+    samples = [
+        (Record(str(number), (image,), turns=tuple(as_turns([("user", f"What is at {number}?")])), source="a"), (scene,))
+        for number in range(3)
+    ]
+    written: list[list[str]] = [[] for _ in samples]
+    rows = [FollowedRow(write=pieces.append, limit=limit) for pieces, limit in zip(written, (3, 6, 4), strict=True)]
+    rows[2].is_cancelled = lambda: rows[2].num_tokens >= 2
+    answerer = predictor.followed_answerer(6, generation={}, objects=BatchFollower(rows, predictor.processor).objects)
+    answers = answerer.answer([answerer.prepare(sample) for sample in samples])
+    for answer, sample, pieces, limit in zip(answers[:2], samples, written, (3, 6), strict=False):
+        assert answer.text == predictor.answerer(limit)([sample])[0].text == "".join(pieces).strip()
+    assert [row.num_tokens for row in rows][:2] == [3, 6] and rows[2].finish == "cancelled" and rows[2].num_tokens == 2

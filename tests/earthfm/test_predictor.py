@@ -12,8 +12,11 @@ from earthfm_samples import S2, images
 from earthfm.predictor import EarthFmPredictor
 from eocore.data.formats.captions import ImageCaptionDataset
 from eocore.data.io.readers import read_scene
+from eocore.data.records import ImageRef, Record
 from eocore.errors import CheckpointError, ConfigError, DataError
 from eocore.evaluate.protocols import EmbedsImages, implemented
+from eocore.portable.messages import as_turns
+from eocore.predict.following import BatchFollower, FollowedRow, FollowsAnswers
 from eocore.predict.image_files import ImageFile
 from eocore.search.encoders import ImageEncoder
 from eocore.sensors.scene import Scene
@@ -45,6 +48,20 @@ def test_one_question_and_several_have_the_same_answers(predictor: EarthFmPredic
     questions: list[Any] = [({"multispectral": scene(seed)}, text) for seed, text in ((0, "What is it?"), (1, "Is there water in it?"))]
     together = predictor.chat(questions, max_new_tokens=8)
     assert together == [predictor.predict(shown, text, max_new_tokens=8).text for shown, text in questions]
+
+
+def test_a_batch_is_followed_and_each_answer_ends_by_itself(predictor: EarthFmPredictor) -> None:
+    assert isinstance(predictor, FollowsAnswers)
+    image = ImageRef("multispectral", "sentinel2_l2a", ("a.tif",))
+    turns = tuple(as_turns([("user", "What is it?")]))
+    samples = [(Record(str(seed), (image,), turns=turns, source="a"), (scene(seed),)) for seed in range(2)]
+    written: list[list[str]] = [[], []]
+    rows = [FollowedRow(write=pieces.append, limit=limit) for pieces, limit in zip(written, (2, 7), strict=True)]
+    answerer = predictor.followed_answerer(7, generation={}, objects=BatchFollower(rows, predictor.processor).objects)
+    answers = answerer.answer([answerer.prepare(sample) for sample in samples])
+    for answer, sample, pieces, row in zip(answers, samples, written, rows, strict=True):
+        assert answer.text == predictor.answerer(row.limit)([sample])[0].text == "".join(pieces).strip()
+        assert row.num_tokens <= row.limit and row.finish in ("stop", "length")
 
 
 def test_captions_are_asked_for(predictor: EarthFmPredictor, world: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from eocore.errors import AccessError, ConfigError, EOError, TimeLimitError
+from eocore.errors import AccessError, ConfigError, DataError, EOError, TimeLimitError
 from eocore.evaluate.protocols import TEMPLATES
 from eocore.predict.image_files import ImageFile
 from eocore.serve.messages import Happened, Kind, Result, TextsRequest, WorkerSpec
@@ -175,6 +175,8 @@ class Service:
         total, limit = sum(map(len, texts)), self.options.limits.text_chars
         if total > limit:
             raise ConfigError(f"{total} characters of text; this server takes up to {limit} in one request. Ask in parts.")
+        if any(not is_whole(text) for text in texts):
+            raise DataError("a text holds half of a UTF-16 pair, which is no character. Send it as UTF-8.")
 
     def _check_count(self, count: int) -> None:
         limit = self.options.limits.texts
@@ -196,6 +198,15 @@ class Service:
         ]
         batching = BatchingOptions(max_batch=workers.max_batch, max_waiting=limits.waiting, wait_s=workers.batch_wait_s)
         return ModelPool(specs, scheduler=BatchingScheduler(batching), read_ahead=2 * workers.max_batch)
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text is characters alone: JSON can escape halves of UTF-16 pairs, which no tokenizer reads."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 async def _until(heard: AsyncIterator[Any], *, end: float, limit_s: float) -> AsyncGenerator[Any, None]:

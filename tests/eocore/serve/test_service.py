@@ -159,6 +159,7 @@ def test_scores_of_pixels(run: Any, service: Service, session: Session) -> None:
         ({"turns": ()}, ConfigError, "the last message must be the user's"),
         ({"turns": (ChatTurn("user", " "),)}, ConfigError, "hold a question"),
         ({"text": "x" * 300_000}, ConfigError, "characters of text"),
+        ({"text": "a \ud800"}, DataError, "half of a UTF-16 pair"),
         ({"images": {"thermal": None}}, ConfigError, "reads no image of role"),
         ({"images": {"rgb": ImageFile(("/etc/hostname",))}}, AccessError, "outside of the folders"),
         ({"images": {"rgb": ImageFile(("https://example.org/a.tif",), remote=True)}}, AccessError, "outside of the folders"),

@@ -28,8 +28,9 @@ MAX_VALUE_CHARACTERS = 200
 
 
 def error_body(message: str, kind: str, *, param: str | None = None, code: str | None = None) -> dict[str, Any]:
-    """The body of an error."""
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    """The body of an error, in which what is no character is replaced."""
+    plain = [text if text is None else text.encode("utf-8", "replace").decode() for text in (message, param)]
+    return {"error": {"message": plain[0], "type": kind, "param": plain[1], "code": code}}
 
 
 def describe(error: BaseException) -> tuple[int, dict[str, Any]]:

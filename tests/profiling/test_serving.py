@@ -1,0 +1,26 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+from served_models import make_config, make_fields, make_tiny, make_tokenizer, words_model  # noqa: F401  (fixtures)
+
+from profiling.serving import Load, Measured, compare, picture_url
+
+
+def test_pictures_differ() -> None:
+    assert len({picture_url(number, 16) for number in range(20)}) == 20
+
+
+def test_a_line_tells_percentiles() -> None:
+    line = Measured(first_s=[0.5], whole_s=[1.0, 3.0], errors=["x"], wall_s=4.0, memory_mib=[100, 101]).line("16")
+    assert line.split() == ["16", "1", "0.5", "0.500", "0.500", "2.000", "2.980", "100", "101"]
+
+
+@pytest.mark.slow
+def test_a_thousand_requests_without_an_error_in_flat_memory_and_twice_as_many_with_batches(words_model: Path) -> None:  # noqa: F811
+    apart, together = asyncio.run(compare(Load(model=words_model), (1, 16)))
+    for measured in (apart, together):
+        assert not measured.errors and len(measured.whole_s) == 1000
+        early, end = measured.memory_mib
+        assert end < 1.1 * early
+    assert together.per_second > 2 * apart.per_second
