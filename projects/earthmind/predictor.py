@@ -13,7 +13,7 @@ from torch import Tensor
 
 from earthmind.datasets.preparation import images_of, mask_moments, read_regions
 from earthmind.dense.pixel_scores import MASK_TOKENS, ImageSample, mask_scores
-from earthmind.long_inputs.answers import answer_long
+from earthmind.long_inputs.answers import answer_long, set_tiles
 from earthmind.model.answering import Answer
 from earthmind.model.batching import Sample
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
@@ -292,6 +292,8 @@ class EarthMindPredictor:
 
     def predict(self, scenes: Mapping[str, Scene], text: str, *, max_new_tokens: int) -> Prediction:
         """The answer to one question about images; see the function `predict`."""
+        if self.options.num_tiles is not None:
+            set_tiles(self.model, self.options.num_tiles)
         return predict(self.model, scenes, text=text, max_new_tokens=max_new_tokens, generation=self.options.generation)
 
     def converse(

@@ -45,11 +45,13 @@ class PredictorOptions:
         device: as torch names it; None = the GPU of this process if there is one.
         float32_on_cpu: compute in float32 on a CPU, whatever the weights are saved in.
         generation: how text is generated, in the system's options.
+        num_tiles: most tiles of an image, for systems that cut images; None = as the model was made.
     """
 
     device: str | None = None
     float32_on_cpu: bool = False
     generation: Mapping[str, Any] = field(default_factory=dict)
+    num_tiles: int | None = None
 
 
 @runtime_checkable

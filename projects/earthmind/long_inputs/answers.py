@@ -35,5 +35,11 @@ def answer_long(model: Any, pictures: Sequence[np.ndarray], *, text: str, num_ti
     return LongAnswers([answer.text for answer in answers], cache.get_seq_length(), size / len(pictures))
 
 
+def set_tiles(model: Any, num_tiles: int) -> None:
+    """Cuts images that the model is asked about into up to so many tiles, whatever it was trained with."""
+    processor = model.processor
+    processor.options = replace(processor.options, max_tiles=num_tiles)
+
+
 def _keep(caches: list[Any], output: Any) -> None:
     caches[:] = [output.past_key_values]

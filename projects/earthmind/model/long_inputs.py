@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from eocore.portable.compressed_reading import read_compressed
 from eocore.portable.compression_plan import PackedSamples, Prompts, compressible_tokens
@@ -41,7 +42,7 @@ class LongInputsMixin:
             ValueError, SampleTooLongError: see `token_compression.decode_in_one_pass`.
         """
         options = self.compression
-        if options is None or embeddings.is_meta:  # estimates without data know no windows
+        if options is None or isinstance(embeddings, FakeTensor) or embeddings.is_meta:  # estimates without data know no windows
             return None
         shown = self._compressible(batch.input_ids, options)
         samples = PackedSamples(embeddings, shown, batch.position_ids, batch.sequence_boundaries, batch.question_starts)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from eocore.predict.image_files import ImageFile
     from eocore.predict.items import Item
     from eocore.predict.series_files import DatedFile
+    from eocore.sensors.scene import Scene
 
 EPILOG = """With --optical the sensor is told from the file: 3 bytes a pixel are a picture, 12 bands Sentinel-2 L2A, 13 bands L1C.
 Sentinel-2 products of processing baseline 04.00 and later carry an offset that files do not tell: give
@@ -44,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="longest answer (default: %(default)s)")
     add_generation(parser)
     add_long(parser)
+    tiles = "most tiles that an image is cut into; larger ones are read part by part (default: as the model was made, read whole)"
+    parser.add_argument("--tiles", type=positive, metavar="N", help=tiles)
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier prediction in DIR")
 
@@ -249,6 +252,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.usage_error("--text is empty: expected a question or request about the images")
     if arguments.text is not None and arguments.classes:
         arguments.usage_error("give --text or --classes, one of them")
+    if arguments.tiles is not None and (arguments.inputs or arguments.series or arguments.before or arguments.after):
+        arguments.usage_error("--tiles is for one image of each sensor, not for --inputs, --series, --before and --after")
     if arguments.inputs:
         return _run_many(arguments)
     if arguments.text is None and not arguments.classes:
@@ -262,7 +267,10 @@ def _predictor(arguments: argparse.Namespace) -> Any:
 
     system = system_of_model(arguments.model)
     make = system.need(system.predictor, "its models cannot answer")
-    return make(arguments.model, PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation))
+    return make(
+        arguments.model,
+        PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation, num_tiles=arguments.tiles),
+    )
 
 
 def _question(arguments: argparse.Namespace) -> "Question":
@@ -274,7 +282,6 @@ def _question(arguments: argparse.Namespace) -> "Question":
 def _run_one(arguments: argparse.Namespace) -> None:
     from eocore.predict.answers import find_earlier, write_prediction
     from eocore.predict.asking import ask, check_roles
-    from eocore.predict.image_files import read_images
     from eocore.predict.series_files import read_series
 
     find_earlier(arguments.out, overwrite=arguments.overwrite)
@@ -288,7 +295,7 @@ def _run_one(arguments: argparse.Namespace) -> None:
         files = image_files(arguments)
         predictor = _predictor(arguments)
         check_roles(predictor, (name for name in files if name != OPTICAL))
-        scenes = read_images(files, max_bytes=arguments.max_bytes)
+        scenes = _read(arguments, files, predictor=predictor)
     prediction = ask(predictor, scenes, question=_question(arguments))
     written = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
     say(prediction.text or "(the model's answer is empty)")
@@ -296,6 +303,19 @@ def _run_one(arguments: argparse.Namespace) -> None:
         say(f"  {score:8.4f}  {name}")
     for file in written:
         say(f"  {file}")
+
+
+def _read(arguments: argparse.Namespace, files: "dict[str, ImageFile]", *, predictor: Any) -> "dict[str, Scene]":
+    """The scenes; with --tiles part by part. Raises ConfigError where the system's models cut no tiles."""
+    from eocore.evaluate.protocols import AnswersLong
+    from eocore.predict.image_files import read_images
+    from eocore.predict.large_images import read_reduced
+
+    if arguments.tiles is None:
+        return read_images(files, max_bytes=arguments.max_bytes)
+    if not isinstance(predictor, AnswersLong):
+        raise ConfigError(f"--tiles {arguments.tiles}: models of this system read an image whole. Leave it out.")
+    return read_reduced(files, num_tiles=arguments.tiles, side=predictor.window_side, max_bytes=arguments.max_bytes)
 
 
 def _dated_files(arguments: argparse.Namespace) -> "list[DatedFile]":

@@ -66,9 +66,11 @@ class AnswersLong(Protocol):
 
     Attributes:
         can_compress: whether it has compression tokens.
+        window_side: side of a tile [px].
     """
 
     can_compress: bool
+    window_side: int
 
     def answer_long(self, pictures: "Sequence[np.ndarray]", text: str, *, num_tiles: int, long: str, max_new_tokens: int) -> LongAnswers:
         """The answer to one question about each picture (H, W, 3) uint8, cut into so many tiles; `long`: METHOD:RATIO.

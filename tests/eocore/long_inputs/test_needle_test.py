@@ -20,7 +20,7 @@ OPTIONS = NeedleOptions(lengths=[2, 4], depths=[0, 1], ratios=[1, 4], methods=["
 class Looks:
     """Finds the sign's colour by the hue of what is not land; with `drop`, never."""
 
-    can_compress = True
+    can_compress, window_side = True, 96
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, str]] = []
