@@ -11,6 +11,7 @@ from eocore.data.io.readers import MAX_BYTES, SceneHeader, read_scene, scene_gro
 from eocore.data.io.scene_sets import check_scenes
 from eocore.data.records import ImageRef, Window
 from eocore.errors import DataError, NoDataError
+from eocore.log import get_logger
 from eocore.portable.image_tiling import tile_grid
 from eocore.predict.image_files import ImageFile, image_refs
 from eocore.sensors.scene import Georeference, Scene
@@ -45,6 +46,10 @@ def _read(ref: ImageRef, *, num_tiles: int, side: int, max_bytes: int) -> Scene:
     height, width = min(rows * side, header.height), min(columns * side, header.width)
     if (height, width) == header.size:
         return read_scene(ref, max_bytes=max_bytes)
+    get_logger().warning(
+        "%s: %d x %d px are read as %d x %d, each the mean of %.1f x %.1f: what is smaller is lost; more --tiles keep more",
+        *(ref.paths[0], header.height, header.width, height, width, header.height / height, header.width / width),
+    )
     whole, example = np.full((len(header.bands), height, width), np.nan, np.float32), None
     for window, (top, bottom), (left, right) in _parts(header, grid=(rows, columns), size=(height, width)):
         own = ref.window or (0, 0, header.height, header.width)

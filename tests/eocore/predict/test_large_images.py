@@ -8,6 +8,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from eocore.errors import DataError
+from eocore.log import get_logger
 from eocore.predict.image_files import ImageFile, read_images
 from eocore.predict.large_images import read_reduced, reduce_pixels
 
@@ -18,12 +19,15 @@ def write(path: Path, layers: np.ndarray, nodata: int | None = None) -> None:
         file.write(layers)
 
 
-def test_a_large_image_becomes_tiles_of_means_and_keeps_its_place(tmp_path: Path) -> None:
+def test_a_large_image_becomes_tiles_of_means_and_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = np.random.default_rng(0).integers(1, 250, (3, 256, 512), np.uint8)
     write(tmp_path / "a.tif", layers)
     files = {"rgb": ImageFile((str(tmp_path / "a.tif"),), sensor="rgb_uint8")}
+    told: list[str] = []
+    monkeypatch.setattr(get_logger(), "warning", lambda text, *values: told.append(text % values))
     scene = read_reduced(files, num_tiles=8, side=32)["rgb"]
     assert scene.size == (64, 128)
+    assert "256 x 512 px are read as 64 x 128, each the mean of 4.0 x 4.0" in told[0]
     np.testing.assert_allclose(scene.pixels, layers.reshape(3, 64, 4, 128, 4).mean((2, 4)), atol=1e-3)
     assert scene.gsd_m == pytest.approx(40)
     assert scene.georeference is not None
