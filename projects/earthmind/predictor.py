@@ -17,6 +17,7 @@ from earthmind.long_inputs.answers import answer_long, set_tiles
 from earthmind.model.answering import Answer
 from earthmind.model.batching import Sample
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
+from earthmind.model.moments import Images
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.processor_options import MODALITIES
 from eocore.data.records import Record
@@ -321,10 +322,10 @@ class EarthMindPredictor:
         """See `eocore.evaluate.protocols.AnswersLong`."""
         return answer_long(self.model, pictures, text=text, num_tiles=num_tiles, long=long, max_new_tokens=max_new_tokens)
 
-    def chat(self, questions: Sequence[tuple[Mapping[str, Any], str]], *, max_new_tokens: int) -> list[str]:
-        """One text for each (pictures by role, question), all in one batch. Raises DataError where the model cannot take one."""
+    def chat(self, questions: Sequence[tuple[Images, str]], *, max_new_tokens: int) -> list[str]:
+        """One text for each (pictures by role or moments of a series, question), in one batch. Raises DataError where one is refused."""
         try:
-            answers = self.model.predict_batch([(dict(images), text) for images, text in questions], max_new_tokens=max_new_tokens)
+            answers = self.model.predict_batch(list(questions), max_new_tokens=max_new_tokens)
         except ValueError as error:  # what the model's own code raises for samples it cannot take
             raise DataError(f"the model cannot answer this: {str(error).lstrip(': ')}") from error
         return [answer.text for answer in answers]

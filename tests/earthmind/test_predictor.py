@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from earthmind_models import Dictation
 from image_making import make_prediction, numbers, write_tif
 from PIL import Image
 from tolerances import ACROSS_DECODING
 from transformers import LogitsProcessor
 
-from earthmind.predictor import EarthMindPredictor, RecordAnswerer, load_model, predict
+from earthmind.predictor import EarthMindPredictor, RecordAnswerer, answer_turns, load_model, predict
 from eocore.data.records import MaskRef, Record
 from eocore.errors import CheckpointError, DataError, LengthError
 from eocore.portable.messages import read_turns
@@ -431,3 +432,20 @@ def test_many_images_are_answered_as_each_alone(
     assert run_tool(tool, monkeypatch, *request) == 0
     assert run_tool(tool, monkeypatch, *request, "--sensor", "sar=sentinel1_grd") == 1
     assert "--sensor sar=...: no --sar image is given. Inputs given: optical" in capsys.readouterr().err
+
+
+def test_a_series_is_answered_and_its_masks_lie_on_the_images_that_are_named(keen: Any) -> None:
+    days = ("2021-03-04", "2021-06-01")
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 3, 40, 48)).astype(np.float32)
+    scenes = {
+        f"rgb {day}": Scene(layers, ("red", "green", "blue"), "rgb_uint8", "uint8", role="rgb", time=day, path=f"{day}.png")
+        for day, layers in zip(days, pixels, strict=True)
+    }
+    text = f"[SEG] and on {days[0]} [SEG]"
+    ids = keen.tokenizer(text, add_special_tokens=False).input_ids
+    end = keen.tokenizer.convert_tokens_to_ids("<|end|>")
+    script = Dictation([[*ids, end]])
+    keen.model._processor = keen.processor
+    answer = answer_turns(keen.model, scenes, turns=[("user", "Segment it.")], max_new_tokens=40, settings={"logits_processor": [script]})
+    assert answer.text == text and answer.grid == f"rgb {days[0]}"
+    assert list(answer.drawn_on) == [f"rgb {days[1]}", f"rgb {days[0]}"] and answer.masks.shape == (2, 40, 48)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from earthmind_models import Dictation
 from tolerances import ACROSS_DECODING
 
 from earthmind.datasets.preparation import SamplePreparer
@@ -155,8 +156,6 @@ class TestAnswers:
         asked = Question(series(10, 200), f"Segment it on {FIRST}.")
         ids = tiny.tokenizer(f"[SEG] and on {SECOND} [SEG]", add_special_tokens=False).input_ids
         ending = tiny.processor.stop_settings()
-        from earthmind_models import Dictation
-
         rows = [[*ids, *tiny.tokenizer("<|end|>", add_special_tokens=False).input_ids]]
         answer = tiny.model.predict_batch(
             [asked], processor=tiny.processor, max_new_tokens=40, generation={"logits_processor": [Dictation(rows)]}

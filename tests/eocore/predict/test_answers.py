@@ -1,6 +1,7 @@
 """Files of an answer: text, masks with their place, an overlay; an earlier answer is kept or replaced whole."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,23 @@ def test_earlier_prediction_is_kept_or_replaced_whole(tmp_path: Path) -> None:
     write_prediction(make_prediction(num_masks=1), tmp_path, overwrite=True)
     left = {path.name for path in tmp_path.iterdir()}
     assert "mask_02.png" not in left and "mask_03.tif" not in left and "notes.txt" in left
+
+
+def test_masks_of_a_series_are_shown_on_the_images_that_they_are_drawn_on(tmp_path: Path) -> None:
+    made = make_prediction()
+    days = ("2021-03-04", "2021-06-01")
+    scenes = {f"sar {day}": replace(made.scenes["sar"], role="sar", time=day) for day in days}
+    prediction = Prediction(made.text, made.masks, f"sar {days[0]}", scenes, drawn_on=[f"sar {day}" for day in days])
+    names = {file.name for file in write_prediction(prediction, tmp_path / "both")}
+    assert {"overlay_01.png", "overlay_02.png"} <= names and "overlay.png" not in names
+    about = json.loads((tmp_path / "both" / "answer.json").read_text())
+    assert about["drawn_on"] == [f"sar {day}" for day in days] and about["images"][f"sar {days[1]}"]["time"] == days[1]
+    first, second = (np.asarray(Image.open(tmp_path / "both" / f"overlay_0{number}.png")).astype(int) for number in (1, 2))
+    tinted = [(picture.max(-1) != picture.min(-1)).sum() for picture in (first, second)]
+    assert tinted[0] < tinted[1]  # the second mask is twice as large
+    alone = Prediction(made.text, made.masks, f"sar {days[0]}", scenes, drawn_on=[f"sar {days[1]}"] * 2)
+    assert "overlay.png" in {file.name for file in write_prediction(alone, tmp_path / "one")}
+    with pytest.raises(DataError, match=r"holds an earlier prediction"):
+        write_prediction(alone, tmp_path / "both")
+    write_prediction(alone, tmp_path / "both", overwrite=True)
+    assert not (tmp_path / "both" / "overlay_02.png").exists()

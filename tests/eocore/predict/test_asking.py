@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,9 @@ def test_what_a_predictor_cannot_do_is_said(predictor: object, question: Questio
 def test_classes_need_an_image() -> None:
     with pytest.raises(ConfigError, match="no image is given"):
         ask(Brightest(), {}, question=Question(classes=("a",)))
+
+
+def test_a_series_is_asked_of_models_that_read_one_alone(scenes: dict[str, Scene]) -> None:
+    several = {f"rgb {time}": replace(scenes["rgb"], time=time) for time in ("before", "after")}
+    with pytest.raises(ConfigError, match=r"this model reads images of one moment, found 2 \(before, after\).*reads series"):
+        ask(Brightest(), several, question=Question(classes=("a", "b")))

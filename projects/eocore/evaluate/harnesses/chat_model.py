@@ -11,7 +11,8 @@ from PIL import Image, UnidentifiedImageError
 from eocore.errors import CheckpointError, ConfigError, DataError
 from eocore.evaluate.protocols import LoadsWeights
 from eocore.models import folders
-from eocore.system import Chats, PredictorOptions, system_of_model
+from eocore.portable.series import Moment
+from eocore.system import Chats, PredictorOptions, ReadsSeries, system_of_model
 
 DEFAULT_MODALITIES = ("rgb", "sar")
 """What untagged pictures are taken for, in order: harnesses know no sensors."""
@@ -30,13 +31,13 @@ Part = str | Image.Image
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: `images` by modality, and the whole text without the tags of pictures."""
+    """What is asked: `images` by modality, or the moments of a series, and the whole text without the tags of pictures."""
 
-    images: Mapping[str, Image.Image]
+    images: Mapping[str, Image.Image] | Sequence[Moment]
     text: str
 
 
-def read_question(parts: Sequence[Part], *, modalities: Sequence[str] = DEFAULT_MODALITIES) -> Question:
+def read_question(parts: Sequence[Part], *, modalities: Sequence[str] = DEFAULT_MODALITIES, reads_series: bool = False) -> Question:
     """The question a message of texts and pictures asks.
 
     A text that ends in "Optical:", "RGB:", "Multispectral:" or "SAR:" says what the picture after it is; the other pictures take
@@ -45,10 +46,13 @@ def read_question(parts: Sequence[Part], *, modalities: Sequence[str] = DEFAULT_
     Args:
         parts: in the order of the message.
         modalities: for pictures without a tag.
+        reads_series: more pictures than modalities, none with a tag, are a series of the first modality: "image 1", "image 2", ...
 
     Raises:
         DataError: there are more pictures than modalities, or two of one modality: none is left out or laid over another in silence.
     """
+    if reads_series and sum(not isinstance(part, str) for part in parts) > len(modalities) and not any(map(_is_tag, parts)):
+        return _series(parts, role=modalities[0])
     images: dict[str, Image.Image] = {}
     texts: list[str] = []
     for part in parts:
@@ -66,6 +70,18 @@ def read_question(parts: Sequence[Part], *, modalities: Sequence[str] = DEFAULT_
             )
         images[name] = part
     return Question(images, "\n".join(text.strip() for text in texts if text.strip()))
+
+
+def _is_tag(part: Part) -> bool:
+    return isinstance(part, str) and _TAG.search(part) is not None
+
+
+def _series(parts: Sequence[Part], *, role: str) -> Question:
+    """The question about all pictures of a message, in their order."""
+    pictures = [part for part in parts if not isinstance(part, str)]
+    texts = [part.replace(PLACE_OF_IMAGE, " ").strip() for part in parts if isinstance(part, str)]
+    moments = [Moment(f"image {number}", {role: picture}) for number, picture in enumerate(pictures, start=1)]
+    return Question(moments, "\n".join(filter(None, texts)))
 
 
 def open_picture(picture: Any) -> Image.Image:
@@ -132,9 +148,11 @@ class ChatModel:
         Raises:
             DataError: a message has pictures the model cannot be shown, or a text it cannot take.
         """
-        questions = [read_question(parts, modalities=self.modalities) for parts in messages]
+        several = isinstance(self.predictor, ReadsSeries) and self.predictor.reads_series
+        questions = [read_question(parts, modalities=self.modalities, reads_series=several) for parts in messages]
         longest = self.max_new_tokens if max_new_tokens is None else max_new_tokens
-        return self.predictor.chat([(item.images, item.text) for item in questions], max_new_tokens=longest)
+        asked: list[Any] = [(item.images, item.text) for item in questions]
+        return self.predictor.chat(asked, max_new_tokens=longest)
 
 
 def until(text: str, stops: Sequence[str]) -> str:

@@ -46,3 +46,14 @@ def test_a_folder_of_no_model_and_a_modality_of_no_model(tmp_path):
         ChatModel(tmp_path)
     with pytest.raises(ConfigError, match=r"modalities \['thermal'\]: expected some of rgb, multispectral, sar"):
         ChatModel(tmp_path, modalities=["thermal"])
+
+
+def test_many_pictures_are_a_series_for_a_model_that_reads_one():
+    many = ["<image>", FIRST, "<image>", SECOND, FIRST, "What changed?"]
+    question = read_question(many, reads_series=True)
+    assert [moment.time for moment in question.images] == ["image 1", "image 2", "image 3"] and question.text == "What changed?"
+    assert [dict(moment.images) for moment in question.images] == [{"rgb": FIRST}, {"rgb": SECOND}, {"rgb": FIRST}]
+    with pytest.raises(DataError, match="a message has 3 pictures"):
+        read_question(many)
+    with pytest.raises(DataError, match="a message has 3 pictures"):
+        read_question(["SAR:", *many], reads_series=True)
