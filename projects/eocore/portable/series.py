@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from eocore.portable.vision_layout import SampleError
+from eocore.portable.sample_error import SampleError
 
 BEFORE, AFTER = "before", "after"
 """Moments of a pair of which only the order is known."""

@@ -10,11 +10,7 @@ from torch import Tensor
 
 from eocore.portable.band_rendering import SceneLike, present
 from eocore.portable.image_tiling import cut_tiles, tile_grid
-
-
-class SampleError(ValueError):
-    """Text, images, regions and masks of one sample do not fit together."""
-
+from eocore.portable.sample_error import SampleError as SampleError
 
 TOKEN_ORDERS = ("place", "modality")
 

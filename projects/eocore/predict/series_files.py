@@ -10,8 +10,8 @@ from eocore.data.io.readers import MAX_BYTES
 from eocore.data.io.scene_sets import read_scenes
 from eocore.data.records import ImageRef, is_time
 from eocore.errors import ConfigError, DataError
+from eocore.portable.sample_error import SampleError
 from eocore.portable.series import AFTER, BEFORE, check_order, sort_key
-from eocore.portable.vision_layout import SampleError
 from eocore.predict.image_files import ImageFile, image_refs, tell_empty_bands
 from eocore.predict.inputs import INPUTS, OPTICAL
 from eocore.sensors.scene import Scene

@@ -11,8 +11,8 @@ from eocore.data.formats.llava import ROLES
 from eocore.data.records import ImageRef, MaskRef, Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.portable.messages import IMAGE_PLACEHOLDER, Turn, as_turns, with_images
+from eocore.portable.sample_error import SampleError
 from eocore.portable.series import check_order, is_moment, sort_key
-from eocore.portable.vision_layout import SampleError
 from eocore.registry import DATASETS
 
 TASKS = ("vqa", "mcq", "caption", "chat", "referring", "region")
