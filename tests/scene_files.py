@@ -80,13 +80,14 @@ class ChangeIndex:
 
     pixel_scale: PixelScale = "logits"
     window_side = 64
-    roles = ("before", "after")
+    roles = ("multispectral",)
+    reads_series = True
 
     def pixel_scores(self, samples: Sequence[Sample], texts: Sequence[str]) -> list[np.ndarray]:
         found = []
-        for record, scenes in samples:
-            by_role = {ref.role: scene for ref, scene in zip(record.images, scenes, strict=True)}
-            before, after = (by_role[role].pixels[by_role[role].bands.index(NIR)] for role in self.roles)
+        for _, scenes in samples:
+            by_time = {scene.time: scene for scene in scenes}
+            before, after = (by_time[time].pixels[by_time[time].bands.index(NIR)] for time in ("before", "after"))
             found.append(np.stack([40 * (before - after) - 4] * len(texts)).astype(np.float32))
         return found
 

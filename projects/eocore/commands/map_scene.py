@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("model", type=Path, help="folder of a converted model")
     add_image_options(parser)
-    before = "an earlier image, for a model that reads pairs; --optical is then the later one"
-    parser.add_argument("--before", nargs="+", metavar="FILE", help=before)
+    before = "images of an earlier date, for a model that reads series; those of --optical, --sar and so on are then the later ones"
+    parser.add_argument("--before", nargs="+", action="extend", default=[], metavar="[INPUT=]FILE", help=before)
     many = "instead: scenes, each mapped in DIR/ID: folders, files, lists (.txt), tables (image or one column an input, id), STAC items"
     parser.add_argument("--inputs", nargs="+", action="extend", default=[], metavar="[INPUT=]PATH", help=many)
     remote = "read GeoTIFFs on web servers too, where images, lists or STAC items name addresses (default: they are refused)"
@@ -80,16 +80,24 @@ def run(arguments: argparse.Namespace) -> int:
 def _refs(arguments: argparse.Namespace) -> "dict[str, ImageRef]":
     """The images that are named one by one."""
     from eocore.errors import ConfigError
-    from eocore.predict.image_files import image_refs
-    from eocore.scenes.cutting import BEFORE, as_pair
+    from eocore.predict.image_files import ImageFile, image_refs
+    from eocore.predict.inputs import INPUTS, OPTICAL
+    from eocore.scenes.cutting import as_pair
 
-    if arguments.before:
-        arguments.image.append([f"{BEFORE}={arguments.before[0]}", *arguments.before[1:]])
     files = image_files(arguments)
     if not files:
         raise ConfigError("no image is given to map. Name one with --optical, --sar or --image ROLE=FILE, or many with --inputs.")
     refs = image_refs({name: replace(file, remote=arguments.allow_remote) for name, file in files.items()})
-    return as_pair(refs) if arguments.before else refs
+    if not arguments.before:
+        return refs
+    earlier: dict[str, ImageFile] = {}
+    for word in arguments.before:
+        name, equals, path = word.partition("=")
+        name, path = (name, path) if equals and name in INPUTS else (OPTICAL, word)
+        if name in earlier:
+            raise ConfigError(f"--before {word}: another {name} image is given ({earlier[name].paths[0]}). Give one of each input.")
+        earlier[name] = replace(files.get(name, ImageFile(())), paths=(path,), remote=arguments.allow_remote)
+    return as_pair(image_refs(earlier), refs)
 
 
 def _source_of(arguments: argparse.Namespace) -> "Callable[[Mapping[str, ImageRef]], SceneSource]":

@@ -48,9 +48,14 @@ def check_roles(predictor: object, roles: Iterable[str]) -> None:
         )
 
 
-def check_series(predictor: object, scenes: Mapping[str, Scene]) -> None:
-    """Raise ConfigError if the images are of several moments and the model reads no series."""
-    times = dict.fromkeys(scene.time for scene in scenes.values())
+def check_series(predictor: object, moments: Iterable[str]) -> None:
+    """Raise ConfigError if the images are of several moments and the model reads no series.
+
+    Args:
+        predictor: of a system.
+        moments: of the images.
+    """
+    times = dict.fromkeys(moments)
     if len(times) > 1 and not (isinstance(predictor, ReadsSeries) and predictor.reads_series):
         raise ConfigError(
             f"this model reads images of one moment, found {len(times)} ({', '.join(time or 'none' for time in times)}). Ask about each by "
@@ -71,7 +76,7 @@ def ask(predictor: object, scenes: Mapping[str, Scene], *, question: Question) -
         DataError: the model cannot take the images or the text.
     """
     check_roles(predictor, (scene.role or name for name, scene in scenes.items()))
-    check_series(predictor, scenes)
+    check_series(predictor, [scene.time for scene in scenes.values()])
     if question.classes:
         return _score(predictor, scenes, classes=question.classes)
     if not isinstance(predictor, AnswersImages):

@@ -15,10 +15,9 @@ from eocore.jobs.engine import JobReport, run_job
 from eocore.jobs.job_folder import JobFolder
 from eocore.jobs.processes import InThisProcess
 from eocore.jobs.work import Executor
-from eocore.predict.asking import check_roles
 from eocore.scenes.asking import ANSWER, AskOptions, AskWindows
 from eocore.scenes.identity import source_identity
-from eocore.scenes.mapping import EMPTY
+from eocore.scenes.mapping import EMPTY, check_images
 from eocore.scenes.maps import Unreadable, check_failed
 from eocore.scenes.place import Place
 from eocore.scenes.polygons import check_formats, require_geopandas, write_polygons
@@ -76,7 +75,7 @@ def ask_scene(request: AnswersRequest) -> tuple[list[Path], JobReport]:
     place = request.asking.source.place()
     tiling = Tiling(height=place.height, width=place.width, side=request.side, overlap=0)
     work = AskWindows(request.asking)
-    check_roles(work.predictor, request.asking.source.refs)  # which also refuses a model that does not answer in words
+    check_images(work.predictor, request.asking.source)  # which also refuses a model that does not answer in words
     folder = JobFolder(request.out / WINDOWS, _choices(request, tiling), chunk_size=CHUNK)
     try:
         report = run_job(work, window_items(tiling), folder=folder, executor=request.executor, overwrite=request.overwrite)

@@ -6,13 +6,11 @@ from pathlib import Path
 
 from eocore.data.records import ImageRef
 from eocore.errors import ConfigError
+from eocore.portable.series import AFTER, BEFORE
 from eocore.scenes.area import read_area
 from eocore.scenes.clouds import find_clouds
 from eocore.scenes.grids import choose_grid
 from eocore.scenes.source import SceneSource
-
-BEFORE, AFTER = "before", "after"
-"""Roles of a pair of dates."""
 
 
 def scene_source(
@@ -53,19 +51,19 @@ def _cut(source: SceneSource, path: Path) -> SceneSource:
     return replace(source, refs=cut, area=area)
 
 
-def as_pair(refs: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
-    """The images with the optical one as "after", beside one of role "before".
+def as_pair(before: Mapping[str, ImageRef], after: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
+    """The images of two dates, each of its moment, as models of series read them.
 
     Args:
-        refs: role -> image, with "before".
+        before, after: role -> image.
 
     Raises:
-        ConfigError: there is no optical image, or one of role "after" too.
+        ConfigError: the dates have images of different roles.
     """
-    later = [role for role in ("multispectral", "rgb", AFTER) if role in refs]
-    if len(later) != 1:
+    if set(before) != set(after):
         raise ConfigError(
-            f"--before: {len(later)} images of the later date ({', '.join(later) or 'none'}) are given; expected one. Name it by --optical."
+            f"--before shows {', '.join(before) or 'nothing'}, the later date {', '.join(after) or 'nothing'}: a pair has images of the "
+            "same kinds. Give both dates the same (--before [INPUT=]FILE; the later ones by --optical, --sar and so on)."
         )
-    found = {BEFORE: refs[BEFORE], AFTER: replace(refs[later[0]], role=AFTER)}
-    return found | {role: ref for role, ref in refs.items() if role not in (BEFORE, *later)}
+    dated = [replace(ref, time=time) for time, refs in ((BEFORE, before), (AFTER, after)) for ref in refs.values()]
+    return {ref.label: ref for ref in dated}

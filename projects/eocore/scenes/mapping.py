@@ -11,6 +11,8 @@ import numpy as np
 from eocore.data.records import Window
 from eocore.evaluate.protocols import LoadsWeights, Sample, ScoresPixels
 from eocore.jobs.work import Item, Result
+from eocore.portable.series import BEFORE
+from eocore.predict.asking import check_roles, check_series
 from eocore.scenes.pixel_scores import as_pixel_scores
 from eocore.scenes.reading import read_ahead
 from eocore.scenes.source import SceneSource
@@ -90,3 +92,11 @@ def load_predictor(model: Path, *, device: str | None) -> Any:
     system = system_of_model(model)
     make = system.need(system.predictor, "no maps can be made with its models")
     return make(model, PredictorOptions(device=device, float32_on_cpu=True))
+
+
+def check_images(predictor: object, source: SceneSource) -> None:
+    """Raise ConfigError if a model does not read images of these roles, or of two dates where the images are a pair."""
+    check_roles(predictor, [ref.role for ref in source.refs.values()])
+    times = [ref.time for ref in source.refs.values()]
+    if BEFORE in times:
+        check_series(predictor, times)

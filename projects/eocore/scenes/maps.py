@@ -22,12 +22,11 @@ from eocore.jobs.job_folder import JobFolder
 from eocore.jobs.processes import InThisProcess
 from eocore.jobs.work import Executor
 from eocore.log import get_logger
-from eocore.predict.asking import check_roles
 from eocore.scenes.blending import blended_blocks
 from eocore.scenes.cog import CogWriter, Raster
 from eocore.scenes.decisions import MOST_PROMPTS, NODATA, NONE_OF_THEM, Decision
 from eocore.scenes.identity import source_identity
-from eocore.scenes.mapping import MapOptions, MapWindows, load_predictor
+from eocore.scenes.mapping import MapOptions, MapWindows, check_images, load_predictor
 from eocore.scenes.pixel_scores import as_pixel_scores
 from eocore.scenes.place import Place
 from eocore.scenes.polygons import PolygonOptions, check_formats, class_polygons, require_geopandas, write_polygons
@@ -154,7 +153,7 @@ def make_maps(request: MapRequest) -> MapResult:
 def _plan(request: MapRequest) -> _Plan:
     place = request.windows.source.place()
     predictor = request.predictor or load_predictor(request.windows.model, device=request.windows.device)
-    check_roles(predictor, request.windows.source.refs)
+    check_images(predictor, request.windows.source)
     model = as_pixel_scores(predictor)
     side = request.side or model.window_side
     overlap = side // 4 if request.overlap is None else request.overlap

@@ -11,6 +11,7 @@ from typing import Any
 from rasterio.crs import CRS
 from rasterio.warp import transform_geom
 
+from eocore.data.records import is_time
 from eocore.scenes.place import Place
 
 VERSION = "1.1.0"
@@ -38,11 +39,11 @@ def stac_item(name: str, place: Place, *, files: Sequence[Path], times: Sequence
         name: id.
         place: of the map.
         files: of the map, in the folder of the item.
-        times: of the images, ISO 8601; "" where unknown.
+        times: of the images, ISO 8601; "" or a word of order where unknown.
         properties: further ones.
     """
     geometry = footprint(place)
-    known = [datetime.fromisoformat(time) for time in times if time]
+    known = [datetime.fromisoformat(time) for time in times if is_time(time)]
     aware = sorted(time if time.tzinfo else time.replace(tzinfo=UTC) for time in known)
     crs = CRS.from_wkt(place.georeference.crs)
     when: dict[str, Any] = {"datetime": _text(aware[-1]) if aware else _text(datetime.now(UTC))}

@@ -57,17 +57,31 @@ def item_of(folder: Path, name: str, url: str, **changes: Any) -> dict[str, Any]
     return {"type": "Feature", "stac_version": "1.0.0", "id": name, "properties": properties, "assets": assets, "geometry": None, **changes}
 
 
-def test_a_pair_of_dates_makes_a_map_of_change(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pair_of_dates_makes_a_map_of_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_scene(folder / "before.tif", np.zeros_like(WATER))
     put_model(monkeypatch, ChangeIndex())
-    words = ["--before", folder / "before.tif", "--optical", folder / "a.tif", "--sensor", "before=sentinel2_l2a"]
-    assert run(folder, *words) == 0
+    assert run(folder, "--before", folder / "before.tif", "--optical", folder / "a.tif") == 0
     np.testing.assert_array_equal(classes(folder / "out") == 1, WATER)
-    assert set(json.loads((folder / "out" / "map.json").read_text())["images"]) == {"before", "after"}
-    assert run(folder, "--before", folder / "before.tif", "--sar", folder / "a.tif", "--sensor", "sar=sentinel2_l2a") == 1
-    assert "--before: 0 images of the later date (none) are given; expected one" in capsys.readouterr().err
-    assert run(folder, "--optical", folder / "a.tif", "--overwrite") == 1
-    assert "this model reads no image of role 'multispectral'; its roles: before, after" in capsys.readouterr().err
+    images = json.loads((folder / "out" / "map.json").read_text())["images"]
+    assert images == {"multispectral before": [str(folder / "before.tif")], "multispectral after": [str(folder / "a.tif")]}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--before", "before.tif", "--sar", "a.tif", "--sensor", "sar=sentinel1_grd"], "--before shows multispectral, the later date sar"),
+        (["--before", "before.tif", "optical=a.tif", "--optical", "a.tif"], "optical=a.tif: another optical image is given (before.tif)"),
+        (["--before", "before.tif", "--optical", "a.tif"], "this model reads images of one moment, found 2 (before, after)"),
+    ],
+)
+def test_pairs_that_are_none_are_refused(
+    folder: Path, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_scene(folder / "before.tif", np.zeros_like(WATER))
+    put_model(monkeypatch, WaterIndex())
+    monkeypatch.chdir(folder)
+    assert run(folder, *words) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_scenes_of_a_folder_are_mapped_and_one_that_cannot_be_stops_no_other(

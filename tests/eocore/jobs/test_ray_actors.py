@@ -29,7 +29,7 @@ STORE_BYTES = 100_000_000
 NUM_ITEMS, WAIT_S = 60, 120
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[None]:
     """Two nodes on this machine, each with one CPU, and this process joined to them."""
     from ray.cluster_utils import Cluster
