@@ -11,10 +11,11 @@ the same ground with windows that lie elsewhere. --workers compares the engine o
 import argparse
 import json
 import multiprocessing
+import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import rasterio
 from eocore.data.records import ImageRef, Window
 from eocore.evaluate.protocols import Sample, ScoresPixels
 from eocore.jobs.processes import WorkerProcesses
+from eocore.jobs.work import Chunk, Item, Outcome, Result, Work
 from eocore.replaced import replaced
 from eocore.scenes import mapping
 from eocore.scenes.maps import CLASSES, VALUES, MapRequest, make_maps
@@ -41,6 +43,8 @@ KM2_OF_PIXEL = 1e-4
 Measurement = Callable[[Path, dict[str, Path], int], dict[str, Any]]
 """(model, files of the scene, side of the scene or number of workers) -> a line."""
 MB = 1e6
+PROCESS, CPU_S = "process", "cpu_s"
+"""Keys of a result."""
 
 
 class Timed:
@@ -145,20 +149,46 @@ def _map(
             return classes.read(1), values.read(), Tiling(**summary["tiling"])
 
 
+@dataclass(frozen=True)
+class TimedWork:
+    """Work that says in each result which process did it, and how long that computed for each item of the call."""
+
+    work: Work
+
+    def __call__(self, items: Sequence[Item]) -> list[Result]:
+        """As the work's, and PROCESS and CPU_S."""
+        before = time.process_time()
+        found = self.work(items)
+        cpu_s = (time.process_time() - before) / len(items)
+        return [{**result, PROCESS: os.getpid(), CPU_S: cpu_s} for result in found]
+
+
 def engine(model: Path, files: dict[str, Path], num_workers: int) -> dict[str, Any]:  # noqa: PLR0917  (as the others)
-    """Windows a second of worker processes, from the first result to the last, so that their start does not count."""
+    """Windows a second of worker processes, by the clock from the first result to the last, and CPU time of a window in them.
+
+    What a process does first, which loads the model, does not count.
+    """
     times: list[float] = []
+    cpu_s: dict[int, list[float]] = {}
 
     class Watched(WorkerProcesses):
-        def run(self, work: Any, chunks: Any) -> Any:
-            for index, outcomes in super().run(work, chunks):
+        def run(self, work: Work, chunks: Sequence[Chunk]) -> Iterator[tuple[int, list[Outcome]]]:
+            for index, outcomes in super().run(TimedWork(work), chunks):
                 times.append(time.perf_counter())
+                for result in [outcome.result for outcome in outcomes[:1] if outcome.result]:
+                    cpu_s.setdefault(int(result[PROCESS]), []).append(float(result[CPU_S]))
                 yield index, outcomes
 
     with tempfile.TemporaryDirectory() as folder:
         make_maps(replace(request_of(model, files, out=Path(folder)), formats=(), executor=Watched(num_workers)))
-    steady = times[num_workers - 1 : len(times) - num_workers + 1]
-    return {"workers": num_workers, "chunks": len(times), "chunks_per_s": round((len(steady) - 1) / (steady[-1] - steady[0]), 4)}
+    counted = [value for values in cpu_s.values() for value in values[1:]]
+    steady = times[num_workers - 1 :]
+    return {
+        "workers": num_workers,
+        "chunks": len(times),
+        "chunks_per_s": round((len(steady) - 1) / (steady[-1] - steady[0]), 4),
+        "cpu_ms_of_window": round(1000 * float(np.mean(counted)), 2),
+    }
 
 
 def main() -> None:

@@ -29,6 +29,12 @@ STORE_BYTES = 100_000_000
 NUM_ITEMS, WAIT_S = 60, 120
 
 
+@pytest.fixture(autouse=True)
+def _not_niced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray gives its workers the lowest priority but four, with which they hardly begin beside other tests."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+
+
 @pytest.fixture
 def cluster() -> Iterator[None]:
     """Two nodes on this machine, each with one CPU, and this process joined to them."""
