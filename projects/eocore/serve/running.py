@@ -67,12 +67,25 @@ def serve(options: ServeOptions, *, additions: tuple[Addition, ...] = ()) -> Non
 
 
 async def _serve(options: ServeOptions, additions: tuple[Addition, ...]) -> None:
-    async with serving(options, additions=additions) as found:
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, found.end)
-        say(f"serving on {found.address}; Ctrl-C ends it")
-        await found.ended()
+    loop, own = asyncio.get_running_loop(), asyncio.current_task()
+    is_told_to_end = False
+
+    def end_start() -> None:
+        nonlocal is_told_to_end
+        is_told_to_end = True
+        assert own is not None
+        own.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, end_start)  # until it answers; Ctrl-C does the like by itself
+    try:
+        async with serving(options, additions=additions) as found:
+            for name in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(name, found.end)
+            say(f"serving on {found.address}; Ctrl-C ends it")
+            await found.ended()
+    except asyncio.CancelledError:
+        if not is_told_to_end:
+            raise  # Ctrl-C, which the command tells
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ async with Service(ServeOptions(models=(Path("work_dirs/model"),))) as service:
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -74,13 +75,13 @@ class Service:
 
     def models(self) -> list[ModelCard]:
         """The served models, in the order in which they were named; those that have never been in memory are left out."""
-        return [pool.card for pool in self._pools.values() if pool.card is not None]
+        return [replace(pool.card, is_ready=pool.is_ready) for pool in self._pools.values() if pool.card is not None]
 
     def model(self, name: str) -> ModelCard:
         """One of them. Raises ConfigError where there is none of that name."""
-        card = self._of(name).card
-        assert card is not None  # `start` has waited for it
-        return card
+        pool = self._of(name)
+        assert pool.card is not None  # `start` has waited for it
+        return replace(pool.card, is_ready=pool.is_ready)
 
     def worker_pids(self, name: str) -> list[int]:
         """Process ids of a model's workers. Raises ConfigError where there is no such model."""

@@ -225,6 +225,7 @@ def test_a_killed_worker_costs_its_requests_alone(run: Any, service: Service, pi
 
     with pytest.raises(WorkerLostError, match="Ask again"):
         run(kill_while_answering())
+    assert [card.is_ready for card in service.models()] == [False, True, True]
     assert isinstance(run(events(service, "masks", images=picture))[-1], Done)  # the other model's worker goes on
     assert isinstance(run(events(service, images=picture))[-1], Done)
     assert service.worker_pids("words") != [before]
