@@ -1,5 +1,6 @@
 """What a sample costs to train on, in floating-point operations, from its sizes and the model's."""
 
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -8,13 +9,13 @@ from aerith.model.modeling_aerith import AerithForConditionalGeneration
 from aerith.model.vision_aerith import FusedTowers
 from eocore.portable.attention_pooler import AttentionPooler
 from eocore.train.planning.operations import (
-    CAUSAL,
     FROZEN_PASSES,
     MULTIPLY_ADD,
     TRAINED_PASSES,
     SampleCost,
     attention_scores,
     count_weights,
+    language_cost,
     patch_operations,
     trains,
 )
@@ -29,17 +30,8 @@ def sample_cost(model: AerithForConditionalGeneration, *, recomputed: bool = Fal
         model: weights are counted, not read; it may lie on the meta device.
         recomputed: the language model runs forward twice.
     """
-    layers, text, again = model.language_model.get_decoder().layers, model.config.text_config, int(recomputed)
-    heads = text.num_attention_heads * (getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
-    base = (TRAINED_PASSES if trains(layers, adapters=False) else FROZEN_PASSES) + again
-    adapters = count_weights(layers, adapters=True) * (TRAINED_PASSES + again)
-    head = TRAINED_PASSES if trains(model.get_output_embeddings()) else FROZEN_PASSES
-    return SampleCost(
-        token=MULTIPLY_ADD * (count_weights(layers) * base + adapters),
-        square=attention_scores([heads] * len(layers)) * CAUSAL * (TRAINED_PASSES + again),
-        scored=MULTIPLY_ADD * text.hidden_size * text.vocab_size * head,
-        tile=_picture(model),
-    )
+    words = language_cost(model.language_model, model.config.text_config, recomputed=recomputed)
+    return replace(words, tile=_picture(model))
 
 
 def _picture(model: AerithForConditionalGeneration) -> float:

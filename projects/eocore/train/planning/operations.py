@@ -69,10 +69,11 @@ def language_cost(model: Any, text: PretrainedConfig, *, recomputed: bool = Fals
     heads = text.num_attention_heads * (getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
     base = (TRAINED_PASSES if trains(layers, adapters=False) else FROZEN_PASSES) + again
     adapters = count_weights(layers, adapters=True) * (TRAINED_PASSES + again)
+    head = TRAINED_PASSES if trains(model.get_output_embeddings()) else FROZEN_PASSES
     return SampleCost(
         token=MULTIPLY_ADD * (count_weights(layers) * base + adapters),
         square=attention_scores([heads] * len(layers)) * CAUSAL * (TRAINED_PASSES + again),
-        scored=MULTIPLY_ADD * text.hidden_size * text.vocab_size * TRAINED_PASSES,
+        scored=MULTIPLY_ADD * text.hidden_size * text.vocab_size * head,
     )
 
 
