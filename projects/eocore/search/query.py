@@ -77,11 +77,25 @@ def find(index: Index, query: Query, *, encoder: Encoder | None) -> list[Hit]:
         ConfigError: nothing is looked for, more results than items are asked for, or an image in an index of captions.
         DataError: a key is unknown, a text has no word, no item fits, or what was given cancels itself out.
     """
+    _check_count(index, query)
+    return find_nearest(index, query, vectors=_embedded(index, query, encoder=encoder))
+
+
+def find_nearest(index: Index, query: Query, *, vectors: Sequence[np.ndarray]) -> list[Hit]:
+    """As `find`, where the words and images of the query are vectors already.
+
+    Args:
+        index: to search.
+        query: `text` and `image` do not count.
+        vectors: (D,) each of length 1.
+
+    Raises:
+        ConfigError, DataError: as `find`.
+    """
+    _check_count(index, query)
     num_items = index.facts.num_items
-    if not 1 <= query.k <= num_items:
-        raise ConfigError(f"--k {query.k}: the index holds {num_items} items. Give a number from 1 to {num_items}.")
     rows = {name: _rows(index, keys) for name, keys in (("like", query.like), ("unlike", query.unlike))}
-    vector = _vector(index, query, encoder=encoder, rows=rows)
+    vector = _vector(index, vectors, rows=rows)
     allowed = query.filters.fitting(index.items)
     named = [*rows["like"], *rows["unlike"]]
     if named:
@@ -96,6 +110,12 @@ def find(index: Index, query: Query, *, encoder: Encoder | None) -> list[Hit]:
     return [Hit(rank, float(score), int(row)) for rank, (row, score) in enumerate(zip(found, scores, strict=True), start=1)]
 
 
+def _check_count(index: Index, query: Query) -> None:
+    num_items = index.facts.num_items
+    if not 1 <= query.k <= num_items:
+        raise ConfigError(f"--k {query.k}: the index holds {num_items} items. Give a number from 1 to {num_items}.")
+
+
 def _rows(index: Index, keys: Sequence[str]) -> list[int]:
     if not keys:
         return []
@@ -106,9 +126,8 @@ def _rows(index: Index, keys: Sequence[str]) -> list[int]:
     return [known[key] for key in keys]
 
 
-def _vector(index: Index, query: Query, *, encoder: Encoder | None, rows: Mapping[str, Sequence[int]]) -> np.ndarray:
+def _vector(index: Index, parts: Sequence[np.ndarray], *, rows: Mapping[str, Sequence[int]]) -> np.ndarray:
     """(D,) of length 1: what is looked for, moved towards what it is like and away from what it is not."""
-    parts = _embedded(index, query, encoder=encoder)
     if not parts and not rows["like"]:
         raise ConfigError("nothing to look for: give --text, --image or --like.")
     vector = unit_vectors(np.sum(parts, axis=0)[None])[0] if parts else np.zeros(index.facts.width, dtype=np.float32)

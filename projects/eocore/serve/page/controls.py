@@ -14,6 +14,7 @@ def icon_button(icon: str, title: str, *, on_click: Callable[[], Any]) -> ui.but
         title: what it does.
         on_click: does it.
     """
-    button = ui.button(icon=icon, on_click=on_click).props("flat dense round size=sm").tooltip(title)
+    button = ui.button(icon=icon, on_click=on_click).props("flat dense round size=sm")
     button.props["aria-label"] = title
+    button.props["title"] = title  # the library's own tooltips look in vain for buttons of panels that are out of view
     return button

@@ -11,7 +11,7 @@ from nicegui import background_tasks, events, ui
 
 from eocore.errors import EOError
 from eocore.serve.app import Addition
-from eocore.serve.page import chat, images, masks
+from eocore.serve.page import chat, classify, evaluation, images, masks, search
 from eocore.serve.page.messages import told
 from eocore.serve.page.panels import PageContext, Panel
 from eocore.serve.page.routes import BROWSER, page_routes
@@ -19,10 +19,10 @@ from eocore.serve.page.tabs import LEFT_S, Tabs
 from eocore.serve.page.viewing import ViewingPane
 from eocore.serve.service import Service
 
-PANELS: tuple[Panel, ...] = (images.PANEL, chat.PANEL, masks.PANEL)
+PANELS: tuple[Panel, ...] = (images.PANEL, chat.PANEL, masks.PANEL, search.PANEL, classify.PANEL, evaluation.PANEL)
 """In the order of the tabs."""
 TITLE = "Earth observation models"
-STYLE = Path(__file__).parent / "page.css"
+STYLES = tuple(Path(__file__).parent / name for name in ("page.css", "panels.css"))
 COLOURS = {"primary": "#14532d", "secondary": "#334155", "accent": "#b45309", "negative": "#b91c1c", "info": "#1d4ed8"}
 CONNECT_S = 30.0
 """Time for a browser to open its connection after it has the page [s]."""
@@ -95,7 +95,8 @@ class Shell:
         desk.panel = next(name for name in (wanted, desk.panel, *self._panels) if name in self._panels)
         _choose_model(context)
         ui.colors(**COLOURS)
-        ui.add_css(STYLE)
+        for style in STYLES:
+            ui.add_css(style)
         ui.query(".nicegui-content").classes("eo-page")
         with ui.header().classes("eo-header"):
             self._build_header()
@@ -119,6 +120,11 @@ class Shell:
             menu = ui.select(names, value=desk.model, label="Model", on_change=self._set_model)
             menu.props("dense outlined dark options-dense").classes("eo-model-choice")
 
+            def follow() -> None:
+                menu.set_value(desk.model)
+
+            context.on("model", call=follow)
+
     def _build_panels(self) -> None:
         with ui.tab_panels(self._tabs, value=self._context.desk.panel, animated=False).props("keep-alive").classes("eo-panels"):
             for panel in self._panels.values():
@@ -126,8 +132,9 @@ class Shell:
                     panel.build(self._context)
 
     def _set_model(self, event: events.ValueChangeEventArguments) -> None:
-        self._context.desk.model = str(event.value)
-        self._context.changed("model")
+        if self._context.desk.model != str(event.value):
+            self._context.desk.model = str(event.value)
+            self._context.changed("model")
 
     def _select(self, name: str) -> None:
         if name in self._panels:

@@ -46,7 +46,7 @@ class RasterImage:
     """An image file, read part by part.
 
     Args:
-        ref: the image, whole: without a window.
+        ref: the image; with a window, that part is the image.
         root: folder that its paths are relative to and must not leave.
 
     Attributes:
@@ -179,7 +179,9 @@ class RasterImage:
         return np.concatenate(strips, axis=1)
 
     def _read(self, ref: ImageRef, bands: Sequence[str], *, window: Window) -> np.ndarray:
-        stored = self.header.turn.stored_window(window, size=self.header.size)
+        row, col, height, width = self.header.turn.stored_window(window, size=self.header.size)
+        top, left = (self.ref.window or (0, 0))[:2]
+        stored = (top + row, left + col, height, width)
         try:
             scene = read_scene(ref, root=self._root, window=stored)
         except NoDataError:

@@ -20,11 +20,18 @@ NARROW = {"width": 420, "height": 800}
 
 
 @pytest.fixture(scope="session")
-def page_url(repo_root: Path, words_model: Path, masks_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def served(words_model: Path, masks_model: Path, vectors_model: Path, world_index: Path, report_folder: Path) -> list[str]:
+    """The words behind `eo serve`: models, an index, reports."""
+    models = ["--model", str(masks_model), str(words_model), str(vectors_model)]
+    return [*models, "--index", str(world_index), "--reports", str(report_folder), "--threads", "1"]
+
+
+@pytest.fixture(scope="session")
+def page_url(repo_root: Path, served: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a server that runs for all tests of the page."""
     folder = tmp_path_factory.mktemp("page")
     port = free_port()
-    command = [sys.executable, str(repo_root / "tools" / "serve.py"), "--model", str(masks_model), "--model", str(words_model)]
+    command = [sys.executable, str(repo_root / "tools" / "serve.py"), *served]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder), "PYTHONPATH": str(repo_root / "projects")}
     with (folder / "log").open("w") as log:
         server = subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=subprocess.STDOUT, env=environment)
