@@ -66,11 +66,14 @@ def check_size(facts: ImageFacts, *, max_pixels: int, name: str) -> None:
 
 
 def _told(path: Path) -> str:
+    """The sensor that number and type of the layers tell, where their names do not contradict it; "" where it is not certain."""
     for name in ("optical", "sar"):
         try:
-            return tell_sensor(name, [str(path)])
+            sensor = tell_sensor(name, [str(path)])
+            scene_header(ImageRef(name, sensor, (str(path),)))
         except BandError:
             continue
+        return sensor
     return ""
 
 
