@@ -118,8 +118,8 @@ class PageUser:
         found = (target or self.picture).screenshot(animations="disabled")
         return np.asarray(Image.open(io.BytesIO(found)).convert("RGB"))
 
-    def place_of(self, x: float, y: float, *, size: tuple[int, int]) -> tuple[float, float]:
-        """Where on the screen a point of an image (width, height) lies that is shown whole, alone."""
+    def place_of(self, x: Any, y: Any, *, size: tuple[int, int]) -> tuple[Any, Any]:
+        """Where on the screen points of an image (width, height) lie that is shown whole, alone; numbers or arrays."""
         box = self.picture.bounding_box()
         assert box is not None
         scale = min((box["width"] - 2 * PADDING) / size[0], (box["height"] - 2 * PADDING) / size[1])

@@ -100,7 +100,7 @@ class Shell:
         ui.query(".nicegui-content").classes("eo-page")
         with ui.header().classes("eo-header"):
             self._build_header()
-        with ui.element("main").classes("eo-main") as self._main:
+        with ui.element("div").classes("eo-main") as self._main:
             self._viewing = ViewingPane(context)
             self._build_panels()
         ui.on("eo-previous", self._previous)

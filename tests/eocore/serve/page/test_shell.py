@@ -8,6 +8,9 @@ from playwright.sync_api import expect
 
 from eocore.serve.page.shell import PANELS
 
+FOCUSED = """(({ ariaLabel, innerText, tagName }) => tagName === 'BODY' ? '' : `${ariaLabel || ''} ${innerText}`)(document.activeElement)"""
+"""Name of what has the focus."""
+
 
 def test_every_panel_opens(user: PageUser) -> None:
     for panel in PANELS:
@@ -64,7 +67,7 @@ def test_the_keyboard_is_enough(user: PageUser) -> None:
         """Presses Tab until the element of that name has the focus."""
         for _ in range(60):
             press("Tab")
-            told = user.page.evaluate("(document.activeElement.ariaLabel || '') + ' ' + document.activeElement.innerText")
+            told = user.page.evaluate(FOCUSED)
             if name in told:
                 return
         pytest.fail(f"Tab never reaches '{name}'")
