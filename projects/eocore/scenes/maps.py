@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import rasterio
 from rasterio.crs import CRS
 
 from eocore.data.io.file_digests import stamp
@@ -23,7 +24,7 @@ from eocore.jobs.processes import InThisProcess
 from eocore.jobs.work import Executor
 from eocore.log import get_logger
 from eocore.scenes.blending import blended_blocks
-from eocore.scenes.cog import CogWriter, Raster
+from eocore.scenes.cog import CACHE_BYTES, CogWriter, Raster
 from eocore.scenes.decisions import MOST_PROMPTS, NODATA, NONE_OF_THEM, Decision
 from eocore.scenes.identity import source_identity
 from eocore.scenes.mapping import MapOptions, MapWindows, check_images, load_predictor
@@ -197,7 +198,8 @@ def _write_rasters(plan: _Plan, scores: StoredScores) -> tuple[list[Path], Count
         height=height, width=width, georeference=georeference, dtype="float32", nodata=nan, layers=prompts, tags={"values": kind}
     )
     counts: Counter[int] = Counter()
-    with CogWriter(out / CLASSES, classes) as class_file, CogWriter(out / VALUES, values) as value_file:
+    limited = rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES)
+    with limited, CogWriter(out / CLASSES, classes) as class_file, CogWriter(out / VALUES, values) as value_file:
         for block, blended in blended_blocks(plan.tiling, scores, num_layers=len(prompts)):
             found = plan.decision.values(blended)
             numbers = plan.decision.classes(found)
