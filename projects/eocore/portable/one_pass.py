@@ -16,8 +16,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from eocore.portable.compression_plan import SampleTokens
 
-WINDOWS_TOGETHER = 16
-"""Windows whose attention is computed by one call."""
+WINDOWS_TOGETHER = 4
+"""Windows whose attention is computed by one call: more need fewer calls, but all look up what is remembered before the last of them."""
 NO_QUESTION = 0
 
 

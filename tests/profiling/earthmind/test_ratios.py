@@ -19,7 +19,17 @@ SIZES: dict[str, dict[str, Any]] = {
     "G5": {"segs": 3, "size": 64},
     "G6": {"sizes": {"layers": 2, "width": 32, "heads": 4, "feed_forward": 64}, "tokens": 40, "new_tokens": 4},
     "G7": {"sizes": {"layers": 2, "width": 32, "heads": 4, "feed_forward": 64}, "image_tokens": 60, "text_tokens": 8, "questions": 3},
+    "L1": {"windows": 3, "window": 8, "sizes": {"layers": 2, "width": 32, "heads": 4, "feed_forward": 64}},
 }
+
+
+@pytest.mark.slow
+def test_decoding_remembers_less_of_compressed_inputs() -> None:
+    sizes = {"layers": 4, "width": 64, "heads": 4, "key_heads": 4, "feed_forward": 64}
+    cached, resident = build_ratio("earthmind", {"type": "L2", "lengths": (512, 2048), "window": 64, "sizes": sizes}).measure(Effort())
+    # 4 layers of keys and values, 64 float32 each
+    assert (cached.reference, cached.ours) == pytest.approx((4 * 2 * 64 * 4, 4 * 2 * 64 * 4 / 8))
+    assert cached.met and resident.quantity == "resident set"
 
 
 @pytest.mark.parametrize("name", SIZES)
