@@ -28,6 +28,7 @@ class Room:
 
 LONG_INPUTS = (
     "tests/eocore/long_inputs",
+    "tests/earthmind/long_inputs",
     "tests/earthmind/model/test_long_inputs.py",
     "tests/earthmind/building/test_compression.py",
     *(

@@ -1,6 +1,6 @@
 # EarthMind 4B with compression tokens on series and pairs, the second stage of earthmind_4b_long.py, 8 x 80 GB, ZeRO-2:
 #   bash tools/dist.sh train configs/earthmind/earthmind_4b_long_series.py 8
-# Memory: 50.3 GiB on each GPU with rows of 8,192 tokens (tools/estimate_memory.py THIS --gpus 8)
+# Memory: 51.2 GiB on each GPU with rows of 8,192 tokens (tools/estimate_memory.py THIS --gpus 8)
 # It begins with the converted first stage: python tools/convert_to_hf.py configs/earthmind/earthmind_4b_long.py \
 #   --pth-model work_dirs/earthmind_4b_long/latest --save-path pretrained/earthmind-4b-long
 # The video stage of Video-XL: ratios to 8.

@@ -68,5 +68,5 @@ evaluation = dict(
         ),
     ],
 )
-training = dict(max_iters=400)
+training = dict(max_iters=150)
 optimizer = dict(lr=7e-4)

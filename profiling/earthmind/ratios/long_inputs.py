@@ -49,9 +49,7 @@ class OnePassTraining(Pair):
     """Forward and backward of one sample whose windows draw their ratios from 2, 4 and 8."""
 
     what = "training on compressed windows: one after another / all in one pass"
-    goals = (
-        Goal(quantity="time", goal=2.0, limit="1 for wide models and long windows, whose products of matrices are the same"),
-    )
+    goals = (Goal(quantity="time", goal=2.0, limit="1 for wide models and long windows, whose products of matrices are the same"),)
     tolerance = 1e-4
 
     def __init__(self, *, windows: int = 16, window: int = 32, sizes: dict[str, Any] | None = None) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from eocore.errors import DataError
 from eocore.evaluate.protocols import LongAnswers
+from eocore.portable.messages import as_turns, with_images
 
 
 def answer_long(model: Any, pictures: Sequence[np.ndarray], *, text: str, num_tiles: int, long: str, max_new_tokens: int) -> LongAnswers:
@@ -18,7 +19,7 @@ def answer_long(model: Any, pictures: Sequence[np.ndarray], *, text: str, num_ti
     caches: list[Any] = []
     hook = model.language_model.get_decoder().register_forward_hook(lambda _module, _inputs, output: _keep(caches, output))
     try:
-        turns = [("user", text)]
+        turns = with_images(as_turns([("user", text)]))
         samples = [
             processor.encode({"rgb": picture}, turns, for_generation=True, max_length=model.longest_prompt(long), with_grounding=False)
             for picture in pictures
