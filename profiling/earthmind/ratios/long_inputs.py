@@ -99,7 +99,7 @@ class DecodingMemory(Ratio):
     def __init__(
         self,
         *,
-        lengths: tuple[int, ...] = (2048, 4096, 8192, 16384),
+        lengths: tuple[int, ...] = (1024, 4096, 8192),
         ratio: int = 8,
         window: int = 256,
         sizes: dict[str, Any] | None = None,
