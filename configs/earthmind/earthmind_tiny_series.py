@@ -23,6 +23,6 @@ task = dict(
     batch_size=4,
     max_length=2048,
 )
-training = dict(max_iters=900)
+training = dict(max_iters=1400)
 optimizer = dict(lr=1.5e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)

@@ -8,7 +8,6 @@ evaluation = dict(
         dict(test_series, name="which_date", where=dict(type="which_date")),
         dict(test_series, name="order", where=dict(type="order")),
         dict(test_series, name="change", where=dict(type="change")),
-        dict(test_series, name="change_reversed", where=dict(type="change"), transforms=[dict(type="ReverseSeries")]),
         dict(test_series, name="region", where=dict(type="region"), task="region"),
         dict(test_series, name="change_mask", where=dict(type="change_mask"), task="referring"),
     ],

@@ -117,3 +117,21 @@ def test_an_empty_question_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
         with pytest.raises(SystemExit):
             COMMAND.run(parser.parse_args([str(tmp_path), "--out", str(tmp_path / "out"), *words]))
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--series", "s2", "--optical", "a.tif"], "--series, or --before and --after, name all images"),
+        (["--series", "s2", "--before", "a.tif", "--after", "b.tif"], "--series, or --before and --after, name all images"),
+        (["--optical", "a.tif", "--dates", "2021-03-04"], "--dates belong to --series or --before and --after"),
+        (["--inputs", "s2", "--series", "s2"], "--inputs asks about many images, each of one moment"),
+    ],
+)
+def test_options_of_series_go_with_no_others(words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    COMMAND.add_arguments(parser)
+    arguments = parser.parse_args(["MODEL", *words, "--text", "What changed?", "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit):
+        COMMAND.run(arguments)
+    assert message in capsys.readouterr().err
