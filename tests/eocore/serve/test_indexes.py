@@ -123,14 +123,16 @@ def test_files_of_items_by_their_sensors(run: Any, indexes: Indexes) -> None:
 
 @pytest.mark.slow
 def test_as_many_items_as_chatearthnet_has_stay_quick(tmp_path: Path, run: Any) -> None:
+    """In processor time, which other work on the machine does not change; the exact kind of index is the slowest of all."""
     folder = made_up_index(tmp_path / "large", CHATEARTHNET, width=384, kind="flat")
     indexes = Indexes(Service(ServeOptions(indexes=(folder,), uploads=tmp_path / "uploads")))
-    began = time.monotonic()
+    began = time.process_time()
     served = run(indexes.get("large"))
     picture = density(served.index.items.geometry.to_numpy())
-    opened_s = time.monotonic() - began
+    assert time.process_time() - began < 20 and picture is not None and len(picture.png) < 300_000
     filters = Filters(area=parse_box("0,0,60,40"), max_cloud=50, since="2019-06-01")
     for wanted in (Wanted(like=["tile-000005"], k=96), Wanted(like=["tile-000005"], filters=filters)):
         run(indexes.find("large", wanted))  # what is found out once, such as the tree of the footprints
-        assert run(indexes.find("large", wanted)).seconds < 2
-    assert opened_s < 30 and picture is not None and len(picture.png) < 300_000
+        began = time.process_time()
+        run(indexes.find("large", wanted))
+        assert time.process_time() - began < 1.5
