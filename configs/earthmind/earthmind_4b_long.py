@@ -2,7 +2,7 @@
 #   bash tools/dist.sh train configs/earthmind/earthmind_4b_long.py 8
 # Memory: 51.2 GiB on each GPU with rows of 8,192 tokens (tools/estimate_memory.py THIS --gpus 8)
 # The image stage of Video-XL: a ratio drawn for each window, up to 16 (its 12 divides no window of 1,024). A window is four tiles.
-# The estimate counts the weights of compression tokens, not the tokens themselves: between a sixteenth and a half of the vision tokens more.
+# The estimate counts the weights of compression tokens, not the tokens themselves: a sixteenth to a half of the vision tokens more.
 _base_ = ["./earthmind_4b_continue.py"]
 task = dict(
     model=dict(compression=dict(window=1024, ratios=[2, 4, 8, 16], ratio=8)),
