@@ -22,7 +22,7 @@ from eocore.serve.service import Service
 from eocore.serve.sessions import Session
 
 DEFAULT_TOKENS = 256
-"""Longest answer where a request does not say."""
+"""Longest answer where a request does not say, and the server's limit is not lower."""
 CHUNK = 2**20
 GONE = 499
 """Status in the log of a request whose client has left. Source: nginx."""
@@ -68,7 +68,7 @@ async def answer_chat(service: Service, body: ChatBody, *, request: Request) -> 
     completion = Completion(body.model)
     if not body.stream:
         async with request_session(service) as session:
-            asked = await chat_request(body, session)
+            asked = await chat_request(service, body, session=session)
             async with aclosing(service.generate(asked)) as events:
                 return JSONResponse(await until_left(completion.whole(events), request))
     opened = stream_events(service, body)
@@ -85,7 +85,7 @@ async def answer_chat(service: Service, body: ChatBody, *, request: Request) -> 
 async def stream_events(service: Service, body: ChatBody) -> AsyncGenerator[Event, None]:
     """Events of an answer; the images are deleted when it ends or is closed."""
     async with request_session(service) as session:
-        asked = await chat_request(body, session)
+        asked = await chat_request(service, body, session=session)
         async with aclosing(service.generate(asked)) as events:
             async for event in events:
                 yield event
@@ -98,7 +98,7 @@ async def _again(first: Event, rest: AsyncGenerator[Event, None]) -> AsyncIterat
             yield event
 
 
-async def chat_request(body: ChatBody, session: Session) -> GenerateRequest:
+async def chat_request(service: Service, body: ChatBody, *, session: Session) -> GenerateRequest:
     """What the models are asked.
 
     Raises:
@@ -117,11 +117,16 @@ async def chat_request(body: ChatBody, session: Session) -> GenerateRequest:
         model=body.model,
         turns=turns,
         images=images,
-        max_new_tokens=body.max_completion_tokens or body.max_tokens or DEFAULT_TOKENS,
+        max_new_tokens=body.max_completion_tokens or body.max_tokens or default_tokens(service),
         generation=body.generation(),
         stop=body.stops,
         seed=body.seed,
     )
+
+
+def default_tokens(service: Service) -> int:
+    """Longest answer where a request does not say."""
+    return min(DEFAULT_TOKENS, service.options.limits.new_tokens)
 
 
 def check_turns(turns: Sequence[ChatTurn]) -> None:
@@ -226,7 +231,7 @@ def segment_request(service: Service, fields: dict[str, str], *, images: dict[st
             raise ConfigError(f"field '{name}' is missing.")
     if fields.get("format", "geojson") not in ("geojson", "geotiff"):
         raise ConfigError(f"format '{fields['format'][:60]}': expected geojson or geotiff.")
-    length = fields.get("max_tokens", str(DEFAULT_TOKENS))
+    length = fields.get("max_tokens", str(default_tokens(service)))
     if not length.isdecimal() or len(length) > 9:
         raise ConfigError(f"max_tokens '{length[:60]}': expected a whole number.")
     if not service.model(fields["model"]).draws_masks:
