@@ -195,13 +195,13 @@ class _Passage:
         await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Answers in place of the app."""
+        """Answers in place of the app. The connection stays: one that is closed while a body still comes is reset, and the answer lost."""
         if self._scope["type"] == "websocket":
             await self._send({"type": "websocket.close", "code": 1008, "reason": refusal.detail[:100]})
             return
         kind = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 500: "server_error"}
         body = json.dumps(error_body(refusal.detail, kind.get(refusal.status_code, "invalid_request_error"))).encode()
-        headers = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close", **(refusal.headers or {})}
+        headers = {"content-type": "application/json", "content-length": str(len(body)), **(refusal.headers or {})}
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": refusal.status_code, "headers": raw})
         await self.send({"type": "http.response.body", "body": body})
