@@ -225,7 +225,7 @@ def test_bodies_have_limits(http: httpx.Client) -> None:
 
 
 def test_addresses_that_are_not_there(http: httpx.Client) -> None:
-    for path in ("/v1/files", "/v1/../../etc/passwd", "/v1/models/%2e%2e%2f", "/file=/etc/passwd", "/static/../app.py"):
+    for path in ("/v1/files", "/v1/../../etc/passwd", "/v1/models/%2e%2e", "/file=/etc/passwd", "/static/../app.py"):
         answer = http.get(path)
         assert answer.status_code in (400, 404) and set(answer.json()) == {"error"}
     assert http.get("/v1/chat/completions").status_code == 405
