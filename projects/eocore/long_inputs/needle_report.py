@@ -160,6 +160,8 @@ def draw_costs(cells: Sequence[Cell]) -> bytes:
     right.set(xlabel="tiles", ylabel="an answer [s]", xscale="log", yscale="log")
     for axis in (left, right):
         axis.set_xticks(lengths, [str(length) for length in lengths])
+        axis.tick_params(which="minor", labelbottom=False, labelsize=7)
+        axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
     right.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.02, 1))
     return to_png(figure)
