@@ -110,9 +110,9 @@ export default {
       pane.tiles = new ImageTiles("", { ...zooms, bounds, noWrap: true, address: image.address, keepBuffer: 1 });
       pane.tiles.on("loading", () => pane.element.setAttribute("aria-busy", "true"));
       pane.tiles.on("load", () => pane.element.setAttribute("aria-busy", "false"));
-      pane.tiles.addTo(pane.map);
-      if (image.metresPerPixel) pane.scale = new ScaleBar({ imperial: false, metresPerPixel: image.metresPerPixel }).addTo(pane.map);
       pane.isNew ||= !before || before.key !== image.key;
+      pane.element.setAttribute("aria-busy", "true");
+      if (image.metresPerPixel) pane.scale = new ScaleBar({ imperial: false, metresPerPixel: image.metresPerPixel }).addTo(pane.map);
       this.showOverlays();
       this.showRegion();
       this.arrange();
@@ -138,7 +138,14 @@ export default {
         if (first.isNew) this.fit(first);
         first.isNew = false;
         this.follow(first);
+        this.panes.forEach((pane) => this.addTiles(pane));
       });
+    },
+    // last of all, or tiles of another view would be asked for
+    addTiles({ map, element, tiles }) {
+      if (!tiles || map.hasLayer(tiles)) return;
+      tiles.addTo(map);
+      element.setAttribute("aria-busy", String(tiles.isLoading()));
     },
     // x and y of one image in the other: over the ground where both say where they lie, else by their sizes
     matched(from, to) {

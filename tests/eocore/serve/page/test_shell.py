@@ -108,6 +108,7 @@ def test_a_narrow_window_has_all_of_it(new_user: Callable[..., PageUser]) -> Non
         assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 420 and box["y"] + box["height"] <= 800
 
 
+@pytest.mark.slow
 def test_twenty_users_keep_their_own_images(new_user: Callable[..., PageUser]) -> None:
     users = [new_user() for _ in range(20)]
     for user in users:
