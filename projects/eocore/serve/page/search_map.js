@@ -33,6 +33,7 @@ export default {
   async mounted() {
     await this.$nextTick(); // NiceGUI sets window.path_prefix then
     await loadResource(window.path_prefix + `${this.resourcePath}/leaflet/leaflet.css`);
+    if (!this.$refs.map) return; // the page was left meanwhile
     const calm = { zoomAnimation: false, fadeAnimation: false, inertia: false, attributionControl: false };
     this.map = L.map(this.$refs.map, { crs: L.CRS.EPSG4326, zoomSnap: 0.25, minZoom: -1, maxZoom: 18, ...calm });
     this.map.zoomControl.setPosition("topright");
