@@ -5,7 +5,7 @@ import asyncio
 from nicegui import background_tasks, ui
 
 from eocore.errors import EOError
-from eocore.serve.page.conversation import answer, begin_round
+from eocore.serve.page.conversation import answer, begin_round, can_point
 from eocore.serve.page.desk import DeskImage, MaskLayer, Region, Round
 from eocore.serve.page.generation_form import build_generation_form
 from eocore.serve.page.panels import PageContext, Panel
@@ -60,6 +60,10 @@ class ChatPanel:
             build_generation_form(self._context.desk.settings, longest=self._context.service.options.limits.new_tokens)
 
     @property
+    def _max_pixels(self) -> float:
+        return self._context.service.options.limits.megapixels * 1e6
+
+    @property
     def _running(self) -> Round | None:
         rounds = self._context.desk.rounds
         return rounds[-1] if rounds and rounds[-1].state == "running" else None
@@ -73,7 +77,7 @@ class ChatPanel:
             ui.notify("No model is served.", type="warning")
             return
         try:
-            made, request = begin_round(desk, card, question=str(self._input.value or ""))
+            made, request = begin_round(desk, card, question=str(self._input.value or ""), max_pixels=self._max_pixels)
         except EOError as error:
             ui.notify(str(error), type="warning")
             return
@@ -183,11 +187,11 @@ class ChatPanel:
     def _about(self, made: Round) -> str:
         """What was shown with the question."""
         images = self._context.desk.images
-        shown = ", ".join(f"{role}: {images[key].title}" for role, key in made.images.items() if key in images)
-        if made.region is None:
-            return shown
-        used = "pointed out" if made.region_use == "point" else "cut out"
-        return f"{made.region.describe()} {used} · {shown}"
+        shown = [", ".join(f"{role}: {images[key].title}" for role, key in made.images.items() if key in images)]
+        if made.region is not None:
+            used = "pointed out" if made.region_use == "point" else "cut out"
+            shown.insert(0, f"{made.region.describe()} {used}")
+        return " · ".join(part for part in shown if part)
 
     def _show_suggestions(self) -> None:
         desk = self._context.desk
@@ -211,7 +215,7 @@ class ChatPanel:
         with self._region:
             ui.icon("highlight_alt")
             ui.label(f"About the {_describe(desk.region, desk.images)}").classes("eo-hint-text")
-            if card is not None and card.reads_regions:
+            if card is not None and can_point(desk, card, max_pixels=self._max_pixels):
                 use = ui.select(REGION_USES, value=desk.region_use, label="How the model sees it").props("dense outlined options-dense")
                 use.bind_value(desk, "region_use").classes("eo-region-use")
             else:

@@ -1,6 +1,7 @@
 """A question of a tab put to the service, and its answer brought onto the desk piece by piece."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -22,13 +23,14 @@ CUT_SHORT = "The answer is as long as it may be; the options below allow more."
 STOPPED = "Stopped."
 
 
-def begin_round(desk: Desk, card: ModelCard, *, question: str) -> tuple[Round, GenerateRequest]:
+def begin_round(desk: Desk, card: ModelCard, *, question: str, max_pixels: float = math.inf) -> tuple[Round, GenerateRequest]:
     """The round of a question on the desk, and the request that answers it.
 
     Args:
         desk: of the tab; the round is added to it.
         card: of the model that is asked.
         question: as typed.
+        max_pixels: of an image that the model may see whole; of a larger one it sees the region alone.
 
     Raises:
         ConfigError: nothing was typed, or the region lies on no image that the model sees.
@@ -38,7 +40,7 @@ def begin_round(desk: Desk, card: ModelCard, *, question: str) -> tuple[Round, G
     shown, region = desk.shown(), desk.region
     if region is not None:
         shown = _region_first(shown, region)
-    use = desk.region_use if card.reads_regions else "cut"
+    use = desk.region_use if can_point(desk, card, max_pixels=max_pixels) else "cut"
     keys = {role: image.key for role, image in shown.items()}
     is_cut = region is not None and use == "cut"
     past = [] if is_cut else desk.earlier_turns(keys, card.name)
@@ -57,6 +59,11 @@ def begin_round(desk: Desk, card: ModelCard, *, question: str) -> tuple[Round, G
     desk.rounds.append(made)
     desk.begins_anew = False
     return made, request
+
+
+def can_point(desk: Desk, card: ModelCard, *, max_pixels: float) -> bool:
+    """Whether the model can see the region in the whole image: it reads regions, and no image that it sees is larger than it may be."""
+    return card.reads_regions and all(math.prod(image.size) <= max_pixels for image in desk.shown().values())
 
 
 async def answer(service: Service, desk: Desk, *, made: Round, request: GenerateRequest) -> None:

@@ -36,7 +36,8 @@ class DeskImage:
         raster: as the viewer shows it.
         composite, stretch: how it is shown.
         questions: that are offered about it.
-        image_id: of the file in the session, "" for a file that was not sent.
+        image_id: of the file in the session, "" for a file that lies elsewhere.
+        is_own: whether the user sent it; others give way to the next example or result of a search.
         key: of the image, in addresses.
     """
 
@@ -48,6 +49,7 @@ class DeskImage:
     stretch: str = "percent_2"
     questions: tuple[str, ...] = ()
     image_id: str = ""
+    is_own: bool = False
     key: str = field(default_factory=new_key)
 
     @property
@@ -232,11 +234,6 @@ class Desk:
         newest = next(reversed(self.images), "")
         self.left = newest if self.left == key else self.left
         self.right = "" if self.right == key else self.right
-
-    def clear_images(self) -> None:
-        """Takes all images off the desk."""
-        for key in list(self.images):
-            self.remove(key)
 
     def shown(self) -> dict[str, DeskImage]:
         """Role -> image of what the model sees; the image in the viewer first, since masks lie on the first."""

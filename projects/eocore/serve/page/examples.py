@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from eocore.serve.page.desk import NOT_SHOWN, Desk
-from eocore.serve.page.intake import take_upload
+from eocore.serve.page.intake import make_room, take_upload
 from eocore.serve.sessions import Session
 from eocore.synthetic.landscape import BURNT, FOREST, Layout
 from eocore.synthetic.spectra import OPTICAL_BANDS, SAR_BANDS, digital_numbers, optical_scene, sar_scene, true_colour
@@ -45,16 +45,18 @@ class Example:
         title, about: for people.
         make: its files and the questions that are offered; the first file is shown first.
         mode: of the viewer.
+        composite: in which two images are compared, "" = the first that their bands allow.
     """
 
     title: str
     about: str
     make: Callable[[], tuple[list[MadeFile], tuple[str, ...]]]
     mode: str = "single"
+    composite: str = ""
 
 
 async def open_example(example: Example, desk: Desk, *, session: Session) -> None:
-    """Puts an example on the desk in place of what lies there.
+    """Puts an example on the desk in place of the last one; what the user sent stays there, not shown to the model.
 
     Args:
         example: which.
@@ -65,21 +67,18 @@ async def open_example(example: Example, desk: Desk, *, session: Session) -> Non
         OutputError: the disk is full.
     """
     made, questions = await asyncio.to_thread(example.make)
-    for key, image in list(desk.images.items()):
-        desk.remove(key)
-        if image.image_id:
-            session.remove(image.image_id)
+    make_room(desk, session)
     added = []
     for each in made:
         stored = await session.receive_bytes(each.name, each.content)
-        added.append(await take_upload(desk, stored, questions=questions))
+        added.append(await take_upload(desk, stored, questions=questions, is_own=False))
     for image, each in zip(added, made, strict=True):
         image.role = image.raster.ref.role if each.is_shown else NOT_SHOWN
     desk.mode = example.mode
     desk.left = added[0].key
     desk.right = added[1].key if example.mode != "single" else ""
     for image in added if example.mode != "single" else ():
-        image.stretch = "fixed"
+        image.composite, image.stretch = example.composite or image.composite, "fixed"
 
 
 def _pair(number: int, name: str) -> tuple[list[MadeFile], tuple[str, ...]]:
@@ -150,7 +149,7 @@ def _geotiff(layers: np.ndarray, names: tuple[str, ...]) -> bytes:
 EXAMPLES = (
     Example("Fields and water", "Sentinel-2 in 12 bands and Sentinel-1 of one place", _clear),
     Example("Under clouds", "The same sensors; radar sees what the clouds hide", _cloudy),
-    Example("Two dates", "A forest before and after a fire, to swipe between", _two_dates, mode="swipe"),
+    Example("Two dates", "A forest before and after a fire, in short-wave infrared", _two_dates, mode="swipe", composite="swir"),
     Example("A plain picture", "PNG without a place: masks as PNG alone", _picture),
     Example("A large scene", f"{LARGE_PX} x {LARGE_PX} px, to zoom into and cut regions from", _large),
 )

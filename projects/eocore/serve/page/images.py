@@ -3,11 +3,10 @@
 from nicegui import events, ui
 
 from eocore.errors import EOError
-from eocore.sensors.bands import sensor_names
 from eocore.serve.page.controls import icon_button
 from eocore.serve.page.desk import NOT_SHOWN, DeskImage
 from eocore.serve.page.examples import EXAMPLES, Example, open_example
-from eocore.serve.page.intake import forget, paths_of, take_upload
+from eocore.serve.page.intake import fitting_sensors, forget, paths_of, take_upload
 from eocore.serve.page.panels import PageContext, Panel
 from eocore.serve.page.routes import thumbnail_address
 from eocore.serve.sessions import StoredImage
@@ -78,7 +77,7 @@ class ImagesPanel:
         with self._waiting, ui.card().classes("eo-ask-sensor") as card:
             ui.label(f"Which sensor is {stored.name} from?").classes("eo-subheading")
             ui.label(f"{len(stored.facts.bands)} layers of {stored.facts.dtype} do not tell. Layers: {', '.join(stored.facts.bands[:16])}.")
-            chosen = ui.select(list(sensor_names()), label="Sensor", with_input=True).props("dense outlined")
+            chosen = ui.select(list(fitting_sensors(stored.facts.bands)), label="Sensor", with_input=True).props("dense outlined")
 
             async def take() -> None:
                 if not chosen.value:

@@ -82,7 +82,7 @@ class PageContext:
             opens: name of the panel.
         """
         try:
-            await take_images(self.desk, files, title=title)
+            await take_images(self.desk, files, title=title, session=self.session)
         except EOError as error:
             self.show_error(error)
             return

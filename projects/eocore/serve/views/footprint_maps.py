@@ -14,6 +14,8 @@ MARGIN = 0.04
 """Around all items, of the longer side."""
 LEAST_DEGREES = 0.02
 COLOUR = (36, 110, 70)
+SPARSE_ITEMS, SPARSE_REACH_PX = 5000, 3
+"""So few items are drawn as dots of 2 x 3 + 1 px."""
 FAINTEST, STRONGEST = 70, 220
 """Opacity of a pixel with one item, and of the fullest one."""
 
@@ -49,7 +51,9 @@ def density(shapes: np.ndarray) -> Density | None:
     columns = np.clip((boxes[:, [0, 2]].mean(1) - west) / (east - west) * width, 0, width - 1).astype(int)
     rows = np.clip((north - boxes[:, [1, 3]].mean(1)) / (north - south) * height, 0, height - 1).astype(int)
     counts = np.bincount(rows * width + columns, minlength=width * height).reshape(height, width)
-    counts = np.maximum.reduce([np.roll(counts, shift, axis) for axis in (0, 1) for shift in (0, 1)])  # a single pixel is hard to see
+    reach = SPARSE_REACH_PX if len(there) <= SPARSE_ITEMS else 1
+    for axis in (0, 1):  # the picture is shown at about half its size, where a single pixel cannot be seen
+        counts = np.maximum.reduce([np.roll(counts, shift, axis) for shift in range(-reach, reach + 1)])
     strength = np.log1p(counts) / np.log1p(counts.max())
     alpha = np.where(counts > 0, FAINTEST + (STRONGEST - FAINTEST) * strength, 0).astype(np.uint8)
     picture = np.dstack([np.broadcast_to(np.array(COLOUR, np.uint8), (height, width, 3)), alpha])

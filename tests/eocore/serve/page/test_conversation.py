@@ -8,7 +8,7 @@ from rasterio.transform import Affine, from_origin
 from eocore.data.records import ImageRef
 from eocore.errors import ConfigError
 from eocore.predict.image_files import ImageFile
-from eocore.serve.page.conversation import begin_round
+from eocore.serve.page.conversation import begin_round, can_point
 from eocore.serve.page.desk import ChatSettings, Desk, DeskImage, Region
 from eocore.serve.page.intake import desk_image
 from eocore.serve.requests import ModelCard
@@ -102,3 +102,11 @@ def test_what_cannot_be_asked_is_said(desk: Desk) -> None:
     with pytest.raises(ConfigError, match=r"The region lies on an image that the model does not see"):
         begin_round(desk, CARD, question="?")
     assert desk.rounds == []
+
+
+def test_of_an_image_larger_than_the_model_may_see_the_region_is_cut_out(desk: Desk) -> None:
+    desk.region = box(desk, (0, 0), (20, 20))
+    assert can_point(desk, CARD, max_pixels=40 * 60) and not can_point(desk, BLIND, max_pixels=40 * 60)
+    made, request = begin_round(desk, CARD, question="?", max_pixels=40 * 60 - 1)
+    assert made.region_use == "cut" and request.regions == ()
+    assert request.images["multispectral"].window is not None

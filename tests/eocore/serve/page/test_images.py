@@ -69,6 +69,9 @@ def test_a_file_that_does_not_tell_its_sensor_is_asked_about(user: PageUser, tmp
         target.descriptions = ("B04", "B08")
     user.send(tmp_path / "four.tif")
     expect(user.page.get_by_text("Which sensor is four.tif from?")).to_be_visible()
+    user.page.get_by_label("Sensor", exact=True).click()
+    expect(user.page.get_by_role("option", name="sentinel2_l1c", exact=True)).to_be_visible()
+    expect(user.page.get_by_role("option", name="grey_uint8", exact=True)).to_have_count(0)  # it has no B04
     user.page.get_by_label("Sensor", exact=True).fill("sentinel2_l2a")
     user.page.get_by_role("option", name="sentinel2_l2a", exact=True).click()
     user.page.get_by_role("button", name="Use it").click()

@@ -1,7 +1,7 @@
 """Search in a real browser: by words, by an image, on the map; grid and map belong together; on to the chat."""
 
 import pytest
-from page_actions import PageUser
+from page_actions import PageUser, picture_file
 from playwright.sync_api import Locator, expect
 
 NUM_ITEMS = 30
@@ -96,12 +96,18 @@ def test_more_like_this_and_chat_about_it(searcher: PageUser) -> None:
     expect(searcher.page.locator(".eo-result-name").first).not_to_have_text(first)
     assert first not in names(searcher)  # what results are to be like is none itself
     second = names(searcher)[0]
+    searcher.tab("Images").click()
+    searcher.send(picture_file("mine.png"))
+    searcher.open_example("Fields and water")
+    searcher.tab("Search").click()
     results(searcher).first.get_by_role("button", name="Chat about it").click()
     expect(searcher.tab("Chat")).to_have_attribute("aria-selected", "true")
     searcher.wait_for_tiles()
     expect(searcher.page.get_by_label("Image", exact=True)).to_have_value(second)
     searcher.ask("What is here?")
     expect(searcher.last_round).to_contain_text(second)
+    searcher.tab("Images").click()  # what was sent stays, the example does not
+    expect(searcher.page.locator(".eo-image-card .eo-image-title")).to_have_text(["mine.png", second])
 
 
 def test_an_image_on_the_desk_is_looked_for(searcher: PageUser) -> None:

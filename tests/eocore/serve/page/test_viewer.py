@@ -15,6 +15,7 @@ def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def test_the_divider_shows_more_of_one_or_of_the_other(user: PageUser) -> None:
     user.open_example("Two dates")
+    expect(user.page.get_by_label("Bands, left")).to_have_value("Short-wave infrared")  # in true colour burnt ground looks like water
     divider = user.page.get_by_role("slider", name="Divider between the two images")
     divider.focus()
     divider.press("End")

@@ -33,3 +33,10 @@ def test_outlines_are_rings_of_latitude_and_longitude() -> None:
     two = shapely.MultiPolygon([shapely.box(1, 2, 3, 4), shapely.box(5, 6, 7, 8)])
     assert len(outlines(two)) == 2 and outlines(shapely.box(1, 2, 3, 4))[0][0] == [2.0, 3.0]
     assert outlines(None) == [] and outlines(shapely.Point(1, 2)) == []
+
+
+def test_a_lonely_item_is_a_dot_that_can_be_seen_at_half_the_size() -> None:
+    found = density(np.array([shapely.box(10, 50, 10.01, 50.01), shapely.box(12, 48, 12.01, 48.01)], dtype=object))
+    assert found is not None
+    alpha = np.asarray(Image.open(io.BytesIO(found.png)))[..., 3] > 0
+    assert alpha.sum() == 2 * 7 * 7
