@@ -1,5 +1,6 @@
 """Files of several moments: which image was taken when, and the scenes that are read from them."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from eocore.portable.series import AFTER, BEFORE, check_order, sort_key
 from eocore.predict.image_files import ImageFile, image_refs, tell_empty_bands
 from eocore.predict.inputs import INPUTS, OPTICAL
 from eocore.sensors.scene import Scene
+from eocore.text import did_you_mean
 
 _DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])(?!\d)")
 """A date in a file name, with or without dashes, as products and downloads have it."""
@@ -34,17 +36,21 @@ def find_series(sources: Sequence[str], dates: Sequence[str], *, options: Mappin
 
     Args:
         sources: folders or image files, each with its input in front ("sar=FOLDER"; without one, the images are "optical").
-        dates: of all files in their order, those of a folder sorted by name; none = each date is read from the file's name.
+        dates: of all files in their order, those of a folder sorted by name; none = each date is read from the file's name, and a
+            folder is sorted by them.
         options: input -> what is said of its files (`paths` does not count).
 
     Raises:
         ConfigError: an input is unknown, a date is missing, none, or not as many as files.
-        DataError: a folder holds no image, there is one image alone, or dates of one input are equal or out of order.
+        DataError: a file or folder is missing, a folder holds no image, there is one image alone, or dates of one input are equal or out
+            of order.
     """
-    files = [(name, path) for source in sources for name, path in _files_of(source)]
+    files = [file for source in sources for file in _files_of(source, by_date=not dates)]
     if dates and len(dates) != len(files):
         listed = ", ".join(Path(path).name for _, path in files[:6]) + (", ..." if len(files) > 6 else "")
-        raise ConfigError(f"--dates: {len(dates)} dates for {len(files)} images ({listed}). Give one for each, in order.")
+        raise ConfigError(
+            f"--dates: {_number(len(dates), 'date')} for {_number(len(files), 'image')} ({listed}). Give one for each, in order."
+        )
     times = [_given(date) for date in dates] or [_named(path) for _, path in files]
     dated = [
         DatedFile(name, replace(options.get(name, ImageFile(())), paths=(path,)), time)
@@ -52,7 +58,7 @@ def find_series(sources: Sequence[str], dates: Sequence[str], *, options: Mappin
     ]
     if len(set(times)) < 2:
         raise DataError(
-            f"--series: {len(files)} images of {len(set(times))} date; a series has at least two. Ask about images of one date by "
+            f"--series: {_number(len(files), 'image')} of 1 date; a series has at least two. Ask about images of one date by "
             "--optical, --sar and so on."
         )
     for name in dict.fromkeys(one.input for one in dated):
@@ -75,7 +81,7 @@ def find_pair(before: Sequence[str], after: Sequence[str], *, dates: Sequence[st
     if not before or not after:
         raise ConfigError("--before and --after belong together: give an image for each.")
     if dates and len(dates) != 2:
-        raise ConfigError(f"--dates: {len(dates)} dates, but --before and --after are two moments. Give both dates, or none.")
+        raise ConfigError(f"--dates: {_number(len(dates), 'date')}, but --before and --after are two moments. Give both dates, or none.")
     times = [_given(date) for date in dates] or [BEFORE, AFTER]
     _check(times, what="--before, --after")
     named = [(*_split(source), time) for sources, time in ((before, times[0]), (after, times[1])) for source in sources]
@@ -111,22 +117,29 @@ def read_series(files: Sequence[DatedFile], *, max_bytes: int | None = None) -> 
 
 def _split(source: str) -> tuple[str, str]:
     name, equals, path = source.partition("=")
-    if not equals or Path(source).exists():
+    if not equals or os.path.exists(source):
         return OPTICAL, source
     if name not in INPUTS or not path:
-        raise ConfigError(f"{source}: expected [INPUT=]PATH, with INPUT one of {', '.join(INPUTS)}.")
+        raise ConfigError(f"{source}: expected [INPUT=]PATH, with INPUT one of {', '.join(INPUTS)}.{did_you_mean(name, INPUTS)}")
     return name, path
 
 
-def _files_of(source: str) -> list[tuple[str, str]]:
+def _files_of(source: str, *, by_date: bool) -> list[tuple[str, str]]:
+    """Input and path of each image that `source` names: names of missions sort before their dates, so that names alone are no order."""
     name, path = _split(source)
     folder = Path(path)
+    if "://" not in path and not os.path.exists(path):
+        raise DataError(f"--series {path!r}: there is no such file or folder. Correct the path.")
     if not folder.is_dir() or folder.name in list_images(folder.parent):  # a product as delivered is a folder too
         return [(name, path)]
-    found = list_images(folder)
+    found = [str(folder / file) for file in list_images(folder)]
     if not found:
         raise DataError(f"{path}: no image files or product folders in it. Name another folder.")
-    return [(name, str(folder / file)) for file in found]
+    return [(name, file) for file in (sorted(found, key=_named) if by_date else found)]
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" + "s" * (count != 1)
 
 
 def _given(date: str) -> str:

@@ -41,7 +41,7 @@ def test_given_dates_count(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("dates", "error", "message"),
     [
-        (["2020-01-01"], ConfigError, r"--dates: 1 dates for 2 images \(T32_20210304T101500.tif, .*Give one for each"),
+        (["2020-01-01"], ConfigError, r"--dates: 1 date for 2 images \(T32_20210304T101500.tif, .*Give one for each"),
         (["2020-01-01", "May"], ConfigError, r"--dates May: expected ISO 8601 dates"),
         (["2020-01-01", "2020-01-01"], DataError, r"2 images of 1 date; a series has at least two"),
         (["2020-02-01", "2020-01-01"], DataError, r"--series, optical images: 2020-01-01 is earlier than the image before it"),
@@ -59,8 +59,21 @@ def test_files_without_dates_and_empty_folders_are_refused(folder: Path) -> None
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: no image files or product folders"):
         find_series([str(folder / "empty")], [], options={})
-    with pytest.raises(ConfigError, match=r"radar=x.tif: expected \[INPUT=\]PATH"):
-        find_series(["radar=x.tif"], [], options={})
+    with pytest.raises(ConfigError, match=r"ser=x.tif: expected \[INPUT=\]PATH.*Did you mean 'sar'\?"):
+        find_series(["ser=x.tif"], [], options={})
+
+
+@pytest.mark.parametrize("dates", [[], ["2020-01-01", "2020-02-01"]])
+def test_what_is_not_there_is_said_before_dates_are_asked_for(folder: Path, dates: list[str]) -> None:
+    with pytest.raises(DataError, match=r"--series .*nope': there is no such file or folder"):
+        find_series([str(folder / "nope")], dates, options={})
+
+
+def test_a_folder_of_two_missions_is_put_in_the_order_of_its_dates(folder: Path) -> None:
+    (folder / "s2" / "T32_20210304T101500.tif").rename(folder / "s2" / "T33_20210304T101500.tif")
+    found = find_series([str(folder / "s2")], [], options={})
+    assert [one.time for one in found] == list(DAYS)
+    assert [Path(path).name for one in found for path in one.file.paths] == ["T33_20210304T101500.tif", "T32_20210601T101500.tif"]
 
 
 def test_images_of_unlike_places_are_refused(folder: Path) -> None:
@@ -84,7 +97,7 @@ class TestPair:
     def test_what_does_not_make_a_pair_is_refused(self) -> None:
         with pytest.raises(ConfigError, match=r"--before and --after belong together"):
             find_pair(["a.tif"], [], dates=[], options={})
-        with pytest.raises(ConfigError, match=r"--dates: 1 dates, but --before and --after are two moments"):
+        with pytest.raises(ConfigError, match=r"--dates: 1 date, but --before and --after are two moments"):
             find_pair(["a.tif"], ["b.tif"], dates=["2020-01-01"], options={})
         with pytest.raises(DataError, match=r"--before, --after: 2020-01-01 is earlier than"):
             find_pair(["a.tif"], ["b.tif"], dates=["2020-02-01", "2020-01-01"], options={})
