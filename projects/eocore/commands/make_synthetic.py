@@ -4,34 +4,41 @@ import argparse
 from pathlib import Path
 
 from eocore.command import Command, say
-from eocore.commands.arguments import positive
+from eocore.commands.arguments import not_negative, positive
+
+SCENES = {"train": 2000, "val": 100, "test": 200}
+"""That are written where no number is given."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("--out", type=Path, help="folder to write to (default: data/synthetic, with --series data/series)")
-    parser.add_argument("--train", type=int, default=2000, help="scenes to train on")
-    parser.add_argument("--val", type=int, default=100, help="scenes to watch the training with")
-    parser.add_argument("--test", type=int, default=200, help="scenes to evaluate on")
+    for split, use in {"train": "train on", "val": "watch the training with", "test": "evaluate on"}.items():
+        text = f"scenes to {use} (default: {SCENES[split]})"
+        parser.add_argument(f"--{split}", type=not_negative, help=text)
     parser.add_argument("--size", type=int, default=96, help="side of a scene [px, 10 m]")
-    parser.add_argument("--seed", type=int, default=0, help="of the whole world")
+    parser.add_argument("--seed", type=not_negative, default=0, help="of the whole world")
     parser.add_argument("--object-share", type=float, default=0.25, help="fraction of phrases that name one object, not a class")
     parser.add_argument("--classes", type=int, choices=(6, 10), help="write chips of one class each with captions too, of so many classes")
-    parser.add_argument("--chips", type=int, nargs=3, default=(2000, 200, 400), metavar=("TRAIN", "VAL", "TEST"), help="with --classes")
+    parser.add_argument(
+        "--chips", type=not_negative, nargs=3, default=(2000, 200, 400), metavar=("TRAIN", "VAL", "TEST"), help="with --classes"
+    )
     parser.add_argument(
         "--series",
-        type=int,
+        type=not_negative,
         nargs=3,
         metavar=("TRAIN", "VAL", "TEST"),
         help="write so many series of dated images instead, with questions about dates, order and change",
     )
     sign = "write images of 1 to 32 tiles with a sign in one of them too, N of 4 tiles"
     parser.add_argument("--needles", type=positive, metavar="N", help=sign)
-    parser.add_argument("--train-questions", type=int, default=9, help="most open and most multiple-choice questions of a training scene")
+    parser.add_argument(
+        "--train-questions", type=not_negative, default=9, help="most open and most multiple-choice questions of a training scene"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes scenes or series and prints how many of what there are."""
+    """Writes scenes or series and prints how many of what there are. Raises ConfigError where an option of scenes stands with --series."""
     if arguments.series is not None:
         _write_series(arguments)
     else:
@@ -41,8 +48,18 @@ def run(arguments: argparse.Namespace) -> None:
 def _write_series(arguments: argparse.Namespace) -> None:
     from rich.progress import Progress
 
+    from eocore.errors import ConfigError
     from eocore.synthetic.series_files import write_series
 
+    other = next((name for name in (*SCENES, "classes", "needles") if getattr(arguments, name) is not None), None)
+    if other:
+        raise ConfigError(
+            f"--series writes series alone, and --{other} would be without effect. Leave it out, or write scenes in a second call."
+        )
+    if not any(arguments.series):
+        raise ConfigError(
+            "--series 0 0 0: no series to write. Give the numbers of those to train on, to watch the training with, to evaluate on."
+        )
     root, counts = arguments.out or Path("data/series"), dict(zip(("train", "val", "test"), arguments.series, strict=True))
     with Progress() as progress:
         bar = progress.add_task("series", total=sum(counts.values()))
@@ -61,7 +78,7 @@ def _write_scenes(arguments: argparse.Namespace) -> None:
     from eocore.synthetic.world import write_world
 
     out = arguments.out or Path("data/synthetic")
-    counts = {"train": arguments.train, "val": arguments.val, "test": arguments.test}
+    counts = {split: count if (count := getattr(arguments, split)) is not None else default for split, default in SCENES.items()}
     asked = QuestionOptions(object_share=arguments.object_share)
     options = dict.fromkeys(counts, asked)
     options["train"] = replace(asked, questions=arguments.train_questions, choices=arguments.train_questions)

@@ -4,6 +4,7 @@ Writes classes.tif and values.tif (cloud-optimised GeoTIFFs), polygons and map.j
 """
 
 import argparse
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -83,6 +84,7 @@ def _refs(arguments: argparse.Namespace) -> "dict[str, ImageRef]":
     from eocore.predict.image_files import ImageFile, image_refs
     from eocore.predict.inputs import INPUTS, OPTICAL
     from eocore.scenes.cutting import as_pair
+    from eocore.text import did_you_mean
 
     files = image_files(arguments)
     if not files:
@@ -93,7 +95,10 @@ def _refs(arguments: argparse.Namespace) -> "dict[str, ImageRef]":
     earlier: dict[str, ImageFile] = {}
     for word in arguments.before:
         name, equals, path = word.partition("=")
-        name, path = (name, path) if equals and name in INPUTS else (OPTICAL, word)
+        if not equals or os.path.exists(word) or "://" in name:
+            name, path = OPTICAL, word
+        elif name not in INPUTS or not path:
+            raise ConfigError(f"--before {word}: expected [INPUT=]FILE, with INPUT one of {', '.join(INPUTS)}.{did_you_mean(name, INPUTS)}")
         if name in earlier:
             raise ConfigError(f"--before {word}: another {name} image is given ({earlier[name].paths[0]}). Give one of each input.")
         earlier[name] = replace(files.get(name, ImageFile(())), paths=(path,), remote=arguments.allow_remote)

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from eocore.command import Command, say
-from eocore.commands.arguments import positive
+from eocore.commands.arguments import not_negative, positive
 from eocore.errors import ConfigError
 
 METHODS = ("compress", "pool", "drop", "choose")
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--haystack", type=Path, metavar="FOLDER", help=land)
     parser.add_argument("--out", type=Path, default=Path("work_dirs/needle_test"), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--batch-size", type=positive, default=4, metavar="N", help="images asked together (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the images")
+    parser.add_argument("--seed", type=not_negative, default=0, help="of the images")
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
 
 

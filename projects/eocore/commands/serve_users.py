@@ -32,13 +32,16 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.action == "list":
         say(*(f"user {name}" for name in accounts.users), *(f"token {name}" for name in accounts.tokens))
         return
+    token = ""
     if arguments.action == "add":
         accounts.add_user(arguments.name, _password())
     elif arguments.action == "remove":
         accounts.remove(arguments.name)
     else:
-        say(accounts.add_token(arguments.name))
+        token = accounts.add_token(arguments.name)
     accounts.write(arguments.file)
+    if token:
+        say(token)  # only once it is kept: one that is shown and not kept opens nothing
 
 
 def _password() -> str:

@@ -14,7 +14,7 @@ from eocore.log import get_logger
 from eocore.predict.image_files import ImageFile
 from eocore.predict.inputs import INPUTS, OPTICAL
 from eocore.predict.stac_items import ASSETS, image_of, stac_entries
-from eocore.text import some_of
+from eocore.text import did_you_mean, some_of
 
 LIST_SUFFIX = ".txt"
 IMAGE, TEXT, ID = "image", "text", "id"
@@ -54,15 +54,17 @@ def find_items(sources: Sequence[str], *, options: Mapping[str, ImageFile]) -> l
     named = [_split_input(source) for source in sources]
     entries = {path: found for _, path in named if (found := stac_entries(path)) is not None}
     if entries:
-        return _distinct(_of_stac(named, entries, options=options))
+        return _checked(_of_stac(named, entries, options=options), sources)
     tables = [path for _, path in named if path.suffix.lower() in TABLE_SUFFIXES and path.is_file()]
     if tables and len(named) > 1:
         raise ConfigError(f"--inputs {tables[0]}: a table names the images of all inputs itself. Give it alone.")
-    return _distinct(_of_table(tables[0], options) if tables else _of_files(named, options))
+    return _checked(_of_table(tables[0], options) if tables else _of_files(named, options), sources)
 
 
-def _distinct(items: list[Item]) -> list[Item]:
-    """The items. Raises DataError where two have one id."""
+def _checked(items: list[Item], sources: Sequence[str]) -> list[Item]:
+    """The items. Raises DataError where there are none, or two have one id."""
+    if not items:
+        raise DataError(f"--inputs {' '.join(sources)}: no image in it, so nothing was done. Name lists or tables that hold some.")
     taken: dict[str, Item] = {}
     for item in items:
         other = taken.setdefault(item.item_id, item)
@@ -94,7 +96,7 @@ def _split_input(source: str) -> tuple[str, Path]:
         raise ConfigError(f"--inputs {source}: an address; lists, tables and STAC items may name some. Write it into one of them.")
     if equals and not Path(source).exists():
         if name not in INPUTS:
-            raise ConfigError(f"--inputs {source}: expected INPUT=PATH, with INPUT one of {', '.join(INPUTS)}.")
+            raise ConfigError(f"--inputs {source}: expected INPUT=PATH, with INPUT one of {', '.join(INPUTS)}.{did_you_mean(name, INPUTS)}")
         return name, Path(path)
     return OPTICAL, Path(source)
 

@@ -93,7 +93,8 @@ def find_clouds(choice: str, refs: Mapping[str, ImageRef]) -> CloudLayer:
         refs: role -> image.
 
     Raises:
-        ConfigError: no product has one, or the choice has another form.
+        ConfigError: the choice has another form.
+        DataError: no product has one.
     """
     kind, equals, path = choice.partition("=")
     if equals and path:
@@ -109,7 +110,7 @@ def find_clouds(choice: str, refs: Mapping[str, ImageRef]) -> CloudLayer:
                 if files:
                     return CloudLayer(known, str(files[0]))
     named = ", ".join(path for ref in refs.values() for path in ref.paths[:1])
-    raise ConfigError(
+    raise DataError(
         f"--clouds {AUTO}: no image is the folder of a product that has a layer of clouds ({named}): of Sentinel-2 Level-2A, or Landsat. "
-        f"Name the layer: --clouds {' or '.join(f'{known}=FILE' for known in KINDS)}."
+        f"Leave --clouds out, or name the layer to tools/map_scene.py: --clouds {' or '.join(f'{known}=FILE' for known in KINDS)}."
     )

@@ -128,6 +128,11 @@ def make_maps(request: MapRequest) -> MapResult:
     began = time.monotonic()
     if request.formats:
         require_geopandas()
+    if any(ord(character) < ord(" ") for character in str(request.out)):
+        raise DataError(
+            f"{str(request.out)!r}: a folder whose name holds a line break or the like, where no GeoPackage can be made. "
+            "Rename the image, or name another folder with --out."
+        )
     plan = _plan(request)
     folder = JobFolder(request.out / WINDOWS, _choices(plan), chunk_size=CHUNK)
     try:

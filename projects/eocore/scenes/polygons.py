@@ -44,7 +44,10 @@ class PolygonOptions:
 
     def __post_init__(self) -> None:
         if min(self.min_area_px, self.simplify_px) < 0:
-            raise ConfigError(f"polygons of at least {self.min_area_px} px simplified by {self.simplify_px} px: expected 0 or more.")
+            raise ConfigError(
+                f"polygons of at least {self.min_area_px} px simplified by {self.simplify_px} px: expected 0 or more. "
+                "Correct --min-area or --simplify."
+            )
 
 
 def require_geopandas() -> None:

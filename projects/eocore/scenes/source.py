@@ -1,5 +1,6 @@
 """The images of one scene, read window by window on one pixel grid."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
@@ -64,7 +65,8 @@ class SceneSource:
             if not own.same_grid(other):
                 raise AlignmentError(
                     f"{self.refs[role].paths[0]} ({role}: {other}) does not lie on the pixel grid of {self.refs[first].paths[0]} ({first}: "
-                    f"{own}): a window would show different ground in both. Choose the grid on which they are put: --grid {first}."
+                    f"{own}): a window would show different ground in both. Choose the grid on which they are put: "
+                    f"--grid {shlex.quote(first)}."
                 )
         return own
 

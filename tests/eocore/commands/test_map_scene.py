@@ -71,6 +71,8 @@ def test_a_pair_of_dates_makes_a_map_of_change(folder: Path, monkeypatch: pytest
     [
         (["--before", "before.tif", "--sar", "a.tif", "--sensor", "sar=sentinel1_grd"], "--before shows multispectral, the later date sar"),
         (["--before", "before.tif", "optical=a.tif", "--optical", "a.tif"], "optical=a.tif: another optical image is given (before.tif)"),
+        (["--before", "saar=before.tif", "--optical", "a.tif"], "--before saar=before.tif: expected [INPUT=]FILE, with INPUT one of"),
+        (["--before", "saar=before.tif", "--optical", "a.tif"], "Did you mean 'sar'?"),
         (["--before", "before.tif", "--optical", "a.tif"], "this model reads images of one moment, found 2 (before, after)"),
     ],
 )
@@ -91,12 +93,13 @@ def test_scenes_of_a_folder_are_mapped_and_one_that_cannot_be_stops_no_other(
     for name in ("a.tif", "b.tif"):
         (folder / name).rename(folder / "scenes" / name)
     write_scene(folder / "scenes" / "nowhere.tif", WATER, crs=None)
+    write_scene(folder / "scenes" / "line\nbreak.tif", WATER)
     put_model(monkeypatch, WaterIndex())
     assert run(folder, "--inputs", folder / "scenes") == 1
     np.testing.assert_array_equal(classes(folder / "out" / "a") == 1, WATER)
     np.testing.assert_array_equal(classes(folder / "out" / "b") == 1, ~WATER)
     said = capsys.readouterr().out
-    assert "2 of 3 scenes mapped" in said and "nowhere.tif does not say where its pixels lie" in said
+    assert "2 of 4 scenes mapped" in said and "holds a line break" in said and "nowhere.tif does not say where its pixels lie" in said
 
 
 def test_stac_items_on_a_web_server_are_read_where_that_is_allowed(

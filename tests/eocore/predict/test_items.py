@@ -78,6 +78,13 @@ def test_other_sources_are_refused(folder: Path) -> None:
     (folder / "t.csv").write_text("image\na.tif\n")
     with pytest.raises(ConfigError, match="a table names the images of all inputs itself"):
         find(folder / "t.csv", folder / "s2")
+    (folder / "list.txt").write_text("\n")
+    (folder / "items.json").write_text('{"type": "FeatureCollection", "features": []}')
+    for name in ("list.txt", "items.json"):
+        with pytest.raises(DataError, match=rf"--inputs .*{name}: no image in it, so nothing was done. Name lists"):
+            find(folder / name)
+    with pytest.raises(ConfigError, match=r"Did you mean 'sar'\?"):
+        find(f"ssar={folder / 's1'}")
     (folder / "none").mkdir()
     with pytest.raises(DataError, match="no image files or product folders in it"):
         find(folder / "none")

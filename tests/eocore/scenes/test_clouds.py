@@ -72,12 +72,16 @@ def test_the_layer_of_a_product_is_found(tmp_path: Path, name: str, kind: str) -
     [
         ("mask=a.tif", r"--clouds mask=a\.tif: expected auto, scl=FILE or qa_pixel=FILE"),
         ("scl=", r"--clouds scl=: expected auto"),
-        ("auto", r"--clouds auto: no image is the folder of a product .*\(a\.tif\).*Name the layer: --clouds scl=FILE"),
     ],
 )
 def test_what_names_no_layer_is_refused(choice: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         find_clouds(choice, {"multispectral": ImageRef("multispectral", "sentinel2_l2a", ("a.tif",))})
+
+
+def test_a_scene_without_a_layer_of_clouds_is_refused() -> None:
+    with pytest.raises(DataError, match=r"no image is the folder of a product .*\(a\.tif\).*Leave --clouds out.* --clouds scl=FILE"):
+        find_clouds("auto", {"multispectral": ImageRef("multispectral", "sentinel2_l2a", ("a.tif",))})
 
 
 def test_files_that_are_no_layer_of_clouds_are_refused(tmp_path: Path) -> None:

@@ -47,3 +47,21 @@ def test_what_is_no_grid_is_refused(choice: str) -> None:
 def test_images_without_common_ground_are_refused() -> None:
     with pytest.raises(DataError, match=r"no ground in common \(multispectral: .*; sar: "):
         choose_grid("EPSG:32632,10", {"multispectral": OPTICAL, "sar": place("EPSG:32632", Affine(10, 0, 600_000, 0, -10, 5_000_000))})
+
+
+def test_more_pixels_than_any_map_has_are_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"--grid EPSG:32632,1e-7: a map of .* pixels of 1e-07; at most 1e\+11 .*, metre: give a larger one"
+    ):
+        choose_grid("EPSG:32632,1e-7", {"multispectral": OPTICAL})
+
+
+def test_a_role_that_is_misspelt_is_hinted_at() -> None:
+    with pytest.raises(ConfigError, match=r"--grid multispectal: neither the role .*Did you mean 'multispectral'\?"):
+        choose_grid("multispectal", PLACES)
+
+
+@pytest.mark.parametrize(("choice", "units"), [("EPSG:4326,10", "degrees"), ("EPSG:32632,1e9", "metre")])
+def test_pixels_larger_than_the_images_are_not_called_another_place(choice: str, units: str) -> None:
+    with pytest.raises(DataError, match=rf"--grid {choice}: not one pixel of .* in units of the CRS, {units}: give a smaller one"):
+        choose_grid(choice, {"multispectral": OPTICAL})

@@ -122,5 +122,5 @@ def test_a_map_without_any_class_has_no_polygons(tmp_path: Path, values: np.ndar
 
 
 def test_sizes_below_zero_are_refused() -> None:
-    with pytest.raises(ConfigError, match="expected 0 or more"):
+    with pytest.raises(ConfigError, match=r"expected 0 or more\. Correct --min-area or --simplify"):
         PolygonOptions(simplify_px=-1)

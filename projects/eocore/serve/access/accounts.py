@@ -13,7 +13,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eocore.errors import ConfigError
-from eocore.files import write_file
+from eocore.files import write_file, writing
+from eocore.text import did_you_mean
 
 COST, BLOCK, LANES = 2**15, 8, 1
 """Of scrypt: 32 MiB and about 0.1 s a try. Source: OWASP, Password Storage Cheat Sheet."""
@@ -54,16 +55,24 @@ class Accounts:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}). Make it: eo serve-users {path} add NAME") from error
         except ValidationError as error:
             raise ConfigError(
-                f"{path}: no file of users and tokens ({error.error_count()} errors). Make it anew with eo serve-users."
+                f"{path}: no file of users and tokens ({error.error_count()} errors). Move it away and make it anew: "
+                f"eo serve-users {path} add NAME"
             ) from error
         for name, hashed in found.users.items():
-            _parts(name, hashed)
+            try:
+                _parts(hashed)
+            except ValueError as error:
+                raise ConfigError(
+                    f"{path}: the hash of user '{name[:80]}' is broken. Take that user out of the file, then: "
+                    f"eo serve-users {path} add NAME"
+                ) from error
         return cls(found.users, found.tokens)
 
     def write(self, path: Path) -> None:
         """Writes the file, readable by its owner alone. Raises OutputError where it cannot."""
-        write_file(path, json.dumps({"users": self.users, "tokens": self.tokens}, indent=1) + "\n")
-        path.chmod(OWNER_ONLY)
+        with writing(path, "the file of users and tokens"):
+            write_file(path, json.dumps({"users": self.users, "tokens": self.tokens}, indent=1) + "\n")
+            path.chmod(OWNER_ONLY)
 
     def add_user(self, name: str, password: str) -> None:
         """Adds a user, or changes the password. Raises ConfigError where name or password cannot be used."""
@@ -86,12 +95,14 @@ class Accounts:
         """Removes user and token of a name. Raises ConfigError where there is neither."""
         found = [self.users.pop(name, None), self.tokens.pop(name, None)]
         if found == [None, None]:
-            raise ConfigError(f"there is no user or token '{name}'. Users: {', '.join(self.users)}; tokens: {', '.join(self.tokens)}.")
+            users, tokens = (", ".join(names) or "none" for names in (self.users, self.tokens))
+            hint = did_you_mean(name, [*self.users, *self.tokens])
+            raise ConfigError(f"there is no user or token '{name}'.{hint} Users: {users}; tokens: {tokens}. Nothing was changed.")
 
     def is_user(self, name: str, password: str) -> bool:
         """Whether the password is the user's; as slow for a name that is not there, so that names cannot be guessed."""
         hashed = self.users.get(name)
-        cost, salt, key = _parts(name, hashed) if hashed else self._nobody
+        cost, salt, key = _parts(hashed) if hashed else self._nobody
         return hmac.compare_digest(_key(password[:MAX_PASSWORD], salt, cost=cost), key) and hashed is not None
 
     def token_name(self, token: str) -> str | None:
@@ -114,12 +125,10 @@ def _key(password: str, salt: bytes, *, cost: tuple[int, int, int]) -> bytes:
     return hashlib.scrypt(password.encode("utf-8", "surrogatepass"), salt=salt, n=n, r=r, p=p, maxmem=MEMORY, dklen=KEY_BYTES)
 
 
-def _parts(name: str, hashed: str) -> tuple[tuple[int, int, int], bytes, bytes]:
-    try:
-        kind, n, r, p, salt, key = hashed.split("$")
-        cost = (int(n), int(r), int(p))
-        if kind != "scrypt" or 128 * cost[0] * cost[1] > MEMORY:
-            raise ValueError(kind)
-        return cost, base64.b64decode(salt, validate=True), base64.b64decode(key, validate=True)
-    except ValueError as error:
-        raise ConfigError(f"the hash of user '{name[:80]}' is broken. Give the password anew: eo serve-users FILE add NAME") from error
+def _parts(hashed: str) -> tuple[tuple[int, int, int], bytes, bytes]:
+    """Cost, salt and key. Raises ValueError where the hash is none of `add_user`."""
+    kind, n, r, p, salt, key = hashed.split("$")
+    cost = (int(n), int(r), int(p))
+    if kind != "scrypt" or 128 * cost[0] * cost[1] > MEMORY:
+        raise ValueError(kind)
+    return cost, base64.b64decode(salt, validate=True), base64.b64decode(key, validate=True)

@@ -58,8 +58,14 @@ def test_a_short_password_is_refused(accounts: Accounts) -> None:
 )
 def test_a_broken_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "users.json").write_text(content)
-    with pytest.raises(ConfigError, match="eo serve-users"):
+    with pytest.raises(ConfigError, match=r"users.json: .*(Move it away|Take that user out).*eo serve-users .*users.json add NAME"):
         Accounts.read(tmp_path / "users.json")
+
+
+def test_a_name_that_is_not_there_is_not_removed() -> None:
+    made = Accounts(tokens={"script": "0"})
+    with pytest.raises(ConfigError, match=r"no user or token 'scrip'. Did you mean 'script'\? Users: none; tokens: script. Nothing was"):
+        made.remove("scrip")
 
 
 def test_a_missing_file_says_how_it_is_made(tmp_path: Path) -> None:
