@@ -19,6 +19,7 @@ from eocore.converters.landcover import TileSet, prepare_landcover
 from eocore.evaluate.engine.sources import build_sources, read_evaluation
 from eocore.synthetic.chips import write_chips
 from eocore.synthetic.needles import write_needles
+from eocore.synthetic.series_files import write_series
 from eocore.synthetic.world import write_world
 from eocore.system import systems_of_config
 from eocore.train.device import set_deepspeed_accelerator
@@ -61,6 +62,13 @@ def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def series_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("series")
+    write_series(root, {"train": 6, "val": 2, "test": 4})
+    return root
+
+
+@pytest.fixture(scope="module")
 def landcover_root(tmp_path_factory: pytest.TempPathFactory, shared_dir: Path) -> Path:
     root = tmp_path_factory.mktemp("landcover")
     folders = {"rgb": "S2RGB", "multispectral": "S2L2A", "sar": "S1RTC"}
@@ -90,7 +98,7 @@ def data(path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     text = "".join(
         file.read_text() for file in [path, *(path.parent / base for base in re.findall(r'"(\.\./_base_/[^"]+)"', path.read_text()))]
     )
-    for name, fixture in (("SYNTHETIC_ROOT", "synthetic_root"), ("LANDCOVER_ROOT", "landcover_root")):
+    for name, fixture in (("SYNTHETIC_ROOT", "synthetic_root"), ("LANDCOVER_ROOT", "landcover_root"), ("SERIES_ROOT", "series_root")):
         if name in text:
             monkeypatch.setenv(name, str(request.getfixturevalue(fixture)))
     if "EARTHFM_ENCODER" in text:

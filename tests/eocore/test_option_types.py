@@ -78,4 +78,4 @@ def test_annotations_of_classes_functions_and_dataclasses() -> None:
 def test_the_types_of_all_that_configs_build_are_known() -> None:
     for registry in (DATASETS, TRANSFORMS, HOOKS):
         for name, factory in registry.module_dict.items():
-            assert annotations_of(options_of(factory)) or name in ("LossCurveHook", "AerithImageAlone"), name
+            assert annotations_of(options_of(factory)) or name in ("LossCurveHook", "AerithImageAlone", "ReverseSeries"), name

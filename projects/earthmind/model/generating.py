@@ -121,8 +121,10 @@ class EarthMindGenerationMixin(GenerationMixin):
         reading = Reading()
         with one_at_a_time(self.config.text_config):
             given, importance = self._start(batch, settings, share=share_prefix, long=long)
-            sequences = self.generate(**given, reading=reading, max_new_tokens=max_new_tokens, **settings)
-            written = sequences[:, given["input_ids"].shape[1] :]
+            # a cache of fixed size has no column for the last token, which may be a [SEG] that must be read
+            longest = max_new_tokens + int(self._has_fixed_cache(settings))
+            sequences = self.generate(**given, reading=reading, max_new_tokens=longest, **settings)
+            written = sequences[:, given["input_ids"].shape[1] :][:, :max_new_tokens]
             self._read_last(sequences, written, reading=reading, seg_token_id=processor.seg_token_id)
         texts, counts = zip(*map(processor.read_answer, written), strict=True)
         rows = seg_states(written, counts, states=reading.states, seg_token_id=processor.seg_token_id)
@@ -167,9 +169,11 @@ class EarthMindGenerationMixin(GenerationMixin):
 
     def _can_share(self, settings: dict[str, Any]) -> bool:
         """Whether keys and values read apart may be put together: not in a cache of fixed size, nor where attention counts columns."""
-        fixed = settings.get("cache_implementation", self.generation_config.cache_implementation)
         kinds = getattr(self.config.text_config, "layer_types", None) or ()
-        return fixed is None and settings.get("use_cache", True) and all(kind == "full_attention" for kind in kinds)
+        return not self._has_fixed_cache(settings) and settings.get("use_cache", True) and all(kind == "full_attention" for kind in kinds)
+
+    def _has_fixed_cache(self, settings: dict[str, Any]) -> bool:
+        return settings.get("cache_implementation", self.generation_config.cache_implementation) is not None
 
     def prepare_inputs_for_generation(
         self,

@@ -72,6 +72,7 @@ def test_every_file_of_the_room_is_a_command_that_is_listed() -> None:
         "__main__",
         "arguments",
         "catalogue",
+        "in_process",
     }
     listed = {entry.load.__name__.removeprefix("_") for entry in COMMANDS.values()}
     assert files == listed - {"evaluate"}

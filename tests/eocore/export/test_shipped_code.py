@@ -68,7 +68,7 @@ class TestPortableModules:
     def test_imported_modules_travel_with_those_they_need(self, make_shipment: Callable[..., Shipment], tmp_path: Path) -> None:
         shipment = make_shipment()
         (shipment.model_package / "parts.py").write_text("from eocore.portable.vision_layout import lay_out\n")
-        portable = {"band_rendering", "image_tiling", "pictures", "vision_layout"}
+        portable = {"band_rendering", "image_tiling", "pictures", "sample_error", "vision_layout"}
         assert {file.name for file in shipment.code if file.is_portable} == portable
         write_checkpoint(shipment, tmp_path / "out", card="")
         names = {path.stem for path in (tmp_path / "out").glob("*.py")}

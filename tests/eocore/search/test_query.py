@@ -101,7 +101,11 @@ def test_results_are_written_in_three_forms(index: Index, tmp_path: Path) -> Non
         "time": "2024-05-31",
         "bounds": [11.0, 48.0, 12.0, 49.0],
     }
-    assert (tmp_path / "hits.csv").read_text().startswith("rank,score,key,image,caption,time,sensor,cloud_cover,footprint\n1,1.0,a.png#0")
+    assert (
+        (tmp_path / "hits.csv")
+        .read_text()
+        .startswith("rank,score,key,image,caption,time,sensor,cloud_cover,window,footprint\n1,1.0,a.png#0")
+    )
     features = json.loads((tmp_path / "hits.geojson").read_text())["features"]
     assert [feature["properties"]["rank"] for feature in features] == [1, 2]
     assert (features[0]["geometry"]["type"], features[1]["geometry"]) == ("Polygon", None)
