@@ -64,7 +64,7 @@ def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def series_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("series")
-    write_series(root, {"train": 6, "val": 2, "test": 4})
+    write_series(root, {"train": 8, "val": 2, "test": 16})
     return root
 
 

@@ -59,6 +59,29 @@ class Reading:
     next_step: dict[str, Any] = field(default_factory=dict)
 
 
+class FirstTokens:
+    """A streamer that hands on the prompt and the first tokens of the answer to another.
+
+    Args:
+        streamer: of transformers, or anything with `put` and `end`.
+        num_tokens: tokens of the answer that are handed on.
+    """
+
+    def __init__(self, streamer: Any, num_tokens: int) -> None:
+        self.streamer = streamer
+        self.left = num_tokens + 1  # the prompt comes first, as one piece
+
+    def put(self, value: Tensor) -> None:
+        """Takes the prompt, or the next token of each row."""
+        if self.left > 0:
+            self.left -= 1
+            self.streamer.put(value)
+
+    def end(self) -> None:
+        """Says that the answer is complete."""
+        self.streamer.end()
+
+
 def one_at_a_time(text_config: Any) -> AbstractContextManager[Any]:
     """What threads wait for before they generate: nothing, but for language models that write to themselves as they read."""
     rope = getattr(text_config, "rope_parameters", None) or {}
@@ -88,6 +111,8 @@ def answer_settings(
     stops = stop_texts(own.stop_strings, ending.get("stop_strings"), options.get("stop_strings"))
     if stops:
         settings |= {"stop_strings": stops, "tokenizer": processor.tokenizer}
+    if options.get("streamer") is not None:
+        settings["streamer"] = FirstTokens(options["streamer"], max_new_tokens)
     return settings
 
 
