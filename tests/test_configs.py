@@ -44,7 +44,12 @@ ASKED = {
     "earthfm": {"land_cover"},
 }
 """System -> tasks that its tiny configs evaluate."""
-ASKED_ALONE = {"earthmind_tiny_augmented": {"referring"}, "earthmind_tiny_long": {"vqa"}, "earthmind_tiny_needles": {"earthmind_tiny_series": {"vqa", "region", "referring"}, "vqa"}}
+ASKED_ALONE = {
+    "earthmind_tiny_augmented": {"referring"},
+    "earthmind_tiny_long": {"vqa"},
+    "earthmind_tiny_needles": {"vqa"},
+    "earthmind_tiny_series": {"vqa", "region", "referring"},
+}
 """Config -> tasks, of one that learns these alone."""
 NUMBER = re.compile(r"^  (loss\w*): (-?[\d.]+)$", re.MULTILINE)
 
