@@ -67,7 +67,7 @@ def started(masks_model: Path, vectors_model: Path, sent_images: Path, tmp_path_
 def curl_lines() -> list[str]:
     text = (ROOT / "docs/serving.md").read_text()
     blocks = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.S))
-    return re.findall(r"^curl (?:.*\\\n|.*,\n)*.*$", blocks, re.M)
+    return re.findall(r"^(?:curl|printf) (?:.*(?:\\\n|,\n|\|\n))*.*$", blocks, re.M)
 
 
 def test_the_commands_of_the_docs(started: Started) -> None:
