@@ -134,6 +134,9 @@ def test_workers_do_not_outlive_a_killed_server(masks_model: Path, tmp_path: Pat
         ([], "no model and no index"),
         (["--model", "none/model"], "no folder of a converted model"),
         (["--model", "a/model", "b/model"], "two models are named model"),
+        (["--index", "none"], "none: no index (no index.json)"),
+        (["--index", "a/index", "b/index"], "two indexes are named index"),
+        (["--model", "none/model", "--reports", "none"], "--reports none: there is no such folder"),
         (["--model", "none/model", "--auth", "none.json"], "eo serve-users none.json add NAME"),
     ],
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eocore.errors import ConfigError
+from eocore.search.index_folder import read_facts
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MIB = 1024**2
@@ -115,6 +116,22 @@ class ServeOptions:
             raise ConfigError(
                 f"two models are named {', '.join(twice)} after their folders; requests could not tell them apart. Rename one."
             )
+
+    def check_folders(self) -> None:
+        """Before models are loaded: indexes and reports are opened when they are first looked at.
+
+        Raises:
+            ConfigError: two indexes have one name, or the folder of reports is not there.
+            DataError: a folder holds no index, or a broken one.
+        """
+        names = [folder.resolve().name for folder in self.indexes]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigError(f"two indexes are named {', '.join(twice)} after their folders; one would never be asked. Rename one.")
+        for folder in self.indexes:
+            read_facts(folder)
+        if self.reports is not None and not self.reports.is_dir():
+            raise ConfigError(f"--reports {self.reports}: there is no such folder. Name the folder below which reports lie.")
 
     @property
     def is_loopback(self) -> bool:

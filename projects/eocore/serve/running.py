@@ -62,7 +62,9 @@ def serve(options: ServeOptions, *, additions: tuple[Addition, ...] = ()) -> Non
 
     Raises:
         ConfigError, CheckpointError: a model cannot be served, or the address cannot be listened on.
+        DataError: a folder holds no index.
     """
+    options.check_folders()
     asyncio.run(_serve(options, additions))
 
 
