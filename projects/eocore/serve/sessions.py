@@ -180,6 +180,7 @@ class SessionStore:
     def __init__(self, root: Path, limits: Limits) -> None:
         self._root, self._limits = root, limits
         self._sessions: dict[str, Session] = {}
+        self._is_open = False
 
     def open(self) -> None:
         """Makes the folder, readable by its owner alone, and empties it of what a server that was killed has left.
@@ -195,6 +196,7 @@ class SessionStore:
                 )
             shutil.rmtree(self._root, ignore_errors=True)
             self._root.mkdir(parents=True, mode=OWNER_ONLY)
+            self._is_open = True
             (self._root / MARK).touch()
 
     def create(self) -> Session:
@@ -229,10 +231,12 @@ class SessionStore:
             self.drop(session)
 
     def close(self) -> None:
-        """Deletes all sessions and the folder."""
+        """Deletes all sessions and the folder. One that was never opened, or refused, is another's and stays."""
         for session in list(self._sessions.values()):
             self.drop(session)
-        shutil.rmtree(self._root, ignore_errors=True)
+        if self._is_open:
+            shutil.rmtree(self._root, ignore_errors=True)
+            self._is_open = False
 
 
 def clean_name(name: str) -> str:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from eocore.errors import AccessError, BusyError, ConfigError, DataError
-from eocore.serve.options import Limits
+from eocore.serve.options import Limits, ServeOptions
+from eocore.serve.service import Service
 from eocore.serve.sessions import Session, SessionStore, StoredImage, clean_name, without_paths
 
 
@@ -141,6 +142,20 @@ def test_only_a_folder_of_its_own_is_emptied(store: SessionStore, uploads: Path,
     with pytest.raises(ConfigError, match="would be emptied"):
         SessionStore(tmp_path / "home", Limits()).open()
     assert (tmp_path / "home/thesis.txt").exists()
+
+
+def test_a_folder_that_was_refused_is_kept_when_the_server_ends(tmp_path: Path) -> None:
+    kept = tmp_path / "data" / "scene.tif"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+
+    async def start() -> None:
+        async with Service(ServeOptions(indexes=(tmp_path,), uploads=kept.parent)):
+            pass
+
+    with pytest.raises(ConfigError, match="holds files that no server has put there"):
+        asyncio.run(start())
+    assert kept.read_text() == "mine"
 
 
 @pytest.mark.parametrize(
