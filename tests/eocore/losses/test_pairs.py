@@ -129,7 +129,8 @@ def test_two_ranks_have_the_loss_and_gradient_of_one(tmp_path: Path) -> None:
     vectors = unit(COUNT // 2, WIDTH, seed=0)
     with supposed_ranks(2):
         supposed = peak_of(vectors)
-    assert supposed == answer["peak"], "two ranks that are supposed take the memory of two that are there"
+    # a collective's own thread lets go of a reduced number a moment later or not: a few numbers of 4 bytes
+    assert supposed == pytest.approx(answer["peak"], abs=32), "two ranks that are supposed take the memory of two that are there"
     assert all(supposed[kind] > alone for kind, alone in peak_of(vectors).items())
 
 
