@@ -86,6 +86,12 @@ def gradients(images: Tensor, texts: Tensor) -> dict[str, tuple[Tensor, Tensor]]
     return found
 
 
+def least_peak_of(vectors: Tensor) -> dict[str, int]:
+    """The least of ten peaks: a collective's own thread lets go of a tensor now and then only after the next one is made."""
+    peaks = [peak_of(vectors) for _ in range(10)]
+    return {kind: min(peak[kind] for peak in peaks) for kind in KINDS}
+
+
 def peak_of(vectors: Tensor) -> dict[str, int]:
     """Most bytes that a loss and its gradient take, for each kind."""
     found = {}
@@ -106,10 +112,9 @@ def one_rank(rank: int, port: int, out: str) -> None:
         for value in (loss, gradient):
             torch.distributed.all_reduce(value)
             value /= 2
+    peak = least_peak_of(unit(COUNT // 2, WIDTH, seed=0))
     if rank == 0:
-        torch.save({"found": found, "peak": peak_of(unit(COUNT // 2, WIDTH, seed=0))}, out)
-    else:
-        peak_of(unit(COUNT // 2, WIDTH, seed=0))
+        torch.save({"found": found, "peak": peak}, out)
     torch.distributed.destroy_process_group()
 
 
@@ -129,8 +134,7 @@ def test_two_ranks_have_the_loss_and_gradient_of_one(tmp_path: Path) -> None:
     vectors = unit(COUNT // 2, WIDTH, seed=0)
     with supposed_ranks(2):
         supposed = peak_of(vectors)
-    # a collective's own thread lets go of a reduced number a moment later or not: a few numbers of 4 bytes
-    assert supposed == pytest.approx(answer["peak"], abs=32), "two ranks that are supposed take the memory of two that are there"
+    assert supposed == answer["peak"], "two ranks that are supposed take the memory of two that are there"
     assert all(supposed[kind] > alone for kind, alone in peak_of(vectors).items())
 
 
