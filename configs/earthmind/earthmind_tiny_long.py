@@ -15,45 +15,14 @@ task = dict(
         type="Mixture",
         parts=[
             dict(
-                name="one",
+                name=f"tiles_{tiles}",
                 data=dict(
                     type="LlavaDataset",
-                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/needles/train/colour_1.json",
+                    annotations=f"{{$SYNTHETIC_ROOT:data/synthetic}}/needles/train/colour_{tiles}.json",
                     images={{_base_.needle_images}},
                 ),
-            ),
-            dict(
-                name="four",
-                data=dict(
-                    type="LlavaDataset",
-                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/needles/train/colour_4.json",
-                    images={{_base_.needle_images}},
-                ),
-            ),
-            dict(
-                name="eight",
-                data=dict(
-                    type="LlavaDataset",
-                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/needles/train/colour_8.json",
-                    images={{_base_.needle_images}},
-                ),
-            ),
-            dict(
-                name="sixteen",
-                data=dict(
-                    type="LlavaDataset",
-                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/needles/train/colour_16.json",
-                    images={{_base_.needle_images}},
-                ),
-            ),
-            dict(
-                name="thirty-two",
-                data=dict(
-                    type="LlavaDataset",
-                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/needles/train/colour_32.json",
-                    images={{_base_.needle_images}},
-                ),
-            ),
+            )
+            for tiles in (1, 4, 8, 16, 32)
         ],
     ),
     batch_size=4,

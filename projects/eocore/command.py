@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, wraps
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from eocore.errors import EOError, OutputError, UnforeseenError, describe_unforeseen
 from eocore.files import describe_failure
@@ -103,6 +104,20 @@ def _output_is_closed() -> bool:
     return True
 
 
+class CommandParser(argparse.ArgumentParser):
+    """argparse's, which refuses an empty path: `Path("")` would be the current folder."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.register("type", Path, _path)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty (a shell variable without a value?). Give a path; '.' is the current folder.")
+    return Path(text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """One command; what it needs is imported when it runs, so that its --help is there at once.
@@ -130,7 +145,7 @@ class Command:
         Returns:
             The exit status: 0, or 1 where an input cannot be used. argparse itself ends with 2.
         """
-        parser = argparse.ArgumentParser(prog=prog, description=self.description)
+        parser = CommandParser(prog=prog, description=self.description)
         self.add_arguments(parser)
         arguments = parser.parse_args(words)
         arguments.words = list(sys.argv[1:] if words is None else words)

@@ -137,6 +137,13 @@ def require_writable(folder: Path, what: str) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest)) from error
 
 
+def require_writable_file(path: Path, what: str) -> None:
+    """Raise OutputError if a file cannot be written at `path`: it is a folder, or `require_writable` refuses the folder it lies in."""
+    if path.is_dir():
+        raise OutputError(f"{path}: {what} cannot be written: it is a folder. Nothing was done yet. Give the path of a file.")
+    require_writable(path.parent, what)
+
+
 def write_file(path: Path, content: str | bytes) -> None:
     """Writes a file that is there whole or not at all, with its folder; one of the same name is replaced. Text becomes UTF-8.
 

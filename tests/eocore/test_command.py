@@ -1,5 +1,6 @@
 """How a program ends."""
 
+import argparse
 import errno
 import os
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 import forked
 import pytest
 
-from eocore.command import command
+from eocore.command import Command, command
 from eocore.errors import DataError
 
 
@@ -76,7 +77,7 @@ def test_a_disk_that_cannot_be_written_to_is_one_line_too(capsys: pytest.Capture
 
 FAILING = """
 import os, sys
-from eocore.command import command
+from eocore.command import Command, command
 from eocore.errors import OutputError
 
 @command
@@ -137,3 +138,15 @@ def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         raise KeyboardInterrupt
 
     assert command(interrupt)() == 130 and capsys.readouterr().err == "ended by Ctrl-C.\n"
+
+
+def test_an_empty_path_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        parser.add_subparsers(dest="verb").add_parser("write").add_argument("--out", type=Path)
+
+    paths: list[Path] = []
+    writer = Command(name="writer", description="Writes.", add_arguments=add_arguments, run=lambda arguments: paths.append(arguments.out))
+    with pytest.raises(SystemExit):
+        writer(["write", "--out", ""])
+    assert "the path is empty" in capsys.readouterr().err
+    assert writer(["write", "--out", "."]) == 0 and paths == [Path()]

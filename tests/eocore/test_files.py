@@ -15,7 +15,16 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from eocore.errors import DataError, OutputError
-from eocore.files import grant_default_mode, keeping, output_errno, require_space, require_writable, write_file, writing
+from eocore.files import (
+    grant_default_mode,
+    keeping,
+    output_errno,
+    require_space,
+    require_writable,
+    require_writable_file,
+    write_file,
+    writing,
+)
 from eocore.predict.mask_files import write_mask_tif
 from eocore.sensors.scene import Georeference
 
@@ -163,3 +172,13 @@ def test_files_of_libraries_get_the_permissions_of_any_new_file(tmp_path: Path, 
     assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [default_mode] * 2
     assert sorted(tmp_path.iterdir()) == paths, "nothing is left beside them"
     grant_default_mode()
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    require_writable_file(tmp_path / "new" / "plan.json", "the plan")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OutputError, match="it is a folder"):
+        require_writable_file(tmp_path, "the plan")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="Nothing was done yet"):
+        require_writable_file(tmp_path / "file" / "plan.json", "the plan")

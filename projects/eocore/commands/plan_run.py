@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Plans, prints, and writes what is asked for."""
     from eocore.config import require
     from eocore.errors import ConfigError
+    from eocore.files import require_writable_file, write_file, writing
     from eocore.train.device import set_deepspeed_accelerator
 
     set_deepspeed_accelerator()
@@ -39,6 +40,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     if bool(arguments.sizes) != (arguments.samples is not None):
         raise ConfigError("--samples and --sizes belong together: how many samples are supposed, and how large each is.")
+    if arguments.plot and arguments.plot.suffix.lower() != ".png":
+        raise ConfigError(f"--plot {arguments.plot}: the drawing is a PNG, but the name does not end in .png. Give such a name.")
+    for path in (arguments.json, arguments.plot):
+        if path is not None:
+            require_writable_file(path, "the plan")
     config = read_config(arguments)
     if arguments.samples is None:
         planned = read_batches(config, num_gpus=arguments.gpus, num_workers=arguments.workers)
@@ -52,10 +58,10 @@ def run(arguments: argparse.Namespace) -> None:
     )
     say(f"{arguments.config}, {arguments.gpus} GPU(s)", *describe(plan))
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(as_json(plan), indent=2) + "\n")
+        write_file(arguments.json, json.dumps(as_json(plan), indent=2) + "\n")
     if arguments.plot:
-        draw(arguments.plot, planned, figures=figures)
+        with writing(arguments.plot, "the drawing"):
+            draw(arguments.plot, planned, figures=figures)
 
 
 COMMAND = Command(name="plan-run", description=__doc__, add_arguments=add_arguments, run=run)

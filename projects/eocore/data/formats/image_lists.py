@@ -5,7 +5,7 @@ from pathlib import Path
 
 from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, each, read_entries
-from eocore.data.formats.llava import ROLES
+from eocore.data.formats.llava import messages_of
 from eocore.data.formats.series import in_order
 from eocore.data.records import ImageRef, Record, is_time
 from eocore.errors import AnnotationError, ConfigError
@@ -92,14 +92,7 @@ def _times(entry: Entry, count: int) -> list[str]:
 
 
 def _turns(entry: Entry) -> tuple[Turn, ...]:
-    messages: list[tuple[str, str]] = []
-    for position, message in enumerate(entry.entries("conversations")):
-        role, text = ROLES.get(message.text("from")), message.text("value")
-        if role != ("user", "assistant")[position % 2]:
-            raise AnnotationError(f"{message.source}: 'from' is '{message.text('from')}'; human and gpt take turns, the human first.")
-        messages.append((role, _one_placeholder(text, entry.source) if role == "user" else text))
-    if len(messages) % 2:
-        raise AnnotationError(f"{entry.source}: the conversation ends with a question; its answer is what a model is trained on. Add it.")
+    messages = [(role, _one_placeholder(text, entry.source) if role == "user" else text) for role, text in messages_of(entry)]
     return with_images(as_turns(messages))
 
 

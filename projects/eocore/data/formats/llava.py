@@ -103,16 +103,26 @@ def conversation(entry: Entry, *, has_image: bool) -> tuple[Turn, ...]:
     Raises:
         AnnotationError: messages not in turn, no last answer, a second `<image>`, or a `<region>`.
     """
-    turns: list[tuple[str, str]] = []
+    turns = messages_of(entry)
+    first = Turn("user", read_question(turns[0][1], entry.source, has_image=has_image))
+    return as_turns([first, *turns[1:]])
+
+
+def messages_of(entry: Entry) -> list[tuple[str, str]]:
+    """The `conversations` of an entry as (role, text), user and assistant in turn; at least one question with its answer.
+
+    Raises:
+        AnnotationError: messages not in turn, no last answer, or no messages.
+    """
+    messages: list[tuple[str, str]] = []
     for position, message in enumerate(entry.entries("conversations")):
         role = ROLES.get(message.text("from"))
         if role != ("user", "assistant")[position % 2]:
             raise AnnotationError(f"{message.source}: 'from' is '{message.text('from')}'; human and gpt take turns, the human first.")
-        turns.append((role, message.text("value")))
-    if len(turns) % 2:
+        messages.append((role, message.text("value")))
+    if len(messages) % 2:
         raise AnnotationError(f"{entry.source}: the conversation ends with a question; its answer is what a model is trained on. Add it.")
-    first = Turn("user", read_question(turns[0][1], entry.source, has_image=has_image))
-    return as_turns([first, *turns[1:]])
+    return messages
 
 
 def read_question(question: str, source: str, *, has_image: bool) -> tuple[Part, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, each, read_entries, segmentation_mask
 from eocore.data.formats.images import read_image_refs
-from eocore.data.formats.llava import ROLES
+from eocore.data.formats.llava import messages_of
 from eocore.data.records import ImageRef, MaskRef, Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.portable.messages import IMAGE_PLACEHOLDER, Turn, as_turns, with_images
@@ -101,14 +101,7 @@ def read_conversation(entry: Entry) -> tuple[Turn, ...]:
     Raises:
         AnnotationError: messages not in turn, no last answer, or `<image>` several times.
     """
-    messages: list[tuple[str, str]] = []
-    for position, message in enumerate(entry.entries("conversations")):
-        role = ROLES.get(message.text("from"))
-        if role != ("user", "assistant")[position % 2]:
-            raise AnnotationError(f"{message.source}: 'from' is '{message.text('from')}'; human and gpt take turns, the human first.")
-        messages.append((role, message.text("value")))
-    if len(messages) % 2:
-        raise AnnotationError(f"{entry.source}: the conversation ends with a question; its answer is what a model is trained on. Add it.")
+    messages = messages_of(entry)
     count = sum(text.count(IMAGE_PLACEHOLDER) for role, text in messages if role == "user")
     if count > 1:
         raise AnnotationError(

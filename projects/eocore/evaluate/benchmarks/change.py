@@ -202,6 +202,12 @@ def _day(content: Mapping[str, Any]) -> str:
 
 
 _CHANGE = partial(Benchmark, suite="change", settings=RGB)
+_CHANGE_MASKS = partial(_CHANGE, task="referring", metric={"type": "ChangeMaskScores"})
+
+
+def _read_by(reader: str, annotations: str, *, images: str) -> dict[str, Any]:
+    return {"type": reader, "annotations": f"$root/{annotations}", "images": pictures(f"$root/{images}"), "prompt": "$prompt"}
+
 
 register(
     _CHANGE(
@@ -211,40 +217,21 @@ register(
         prompt=DESCRIBE_CHANGE,
         expected=1929,
         source="github.com/Chen-Yang-Liu/RSICC: LevirCCcaptions.json and images/ into LEVIR-CC/.",
-        dataset={
-            "type": "ChangeCaptionDataset",
-            "annotations": "$root/LEVIR-CC/LevirCCcaptions.json",
-            "images": pictures("$root/LEVIR-CC/images"),
-            "prompt": "$prompt",
-        },
+        dataset=_read_by("ChangeCaptionDataset", "LEVIR-CC/LevirCCcaptions.json", images="LEVIR-CC/images"),
     ),
-    _CHANGE(
+    _CHANGE_MASKS(
         name="levir_cd",
         title="LEVIR-CD test",
-        task="referring",
         prompt=SEGMENT_CHANGE,
-        metric={"type": "ChangeMaskScores"},
         expected=128,
         source="justchenhao.github.io/LEVIR: test.zip into LEVIR-CD/test/ (A, B, label).",
-        dataset={
-            "type": "ChangeFolderDataset",
-            "annotations": "$root/LEVIR-CD/test",
-            "images": pictures("$root/LEVIR-CD/test"),
-            "prompt": "$prompt",
-        },
+        dataset=_read_by("ChangeFolderDataset", "LEVIR-CD/test", images="LEVIR-CD/test"),
     ),
-    _CHANGE(
+    _CHANGE_MASKS(
         name="xbd",
         title="xBD test",
-        task="referring",
         prompt=SEGMENT_DAMAGE,
-        metric={"type": "ChangeMaskScores"},
         source="xview2.org: the test archive into xBD/test/ (images, labels).",
-        dataset={
-            "type": "XbdDataset",
-            "annotations": "$root/xBD/test/labels",
-            "images": pictures("$root/xBD/test/images"),
-            "prompt": "$prompt",
-        },
+        dataset=_read_by("XbdDataset", "xBD/test/labels", images="xBD/test/images"),
     ),
 )
