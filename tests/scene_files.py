@@ -92,9 +92,40 @@ class ChangeIndex:
         return found
 
 
+class Said:
+    """An answer in words."""
+
+    masks = np.zeros((0, 1, 1), bool)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class SaysWhatCovers:
+    """Answers "water" or "land", whichever covers more of the window; refuses some windows."""
+
+    boxes_by_masks = False
+
+    def __init__(self, refused: Sequence[str] = ()) -> None:
+        self.refused, self.asked = refused, list[tuple[str, str]]()
+
+    def answerer(self, max_new_tokens: int) -> Any:
+        return self._answer
+
+    def _answer(self, samples: Sequence[Sample]) -> list[Said]:
+        found = []
+        for record, (scene, *_) in samples:
+            if record.sample_id in self.refused:
+                raise DataError(f"window {record.sample_id} is refused")
+            self.asked.append((record.sample_id, record.turns[-1].text))
+            green, nir = (scene.pixels[scene.bands.index(name)] for name in (GREEN, NIR))
+            found.append(Said("water" if (green > nir)[np.isfinite(green)].mean() > 0.5 else "land"))
+        return found
+
+
 def put_model(monkeypatch: pytest.MonkeyPatch, made: Model) -> Model:
     """Puts it in the place of the model of any folder."""
-    for module in ("maps", "mapping", "many"):
+    for module in ("maps", "mapping", "many", "asking"):
         monkeypatch.setattr(f"eocore.scenes.{module}.load_predictor", lambda folder, *, device: made)
     return made
 

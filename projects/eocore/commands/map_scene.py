@@ -5,7 +5,7 @@ Writes classes.tif and values.tif (cloud-optimised GeoTIFFs), polygons and map.j
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,9 @@ from eocore.commands.predict import add_image_options, files_said, image_files
 if TYPE_CHECKING:
     from eocore.data.records import ImageRef
     from eocore.jobs.work import Executor
+    from eocore.predict.items import Item
+    from eocore.scenes.answers import AnswersRequest
+    from eocore.scenes.many import SourceOf
     from eocore.scenes.maps import MapRequest
     from eocore.scenes.source import SceneSource
 
@@ -30,9 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("model", type=Path, help="folder of a converted model")
     add_image_options(parser)
-    before = "images of an earlier date, for a model that reads series; those of --optical, --sar and so on are then the later ones"
+    before = (
+        "images of an earlier date, for a model that reads series; those of --optical, --sar and so on are then the later ones. With "
+        "--inputs: the earlier scenes, in the same forms, joined with the later ones by their ids"
+    )
     parser.add_argument("--before", nargs="+", action="extend", default=[], metavar="[INPUT=]FILE", help=before)
-    many = "instead: scenes, each mapped in DIR/ID: folders, files, lists (.txt), tables (image or one column an input, id), STAC items"
+    many = (
+        "instead: scenes, each mapped in DIR/ID: folders, files, lists (.txt), STAC items, tables (image or one column an input, id; of "
+        "pairs also before, before_sar and so on)"
+    )
     parser.add_argument("--inputs", nargs="+", action="extend", default=[], metavar="[INPUT=]PATH", help=many)
     remote = "read GeoTIFFs on web servers too, where images, lists or STAC items name addresses (default: they are refused)"
     parser.add_argument("--allow-remote", action="store_true", help=remote)
@@ -71,10 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError("give --prompt with what to map, or --ask with a question about each window: one of them.")
     executor = executor_of(arguments)
     if arguments.inputs:
-        return _map_many(arguments, executor)
-    source = _source_of(arguments)(_refs(arguments))
+        return _many(arguments, executor)
+    source = _source_of(arguments)(_refs(arguments), layers={})
     if arguments.ask:
-        return _ask(arguments, source, executor=executor)
+        return _ask(_question(arguments, source, executor=executor))
     return _map(_request(arguments, source, executor=executor))
 
 
@@ -105,7 +114,7 @@ def _refs(arguments: argparse.Namespace) -> "dict[str, ImageRef]":
     return as_pair(image_refs(earlier), refs)
 
 
-def _source_of(arguments: argparse.Namespace) -> "Callable[[Mapping[str, ImageRef]], SceneSource]":
+def _source_of(arguments: argparse.Namespace) -> "SourceOf":
     from eocore.scenes.cutting import scene_source
 
     return partial(scene_source, area=arguments.area, grid=arguments.grid, clouds=arguments.clouds)
@@ -149,29 +158,53 @@ def _map(request: "MapRequest") -> int:
     return 0
 
 
-def _map_many(arguments: argparse.Namespace, executor: "Executor") -> int:
-    from eocore.errors import ConfigError
-    from eocore.predict.inputs import INPUTS
-    from eocore.predict.items import find_items
-    from eocore.scenes.many import map_many
+def _many(arguments: argparse.Namespace, executor: "Executor") -> int:
+    from eocore.scenes.many import ask_many, map_many
     from eocore.scenes.source import SceneSource
 
-    single = [name for name in (*INPUTS, "image", "before", "ask") if getattr(arguments, name)]
+    items = _items(arguments)
+    nothing, source_of = SceneSource({}), _source_of(arguments)
+    if arguments.ask:
+        answered = ask_many(items, _question(arguments, nothing, executor=executor), source_of=source_of)
+        return _say_many(arguments.out, made=answered.made, failed=answered.failed)
+    mapped = map_many(items, _request(arguments, nothing, executor=executor), source_of=source_of)
+    return _say_many(arguments.out, made=mapped.made, failed=mapped.failed)
+
+
+def _items(arguments: argparse.Namespace) -> "list[Item]":
+    """The scenes of --inputs, as pairs where they are some."""
+    from eocore.errors import ConfigError
+    from eocore.log import get_logger
+    from eocore.predict.inputs import INPUTS
+    from eocore.predict.items import find_items
+    from eocore.scenes.many import with_earlier
+
+    single = [name for name in (*INPUTS, "image") if getattr(arguments, name)]
     if single:
-        raise ConfigError(f"--inputs names all scenes, which are mapped by --prompt; --{single[0]} is of one scene. Leave one of them out.")
+        raise ConfigError(f"--inputs names all scenes; --{single[0]} is of one scene. Leave one of them out.")
     said = {name: replace(file, remote=arguments.allow_remote) for name, file in files_said(arguments, INPUTS).items()}
-    items = find_items(arguments.inputs, options=said)
-    result = map_many(items, _request(arguments, SceneSource({}), executor=executor), source_of=_source_of(arguments))
-    for name in result.mapped:
-        say(f"  {arguments.out / name}")
-    say(f"  {len(result.mapped)} of {len(items)} scenes mapped")
-    for name, reason in result.failed.items():
+    items = find_items(arguments.inputs, options=said, pairs=True)
+    if arguments.before:
+        if any(item.before for item in items):
+            raise ConfigError("--before names earlier scenes, and so does the table of --inputs (column before). Leave one of them out.")
+        items = with_earlier(items, find_items(arguments.before, options=said))
+    if arguments.prompt and any(item.text for item in items):
+        get_logger().warning("the column text of the table is not read: --prompt names what is mapped of all scenes")
+    return items
+
+
+def _say_many(out: Path, *, made: Iterable[str], failed: Mapping[str, str]) -> int:
+    folders = [out / name for name in made]
+    for folder in folders:
+        say(f"  {folder}")
+    say(f"  {len(folders)} of {len(folders) + len(failed)} scenes done")
+    for name, reason in failed.items():
         say(f"  {name}: {reason}")
-    return 1 if result.failed else 0
+    return 1 if failed else 0
 
 
-def _ask(arguments: argparse.Namespace, source: "SceneSource", *, executor: "Executor") -> int:
-    from eocore.scenes.answers import SIDE, AnswersRequest, ask_scene
+def _question(arguments: argparse.Namespace, source: "SceneSource", *, executor: "Executor") -> "AnswersRequest":
+    from eocore.scenes.answers import SIDE, AnswersRequest
     from eocore.scenes.asking import AskOptions
 
     asking = AskOptions(
@@ -182,17 +215,21 @@ def _ask(arguments: argparse.Namespace, source: "SceneSource", *, executor: "Exe
         batch_size=arguments.batch_size,
         device=arguments.device,
     )
-    files, report = ask_scene(
-        AnswersRequest(
-            asking=asking,
-            out=arguments.out,
-            side=arguments.side or SIDE,
-            formats=tuple(arguments.format),
-            unreadable=arguments.unreadable,
-            executor=executor,
-            overwrite=arguments.overwrite,
-        )
+    return AnswersRequest(
+        asking=asking,
+        out=arguments.out,
+        side=arguments.side or SIDE,
+        formats=tuple(arguments.format),
+        unreadable=arguments.unreadable,
+        executor=executor,
+        overwrite=arguments.overwrite,
     )
+
+
+def _ask(request: "AnswersRequest") -> int:
+    from eocore.scenes.answers import ask_scene
+
+    files, report = ask_scene(request)
     say(f"  {report.num_done} of {report.num_items} windows answered")
     for file in files:
         say(f"  {file}")

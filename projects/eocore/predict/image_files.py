@@ -24,6 +24,10 @@ OPTICAL_SENSORS = {12: "sentinel2_l2a", 13: "sentinel2_l1c"}
 SAR_SENSOR = "sentinel1_grd"
 
 
+ClassLayers = tuple[tuple[str, str], ...]
+"""(kind, file or address) of layers of classes, such as ("scl", "a/SCL.tif")."""
+
+
 @dataclass(frozen=True)
 class ImageFile:
     """An image to ask about.
@@ -35,6 +39,7 @@ class ImageFile:
         window: the part to read; None = all.
         gsd_m, noise_removal: of products, see `eocore.data.records.ImageRef`.
         time, remote: see there.
+        class_layers: that are known to belong to it.
     """
 
     paths: tuple[str, ...]
@@ -45,6 +50,7 @@ class ImageFile:
     noise_removal: bool = False
     time: str = ""
     remote: bool = False
+    class_layers: ClassLayers = ()
 
 
 def read_images(files: Mapping[str, ImageFile], *, max_bytes: int | None = None) -> dict[str, Scene]:

@@ -1,7 +1,7 @@
 """What is asked about many images: the items of folders, lists and tables, each with its files by input."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from eocore.data.formats.entries import Entry
@@ -19,6 +19,8 @@ from eocore.text import did_you_mean, some_of
 LIST_SUFFIX = ".txt"
 IMAGE, TEXT, ID = "image", "text", "id"
 """Columns of a table; `image` is the input "optical", and each input has a column of its name."""
+BEFORE = "before"
+"""Column of the earlier image of a pair, which is the input "optical"; those of others are `before_sar` and so on."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +32,24 @@ class Item:
         files: input -> image.
         text: its own question; "" = that of all.
         source: "file:line" of a table, else the path of the image.
+        before: input -> image of an earlier date, where the item is a pair.
     """
 
     item_id: str
     files: Mapping[str, ImageFile]
     text: str = ""
     source: str = ""
+    before: Mapping[str, ImageFile] = field(default_factory=dict)
 
 
-def find_items(sources: Sequence[str], *, options: Mapping[str, ImageFile]) -> list[Item]:
+def find_items(sources: Sequence[str], *, options: Mapping[str, ImageFile], pairs: bool = False) -> list[Item]:
     """The items of all sources, in their order; images of several inputs are joined by their paths without endings.
 
     Args:
         sources: folders, image files, lists (.txt, a path a line), STAC items and tables, each with its input in front ("sar=FOLDER";
             without one, the images are "optical").
         options: input -> what is said of its files (`paths` does not count).
+        pairs: columns `before` (`before_INPUT`) of a table name images of an earlier date; else they are not read.
 
     Raises:
         ConfigError: an input is unknown, a source is none of these, or tables are mixed with others.
@@ -58,7 +63,7 @@ def find_items(sources: Sequence[str], *, options: Mapping[str, ImageFile]) -> l
     tables = [path for _, path in named if path.suffix.lower() in TABLE_SUFFIXES and path.is_file()]
     if tables and len(named) > 1:
         raise ConfigError(f"--inputs {tables[0]}: a table names the images of all inputs itself. Give it alone.")
-    return _checked(_of_table(tables[0], options) if tables else _of_files(named, options), sources)
+    return _checked(_of_table(tables[0], options, pairs=pairs) if tables else _of_files(named, options), sources)
 
 
 def _checked(items: list[Item], sources: Sequence[str]) -> list[Item]:
@@ -151,12 +156,16 @@ def _plain_id(name: str) -> str:
     return "/".join(parts)
 
 
-def _of_table(path: Path, options: Mapping[str, ImageFile]) -> list[Item]:
+def _of_table(path: Path, options: Mapping[str, ImageFile], *, pairs: bool) -> list[Item]:
     rows = read_table(path)
     if rows and ASSETS in rows[0].values:  # STAC items as GeoParquet
         return [_stac_item(row, OPTICAL, folder=path.parent, options=options) for row in rows]
     items = items_of_rows(rows, path=path, options=options)
-    ignored = [column for column in column_names(rows) if column not in (IMAGE, *INPUTS, TEXT, ID)]
+    earlier = _earlier_columns(column_names(rows), path) if pairs else {}
+    if earlier:
+        files = (_files(_named(row, earlier), path.parent, options=options) for row in rows)
+        items = [replace(item, before=before) for item, before in zip(items, files, strict=True)]
+    ignored = [column for column in column_names(rows) if column not in (IMAGE, *INPUTS, TEXT, ID, *earlier)]
     if ignored:
         get_logger().info("%s: columns that are not read: %s", path, ", ".join(ignored))
     return items
@@ -184,11 +193,30 @@ def items_of_rows(rows: Sequence[Entry], *, path: Path, options: Mapping[str, Im
     return [_row(row, inputs, folder=path.parent, options=options) for row in rows]
 
 
+def _earlier_columns(columns: Sequence[str], path: Path) -> dict[str, str]:
+    """Column -> input of the earlier images of pairs. Raises ConfigError where two columns are of one input."""
+    known = {BEFORE: OPTICAL, **{f"{BEFORE}_{name}": name for name in INPUTS}}
+    found = {column: known[column] for column in columns if column in known}
+    if len(set(found.values())) < len(found):
+        raise ConfigError(f"{path}: columns {', '.join(found)} name two earlier images of one input. Leave one of them out.")
+    return found
+
+
 def _row(row: Entry, inputs: Mapping[str, str], *, folder: Path, options: Mapping[str, ImageFile]) -> Item:
-    named = {name: row.file_name(column).strip() for column, name in inputs.items() if column in row.values}
-    if not named:
-        raise AnnotationError(f"{row.source}: no image in {', '.join(inputs)}. Name one, or leave the row out.")
+    named = _named(row, inputs)
     item_id = row.identifier(ID).strip() if ID in row.values else _plain_id(next(iter(named.values())))
     check_relative(item_id, row.source)
-    files = {name: replace(options.get(name, ImageFile(())), paths=(_beside(file, folder),)) for name, file in named.items()}
-    return Item(item_id, files, row.text(TEXT).strip() if TEXT in row.values else "", row.source)
+    text = row.text(TEXT).strip() if TEXT in row.values else ""
+    return Item(item_id, _files(named, folder, options=options), text, row.source)
+
+
+def _named(row: Entry, columns: Mapping[str, str]) -> dict[str, str]:
+    """Input -> file of the columns (column -> input) that a row fills. Raises AnnotationError where it fills none."""
+    named = {name: row.file_name(column).strip() for column, name in columns.items() if column in row.values}
+    if not named:
+        raise AnnotationError(f"{row.source}: no image in {', '.join(columns)}. Name one, or leave the row out.")
+    return named
+
+
+def _files(named: Mapping[str, str], folder: Path, *, options: Mapping[str, ImageFile]) -> dict[str, ImageFile]:
+    return {name: replace(options.get(name, ImageFile(())), paths=(_beside(file, folder),)) for name, file in named.items()}

@@ -5,14 +5,15 @@ what an item has under `properties` are columns.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eocore.data.formats.entries import Entry
-from eocore.data.io.remote_files import is_remote
+from eocore.data.io.remote_files import is_remote, without_query
 from eocore.data.records import is_time
 from eocore.errors import AnnotationError
 from eocore.predict.image_files import ImageFile
@@ -23,6 +24,14 @@ ASSETS, PROPERTIES, FEATURES = "assets", "properties", "features"
 TIFF = "image/tiff"
 LARGEST_BYTES = 256_000_000
 """Of a file that is looked at to see whether it is STAC."""
+CLASS_LAYERS = {
+    kind: re.compile(rf"(?:.*[_-])?{word}(?:[_-](?P<gsd>\d+)m)?(?:[_-](?:jp2|cog|tiff?))?", re.IGNORECASE)
+    for kind, word in (("scl", "scl"), ("qa_pixel", "qa[_-]?pixel"))
+}
+"""What assets of classes are called, in their key, the name of their band or that of their file: "scl", "SCL", "scl-jp2" (Earth Search,
+Planetary Computer), "SCL_20m" (Copernicus Data Space), "qa_pixel" (USGS), "..._QA_PIXEL.TIF"."""
+PICTURES = {"overview", "thumbnail", "visual", "metadata"}
+"""Roles of assets that hold no measurements and no classes."""
 
 
 def stac_entries(path: Path) -> list[Entry] | None:
@@ -60,12 +69,15 @@ def image_of(entry: Entry, *, folder: Path, said: ImageFile, name: str) -> Image
     assets = _assets(entry)
     when = {**(entry.values.get(PROPERTIES) or {}), **entry.values}.get("datetime")
     time = when.isoformat() if isinstance(when, datetime) else str(when or "")
-    found = replace(said, time=time if is_time(time) else "")
+    layers = _class_layers(assets)
+    beside = tuple((kind, _path(assets[key], folder, source=entry.source)) for kind, key in layers)
+    found = replace(said, time=time if is_time(time) else "", class_layers=beside)
     if said.sensor:
         bands = _bands(assets, get_sensor(said.sensor), source=entry.source)
         if bands:
             return replace(found, bands=tuple(bands), paths=tuple(_path(asset, folder, source=entry.source) for asset in bands.values()))
-    data = [asset for asset in assets.values() if "data" in (asset.get("roles") or ()) and TIFF in str(asset.get("type"))]
+    classes = {key for _, key in layers}
+    data = [asset for key, asset in assets.items() if "data" in (asset.get("roles") or ()) and _is_tiff(asset) and key not in classes]
     if len(data) == 1:
         return replace(found, paths=(_path(data[0], folder, source=entry.source),))
     raise AnnotationError(
@@ -99,11 +111,35 @@ def _bands(assets: Mapping[str, Mapping[str, Any]], sensor: Sensor, *, source: s
 
 def _choose(files: Mapping[str, Mapping[str, Any]], band: str, *, source: str) -> Mapping[str, Any]:
     """The GeoTIFF where a band comes in several formats."""
-    tiffs = [asset for asset in files.values() if TIFF in str(asset.get("type"))]
+    tiffs = [asset for asset in files.values() if _is_tiff(asset)]
     kept: Sequence[Mapping[str, Any]] = tiffs or list(files.values())
     if len(kept) > 1:
         raise AnnotationError(f"{source}: assets {', '.join(files)} are all band {band}; which of them counts is not clear. Leave one.")
     return kept[0]
+
+
+def _class_layers(assets: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(kind, key) of the assets that are layers of classes: of one in several formats the GeoTIFF, of several pixel sizes the finest."""
+    layers: list[tuple[str, str]] = []
+    for kind, pattern in CLASS_LAYERS.items():
+        found = {key: match for key, asset in assets.items() if (match := _called(pattern, key, asset=asset)) is not None}
+        kept = [key for key in found if _is_tiff(assets[key])] or list(found)
+        sizes = {key: int(found[key]["gsd"] or 0) for key in kept}
+        layers += [(kind, key) for key in kept if sizes[key] == min(sizes.values())]
+    return layers
+
+
+def _called(pattern: re.Pattern[str], key: str, *, asset: Mapping[str, Any]) -> re.Match[str] | None:
+    """How an asset is called by a pattern; None where it is not, or is a picture."""
+    if PICTURES & set(asset.get("roles") or ()):
+        return None
+    bands = [str(band.get("name") or "") for band in asset.get("bands") or asset.get("eo:bands") or () if isinstance(band, Mapping)]
+    words = [key, *(bands if len(bands) == 1 else ()), PurePosixPath(without_query(str(asset["href"]))).stem]
+    return next((match for word in words if (match := pattern.fullmatch(word)) is not None), None)
+
+
+def _is_tiff(asset: Mapping[str, Any]) -> bool:
+    return TIFF in str(asset.get("type"))
 
 
 def _path(asset: Mapping[str, Any], folder: Path, *, source: str) -> str:

@@ -45,6 +45,7 @@ class AnswersRequest:
         unreadable: see `eocore.scenes.maps.MapRequest`.
         executor: where windows are worked on.
         overwrite: throw away what another request has left in the folder.
+        predictor: of the model, where this process has made it before; None = it is made of the folder.
 
     Raises:
         ConfigError: the question is empty, or a format is unknown.
@@ -57,6 +58,7 @@ class AnswersRequest:
     unreadable: Unreadable = "stop"
     executor: Executor = field(default_factory=InThisProcess)
     overwrite: bool = False
+    predictor: Any = None
 
     def __post_init__(self) -> None:
         if not self.asking.question.strip():
@@ -74,7 +76,7 @@ def ask_scene(request: AnswersRequest) -> tuple[list[Path], JobReport]:
     require_geopandas()
     place = request.asking.source.place()
     tiling = Tiling(height=place.height, width=place.width, side=request.side, overlap=0)
-    work = AskWindows(request.asking)
+    work = AskWindows(request.asking, request.predictor)
     check_images(work.predictor, request.asking.source)  # which also refuses a model that does not answer in words
     folder = JobFolder(request.out / WINDOWS, _choices(request, tiling), chunk_size=CHUNK)
     try:

@@ -46,14 +46,16 @@ class AskWindows:
 
     Attributes:
         options: how.
+        made: the predictor of the model, where this process has made it before.
     """
 
     options: AskOptions
+    made: Any = None
 
     @cached_property
     def predictor(self) -> Generates:
         """The model, without its weights. Raises ConfigError where it does not answer in words."""
-        predictor = load_predictor(self.options.model, device=self.options.device)
+        predictor = self.made or load_predictor(self.options.model, device=self.options.device)
         if not isinstance(predictor, Generates):
             able = ", ".join(implemented(predictor)) or "none of the protocols"
             raise ConfigError(f"this model does not answer in words (it implements: {able}). Name what to map with --prompt.")
@@ -68,7 +70,7 @@ class AskWindows:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the model, which each process reads for itself."""
-        return {"options": self.options}
+        return {"options": self.options, "made": None}
 
     def __call__(self, items: Sequence[Item]) -> list[Result]:
         """The answer about each window; windows without data are `EMPTY`."""

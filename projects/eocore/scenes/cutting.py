@@ -7,6 +7,7 @@ from pathlib import Path
 from eocore.data.records import ImageRef
 from eocore.errors import ConfigError
 from eocore.portable.series import AFTER, BEFORE
+from eocore.predict.image_files import ClassLayers
 from eocore.scenes.area import read_area
 from eocore.scenes.clouds import find_clouds
 from eocore.scenes.grids import choose_grid
@@ -14,7 +15,12 @@ from eocore.scenes.source import SceneSource
 
 
 def scene_source(
-    refs: Mapping[str, ImageRef], *, area: Path | None = None, grid: str | None = None, clouds: str | None = None
+    refs: Mapping[str, ImageRef],
+    *,
+    area: Path | None = None,
+    grid: str | None = None,
+    clouds: str | None = None,
+    layers: Mapping[str, ClassLayers] | None = None,
 ) -> SceneSource:
     """The images of a scene, and what of them is mapped.
 
@@ -23,17 +29,18 @@ def scene_source(
         area: GeoJSON; None = all of it.
         grid: see `choose_grid`; None = that which the images share.
         clouds: see `find_clouds`; None = clouds are mapped as what they look like.
+        layers: those of clouds that are known to belong to images, see `find_clouds`.
 
     Raises:
         ConfigError: the grid or the layer of clouds has another form, or cannot be told.
         DataError: an image or the area cannot be read, or they share nothing.
         AlignmentError: the images lie on different pixel grids, and none is chosen.
     """
-    source = SceneSource(refs, clouds=find_clouds(clouds, refs) if clouds else None)
+    source = SceneSource(refs, clouds=find_clouds(clouds, refs, known=layers) if clouds else ())
     if grid is not None:
         source = replace(source, grid=choose_grid(grid, source.places))
-    if source.clouds is not None:
-        source.clouds.place()  # raises for a file that is none, before windows are read
+    for layer in source.clouds:
+        layer.place()  # raises for a file that is none, before windows are read
     return source if area is None else _cut(source, area)
 
 

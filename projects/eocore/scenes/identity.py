@@ -13,11 +13,11 @@ from eocore.scenes.source import SceneSource
 
 def source_identity(source: SceneSource) -> dict[str, Any]:
     """The area, the grid, clouds and, by role, the images of a scene, as a job's manifest holds them."""
-    clouds = None if source.clouds is None else [source.clouds.kind, *_states((source.clouds.path,))]
+    clouds = [part for layer in source.clouds for part in (layer.kind, *_file_states((layer.path,)))]
     found: dict[str, Any] = {
         "area": None if source.area is None else source.area.geometry,
         "grid": None if source.grid is None else [*source.grid[:2], asdict(source.grid.georeference)],
-        "clouds": clouds,
+        "clouds": clouds or None,
         "images": {role: _identity(ref) for role, ref in source.refs.items()},
     }
     stated: dict[str, Any] = json.loads(json.dumps({name: value for name, value in found.items() if value is not None}))
@@ -26,11 +26,13 @@ def source_identity(source: SceneSource) -> dict[str, Any]:
 
 def _identity(ref: ImageRef) -> dict[str, Any]:
     """An image by its files' sizes and times: a scene is too large to be read for a digest before anything begins."""
-    addresses = [path for path in ref.paths if is_remote(path)]
-    local = [path for path in ref.paths if path not in addresses]
-    files = _states(local) + [remote_state(path) for path in addresses]
-    stated = {**asdict(ref), "paths": [without_query(path) for path in ref.paths], "files": files}
+    stated = {**asdict(ref), "paths": [without_query(path) for path in ref.paths], "files": _file_states(ref.paths)}
     return {name: value for name, value in stated.items() if name != "remote"}
+
+
+def _file_states(paths: Sequence[str]) -> list[list[Any]]:
+    addresses = [path for path in paths if is_remote(path)]
+    return _states([path for path in paths if path not in addresses]) + [remote_state(path) for path in addresses]
 
 
 def _states(names: Sequence[str]) -> list[list[Any]]:

@@ -30,13 +30,13 @@ class SceneSource:
         refs: role -> image; a `window` of theirs is the part that is mapped.
         area: what is mapped of it; None = all.
         grid: pixels on which all images are put; None = those that they share.
-        clouds: what tells clear pixels, which alone are mapped; None = all.
+        clouds: what tells clear pixels, of which those are mapped that all of them call clear; none = all.
     """
 
     refs: Mapping[str, ImageRef]
     area: Area | None = None
     grid: Place | None = None
-    clouds: CloudLayer | None = None
+    clouds: tuple[CloudLayer, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what each process finds out for itself."""
@@ -109,13 +109,14 @@ class SceneSource:
 
     def _choose(self, window: Window) -> np.ndarray:
         there = np.ones(window[2:], bool)
-        if self.area is None and self.clouds is None:
+        if self.area is None and not self.clouds:
             return there
         target = self._grid.part(window)
         if self.area is not None:
             there &= self.area.inside(target.georeference.transform, window[2:])
-        if self.clouds is not None and there.any():
-            there &= self.clouds.clear(target)
+        for layer in self.clouds:
+            if there.any():
+                there &= layer.clear(target)
         return there
 
     @cached_property

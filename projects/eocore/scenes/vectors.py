@@ -95,7 +95,8 @@ def find_scenes(
     for item in images:
         try:
             refs = image_refs({name: with_sensor(name, file) for name, file in item.files.items()})
-            source = scene_source(refs, clouds=clouds)
+            layers = {role: file.class_layers for role, file in zip(refs, item.files.values(), strict=True)}
+            source = scene_source(refs, clouds=clouds, layers=layers)
             source.place()
             found[item.item_id] = source
         except EOError as error:

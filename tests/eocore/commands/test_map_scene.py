@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 from range_server import serving
-from scene_files import ChangeIndex, WaterIndex, lake, put_model, write_scene
+from scene_files import ChangeIndex, SaysWhatCovers, WaterIndex, lake, put_model, write_scene
 
 from eocore.commands.map_scene import COMMAND
 from eocore.sensors.bands import get_sensor
@@ -99,7 +99,7 @@ def test_scenes_of_a_folder_are_mapped_and_one_that_cannot_be_stops_no_other(
     np.testing.assert_array_equal(classes(folder / "out" / "a") == 1, WATER)
     np.testing.assert_array_equal(classes(folder / "out" / "b") == 1, ~WATER)
     said = capsys.readouterr().out
-    assert "2 of 4 scenes mapped" in said and "holds a line break" in said and "nowhere.tif does not say where its pixels lie" in said
+    assert "2 of 4 scenes done" in said and "holds a line break" in said and "nowhere.tif does not say where its pixels lie" in said
 
 
 def test_stac_items_on_a_web_server_are_read_where_that_is_allowed(
@@ -140,6 +140,66 @@ def test_lists_of_scenes(folder: Path, monkeypatch: pytest.MonkeyPatch, form: st
         np.testing.assert_array_equal(classes(folder / "out" / name) == 1, WATER)
 
 
+def test_clouds_of_stac_items_are_found_by_themselves(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_model(monkeypatch, WaterIndex())
+    cloud = np.zeros_like(WATER)
+    cloud[:40] = True
+    with rasterio.open(folder / "a.tif") as source:
+        profile = {**source.profile, "count": 1, "dtype": "uint8"}
+    with rasterio.open(folder / "SCL.tif", "w", **profile) as target:
+        target.write(np.where(cloud, 9, 4).astype(np.uint8), 1)
+    with serving(folder) as served:
+        items = [item_of(folder, name, f"{served.url}/") for name in ("with", "without", "several")]
+        for item, keys in zip(items, (["scl"], [], ["scl", "SCL"]), strict=True):
+            item["assets"] |= {key: {"href": f"{served.url}/SCL.tif?key={key}", "type": "image/tiff"} for key in keys}
+        (folder / "items.json").write_text(json.dumps({"type": "FeatureCollection", "features": items}))
+        words = ["--inputs", folder / "items.json", "--sensor", "optical=sentinel2_l2a", "--allow-remote", "--clouds"]
+        assert run(folder, *words) == 1
+    np.testing.assert_array_equal(classes(folder / "out" / "with"), np.where(cloud, 255, np.where(WATER, 1, 2)))
+    said = capsys.readouterr().out
+    assert "1 of 3 scenes done" in said and "has a layer of clouds that is known" in said
+    assert f"has 2 layers of clouds ({served.url}/SCL.tif, {served.url}/SCL.tif)" in said
+
+
+@pytest.mark.parametrize("form", ["folders", "table", "one each"])
+def test_pairs_of_a_list_make_maps_of_change(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    put_model(monkeypatch, ChangeIndex())
+    for date, changed in (("old", np.zeros_like(WATER)), ("new", WATER)):
+        (folder / date).mkdir()
+        write_scene(folder / date / "one.tif", changed)
+    if form == "table":
+        (folder / "pairs.csv").write_text("id,image,before\none,new/one.tif,old/one.tif\nlost,new/one.tif,old/lost.tif\n")
+        words = ["--inputs", folder / "pairs.csv"]
+    elif form == "folders":
+        for date in ("old", "new"):
+            write_scene(folder / date / "two.tif", WATER)
+        words = ["--inputs", folder / "new", "--before", folder / "old"]
+    else:
+        (folder / "old" / "one.tif").rename(folder / "old" / "other.tif")
+        words = ["--inputs", folder / "new", "--before", folder / "old"]
+    assert run(folder, *words) == (form == "table")
+    np.testing.assert_array_equal(classes(folder / "out" / "one") == 1, WATER)
+    if form == "folders":
+        assert not (classes(folder / "out" / "two") == 1).any()
+    assert ("1 of 2 scenes done" in capsys.readouterr().out) is (form == "table")
+
+
+def test_scenes_of_a_list_are_asked_about(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    geopandas = pytest.importorskip("geopandas", reason="geopandas (extra scenes) is not installed")
+    model = put_model(monkeypatch, SaysWhatCovers())
+    (folder / "list.csv").write_text("id,image,text\none,a.tif,\ntwo,b.tif,Is it dry?\nlost,c.tif,\n")
+    own = ["--out", folder / "out", "--side", SIDE, "--device", "cpu", "--sensor", "optical=sentinel2_l2a"]
+    words = [folder / "model", "--ask", "What covers it?", "--inputs", folder / "list.csv", *own]
+    assert COMMAND([str(word) for word in words]) == 1
+    assert [geopandas.read_file(folder / "out" / name / "answers.gpkg").answer.tolist() for name in ("one", "two")] == [["land"], ["water"]]
+    assert [text.partition("\n")[2] for _, text in model.asked] == ["What covers it?", "Is it dry?"]
+    assert "2 of 3 scenes done" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -147,11 +207,18 @@ def test_lists_of_scenes(folder: Path, monkeypatch: pytest.MonkeyPatch, form: st
         (["--ask", "What is it?", "--optical", "a.tif"], "give --prompt with what to map, or --ask"),
         (["--inputs", "x", "--optical", "a.tif"], "--optical is of one scene"),
         (["--inputs", "https://example.org/a.tif"], "an address; lists, tables and STAC items may name some"),
+        (["--inputs", "new", "--before", "old"], "2 of the later date (a; c) and 1 of the earlier date (b) have no partner"),
+        (["--inputs", "pairs.csv", "--before", "old"], "and so does the table of --inputs (column before)"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
     folder: Path, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name in ("new/a.tif", "new/c.tif", "old/b.tif"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    (folder / "pairs.csv").write_text("image,before\na.tif,b.tif\n")
     put_model(monkeypatch, WaterIndex())
+    monkeypatch.chdir(folder)
     assert run(folder, *words) == 1
     assert message in capsys.readouterr().err

@@ -56,6 +56,30 @@ def test_a_table_may_name_questions_and_ids(folder: Path, name: str) -> None:
     assert found["s2/deep/b"].text == "" and found["s2/deep/b"].source.startswith(str(folder / name))
 
 
+def test_a_table_of_pairs_names_earlier_images_too(folder: Path) -> None:
+    (folder / "t.csv").write_text("id,image,before,before_sar,sar\none,s2/a.tif,s2/deep/b.tif,s1/a.tif,s1/c.tif\n")
+    (item,) = find_items([str(folder / "t.csv")], options={"optical": ImageFile((), "sentinel2_l2a")}, pairs=True)
+    assert item.before == {
+        "optical": ImageFile((str(folder / "s2/deep/b.tif"),), "sentinel2_l2a"),
+        "sar": ImageFile((str(folder / "s1/a.tif"),)),
+    }
+    assert item.files["optical"].paths == (str(folder / "s2/a.tif"),)
+    assert find(folder / "t.csv")["one"].before == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        ("image,before,before_optical\na.tif,b.tif,c.tif\n", ConfigError, "columns before, before_optical name two earlier images of one"),
+        ("image,before\na.tif,b.tif\nc.tif,\n", AnnotationError, r"t\.csv:3: no image in before"),
+    ],
+)
+def test_tables_of_pairs_that_do_not_tell_them_are_refused(tmp_path: Path, content: str, error: type[Exception], message: str) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(error, match=message):
+        find_items([str(tmp_path / "t.csv")], options={}, pairs=True)
+
+
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [

@@ -41,6 +41,29 @@ def test_one_image_of_all_bands_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("assets", "layers"),
+    [
+        ({"scl": {"href": "SCL.tif", "type": TIFF}, "scl-jp2": {"href": "SCL.jp2", "type": "image/jp2"}}, [("scl", "/data/SCL.tif")]),
+        ({"SCL": {"href": "https://host/x.tif?sig=1", "roles": ["data"]}}, [("scl", "https://host/x.tif?sig=1")]),
+        ({"SCL_20m": {"href": "a.jp2"}, "SCL_60m": {"href": "b.jp2"}}, [("scl", "/data/a.jp2")]),
+        ({"x": {"href": "a.tif", "eo:bands": [{"name": "SCL"}]}}, [("scl", "/data/a.tif")]),
+        ({"classes": {"href": "T32_20240501_SCL_20m.tif", "roles": ["data"]}}, [("scl", "/data/T32_20240501_SCL_20m.tif")]),
+        ({"qa_pixel": {"href": "QA.TIF", "roles": ["cloud", "cloud-shadow"]}}, [("qa_pixel", "/data/QA.TIF")]),
+        ({"scl": {"href": "a.png", "roles": ["thumbnail"]}, "muscle": {"href": "b.tif"}, "cloud": {"href": "c.tif"}}, []),
+        ({"scl": {"href": "a.tif"}, "SCL": {"href": "b.tif"}}, [("scl", "/data/a.tif"), ("scl", "/data/b.tif")]),
+    ],
+)
+def test_layers_of_classes_are_told_by_key_band_or_file(assets: Any, layers: list[tuple[str, str]]) -> None:
+    """Keys as Earth Search, the Planetary Computer, the Copernicus Data Space and USGS have them."""
+    assert image({"B02": {"href": "B2.tif"}, **assets}).class_layers == tuple(layers)
+
+
+def test_a_layer_of_classes_is_no_image_of_all_bands() -> None:
+    assets = {name: {"href": f"{name}.tif", "type": TIFF, "roles": ["data"]} for name in ("image", "SCL")}
+    assert image(assets, sensor=None) == ImageFile(("/data/image.tif",), class_layers=(("scl", "/data/SCL.tif"),))
+
+
+@pytest.mark.parametrize(
     ("assets", "sensor", "message"),
     [
         ({"a": {"href": "a.tif"}}, "sentinel2_l2a", r"its assets \(a\) hold 0 images of all bands, and none is a band of sentinel2_l2a"),

@@ -1,17 +1,16 @@
 """Answers about windows as a vector layer: asked once each, laid where the windows are, resumed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import shapely
-from scene_files import GREEN, NIR, WaterIndex, write_scene
+from scene_files import SaysWhatCovers, WaterIndex, write_scene
 
 from eocore.data.records import ImageRef
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.protocols import Sample
 from eocore.scenes.answers import AnswersRequest, ask_scene
 from eocore.scenes.asking import AskOptions
 from eocore.scenes.source import SceneSource
@@ -19,35 +18,6 @@ from eocore.scenes.source import SceneSource
 geopandas = pytest.importorskip("geopandas", reason="geopandas (extra scenes) is not installed")
 LEFT = np.arange(200)[None].repeat(130, axis=0) < 70
 """Water in the left of the scene."""
-
-
-class Said:
-    masks = np.zeros((0, 1, 1), bool)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-class SaysWhatCovers:
-    """Answers "water" or "land", whichever covers more of the window; refuses some windows."""
-
-    boxes_by_masks = False
-
-    def __init__(self, refused: Sequence[str] = ()) -> None:
-        self.refused, self.asked = refused, list[tuple[str, str]]()
-
-    def answerer(self, max_new_tokens: int) -> Any:
-        return self._answer
-
-    def _answer(self, samples: Sequence[Sample]) -> list[Said]:
-        found = []
-        for record, (scene, *_) in samples:
-            if record.sample_id in self.refused:
-                raise DataError(f"window {record.sample_id} is refused")
-            self.asked.append((record.sample_id, record.turns[-1].text))
-            green, nir = (scene.pixels[scene.bands.index(name)] for name in (GREEN, NIR))
-            found.append(Said("water" if (green > nir)[np.isfinite(green)].mean() > 0.5 else "land"))
-        return found
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def write(path: Path, numbers: np.ndarray, *, transform: Affine = COARSE, crs: s
 def test_the_numbers_of_clear_pixels(tmp_path: Path, kind: str, numbers: np.ndarray, clear: list[int]) -> None:
     """21824 is clear land, 22280 high confidence of cloud, 55052 of cirrus: USGS, table of Landsat 8-9 QA_PIXEL values."""
     own = np.repeat(numbers[None], 4, axis=0)
-    layer = find_clouds(f"{kind}={write(tmp_path / 'a.tif', own, transform=PLACE)}", {})
+    (layer,) = find_clouds(f"{kind}={write(tmp_path / 'a.tif', own, transform=PLACE)}", {})
     found = layer.clear(GRID.part((0, 0, 4, len(numbers))))
     assert [index for index in range(len(numbers)) if found[:, index].all()] == clear
     assert found.sum() == 4 * len(clear)
@@ -64,7 +64,24 @@ def test_the_layer_of_a_product_is_found(tmp_path: Path, name: str, kind: str) -
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).touch()
     refs = {"multispectral": ImageRef("multispectral", "sentinel2_l2a", (str(tmp_path),))}
-    assert find_clouds("auto", refs) == CloudLayer(kind, str(tmp_path / name))  # type: ignore[arg-type]
+    assert find_clouds("auto", refs) == (CloudLayer(kind, str(tmp_path / name)),)  # type: ignore[arg-type]
+
+
+def test_a_pair_has_a_layer_of_each_date() -> None:
+    refs = {
+        time: ImageRef("multispectral", "sentinel2_l2a", (f"{time}.tif",), time=time, remote=time == "after")
+        for time in ("before", "after")
+    }
+    known = {"before": (("scl", "old/SCL.tif"),), "after": (("scl", "https://host/SCL.tif"),)}
+    assert find_clouds("auto", refs, known=known) == (CloudLayer("scl", "old/SCL.tif"), CloudLayer("scl", "https://host/SCL.tif", True))
+    with pytest.raises(DataError, match=r"no image \(before\.tif\) has a layer of clouds that is known"):
+        find_clouds("auto", refs, known={"after": known["after"]})
+
+
+def test_an_image_of_several_layers_is_refused_by_their_names() -> None:
+    refs = {"multispectral": ImageRef("multispectral", "sentinel2_l2a", ("https://host/a.tif?sig=1",))}
+    with pytest.raises(DataError, match=r"https://host/a\.tif has 2 layers of clouds \(a/SCL\.tif, b/SCL\.tif\).*--clouds scl=FILE"):
+        find_clouds("auto", refs, known={"multispectral": (("scl", "a/SCL.tif"), ("scl", "b/SCL.tif"))})
 
 
 @pytest.mark.parametrize(
@@ -80,7 +97,7 @@ def test_what_names_no_layer_is_refused(choice: str, message: str) -> None:
 
 
 def test_a_scene_without_a_layer_of_clouds_is_refused() -> None:
-    with pytest.raises(DataError, match=r"no image is the folder of a product .*\(a\.tif\).*Leave --clouds out.* --clouds scl=FILE"):
+    with pytest.raises(DataError, match=r"no image \(a\.tif\) has a layer .*Leave --clouds out.* --clouds scl=FILE"):
         find_clouds("auto", {"multispectral": ImageRef("multispectral", "sentinel2_l2a", ("a.tif",))})
 
 

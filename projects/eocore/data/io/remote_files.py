@@ -36,13 +36,17 @@ def without_query(path: str) -> str:
     return urlsplit(path)._replace(query="", fragment="").geturl() if is_remote(path) else path
 
 
-def open_remote(url: str) -> LayerFile:
+def open_remote(url: str, *, indexed: bool = False) -> LayerFile:
     """The GeoTIFF at an address; GDAL may open that address alone.
+
+    Args:
+        url: http or https.
+        indexed: its numbers are classes, see `eocore.data.io.image_files.open_layers`.
 
     Raises:
         DataError: it cannot be reached, or is no GeoTIFF.
     """
-    raster = RemoteGeoTiff(url)
+    raster = RemoteGeoTiff(url, indexed=indexed)
     if raster.grid is None and raster.tie_points:
         raster.grid = fitted_grid(raster.tie_points, raster.path)
     return with_north_up(raster)
@@ -53,6 +57,7 @@ class RemoteGeoTiff(GeoTiff):
 
     Args:
         url: http or https.
+        indexed: see `open_remote`.
 
     Raises:
         DataError: it cannot be reached, or is no GeoTIFF.
@@ -60,9 +65,9 @@ class RemoteGeoTiff(GeoTiff):
 
     kind = "GeoTIFF on a web server"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, indexed: bool = False) -> None:
         parts = urlsplit(url)
-        self.path, self._indexed = Path(parts.netloc.rpartition("@")[2] + parts.path), False
+        self.path, self._indexed = Path(parts.netloc.rpartition("@")[2] + parts.path), indexed
         name = f"/vsicurl/{url}"
         options: Mapping[str, Any] = {**OPTIONS, "CPL_VSIL_CURL_ALLOWED_FILENAME": name}
         self._open(name, options=options)
