@@ -35,11 +35,16 @@ class FolderLock:
             OSError: the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = (self.folder / LOCK).open("a+")
-        holder = _wait_for(file, wait_s)
-        if holder is not None:
-            file.close()
-            return holder
+        while True:
+            file = (self.folder / LOCK).open("a+")
+            holder = _wait_for(file, wait_s)
+            if holder is not None:
+                file.close()
+                return holder
+            if _is_at(file, self.folder / LOCK):
+                break
+            file.close()  # the holder before has deleted the folder: what is locked lies nowhere any more
+            self.folder.mkdir(parents=True, exist_ok=True)
         file.truncate(0)
         since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}\n")
@@ -57,6 +62,14 @@ class FolderLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    """Whether an open file is the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _wait_for(file: TextIO, wait_s: float) -> str | None:

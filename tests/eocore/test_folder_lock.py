@@ -1,6 +1,8 @@
 """A folder is held by one process at a time, and free again when that process is done or dead."""
 
 import os
+import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -31,6 +33,21 @@ def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
     lock = FolderLock(tmp_path)
     assert lock.take(wait_s=1) is None
     lock.release()
+
+
+def test_a_folder_that_its_holder_deletes_is_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    first, second = FolderLock(folder), FolderLock(folder)
+    first.take(wait_s=0)
+
+    def delete() -> None:
+        shutil.rmtree(folder)
+        first.release()
+
+    threading.Timer(0.2, delete).start()
+    assert second.take(wait_s=10) is None and (folder / ".lock").is_file()
+    assert FolderLock(folder).take(wait_s=0) is not None
+    second.release()
 
 
 def test_a_folder_that_cannot_be_made_is_the_systems_error(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class Started:
     uploads: Path
     token: str
     folder: Path
+    said: str
 
 
 def eo(*words: object, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -58,7 +59,7 @@ def started(masks_model: Path, vectors_model: Path, sent_images: Path, tmp_path_
             break
     else:
         pytest.fail("".join(lines))
-    yield Started(process, found[1], uploads, token, folder)
+    yield Started(process, found[1], uploads, token, folder, "".join(lines))
     if process.poll() is None:
         process.kill()
         process.wait()
@@ -71,7 +72,7 @@ def curl_lines() -> list[str]:
 
 
 def test_the_commands_of_the_docs(started: Started) -> None:
-    (started.folder / ".curlrc").write_text(f'header = "Authorization: Bearer {started.token}"\nfail-with-body\n')
+    (started.folder / ".curlrc").write_text(f'header = "Authorization: Bearer {started.token}"\n')
     said = []
     for line in curl_lines():
         line = line.replace("http://127.0.0.1:8000", started.address).replace("MODEL", "masks").replace("CLIP", "vectors")
@@ -102,9 +103,27 @@ def test_it_listens_on_this_machine_alone(started: Started) -> None:
     assert [each.laddr.ip for each in listening] == ["127.0.0.1"]
 
 
+def test_it_says_what_it_loads_and_nothing_else(started: Started) -> None:
+    loading, *models, last = started.said.splitlines()
+    assert loading == "loading masks, vectors" and last.startswith("serving on ")
+    loaded = [line for line in models if "still loading" not in line]
+    assert sorted(re.sub(r"\d+ s", "N s", line) for line in loaded) == [
+        "  masks (earthmind): in memory after N s",
+        "  vectors (ms_clip): in memory after N s",
+    ]
+
+
+def test_two_servers_do_not_share_a_folder_of_uploads(started: Started, masks_model: Path) -> None:  # noqa: F811
+    made = eo("serve", "--model", masks_model, "--port", 0, "--uploads", started.uploads)
+    assert made.returncode == 1 and made.stderr.count("\n") == 1
+    assert f"{started.uploads}: another server keeps its files there (process {started.process.pid} on" in made.stderr
+    assert started.uploads.is_dir() and "loading" not in made.stdout
+
+
 def test_a_port_that_is_taken(started: Started, masks_model: Path) -> None:  # noqa: F811
     made = eo("serve", "--model", masks_model, "--port", started.address.rpartition(":")[2])
-    assert made.returncode == 1 and "cannot listen on 127.0.0.1" in made.stderr and "Traceback" not in made.stderr
+    assert made.returncode == 1 and "cannot listen on 127.0.0.1" in made.stderr and made.stderr.count("\n") == 1
+    assert "loading" not in made.stdout
 
 
 def test_it_ends_in_order(started: Started) -> None:
@@ -137,6 +156,7 @@ def test_workers_do_not_outlive_a_killed_server(masks_model: Path, tmp_path: Pat
         (["--index", "none"], "none: no index (no index.json)"),
         (["--index", "a/index", "b/index"], "two indexes are named index"),
         (["--model", "none/model", "--reports", "none"], "--reports none: there is no such folder"),
+        (["--model", "none/model", "--device", "cpu", "gpu9"], "device 'gpu9' cannot be used here"),
         (["--model", "none/model", "--auth", "none.json"], "eo serve-users none.json add NAME"),
     ],
 )

@@ -1,6 +1,5 @@
 """The server: endpoint, login, description, and what is put onto it, behind one gate."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,10 +54,8 @@ def make_app(service: Service, *, additions: tuple[Addition, ...] = ()) -> ASGIA
     _add_docs(app)
     if accounts is not None:
         add_login(app, accounts, logins=logins)
-    with warnings.catch_warnings():  # NiceGUI looks at every object there is, among them what torch warns of
-        warnings.filterwarnings("ignore", ".*torch.distributed.reduce_op", FutureWarning)
-        for addition in additions:
-            addition.attach(app, service)
+    for addition in additions:
+        addition.attach(app, service)
     policies = {API: API_POLICY, SCHEMA: API_POLICY, DOCS: DOCUMENT_POLICY, "/login": DOCUMENT_POLICY}
     for addition in additions:
         policies |= addition.policies

@@ -133,6 +133,14 @@ class ServeOptions:
         if self.reports is not None and not self.reports.is_dir():
             raise ConfigError(f"--reports {self.reports}: there is no such folder. Name the folder below which reports lie.")
 
+    def check_devices(self) -> None:
+        """Before models are loaded. Raises ConfigError where torch knows no such device, or this machine has none that it can use."""
+        if self.workers.devices:
+            from eocore.train.device import check_device  # imports torch, which the front process needs for nothing else
+
+            for name in dict.fromkeys(self.workers.devices):
+                check_device(name)
+
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine reaches the server."""

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
 import uvicorn
@@ -23,6 +24,8 @@ CLOSE_S = 10
 """Open answers are waited for when the server is told to end [s]."""
 MAX_HEADER_BYTES = 32 * 1024
 MAX_CONNECTIONS = 2000
+BACKLOG = 2048
+"""Connections that wait to be accepted, as uvicorn has it."""
 
 
 class _Server(uvicorn.Server):
@@ -65,7 +68,10 @@ def serve(options: ServeOptions, *, additions: tuple[Addition, ...] = ()) -> Non
         DataError: a folder holds no index.
     """
     options.check_folders()
-    asyncio.run(_serve(options, additions))
+    options.check_devices()
+    with warnings.catch_warnings():  # NiceGUI looks at every object there is when it is attached and starts, among them what torch warns of
+        warnings.filterwarnings("ignore", ".*torch.distributed.reduce_op", FutureWarning)
+        asyncio.run(_serve(options, additions))
 
 
 async def _serve(options: ServeOptions, additions: tuple[Addition, ...]) -> None:
@@ -80,7 +86,7 @@ async def _serve(options: ServeOptions, additions: tuple[Addition, ...]) -> None
 
     loop.add_signal_handler(signal.SIGTERM, end_start)  # until it answers; Ctrl-C does the like by itself
     try:
-        async with serving(options, additions=additions) as found:
+        async with serving(options, additions=additions, tell=say) as found:
             for name in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(name, found.end)
             say(f"serving on {found.address}; Ctrl-C ends it")
@@ -91,13 +97,24 @@ async def _serve(options: ServeOptions, additions: tuple[Addition, ...]) -> None
 
 
 @contextlib.asynccontextmanager
-async def serving(options: ServeOptions, *, additions: tuple[Addition, ...] = ()) -> AsyncIterator[Serving]:
-    """A server that answers requests for as long as the context lasts. Raises as `serve`."""
+async def serving(
+    options: ServeOptions, *, additions: tuple[Addition, ...] = (), tell: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[Serving]:
+    """A server that answers requests for as long as the context lasts. Its address is taken before models are loaded; requests wait.
+
+    Args:
+        options: what is served.
+        additions: what is put onto it besides the endpoint.
+        tell: is called with lines about the models while they are loaded.
+
+    Raises:
+        ConfigError, CheckpointError: as `serve`.
+    """
     if not options.is_loopback and options.auth is None:
         get_logger().warning("%s: others reach this server, and it asks nobody who they are; --auth FILE does", options.host)
-    service = Service(options)
+    service = Service(options, tell=tell)
     server = _Server(_config(make_app(service, additions=additions), options))
-    with contextlib.closing(_listen(options)) as listening:
+    with contextlib.closing(listen(options)) as listening:
         async with service:
             watch = asyncio.create_task(_drop_idle(service))
             task = asyncio.create_task(server.serve(sockets=[listening]))
@@ -128,13 +145,14 @@ def _config(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:
     )
 
 
-def _listen(options: ServeOptions) -> socket.socket:
-    """Raises ConfigError where the address cannot be listened on."""
+def listen(options: ServeOptions) -> socket.socket:
+    """The server's address, taken: connections wait to be accepted. Raises ConfigError where it cannot be listened on."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((options.host, options.port))
+        listening.listen(BACKLOG)  # until then another process could take the port while models are loaded
     except (OSError, OverflowError) as error:
         listening.close()
         raise ConfigError(f"cannot listen on {options.host}:{options.port} ({error}). Name another --port or --host.") from error

@@ -10,7 +10,8 @@ async with Service(ServeOptions(models=(Path("work_dirs/model"),))) as service:
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -28,20 +29,24 @@ from eocore.serve.requests import Event, GenerateRequest, ImagesRequest, ModelCa
 from eocore.serve.scheduler import BatchingOptions, BatchingScheduler
 from eocore.serve.sessions import SessionStore, without_paths
 
+TELL_S = 15.0
+"""Between two lines about a model that is being loaded [s]."""
+
 
 class Service:
     """The models of a server, asked from one event loop. Errors are those of `eocore.errors`.
 
     Args:
         options: what is served.
+        tell: is called with lines about the models while they are loaded.
 
     Attributes:
         options: as given.
         sessions: the files that clients have sent.
     """
 
-    def __init__(self, options: ServeOptions) -> None:
-        self.options = options
+    def __init__(self, options: ServeOptions, *, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.options, self._tell = options, tell
         self.sessions = SessionStore(options.uploads, options.limits)
         self._pools = {folder.resolve().name: self._pool(folder) for folder in options.models}
         self._image_roots = [options.uploads.resolve()]
@@ -53,9 +58,23 @@ class Service:
             ConfigError, CheckpointError: a folder is no model, or damaged; or it was not loaded in time.
         """
         self.sessions.open()
+        if self._pools:
+            self._tell(f"loading {', '.join(self._pools)}")
         for pool in self._pools.values():
             pool.start()
-        await asyncio.gather(*(pool.wait_ready(self.options.workers.start_s) for pool in self._pools.values()))
+        await asyncio.gather(*(self._wait_ready(pool) for pool in self._pools.values()))
+
+    async def _wait_ready(self, pool: ModelPool) -> None:
+        """Until a model is in memory, telling how long it takes."""
+        began = time.monotonic()
+        waiting = asyncio.ensure_future(pool.wait_ready(self.options.workers.start_s))
+        try:
+            while not (await asyncio.wait([waiting], timeout=TELL_S))[0]:
+                self._tell(f"  {pool.name}: still loading after {time.monotonic() - began:.0f} s")
+            card = await waiting
+            self._tell(f"  {pool.name} ({card.system}): in memory after {time.monotonic() - began:.0f} s")
+        finally:
+            waiting.cancel()
 
     async def close(self) -> None:
         """Ends the workers and deletes all sessions' files."""

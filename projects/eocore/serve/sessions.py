@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from eocore.data.records import Window
 from eocore.errors import AccessError, BusyError, ConfigError, DataError, EOError
 from eocore.files import writing
+from eocore.folder_lock import LOCK, FolderLock
 from eocore.predict.image_files import ImageFile
 from eocore.serve.archives import unpack
 from eocore.serve.image_facts import ImageFacts, check_size, image_facts
@@ -38,6 +39,8 @@ NAME_CHARACTERS = 100
 OWNER_ONLY = 0o700
 MARK = ".eocore_uploads"
 """File in the folder of a store, which may be emptied."""
+LET_GO_S = 2.0
+"""A server that was killed needs moments to let go of its folder [s]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,24 +183,30 @@ class SessionStore:
     def __init__(self, root: Path, limits: Limits) -> None:
         self._root, self._limits = root, limits
         self._sessions: dict[str, Session] = {}
-        self._is_open = False
+        self._lock = FolderLock(root)
 
     def open(self) -> None:
-        """Makes the folder, readable by its owner alone, and empties it of what a server that was killed has left.
+        """Makes the folder, readable by its owner alone, holds it, and empties it of what a server that was killed has left.
 
         Raises:
-            ConfigError: a folder of something else is there.
+            ConfigError: a folder of something else is there, or another server holds it.
             OutputError: it cannot be made.
         """
         with writing(self._root, "the folder of uploads"):
-            if self._root.exists() and any(self._root.iterdir()) and not (self._root / MARK).exists():
+            self._root.mkdir(parents=True, mode=OWNER_ONLY, exist_ok=True)
+            if any(entry.name != LOCK for entry in self._root.iterdir()) and not (self._root / MARK).exists():
                 raise ConfigError(
                     f"{self._root}: holds files that no server has put there, and would be emptied. Name a folder of its own."
                 )
-            shutil.rmtree(self._root, ignore_errors=True)
-            self._root.mkdir(parents=True, mode=OWNER_ONLY)
-            self._is_open = True
+            holder = self._lock.take(wait_s=LET_GO_S)
+            if holder is not None:
+                raise ConfigError(
+                    f"{self._root}: another server keeps its files there ({holder}), and both would delete each other's. Name a folder of "
+                    "its own with --uploads."
+                )
+            self._root.chmod(OWNER_ONLY)
             (self._root / MARK).touch()
+            self._empty()
 
     def create(self) -> Session:
         """A session without files. Raises BusyError where there are too many."""
@@ -234,9 +243,16 @@ class SessionStore:
         """Deletes all sessions and the folder. One that was never opened, or refused, is another's and stays."""
         for session in list(self._sessions.values()):
             self.drop(session)
-        if self._is_open:
+        if self._lock.held:
             shutil.rmtree(self._root, ignore_errors=True)
-            self._is_open = False
+            self._lock.release()
+
+    def _empty(self) -> None:
+        for entry in self._root.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name not in (LOCK, MARK):
+                entry.unlink(missing_ok=True)
 
 
 def clean_name(name: str) -> str:

@@ -54,7 +54,10 @@ def check_device(name: str) -> str:
         ConfigError: torch knows no such device, or this machine has none that it can use.
     """
     try:
-        torch.empty(0, device=name)
+        stated = torch.device(name)
+        if stated.type == "cuda" and (stated.index or 0) < torch.cuda.device_count():
+            return name  # without a context on it, which takes hundreds of megabytes of a GPU's memory
+        torch.empty(0, device=stated)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch has no class of its own for it
         raise ConfigError(
             f"device {name!r} cannot be used here ({' '.join(str(error).split())[:200]}). Expected cpu, or a GPU that torch finds (cuda, "

@@ -11,7 +11,7 @@ from PIL import Image
 from eocore.errors import AccessError, BusyError, ConfigError, DataError
 from eocore.serve.options import Limits, ServeOptions
 from eocore.serve.service import Service
-from eocore.serve.sessions import Session, SessionStore, StoredImage, clean_name, without_paths
+from eocore.serve.sessions import MARK, Session, SessionStore, StoredImage, clean_name, without_paths
 
 
 @pytest.fixture
@@ -29,6 +29,21 @@ def png(side: int = 8) -> bytes:
     content = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)).save(content, "PNG")
     return content.getvalue()
+
+
+def test_a_folder_belongs_to_one_server_at_a_time(uploads: Path) -> None:
+    first, second = (SessionStore(uploads, Limits()) for _ in range(2))
+    first.open()
+    stored = sent(first.create(), "a.png", png())
+    with pytest.raises(ConfigError, match=rf"{uploads}: another server keeps its files there \(process \d+ on .*--uploads"):
+        second.open()
+    second.close()
+    assert stored.path.is_file()
+    first.close()
+    assert not uploads.exists()
+    second.open()
+    assert uploads.stat().st_mode & 0o777 == 0o700
+    second.close()
 
 
 def test_facts_come_from_the_header(store: SessionStore, sent_images: Path) -> None:
@@ -133,10 +148,14 @@ def test_idle_sessions_are_dropped(uploads: Path) -> None:
         store.get(session.session_id)
 
 
-def test_only_a_folder_of_its_own_is_emptied(store: SessionStore, uploads: Path, tmp_path: Path) -> None:
-    left = sent(store.create(), "a.png", png())
-    SessionStore(uploads, Limits()).open()
-    assert not left.path.exists()
+def test_only_a_folder_of_its_own_is_emptied(uploads: Path, tmp_path: Path) -> None:
+    (uploads / "session").mkdir(parents=True)
+    for name in (MARK, "session/a.png"):  # as a killed server leaves it
+        (uploads / name).touch()
+    made = SessionStore(uploads, Limits())
+    made.open()
+    assert not (uploads / "session").exists()
+    made.close()
     (tmp_path / "home").mkdir()
     (tmp_path / "home/thesis.txt").write_text("x")
     with pytest.raises(ConfigError, match="would be emptied"):

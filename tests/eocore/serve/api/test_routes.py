@@ -58,7 +58,7 @@ def question(sent_images: Path) -> list[Any]:
 
 
 def files_left(server: Server) -> list[Path]:
-    return [path for path in server.service.options.uploads.rglob("*") if path.is_file() and path.name != ".eocore_uploads"]
+    return [path for path in server.service.options.uploads.rglob("*") if path.is_file() and path.name not in (".eocore_uploads", ".lock")]
 
 
 def test_models(client: openai.OpenAI) -> None:
