@@ -28,6 +28,7 @@ BY_EXTRA = {
     "search": ("faiss",),
     "notebooks": ("nbclient", "ipykernel"),
     "ray": ("ray",),
+    "video": ("av",),
     "dev": ("pytest", "hypothesis", "mypy"),
 }
 

@@ -27,7 +27,7 @@ VENV_PYTHON=$REPO_ROOT/.venv/bin/python
 STAGE_COUNT=5
 
 cd "$REPO_ROOT"
-stage "set up the environment" "$LOGS/1_setup.log" bash tools/setup_env.sh --extras train,eval,java,sam2,mmcv,open_clip,wandb,quantized,zarr,earthfm,search,scenes,ray,notebooks,web,dev
+stage "set up the environment" "$LOGS/1_setup.log" bash tools/setup_env.sh --extras train,eval,java,sam2,mmcv,open_clip,wandb,quantized,zarr,earthfm,search,scenes,ray,notebooks,web,video,dev
 stage "ruff" "$LOGS/2_ruff.log" "$VENV_PYTHON" -m ruff check .
 stage "ruff format" "$LOGS/3_format.log" "$VENV_PYTHON" -m ruff format --diff --quiet . # fixes it: ruff format .
 stage "mypy" "$LOGS/4_mypy.log" "$VENV_PYTHON" -m mypy

@@ -20,9 +20,12 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from video_making import write_video
 
 from earthmind.predictor import load_model
+from eocore.data.io.video_files import read_frames
 from eocore.errors import ConfigError, DataError
+from eocore.portable.series import Moment
 
 PACKAGE = "eocore.evaluate.harnesses"
 HAS_LMMS_EVAL = importlib.util.find_spec("lmms_eval") is not None
@@ -130,11 +133,41 @@ def test_sampling_is_answered_greedily_and_said_once(lmms: Any, caplog: pytest.L
 
 
 def test_what_the_model_cannot_do_is_said(lmms: Any) -> None:
-    with pytest.raises(DataError, match="a message holds video; the model is shown text and pictures alone"):
-        lmms.generate_until(requests(content=[{"type": "video", "url": "a.mp4"}]))
+    with pytest.raises(DataError, match="a message holds audio; the model is shown text, pictures and videos alone"):
+        lmms.generate_until(requests(content=[{"type": "audio", "url": "a.wav"}]))
     for call in (lmms.loglikelihood, lmms.generate_until_multi_round):
         with pytest.raises(ConfigError, match="choose tasks with output_type generate_until"):
             call([])
+
+
+def test_videos_of_a_task_are_shown_by_their_frames(lmms: Any, our_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="extra video is not installed")
+    video, lmms.max_frames = write_video(tmp_path / "a.mp4", 20), 3
+    asked = "What happens?"
+    plain = load_model(our_folder, device="cpu")
+
+    def expected(*numbers: int) -> str:
+        frames = {frame.number: Image.fromarray(frame.pixels) for frame in read_frames(video, 20)}
+        moments = [Moment(f"frame {place}", {"rgb": frames[number]}) for place, number in enumerate(numbers, start=1)]
+        return str(plain.predict(moments, asked, max_new_tokens=6).text.strip())
+
+    for url, numbers in (
+        (str(video), (0, 9, 19)),
+        ({"path": str(video), "video_start": 1.0, "video_end": 1.2}, (10, 11, 12)),
+        ([Image.fromarray(frame.pixels) for frame in read_frames(video, 20)], (0, 9, 19)),
+    ):
+        content = [{"type": "video", "url": url}, {"type": "text", "text": asked}]
+        assert lmms.generate_until(requests(content=content)[:1]) == [expected(*numbers)]
+    with pytest.raises(DataError, match=r"none.mp4: there is no such video file"):
+        lmms.generate_until(requests(content=[{"type": "video", "url": "none.mp4"}]))
+    with pytest.raises(DataError, match="a message holds 2 videos and pictures; the model is shown one video by itself"):
+        lmms.generate_until(requests(content=[{"type": "video", "url": str(video)}, {"type": "image", "url": PICTURES[0]}]))
+    with pytest.raises(DataError, match="a video of no frames"):
+        lmms.generate_until(requests(content=[{"type": "video", "url": []}]))
+    with pytest.raises(ConfigError, match="max_frames_num '0': expected a whole number of 1 or more"):
+        type(lmms)(pretrained=str(our_folder), max_frames_num="0")
+    with pytest.raises(ConfigError, match="model_args: conv_template is read by nothing; expected some of pretrained, modalities"):
+        type(lmms)(pretrained=str(our_folder), conv_template="qwen_1_5")
 
 
 def test_the_entry_point_is_a_manifest_of_that_class(repo_root: Path, monkeypatch: pytest.MonkeyPatch, fresh: None) -> None:

@@ -18,7 +18,9 @@ from image_making import make_prediction, numbers, write_tif
 from PIL import Image
 from tolerances import ACROSS_DECODING
 from transformers import LogitsProcessor
+from video_making import write_video
 
+from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.predictor import EarthMindPredictor, RecordAnswerer, answer_turns, load_model, predict
 from eocore.data.records import MaskRef, Record
 from eocore.errors import CheckpointError, DataError, LengthError
@@ -449,3 +451,31 @@ def test_a_series_is_answered_and_its_masks_lie_on_the_images_that_are_named(kee
     answer = answer_turns(keen.model, scenes, turns=[("user", "Segment it.")], max_new_tokens=40, settings={"logits_processor": [script]})
     assert answer.text == text and answer.grid == f"rgb {days[0]}"
     assert list(answer.drawn_on) == [f"rgb {days[1]}", f"rgb {days[0]}"] and answer.masks.shape == (2, 40, 48)
+
+
+def test_a_video_is_asked_about_by_the_frames_that_the_command_names(
+    tool: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("av", reason="extra video is not installed")
+    video = write_video(tmp_path / "a.mp4", 30)
+    asked: list[str] = []
+    encode = EarthMindProcessor.encode
+
+    def keep_prompt(processor: EarthMindProcessor, *given: Any, **more: Any) -> Any:
+        sample = encode(processor, *given, **more)
+        asked.append(processor.tokenizer.decode(sample.input_ids))
+        return sample
+
+    monkeypatch.setattr(EarthMindProcessor, "encode", keep_prompt)
+
+    request = [folder, "--video", video, "--text", QUESTION, "--out", tmp_path / "out", "--device", "cpu", "--max-new-tokens", 2]
+    assert run_tool(tool, monkeypatch, *request, "--max-frames", 4) == 0
+    images = json.loads((tmp_path / "out" / "answer.json").read_text())["images"]
+    assert list(images) == [f"rgb frame {number}" for number in range(1, 5)]
+    assert [image["time"] for image in images.values()] == [f"frame {number}" for number in range(1, 5)]
+    assert all(f"frame {number} rgb: " in asked[0] for number in range(1, 5)) and "frame 5" not in asked[0]
+    assert run_tool(tool, monkeypatch, *request, "--overwrite", "--max-frames", 1) == 0
+    assert list(json.loads((tmp_path / "out" / "answer.json").read_text())["images"]) == ["rgb"]
+    (tmp_path / "b.mp4").write_text("no video")
+    assert run_tool(tool, monkeypatch, *request[:2], tmp_path / "b.mp4", *request[3:], "--overwrite") == 1
+    assert "b.mp4: cannot be read as a video" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from eocore.command import Command, say
 from eocore.commands.arguments import add_generation, positive
 from eocore.errors import ConfigError
 from eocore.overrides import add_long, with_long
+from eocore.portable.series import MAX_FRAMES
 from eocore.predict.inputs import FORMATS, INPUTS, OPTICAL
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ def _add_series(parser: argparse.ArgumentParser) -> None:
     )
     series.add_argument("--before", nargs="+", action="extend", default=[], metavar=several, help="image before a change")
     series.add_argument("--after", nargs="+", action="extend", default=[], metavar=several, help="image after it")
+    series.add_argument("--video", metavar="FILE", help="video (extra `video`), of which frames at even distances are read")
+    most = f"most frames of --video that are read (default: {MAX_FRAMES})"
+    series.add_argument("--max-frames", "--max-frames-num", type=positive, metavar="N", help=most)
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
@@ -252,14 +256,21 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.usage_error("--text is empty: expected a question or request about the images")
     if arguments.text is not None and arguments.classes:
         arguments.usage_error("give --text or --classes, one of them")
-    if arguments.tiles is not None and (arguments.inputs or arguments.series or arguments.before or arguments.after):
-        arguments.usage_error("--tiles is for one image of each sensor, not for --inputs, --series, --before and --after")
+    if arguments.tiles is not None and (arguments.inputs or _of_moments(arguments)):
+        arguments.usage_error("--tiles is for one image of each sensor, not for --inputs, --series, --before, --after and --video")
+    if arguments.max_frames is not None and arguments.video is None:
+        arguments.usage_error("--max-frames belongs to --video")
     if arguments.inputs:
         return _run_many(arguments)
     if arguments.text is None and not arguments.classes:
         arguments.usage_error("give --text or --classes, one of them")
     _run_one(arguments)
     return 0
+
+
+def _of_moments(arguments: argparse.Namespace) -> bool:
+    """Whether the command line names images of several moments, or a video."""
+    return bool(arguments.series or arguments.before or arguments.after or arguments.video)
 
 
 def _predictor(arguments: argparse.Namespace) -> Any:
@@ -282,10 +293,14 @@ def _question(arguments: argparse.Namespace) -> "Question":
 def _run_one(arguments: argparse.Namespace) -> None:
     from eocore.predict.answers import find_earlier, write_prediction
     from eocore.predict.asking import ask, check_roles
-    from eocore.predict.series_files import read_series
+    from eocore.predict.series_files import read_series, read_video
 
     find_earlier(arguments.out, overwrite=arguments.overwrite)
-    if arguments.series or arguments.before or arguments.after:
+    if arguments.video:
+        _check_video(arguments)
+        scenes = read_video(arguments.video, max_frames=arguments.max_frames or MAX_FRAMES, max_bytes=arguments.max_bytes)
+        predictor = _predictor(arguments)
+    elif _of_moments(arguments):
         dated = _dated_files(arguments)
         predictor = _predictor(arguments)
         scenes = read_series(dated, max_bytes=arguments.max_bytes)
@@ -318,6 +333,14 @@ def _read(arguments: argparse.Namespace, files: "dict[str, ImageFile]", *, predi
     return read_reduced(files, num_tiles=arguments.tiles, side=predictor.window_side, max_bytes=arguments.max_bytes)
 
 
+def _check_video(arguments: argparse.Namespace) -> None:
+    """A usage error where options name or describe other images beside --video."""
+    others = (*INPUTS, "image", "series", "dates", "before", "after", "sensor", "bands", "window", "gsd", "remove_noise")
+    given = [f"--{name.replace('_', '-')}" for name in others if getattr(arguments, name)]
+    if given:
+        arguments.usage_error(f"--video names all images, as pictures: leave {', '.join(given)} out")
+
+
 def _dated_files(arguments: argparse.Namespace) -> "list[DatedFile]":
     """The images of --series, or of --before and --after. Raises as `find_series` and `find_pair`."""
     from eocore.predict.series_files import find_pair, find_series
@@ -342,8 +365,10 @@ def _run_many(arguments: argparse.Namespace) -> int:
 
     if any(getattr(arguments, name) for name in INPUTS) or arguments.image:
         arguments.usage_error("--inputs names all images: give no other image option")
-    if arguments.series or arguments.before or arguments.after or arguments.dates:
-        arguments.usage_error("--inputs asks about many images, each of one moment: leave --series, --before, --after and --dates out")
+    if _of_moments(arguments) or arguments.dates:
+        arguments.usage_error(
+            "--inputs asks about many images, each of one moment: leave --series, --before, --after, --video and --dates out"
+        )
     items = _items(arguments)
     predictor = _predictor(arguments)
     check_roles(predictor, {name for item in items for name in item.files if name != OPTICAL})

@@ -29,10 +29,10 @@ class ImageRef:
             product, the bands to read; empty = the sensor's order, or all bands.
         window: the part that is the image, on the finest grid of the files; only that part is read. None = all.
         time: when it was taken, as an ISO 8601 date or date-time; or, where only the order is known, "before", "after" or "image 1",
-            "image 2", ... (see `eocore.portable.series`); "" = unknown.
+            "image 2", ..., of a video "frame 1", ... (see `eocore.portable.series`); "" = unknown.
         gsd_m: of a product: pixel size that all its bands are put on [m]; None = its finest (Landsat: 30 m).
         noise_removal: of a Sentinel-1 product: subtract the thermal noise that it states.
-        item: which image, where a file holds many (see `eocore.data.io.zarr_files.ZarrImage`); "" = the file is one image.
+        item: which image, where a file holds many (see `ZarrImage` and `VideoFrame` of `eocore.data.io`); "" = the file is one image.
         remote: paths may be addresses on web servers; set by a command that was told to read these, never by what annotations say.
     """
 

@@ -10,6 +10,8 @@ from eocore.portable.sample_error import SampleError
 
 BEFORE, AFTER = "before", "after"
 """Moments of a pair of which only the order is known."""
+MAX_FRAMES = 32
+"""Frames of a video that are shown, unless something else is asked for."""
 _NUMBERED = re.compile(r"(image|frame) ([1-9]\d*)")
 """Moments of a series of which only the order is known, and frames of a video."""
 _DATES = "ISO 8601 dates such as 2024-05-31 (or date-times), 'before' and 'after', or 'image 1', 'image 2', ..."

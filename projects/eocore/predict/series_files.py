@@ -1,4 +1,4 @@
-"""Files of several moments: which image was taken when, and the scenes that are read from them."""
+"""Files of several moments, and videos: which image was taken when, and the scenes that are read from them."""
 
 import os
 import re
@@ -9,11 +9,12 @@ from pathlib import Path
 from eocore.data.io.image_listing import list_images
 from eocore.data.io.readers import MAX_BYTES
 from eocore.data.io.scene_sets import read_scenes
+from eocore.data.io.video_files import frame_refs
 from eocore.data.records import ImageRef, is_time
 from eocore.errors import ConfigError, DataError
 from eocore.portable.sample_error import SampleError
 from eocore.portable.series import AFTER, BEFORE, check_order, sort_key
-from eocore.predict.image_files import ImageFile, image_refs, tell_empty_bands
+from eocore.predict.image_files import DISPLAY_SENSORS, ImageFile, image_refs, tell_empty_bands
 from eocore.predict.inputs import INPUTS, OPTICAL
 from eocore.sensors.scene import Scene
 from eocore.text import did_you_mean
@@ -113,6 +114,25 @@ def read_series(files: Sequence[DatedFile], *, max_bytes: int | None = None) -> 
     for scene in scenes:
         tell_empty_bands(scene)
     return dict(zip(refs, scenes, strict=True))
+
+
+def read_video(path: str, *, max_frames: int, max_bytes: int | None = None) -> dict[str, Scene]:
+    """Frames of a video at even distances, as pictures of the moments "frame 1", "frame 2", ...; see `eocore.data.io.video_files`.
+
+    Args:
+        path: of the file.
+        max_frames: most that are shown.
+        max_bytes: refuse to read more than this for one frame; None = MAX_BYTES of the readers.
+
+    Raises:
+        ConfigError: PyAV is not installed.
+        DataError: the file is missing, no video, damaged, or has no frame.
+    """
+    refs = frame_refs(ImageRef("rgb", DISPLAY_SENSORS[3], (path,)), max_frames)
+    scenes = read_scenes(refs, root_of=lambda _: None, source=path, max_bytes=max_bytes or MAX_BYTES)
+    if len(refs) == 1:  # a picture, of no moment among others
+        return {"rgb": replace(scenes[0], time="")}
+    return {ref.label: scene for ref, scene in zip(refs, scenes, strict=True)}
 
 
 def _split(source: str) -> tuple[str, str]:

@@ -126,6 +126,10 @@ def test_an_empty_question_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
         (["--series", "s2", "--before", "a.tif", "--after", "b.tif"], "--series, or --before and --after, name all images"),
         (["--optical", "a.tif", "--dates", "2021-03-04"], "--dates belong to --series or --before and --after"),
         (["--inputs", "s2", "--series", "s2"], "--inputs asks about many images, each of one moment"),
+        (["--inputs", "s2", "--video", "a.mp4"], "--inputs asks about many images, each of one moment"),
+        (["--video", "a.mp4", "--before", "a.tif", "--sar", "b.tif"], "--video names all images, as pictures: leave --sar, --before out"),
+        (["--optical", "a.tif", "--max-frames", "4"], "--max-frames belongs to --video"),
+        (["--video", "a.mp4", "--tiles", "4"], "--tiles is for one image of each sensor"),
     ],
 )
 def test_options_of_series_go_with_no_others(words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

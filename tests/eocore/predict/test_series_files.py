@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from image_making import numbers, write_tif
+from video_making import shade, write_video
 
 from eocore.errors import ConfigError, DataError
-from eocore.predict.series_files import find_pair, find_series, read_series
+from eocore.predict.series_files import find_pair, find_series, read_series, read_video
 
 DAYS = ("2021-03-04", "2021-06-01")
 
@@ -86,6 +87,20 @@ def test_two_images_of_one_moment_and_role_are_refused(folder: Path) -> None:
     pictures = [write_tif(folder / f"{name}.tif", numbers(12, "uint16")) for name in "ab"]
     with pytest.raises(ConfigError, match=r"another multispectral image of before is given .*Give each its own date"):
         read_series(find_pair([f"optical={pictures[0]}", f"multispectral={pictures[1]}"], [pictures[0]], dates=[], options={}))
+
+
+def test_frames_of_a_video_are_pictures_of_their_moments(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="extra video is not installed")
+    path = str(write_video(tmp_path / "a.mp4", 9))
+    scenes = read_video(path, max_frames=3)
+    assert [(name, scene.role, scene.time) for name, scene in scenes.items()] == [
+        (f"rgb frame {number}", "rgb", f"frame {number}") for number in (1, 2, 3)
+    ]
+    assert [scene.pixels.mean() for scene in scenes.values()] == pytest.approx([shade(number, 9) for number in (0, 4, 8)], abs=3)
+    (single,) = read_video(path, max_frames=1).values()
+    assert (single.role, single.time) == ("rgb", "")
+    with pytest.raises(DataError, match=r"none\.mp4: there is no such video file"):
+        read_video(str(tmp_path / "none.mp4"), max_frames=3)
 
 
 class TestPair:

@@ -1,4 +1,4 @@
-"""Conversations about several images in the LLaVA form: `video` or `image` lists their files, as TEOChat and ChangeChat release them."""
+"""Conversations about several images, or videos, in the LLaVA form, as TEOChat, ChangeChat and Video-XL release them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,14 +7,16 @@ from eocore.data.dataset import RecordDataset
 from eocore.data.formats.entries import Entry, each, read_entries
 from eocore.data.formats.llava import messages_of
 from eocore.data.formats.series import in_order
+from eocore.data.io.video_files import frame_refs, is_video
 from eocore.data.records import ImageRef, Record, is_time
 from eocore.errors import AnnotationError, ConfigError
 from eocore.portable.messages import IMAGE_PLACEHOLDER, Turn, as_turns, with_images
+from eocore.portable.series import MAX_FRAMES
 from eocore.registry import DATASETS
 
 VIDEO_PLACEHOLDER = "<video>"
 LISTS = ("video", "image")
-"""Fields that name the images; TEOChat calls a list of images a video."""
+"""Fields that name the images; TEOChat calls a list of images a video, Video-XL means a file."""
 TIMES = "timestamp"
 FIELDS = ("id", *LISTS, TIMES, "conversations", "task")
 TASKS = ("vqa", "caption", "chat")
@@ -23,12 +25,14 @@ TASKS = ("vqa", "caption", "chat")
 @DATASETS.register_module()
 @dataclass(kw_only=True, eq=False, repr=False)
 class ImageListDataset(RecordDataset):
-    """{"video" or "image": [files], "conversations": [{from, value}], "task": ..., "timestamp": [dates]}: TEOChatlas, ChangeChat-105k.
+    """{"video" or "image": [files], "conversations": [{from, value}], "task": ..., "timestamp": [dates]}: TEOChatlas, ChangeChat-105k; and
+    Video-XL's train_example.json, whose `video` is one video file (extra `video`) and whose `image` one picture.
 
     `<video>` or `<image>` in the first question stands for all images; where TEOChat puts "Image 1: " in front of each, our prompts name
-    each by its date, or as "image 1" where the entry has no `timestamp`. Images with dates are put in their order, as TEOChat does. The
-    entry's `task` becomes `type` of meta. Sources: github.com/ermongroup/TEOChat (videollava/eval/inference.py),
-    github.com/hanlinwu/DeltaVLM (docs/DATA.md).
+    each by its date, or as "image 1" where the entry has no `timestamp`. Images with dates are put in their order, as TEOChat does; of a
+    video, frames at even distances are shown, "frame 1", "frame 2", ... The entry's `task` becomes `type` of meta. Sources:
+    github.com/ermongroup/TEOChat (videollava/eval/inference.py), github.com/hanlinwu/DeltaVLM (docs/DATA.md),
+    github.com/VectorSpaceLab/Video-XL (assets/train_example.json).
 
     Args:
         annotations: JSON list, or JSON lines of the same objects.
@@ -37,17 +41,21 @@ class ImageListDataset(RecordDataset):
         limit: only the first so many records; None = all.
         name: for messages; "" = the annotation file's stem.
         task: "vqa", "caption" or "chat".
+        max_frames_num: most frames that are shown of a video file.
 
     Raises:
-        ConfigError: unknown task.
+        ConfigError: unknown task, fewer frames than one, or a video without PyAV.
         AnnotationError: an entry breaks the form, or two of its images have one date.
     """
 
     task: str = "vqa"
+    max_frames_num: int = MAX_FRAMES
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ConfigError(f"ImageListDataset: task must be one of {', '.join(TASKS)}, found '{self.task}'.")
+        if self.max_frames_num < 1:
+            raise ConfigError(f"ImageListDataset: max_frames_num={self.max_frames_num}; expected at least 1.")
         super().__post_init__()
 
     def parse(self, path: Path) -> list[Record]:
@@ -68,7 +76,9 @@ class ImageListDataset(RecordDataset):
     def _images(self, entry: Entry) -> tuple[ImageRef, ...]:
         field = next((name for name in LISTS if name in entry.values), "")
         if not field:
-            raise AnnotationError(f"{entry.source}: no list of images; expected {' or '.join(LISTS)} with the files in order.")
+            raise AnnotationError(f"{entry.source}: no images; expected {' or '.join(LISTS)} with the files in order, or one file.")
+        if isinstance(entry.values[field], str):
+            return self._one_file(entry, entry.text(field))
         files = entry.items(field)
         if not all(isinstance(file, str) for file in files):
             raise AnnotationError(f"{entry.source}: '{field}' must list file names, found {files!r}.")
@@ -76,6 +86,17 @@ class ImageListDataset(RecordDataset):
         named = zip(files, times, strict=True)
         refs = [replace(ref, time=time) for file, time in named for ref in self.locate_images(file, entry.source)]
         return in_order(sorted(refs, key=lambda ref: ref.time) if TIMES in entry.values else refs, source=entry.source)
+
+    def _one_file(self, entry: Entry, file: str) -> tuple[ImageRef, ...]:
+        """A picture, or the frames of a video."""
+        if TIMES in entry.values:
+            raise AnnotationError(
+                f"{entry.source}: '{TIMES}' belongs to a list of images, but '{file}' is one file. Leave it out, or list them."
+            )
+        refs = self.locate_images(file, entry.source)
+        if not is_video(file):
+            return refs
+        return tuple(frame for ref in refs for frame in frame_refs(ref, self.max_frames_num, root=self.image_root(ref)))
 
 
 def _times(entry: Entry, count: int) -> list[str]:

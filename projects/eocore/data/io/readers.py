@@ -21,6 +21,7 @@ from eocore.data.io.products.layers import ProductChoice
 from eocore.data.io.products.picked_files import check_picked_files
 from eocore.data.io.products.registry import open_product
 from eocore.data.io.remote_files import is_remote, open_remote
+from eocore.data.io.video_files import VideoFrame, is_video
 from eocore.data.io.zarr_files import ZarrImage
 from eocore.data.records import ImageRef, Window
 from eocore.errors import DataError, NoDataError
@@ -208,7 +209,7 @@ def _opened(ref: ImageRef, root: Path | None) -> Iterator[tuple[list[LayerFile],
         check_picked_files(paths, get_sensor(ref.sensor))
         files += _open_remote(ref) if remote else []
         for path in paths:
-            files.append(ZarrImage(path, ref.item) if ref.item else open_layers(path))
+            files.append(_open_item(path, ref.item) if ref.item else open_layers(path))
         if LEFT_OUT in ref.bands:
             check_left_out(ref, get_sensor(ref.sensor), files=files)
         files, bands = leave_out(files, ref.bands)
@@ -216,6 +217,11 @@ def _opened(ref: ImageRef, root: Path | None) -> Iterator[tuple[list[LayerFile],
     finally:
         for file in files:
             file.close()
+
+
+def _open_item(path: Path, item: str) -> LayerFile:
+    """One of the images that a file holds."""
+    return VideoFrame(path, item) if is_video(path) else ZarrImage(path, item)
 
 
 def _open_remote(ref: ImageRef) -> list[LayerFile]:

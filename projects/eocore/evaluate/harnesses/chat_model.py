@@ -1,4 +1,4 @@
-"""A converted checkpoint as the chat model that evaluation harnesses ask: texts and pictures in, text out."""
+"""A converted checkpoint as the chat model that evaluation harnesses ask: texts, pictures and videos in, text out."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from eocore.data.io.video_files import read_frames, sampled_numbers
 from eocore.errors import CheckpointError, ConfigError, DataError
 from eocore.evaluate.protocols import LoadsWeights
 from eocore.models import folders
@@ -25,8 +26,16 @@ _TAG = re.compile(rf"\b({'|'.join(TAGS)})(?: image)?\s*:\s*$", re.IGNORECASE)
 PLACE_OF_IMAGE = "<image>"
 """Left out of a harness's texts: the pictures themselves say where they are, and the model puts its own."""
 
-Part = str | Image.Image
-"""A piece of a message: text, or a picture."""
+
+@dataclass(frozen=True)
+class Video:
+    """The frames that are shown of a video, in order."""
+
+    frames: Sequence[Image.Image]
+
+
+Part = str | Image.Image | Video
+"""A piece of a message: text, a picture, or a video."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +58,11 @@ def read_question(parts: Sequence[Part], *, modalities: Sequence[str] = DEFAULT_
         reads_series: more pictures than modalities, none with a tag, are a series of the first modality: "image 1", "image 2", ...
 
     Raises:
-        DataError: there are more pictures than modalities, or two of one modality: none is left out or laid over another in silence.
+        DataError: there are more pictures than modalities, or two of one modality: none is left out or laid over another in silence; or a
+            video has pictures or other videos beside it, or the model reads no series.
     """
+    if any(isinstance(part, Video) for part in parts):
+        return _frames(parts, role=modalities[0], reads_series=reads_series)
     if reads_series and sum(not isinstance(part, str) for part in parts) > len(modalities) and not any(map(_is_tag, parts)):
         return _series(parts, role=modalities[0])
     images: dict[str, Image.Image] = {}
@@ -79,9 +91,49 @@ def _is_tag(part: Part) -> bool:
 def _series(parts: Sequence[Part], *, role: str) -> Question:
     """The question about all pictures of a message, in their order."""
     pictures = [part for part in parts if not isinstance(part, str)]
-    texts = [part.replace(PLACE_OF_IMAGE, " ").strip() for part in parts if isinstance(part, str)]
     moments = [Moment(f"image {number}", {role: picture}) for number, picture in enumerate(pictures, start=1)]
-    return Question(moments, "\n".join(filter(None, texts)))
+    return Question(moments, _words(parts))
+
+
+def _frames(parts: Sequence[Part], *, role: str, reads_series: bool) -> Question:
+    """The question about the frames of a video, which a prompt names "frame 1", "frame 2", ..."""
+    if not reads_series:
+        raise DataError("a message holds a video, but this model reads single images. Take a model that reads series (EarthMind).")
+    shown = [part for part in parts if not isinstance(part, str)]
+    if len(shown) > 1:
+        raise DataError(f"a message holds {len(shown)} videos and pictures; the model is shown one video by itself. Choose other tasks.")
+    frames = [frame for part in shown if isinstance(part, Video) for frame in part.frames]
+    moments = [Moment(f"frame {number}" if len(frames) > 1 else "", {role: frame}) for number, frame in enumerate(frames, start=1)]
+    return Question(moments, _words(parts))
+
+
+def _words(parts: Sequence[Part]) -> str:
+    texts = [part.replace(PLACE_OF_IMAGE, " ").strip() for part in parts if isinstance(part, str)]
+    return "\n".join(filter(None, texts))
+
+
+def open_video(video: Any, max_frames: int) -> Video:
+    """Frames of the video at a path, at even distances.
+
+    Args:
+        video: the path; a mapping with `url` or `path` and, in seconds, `video_start` and `video_end`; or a list of pictures: its frames.
+        max_frames: most that are shown.
+
+    Raises:
+        DataError: it is none of these, or the file cannot be read; see `eocore.data.io.video_files.read_frames`.
+        ConfigError: PyAV is not installed.
+    """
+    if isinstance(video, list | tuple):
+        chosen = [video[number] for number in sampled_numbers(len(video), max_frames)] if video else []
+        if not chosen:
+            raise DataError("a message holds a video of no frames. Correct the task's data.")
+        return Video([open_picture(frame) for frame in chosen])
+    part = video if isinstance(video, Mapping) else {"path": video}
+    path, end = part.get("url") or part.get("path"), part.get("video_end")
+    if not isinstance(path, str | Path):
+        raise DataError(f"expected the path of a video, found {type(path).__name__}. Only files and lists of frames can be asked about.")
+    between = (float(part.get("video_start") or 0), None if end is None else float(end))
+    return Video([Image.fromarray(frame.pixels) for frame in read_frames(Path(path), max_frames, between=between)])
 
 
 def open_picture(picture: Any) -> Image.Image:

@@ -7,8 +7,9 @@ from typing import Any
 from lmms_eval.api.model import lmms
 
 from eocore.errors import ConfigError, DataError
-from eocore.evaluate.harnesses.chat_model import DEFAULT_MODALITIES, ChatModel, Part, open_picture, until
+from eocore.evaluate.harnesses.chat_model import DEFAULT_MODALITIES, ChatModel, Part, open_picture, open_video, until
 from eocore.log import get_logger
+from eocore.portable.series import MAX_FRAMES
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -22,11 +23,12 @@ class LmmsEvalModel(lmms):
         modalities: what pictures without a tag are, in order, joined by "+": "rgb+sar".
         max_new_tokens: longest answer, where a task does not say.
         device: as torch names it; "" = the GPU if there is one.
-        max_batch_size: accepted since the harness gives it; not used.
+        max_frames_num: most frames of a video that are shown, at even distances.
+        harness: what lmms-eval gives besides: `max_batch_size`, which is not used.
 
     Raises:
         CheckpointError: `pretrained` is not a converted model.
-        ConfigError: an unknown modality, or a batch size below 1.
+        ConfigError: an unknown modality, or a batch size or number of frames below 1, or another argument.
     """
 
     is_simple = False
@@ -39,12 +41,19 @@ class LmmsEvalModel(lmms):
         modalities: str = "+".join(DEFAULT_MODALITIES),
         max_new_tokens: int = 256,
         device: str = "",
-        max_batch_size: int | None = None,
+        max_frames_num: int | str = MAX_FRAMES,
+        **harness: Any,
     ) -> None:
         super().__init__()
+        unknown = sorted(set(harness) - {"max_batch_size"})
+        if unknown:
+            known = "pretrained, modalities, max_new_tokens, max_frames_num, device"
+            raise ConfigError(f"model_args: {', '.join(unknown)} is read by nothing; expected some of {known}.")
         if not str(batch_size).isdecimal() or int(batch_size) < 1:
             raise ConfigError(f"batch_size {batch_size!r}: expected a whole number of 1 or more.")
-        self.batch_size = int(batch_size)
+        if not str(max_frames_num).isdecimal() or int(max_frames_num) < 1:
+            raise ConfigError(f"max_frames_num {max_frames_num!r}: expected a whole number of 1 or more.")
+        self.batch_size, self.max_frames = int(batch_size), int(max_frames_num)
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             from accelerate import Accelerator
 
@@ -58,7 +67,8 @@ class LmmsEvalModel(lmms):
         """One answer to each request, in order; requests with the same settings are answered in batches.
 
         Raises:
-            DataError: a message holds video, sound, or pictures the model cannot be shown.
+            DataError: a message holds sound, or pictures or a video that the model cannot be shown.
+            ConfigError: a message holds a video, and PyAV is not installed.
         """
         asked = [request.args for request in requests]
         answers: list[str] = [""] * len(asked)
@@ -94,22 +104,22 @@ class LmmsEvalModel(lmms):
 
     def _parts(self, arguments: tuple[Any, ...]) -> list[Part]:
         _, to_messages, _, doc_id, task, split = arguments
-        return [part for message in to_messages(self.task_dict[task][split][doc_id]) for part in _read_message(message)]
+        return [part for message in to_messages(self.task_dict[task][split][doc_id]) for part in self._read_message(message)]
 
+    def _read_message(self, message: Mapping[str, Any]) -> list[Part]:
+        content = message["content"]
+        if isinstance(content, str):
+            return [content]
+        return [self._read_content(item) for item in content]
 
-def _read_message(message: Mapping[str, Any]) -> list[Part]:
-    content = message["content"]
-    if isinstance(content, str):
-        return [content]
-    return [_read_content(item) for item in content]
-
-
-def _read_content(item: Mapping[str, Any]) -> Part:
-    if item["type"] == "text":
-        return str(item["text"])
-    if item["type"] == "image":
-        return open_picture(item["url"])
-    raise DataError(f"a message holds {item['type']}; the model is shown text and pictures alone. Choose other tasks.")
+    def _read_content(self, item: Mapping[str, Any]) -> Part:
+        if item["type"] == "text":
+            return str(item["text"])
+        if item["type"] == "image":
+            return open_picture(item["url"])
+        if item["type"] == "video":
+            return open_video(item["url"], self.max_frames)
+        raise DataError(f"a message holds {item['type']}; the model is shown text, pictures and videos alone. Choose other tasks.")
 
 
 def _stops(settings: Mapping[str, Any]) -> list[str]:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from video_making import write_video
 
 from eocore.data.formats.image_lists import ImageListDataset
-from eocore.errors import AnnotationError, ConfigError
+from eocore.errors import AnnotationError, ConfigError, DataError
 
 
 def entry(question: str = "<video>\nWhat changed?", **changes: Any) -> dict[str, Any]:
@@ -45,13 +46,32 @@ def test_neighbouring_placeholders_are_one(tmp_path: Path) -> None:
     assert record.turns[0].text == "Pair: <image>\nWhat?"
 
 
+def test_video_xl_names_one_video_or_one_picture(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="extra video is not installed")
+    (tmp_path / "clips").mkdir()
+    write_video(tmp_path / "clips" / "a.mp4", 6)
+    (record,) = read(tmp_path, entry("<image>\nWhy?", video="clips/a.mp4"), max_frames_num=4).records
+    assert [(ref.time, ref.item) for ref in record.images] == [(f"frame {number}", f"{number}/4") for number in range(1, 5)]
+    assert record.turns[0].text == "<image>\nWhy?"
+    made = entry("<image>\nWhat?", image="coco/a.jpg")
+    del made["video"]
+    (record,) = read(tmp_path, made).records
+    assert [(ref.time, Path(ref.paths[0]).name) for ref in record.images] == [("", "a.jpg")]
+    with pytest.raises(DataError, match=r"b\.mp4: there is no such video file"):
+        read(tmp_path, entry(video="clips/b.mp4"))
+    with pytest.raises(AnnotationError, match=r"'timestamp' belongs to a list of images, but 'clips/a\.mp4' is one file"):
+        read(tmp_path, entry(video="clips/a.mp4", timestamp=["2020-05-01"]))
+    with pytest.raises(ConfigError, match=r"max_frames_num=0; expected at least 1"):
+        read(tmp_path, entry(), max_frames_num=0)
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [
         (entry("Image 1: <image> Image 2: <image> What?"), r"words stand between the <image>"),
         (entry(timestamp=["2020-05-01"]), r"'timestamp' is \['2020-05-01'\]; expected 2 ISO 8601 dates"),
         (entry(timestamp=["2020-05-01", "2020-05-01"]), r"2020-05-01 is the same moment as"),
-        ({"conversations": entry()["conversations"]}, r"no list of images; expected video or image"),
+        ({"conversations": entry()["conversations"]}, r"no images; expected video or image"),
         (entry(video=["a.png", 3]), r"'video' must list file names"),
         (entry(conversations=[{"from": "human", "value": "a"}]), r"ends with a question"),
     ],

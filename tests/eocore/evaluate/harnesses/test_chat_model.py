@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from eocore.errors import CheckpointError, ConfigError, DataError
-from eocore.evaluate.harnesses.chat_model import ChatModel, open_picture, read_question, until
+from eocore.evaluate.harnesses.chat_model import ChatModel, Video, open_picture, open_video, read_question, until
 
 FIRST, SECOND, THIRD = (Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue"))
 
@@ -34,6 +34,16 @@ def test_pictures_come_as_paths_or_as_themselves(tmp_path):
     for wrong in (tmp_path / "b.png", tmp_path / "none.png", 7):
         with pytest.raises(DataError, match=r"cannot be read as a picture|expected a picture or the path of one, found int"):
             open_picture(wrong)
+
+
+def test_a_video_is_refused_by_a_model_of_single_images():
+    with pytest.raises(DataError, match=r"a message holds a video, but this model reads single images"):
+        read_question([Video([FIRST, SECOND]), "?"])
+    question = read_question([Video([FIRST, SECOND]), "<image>What?"], reads_series=True)
+    assert [(moment.time, dict(moment.images)) for moment in question.images] == [("frame 1", {"rgb": FIRST}), ("frame 2", {"rgb": SECOND})]
+    assert question.text == "What?"
+    with pytest.raises(DataError, match="expected the path of a video, found int"):
+        open_video(7, 4)
 
 
 def test_stop_texts():
