@@ -1,8 +1,11 @@
 """Small video files whose frames tell their number."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from eocore.synthetic.video_files import write_video
 
 SIDE = 64
 
@@ -12,23 +15,13 @@ def shade(number: int, count: int) -> int:
     return round(20 + 215 * number / max(count - 1, 1))
 
 
-def write_video(path: Path, count: int, *, size: tuple[int, int] = (SIDE, SIDE), key_every: int = 12, codec: str = "libx264") -> Path:
-    """A video of `count` grey frames at 10 frames a second, each brighter than the one before; with B-frames, as most files have.
+def grey_video(path: Path, count: int, *, size: tuple[int, int] = (SIDE, SIDE), **choices: Any) -> Path:
+    """A video of `count` grey frames at 10 frames a second, each brighter than the one before.
 
     Args:
         path: of the file; its suffix names the container.
         count: of the frames.
         size: (height, width) [px].
-        key_every: frames from one key frame to the next.
-        codec: of PyAV.
+        choices: of `write_video`.
     """
-    import av
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=10)
-        stream.height, stream.width, stream.pix_fmt, stream.gop_size = *size, "yuv420p", key_every
-        for number in range(count):
-            pixels = np.full((*size, 3), shade(number, count), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
-    return path
+    return write_video(path, [np.full((*size, 3), shade(number, count), np.uint8) for number in range(count)], **choices)

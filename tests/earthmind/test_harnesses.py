@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from video_making import write_video
+from video_making import grey_video
 
 from earthmind.predictor import load_model
 from eocore.data.io.video_files import read_frames
@@ -142,7 +142,7 @@ def test_what_the_model_cannot_do_is_said(lmms: Any) -> None:
 
 def test_videos_of_a_task_are_shown_by_their_frames(lmms: Any, our_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("av", reason="extra video is not installed")
-    video, lmms.max_frames = write_video(tmp_path / "a.mp4", 20), 3
+    video, lmms.max_frames = grey_video(tmp_path / "a.mp4", 20), 3
     asked = "What happens?"
     plain = load_model(our_folder, device="cpu")
 

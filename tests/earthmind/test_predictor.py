@@ -18,7 +18,7 @@ from image_making import make_prediction, numbers, write_tif
 from PIL import Image
 from tolerances import ACROSS_DECODING
 from transformers import LogitsProcessor
-from video_making import write_video
+from video_making import grey_video
 
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.predictor import EarthMindPredictor, RecordAnswerer, answer_turns, load_model, predict
@@ -457,7 +457,7 @@ def test_a_video_is_asked_about_by_the_frames_that_the_command_names(
     tool: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("av", reason="extra video is not installed")
-    video = write_video(tmp_path / "a.mp4", 30)
+    video = grey_video(tmp_path / "a.mp4", 30)
     asked: list[str] = []
     encode = EarthMindProcessor.encode
 

@@ -4,4 +4,4 @@ from them. `eocore.evaluate.custom_dataset` reads one's own JSON lines; those of
 
 from eocore.data import registered as _registered  # noqa: F401
 from eocore.evaluate import custom_dataset  # noqa: F401
-from eocore.evaluate.benchmarks import caption, change, grounding, large, multispectral, region, scene, ships, vqa  # noqa: F401
+from eocore.evaluate.benchmarks import caption, change, grounding, large, multispectral, region, scene, ships, videos, vqa  # noqa: F401

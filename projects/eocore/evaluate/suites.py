@@ -12,6 +12,7 @@ SUITES: Choices[str] = Choices(
         "region": "questions about regions of images",
         "pixel": "masks and boxes",
         "change": "what changed between two images: masks and captions",
+        "video": "questions about videos",
         "retrieval": "images sought by texts, and texts by images",
         "multispectral": "land cover of multispectral and SAR patches",
         "earthmind-bench": "EarthMind-Bench",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from image_making import numbers, write_tif
-from video_making import shade, write_video
+from video_making import grey_video, shade
 
 from eocore.errors import ConfigError, DataError
 from eocore.predict.series_files import find_pair, find_series, read_series, read_video
@@ -91,7 +91,7 @@ def test_two_images_of_one_moment_and_role_are_refused(folder: Path) -> None:
 
 def test_frames_of_a_video_are_pictures_of_their_moments(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="extra video is not installed")
-    path = str(write_video(tmp_path / "a.mp4", 9))
+    path = str(grey_video(tmp_path / "a.mp4", 9))
     scenes = read_video(path, max_frames=3)
     assert [(name, scene.role, scene.time) for name, scene in scenes.items()] == [
         (f"rgb frame {number}", "rgb", f"frame {number}") for number in (1, 2, 3)

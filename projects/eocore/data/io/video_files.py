@@ -169,7 +169,8 @@ def _frames_of(path: Path, max_frames: int, *, stamp: tuple[int, int]) -> list[F
     return read_frames(path, max_frames)
 
 
-def _import_av() -> ModuleType:
+def import_av() -> ModuleType:
+    """PyAV. Raises ConfigError where it is not installed."""
     try:
         import av
     except ImportError as error:
@@ -181,7 +182,7 @@ def _import_av() -> ModuleType:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """The container and its video stream. Raises DataError where it has none, or something in it cannot be decoded."""
-    av = _import_av()
+    av = import_av()
     if not path.is_file():
         raise DataError(f"{path}: there is no such video file. Correct the path.")
     try:

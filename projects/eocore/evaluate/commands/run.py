@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--places-by", choices=("text", "masks"), help="how the model shows boxes (default: as its system says)")
     parser.add_argument("--batch-size", type=int, metavar="N", help=f"samples answered together (default: {RunOptions.batch_size})")
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="longest answer (default: the benchmark's own)")
+    parser.add_argument("--max-frames-num", type=int, metavar="N", help="frames that are shown of a video (default: the benchmark's own)")
     parser.add_argument("--generation", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=GENERATION)
     add_long(parser)
     classes = f"class prompts of a model that scores classes (default: {', '.join(RunOptions.templates)})"
@@ -88,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 OF_BENCHMARKS = (
     *("benchmark", "suite", "data_root", "settings", "prompt", "places_by"),
-    *("batch_size", "max_new_tokens", "generation", "templates", "limit", "any_count"),
+    *("batch_size", "max_new_tokens", "max_frames_num", "generation", "templates", "limit", "any_count"),
 )
 """Options that a config states itself."""
 
@@ -115,14 +116,14 @@ def _options(arguments: argparse.Namespace, system: str, *, boxes_by_masks: bool
         if not equals or not text:
             raise ConfigError(f"--prompt {entry}: expected NAME=TEXT, e.g. --prompt 'dior_rsvg=Where is {{phrase}}?'.")
         prompts[name] = text
-    for name in ("batch_size", "max_new_tokens", "limit"):
+    for name in ("batch_size", "max_new_tokens", "max_frames_num", "limit"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ConfigError(f"--{name.replace('_', '-')} {value}: expected at least 1.")
     for name in arguments.settings:
         SETTINGS.find(name)
     out = arguments.out or OUT / arguments.model.resolve().name
-    names = ("data_root", "batch_size", "max_new_tokens", "templates", "limit", "any_count", "overwrite")
+    names = ("data_root", "batch_size", "max_new_tokens", "max_frames_num", "templates", "limit", "any_count", "overwrite")
     chosen = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     by_masks = boxes_by_masks if arguments.places_by is None else arguments.places_by == "masks"
     return RunOptions(

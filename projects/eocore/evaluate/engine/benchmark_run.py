@@ -91,6 +91,10 @@ def check_placeholders(prompt: str, source: RecordDataset) -> None:
         )
 
 
+MAX_FRAMES_FIELD = "max_frames_num"
+"""Field of data sets that show videos."""
+
+
 def adapt(benchmark: Benchmark, options: RunOptions) -> Benchmark:
     """The benchmark with the run's choices of prompt, settings and longest answer.
 
@@ -105,7 +109,17 @@ def adapt(benchmark: Benchmark, options: RunOptions) -> Benchmark:
         )
     own = benchmark.mask_prompt if options.boxes_by_masks and benchmark.mask_prompt else benchmark.prompt
     prompt = (options.prompts or {}).get(benchmark.name, own)
-    return replace(benchmark, settings=settings, prompt=prompt, max_new_tokens=options.max_new_tokens or benchmark.max_new_tokens)
+    longest = options.max_new_tokens or benchmark.max_new_tokens
+    return replace(benchmark, settings=settings, prompt=prompt, max_new_tokens=longest, dataset=_with_frames(benchmark, options))
+
+
+def _with_frames(benchmark: Benchmark, options: RunOptions) -> Mapping[str, Any]:
+    """The benchmark's data set with the run's number of frames. Raises ConfigError where it shows no videos."""
+    if options.max_frames_num is None:
+        return benchmark.dataset
+    if MAX_FRAMES_FIELD not in benchmark.dataset:
+        raise ConfigError(f"--max-frames-num {options.max_frames_num}: benchmark '{benchmark.name}' shows no videos. Leave it out.")
+    return {**benchmark.dataset, MAX_FRAMES_FIELD: options.max_frames_num}
 
 
 def show_only(source: RecordDataset, setting: str, *, roles: Sequence[str]) -> RecordDataset:

@@ -23,6 +23,7 @@ class RunOptions:
         prompts: benchmark -> what is asked instead of its own prompt.
         batch_size: samples answered together.
         max_new_tokens: longest answer; None = the benchmark's own.
+        max_frames_num: most frames that are shown of a video; None = the benchmark's own.
         limit: only the first so many samples; None = all.
         any_count: run a benchmark whose number of samples is not the published one, and say so in its scores.
         overwrite: throw away predictions of another run that are in the folder.
@@ -39,6 +40,7 @@ class RunOptions:
     prompts: Mapping[str, str] | None = None
     batch_size: int = 8
     max_new_tokens: int | None = None
+    max_frames_num: int | None = None
     limit: int | None = None
     any_count: bool = False
     overwrite: bool = False

@@ -1,5 +1,6 @@
 """All test sets the registry reads, written in their upstream layouts under one data folder."""
 
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any, Protocol
 from eocore.evaluate.benchmarks.multispectral import BIGEARTHNET_19, LCZ_17, SO2SAT_BANDS
 from eocore.evaluate.benchmarks.scene import AID, EUROSAT, EUROSAT_BANDS, SIRI_WHU, UCM, WHU_RS19
 from eocore.files import require_writable
+from eocore.log import get_logger
 from eocore.synthetic.spectra import OPTICAL_BANDS
-from eocore.synthetic.test_sets import change, pictures, sensors
+from eocore.synthetic.test_sets import change, pictures, sensors, videos
 from eocore.synthetic.test_sets import grounding as grounding_sets
 from eocore.synthetic.test_sets.images import MadeScenes, make_scenes
 
@@ -71,7 +73,15 @@ def _change_sets(root: Path) -> dict[str, Writer]:
         "xBD": partial(change.write_xbd, root / "xBD"),
         "Landsat30-AU": partial(change.write_landsat30, root / "Landsat30-AU"),
         "LRS-VQA": partial(change.write_lrs_vqa, root / "LRS-VQA"),
+        **_video_sets(root),
     }
+
+
+def _video_sets(root: Path) -> dict[str, Writer]:
+    if importlib.util.find_spec("av") is None:
+        get_logger().warning("sets of videos are left out: PyAV (the extra `video`) is not installed.")
+        return {}
+    return {"VNBench": partial(videos.write_vnbench, root / "VNBench")}
 
 
 def _scene_sets(root: Path) -> dict[str, Writer]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from video_making import write_video
+from video_making import grey_video
 
 from eocore.data.formats.image_lists import ImageListDataset
 from eocore.errors import AnnotationError, ConfigError, DataError
@@ -49,7 +49,7 @@ def test_neighbouring_placeholders_are_one(tmp_path: Path) -> None:
 def test_video_xl_names_one_video_or_one_picture(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="extra video is not installed")
     (tmp_path / "clips").mkdir()
-    write_video(tmp_path / "clips" / "a.mp4", 6)
+    grey_video(tmp_path / "clips" / "a.mp4", 6)
     (record,) = read(tmp_path, entry("<image>\nWhy?", video="clips/a.mp4"), max_frames_num=4).records
     assert [(ref.time, ref.item) for ref in record.images] == [(f"frame {number}", f"{number}/4") for number in range(1, 5)]
     assert record.turns[0].text == "<image>\nWhy?"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from video_making import shade, write_video
+from video_making import grey_video, shade
 
 from eocore.data.io import video_files
 from eocore.data.io.readers import image_size, read_scene, scene_header
@@ -25,7 +25,7 @@ CODEC_ERROR = 3
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("av", reason="extra video is not installed")
-    return write_video(tmp_path_factory.mktemp("videos") / "a.mp4", COUNT)
+    return grey_video(tmp_path_factory.mktemp("videos") / "a.mp4", COUNT)
 
 
 def test_frames_stand_at_even_distances_from_the_first_to_the_last() -> None:
@@ -47,7 +47,7 @@ def test_each_frame_is_the_one_that_its_number_says(video: Path, count: int) -> 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "libx264"), (".avi", "mpeg4"), (".mov", "mpeg4")])
 def test_other_containers_are_read_too(tmp_path: Path, video: Path, suffix: str, codec: str) -> None:
-    other = write_video(tmp_path / f"b{suffix}", 20, codec=codec)
+    other = grey_video(tmp_path / f"b{suffix}", 20, codec=codec)
     found = [frame.pixels.mean() for frame in read_frames(other, 4)]
     np.testing.assert_allclose(found, [shade(number, 20) for number in (0, 6, 12, 19)], atol=CODEC_ERROR)
     assert [ref.item for ref in frame_refs(ImageRef("rgb", "rgb_uint8", (str(other),)), 4)] == ["1/4", "2/4", "3/4", "4/4"]
@@ -60,7 +60,7 @@ def test_a_part_of_a_video_is_named_in_seconds(video: Path) -> None:
 
 
 def test_large_frames_are_averaged_down_and_too_many_refused(tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    large = write_video(tmp_path / "large.mp4", 4, size=(540, 2048))
+    large = grey_video(tmp_path / "large.mp4", 4, size=(540, 2048))
     (frame,) = read_frames(large, 1)
     assert frame.pixels.shape == (270, 1024, 3)
     monkeypatch.setattr(video_files, "MAX_BYTES", 3_000_000)
@@ -124,7 +124,7 @@ def test_files_that_are_missing_silent_empty_or_cut_short_are_refused(tmp_path: 
             container.start_encoding()
         with pytest.raises(DataError, match=rf"{name}\.mkv: the video has no frames; it is empty or cut short"):
             read_frames(tmp_path / f"{name}.mkv")
-    whole = write_video(tmp_path / "whole.mkv", 40, key_every=4)
+    whole = grey_video(tmp_path / "whole.mkv", 40, key_every=4)
     (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     assert len(read_frames(tmp_path / "cut.mkv", 3)) == 3  # what is left of it is a shorter video
 
