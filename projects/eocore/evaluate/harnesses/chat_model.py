@@ -63,11 +63,12 @@ def read_question(parts: Sequence[Part], *, modalities: Sequence[str] = DEFAULT_
     """
     if any(isinstance(part, Video) for part in parts):
         return _frames(parts, role=modalities[0], reads_series=reads_series)
-    if reads_series and sum(not isinstance(part, str) for part in parts) > len(modalities) and not any(map(_is_tag, parts)):
-        return _series(parts, role=modalities[0])
+    stills = [part for part in parts if not isinstance(part, Video)]
+    if reads_series and sum(not isinstance(part, str) for part in stills) > len(modalities) and not any(map(_is_tag, stills)):
+        return _series(stills, role=modalities[0])
     images: dict[str, Image.Image] = {}
     texts: list[str] = []
-    for part in parts:
+    for part in stills:
         if isinstance(part, str):
             texts.append(part.replace(PLACE_OF_IMAGE, " "))
             continue
@@ -77,7 +78,7 @@ def read_question(parts: Sequence[Part], *, modalities: Sequence[str] = DEFAULT_
         name = TAGS[tag[1].lower()] if tag else next((name for name in modalities if name not in images), None)
         if name is None or name in images:
             raise DataError(
-                f"a message has {sum(not isinstance(item, str) for item in parts)} pictures; the model takes one of each of "
+                f"a message has {sum(not isinstance(item, str) for item in stills)} pictures; the model takes one of each of "
                 f'{", ".join(modalities)}, and others where a tag ("SAR:") names them. Choose tasks with as many, or set `modalities`.'
             )
         images[name] = part
