@@ -30,7 +30,7 @@ def test_vnbench_asks_four_times_about_each_video(load: Load) -> None:
         (f"frame {number}", f"{number}/6", "ret_insert1_0.mp4") for number in range(1, 7)
     ]
     assert first.meta["answer"] == first.meta["candidates"][0] and records[1].meta["answer"] == records[1].meta["candidates"][3]
-    assert first.turns[0].text.startswith("<image>Which colour is the sign in this video?\nA. ")
+    assert first.turns[0].text.startswith("<image>\nWhich colour is the sign in this video?\nA. ")
     assert first.turns[0].text.endswith("Answer with the option's letter from the given choices directly.")
     assert len({record.meta["answer"][3:] for record in records[:4]}) == 1
 
