@@ -1,6 +1,6 @@
 # EarthMind 4B on series and pairs, continued from the upstream EarthMind-4B, 8 x 80 GB, ZeRO-2:
 #   bash tools/dist.sh train configs/earthmind/earthmind_4b_series.py 8
-# Memory: 50.3 GiB on each GPU with rows of 8,192 tokens (tools/estimate_memory.py THIS --gpus 8)
+# Memory: 50.5 GiB on each GPU with rows of 8,192 tokens (tools/estimate_memory.py THIS --gpus 8)
 _base_ = ["./earthmind_4b_continue.py", "../_base_/datasets/change_sets.py"]
 task = dict(
     processor=dict(series_tiles=1),
