@@ -16,6 +16,7 @@ from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.predictor import load_model
 from eocore.errors import ConfigError
+from eocore.portable.answer_row import RowOptions
 from eocore.replaced import replaced
 from profiling.earthmind.parts import PartTimes
 from profiling.earthmind.samples import KINDS, SampleKind, encode_question, filler_of, kinds_of, make_scenes
@@ -51,11 +52,13 @@ class Questions:
         samples: encoded, without an answer.
         sizes: (height, width) [px] of each one's images.
         answers: (R, N) tokens.
+        lengths: how many of them each answer has, where all are not equally long; with a cache that grows.
     """
 
     samples: list[Sample]
     sizes: list[tuple[int, int]]
     answers: Tensor
+    lengths: Sequence[int] | None = None
 
     def about_one_image(self, filler: int) -> "Questions":
         """As many questions about the images of the first; they differ from their first filling token on.
@@ -92,13 +95,15 @@ class AnswerTimes(PartTimes):
         with ExitStack() as stack:
             for owner, name, part in parts:
                 stack.enter_context(replaced(owner, name, value=self.timed(getattr(owner, name), part)))
-            stack.enter_context(replaced(model, "_start", value=self._start(model._start)))
+            for name in ("read_rows", "_start"):
+                stack.enter_context(replaced(model, name, value=self._within("prefill", getattr(model, name))))
+            stack.enter_context(replaced(model, "write_rows", value=self._within("decode", model.write_rows)))
             stack.enter_context(replaced(model, "generate", value=self._generate(model, model.generate)))
             yield
 
-    def _start(self, work: Callable[..., Any]) -> Callable[..., Any]:
+    def _within(self, part: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any, **named: Any) -> Any:
-            with self.rest("prefill"):
+            with self.rest(part):
                 return work(*arguments, **named)
 
         return timed
@@ -142,14 +147,13 @@ class Answers:
                 self._answer(collated, batch)
 
     def _answer(self, collated: Batch, batch: Questions) -> None:
-        self.model.answer(
-            collated,
-            self.processor,
-            sizes=batch.sizes,
-            max_new_tokens=batch.answers.shape[1],
-            logits_processor=[Dictation(batch.answers.to(self.model.device))],
-            **self.generation,
-        )
+        tokens, longest = batch.answers.to(self.model.device), batch.answers.shape[1]
+        lengths = batch.lengths or [longest] * len(tokens)
+        dictated: dict[str, Any] = {"logits_processor": [Dictation(tokens)]}
+        if self.model.joins_rows(self.generation, None):
+            words = zip(tokens, lengths, strict=True)
+            dictated = {"rows": [RowOptions(max_new_tokens=length, processors=[Dictation(row[None])]) for row, length in words]}
+        self.model.answer(collated, self.processor, sizes=batch.sizes, max_new_tokens=longest, **dictated, **self.generation)
 
     def questions(self, name: str, *, together: int, new_tokens: int | None) -> list[Questions]:
         """The batches of a sample kind, `together` questions in each, every one about images of its own.

@@ -19,7 +19,9 @@ from eocore.data.records import Record
 from eocore.data.sample_errors import named_after
 from eocore.errors import DataError, LengthError
 from eocore.models import folders
+from eocore.portable.answer_row import AnswerRow
 from eocore.portable.position_limit import SampleTooLongError, most_prompt_tokens
+from eocore.portable.running_batch import ReadPrompts, can_join
 from eocore.predict.answers import Prediction
 from eocore.predict.generation import check_with_model, generation_settings
 from eocore.sensors.scene import Scene
@@ -55,6 +57,8 @@ class RecordAnswerer:
         ConfigError: a generation option, here or in the model's generation config, is unknown or does not fit the others.
     """
 
+    watched: int | None = None
+
     def __init__(
         self,
         model: EarthFmForConditionalGeneration,
@@ -88,6 +92,20 @@ class RecordAnswerer:
         batch = self.processor.collate(prepared, left_pad=True)
         texts = self.model.answer(batch, self.processor, max_new_tokens=self.max_new_tokens, **self.generation)
         return [Answer(text, NO_MASKS) for text in texts]
+
+    def row_settings(self) -> Mapping[str, Any] | None:
+        """See `eocore.predict.joining.JoiningAnswerer`."""
+        settings = {"do_sample": False, **self.processor.stop_settings(), **self.generation}
+        return settings if can_join(self.model, settings) else None
+
+    def read(self, prepared: Sequence[Sample]) -> ReadPrompts:
+        """See `eocore.predict.joining.JoiningAnswerer`."""
+        batch = self.processor.collate(prepared, left_pad=True)
+        return self.model.read_rows(batch.prompts, batch.images)
+
+    def finish(self, prepared: Sequence[Sample], rows: Sequence[AnswerRow]) -> list[Answer]:
+        """See `eocore.predict.joining.JoiningAnswerer`."""
+        return [Answer(self.processor.decode_answer(torch.tensor(row.tokens)), NO_MASKS) for row in rows]
 
 
 class Answering:

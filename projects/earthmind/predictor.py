@@ -14,20 +14,23 @@ from torch import Tensor
 from earthmind.datasets.preparation import images_of, mask_moments, read_regions
 from earthmind.dense.pixel_scores import MASK_TOKENS, ImageSample, mask_scores
 from earthmind.long_inputs.answers import answer_long, set_tiles
-from earthmind.model.answering import Answer
+from earthmind.model.answering import Answer, answer_settings
 from earthmind.model.batching import Sample
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.moments import Images
 from earthmind.model.processing_earthmind import EarthMindProcessor
 from earthmind.model.processor_options import MODALITIES
+from earthmind.model.row_answers import WrittenRow
 from eocore.data.records import Record
 from eocore.data.sample_errors import named_after
 from eocore.errors import AlignmentError, DataError, LengthError
 from eocore.evaluate.protocols import LongAnswers, PixelScale
 from eocore.log import get_logger
 from eocore.models import folders
+from eocore.portable.answer_row import AnswerRow
 from eocore.portable.image_tiling import tile_grid
 from eocore.portable.position_limit import SampleTooLongError
+from eocore.portable.running_batch import ReadPrompts
 from eocore.portable.series import group_moments
 from eocore.portable.vision_layout import VisionOptions
 from eocore.predict.answers import Prediction
@@ -208,6 +211,33 @@ class RecordAnswerer:
             sizes=[record.size for record in prepared],
             max_new_tokens=self.max_new_tokens,
             **self.generation,
+        )
+
+    @property
+    def watched(self) -> int:
+        """See `eocore.predict.joining.JoiningAnswerer`: [SEG], whose states become masks."""
+        return int(self.processor.seg_token_id)
+
+    def row_settings(self) -> dict[str, Any] | None:
+        """See `eocore.predict.joining.JoiningAnswerer`."""
+        options = {name: value for name, value in self.generation.items() if name != LONG}
+        settings = answer_settings(self.processor, options, own=self.model.generation_config, max_new_tokens=self.max_new_tokens)
+        return settings if self.model.joins_rows(settings, self.generation.get(LONG)) else None
+
+    def read(self, prepared: Sequence[PreparedRecord]) -> ReadPrompts:
+        """See `eocore.predict.joining.JoiningAnswerer`."""
+        batch = self.processor.collate([record.encoded for record in prepared], left_pad=True)
+        prompts, _ = self.model.read_rows(batch, pad_token_id=self.processor.pad_token_id)
+        return prompts
+
+    def finish(self, prepared: Sequence[PreparedRecord], rows: Sequence[AnswerRow]) -> list[Answer]:
+        """See `eocore.predict.joining.JoiningAnswerer`. Raises BandError as `answer`."""
+        return self.model.make_answers(
+            self.processor,
+            [WrittenRow(torch.tensor(row.tokens), row.states) for row in rows],
+            draw_on=[record.encoded.draw_on for record in prepared],
+            names=[record.encoded.names for record in prepared],
+            sizes=[record.size for record in prepared],
         )
 
     def _encode(self, record: Record, scenes: Sequence[Scene]) -> Sample:

@@ -147,15 +147,8 @@ class SharedPrefix(Pair):
             plan = plan_prefixes(ids, mask, vision=vision, content=content)
             assert plan is not None
             start = start_prompts(model.get_decoder(), embeddings, input_ids=ids, attention_mask=mask, plan=plan, pad_token_id=PAD)
-            positions = start.attention_mask.sum(1, keepdim=True) - 1
-            last = model(
-                input_ids=start.input_ids[:, -1:],
-                attention_mask=start.attention_mask,
-                position_ids=positions,
-                past_key_values=start.cache,
-                use_cache=True,
-            )
-            return last.logits[:, -1]
+            logits: Tensor = model.get_output_embeddings()(start.states)
+            return logits
 
         return torch.no_grad()(apart if side == "reference" else shared)
 

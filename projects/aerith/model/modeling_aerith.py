@@ -8,6 +8,7 @@ from transformers.utils.generic import ModelOutput
 
 from eocore.portable.image_language_model import ImageLanguageModel
 from eocore.portable.normalisation import normalise
+from eocore.portable.running_batch import ReadPrompts
 
 from .batching import Batch, Images
 from .configuration_aerith import AerithConfig
@@ -69,3 +70,7 @@ class AerithForConditionalGeneration(ImageLanguageModel):
         images = batch.images if len(batch.images.clip) else None
         made: Tensor = self.generate(prompts.input_ids, prompts.attention_mask, placeholders=prompts.placeholders, images=images, **options)
         return made[:, prompts.input_ids.shape[1] :]
+
+    def read_for(self, batch: Batch) -> ReadPrompts:
+        """The prompts of a batch that is padded in front, read; see `read_rows`."""
+        return self.read_rows(batch.prompts, batch.images if len(batch.images.clip) else None)

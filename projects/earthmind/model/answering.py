@@ -13,6 +13,7 @@ from transformers import GenerationConfig
 
 from eocore.portable.duplicates import find_duplicates
 from eocore.portable.generation_options import check_answer_options, merge_options, stop_texts
+from eocore.portable.row_cache import writes_to_itself
 
 from .batching import DrawOn
 from .mask_head import SegHead
@@ -21,8 +22,6 @@ from .processing_earthmind import EarthMindProcessor
 _ONE_AT_A_TIME = threading.RLock()
 FRAMES_AT_ONCE = 4
 """Frames that SAM 2 encodes together; its features of one at full size take about 100 MB."""
-ROPE_WITH_STATE = ("dynamic", "longrope")
-"""Rotary embeddings whose frequencies transformers changes in the module for each length that it reads."""
 
 
 @dataclass
@@ -84,9 +83,7 @@ class FirstTokens:
 
 def one_at_a_time(text_config: Any) -> AbstractContextManager[Any]:
     """What threads wait for before they generate: nothing, but for language models that write to themselves as they read."""
-    rope = getattr(text_config, "rope_parameters", None) or {}
-    kinds = {rope.get("rope_type"), *(part.get("rope_type") for part in rope.values() if isinstance(part, Mapping))}
-    return _ONE_AT_A_TIME if kinds.intersection(ROPE_WITH_STATE) else nullcontext()
+    return _ONE_AT_A_TIME if writes_to_itself(text_config) else nullcontext()
 
 
 def answer_settings(
@@ -116,18 +113,17 @@ def answer_settings(
     return settings
 
 
-def seg_states(texts: Tensor, counts: Sequence[int], *, states: Sequence[Tensor], seg_token_id: int) -> list[list[Tensor]]:
-    """States (D,) of the [SEG] tokens of each row's answer, in order.
+def seg_states(texts: Tensor, *, states: Sequence[Tensor], seg_token_id: int) -> list[list[Tensor]]:
+    """States (D,) of the [SEG] tokens of each row, in order; a row may hold some after the end of its answer.
 
     Args:
         texts: (R, L) generated tokens.
-        counts: [SEG] tokens of each row's answer; the row may hold more after its end.
         states: (R, D) of each step, see `Reading`; of all tokens of the answers.
         seg_token_id: id of [SEG].
     """
     found: list[list[Tensor]] = [[] for _ in texts]
     for row, step in (texts == seg_token_id).nonzero().tolist():
-        if len(found[row]) < counts[row]:
+        if step + 1 < len(states):
             found[row].append(states[step + 1][row])
     return found
 

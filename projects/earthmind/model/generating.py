@@ -1,41 +1,37 @@
 """Generation by an EarthMind model: transformers' `generate` with images, and `answer`, which draws masks too."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import GenerationMixin
 
+from eocore.portable.answer_row import RowOptions
 from eocore.portable.duplicates import find_duplicates
 from eocore.portable.generation_options import check_sees_images
 from eocore.portable.position_limit import check_prompt_length, limit_answers
 from eocore.portable.row_inputs import ROW_INPUTS, TEXT_INPUTS, from_rows
 from eocore.portable.row_packing import VisionInputs, to_device
-from eocore.portable.shared_prefix import plan_prefixes, start_prompts
+from eocore.portable.running_batch import has_fixed_cache
 from eocore.portable.text_splicing import TOKENIZING
 
-from .answering import Answer, Reading, answer_settings, draw_answers, make_answers, one_at_a_time, seg_states
+from .answering import Answer, Reading, answer_settings, one_at_a_time, seg_states
 from .batching import Batch
 from .long_inputs import behind_prompt
-from .moments import moments_of_answer
 from .processing_earthmind import EarthMindProcessor
+from .row_answers import RowAnswersMixin, WrittenRow, add_importance
 
 
-class EarthMindGenerationMixin(GenerationMixin):
+class EarthMindGenerationMixin(RowAnswersMixin, GenerationMixin):
     """What `EarthMindForConditionalGeneration` adds to transformers' generation.
 
     Attributes:
-        config, device, generation_config, language_model, seg_head, processor, embed, shorten: of the model.
+        processor, shorten: of the model.
     """
 
-    config: Any
-    device: Any
-    generation_config: Any
-    language_model: Any
-    seg_head: Any
     processor: Any
-    embed: Any
     shorten: Any
 
     def _from_rows(self, input_ids: Tensor | None, attention_mask: Tensor | None, *, given: Mapping[str, Any]) -> VisionInputs | None:
@@ -104,7 +100,8 @@ class EarthMindGenerationMixin(GenerationMixin):
             max_new_tokens: longest answer.
             share_prefix: read once what prompts about the same images have in common.
             long: what is done with long inputs, such as "compress:8"; see `LongInputsMixin.long_input`.
-            **kwargs: how answers are generated: `generation_options.OPTIONS`, without which the likeliest token is taken, and
+            **kwargs: `rows`, `RowOptions` of each answer beside those of all (with a cache that grows); how answers are generated:
+                `generation_options.OPTIONS`, without which the likeliest token is taken, and
                 `generation_options.OBJECTS` of transformers' `generate`.
 
         Raises:
@@ -112,29 +109,31 @@ class EarthMindGenerationMixin(GenerationMixin):
                 model's generation config.
             ValueError: the processor is of another model.
         """
+        rows: Sequence[RowOptions] | None = kwargs.pop("rows", None)
         settings = answer_settings(processor, kwargs, own=self.generation_config, max_new_tokens=max_new_tokens)
         if processor.seg_token_id != self.config.seg_token_id or processor.image_token_id != self.config.image_token_id:
             raise ValueError(
                 f"[SEG] and the image token are {processor.seg_token_id} and {processor.image_token_id} for the processor, but the model "
                 f"learned {self.config.seg_token_id} and {self.config.image_token_id}: answers would mean nothing. Take the model's own."
             )
+        if self.joins_rows(settings, long):
+            asked = rows or [RowOptions(max_new_tokens=max_new_tokens)] * len(sizes)
+            options = [replace(row, settings={**settings, **row.settings}) for row in asked]
+            return self.answer_rows(batch, processor, sizes=sizes, options=options, share_prefix=share_prefix)
+        if rows is not None:
+            raise ValueError("rows= needs a cache that grows, and none of the objects of transformers' generate. Leave it out.")
         reading = Reading()
         with one_at_a_time(self.config.text_config):
-            given, importance = self._start(batch, settings, share=share_prefix, long=long)
+            given, importance = self._start(batch, settings, long=long)
             # a cache of fixed size has no column for the last token, which may be a [SEG] that must be read
-            longest = max_new_tokens + int(self._has_fixed_cache(settings))
+            longest = max_new_tokens + int(has_fixed_cache(self, settings))
             sequences = self.generate(**given, reading=reading, max_new_tokens=longest, **settings)
             written = sequences[:, given["input_ids"].shape[1] :][:, :max_new_tokens]
             self._read_last(sequences, written, reading=reading, seg_token_id=processor.seg_token_id)
-        texts, counts = zip(*map(processor.read_answer, written), strict=True)
-        rows = seg_states(written, counts, states=reading.states, seg_token_id=processor.seg_token_id)
-        moments = [moments_of_answer(text, names, count=len(own)) for text, names, own in zip(texts, batch.names, rows, strict=True)]
-        logits = draw_answers(self.seg_head, rows, draw_on=batch.draw_on or [None] * len(rows), moments=moments)
-        answers = make_answers(processor, texts, states=rows, logits=logits, sizes=sizes, moments=moments)
-        if batch.vision is not None and importance is not None:
-            owner, weights = batch.vision.tile_sample.cpu(), importance.cpu()
-            for row in owner.unique().tolist():
-                answers[row].importance = weights[owner == row]
+        states = seg_states(written, states=reading.states, seg_token_id=processor.seg_token_id)
+        written_rows = [WrittenRow(ids, own) for ids, own in zip(written, states, strict=True)]
+        answers = self.make_answers(processor, written_rows, draw_on=batch.draw_on, names=batch.names, sizes=sizes)
+        add_importance(answers, batch.vision, importance=importance)
         return answers
 
     def _read_last(self, sequences: Tensor, written: Tensor, *, reading: Reading, seg_token_id: int) -> None:
@@ -144,36 +143,17 @@ class EarthMindGenerationMixin(GenerationMixin):
             inputs = self.prepare_inputs_for_generation(sequences, next_sequence_length=1, **step)
             reading.states.append(self(**inputs, return_dict=True).last_state)
 
-    def _start(self, batch: Batch, settings: dict[str, Any], *, share: bool, long: str | None) -> tuple[dict[str, Any], Tensor | None]:
-        """Arguments of `generate`, what several prompts have in common being read already where that pays; (T, N) weights of the fusion."""
+    def _start(self, batch: Batch, settings: dict[str, Any], *, long: str | None) -> tuple[dict[str, Any], Tensor | None]:
+        """Arguments of `generate` about a batch; (T, N) weights of the fusion."""
         given: dict[str, Any] = {"input_ids": batch.input_ids.to(self.device)}
         if batch.attention_mask is not None:
             given["attention_mask"] = batch.attention_mask.to(self.device)
         if batch.vision is None:
             return given, None
         vision = to_device(batch.vision, self.device)
-        duplicates = find_duplicates(vision.tiles)
-        embeddings, fused = self.embed(given["input_ids"], vision, duplicates=duplicates)
+        embeddings, fused = self.embed(given["input_ids"], vision, duplicates=find_duplicates(vision.tiles))
         short = self.shorten({**given, "inputs_embeds": embeddings, **settings}, long, pad_token_id=settings["pad_token_id"])
-        if short["input_ids"] is not given["input_ids"]:
-            return {name: short[name] for name in short if name not in settings}, fused.importance
-        plan = None
-        if share and self._can_share(settings):
-            plan = plan_prefixes(**given, vision=vision, content=duplicates[1])
-        if plan is None:
-            return {**given, "inputs_embeds": embeddings}, fused.importance
-        decoder = self.language_model.get_decoder()
-        started = start_prompts(decoder, embeddings, **given, plan=plan, pad_token_id=settings["pad_token_id"])
-        ready = {"input_ids": started.input_ids, "attention_mask": started.attention_mask, "past_key_values": started.cache}
-        return ready, fused.importance
-
-    def _can_share(self, settings: dict[str, Any]) -> bool:
-        """Whether keys and values read apart may be put together: not in a cache of fixed size, nor where attention counts columns."""
-        kinds = getattr(self.config.text_config, "layer_types", None) or ()
-        return not self._has_fixed_cache(settings) and settings.get("use_cache", True) and all(kind == "full_attention" for kind in kinds)
-
-    def _has_fixed_cache(self, settings: dict[str, Any]) -> bool:
-        return settings.get("cache_implementation", self.generation_config.cache_implementation) is not None
+        return {name: short[name] for name in short if name not in settings}, fused.importance
 
     def prepare_inputs_for_generation(
         self,

@@ -32,8 +32,10 @@ def _add_workers(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--device", nargs="+", action="extend", default=[], metavar="NAME", help=devices)
     group.add_argument("--threads", type=positive, metavar="N", help="of torch in each worker (default: torch's choice)")
     group.add_argument(
-        "--max-batch", type=positive, default=MAX_BATCH, metavar="N", help="requests answered together (default: %(default)s)"
+        "--max-batch", type=positive, default=MAX_BATCH, metavar="N", help="requests that a worker answers at once (default: %(default)s)"
     )
+    static = "answer each batch to its end before other requests begin (default: they enter a running batch, where the model can)"
+    group.add_argument("--static-batches", action="store_true", help=static)
 
 
 def _add_limits(group: argparse._ArgumentGroup) -> None:
@@ -79,7 +81,11 @@ def run(arguments: argparse.Namespace) -> None:
         session_idle_s=arguments.session_seconds,
     )
     workers = WorkerOptions(
-        count=arguments.workers, devices=tuple(arguments.device), max_batch=arguments.max_batch, threads=arguments.threads
+        count=arguments.workers,
+        devices=tuple(arguments.device),
+        max_batch=arguments.max_batch,
+        joins=not arguments.static_batches,
+        threads=arguments.threads,
     )
     with tempfile.TemporaryDirectory(prefix="eocore_uploads_") as temporary:
         options = ServeOptions(

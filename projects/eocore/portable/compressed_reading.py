@@ -11,7 +11,6 @@ from transformers import DynamicCache
 from eocore.portable.compression_plan import Prompts, SampleTokens, count_windows, plan_sample
 from eocore.portable.long_options import CompressionOptions
 from eocore.portable.packed_attention import WHOLE
-from eocore.portable.shared_prefix import StartedPrompt
 from eocore.portable.token_compression import ChunkReading, DrawRatios, check_last_position
 
 
@@ -44,6 +43,20 @@ class _Chunk:
     order: Tensor
     kept: Tensor
     turn: Tensor
+
+
+@dataclass(frozen=True)
+class StartedPrompt:
+    """Prompts read up to their last token, as `generate` takes them.
+
+    Attributes:
+        input_ids, attention_mask: (R, P + 1): what is remembered, then the last token; columns that a row does not fill are masked.
+        cache: keys and values of all columns but the last.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    cache: Any
 
 
 def read_compressed(decoder: Any, prompts: Prompts, *, options: CompressionOptions, ratios: DrawRatios, pad_token_id: int) -> StartedPrompt:

@@ -12,6 +12,7 @@ from eocore.portable.language_holder import LanguageModelHolder, put_embeddings
 from eocore.portable.packed_attention import boundary_arguments, known_masks, question_arguments
 from eocore.portable.position_limit import check_prompt_length, limit_answers
 from eocore.portable.prompt_batching import PromptBatch
+from eocore.portable.running_batch import ReadPrompts, read_prompts
 
 
 class ImageLanguageModel(LanguageModelHolder, GenerationMixin):
@@ -103,3 +104,21 @@ class ImageLanguageModel(LanguageModelHolder, GenerationMixin):
         if limit is not None:
             limit.warn()
         return made
+
+    @torch.no_grad()
+    def read_rows(self, prompts: PromptBatch, images: Any = None) -> ReadPrompts:
+        """Prompts that are padded in front, read, for a `RunningBatch`.
+
+        Args:
+            prompts: of `collate_prompts`.
+            images: as `encode_images` takes them; None = the prompts show none.
+
+        Raises:
+            SampleTooLongError, ValueError: as `generate`.
+        """
+        device = next(self.language_model.parameters()).device
+        ids, mask = prompts.input_ids.to(device), prompts.attention_mask.to(device)
+        check_prompt_length(self.config.text_config, ids, attention_mask=mask)
+        tokens = None if images is None else self.encode_images(images)
+        embeddings = self.embed(ids, prompts.placeholders.to(device), tokens=tokens)
+        return read_prompts(self.language_model.get_decoder(), embeddings, input_ids=ids, attention_mask=mask)

@@ -91,12 +91,7 @@ class LastPosition(StoppingCriteria):
 
     def warn(self) -> None:
         """Tells how many answers were cut, if any."""
-        if self.num_cut:
-            warnings.warn(
-                f"{self.num_cut} of {len(self._left)} answers stopped unfinished at the model's last position ({self._positions} tokens "
-                "with the prompt). Shorten the text, begin the conversation anew, or lower max_tiles where the model has it.",
-                stacklevel=3,
-            )
+        warn_of_cut(self.num_cut, len(self._left), positions=self._positions)
 
 
 def limit_answers(text_config: Any, prompts: Tensor | None, *, options: dict[str, Any], settings: Any) -> LastPosition | None:
@@ -117,6 +112,16 @@ def limit_answers(text_config: Any, prompts: Tensor | None, *, options: dict[str
     limit = LastPosition(lengths, positions=positions, columns=0 if prompts is None else prompts.shape[1], ends=ends)
     options["stopping_criteria"] = StoppingCriteriaList([*(options.get("stopping_criteria") or ()), limit])
     return limit
+
+
+def warn_of_cut(num_cut: int, num_answers: int, *, positions: int | None) -> None:
+    """Warns where answers ended at the model's last position."""
+    if num_cut:
+        warnings.warn(
+            f"{num_cut} of {num_answers} answers stopped unfinished at the model's last position ({positions} tokens with the prompt). "
+            "Shorten the text, begin the conversation anew, or lower max_tiles where the model has it.",
+            stacklevel=4,
+        )
 
 
 def too_long(what: str, count: int, *, limit: int, tiles: str = "") -> str:

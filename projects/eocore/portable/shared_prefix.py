@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from eocore.portable.row_packing import VisionInputs
+from eocore.portable.running_batch import ReadPrompts
 
 WORTH_IT = 0.75
 """Sharing is worth its further call of the decoder where at most this fraction of the tokens is left to read."""
@@ -28,20 +29,6 @@ class PrefixPlan:
     lead: list[int]
     lengths: list[int]
     rest: int
-
-
-@dataclass(frozen=True)
-class StartedPrompt:
-    """Prompts read up to their last token, as `generate` takes them: P shared columns, then Q of each row's own.
-
-    Attributes:
-        input_ids, attention_mask: (R, P + Q); columns that a row does not fill are masked.
-        cache: keys and values of all columns but the last.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    cache: Any
 
 
 def plan_prefixes(input_ids: Tensor, attention_mask: Tensor, *, vision: VisionInputs, content: Tensor) -> PrefixPlan | None:
@@ -113,8 +100,8 @@ def _common(texts: Sequence[Tensor]) -> int:
 
 def start_prompts(
     decoder: nn.Module, embeddings: Tensor, *, input_ids: Tensor, attention_mask: Tensor, plan: PrefixPlan, pad_token_id: int
-) -> StartedPrompt:
-    """Reads each group's common part once, then what every row has beyond it but its last token.
+) -> ReadPrompts:
+    """Reads each group's common part once, then what every row has beyond it: P shared columns, then Q of each row's own.
 
     Padding stands between the two parts; positions count what is not masked, so that each row has those it would have alone.
 
@@ -140,13 +127,12 @@ def start_prompts(
     tail = torch.arange(rest, device=device)[None] >= rest - (own - lengths[plan.group])
     mask = torch.cat([known[plan.group], tail], dim=1).long()
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    if rest > 1:
-        decoder(
-            inputs_embeds=embeddings[:, width - rest : -1],
-            attention_mask=mask[:, :-1],
-            position_ids=positions[:, shared:-1],
-            past_key_values=cache,
-            use_cache=True,
-        )
+    states = decoder(
+        inputs_embeds=embeddings[:, width - rest :],
+        attention_mask=mask,
+        position_ids=positions[:, shared:],
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state[:, -1]
     whole = torch.cat([ids[lead[:, None], source][plan.group], ids[:, width - rest :]], dim=1)
-    return StartedPrompt(whole.masked_fill(mask == 0, pad_token_id), mask, cache)
+    return ReadPrompts(whole.masked_fill(mask == 0, pad_token_id), mask, cache, states)

@@ -33,10 +33,41 @@ class FollowedRow:
     finish: Literal["", "stop", "length", "cancelled"] = ""
 
 
-@dataclass
-class _Follower:
-    row: FollowedRow
-    streamer: AnswerStreamer
+class RowFollower:
+    """Hands an answer out word by word while it is generated, and says when it ends.
+
+    Args:
+        row: the answer.
+        processor: of the model, with `tokenizer` and `end_of_turn`.
+    """
+
+    def __init__(self, row: FollowedRow, processor: Any) -> None:
+        tokenizer = processor.tokenizer
+        ends = (processor.end_of_turn.strip(), tokenizer.eos_token or "", *row.stops)
+        self.row, self._streamer = row, AnswerStreamer(tokenizer, row.write, ends=ends)
+
+    def begin(self, num_prompt_tokens: int) -> None:
+        """The prompt has been read."""
+        self.row.num_prompt_tokens = num_prompt_tokens
+        self._streamer.put(torch.zeros(num_prompt_tokens, dtype=torch.long))  # it hands out what follows the first call
+
+    def hear(self, token: int) -> bool:
+        """Takes the next token; whether the answer ends with it."""
+        row = self.row
+        row.num_tokens += 1
+        self._streamer.put(torch.tensor([token]))
+        if row.is_cancelled():
+            row.finish = "cancelled"
+        elif self._streamer.has_ended:
+            row.finish = "stop"
+        elif row.num_tokens >= row.limit:
+            row.finish = "length"
+        return bool(row.finish)
+
+    def end(self) -> None:
+        """Hands out what is left."""
+        self._streamer.end()
+        self.row.finish = self.row.finish or ("length" if self.row.num_tokens >= self.row.limit else "stop")
 
 
 class BatchFollower(StoppingCriteria):
@@ -48,10 +79,8 @@ class BatchFollower(StoppingCriteria):
     """
 
     def __init__(self, rows: Sequence[FollowedRow], processor: Any) -> None:
-        tokenizer = processor.tokenizer
-        ends = (processor.end_of_turn.strip(), tokenizer.eos_token or "")
-        self._pad, self._eos = tokenizer.pad_token_id, tokenizer.eos_token_id
-        self._rows = [_Follower(row, AnswerStreamer(tokenizer, row.write, ends=(*ends, *row.stops))) for row in rows]
+        self._pad = processor.tokenizer.pad_token_id
+        self._rows = [RowFollower(row, processor) for row in rows]
         self._begun = False
         self._num_steps = 0
 
@@ -64,34 +93,21 @@ class BatchFollower(StoppingCriteria):
         """Takes the prompts (R, S), then the next token of each row (R,)."""
         for each, ids in zip(self._rows, value, strict=True):
             if not self._begun:
-                each.row.num_prompt_tokens = int((ids != self._pad).sum()) if self._pad is not None else len(ids)
-                each.streamer.put(ids)
+                each.begin(int((ids != self._pad).sum()) if self._pad is not None else len(ids))
             elif not each.row.finish:
-                each.row.num_tokens += 1
-                each.streamer.put(ids.reshape(1))
-                self._look(each)
+                each.hear(int(ids))
         self._begun = True
 
     def end(self) -> None:
         """Hands out what is left of each answer."""
         for each in self._rows:
-            each.streamer.end()
-            each.row.finish = each.row.finish or ("length" if each.row.num_tokens >= each.row.limit else "stop")
+            each.end()
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
         """(R,) bool: which rows are complete with the token just made, which `put` gets before or after this."""
         self._num_steps += 1
         complete = [bool(each.row.finish) or self._num_steps >= each.row.limit for each in self._rows]
         return torch.tensor(complete, device=input_ids.device)
-
-    @staticmethod
-    def _look(each: _Follower) -> None:
-        if each.row.is_cancelled():
-            each.row.finish = "cancelled"
-        elif each.streamer.has_ended:
-            each.row.finish = "stop"
-        elif each.row.num_tokens >= each.row.limit:
-            each.row.finish = "length"
 
 
 class FollowedAnswerer(Protocol):

@@ -11,9 +11,11 @@ import torch
 from eocore.data.records import Record
 from eocore.data.sample_errors import named_after
 from eocore.errors import AlignmentError, DataError
+from eocore.portable.answer_row import AnswerRow
 from eocore.portable.generation_options import merge_options
 from eocore.portable.messages import as_turns, with_images
 from eocore.portable.position_limit import most_prompt_tokens
+from eocore.portable.running_batch import ReadPrompts, can_join
 from eocore.predict.answers import Prediction
 from eocore.predict.generation import check_with_model, generation_settings
 from eocore.predict.streaming import AnswerStreamer
@@ -43,6 +45,8 @@ class TextAnswerer:
     Raises:
         ConfigError: a generation option, here or in the model's generation config, is unknown or does not fit the others.
     """
+
+    watched: int | None = None
 
     def __init__(self, model: Any, processor: Any, *, max_new_tokens: int, generation: Mapping[str, Any] | None = None) -> None:
         self.model, self.processor, self.max_new_tokens = model, processor, max_new_tokens
@@ -77,6 +81,19 @@ class TextAnswerer:
         batch = self.processor.collate(prepared, left_pad=True).to(self.model.device)
         made = self.model.generate_for(batch, max_new_tokens=self.max_new_tokens, **self.settings)
         return [TextAnswer(self.processor.decode_answer(row)) for row in made]
+
+    def row_settings(self) -> Mapping[str, Any] | None:
+        """See `eocore.predict.joining.JoiningAnswerer`."""
+        return self.settings if can_join(self.model, self.settings) else None
+
+    def read(self, prepared: Sequence[Any]) -> ReadPrompts:
+        """See `eocore.predict.joining.JoiningAnswerer`."""
+        prompts: ReadPrompts = self.model.read_for(self.processor.collate(prepared, left_pad=True).to(self.model.device))
+        return prompts
+
+    def finish(self, prepared: Sequence[Any], rows: Sequence[AnswerRow]) -> list[TextAnswer]:
+        """See `eocore.predict.joining.JoiningAnswerer`."""
+        return [TextAnswer(self.processor.decode_answer(torch.tensor(row.tokens))) for row in rows]
 
 
 class ChatPredictor:

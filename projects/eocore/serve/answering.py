@@ -14,14 +14,16 @@ from eocore.data.records import ImageRef, Record
 from eocore.errors import ConfigError, DataError
 from eocore.evaluate.embedding_scores import as_scores, class_prompts
 from eocore.evaluate.protocols import Embeds, EmbedsImages, Generates, PreparesImages, PreparingAnswerer, ScoresPixels, implemented
+from eocore.portable.answer_row import RowOptions
 from eocore.portable.messages import SEG_PLACEHOLDER, Text, Turn, about_images, introduced_regions, joined, read_parts
 from eocore.predict.asking import check_roles
-from eocore.predict.following import BatchFollower, FollowedRow, FollowsAnswers
+from eocore.predict.following import BatchFollower, FollowedRow, FollowsAnswers, RowFollower
 from eocore.predict.image_files import ImageFile, image_refs, read_images, with_sensor
+from eocore.predict.joining import Asked, JoinedAnswers, JoiningAnswerer, Left
 from eocore.sensors.orientation import stored_transform
 from eocore.sensors.scene import Scene
 from eocore.serve.marks import MarkReader
-from eocore.serve.messages import Happened, Result, Task, TextsRequest
+from eocore.serve.messages import Happened, Result, Task, TextsRequest, WorkerSpec
 from eocore.serve.requests import Done, FinishReason, GenerateRequest, ImagesRequest, MaskGrid, Masks, ModelCard
 from eocore.system import DeclaresRoles
 
@@ -36,11 +38,35 @@ class PreparedTask:
         task: what is asked.
         inputs: of the model.
         scenes: that were read, by role.
+        settings: of an answer that can join others, see `RowOptions.settings`; None of what cannot.
     """
 
     task: Task
     inputs: Any = None
     scenes: Mapping[str, Scene] | None = None
+    settings: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A request whose answer is no longer being written.
+
+    Attributes:
+        number: of it.
+        error: why there is no answer; None where it was answered, or nobody waits for it.
+    """
+
+    number: int
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Written:
+    """A request whose answer is being written."""
+
+    each: PreparedTask
+    reader: MarkReader
+    follower: RowFollower
 
 
 class Answering:
@@ -50,13 +76,14 @@ class Answering:
         predictor: of a system, its weights in memory.
         name: of the model.
         system: that it belongs to.
-        max_pixels: of one image or window.
+        spec: of the worker.
         is_cancelled: number of a request -> whether nobody waits for it any more.
     """
 
-    def __init__(self, predictor: Any, *, name: str, system: str, max_pixels: int, is_cancelled: Callable[[int], bool]) -> None:
+    def __init__(self, predictor: Any, *, name: str, system: str, spec: WorkerSpec, is_cancelled: Callable[[int], bool]) -> None:
         self._predictor, self._name, self._system = predictor, name, system
-        self._max_pixels, self._is_cancelled = max_pixels, is_cancelled
+        self._max_pixels, self._joins, self._is_cancelled = spec.max_pixels, spec.joins, is_cancelled
+        self._joined: JoinedAnswers | None = None
         self._scores = as_scores(predictor) if "scores" in implemented(predictor) else None
         self._run = {
             "generate": self._generate,
@@ -110,6 +137,55 @@ class Answering:
         """
         self._run[batch[0].task.kind](batch, send)
 
+    def join(self, batch: Sequence[PreparedTask], send: Send) -> list[Ended]:
+        """Adds requests with `settings` to the answers that are being written; returns those that could not be added."""
+        if self._joined is None:
+            self._joined = JoinedAnswers(self._answerer(batch[0].task.request, {}))
+        return [self._ended(one, send) for one in self._joined.join([self._asked(each, send) for each in batch])]
+
+    def step(self, send: Send) -> list[Ended]:
+        """Continues these answers by a token; what comes out goes to `send`. Returns those that have ended."""
+        return [self._ended(one, send) for one in (self._joined.step() if self._joined is not None else ())]
+
+    def _ended(self, left: Left, send: Send) -> Ended:
+        own: _Written = left.asked.key
+        error = left.error
+        if left.answer is not None:
+            try:
+                own.follower.end()
+                self._finish(own.each, own.reader, row=own.follower.row, found=left.answer, send=send)
+            except Exception as found:
+                error = found
+        return Ended(own.each.task.number, error)
+
+    @property
+    def num_joined(self) -> int:
+        """Requests whose answers are being written together."""
+        return 0 if self._joined is None else len(self._joined)
+
+    def _asked(self, each: PreparedTask, send: Send) -> Asked:
+        request, number = each.task.request, each.task.number
+        reader = MarkReader(self._special_tokens, draws=self._draws)
+        follower = RowFollower(self._followed(each, reader, send=send), self._predictor.processor)
+        assert each.settings is not None
+        options = RowOptions(max_new_tokens=request.max_new_tokens, settings=each.settings, seed=request.seed, hear=follower.hear)
+        return Asked(
+            key=_Written(each, reader, follower),
+            prepared=each.inputs,
+            options=options,
+            begin=follower.begin,
+            is_wanted=lambda: not self._is_cancelled(number),
+        )
+
+    def _followed(self, each: PreparedTask, reader: MarkReader, *, send: Send) -> FollowedRow:
+        request, number = each.task.request, each.task.number
+        return FollowedRow(
+            write=_writer(number, reader, send=send),
+            limit=request.max_new_tokens,
+            stops=request.stop,
+            is_cancelled=_asker(self._is_cancelled, number),
+        )
+
     def _read(self, files: Mapping[str, ImageFile]) -> dict[str, Scene]:
         known = {name: with_sensor(name, file) for name, file in files.items()}
         refs = image_refs(known)
@@ -131,7 +207,9 @@ class Answering:
         scenes = self._read(request.images)
         sample = (question_record(request, scenes), tuple(scenes.values()))
         answerer = self._answerer(request, {})
-        return PreparedTask(task, answerer.prepare(sample) if isinstance(answerer, PreparingAnswerer) else sample, scenes)
+        inputs = answerer.prepare(sample) if isinstance(answerer, PreparingAnswerer) else sample
+        joins = self._joins and isinstance(answerer, JoiningAnswerer) and isinstance(self._predictor, FollowsAnswers)
+        return PreparedTask(task, inputs, scenes, answerer.row_settings() if joins else None)
 
     def _prepare_images(self, task: Task, request: ImagesRequest) -> PreparedTask:
         kind = {"embed_images": EmbedsImages, "pixel_scores": ScoresPixels}.get(task.kind)
@@ -155,15 +233,7 @@ class Answering:
     def _generate(self, batch: Sequence[PreparedTask], send: Send) -> None:
         requests = [each.task.request for each in batch]
         readers = [MarkReader(self._special_tokens, draws=self._draws) for _ in batch]
-        rows = [
-            FollowedRow(
-                write=_writer(each.task.number, reader, send=send),
-                limit=request.max_new_tokens,
-                stops=request.stop,
-                is_cancelled=_asker(self._is_cancelled, each.task.number),
-            )
-            for each, request, reader in zip(batch, requests, readers, strict=True)
-        ]
+        rows = [self._followed(each, reader, send=send) for each, reader in zip(batch, readers, strict=True)]
         follows = isinstance(self._predictor, FollowsAnswers)
         objects = BatchFollower(rows, self._predictor.processor).objects if follows else {}
         longest = replace(requests[0], max_new_tokens=max(request.max_new_tokens for request in requests))

@@ -47,7 +47,9 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Run:
-    """To a worker: answer these requests together. All are prepared, of one kind and of equal options."""
+    """To a worker: answer these requests, all of which are prepared. They join those that are being answered; where they cannot, they are
+    of one kind and of equal options.
+    """
 
     numbers: tuple[int, ...]
 
@@ -73,9 +75,15 @@ class Ready:
 
 @dataclass(frozen=True)
 class Prepared:
-    """From a worker: this request can be run."""
+    """From a worker: this request can be run.
+
+    Attributes:
+        number: of it.
+        joins: whether it can join others that are being answered.
+    """
 
     number: int
+    joins: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,11 +148,6 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Ran:
-    """From a worker: the batch of the last `Run` is answered; it takes another."""
-
-
-@dataclass(frozen=True)
 class WorkerSpec:
     """What a worker is made of.
 
@@ -155,6 +158,7 @@ class WorkerSpec:
         threads: of torch; None = its own choice.
         max_pixels: of one image or window.
         generation: options of every answer.
+        joins: whether requests join others that are being answered, where the model can.
     """
 
     model: Path
@@ -163,3 +167,4 @@ class WorkerSpec:
     threads: int | None = None
     max_pixels: int = 64_000_000
     generation: dict[str, Any] = field(default_factory=dict)
+    joins: bool = True

@@ -61,8 +61,9 @@ class WorkerOptions:
     Attributes:
         count: worker processes of each model.
         devices: as torch names them, given to the workers in turn; none = the GPU if there is one, else the CPU.
-        max_batch: requests answered together.
-        batch_wait_s: how long a request waits for others that are still being read [s].
+        max_batch: requests that a worker answers at once.
+        joins: whether requests join others that are being answered, where the model can.
+        batch_wait_s: how long a request that no other can join waits for those that are still being read [s].
         readers: threads of a worker that read images.
         threads: of torch in a worker; None = torch's own choice.
         start_s: after which a worker that has not loaded its model is given up [s].
@@ -71,6 +72,7 @@ class WorkerOptions:
     count: int = 1
     devices: tuple[str, ...] = ()
     max_batch: int = 16
+    joins: bool = True
     batch_wait_s: float = 0.01
     readers: int = 2
     threads: int | None = None

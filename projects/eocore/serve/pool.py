@@ -8,7 +8,7 @@ from typing import Any
 
 from eocore.errors import ConfigError, EOError, WorkerLostError
 from eocore.log import get_logger
-from eocore.serve.messages import Cancel, Failed, Happened, Kind, Prepare, Prepared, Ran, Ready, Result, Run, Task, WorkerSpec
+from eocore.serve.messages import Cancel, Failed, Happened, Kind, Prepare, Prepared, Ready, Result, Run, Task, WorkerSpec
 from eocore.serve.process import WorkerProcess
 from eocore.serve.requests import Done, ModelCard
 from eocore.serve.scheduler import Scheduler, batch_key
@@ -22,7 +22,6 @@ _NUMBERS = itertools.count(1)
 class _Worker:
     process: WorkerProcess
     is_ready: bool = False
-    is_busy: bool = False
     timer: asyncio.TimerHandle | None = None
 
 
@@ -149,8 +148,8 @@ class ModelPool:
             case Ready(card):
                 self.card, worker.is_ready, self._failed_starts = replace(card, is_ready=True), True, 0
                 self._ready.set()
-            case Prepared(number):
-                self._scheduler.ready(number)
+            case Prepared(number, joins):
+                self._scheduler.ready(number, joins=joins)
             case Happened(number, event):
                 self._hand_on(number, message, is_last=isinstance(event, Done))
             case Result(number, _):
@@ -159,8 +158,6 @@ class ModelPool:
                 self._fail(number, failure.error())
             case Failed(_, failure):
                 self._give_up(failure.error())
-            case Ran():
-                worker.is_busy = False
         self._move()
 
     def _hand_on(self, number: int, message: Any, *, is_last: bool) -> None:
@@ -181,8 +178,7 @@ class ModelPool:
             self._held[number] = chosen
             ready[chosen].process.send(Prepare(self._asked[number].task))
         for number, worker in ready.items():
-            if not worker.is_busy:
-                self._run(number, worker)
+            self._run(number, worker)
 
     def _run(self, number: int, worker: _Worker) -> None:
         if worker.timer is not None:
@@ -190,7 +186,6 @@ class ModelPool:
             worker.timer = None
         batch = self._scheduler.batch(number)
         if batch:
-            worker.is_busy = True
             worker.process.send(Run(tuple(batch)))
             return
         patience = self._scheduler.patience_s(number)

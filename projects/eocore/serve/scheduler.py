@@ -16,9 +16,9 @@ class BatchingOptions:
     """How requests are put together.
 
     Attributes:
-        max_batch: most requests of a batch.
+        max_batch: most requests that a worker answers at once.
         max_waiting: requests beyond this are refused.
-        wait_s: how long a request that is ready waits for others that a worker still reads [s].
+        wait_s: how long a request that no other can join waits for those that a worker still reads [s].
     """
 
     max_batch: int = 16
@@ -35,11 +35,11 @@ class Scheduler(Protocol):
     def assign(self, room: Mapping[int, int]) -> list[tuple[int, int]]:
         """(request, worker) of requests that a worker shall read now; `room` is what each worker has not had assigned yet."""
 
-    def ready(self, number: int) -> None:
-        """A worker has read the images of this request."""
+    def ready(self, number: int, *, joins: bool) -> None:
+        """A worker has read the images of this request; whether it can join others that are being answered."""
 
     def batch(self, worker: int) -> list[int]:
-        """Requests that an idle worker shall answer now; none where it is better to wait."""
+        """Requests that a worker shall answer now, beside those it answers already; none where it is better to wait."""
 
     def patience_s(self, worker: int) -> float | None:
         """After which time `batch` may give other requests though nothing has happened [s]; None = never."""
@@ -56,11 +56,13 @@ class _Entry:
     key: Hashable
     worker: int | None = None
     ready_at: float | None = None
+    joins: bool = False
     is_running: bool = False
 
 
-class BatchingScheduler:
-    """First come, first served: the oldest request that is read decides what is answered, and takes along those of its kind.
+class ContinuousScheduler:
+    """First come, first served. Requests that others can join are answered as soon as there is room; of the others, the oldest that is read
+    decides what is answered when the last such batch has ended, and takes along those of its kind.
 
     Args:
         options: how requests are put together.
@@ -97,22 +99,18 @@ class BatchingScheduler:
             assigned.append((number, worker))
         return assigned
 
-    def ready(self, number: int) -> None:
+    def ready(self, number: int, *, joins: bool) -> None:
         """See `Scheduler`."""
         entry = self._entries.get(number)
         if entry is not None:
-            entry.ready_at = self._now()
+            entry.ready_at, entry.joins = self._now(), joins
 
     def batch(self, worker: int) -> list[int]:
         """See `Scheduler`."""
         first = self._oldest(worker)
         if first is None:
             return []
-        alike = self._alike(worker, first)
-        chosen = [number for number, entry in alike.items() if entry.ready_at is not None][: self._options.max_batch]
-        is_read = len(chosen) == min(len(alike), self._options.max_batch)
-        if not is_read and self._waited(first) < self._options.wait_s:
-            return []
+        chosen = self._joining(worker) if first.joins else self._alike(worker, first)
         for number in chosen:
             self._entries[number].is_running = True
         return chosen
@@ -120,7 +118,9 @@ class BatchingScheduler:
     def patience_s(self, worker: int) -> float | None:
         """See `Scheduler`."""
         first = self._oldest(worker)
-        return None if first is None else max(self._options.wait_s - self._waited(first), 0.0)
+        if first is None or first.joins or self._is_busy(worker):
+            return None
+        return max(self._options.wait_s - self._waited(first), 0.0)
 
     def drop(self, number: int) -> None:
         """See `Scheduler`."""
@@ -133,23 +133,36 @@ class BatchingScheduler:
             del self._entries[number]
         return lost
 
-    def _oldest(self, worker: int) -> _Entry | None:
-        own = (entry for entry in self._entries.values() if entry.worker == worker and not entry.is_running)
-        return next((entry for entry in own if entry.ready_at is not None), None)
+    def _of(self, worker: int, *, is_running: bool) -> dict[int, _Entry]:
+        return {number: entry for number, entry in self._entries.items() if entry.worker == worker and entry.is_running == is_running}
 
-    def _alike(self, worker: int, first: _Entry) -> dict[int, _Entry]:
-        return {
-            number: entry
-            for number, entry in self._entries.items()
-            if entry.worker == worker and not entry.is_running and entry.key == first.key
-        }
+    def _oldest(self, worker: int) -> _Entry | None:
+        return next((entry for entry in self._of(worker, is_running=False).values() if entry.ready_at is not None), None)
+
+    def _joining(self, worker: int) -> list[int]:
+        """Those that join: as many as there is room for."""
+        room = self._options.max_batch - sum(entry.joins for entry in self._of(worker, is_running=True).values())
+        return [number for number, entry in self._of(worker, is_running=False).items() if entry.joins][: max(room, 0)]
+
+    def _alike(self, worker: int, first: _Entry) -> list[int]:
+        """A batch of requests of the first one's kind; none where a batch is being answered, or the first still waits for others."""
+        if self._is_busy(worker):
+            return []
+        alike = {number: entry for number, entry in self._of(worker, is_running=False).items() if entry.key == first.key}
+        chosen = [number for number, entry in alike.items() if entry.ready_at is not None][: self._options.max_batch]
+        is_read = len(chosen) == min(len(alike), self._options.max_batch)
+        return chosen if is_read or self._waited(first) >= self._options.wait_s else []
+
+    def _is_busy(self, worker: int) -> bool:
+        """Whether it answers a batch that no request can join."""
+        return any(not entry.joins for entry in self._of(worker, is_running=True).values())
 
     def _waited(self, entry: _Entry) -> float:
         return self._now() - (entry.ready_at if entry.ready_at is not None else self._now())
 
 
 def batch_key(task: Task) -> Hashable:
-    """What requests must have in common to be answered together."""
+    """What requests must have in common to be answered together, where they cannot join others."""
     request = task.request
     if isinstance(request, GenerateRequest):
         apart = task.number if request.seed is not None else None

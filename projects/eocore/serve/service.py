@@ -26,7 +26,7 @@ from eocore.serve.messages import Happened, Kind, Result, TextsRequest, WorkerSp
 from eocore.serve.options import ServeOptions
 from eocore.serve.pool import ModelPool
 from eocore.serve.requests import Event, GenerateRequest, ImagesRequest, ModelCard
-from eocore.serve.scheduler import BatchingOptions, BatchingScheduler
+from eocore.serve.scheduler import BatchingOptions, ContinuousScheduler
 from eocore.serve.sessions import SessionStore, without_paths
 
 TELL_S = 15.0
@@ -213,11 +213,12 @@ class Service:
                 readers=workers.readers,
                 threads=workers.threads,
                 max_pixels=int(limits.megapixels * 1e6),
+                joins=workers.joins,
             )
             for number in range(workers.count)
         ]
         batching = BatchingOptions(max_batch=workers.max_batch, max_waiting=limits.waiting, wait_s=workers.batch_wait_s)
-        return ModelPool(specs, scheduler=BatchingScheduler(batching), read_ahead=2 * workers.max_batch)
+        return ModelPool(specs, scheduler=ContinuousScheduler(batching), read_ahead=2 * workers.max_batch)
 
 
 def is_whole(text: str) -> bool:

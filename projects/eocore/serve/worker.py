@@ -10,10 +10,10 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from eocore.errors import DataError
-from eocore.serve.messages import Cancel, Failed, Failure, Prepare, Prepared, Ran, Ready, Run, Stop, Task, WorkerSpec
+from eocore.serve.messages import Cancel, Failed, Failure, Prepare, Prepared, Ready, Run, Stop, Task, WorkerSpec
 
 if TYPE_CHECKING:  # the front process, which starts this function, imports no torch
-    from eocore.serve.answering import Answering, PreparedTask
+    from eocore.serve.answering import Answering, Ended, PreparedTask
 
 
 def work(connection: Connection, spec: WorkerSpec) -> None:
@@ -44,7 +44,7 @@ def load_answering(spec: WorkerSpec, worker: "Worker") -> "Answering":
     if isinstance(predictor, LoadsWeights):
         predictor.load()
     name = spec.model.resolve().name
-    return Answering(predictor, name=name, system=system.name, max_pixels=spec.max_pixels, is_cancelled=worker.is_cancelled)
+    return Answering(predictor, name=name, system=system.name, spec=spec, is_cancelled=worker.is_cancelled)
 
 
 class Worker:
@@ -79,10 +79,24 @@ class Worker:
         """Answers until told to stop."""
         threading.Thread(target=self._listen, args=(answering,), daemon=True).start()
         self.send(Ready(answering.card()))
-        while (numbers := self._batches.get()) is not None:
-            self._answer(answering, numbers)
-            self.send(Ran())
+        while self._take(answering):
+            self._end(answering.step(self.send))
         os._exit(0)  # nothing is left to write, and libraries take seconds to take themselves down
+
+    def _take(self, answering: "Answering") -> bool:
+        """Begins with the requests that have come, waiting for some where nothing is being answered; False where this is the end."""
+        while not answering.num_joined or not self._batches.empty():
+            numbers = self._batches.get()
+            if numbers is None:
+                return False
+            self._answer(answering, numbers)
+        return True
+
+    def _end(self, ended: "Sequence[Ended]") -> None:
+        for one in ended:
+            if one.error is not None:
+                self.send(Failed(one.number, Failure.of(one.error)))
+            self._cancelled.discard(one.number)
 
     def _listen(self, answering: "Answering") -> None:
         while True:
@@ -117,13 +131,17 @@ class Worker:
             self._prepared.pop(task.number, None)
             self._cancelled.discard(task.number)
             return
-        self.send(Prepared(task.number))
+        self.send(Prepared(task.number, joins=prepared is not None and prepared.settings is not None))
 
     def _answer(self, answering: "Answering", numbers: Sequence[int]) -> None:
         batch = [found for found in (self._prepared.pop(number, None) for number in numbers) if found is not None]
-        if batch:
-            self._run(answering, batch)
-        self._cancelled.difference_update(numbers)
+        joining = [each for each in batch if each.settings is not None]
+        others = [each for each in batch if each.settings is None]
+        if joining:
+            self._end(answering.join(joining, self.send))
+        if others:
+            self._run(answering, others)
+        self._cancelled.difference_update(each.task.number for each in others)
 
     def _run(self, answering: "Answering", batch: "list[PreparedTask]") -> None:
         """Answers a batch; where the model refuses it before anything was handed out, each request by itself."""

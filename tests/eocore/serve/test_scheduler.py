@@ -3,7 +3,7 @@ import pytest
 from eocore.errors import BusyError
 from eocore.serve.messages import Task, TextsRequest
 from eocore.serve.requests import ChatTurn, GenerateRequest, ImagesRequest
-from eocore.serve.scheduler import BatchingOptions, BatchingScheduler, batch_key
+from eocore.serve.scheduler import BatchingOptions, ContinuousScheduler, batch_key
 
 
 class Clock:
@@ -13,8 +13,13 @@ class Clock:
         return self.now
 
 
-def made(clock: Clock, **options: float) -> BatchingScheduler:
-    return BatchingScheduler(BatchingOptions(**{"max_batch": 4, "max_waiting": 10, "wait_s": 1.0, **options}), now=clock)  # type: ignore[arg-type]
+def made(clock: Clock, **options: float) -> ContinuousScheduler:
+    return ContinuousScheduler(BatchingOptions(**{"max_batch": 4, "max_waiting": 10, "wait_s": 1.0, **options}), now=clock)  # type: ignore[arg-type]
+
+
+def end(scheduler: ContinuousScheduler, *numbers: int) -> None:
+    for number in numbers:
+        scheduler.drop(number)
 
 
 def test_what_is_read_and_alike_is_answered_together_in_order() -> None:
@@ -23,10 +28,33 @@ def test_what_is_read_and_alike_is_answered_together_in_order() -> None:
         scheduler.add(number, key)
     assert scheduler.assign({7: 10}) == [(number, 7) for number in range(6)]
     for number in range(6):
-        scheduler.ready(number)
+        scheduler.ready(number, joins=False)
     assert scheduler.batch(7) == [0, 1, 3, 4]
+    assert scheduler.batch(7) == [] and scheduler.patience_s(7) is None  # until they are answered
+    end(scheduler, 0, 1, 3, 4)
     assert scheduler.batch(7) == [2]  # older than the last of the others
+    end(scheduler, 2)
     assert scheduler.batch(7) == [5] and scheduler.batch(7) == []
+
+
+def test_what_can_join_is_answered_as_soon_as_there_is_room() -> None:
+    scheduler = made(Clock())
+    for number in range(7):
+        scheduler.add(number, number)  # whatever their options
+    scheduler.assign({7: 10})
+    scheduler.ready(1, joins=True)
+    assert scheduler.batch(7) == [1] and scheduler.patience_s(7) is None
+    for number in (0, 2, 3, 5):
+        scheduler.ready(number, joins=True)
+    assert scheduler.batch(7) == [0, 2, 3] and scheduler.batch(7) == []
+    end(scheduler, 2)
+    assert scheduler.batch(7) == [5]
+    scheduler.ready(4, joins=False)
+    assert scheduler.batch(7) == [4]  # between two steps of the others
+    scheduler.ready(6, joins=True)
+    assert scheduler.batch(7) == []
+    end(scheduler, 0)
+    assert scheduler.batch(7) == [6]
 
 
 def test_a_request_waits_a_moment_for_those_that_are_still_read() -> None:
@@ -35,13 +63,14 @@ def test_a_request_waits_a_moment_for_those_that_are_still_read() -> None:
     scheduler.add(1, "a")
     scheduler.add(2, "a")
     scheduler.assign({7: 10})
-    scheduler.ready(1)
+    scheduler.ready(1, joins=False)
     assert scheduler.batch(7) == [] and scheduler.patience_s(7) == 1.0
     clock.now = 0.5
     assert scheduler.batch(7) == [] and scheduler.patience_s(7) == 0.5
     clock.now = 1.0
     assert scheduler.batch(7) == [1] and scheduler.patience_s(7) is None
-    scheduler.ready(2)
+    scheduler.ready(2, joins=False)
+    end(scheduler, 1)
     assert scheduler.batch(7) == [2]
 
 
@@ -50,8 +79,8 @@ def test_a_full_batch_does_not_wait() -> None:
     for number in range(3):
         scheduler.add(number, "a")
     scheduler.assign({7: 10})
-    scheduler.ready(0)
-    scheduler.ready(1)
+    scheduler.ready(0, joins=False)
+    scheduler.ready(1, joins=False)
     assert scheduler.batch(7) == [0, 1]
 
 
@@ -71,8 +100,8 @@ def test_too_many_are_refused_and_those_under_way_do_not_count() -> None:
     with pytest.raises(BusyError, match="2 requests wait already"):
         scheduler.add(3, "a")
     scheduler.assign({7: 2})
-    scheduler.ready(1)
-    scheduler.ready(2)
+    scheduler.ready(1, joins=False)
+    scheduler.ready(2, joins=False)
     scheduler.batch(7)
     scheduler.add(3, "a")
     scheduler.drop(99)

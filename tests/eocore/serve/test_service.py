@@ -86,6 +86,23 @@ def test_answers_of_a_batch_are_those_of_each_alone(run: Any, service: Service, 
         assert texts(one) == texts(other) and one[-1] == other[-1]
 
 
+def test_a_request_joins_those_that_are_being_answered(run: Any, service: Service, picture: Any) -> None:
+    drawn = {"generation": {"do_sample": True, "temperature": 2.0}, "max_new_tokens": 20, "images": picture}
+    alone = [run(events(service, **drawn, seed=seed)) for seed in (1, 2)]
+
+    async def overtake() -> tuple[list[list[Event]], bool]:
+        request = GenerateRequest(model="words", turns=(ChatTurn("user", "go on"),), images=picture, max_new_tokens=LONG)
+        long = service.generate(request)
+        await anext(long)
+        found = await asyncio.gather(*(events(service, **drawn, seed=seed) for seed in (1, 2)))
+        goes_on = isinstance(await anext(long), TextDelta)
+        await long.aclose()
+        return found, goes_on
+
+    found, goes_on = run(overtake())
+    assert goes_on and [texts(one) for one in found] == [texts(one) for one in alone]
+
+
 def test_masks_lie_on_the_image_and_special_tokens_are_not_shown(run: Any, service: Service, session: Session) -> None:
     found = run(events(service, "masks", images={"rgb": session.images[2].file()}))
     mark, masks, done = found
