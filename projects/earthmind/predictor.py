@@ -28,6 +28,7 @@ from eocore.evaluate.protocols import LongAnswers, PixelScale
 from eocore.log import get_logger
 from eocore.models import folders
 from eocore.portable.answer_row import AnswerRow
+from eocore.portable.image_memory import ImageMemory
 from eocore.portable.image_tiling import tile_grid
 from eocore.portable.position_limit import SampleTooLongError
 from eocore.portable.running_batch import ReadPrompts
@@ -40,6 +41,8 @@ from eocore.predict.view_loss import describe_loss
 from eocore.sensors.scene import Scene
 from eocore.system import PredictorOptions
 from eocore.train.device import check_device, local_device
+
+MIB = 1024**2
 
 
 def load_model(folder: Path, *, device: str | None = None, float32_on_cpu: bool = True) -> Any:
@@ -157,6 +160,7 @@ class RecordAnswerer:
         processor: the model's.
         max_new_tokens: longest answer.
         generation: options of `generation_settings`, such as {"cache_implementation": "static"} or {"compile": True}.
+        memory: of the model, whose weights stay as they are; None = nothing is kept of images.
 
     Raises:
         ConfigError: a generation option, here or in the model's generation config, is unknown or does not fit the others.
@@ -169,8 +173,9 @@ class RecordAnswerer:
         *,
         max_new_tokens: int = 256,
         generation: Mapping[str, Any] | None = None,
+        memory: ImageMemory | None = None,
     ) -> None:
-        self.model = model
+        self.model, self.memory = model, memory
         self.processor = processor
         self.max_new_tokens = max_new_tokens
         self.generation = generation_settings(generation or {}, shortens=True)
@@ -210,6 +215,7 @@ class RecordAnswerer:
             self.processor,
             sizes=[record.size for record in prepared],
             max_new_tokens=self.max_new_tokens,
+            memory=self.memory,
             **self.generation,
         )
 
@@ -227,7 +233,7 @@ class RecordAnswerer:
     def read(self, prepared: Sequence[PreparedRecord]) -> ReadPrompts:
         """See `eocore.predict.joining.JoiningAnswerer`."""
         batch = self.processor.collate([record.encoded for record in prepared], left_pad=True)
-        prompts, _ = self.model.read_rows(batch, pad_token_id=self.processor.pad_token_id)
+        prompts, _ = self.model.read_rows(batch, memory=self.memory)
         return prompts
 
     def finish(self, prepared: Sequence[PreparedRecord], rows: Sequence[AnswerRow]) -> list[Answer]:
@@ -238,6 +244,7 @@ class RecordAnswerer:
             draw_on=[record.encoded.draw_on for record in prepared],
             names=[record.encoded.names for record in prepared],
             sizes=[record.size for record in prepared],
+            memory=self.memory,
         )
 
     def _encode(self, record: Record, scenes: Sequence[Scene]) -> Sample:
@@ -284,6 +291,7 @@ class EarthMindPredictor:
         generation_settings(options.generation, shortens=True)  # what is wrong in them is said before the model is loaded
         folders.check_model_folder(folder)
         self.folder, self.options = folder, options
+        self.memory = ImageMemory(options.image_memory_mib * MIB) if options.image_memory_mib else None
 
     def load(self) -> None:
         """Reads the weights. Raises CheckpointError where the folder is damaged."""
@@ -302,12 +310,16 @@ class EarthMindPredictor:
 
     def answerer(self, max_new_tokens: int) -> RecordAnswerer:
         """What answers the last question of records. Raises ConfigError as `RecordAnswerer`."""
-        return RecordAnswerer(self.model, self.processor, max_new_tokens=max_new_tokens, generation=self.options.generation)
+        return self._answerer(max_new_tokens, self.options.generation)
+
+    def _answerer(self, max_new_tokens: int, generation: Mapping[str, Any]) -> RecordAnswerer:
+        options = {"max_new_tokens": max_new_tokens, "generation": generation, "memory": self.memory}
+        return RecordAnswerer(self.model, self.processor, **options)
 
     def followed_answerer(self, max_new_tokens: int, *, generation: Mapping[str, Any], objects: Mapping[str, Any]) -> RecordAnswerer:
         """See `eocore.predict.following.FollowsAnswers`."""
         options = {**self.options.generation, **generation}
-        answerer = RecordAnswerer(self.model, self.processor, max_new_tokens=max_new_tokens, generation=options)
+        answerer = self._answerer(max_new_tokens, options)
         answerer.generation |= objects
         return answerer
 

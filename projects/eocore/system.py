@@ -46,12 +46,14 @@ class PredictorOptions:
         float32_on_cpu: compute in float32 on a CPU, whatever the weights are saved in.
         generation: how text is generated, in the system's options.
         num_tiles: most tiles of an image, for systems that cut images; None = as the model was made.
+        image_memory_mib: room for what was computed of images, for the next question about them, in systems that can [MiB]; 0 = none.
     """
 
     device: str | None = None
     float32_on_cpu: bool = False
     generation: Mapping[str, Any] = field(default_factory=dict)
     num_tiles: int | None = None
+    image_memory_mib: int = 0
 
 
 @runtime_checkable

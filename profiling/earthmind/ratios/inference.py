@@ -17,7 +17,6 @@ from profiling.ratios.ratio import Goal, Pair, Result, Side
 
 VOCABULARY = 6144
 """So that the head has the fraction of the language model's operations that it has at full size, a ninth."""
-PAD = 0
 
 
 @RATIOS.register_module(name="G5")
@@ -146,7 +145,7 @@ class SharedPrefix(Pair):
             content = torch.zeros(self.questions, dtype=torch.long)
             plan = plan_prefixes(ids, mask, vision=vision, content=content)
             assert plan is not None
-            start = start_prompts(model.get_decoder(), embeddings, input_ids=ids, attention_mask=mask, plan=plan, pad_token_id=PAD)
+            start = start_prompts(model.get_decoder(), embeddings, input_ids=ids, attention_mask=mask, plan=plan)
             logits: Tensor = model.get_output_embeddings()(start.states)
             return logits
 

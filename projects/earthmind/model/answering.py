@@ -13,6 +13,7 @@ from transformers import GenerationConfig
 
 from eocore.portable.duplicates import find_duplicates
 from eocore.portable.generation_options import check_answer_options, merge_options, stop_texts
+from eocore.portable.image_memory import ImageMemory
 from eocore.portable.row_cache import writes_to_itself
 
 from .batching import DrawOn
@@ -134,6 +135,7 @@ def draw_answers(
     *,
     draw_on: Sequence[Sequence[DrawOn] | None],
     moments: Sequence[Sequence[int]],
+    memory: ImageMemory | None = None,
 ) -> dict[int, Tensor]:
     """Mask logits (K, h, w), float32, of each row with [SEG] and something to draw on; each different image is encoded once.
 
@@ -142,6 +144,7 @@ def draw_answers(
         rows: states (D,) of each row's [SEG] tokens.
         draw_on: of each row, by moment.
         moments: of each row, number of the moment that each of its [SEG] tokens is drawn on.
+        memory: of the model, where images are found that were encoded before.
     """
     wanted = {row: makers for row, makers in enumerate(draw_on) if makers is not None and rows[row]}
     if not wanted:
@@ -150,10 +153,14 @@ def draw_answers(
     drawn_on = [(row, moment) for row in wanted for moment in moments[row]]
     sets = {key: number for number, key in enumerate(dict.fromkeys(drawn_on))}
     stacks = [wanted[row][moment]() for row, moment in sets]
-    first, index = find_duplicates(torch.cat(stacks))
+    images = torch.cat(stacks)
     owner = torch.repeat_interleave(torch.arange(len(sets)), torch.tensor([len(stack) for stack in stacks]))
-    encoded = head.encode(torch.cat(stacks)[first].to(device))
-    features = head.combine([level[index.to(device)] for level in encoded], owner.to(device), num_samples=len(sets))
+    if memory is None:
+        first, index = find_duplicates(images)
+        encoded = [level[index.to(device)] for level in head.encode(images[first].to(device))]
+    else:
+        encoded = memory.encode(images, lambda new: head.encode(new.to(device)), kind="grounding")
+    features = head.combine(encoded, owner.to(device), num_samples=len(sets))
     states = torch.stack([state for row in wanted for state in rows[row]])
     slots = [drawn_on[:position].count(key) for position, key in enumerate(drawn_on)]
     sample, slot = (torch.tensor(numbers, device=device) for numbers in ([sets[key] for key in drawn_on], slots))

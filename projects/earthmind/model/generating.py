@@ -11,6 +11,7 @@ from transformers import GenerationMixin
 from eocore.portable.answer_row import RowOptions
 from eocore.portable.duplicates import find_duplicates
 from eocore.portable.generation_options import check_sees_images
+from eocore.portable.image_memory import ImageMemory
 from eocore.portable.position_limit import check_prompt_length, limit_answers
 from eocore.portable.row_inputs import ROW_INPUTS, TEXT_INPUTS, from_rows
 from eocore.portable.row_packing import VisionInputs, to_device
@@ -100,9 +101,9 @@ class EarthMindGenerationMixin(RowAnswersMixin, GenerationMixin):
             max_new_tokens: longest answer.
             share_prefix: read once what prompts about the same images have in common.
             long: what is done with long inputs, such as "compress:8"; see `LongInputsMixin.long_input`.
-            **kwargs: `rows`, `RowOptions` of each answer beside those of all (with a cache that grows); how answers are generated:
-                `generation_options.OPTIONS`, without which the likeliest token is taken, and
-                `generation_options.OBJECTS` of transformers' `generate`.
+            **kwargs: `rows`, `RowOptions` of each answer beside those of all, and `memory`, the `ImageMemory` of this model (both with a
+                cache that grows); and how answers are generated: `generation_options.OPTIONS`, without which the likeliest token is taken,
+                and `generation_options.OBJECTS` of transformers' `generate`.
 
         Raises:
             GenerationOptionError: an option is unknown, has a wrong value, or does not keep answers and masks together, here or in the
@@ -110,6 +111,7 @@ class EarthMindGenerationMixin(RowAnswersMixin, GenerationMixin):
             ValueError: the processor is of another model.
         """
         rows: Sequence[RowOptions] | None = kwargs.pop("rows", None)
+        memory: ImageMemory | None = kwargs.pop("memory", None)
         settings = answer_settings(processor, kwargs, own=self.generation_config, max_new_tokens=max_new_tokens)
         if processor.seg_token_id != self.config.seg_token_id or processor.image_token_id != self.config.image_token_id:
             raise ValueError(
@@ -119,7 +121,7 @@ class EarthMindGenerationMixin(RowAnswersMixin, GenerationMixin):
         if self.joins_rows(settings, long):
             asked = rows or [RowOptions(max_new_tokens=max_new_tokens)] * len(sizes)
             options = [replace(row, settings={**settings, **row.settings}) for row in asked]
-            return self.answer_rows(batch, processor, sizes=sizes, options=options, share_prefix=share_prefix)
+            return self.answer_rows(batch, processor, sizes=sizes, options=options, share_prefix=share_prefix, memory=memory)
         if rows is not None:
             raise ValueError("rows= needs a cache that grows, and none of the objects of transformers' generate. Leave it out.")
         reading = Reading()

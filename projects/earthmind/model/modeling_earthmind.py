@@ -9,6 +9,7 @@ from transformers import AutoModel, AutoModelForCausalLM
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.internvl.modeling_internvl import InternVLMultiModalProjector
 
+from eocore.portable.image_memory import ImageMemory
 from eocore.portable.language_holder import LanguageModelHolder, put_embeddings
 from eocore.portable.normalisation import normalise
 from eocore.portable.packed_attention import boundary_arguments, known_masks, question_arguments
@@ -139,6 +140,7 @@ class EarthMindForConditionalGeneration(UpstreamCalls, LongInputsMixin, Language
         patch_states: Tensor | None = None,
         duplicates: tuple[Tensor, Tensor] | None = None,
         embeddings: Tensor | None = None,
+        memory: ImageMemory | None = None,
     ) -> FusedTokens:
         """Vision tokens of all tiles of all sensors, in one call of the vision tower, then fused.
 
@@ -147,6 +149,7 @@ class EarthMindForConditionalGeneration(UpstreamCalls, LongInputsMixin, Language
             patch_states: of the tiles, where they are known already.
             duplicates: from `find_duplicates`: duplicates among the tiles are encoded once.
             embeddings: (R, S, D) of the token ids, where the fusion reads words.
+            memory: where the tokens of tiles are found that were encoded before, and those of others kept.
 
         Raises:
             ValueError: the images were prepared for another fusion.
@@ -154,6 +157,8 @@ class EarthMindForConditionalGeneration(UpstreamCalls, LongInputsMixin, Language
         words = self._words(vision, embeddings)
         if patch_states is not None:
             tokens = self.project(patch_states)
+        elif memory is not None:
+            (tokens,) = memory.encode(vision.tiles, lambda tiles: [self.encode(tiles)], kind="tile")
         elif duplicates is not None:
             tokens = self.encode(vision.tiles[duplicates[0]])[duplicates[1]]
         else:
@@ -181,18 +186,19 @@ class EarthMindForConditionalGeneration(UpstreamCalls, LongInputsMixin, Language
         *,
         patch_states: Tensor | None = None,
         duplicates: tuple[Tensor, Tensor] | None = None,
+        memory: ImageMemory | None = None,
     ) -> tuple[Tensor, FusedTokens | None]:
         """Embeddings (R, S, D) of `input_ids` with vision tokens at the placeholders, and these tokens; None for text alone.
 
         Args:
             input_ids: (R, S).
             vision: of the rows.
-            patch_states, duplicates: see `encode_images`.
+            patch_states, duplicates, memory: see `encode_images`.
         """
         if vision is None:
             return self.merge_embeddings(input_ids), None
         embeddings = self.get_input_embeddings()(input_ids) if vision.fusion is not None else None
-        fused = self.encode_images(vision, patch_states=patch_states, duplicates=duplicates, embeddings=embeddings)
+        fused = self.encode_images(vision, patch_states=patch_states, duplicates=duplicates, embeddings=embeddings, memory=memory)
         return self.merge_embeddings(input_ids, vision, tokens=fused.tokens, embeddings=embeddings), fused
 
     def merge_embeddings(

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from eocore.portable.answer_row import AnswerRow, RowOptions
 from eocore.portable.duplicates import find_duplicates
+from eocore.portable.image_memory import ImageMemory
 from eocore.portable.long_options import OFF
 from eocore.portable.position_limit import check_prompt_length
 from eocore.portable.row_packing import VisionInputs, to_device
 from eocore.portable.running_batch import ReadPrompts, RunningBatch, can_join, read_prompts, write_rows
-from eocore.portable.shared_prefix import plan_prefixes, start_prompts
+from eocore.portable.shared_prefix import PrefixPlan, plan_images, plan_prefixes, start_prompts
 
 from .answering import Answer, draw_answers, make_answers
 from .batching import Batch, DrawOn
@@ -66,18 +67,25 @@ class RowAnswersMixin:
         sizes: Sequence[tuple[int, int]],
         options: Sequence[RowOptions],
         share_prefix: bool = True,
+        memory: ImageMemory | None = None,
     ) -> list[Answer]:
         """Answers and masks of a left-padded batch, see `answer`; `options` of each."""
-        prompts, importance = self.read_rows(batch, pad_token_id=processor.pad_token_id, share_prefix=share_prefix)
+        prompts, importance = self.read_rows(batch, share_prefix=share_prefix, memory=memory)
         rows = [AnswerRow(self, ids, options=own) for ids, own in zip(prompts.ids(), options, strict=True)]
         self.write_rows(prompts, rows, seg_token_id=processor.seg_token_id)
         written = [WrittenRow(torch.tensor(row.tokens), row.states) for row in rows]
-        answers = self.make_answers(processor, written, draw_on=batch.draw_on, names=batch.names, sizes=sizes)
+        answers = self.make_answers(processor, written, draw_on=batch.draw_on, names=batch.names, sizes=sizes, memory=memory)
         add_importance(answers, batch.vision, importance=importance)
         return answers
 
-    def read_rows(self, batch: Batch, *, pad_token_id: int, share_prefix: bool = True) -> tuple[ReadPrompts, Tensor | None]:
-        """The prompts of a left-padded batch, read; what several have in common is read once where that pays. (T, N) weights of the fusion.
+    def read_rows(self, batch: Batch, *, share_prefix: bool = True, memory: ImageMemory | None = None) -> tuple[ReadPrompts, Tensor | None]:
+        """The prompts of a left-padded batch, read; (T, N) weights of the fusion.
+
+        Args:
+            batch: of the processor's `collate`.
+            share_prefix: what several prompts have in common is read once where that pays.
+            memory: of this model. What it holds of the prompts' images is not computed again, neither their tokens nor what the language
+                model makes of them; what it does not hold is added.
 
         Raises:
             SampleTooLongError: a prompt has more tokens than the language model has positions.
@@ -90,11 +98,14 @@ class RowAnswersMixin:
             return read_prompts(decoder, self.embed(ids)[0], input_ids=ids, attention_mask=mask), None
         vision = to_device(batch.vision, self.device)
         duplicates = find_duplicates(vision.tiles)
-        embeddings, fused = self.embed(ids, vision, duplicates=duplicates)
-        plan = plan_prefixes(ids, mask, vision=vision, content=duplicates[1]) if share_prefix else None
+        embeddings, fused = self.embed(ids, vision, duplicates=duplicates, memory=memory)
+        if memory is not None and share_prefix:
+            plan: PrefixPlan | None = plan_images(ids, mask, vision=vision)
+        else:
+            plan = plan_prefixes(ids, mask, vision=vision, content=duplicates[1]) if share_prefix else None
         if plan is None:
             return read_prompts(decoder, embeddings, input_ids=ids, attention_mask=mask), fused.importance
-        started = start_prompts(decoder, embeddings, input_ids=ids, attention_mask=mask, plan=plan, pad_token_id=pad_token_id)
+        started = start_prompts(decoder, embeddings, input_ids=ids, attention_mask=mask, plan=plan, memory=memory)
         return started, fused.importance
 
     def write_rows(self, prompts: ReadPrompts, rows: Sequence[AnswerRow], *, seg_token_id: int) -> None:
@@ -109,6 +120,7 @@ class RowAnswersMixin:
         draw_on: Sequence[Sequence[DrawOn] | None] | None,
         names: Sequence[Any],
         sizes: Sequence[tuple[int, int]],
+        memory: ImageMemory | None = None,
     ) -> list[Answer]:
         """Text and masks of answers.
 
@@ -117,11 +129,12 @@ class RowAnswersMixin:
             rows: as they were written.
             draw_on, names: of each row, see `Batch`.
             sizes: (height, width) [px] of each row's masks.
+            memory: see `read_rows`; of the images that masks are drawn on.
         """
         texts, counts = zip(*(processor.read_answer(row.tokens) for row in rows), strict=True)
         states = [list(row.states[:count]) for row, count in zip(rows, counts, strict=True)]
         moments = [moments_of_answer(text, own, count=len(found)) for text, own, found in zip(texts, names, states, strict=True)]
-        logits = draw_answers(self.seg_head, states, draw_on=draw_on or [None] * len(rows), moments=moments)
+        logits = draw_answers(self.seg_head, states, draw_on=draw_on or [None] * len(rows), moments=moments, memory=memory)
         return make_answers(processor, texts, states=states, logits=logits, sizes=sizes, moments=moments)
 
 

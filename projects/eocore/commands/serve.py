@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 
 from eocore.command import Command
-from eocore.commands.arguments import positive
+from eocore.commands.arguments import not_negative, positive
 
 PORT = 8000
 WORKERS, MAX_BATCH, MEGAPIXELS, UPLOAD_MIB, REQUEST_S, IDLE_S, WAITING, PER_MINUTE, TOKENS = 1, 16, 64, 512, 120, 3600, 256, 6000, 2048
+MEMORY_MIB = 1024
 """Defaults, those of eocore/serve/options.py, which --help does not import."""
 
 
@@ -35,6 +36,8 @@ def _add_workers(group: argparse._ArgumentGroup) -> None:
         "--max-batch", type=positive, default=MAX_BATCH, metavar="N", help="requests that a worker answers at once (default: %(default)s)"
     )
     static = "answer each batch to its end before other requests begin (default: they enter a running batch, where the model can)"
+    memory = "kept in each worker of what was computed of images, for the next question about them; 0 = nothing (default: %(default)s)"
+    group.add_argument("--image-memory", type=not_negative, default=MEMORY_MIB, metavar="MIB", help=memory)
     group.add_argument("--static-batches", action="store_true", help=static)
 
 
@@ -85,6 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
         devices=tuple(arguments.device),
         max_batch=arguments.max_batch,
         joins=not arguments.static_batches,
+        image_memory_mib=arguments.image_memory,
         threads=arguments.threads,
     )
     with tempfile.TemporaryDirectory(prefix="eocore_uploads_") as temporary:

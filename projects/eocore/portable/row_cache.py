@@ -1,6 +1,6 @@
 """Keys and values of rows that come and go while they are continued: they grow in place, and rows are added and taken out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,10 @@ class _GrowingLayer(DynamicLayer):
             self.lazy_initialization(keys, values)
         self.keys, self.values, self._room = keys, values, None
 
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """A selection of rows (K,), with repeats, as in transformers."""
+        self.hold(*(part.index_select(0, beam_idx.to(part.device)) for part in (self.keys, self.values)))
+
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Keys and values (R, heads, C + Q, head_dim) with further columns, as in transformers."""
         start = self.keys.shape[-2]
@@ -43,27 +47,35 @@ class RowCache(Cache):
     """Keys and values of R rows, C columns each; a row that has fewer is padded in front.
 
     Args:
-        read: of the first rows, from a decoder.
+        states: keys of the first layer (R, heads, C, head_dim), its values, keys of the second layer, ...
     """
 
-    def __init__(self, read: Cache) -> None:
-        super().__init__(layers=[_GrowingLayer() for _ in read.layers])
-        for layer, other in zip(self.layers, read.layers, strict=True):
-            layer.hold(other.keys, other.values)
+    def __init__(self, states: Sequence[Tensor]) -> None:
+        super().__init__(layers=[_GrowingLayer() for _ in states[::2]])
+        for layer, keys, values in zip(self.layers, states[::2], states[1::2], strict=True):
+            layer.hold(keys, values)
 
-    def add(self, read: Cache) -> None:
-        """Adds rows; who has fewer columns is padded in front."""
-        for layer, other in zip(self.layers, read.layers, strict=True):
-            columns = max(layer.keys.shape[-2], other.keys.shape[-2])
-            joined = (
-                torch.cat([_widened(part, columns) for part in parts]) for parts in ((layer.keys, other.keys), (layer.values, other.values))
-            )
-            layer.hold(*joined)
+    @property
+    def states(self) -> list[Tensor]:
+        """Keys and values of all layers, as they were given."""
+        return states_of(self)
+
+    def add(self, states: Sequence[Tensor]) -> None:
+        """Adds rows; those that have fewer columns are padded in front."""
+        columns = max(part.shape[-2] for part in (self.layers[0].keys, states[0]))
+        joined = [torch.cat([_widened(part, columns) for part in parts]) for parts in zip(self.states, states, strict=True)]
+        for layer, keys, values in zip(self.layers, joined[::2], joined[1::2], strict=True):
+            layer.hold(keys, values)
 
     def keep(self, rows: Tensor, first: int) -> None:
         """Keeps rows (K,) alone, from column `first` on."""
         for layer in self.layers:
             layer.hold(*(part[:, :, first:].index_select(0, rows) for part in (layer.keys, layer.values)))
+
+
+def states_of(read: Cache) -> list[Tensor]:
+    """Keys and values of all layers, in the order that `RowCache` takes."""
+    return [part for layer in read.layers for part in (layer.keys, layer.values)]
 
 
 def _widened(part: Tensor, columns: int) -> Tensor:

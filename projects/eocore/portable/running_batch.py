@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from eocore.portable.answer_row import AnswerRow
 from eocore.portable.generation_options import OBJECTS
 from eocore.portable.position_limit import num_positions, warn_of_cut
-from eocore.portable.row_cache import RowCache, keeps_all_columns, writes_to_itself
+from eocore.portable.row_cache import RowCache, keeps_all_columns, states_of, writes_to_itself
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class RunningBatch:
         """Adds the rows of prompts, and chooses the first token of each."""
         mask = prompts.attention_mask
         if self._cache is None:
-            self._cache, self._mask = RowCache(prompts.cache), mask
+            self._cache, self._mask = RowCache(states_of(prompts.cache)), mask
         else:
-            self._cache.add(prompts.cache)
+            self._cache.add(states_of(prompts.cache))
             columns = max(mask.shape[1], self._mask.shape[1])
             parts = (nn.functional.pad(part, (columns - part.shape[1], 0)) for part in (self._mask, mask))
             self._mask = torch.cat(list(parts))

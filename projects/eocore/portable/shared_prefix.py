@@ -1,12 +1,14 @@
 """Prompts of a batch that begin alike, with the same images: their common part is read once, and its keys and values serve them all."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from eocore.portable.image_memory import ImageMemory, digests
+from eocore.portable.row_cache import RowCache, states_of
 from eocore.portable.row_packing import VisionInputs
 from eocore.portable.running_batch import ReadPrompts
 
@@ -23,12 +25,14 @@ class PrefixPlan:
         lead: a row of each group.
         lengths: tokens that the rows of each group have in common; every row has at least one more.
         rest: most tokens that any row has beyond them.
+        keys: say what each group has in common, whatever the batch; only of `plan_images`.
     """
 
     group: Tensor
     lead: list[int]
     lengths: list[int]
     rest: int
+    keys: Sequence[Hashable] = ()
 
 
 def plan_prefixes(input_ids: Tensor, attention_mask: Tensor, *, vision: VisionInputs, content: Tensor) -> PrefixPlan | None:
@@ -98,8 +102,38 @@ def _common(texts: Sequence[Tensor]) -> int:
     return min(int(differing[0]) if len(differing) else shortest, shortest - 1)
 
 
+def plan_images(input_ids: Tensor, attention_mask: Tensor, *, vision: VisionInputs) -> PrefixPlan:
+    """A plan in which what rows have in common ends with their images, so that later prompts about these have it too.
+
+    Args:
+        input_ids, attention_mask, vision: see `plan_prefixes`.
+    """
+    texts, known = _contents(input_ids, attention_mask, vision=vision), digests(vision.tiles)
+    content = torch.tensor([known.index(digest) for digest in known])
+    shown, words = _signatures(vision, content, num_rows=len(texts)), _words(input_ids, vision)
+    groups: dict[Any, list[int]] = {}
+    for row, text in enumerate(texts):
+        images = (text < 0).nonzero().flatten().tolist()
+        length = max(1, min(images[-1] + 1 if images else 1, len(text) - 1))
+        tiles = tuple((known[number], *at) for number, *at in shown[row])
+        groups.setdefault((tiles, words[row], tuple(text[:length].tolist())), []).append(row)
+    lengths = [len(text) for _, _, text in groups]
+    group = torch.zeros(len(texts), dtype=torch.long)
+    for number, rows in enumerate(groups.values()):
+        group[rows] = number
+    rest = max(len(text) - lengths[number] for text, number in zip(texts, group.tolist(), strict=True))
+    keys = [("prefix", shown) for shown in groups]
+    return PrefixPlan(group.to(input_ids.device), [rows[0] for rows in groups.values()], lengths, rest, keys)
+
+
 def start_prompts(
-    decoder: nn.Module, embeddings: Tensor, *, input_ids: Tensor, attention_mask: Tensor, plan: PrefixPlan, pad_token_id: int
+    decoder: nn.Module,
+    embeddings: Tensor,
+    *,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    plan: PrefixPlan,
+    memory: ImageMemory | None = None,
 ) -> ReadPrompts:
     """Reads each group's common part once, then what every row has beyond it: P shared columns, then Q of each row's own.
 
@@ -109,8 +143,8 @@ def start_prompts(
         decoder: of the language model.
         embeddings: (R, S, D) of the whole batch.
         input_ids, attention_mask: (R, S) of the batch.
-        plan: from `plan_prefixes`.
-        pad_token_id: stands in masked columns.
+        plan: from `plan_prefixes`, or with a memory from `plan_images`.
+        memory: where common parts of earlier batches are found, and those of this one kept.
     """
     ids, device = input_ids, embeddings.device
     width, shared, rest = ids.shape[1], max(plan.lengths), plan.rest
@@ -120,9 +154,12 @@ def start_prompts(
     columns = torch.arange(shared, device=device)[None] - (shared - lengths)
     known = columns >= 0
     source = (width - own[lead] + columns).clamp(min=0)
-    cache = decoder(
-        inputs_embeds=embeddings[lead[:, None], source], attention_mask=known.long(), position_ids=columns.clamp(min=0), use_cache=True
-    ).past_key_values
+    parts = embeddings[lead[:, None], source]
+    if memory is None:
+        read = decoder(inputs_embeds=parts, attention_mask=known.long(), position_ids=columns.clamp(min=0), use_cache=True)
+        cache = read.past_key_values
+    else:
+        cache = _remembered(decoder, [part[-length:] for part, length in zip(parts, plan.lengths, strict=True)], plan=plan, memory=memory)
     cache.reorder_cache(plan.group)  # a selection of rows, with repeats
     tail = torch.arange(rest, device=device)[None] >= rest - (own - lengths[plan.group])
     mask = torch.cat([known[plan.group], tail], dim=1).long()
@@ -134,5 +171,20 @@ def start_prompts(
         past_key_values=cache,
         use_cache=True,
     ).last_hidden_state[:, -1]
-    whole = torch.cat([ids[lead[:, None], source][plan.group], ids[:, width - rest :]], dim=1)
-    return ReadPrompts(whole.masked_fill(mask == 0, pad_token_id), mask, cache, states)
+    return ReadPrompts(torch.cat([ids[lead[:, None], source][plan.group], ids[:, width - rest :]], dim=1), mask, cache, states)
+
+
+def _remembered(decoder: nn.Module, parts: Sequence[Tensor], *, plan: PrefixPlan, memory: ImageMemory) -> RowCache:
+    """Keys and values of the groups' common parts (length, D), those that are not known read one by one."""
+    cache: RowCache | None = None
+    for part, key in zip(parts, plan.keys, strict=True):
+        states: Sequence[Tensor] | None = memory.find(key)
+        if states is None:
+            states = states_of(decoder(inputs_embeds=part[None], use_cache=True).past_key_values)
+            memory.keep(key, states)
+        if cache is None:
+            cache = RowCache(states)
+        else:
+            cache.add(states)
+    assert cache is not None
+    return cache

@@ -159,6 +159,7 @@ class WorkerSpec:
         max_pixels: of one image or window.
         generation: options of every answer.
         joins: whether requests join others that are being answered, where the model can.
+        image_memory_mib: see `eocore.system.PredictorOptions`.
     """
 
     model: Path
@@ -168,3 +169,4 @@ class WorkerSpec:
     max_pixels: int = 64_000_000
     generation: dict[str, Any] = field(default_factory=dict)
     joins: bool = True
+    image_memory_mib: int = 0
