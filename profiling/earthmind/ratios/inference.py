@@ -15,6 +15,7 @@ from eocore.registry import RATIOS
 from profiling.earthmind.ratios.language import LanguageSizes
 from profiling.ratios.ratio import Goal, Pair, Result, Side
 
+PAD = 0
 VOCABULARY = 6144
 """So that the head has the fraction of the language model's operations that it has at full size, a ninth."""
 
