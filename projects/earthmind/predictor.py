@@ -313,8 +313,7 @@ class EarthMindPredictor:
         return self._answerer(max_new_tokens, self.options.generation)
 
     def _answerer(self, max_new_tokens: int, generation: Mapping[str, Any]) -> RecordAnswerer:
-        options = {"max_new_tokens": max_new_tokens, "generation": generation, "memory": self.memory}
-        return RecordAnswerer(self.model, self.processor, **options)
+        return RecordAnswerer(self.model, self.processor, max_new_tokens=max_new_tokens, generation=generation, memory=self.memory)
 
     def followed_answerer(self, max_new_tokens: int, *, generation: Mapping[str, Any], objects: Mapping[str, Any]) -> RecordAnswerer:
         """See `eocore.predict.following.FollowsAnswers`."""

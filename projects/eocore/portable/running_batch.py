@@ -128,7 +128,8 @@ class RunningBatch:
 
     def _is_complete(self, row: AnswerRow) -> bool:
         """Whether it has ended and a watched token at its end has been read."""
-        return row.has_ended and (row.error is not None or row.tokens.count(self._watched) == len(row.states))
+        num_watched = 0 if self._watched is None else row.tokens.count(self._watched)
+        return row.has_ended and (row.error is not None or num_watched == len(row.states))
 
     def _keep(self, numbers: Sequence[int]) -> None:
         self.rows = [self.rows[number] for number in numbers]
