@@ -35,8 +35,8 @@ class _GrowingLayer(DynamicLayer):
         start = self.keys.shape[-2]
         end = start + key_states.shape[-2]
         if self._room is None or self._room[0].shape[-2] < end:
-            room = end - start + max(MIN_ROOM, start // 8)
-            self._room = (functional.pad(self.keys, (0, 0, 0, room)), functional.pad(self.values, (0, 0, 0, room)))
+            further = end - start + max(MIN_ROOM, start // 8)
+            self._room = (functional.pad(self.keys, (0, 0, 0, further)), functional.pad(self.values, (0, 0, 0, further)))
         for room, states in zip(self._room, (key_states, value_states), strict=True):
             room[:, :, start:end] = states
         self.keys, self.values = (room[:, :, :end] for room in self._room)
