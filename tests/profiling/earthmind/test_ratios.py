@@ -25,6 +25,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.slow
 def test_decoding_remembers_less_of_compressed_inputs() -> None:
+    assert "L2" in load_ratios("earthmind")
     sizes = {"layers": 4, "width": 64, "heads": 4, "key_heads": 4, "feed_forward": 64}
     cached, resident = build_ratio("earthmind", {"type": "L2", "lengths": (512, 2048), "window": 64, "sizes": sizes}).measure(Effort())
     # 4 layers of keys and values, 64 float32 each
