@@ -13,9 +13,10 @@ from torch import Tensor
 
 from earthmind.datasets.preparation import images_of, mask_moments, read_regions
 from earthmind.dense.pixel_scores import MASK_TOKENS, ImageSample, mask_scores
-from earthmind.long_inputs.answers import answer_long, set_tiles
+from earthmind.long_inputs.answers import answer_long, most_tiles, set_tiles
 from earthmind.model.answering import Answer, answer_settings
 from earthmind.model.batching import Sample
+from earthmind.model.configuration_earthmind import EarthMindConfig
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.moments import Images
 from earthmind.model.processing_earthmind import EarthMindProcessor
@@ -24,7 +25,7 @@ from earthmind.model.row_answers import WrittenRow
 from eocore.data.records import Record
 from eocore.data.sample_errors import named_after
 from eocore.errors import AlignmentError, DataError, LengthError
-from eocore.evaluate.protocols import LongAnswers, PixelScale
+from eocore.evaluate.protocols import LongAnswers, PixelScale, Shown
 from eocore.log import get_logger
 from eocore.models import folders
 from eocore.portable.answer_row import AnswerRow
@@ -359,9 +360,13 @@ class EarthMindPredictor:
         """Whether it has compression tokens; known before weights are."""
         return folders.read_json(self.folder / folders.CONFIG).get("compression") is not None
 
-    def answer_long(self, pictures: Sequence[np.ndarray], text: str, *, num_tiles: int, long: str, max_new_tokens: int) -> LongAnswers:
+    def most_tiles(self, long: str) -> int | None:
         """See `eocore.evaluate.protocols.AnswersLong`."""
-        return answer_long(self.model, pictures, text=text, num_tiles=num_tiles, long=long, max_new_tokens=max_new_tokens)
+        return most_tiles(EarthMindConfig.from_pretrained(self.folder), long)
+
+    def answer_long(self, shown: Sequence[Shown], text: str, *, num_tiles: int, long: str, max_new_tokens: int) -> LongAnswers:
+        """See `eocore.evaluate.protocols.AnswersLong`."""
+        return answer_long(self.model, shown, text=text, num_tiles=num_tiles, long=long, max_new_tokens=max_new_tokens)
 
     def chat(self, questions: Sequence[tuple[Images, str]], *, max_new_tokens: int) -> list[str]:
         """One text for each (pictures by role or moments of a series, question), in one batch. Raises DataError where one is refused."""

@@ -116,7 +116,23 @@ EARTHFM = {
     "Imports": ["from vlm.olmoearth_vlm_bridge import OlmoEarthVLMBridge"],
 }
 """The same of github.com/Brayden-Zhang/EarthFM-VLM-Bridge at 387787a."""
-UPSTREAM = {"EarthMind": EARTHMIND, "MS-CLIP": MS_CLIP, "Aerith": AERITH, "EarthFM": EARTHFM}
+VIDEO_XL = {
+    "Commands": [
+        "conda create -n videoxl python=3.10 -y && conda activate videoxl",
+        "pip install torch==2.1.2 torchvision --index-url https://download.pytorch.org/whl/cu118",
+        'pip install -e "videoxl/.[train]"',
+        "pip install packaging &&  pip install ninja && pip install flash-attn --no-build-isolation --no-cache-dir",
+        "pip install -r requirements.txt",
+        *("bash scripts/pretrain.sh", "bash scripts/finetune_i.sh", "bash scripts/finetune_v.sh"),
+        "accelerate launch --num_processes 8 --main_process_port 12345 -m lmms_eval --model videoxl --model_args "
+        "pretrained=videoxl_checkpoint_15000,conv_template=qwen_1_5,model_name=llava_qwen,max_frames_num=128,video_decode_backend=decord "
+        "--tasks videomme --batch_size 1 --log_samples --log_samples_suffix videoxl --output_path ./logs/",
+        *("bash eval/eval_vnbench.sh", "bash ./NIAH/scripts/eval.sh"),
+    ],
+    "Flags": ["max_frames_num", "haystack_path", "--overwrite_beacon_ratio"],
+}
+"""The same of github.com/VectorSpaceLab/Video-XL, folder Video-XL, at 406332b, and of its NIAH/scripts/eval.sh."""
+UPSTREAM = {"EarthMind": EARTHMIND, "MS-CLIP": MS_CLIP, "Aerith": AERITH, "EarthFM": EARTHFM, "Video-XL": VIDEO_XL}
 HEADINGS = [(system, heading) for system, headings in UPSTREAM.items() for heading in headings]
 PROGRAMS = ("python", "bash", "pip", "source")
 PRINT_ARGUMENTS = '#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n'
@@ -163,18 +179,20 @@ def printer(tmp_path: Path) -> Path:
     path.chmod(0o755)
     (tmp_path / "MODEL").mkdir()
     (tmp_path / "data").mkdir()
+    (tmp_path / "needles").mkdir()
+    (tmp_path / "video.mp4").touch()
     return path
 
 
 def launched(words: list[str], python: Path) -> list[str]:
-    """`[-m] PROGRAM ARGUMENTS...` that a shell script starts on several processes."""
+    """`[-m] PROGRAM ARGUMENTS...` that a shell script starts, on several processes or on one."""
     folder = ROOT if words[0] == "tools/dist.sh" else python.parent
     environment = {**os.environ, "PYTHON": str(python)}
     command = ["bash", str(ROOT / words[0]), *words[1:]]
     result = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=600)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    start = lines.index("/dev/null") + 1  # the last argument of torchrun itself
+    start = lines.index("/dev/null") + 1 if "/dev/null" in lines else 0  # the last argument of torchrun itself
     return [line.removeprefix(f"{ROOT}/") for line in lines[start:]]
 
 

@@ -32,8 +32,7 @@ class LongInputsMixin:
     @property
     def compression(self) -> CompressionOptions | None:
         """How the model compresses; None where it does not."""
-        fields = self.config.compression
-        return None if fields is None else CompressionOptions(**fields)
+        return _compression_of(self.config)
 
     def decode_batch(self, embeddings: Tensor, batch: Batch) -> Tensor | None:
         """Last hidden states (R, S, D) of a batch with its images compressed; None where the model does not compress.
@@ -64,17 +63,10 @@ class LongInputsMixin:
         Raises:
             SampleError: the method cannot be used with this model.
         """
-        options = self.compression
-        usual = None if options is None else options.usual_ratio
-        if asked is None:
-            return LongInput(OFF if usual in (None, 1) else COMPRESS, usual or 1)
-        try:
-            return read_long(asked, window=self._window(options), usual_ratio=usual)
-        except ValueError as error:
-            raise SampleError(str(error)) from error
+        return long_input_of(self.config, asked)
 
     def _window(self, options: CompressionOptions | None) -> int:
-        return int(self.config.tokens_per_tile) if options is None else options.window
+        return _window_of(self.config, options)
 
     def shorten(self, given: dict[str, Any], asked: str | None, *, pad_token_id: int) -> dict[str, Any]:
         """Arguments of `generate` about prompts with images: compressed and read up to the last token, with fewer tokens, or as they were.
@@ -113,6 +105,26 @@ class LongInputsMixin:
     def longest_prompt(self, asked: str | None) -> int | None:
         """Most tokens of a prompt before its images are shortened [tokens]; None where the rest is known only afterwards."""
         return most_prompt_tokens(self.config.text_config) if self.long_input(asked).method == OFF else None
+
+
+def long_input_of(config: Any, asked: str | None) -> LongInput:
+    """What a model of this configuration does with a prompt's images; see `LongInputsMixin.long_input`."""
+    options = _compression_of(config)
+    usual = None if options is None else options.usual_ratio
+    if asked is None:
+        return LongInput(OFF if usual in (None, 1) else COMPRESS, usual or 1)
+    try:
+        return read_long(asked, window=_window_of(config, options), usual_ratio=usual)
+    except ValueError as error:
+        raise SampleError(str(error)) from error
+
+
+def _compression_of(config: Any) -> CompressionOptions | None:
+    return None if config.compression is None else CompressionOptions(**config.compression)
+
+
+def _window_of(config: Any, options: CompressionOptions | None) -> int:
+    return int(config.tokens_per_tile) if options is None else options.window
 
 
 def behind_prompt(made: Any, prompt: Tensor, *, num_read: int) -> Any:

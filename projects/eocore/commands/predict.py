@@ -293,8 +293,11 @@ def _question(arguments: argparse.Namespace) -> "Question":
 def _run_one(arguments: argparse.Namespace) -> None:
     from eocore.predict.answers import find_earlier, write_prediction
     from eocore.predict.asking import ask, check_roles
+    from eocore.predict.large_images import check_tiles
     from eocore.predict.series_files import read_series, read_video
 
+    if arguments.tiles is not None:
+        check_tiles(arguments.tiles)
     find_earlier(arguments.out, overwrite=arguments.overwrite)
     if arguments.video:
         _check_video(arguments)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # names of tasks and settings are listed without numpy and to
 
     from eocore.data.dataset import Scenes
     from eocore.data.records import Record
+    from eocore.portable.series import Moment
 
 Sample: TypeAlias = "tuple[Record, Scenes]"
 """A record, and its scenes in the order of its images."""
@@ -60,9 +61,13 @@ class LongAnswers(NamedTuple):
     cache_bytes: float
 
 
+Shown: TypeAlias = "np.ndarray | Sequence[Moment]"
+"""A picture (H, W, 3) uint8, or the moments of a series of pictures."""
+
+
 @runtime_checkable
 class AnswersLong(Protocol):
-    """A model that reads pictures of any number of tiles, compressed or shortened: `eo needle-test`.
+    """A model that reads pictures of any number of tiles, or series, compressed or shortened: `eo needle-test`.
 
     Attributes:
         can_compress: whether it has compression tokens.
@@ -72,10 +77,16 @@ class AnswersLong(Protocol):
     can_compress: bool
     window_side: int
 
-    def answer_long(self, pictures: "Sequence[np.ndarray]", text: str, *, num_tiles: int, long: str, max_new_tokens: int) -> LongAnswers:
-        """The answer to one question about each picture (H, W, 3) uint8, cut into so many tiles; `long`: METHOD:RATIO.
+    def answer_long(self, shown: Sequence[Shown], text: str, *, num_tiles: int, long: str, max_new_tokens: int) -> LongAnswers:
+        """The answer to one question about each picture, cut into so many tiles, or series, a tile each moment; `long`: METHOD:RATIO.
 
         Raises DataError where the model cannot take them.
+        """
+
+    def most_tiles(self, long: str) -> int | None:
+        """Tiles whose tokens, shortened so, its language model has positions for; None = any number. Known before weights are.
+
+        Raises DataError where the method cannot be used with this model.
         """
 
 

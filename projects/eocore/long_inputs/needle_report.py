@@ -13,7 +13,8 @@ from eocore.evaluate.reporting.pages import Heading, Note, PageOptions, Part, Pi
 from eocore.evaluate.reporting.plots import make_figure, to_png
 from eocore.evaluate.reporting.tables import TextTable
 from eocore.files import write_file
-from eocore.long_inputs.needle_test import Cell, NeedleOptions
+from eocore.long_inputs.haystacks import Haystack
+from eocore.long_inputs.needle_test import Cell
 from eocore.portable.long_options import OFF
 
 if TYPE_CHECKING:
@@ -32,32 +33,32 @@ COLUMNS = 4
 """Heat maps in a row."""
 
 
-def write_needle_report(folder: Path, cells: Sequence[Cell], *, options: NeedleOptions, model: str) -> Path:
+def write_needle_report(folder: Path, cells: Sequence[Cell], *, haystack: Haystack, model: str) -> Path:
     """Writes cells.jsonl and report.html, and returns the path of the page.
 
     Args:
         folder: made where absent.
         cells: of `run_needle_test`.
-        options: what was asked.
+        haystack: that was asked about.
         model: its name.
 
     Raises:
         OutputError: a file cannot be written.
     """
     write_file(folder / CELLS, "".join(json.dumps(cell.line()) + "\n" for cell in cells).encode())
-    count = cells[0].count
+    unit = haystack.unit
     parts: list[Part] = [
         Note(
-            f"Model: {model}. Asked for: the sign's {options.asked_for}, in {count} images of each length and depth; the same images under "
-            f"every method and ratio. Chance is {100 * options.chance:.1f} %."
+            f"Model: {model}. Asked for: {haystack.about}; the same images under every method and ratio. "
+            f"Chance is {100 * haystack.chance:.1f} %."
         ),
-        accuracy_table(cells),
-        Picture("Accuracy [%] by length and depth", "accuracy.png", draw_heat_maps(cells)),
-        Picture("Keys and values, and time, against length", "memory.png", draw_costs(cells)),
-        cost_table(cells),
+        accuracy_table(cells, unit=unit),
+        Picture("Accuracy [%] by length and depth", "accuracy.png", draw_heat_maps(cells, unit=unit)),
+        Picture("Keys and values, and time, against length", "memory.png", draw_costs(cells, unit=unit)),
+        cost_table(cells, unit=unit),
         Heading("How to read it"),
         Note(
-            "Depth 0 is the first tile, 1 the last. Methods of one ratio leave the same number of vision tokens. Brackets: 95 % interval."
+            "Depth 0 is the first place, 1 the last. Methods of one ratio leave the same number of vision tokens. Brackets: 95 % interval."
         ),
         Note("Slopes are those of a line through bytes against length; 1/ratio of the slope of all tokens is what compression promises."),
     ]
@@ -75,7 +76,7 @@ def name_of(kind: tuple[str, int]) -> str:
     return NAMES[method] if method == OFF else f"{NAMES[method]}, ratio {ratio}"
 
 
-def accuracy_table(cells: Sequence[Cell]) -> TextTable:
+def accuracy_table(cells: Sequence[Cell], *, unit: str) -> TextTable:
     """A row for each method and ratio, a column for each length."""
     lengths = sorted({cell.length for cell in cells})
     rows = []
@@ -87,10 +88,10 @@ def accuracy_table(cells: Sequence[Cell]) -> TextTable:
             interval = binomtest(right, count).proportion_ci(method="wilson")
             row.append(f"{100 * right / count:.1f} ({100 * interval.low:.0f} to {100 * interval.high:.0f})")
         rows.append(tuple(row))
-    return TextTable("Accuracy [%], mean over the depths", ("method", *(f"{length} tiles" for length in lengths)), tuple(rows))
+    return TextTable("Accuracy [%], mean over the depths", ("method", *(f"{length} {unit}" for length in lengths)), tuple(rows))
 
 
-def cost_table(cells: Sequence[Cell]) -> TextTable:
+def cost_table(cells: Sequence[Cell], *, unit: str) -> TextTable:
     """Keys and values at the longest length, and the slope of them against length, beside that of all tokens."""
     longest = max(cell.length for cell in cells)
     slopes = {kind: byte_slope(cells, kind) for kind in kinds_of(cells)}
@@ -101,11 +102,11 @@ def cost_table(cells: Sequence[Cell]) -> TextTable:
         beside = "-" if math.isnan(slope) or math.isnan(whole) else f"1/{whole / slope:.1f}"
         rows.append((name_of(kind), f"{tokens:.0f}", f"{size / MIB:.2f}", beside, f"{seconds:.2f}"))
     header = ("method", "tokens remembered", "keys and values [MiB]", "slope, of all tokens'", "time of an answer [s]")
-    return TextTable(f"Costs at {longest} tiles", header, tuple(rows))
+    return TextTable(f"Costs at {longest} {unit}", header, tuple(rows))
 
 
 def byte_slope(cells: Sequence[Cell], kind: tuple[str, int]) -> float:
-    """Bytes of keys and values for each tile, by least squares; NaN of a single length."""
+    """Bytes of keys and values for each tile, date or frame, by least squares; NaN of a single length."""
     own = [(cell.length, cell.cache_bytes) for cell in cells if (cell.method, cell.ratio) == kind]
     if len({length for length, _ in own}) < 2:
         return math.nan
@@ -113,7 +114,7 @@ def byte_slope(cells: Sequence[Cell], kind: tuple[str, int]) -> float:
     return float(np.polyfit(lengths, sizes, 1)[0])
 
 
-def draw_heat_maps(cells: Sequence[Cell]) -> bytes:
+def draw_heat_maps(cells: Sequence[Cell], *, unit: str) -> bytes:
     """PNG: a map for each method and ratio, lengths by depths."""
     lengths, depths = sorted({cell.length for cell in cells}), sorted({cell.depth for cell in cells})
     kinds = kinds_of(cells)
@@ -130,6 +131,7 @@ def draw_heat_maps(cells: Sequence[Cell]) -> bytes:
             if (cell.method, cell.ratio) == kind:
                 values[lengths.index(cell.length), depths.index(cell.depth)] = 100 * cell.right / cell.count
         _draw_map(axis, values, lengths=lengths, depths=depths)
+        axis.set_ylabel(unit, fontsize=7)
         axis.set_title(name_of(kind), fontsize=8)
     return to_png(figure)
 
@@ -139,12 +141,11 @@ def _draw_map(axis: "Axes", values: np.ndarray, *, lengths: Sequence[int], depth
     axis.set_xticks(range(len(depths)), [f"{depth:g}" for depth in depths], fontsize=6)
     axis.set_yticks(range(len(lengths)), [str(length) for length in lengths], fontsize=6)
     axis.set_xlabel("depth", fontsize=7)
-    axis.set_ylabel("tiles", fontsize=7)
     for row, column in np.ndindex(*values.shape):
         axis.text(column, row, f"{values[row, column]:.0f}", ha="center", va="center", fontsize=6)
 
 
-def draw_costs(cells: Sequence[Cell]) -> bytes:
+def draw_costs(cells: Sequence[Cell], *, unit: str) -> bytes:
     """PNG: bytes of keys and values, and seconds of an answer, against length, on logarithmic scales."""
     figure = make_figure(width=8.4, height=3.2)
     left, right = figure.subplots(1, 2)
@@ -156,8 +157,8 @@ def draw_costs(cells: Sequence[Cell]) -> bytes:
         right.plot(
             lengths, [np.mean([cell.seconds for cell in part]) for part in own], style, marker="o", markersize=3, label=name_of(kind)
         )
-    left.set(xlabel="tiles", ylabel="keys and values [MiB]", xscale="log", yscale="log")
-    right.set(xlabel="tiles", ylabel="an answer [s]", xscale="log", yscale="log")
+    left.set(xlabel=unit, ylabel="keys and values [MiB]", xscale="log", yscale="log")
+    right.set(xlabel=unit, ylabel="an answer [s]", xscale="log", yscale="log")
     for axis in (left, right):
         axis.set_xticks(lengths, [str(length) for length in lengths])
         axis.tick_params(which="minor", labelbottom=False, labelsize=7)

@@ -1,27 +1,20 @@
-"""The needle test: a sign in one of many tiles, asked for under every method, ratio, length and depth.
+"""The needle test: a needle in a long input, asked for under every method, ratio, length and depth.
 
-The same images are asked about with every method and ratio, so that differences are theirs.
+The same haystacks are asked about with every method and ratio, so that differences are theirs.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from itertools import groupby
 
-import numpy as np
-
-from eocore.data.io.image_listing import list_images
-from eocore.errors import ConfigError, DataError
+from eocore.errors import ConfigError
 from eocore.evaluate.protocols import AnswersLong
+from eocore.long_inputs.haystacks import Haystack, Trial
 from eocore.portable.long_options import COMPRESS, OFF
-from eocore.predict.image_files import ImageFile, read_images
-from eocore.synthetic.needles import COLOUR, CONTENTS, QUESTIONS, REFERENCE_PX, Needle, grid_of, land_tiles, make_needle
 
 LONGEST_ANSWER = 8
 """Tokens; a sign's name has fewer."""
-CROPS_OF_A_SCENE = 16
-SCENES = 40
-"""Held-out scenes of the synthetic world, where no folder is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,36 +22,25 @@ class NeedleOptions:
     """What is asked.
 
     Attributes:
-        lengths: tiles of an image.
-        depths: where the tile with the sign lies, from 0 (first) to 1 (last).
+        lengths: of haystacks, in their unit.
+        depths: where the needle lies, from 0 (first) to 1 (last).
         ratios: vision tokens for each one that is left; 1 asks once, with all tokens.
         methods: of `eocore.portable.long_options`.
-        samples: images of each length and depth.
-        batch_size: images asked together.
-        seed: of all images.
-        asked_for: of the sign, a key of `needles.QUESTIONS`.
+        batch_size: haystacks asked about together.
     """
 
     lengths: Sequence[int]
     depths: Sequence[float]
     ratios: Sequence[int]
     methods: Sequence[str]
-    samples: int = 20
     batch_size: int = 4
-    seed: int = 0
-    asked_for: str = COLOUR
 
     def __post_init__(self) -> None:
         if min(self.lengths) < 1 or not all(0 <= depth <= 1 for depth in self.depths) or min(self.ratios) < 1:
             raise ConfigError(
                 f"lengths {list(self.lengths)}, depths {list(self.depths)}, ratios {list(self.ratios)}: expected lengths and ratios from 1 "
-                "on, and depths from 0 (first tile) to 1 (last)."
+                "on, and depths from 0 (first) to 1 (last)."
             )
-
-    @property
-    def chance(self) -> float:
-        """Accuracy of an answer that is drawn."""
-        return 1 / len(CONTENTS[self.asked_for])
 
     def asked(self) -> list[tuple[str, int]]:
         """(method, ratio) of every heat map."""
@@ -93,40 +75,33 @@ class Cell:
         return asdict(self)
 
 
-def tiles_of_folder(folder: Path, *, side: int = REFERENCE_PX, seed: int = 0) -> list[np.ndarray]:
-    """(side, side, 3) uint8 parts, drawn at random, of the pictures in a folder.
+def check_lengths(predictor: AnswersLong, haystack: Haystack, *, options: NeedleOptions) -> None:
+    """Raise ConfigError if a length is more than the haystack or, under one of the methods, the model's positions can hold.
+
+    Needs no weights: it is asked before a long run begins.
 
     Raises:
-        DataError: it holds no pictures, or one is smaller than a tile.
+        DataError: a method cannot be used with this model.
     """
-    names = list_images(folder)
-    if not names:
-        raise DataError(f"{folder}: no image files in it, so there is no land to hide a sign in. Name another folder.")
-    rng, found = np.random.default_rng(seed), []
-    for name in names:
-        pixels = read_images({"rgb": ImageFile((str(folder / name),), sensor="rgb_uint8")})["rgb"].pixels
-        height, width = pixels.shape[1:]
-        if min(height, width) < side:
-            raise DataError(f"{folder / name}: {height} x {width} px, smaller than a tile of {side} px. Leave it out.")
-        for _ in range(CROPS_OF_A_SCENE):
-            row, column = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
-            found.append(pixels[:, row : row + side, column : column + side].transpose(1, 2, 0).astype(np.uint8))
-    return found
-
-
-def default_tiles(seed: int = 0) -> list[np.ndarray]:
-    """Land of the synthetic world's test split, which no training sees."""
-    return land_tiles("test", SCENES, seed=seed)
+    longest = max(options.lengths)
+    tiles = haystack.tokens_of(longest)
+    for method, ratio in options.asked():
+        most = predictor.most_tiles(_long(method, ratio))
+        if most is not None and tiles > most:
+            raise ConfigError(
+                f"--lengths {longest}: {tiles:,} tiles are more than the {most:,} whose tokens the language model has positions for with "
+                f"{_long(method, ratio)}. Take shorter --lengths, or larger --ratios alone (1 asks with all tokens)."
+            )
 
 
 def run_needle_test(
-    predictor: AnswersLong, tiles: Sequence[np.ndarray], *, options: NeedleOptions, on_cell: Callable[[], None] | None = None
+    predictor: AnswersLong, haystack: Haystack, *, options: NeedleOptions, on_cell: Callable[[], None] | None = None
 ) -> list[Cell]:
     """A cell for each method, ratio, length and depth.
 
     Args:
         predictor: of a system whose models read long inputs.
-        tiles: (P, P, 3) uint8, of scenes that were not trained on.
+        haystack: that hides the needles.
         options: what is asked.
         on_cell: called after each, for a progress display.
 
@@ -134,39 +109,36 @@ def run_needle_test(
         DataError: the model cannot take the images.
     """
     cells = []
-    for length, depth, needles in _haystacks(tiles, options):
-        for method, ratio in options.asked():
-            cells.append(_ask(predictor, needles, options=options, length=length, depth=depth, how=(method, ratio)))
-            if on_cell is not None:
-                on_cell()
+    for length in options.lengths:
+        for depth in options.depths:
+            trials = haystack.trials(length, depth)
+            for how in options.asked():
+                cells.append(_ask(predictor, trials, options=options, place=(length, depth), how=how))
+                if on_cell is not None:
+                    on_cell()
     return cells
 
 
-def _haystacks(tiles: Sequence[np.ndarray], options: NeedleOptions) -> Iterator[tuple[int, float, list[Needle]]]:
-    for length in options.lengths:
-        for depth in options.depths:
-            rng = np.random.default_rng([options.seed, length, round(1000 * depth)])
-            tile = round(depth * (length - 1))
-            yield length, depth, [make_needle(tiles, grid_of(length), rng=rng, tile=tile) for _ in range(options.samples)]
-
-
 def _ask(
-    predictor: AnswersLong, needles: Sequence[Needle], *, options: NeedleOptions, length: int, depth: float, how: tuple[str, int]
+    predictor: AnswersLong, trials: Sequence[Trial], *, options: NeedleOptions, place: tuple[int, float], how: tuple[str, int]
 ) -> Cell:
-    method, ratio = how
     right, tokens, size, start = 0, 0.0, 0.0, time.perf_counter()
-    for first in range(0, len(needles), options.batch_size):
-        part = needles[first : first + options.batch_size]
-        long = OFF if method == OFF else f"{method}:{ratio}"
-        pictures = [needle.picture for needle in part]
-        found = predictor.answer_long(pictures, QUESTIONS[options.asked_for], num_tiles=length, long=long, max_new_tokens=LONGEST_ANSWER)
-        answers = [text.strip().lower().rstrip(".") for text in found.texts]
-        right += sum(answer == needle.content[options.asked_for] for answer, needle in zip(answers, part, strict=True))
-        tokens += found.tokens * len(part)
-        size += found.cache_bytes * len(part)
-    count = len(needles)
+    for text, alike in groupby(trials, key=lambda trial: trial.text):
+        same = list(alike)
+        for first in range(0, len(same), options.batch_size):
+            part = same[first : first + options.batch_size]
+            shown = [trial.shown for trial in part]
+            found = predictor.answer_long(shown, text, num_tiles=place[0], long=_long(*how), max_new_tokens=LONGEST_ANSWER)
+            right += sum(trial.is_right(answer) for trial, answer in zip(part, found.texts, strict=True))
+            tokens += found.tokens * len(part)
+            size += found.cache_bytes * len(part)
+    count = len(trials)
     seconds = (time.perf_counter() - start) / count
-    return Cell(method, ratio, length, depth, right, count, tokens / count, size / count, seconds)
+    return Cell(*how, *place, right, count, tokens / count, size / count, seconds)
+
+
+def _long(method: str, ratio: int) -> str:
+    return OFF if method == OFF else f"{method}:{ratio}"
 
 
 def default_methods(can_compress: bool) -> tuple[str, ...]:

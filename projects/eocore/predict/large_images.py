@@ -10,12 +10,14 @@ from PIL import Image
 from eocore.data.io.readers import MAX_BYTES, SceneHeader, read_scene, scene_ground, scene_header
 from eocore.data.io.scene_sets import check_scenes
 from eocore.data.records import ImageRef, Window
-from eocore.errors import DataError, NoDataError
+from eocore.errors import ConfigError, DataError, NoDataError
 from eocore.log import get_logger
 from eocore.portable.image_tiling import tile_grid
 from eocore.predict.image_files import ImageFile, image_refs
 from eocore.sensors.scene import Georeference, Scene
 
+MOST_TILES = 4096
+"""Of 256 tokens each, compressed eightfold, they fill 131,072 positions, all that large language models have: no answer could follow."""
 Part = tuple[int, int]
 """First pixel of an axis and the one after the last."""
 
@@ -32,12 +34,23 @@ def read_reduced(files: Mapping[str, ImageFile], *, num_tiles: int, side: int, m
         max_bytes: refuse to read more than this at once; None = MAX_BYTES of the readers.
 
     Raises:
+        ConfigError: more tiles than MOST_TILES.
         DataError: as `read_images`, or no part holds data.
     """
+    check_tiles(num_tiles)
     refs = image_refs(files)
     scenes = tuple(_read(ref, num_tiles=num_tiles, side=side, max_bytes=max_bytes or MAX_BYTES) for ref in refs.values())
     check_scenes(tuple(refs.values()), scenes, source=" and ".join(refs))
     return dict(zip(refs, scenes, strict=True))
+
+
+def check_tiles(num_tiles: int) -> None:
+    """Raise ConfigError if an image is to be cut into more tiles than MOST_TILES."""
+    if num_tiles > MOST_TILES:
+        raise ConfigError(
+            f"--tiles {num_tiles}: at most {MOST_TILES:,}. Of 256 tokens each, these are a million. Compressed by 8 (--long compress:8) "
+            "they fill 131,072 positions, as many as large language models have. Take fewer, or ask about parts (--window)."
+        )
 
 
 def _read(ref: ImageRef, *, num_tiles: int, side: int, max_bytes: int) -> Scene:

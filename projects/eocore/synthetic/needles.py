@@ -1,4 +1,4 @@
-"""Needles in haystacks: a small sign pasted into one of many tiles of land, and the question of which colour or shape it is.
+"""Needles in haystacks: a small sign pasted into one of many tiles of land, or on one of many dates, and the question what it looks like.
 
 Colour, shape, size, lightness and tile are drawn independently, so that nothing but what is asked for answers the question: every colour
 comes in every shape, lightness and tile. All colours are equally light in the mean, so that brightness does not tell them apart.
@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,10 @@ SIDES = (28, 44)
 REFERENCE_PX = 96
 DRAWN_AT = 8
 """Signs are drawn so many times larger, then made smaller, so that their edges are smooth."""
+LIGHT = (0.8, 1.2)
+"""Of the land on a date, least and most, as a factor."""
+FIRST_DAY, YEARS, GAP_DAYS = date(2017, 1, 1), 4, (5, 31)
+"""Series begin on a day of these years and go on after so many days each, the last exclusive: Sentinel-2 comes every five."""
 NUM_SCENES = 200
 """Different tiles that haystacks of the synthetic world are made of."""
 LENGTHS = {1: (1, 1), 4: (2, 2), 8: (2, 4), 16: (2, 8), 32: (4, 8)}
@@ -84,6 +89,23 @@ class Needle:
     tile: int
 
 
+@dataclass(frozen=True)
+class DatedNeedle:
+    """A sign on one date of a series.
+
+    Attributes:
+        pictures: (P, P, 3) uint8 of each date: one place in another light.
+        dates: ISO dates, in order.
+        content: what is asked for -> its answer.
+        number: of the date that it lies on, from 0.
+    """
+
+    pictures: Sequence[np.ndarray]
+    dates: Sequence[str]
+    content: Mapping[str, str]
+    number: int
+
+
 Tiles = Sequence[np.ndarray]
 """(P, P, 3) uint8 pictures of land, of one size."""
 
@@ -134,6 +156,25 @@ def make_needle(tiles: Tiles, shape: tuple[int, int], *, rng: np.random.Generato
     side = len(parts[0])
     whole = np.stack(parts).reshape(rows, columns, side, side, 3).transpose(0, 2, 1, 3, 4)
     return Needle(np.ascontiguousarray(whole.reshape(rows * side, columns * side, 3)), content, chosen)
+
+
+def make_dated_needle(tiles: Tiles, length: int, *, rng: np.random.Generator, number: int | None = None) -> DatedNeedle:
+    """A series of one random tile, lit otherwise on each date, with one sign on one of them.
+
+    Args:
+        tiles: of land.
+        length: dates.
+        rng: draws everything; content, date and looks independently.
+        number: of the date with the sign, from 0; None = drawn.
+    """
+    content = {asked: answers[int(rng.integers(len(answers)))] for asked, answers in CONTENTS.items()}
+    drawn = int(rng.integers(length))
+    chosen = drawn if number is None else number
+    land = np.rot90(tiles[int(rng.integers(len(tiles)))], int(rng.integers(4))).astype(np.float32)
+    pictures = [np.round(land * light).clip(0, 255).astype(np.uint8) for light in rng.uniform(*LIGHT, length)]
+    pictures[chosen] = paste_sign(pictures[chosen], content, rng=rng)
+    days = np.cumsum([int(rng.integers(YEARS * 365)), *rng.integers(*GAP_DAYS, length - 1)])
+    return DatedNeedle(pictures, [(FIRST_DAY + timedelta(days=int(day))).isoformat() for day in days], content, chosen)
 
 
 def grid_of(length: int) -> tuple[int, int]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from earthmind.long_inputs.answers import answer_long, set_tiles
+from earthmind.long_inputs.answers import answer_long, most_tiles, set_tiles
 from eocore.errors import DataError
+from eocore.portable.series import Moment
 
 
 @pytest.fixture
@@ -37,3 +38,21 @@ def test_pictures_are_cut_into_as_many_tiles_and_compression_remembers_less(made
 def test_the_number_of_tiles_is_set_for_questions_that_follow(made: Any) -> None:
     set_tiles(made.model, 6)
     assert made.processor.options.max_tiles == 6
+
+
+def test_series_are_read_a_tile_each_date(made: Any) -> None:
+    rng = np.random.default_rng(0)
+    series = [
+        [Moment(f"2021-0{month}-01", {"rgb": rng.integers(0, 256, (40, 48, 3), np.uint8)}) for month in range(1, 6)] for _ in range(2)
+    ]
+    whole = answer_long(made.model, series, text="Which colour?", num_tiles=5, long="off", max_new_tokens=3)
+    short = answer_long(made.model, series, text="Which colour?", num_tiles=5, long="compress:4", max_new_tokens=3)
+    assert len(whole.texts) == 2
+    assert abs(whole.tokens - short.tokens - 5 * 12) <= 2
+
+
+def test_the_most_tiles_are_those_whose_tokens_have_positions(made: Any) -> None:
+    config = made.model.config  # 1,024 positions, 16 tokens a tile
+    assert [most_tiles(config, long) for long in ("off", "compress:2", "pool:16", "drop:4")] == [63, 127, 1023, 255]
+    with pytest.raises(DataError, match="ratio 3 does not divide the window of 16"):
+        most_tiles(config, "compress:3")

@@ -129,6 +129,9 @@ def test_a_saved_model_compresses_alike(long: Any, make_scenes: Callable[..., An
     encoded = samples(long, make_scenes)
     texts = [found.text for found in answer(long, encoded)]
     assert [found.text for found in answer(type(long)(again, long.processor), encoded)] == texts
+    assert again.long_input(None).ratio == 4
+    again.config.beacon_ratio = [16]
+    assert again.long_input(None) == again.long_input("compress:16")
     with pytest.raises(CheckpointError, match="compresses long inputs, which the upstream code cannot"):
         plan_export(tmp_path / "model")
 

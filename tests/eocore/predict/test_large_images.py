@@ -7,10 +7,10 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from eocore.errors import DataError
+from eocore.errors import ConfigError, DataError
 from eocore.log import get_logger
 from eocore.predict.image_files import ImageFile, read_images
-from eocore.predict.large_images import read_reduced, reduce_pixels
+from eocore.predict.large_images import MOST_TILES, check_tiles, read_reduced, reduce_pixels
 
 
 def write(path: Path, layers: np.ndarray, nodata: int | None = None) -> None:
@@ -34,6 +34,12 @@ def test_a_large_image_becomes_tiles_of_means_and_keeps_its_place(tmp_path: Path
     assert scene.georeference.transform == pytest.approx((40, 0, 5e5, 0, -40, 5e6))
     small = read_reduced(files, num_tiles=200, side=128)["rgb"]
     np.testing.assert_array_equal(small.pixels, read_images(files)["rgb"].pixels)
+
+
+def test_too_many_tiles_are_refused_with_the_reason() -> None:
+    check_tiles(MOST_TILES)
+    with pytest.raises(ConfigError, match=r"--tiles 100000000: at most 4,096\. Of 256 tokens each, .* fill 131,072 positions"):
+        read_reduced({}, num_tiles=100_000_000, side=96)
 
 
 def test_parts_without_data_stay_empty(tmp_path: Path) -> None:

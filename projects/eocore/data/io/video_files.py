@@ -27,7 +27,7 @@ FORMATS = "mov,matroska,webm,avi,mpeg,mpegts"
 """Containers that FFmpeg may read. Not among them: playlists, which name other files and addresses, and pictures and texts."""
 LONGEST_SIDE = 1024
 """Larger frames are averaged down to it [px]: what SAM 2 reads, and more than a tile, which is what the language model sees of a frame."""
-MAX_BYTES = 512_000_000
+MAX_BYTES = 2_000_000_000
 """Most that the frames of one video may take, 3 bytes a pixel [bytes]."""
 COLOURS = 3
 NO_FRAMES = "the video has no frames; it is empty or cut short. Fetch it again."
@@ -65,13 +65,20 @@ def sampled_numbers(count: int, max_frames: int) -> list[int]:
     return [int(number) for number in np.linspace(0, count - 1, min(count, max_frames), dtype=int)]
 
 
-def read_frames(path: Path, max_frames: int = MAX_FRAMES, *, between: tuple[float, float | None] = (0.0, None)) -> list[Frame]:
-    """Frames of a video at even distances, in order; larger ones averaged down to LONGEST_SIDE.
+def read_frames(
+    path: Path,
+    max_frames: int = MAX_FRAMES,
+    *,
+    between: tuple[float, float | None] = (0.0, None),
+    longest_side: int = LONGEST_SIDE,
+) -> list[Frame]:
+    """Frames of a video at even distances, in order.
 
     Args:
         path: of a file in one of FORMATS.
         max_frames: most that are shown.
         between: the part of the video that is shown, from and to [s]; None = to its end.
+        longest_side: larger frames are averaged down to it [px].
 
     Raises:
         ConfigError: PyAV is not installed, or `max_frames` is below 1.
@@ -85,7 +92,7 @@ def read_frames(path: Path, max_frames: int = MAX_FRAMES, *, between: tuple[floa
             long = _seconds(times[-1], stream)
             raise DataError(f"{path}: no frame from {start:g} to {end if end is None else f'{end:g}'} s; the video ends at {long:g} s.")
         wanted = [shown[number] for number in sampled_numbers(len(shown), max_frames)]
-        height, width = _shown_size(stream)
+        height, width = _shown_size(stream, longest_side)
         need = len(wanted) * height * width * COLOURS
         if need > MAX_BYTES:
             raise DataError(
@@ -96,6 +103,16 @@ def read_frames(path: Path, max_frames: int = MAX_FRAMES, *, between: tuple[floa
             raise DataError(f"{path}: {len(found)} of {len(wanted)} frames can be decoded; the file is cut short. Fetch it again.")
         pixels = [frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA") for frame in found]
         return [Frame(image, times.index(time), _seconds(time, stream)) for image, time in zip(pixels, wanted, strict=True)]
+
+
+def count_frames(path: Path) -> int:
+    """Frames of a video, by its header where that says it.
+
+    Raises:
+        ConfigError, DataError: as `read_frames`.
+    """
+    with _opened(path) as (container, stream):
+        return int(stream.frames) or len(_packet_times(path, container, stream=stream)[0])  # some containers do not state it
 
 
 def frame_refs(ref: ImageRef, max_frames: int = MAX_FRAMES, *, root: Path | None = None) -> tuple[ImageRef, ...]:
@@ -109,10 +126,7 @@ def frame_refs(ref: ImageRef, max_frames: int = MAX_FRAMES, *, root: Path | None
     Raises:
         ConfigError, DataError: as `read_frames`.
     """
-    path = Path(root or "", ref.paths[0])
-    with _opened(path) as (container, stream):
-        count = stream.frames or len(_packet_times(path, container, stream=stream)[0])  # some containers do not state it
-    shown = len(sampled_numbers(count, max_frames))
+    shown = len(sampled_numbers(count_frames(Path(root or "", ref.paths[0])), max_frames))
     return tuple(replace(ref, time=f"frame {number}", item=f"{number}/{shown}") for number in range(1, shown + 1))
 
 
@@ -237,7 +251,7 @@ def _seconds(time: int, stream: Any) -> float:
     return float((time - (stream.start_time or 0)) * stream.time_base)
 
 
-def _shown_size(stream: Any) -> tuple[int, int]:
-    """(height, width) [px] of the frames after LONGEST_SIDE."""
-    scale = min(1.0, LONGEST_SIDE / max(stream.height, stream.width))
+def _shown_size(stream: Any, longest_side: int = LONGEST_SIDE) -> tuple[int, int]:
+    """(height, width) [px] of the frames as they are read."""
+    scale = min(1.0, longest_side / max(stream.height, stream.width))
     return max(1, round(stream.height * scale)), max(1, round(stream.width * scale))
