@@ -1,8 +1,8 @@
-"""A server under load: requests with images of their own, with batches over requests and without.
+"""A server under load: streamed requests of unlike length with images of their own, answered one by one, in batches, and joined.
 
     python -m profiling.serving --model MODEL [--requests 1000] [--concurrency 16]
 
-Starts tools/serve.py twice, with `--max-batch 1` and with the default. Writes for each: errors, requests a second, times to the first token
+Starts tools/serve.py with `--max-batch 1`, with `--static-batches` and with neither. Writes for each: errors, requests a second, times to the first token
 and to the end, and the memory of all its processes, early and at the end.
 """
 
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,9 +25,12 @@ import psutil
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-BATCHES = (1, 16)
-WARM_UP = 0.1
-"""Fraction of the requests after which memory is measured first."""
+SIDES = {"one by one": ["--max-batch", "1"], "batches": ["--static-batches"], "joined": []}
+"""Options of the servers that are measured."""
+SHORTEST = 0.1
+"""Fraction of the longest answer that the shortest has."""
+TURNS = 10
+"""In which the requests are put to each side; memory is measured after the first and after the last."""
 TIMEOUT_S = 600.0
 MIB = 1024**2
 
@@ -40,15 +43,19 @@ class Load:
         model: folder of a converted model that answers in text.
         requests: in all.
         concurrency: under way at once.
-        tokens: of each answer, at most.
+        tokens: of the longest answers; others are shorter.
         side: of the images [px].
     """
 
     model: Path
     requests: int = 1000
     concurrency: int = 16
-    tokens: int = 16
+    tokens: int = 64
     side: int = 64
+
+    def length(self, number: int) -> int:
+        """Most tokens of an answer: of the same request the same on all sides."""
+        return round(self.tokens * float(np.random.default_rng(number).uniform(SHORTEST, 1)))
 
 
 @dataclass
@@ -83,7 +90,7 @@ class Measured:
         )
 
 
-HEADER = " max batch  errors  requests/s first p50       p99 whole p50       p99 MiB early   MiB end"
+HEADER = "      side  errors  requests/s first p50       p99 whole p50       p99 MiB early   MiB end"
 
 
 def picture_url(number: int, side: int) -> str:
@@ -94,9 +101,9 @@ def picture_url(number: int, side: int) -> str:
 
 
 @asynccontextmanager
-async def started(load: Load, max_batch: int) -> AsyncIterator[tuple[str, psutil.Process]]:
-    """Address and process of a server."""
-    options = ["--port", "0", "--threads", "1", "--max-batch", str(max_batch), "--requests-per-minute", "10000000"]
+async def started(load: Load, side: Sequence[str]) -> AsyncIterator[tuple[str, psutil.Process]]:
+    """Address and process of a server with these options."""
+    options = ["--port", "0", "--threads", "1", "--image-memory", "0", "--requests-per-minute", "10000000", *side]
     command = [sys.executable, str(ROOT / "tools/serve.py"), "--model", str(load.model), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -110,30 +117,26 @@ async def started(load: Load, max_batch: int) -> AsyncIterator[tuple[str, psutil
         process.wait()
 
 
-async def measure(address: str, load: Load, *, process: psutil.Process) -> Measured:
-    """Puts the load to a server."""
-    measured, left = Measured(), iter(range(load.requests))
+async def measure(address: str, load: Load, *, numbers: Sequence[int], measured: Measured) -> None:
+    """Puts some of the requests to a server."""
+    left = iter(numbers)
     limits = httpx.Limits(max_connections=load.concurrency)
     async with httpx.AsyncClient(base_url=address, timeout=TIMEOUT_S, limits=limits) as client:
 
         async def ask_on() -> None:
             for number in left:
                 await ask(client, load, number=number, measured=measured)
-                if number == int(WARM_UP * load.requests):
-                    measured.memory_mib.append(memory_mib(process))
 
         start = time.perf_counter()
         await asyncio.gather(*(ask_on() for _ in range(load.concurrency)))
-        measured.wall_s = time.perf_counter() - start
-    measured.memory_mib.append(memory_mib(process))
-    return measured
+        measured.wall_s += time.perf_counter() - start
 
 
 async def ask(client: httpx.AsyncClient, load: Load, *, number: int, measured: Measured) -> None:
     """One streamed request."""
     image = {"type": "image_url", "image_url": {"url": picture_url(number, load.side)}}
     message = {"role": "user", "content": [{"type": "text", "text": f"What is at place {number}?"}, image]}
-    body = {"model": load.model.resolve().name, "messages": [message], "max_tokens": load.tokens, "stream": True}
+    body = {"model": load.model.resolve().name, "messages": [message], "max_tokens": load.length(number), "stream": True}
     start = time.perf_counter()
     try:
         async with client.stream("POST", "/v1/chat/completions", json=body) as answer:
@@ -161,12 +164,16 @@ def memory_mib(process: psutil.Process) -> float:
     return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)]) / MIB
 
 
-async def compare(load: Load, batches: Sequence[int]) -> list[Measured]:
-    """The load put to servers of these largest batches, one after the other."""
-    found = []
-    for batch in batches:
-        async with started(load, batch) as (address, process):
-            found.append(await measure(address, load, process=process))
+async def compare(load: Load) -> dict[str, Measured]:
+    """The load put to a server of each side, in turn, so that a busy machine burdens all alike."""
+    found = {side: Measured() for side in SIDES}
+    async with AsyncExitStack() as servers:
+        running = {side: await servers.enter_async_context(started(load, options)) for side, options in SIDES.items()}
+        for turn in range(TURNS):
+            for side, (address, process) in running.items():
+                await measure(address, load, numbers=range(turn, load.requests, TURNS), measured=found[side])
+                if turn in (0, TURNS - 1):
+                    found[side].memory_mib.append(memory_mib(process))
     return found
 
 
@@ -177,13 +184,14 @@ def main() -> int:
     for name in ("requests", "concurrency", "tokens", "side"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Load, name), metavar="N", help="default: %(default)s")
     load = Load(**vars(parser.parse_args()))
-    found = asyncio.run(compare(load, BATCHES))
+    found = asyncio.run(compare(load))
     print(HEADER)
-    for batch, measured in zip(BATCHES, found, strict=True):
-        print(measured.line(str(batch)))
+    for side, measured in found.items():
+        print(measured.line(side))
         print(*dict.fromkeys(measured.errors), sep="\n", end="")
-    print(f"{found[1].per_second / found[0].per_second:.2f} times the requests a second with batches")
-    return 1 if any(measured.errors for measured in found) else 0
+    for side, other in (("batches", "one by one"), ("joined", "one by one"), ("joined", "batches")):
+        print(f"{found[side].per_second / found[other].per_second:.2f} times the requests a second {side}, beside {other}")
+    return 1 if any(measured.errors for measured in found.values()) else 0
 
 
 if __name__ == "__main__":

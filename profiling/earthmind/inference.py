@@ -1,5 +1,6 @@
 """Answers to questions of stated kinds through the model's own `answer`: speed, memory, and where the time goes; the words are dictated."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,9 +15,10 @@ from transformers import LogitsProcessor
 from earthmind.model.batching import Batch, Sample
 from earthmind.model.modeling_earthmind import EarthMindForConditionalGeneration
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.predictor import load_model
+from earthmind.predictor import PreparedRecord, RecordAnswerer, load_model
 from eocore.errors import ConfigError
 from eocore.portable.answer_row import RowOptions
+from eocore.predict.joining import Asked, JoinedAnswers
 from eocore.replaced import replaced
 from profiling.earthmind.parts import PartTimes
 from profiling.earthmind.samples import KINDS, SampleKind, encode_question, filler_of, kinds_of, make_scenes
@@ -154,6 +156,29 @@ class Answers:
             words = zip(tokens, lengths, strict=True)
             dictated = {"rows": [RowOptions(max_new_tokens=length, processors=[Dictation(row[None])]) for row, length in words]}
         self.model.answer(collated, self.processor, sizes=batch.sizes, max_new_tokens=longest, **dictated, **self.generation)
+
+    def ask_joining(self, batch: Questions, *, at_once: int) -> None:
+        """Answers questions of which each enters as soon as there is room; see `eocore.predict.joining`."""
+        answerer = RecordAnswerer(self.model, self.processor, generation=self.generation)
+        joined, settings = JoinedAnswers(answerer), answerer.row_settings()
+        if settings is None:
+            raise ConfigError("these answers cannot be joined by others: leave out a cache of fixed size and shortened inputs.")
+        lengths = batch.lengths or [batch.answers.shape[1]] * len(batch.samples)
+        waiting = deque(
+            Asked(
+                key=number,
+                prepared=PreparedRecord(str(number), sample, size),
+                options=RowOptions(max_new_tokens=length, settings=settings, processors=[Dictation(words[None])]),
+            )
+            for number, (sample, size, words, length) in enumerate(
+                zip(batch.samples, batch.sizes, batch.answers.to(self.model.device), lengths, strict=True)
+            )
+        )
+        while waiting or len(joined):
+            room = min(len(waiting), at_once - len(joined))
+            lost = [*joined.join([waiting.popleft() for _ in range(room)]), *joined.step()]
+            for error in (one.error for one in lost if one.error is not None):
+                raise error
 
     def questions(self, name: str, *, together: int, new_tokens: int | None) -> list[Questions]:
         """The batches of a sample kind, `together` questions in each, every one about images of its own.

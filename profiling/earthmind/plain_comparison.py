@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,8 @@ Row = dict[str, float | str]
 SIDES = ("ours", "plain")
 PLAIN_MIX = ("vqa",) * 15 + ("vqa5",) * 2 + ("vqa10",)
 """The kinds of `samples.MIX` that the plain stack can run."""
+SHORTEST, LONGEST, ROUNDS = 4, 64, 3
+"""Words of the answers of unlike length, and batches of them."""
 TOLERANCE = 1e-4
 """Most by which the losses of both sides may differ, relatively, without dropout."""
 
@@ -90,7 +92,7 @@ def compare_mix(config: Mapping[str, Any], *, row_length: int, effort: Effort) -
 def compare_answers(
     config: Mapping[str, Any], names: Sequence[str], *, batches: Sequence[int], same_image: int, effort: Effort
 ) -> list[Row]:
-    """Answers of dictated words: questions about images of their own, then `same_image` questions about one.
+    """Answers of dictated words: questions about images of their own, then `same_image` questions about one, then answers of unlike length.
 
     Raises:
         ConfigError: the plain stack cannot run a kind.
@@ -104,6 +106,9 @@ def compare_answers(
         if same_image > 1:
             works = _asking(answers, plain, name=name, together=same_image, one_image=True)
             rows.append(effort.row(f"answers {name}, {same_image} questions about one image", works))
+        for count in (count for count in batches if count > 1):
+            what = f"answers {name}, {ROUNDS * count} of {SHORTEST} to {LONGEST} words, {count} at once"
+            rows.append(effort.row(what, _asking_unlike(answers, plain, name=name, together=count)))
     return rows
 
 
@@ -120,6 +125,24 @@ def _asking(answers: Answers, plain: PlainAnswers, *, name: str, together: int, 
             plain.ask(collate(batch.samples, left_pad=True).to(device), batch.answers.to(device))
 
     return {"ours": lambda: answers.ask(questions), "plain": theirs}
+
+
+def _asking_unlike(answers: Answers, plain: PlainAnswers, *, name: str, together: int) -> dict[str, Callable[[], object]]:
+    """Both sides' work on answers of unlike length: ours lets questions enter as others leave, plain goes from batch to batch."""
+    count = ROUNDS * together
+    (batch,) = answers.questions(name, together=count, new_tokens=LONGEST)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    lengths = torch.linspace(SHORTEST, LONGEST, count).round().long()[order].tolist()
+    batch = replace(batch, lengths=lengths)
+    device, collate = answers.model.device, answers.processor.collate
+
+    def theirs() -> None:
+        for first in range(0, count, together):
+            own = slice(first, first + together)
+            words = batch.answers[own, : max(lengths[own])]
+            plain.ask(collate(batch.samples[own], left_pad=True).to(device), words.to(device))
+
+    return {"ours": lambda: answers.ask_joining(batch, at_once=together), "plain": theirs}
 
 
 def compare_plain_memory(config: Mapping[str, Any], name: str) -> Row:

@@ -24,6 +24,7 @@ from eocore.portable.position_limit import SampleTooLongError, most_prompt_token
 from eocore.portable.running_batch import ReadPrompts, can_join
 from eocore.predict.answers import Prediction
 from eocore.predict.generation import check_with_model, generation_settings
+from eocore.predict.precision import load_dtype, settle
 from eocore.sensors.scene import Scene
 from eocore.system import PredictorOptions
 from eocore.train.device import check_device, local_device
@@ -224,8 +225,8 @@ class EarthFmPredictor(Answering):
     def model(self) -> Any:
         """The model on its device, in eval mode."""
         device = check_device(self.options.device) if self.options.device else str(local_device())
-        dtype = torch.float32 if self.options.float32_on_cpu and device == "cpu" else "auto"
-        return folders.load_model(EarthFmForConditionalGeneration, self.folder, dtype=dtype).to(device).eval()
+        dtype = load_dtype(self.options, device)
+        return settle(folders.load_model(EarthFmForConditionalGeneration, self.folder, dtype=dtype).to(device).eval(), self.options)
 
     def load(self) -> None:
         """Reads the weights. Raises CheckpointError where the folder is damaged."""

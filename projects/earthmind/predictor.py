@@ -37,6 +37,7 @@ from eocore.portable.series import group_moments
 from eocore.portable.vision_layout import VisionOptions
 from eocore.predict.answers import Prediction
 from eocore.predict.generation import LONG, check_with_model, generation_settings
+from eocore.predict.precision import load_dtype, settle
 from eocore.predict.streaming import AnswerStreamer
 from eocore.predict.view_loss import describe_loss
 from eocore.sensors.scene import Scene
@@ -301,7 +302,9 @@ class EarthMindPredictor:
     @cached_property
     def model(self) -> Any:
         """The model on its device, in eval mode."""
-        return load_model(self.folder, device=self.options.device, float32_on_cpu=self.options.float32_on_cpu)
+        device = check_device(self.options.device) if self.options.device else str(local_device())
+        dtype = load_dtype(self.options, device)
+        return settle(folders.load_model(EarthMindForConditionalGeneration, self.folder, dtype=dtype).to(device).eval(), self.options)
 
     @property
     def processor(self) -> EarthMindProcessor:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:  # a system is named without importing torch
 GROUP = "eocore.systems"
 """Of entry points whose names are systems and whose values are `package.system:SYSTEM`."""
 DISTRIBUTION = "eocore-earthmind"
+INT8 = "int8"
+DTYPES = ("float32", "bfloat16", INT8)
+"""In what a model answers; int8: the weights of its language model, on a CPU, with float32 elsewhere."""
 MODEL_CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 
 Part = TypeVar("Part")
@@ -44,6 +47,7 @@ class PredictorOptions:
     Attributes:
         device: as torch names it; None = the GPU of this process if there is one.
         float32_on_cpu: compute in float32 on a CPU, whatever the weights are saved in.
+        dtype: of `DTYPES`; None = as saved, but for `float32_on_cpu`.
         generation: how text is generated, in the system's options.
         num_tiles: most tiles of an image, for systems that cut images; None = as the model was made.
         image_memory_mib: room for what was computed of images, for the next question about them, in systems that can [MiB]; 0 = none.
@@ -51,6 +55,7 @@ class PredictorOptions:
 
     device: str | None = None
     float32_on_cpu: bool = False
+    dtype: str | None = None
     generation: Mapping[str, Any] = field(default_factory=dict)
     num_tiles: int | None = None
     image_memory_mib: int = 0

@@ -14,6 +14,7 @@ from eocore.errors import DataError
 from eocore.evaluate.embedding_scores import unit_vectors
 from eocore.evaluate.protocols import PixelScale, Sample
 from eocore.models import folders
+from eocore.predict.precision import load_dtype, settle
 from eocore.sensors.scene import Scene
 from eocore.system import PredictorOptions
 from eocore.train.device import check_device, local_device
@@ -145,8 +146,8 @@ class MsClipPredictor(Embedder):
     def model(self) -> Any:
         """The model on its device, in eval mode."""
         device = check_device(self.options.device) if self.options.device else str(local_device())
-        dtype = torch.float32 if self.options.float32_on_cpu and device == "cpu" else "auto"
-        return folders.load_model(MsClipModel, self.folder, dtype=dtype).to(device).eval()
+        dtype = load_dtype(self.options, device)
+        return settle(folders.load_model(MsClipModel, self.folder, dtype=dtype).to(device).eval(), self.options)
 
     def load(self) -> None:
         """Reads the weights. Raises CheckpointError where the folder is damaged."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from eocore.errors import ConfigError
 from eocore.overrides import OverrideAction
+from eocore.system import DTYPES
 
 if TYPE_CHECKING:  # a command's --help needs no config
     from mmengine.config import Config
@@ -54,6 +55,12 @@ def _whole(text: str, least: int) -> int:
 def add_generation(parser: argparse.ArgumentParser) -> None:
     """How text is generated."""
     parser.add_argument("--generation", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=GENERATION)
+
+
+def add_dtype(parser: "argparse._ActionsContainer") -> None:
+    """In what precision a model answers."""
+    told = "precision of the answers; int8: of the language model's weights, on a CPU (default: as saved, on a CPU float32)"
+    parser.add_argument("--dtype", choices=DTYPES, help=told)
 
 
 def add_shard_size(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eocore.command import Command, say
-from eocore.commands.arguments import add_generation, positive
+from eocore.commands.arguments import add_dtype, add_generation, positive
 from eocore.errors import ConfigError
 from eocore.overrides import add_long, with_long
 from eocore.portable.series import MAX_FRAMES
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tiles = "most tiles that an image is cut into; larger ones are read part by part (default: as the model was made, read whole)"
     parser.add_argument("--tiles", type=positive, metavar="N", help=tiles)
     parser.add_argument("--device", help="as torch names it (default: the GPU if there is one)")
+    add_dtype(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier prediction in DIR")
 
 
@@ -280,7 +281,13 @@ def _predictor(arguments: argparse.Namespace) -> Any:
     make = system.need(system.predictor, "its models cannot answer")
     return make(
         arguments.model,
-        PredictorOptions(device=arguments.device, float32_on_cpu=True, generation=arguments.generation, num_tiles=arguments.tiles),
+        PredictorOptions(
+            device=arguments.device,
+            float32_on_cpu=True,
+            dtype=arguments.dtype,
+            generation=arguments.generation,
+            num_tiles=arguments.tiles,
+        ),
     )
 
 
@@ -375,7 +382,7 @@ def _run_many(arguments: argparse.Namespace) -> int:
     items = _items(arguments)
     predictor = _predictor(arguments)
     check_roles(predictor, {name for item in items for name in item.files if name != OPTICAL})
-    names = ("text", "classes", "max_new_tokens", "generation", "sensor", "bands", "window", "gsd", "remove_noise")
+    names = ("text", "classes", "max_new_tokens", "generation", "dtype", "sensor", "bands", "window", "gsd", "remove_noise")
     choices = {name: getattr(arguments, name) for name in names} | {"model": stamp(model_digests(arguments.model))}
     asking = Asking(_question(arguments), arguments.batch_size, arguments.max_bytes)
     options = RunOptions(arguments.out, tuple(arguments.format), arguments.overwrite)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from eocore.command import Command
-from eocore.commands.arguments import not_negative, positive
+from eocore.commands.arguments import add_dtype, not_negative, positive
 
 PORT = 8000
 WORKERS, MAX_BATCH, MEGAPIXELS, UPLOAD_MIB, REQUEST_S, IDLE_S, WAITING, PER_MINUTE, TOKENS = 1, 16, 64, 512, 120, 3600, 256, 6000, 2048
@@ -31,6 +31,7 @@ def _add_workers(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--workers", type=positive, default=WORKERS, metavar="N", help="processes of each model (default: %(default)s)")
     devices = "devices, given to the workers in turn, e.g. cuda:0 cuda:1 (default: the GPU if there is one)"
     group.add_argument("--device", nargs="+", action="extend", default=[], metavar="NAME", help=devices)
+    add_dtype(group)
     group.add_argument("--threads", type=positive, metavar="N", help="of torch in each worker (default: torch's choice)")
     group.add_argument(
         "--max-batch", type=positive, default=MAX_BATCH, metavar="N", help="requests that a worker answers at once (default: %(default)s)"
@@ -89,6 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
         max_batch=arguments.max_batch,
         joins=not arguments.static_batches,
         image_memory_mib=arguments.image_memory,
+        dtype=arguments.dtype,
         threads=arguments.threads,
     )
     with tempfile.TemporaryDirectory(prefix="eocore_uploads_") as temporary:

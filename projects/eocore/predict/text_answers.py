@@ -18,6 +18,7 @@ from eocore.portable.position_limit import most_prompt_tokens
 from eocore.portable.running_batch import ReadPrompts, can_join
 from eocore.predict.answers import Prediction
 from eocore.predict.generation import check_with_model, generation_settings
+from eocore.predict.precision import load_dtype, settle
 from eocore.predict.streaming import AnswerStreamer
 from eocore.sensors.scene import Scene, by_role
 from eocore.system import PredictorOptions
@@ -128,13 +129,13 @@ class ChatPredictor:
     @property
     def load_dtype(self) -> Any:
         """In what the weights are held."""
-        return torch.float32 if self.options.float32_on_cpu and self.device == "cpu" else "auto"
+        return load_dtype(self.options, self.device)
 
     @cached_property
     def parts(self) -> tuple[Any, Any]:
         """The model on its device, in eval mode, and its processor."""
         model, processor = self.read_model()
-        return model.to(self.device).eval(), processor
+        return settle(model.to(self.device).eval(), self.options), processor
 
     def load(self) -> None:
         """Reads the weights. Raises CheckpointError where the folder is damaged."""

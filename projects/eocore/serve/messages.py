@@ -159,7 +159,7 @@ class WorkerSpec:
         max_pixels: of one image or window.
         generation: options of every answer.
         joins: whether requests join others that are being answered, where the model can.
-        image_memory_mib: see `eocore.system.PredictorOptions`.
+        dtype, image_memory_mib: see `eocore.system.PredictorOptions`.
     """
 
     model: Path
@@ -169,4 +169,5 @@ class WorkerSpec:
     max_pixels: int = 64_000_000
     generation: dict[str, Any] = field(default_factory=dict)
     joins: bool = True
+    dtype: str | None = None
     image_memory_mib: int = 0

@@ -63,6 +63,7 @@ class WorkerOptions:
         devices: as torch names them, given to the workers in turn; none = the GPU if there is one, else the CPU.
         max_batch: requests that a worker answers at once.
         joins: whether requests join others that are being answered, where the model can.
+        dtype: of `eocore.system.DTYPES`; None = as saved, on a CPU float32.
         image_memory_mib: room in a worker for what was computed of images, for the next question about them [MiB]; 0 = none.
         batch_wait_s: how long a request that no other can join waits for those that are still being read [s].
         readers: threads of a worker that read images.
@@ -74,6 +75,7 @@ class WorkerOptions:
     devices: tuple[str, ...] = ()
     max_batch: int = 16
     joins: bool = True
+    dtype: str | None = None
     image_memory_mib: int = 1024
     batch_wait_s: float = 0.01
     readers: int = 2

@@ -214,6 +214,7 @@ class Service:
                 threads=workers.threads,
                 max_pixels=int(limits.megapixels * 1e6),
                 joins=workers.joins,
+                dtype=workers.dtype,
                 image_memory_mib=workers.image_memory_mib,
             )
             for number in range(workers.count)

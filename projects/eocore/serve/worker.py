@@ -40,7 +40,13 @@ def load_answering(spec: WorkerSpec, worker: "Worker") -> "Answering":
         torch.set_num_threads(spec.threads)
     system = system_of_model(spec.model)
     make = system.need(system.predictor, "its models cannot answer")
-    options = PredictorOptions(device=spec.device, float32_on_cpu=True, generation=spec.generation, image_memory_mib=spec.image_memory_mib)
+    options = PredictorOptions(
+        device=spec.device,
+        float32_on_cpu=True,
+        dtype=spec.dtype,
+        generation=spec.generation,
+        image_memory_mib=spec.image_memory_mib,
+    )
     predictor = make(spec.model, options)
     if isinstance(predictor, LoadsWeights):
         predictor.load()

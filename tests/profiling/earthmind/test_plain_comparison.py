@@ -76,7 +76,8 @@ def test_rows_of_all_parts(settings: dict[str, Any]) -> None:
         "train vqa, ours: none",
         "train vqa, plain: all layers",
     ]
-    rows += compare_answers(settings, ["vqa"], batches=[1], same_image=2, effort=ONCE)
+    rows += compare_answers(settings, ["vqa"], batches=[1, 2], same_image=2, effort=ONCE)
+    assert rows[-1]["what"] == "answers vqa, 6 of 4 to 64 words, 2 at once"
     rows.append(compare_mix(settings, row_length=512, effort=ONCE))
     for row in rows:
         assert row["faster x"] == pytest.approx(float(row["plain s"]) / float(row["ours s"]))

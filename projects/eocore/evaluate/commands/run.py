@@ -11,6 +11,7 @@ from eocore.evaluate.engine.run_options import RunOptions
 from eocore.evaluate.settings import SETTINGS
 from eocore.evaluate.suites import SUITES
 from eocore.overrides import OverrideAction, add_long, with_long
+from eocore.system import DTYPES
 
 if TYPE_CHECKING:  # what runs is imported when there is something to run
     from rich.console import Console
@@ -50,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-frames-num", type=int, metavar="N", help="frames that are shown of a video (default: the benchmark's own)")
     parser.add_argument("--generation", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help=GENERATION)
     add_long(parser)
+    told = "precision of the model; int8: of its language model's weights, on a CPU (default: as saved)"
+    parser.add_argument("--dtype", choices=DTYPES, help=told)
     classes = f"class prompts of a model that scores classes (default: {', '.join(RunOptions.templates)})"
     parser.add_argument("--templates", nargs="+", action="extend", metavar="TEXT", help=classes)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each benchmark")
@@ -76,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     system = system_of_model(arguments.model)
     benchmarks = choose(arguments.benchmark, arguments.suite, known=load_benchmarks([system.name]))
     make = system.need(system.predictor, "its models cannot be evaluated")
-    predictor = make(arguments.model, PredictorOptions(generation=arguments.generation))
+    predictor = make(arguments.model, PredictorOptions(generation=arguments.generation, dtype=arguments.dtype))
     options = _options(arguments, system.name, boxes_by_masks=isinstance(predictor, Generates) and predictor.boxes_by_masks)
     check_prompts(options.prompts or {}, benchmarks)
     ranks = join_ranks()
@@ -89,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 OF_BENCHMARKS = (
     *("benchmark", "suite", "data_root", "settings", "prompt", "places_by"),
-    *("batch_size", "max_new_tokens", "max_frames_num", "generation", "templates", "limit", "any_count"),
+    *("batch_size", "max_new_tokens", "max_frames_num", "generation", "templates", "limit", "any_count", "dtype"),
 )
 """Options that a config states itself."""
 
@@ -123,7 +126,7 @@ def _options(arguments: argparse.Namespace, system: str, *, boxes_by_masks: bool
     for name in arguments.settings:
         SETTINGS.find(name)
     out = arguments.out or OUT / arguments.model.resolve().name
-    names = ("data_root", "batch_size", "max_new_tokens", "max_frames_num", "templates", "limit", "any_count", "overwrite")
+    names = ("data_root", "batch_size", "max_new_tokens", "max_frames_num", "templates", "limit", "any_count", "overwrite", "dtype")
     chosen = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     by_masks = boxes_by_masks if arguments.places_by is None else arguments.places_by == "masks"
     return RunOptions(

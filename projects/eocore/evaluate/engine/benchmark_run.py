@@ -194,6 +194,7 @@ class _BenchmarkRun:
             "limit": options.limit,
             **image_order([benchmark.config("")]),
             **({"generation": dict(options.generation)} if options.generation else {}),
+            **({"dtype": options.dtype} if options.dtype else {}),
             **({"templates": list(options.templates)} if self.protocol == SCORES else {}),
         }
         roles = {name for shown in benchmark.settings.values() for name in shown}
@@ -235,6 +236,8 @@ class _BenchmarkRun:
             notes.append(f"Each question is asked as {benchmark.prompt!r}; --prompt {benchmark.name}=TEXT asks otherwise.")
         if options.limit is not None:
             notes.append(f"Only the first {options.limit} samples were asked for.")
+        if options.dtype:
+            notes.append(f"Answered in {options.dtype}.")
         if options.generation:
             notes.append(f"Generated with {', '.join(f'{name}={value}' for name, value in options.generation.items())}.")
         if options.boxes_by_masks and benchmark.mask_prompt:

@@ -28,6 +28,7 @@ class RunOptions:
         any_count: run a benchmark whose number of samples is not the published one, and say so in its scores.
         overwrite: throw away predictions of another run that are in the folder.
         generation: how the model generates, in its system's options.
+        dtype: of `eocore.system.DTYPES`, in which the model answers; None = as saved.
         templates: texts with `{label}`, for a model that scores classes; several make a prompt ensemble.
         boxes_by_masks: ask for masks where a benchmark offers it, and take the box around a mask for a box.
     """
@@ -46,6 +47,7 @@ class RunOptions:
     overwrite: bool = False
     boxes_by_masks: bool = False
     generation: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str | None = None
     templates: Sequence[str] = TEMPLATES
 
 
