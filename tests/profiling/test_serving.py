@@ -17,10 +17,16 @@ def test_a_line_tells_percentiles() -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_requests_without_an_error_in_flat_memory_and_twice_as_many_with_batches(words_model: Path) -> None:  # noqa: F811
-    apart, together = asyncio.run(compare(Load(model=words_model), (1, 16)))
-    for measured in (apart, together):
+def test_a_thousand_requests_without_an_error_in_flat_memory_and_twice_as_many_together(words_model: Path) -> None:  # noqa: F811
+    found = asyncio.run(compare(Load(model=words_model, tokens=16)))
+    for measured in found.values():
         assert not measured.errors and len(measured.whole_s) == 1000
         early, end = measured.memory_mib
         assert end < 1.1 * early
-    assert together.per_second > 2 * apart.per_second
+    assert found["joined"].per_second > 2 * found["one by one"].per_second
+
+
+def test_a_request_has_the_same_length_on_every_side() -> None:
+    load = Load(model=Path("m"), tokens=100)
+    lengths = [load.length(number) for number in range(50)]
+    assert lengths == [load.length(number) for number in range(50)] and 10 <= min(lengths) < 30 < 80 < max(lengths) <= 100
