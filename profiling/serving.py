@@ -2,8 +2,8 @@
 
     python -m profiling.serving --model MODEL [--requests 1000] [--concurrency 16]
 
-Starts tools/serve.py with `--max-batch 1`, with `--static-batches` and with neither, and asks them in turn. Writes for each: errors, requests a
-second, times to the first token and to the end, and the memory of all its processes, early and at the end.
+Starts tools/serve.py with `--max-batch 1`, with `--static-batches` and with neither, and asks them in turn. Writes for each: errors,
+requests a second, times to the first token and to the end, and the memory of all its processes, early and at the end.
 """
 
 import argparse
