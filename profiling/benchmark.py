@@ -229,7 +229,8 @@ def run_plain(arguments: argparse.Namespace) -> None:
     from profiling.earthmind.plain_comparison import Effort, compare_answers, compare_mix, compare_plain_memory, compare_training
 
     task, _, _ = settings_of(arguments)
-    effort, rows = Effort(repeats=arguments.repeats, of_processor=arguments.processor_time), []
+    effort = Effort(repeats=arguments.repeats, of_processor=arguments.processor_time)
+    rows: list[dict[str, float | str]] = []
     if not arguments.answers:
         rows += compare_training(task, arguments.samples, effort=effort)
         rows.append(compare_mix(task, row_length=arguments.row_length, effort=effort))

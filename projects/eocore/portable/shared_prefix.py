@@ -154,12 +154,7 @@ def start_prompts(
     columns = torch.arange(shared, device=device)[None] - (shared - lengths)
     known = columns >= 0
     source = (width - own[lead] + columns).clamp(min=0)
-    parts = embeddings[lead[:, None], source]
-    if memory is None:
-        read = decoder(inputs_embeds=parts, attention_mask=known.long(), position_ids=columns.clamp(min=0), use_cache=True)
-        cache = read.past_key_values
-    else:
-        cache = _remembered(decoder, [part[-length:] for part, length in zip(parts, plan.lengths, strict=True)], plan=plan, memory=memory)
+    cache = _read_common(decoder, embeddings[lead[:, None], source], columns=columns, plan=plan, memory=memory)
     cache.reorder_cache(plan.group)  # a selection of rows, with repeats
     tail = torch.arange(rest, device=device)[None] >= rest - (own - lengths[plan.group])
     mask = torch.cat([known[plan.group], tail], dim=1).long()
@@ -174,17 +169,29 @@ def start_prompts(
     return ReadPrompts(torch.cat([ids[lead[:, None], source][plan.group], ids[:, width - rest :]], dim=1), mask, cache, states)
 
 
-def _remembered(decoder: nn.Module, parts: Sequence[Tensor], *, plan: PrefixPlan, memory: ImageMemory) -> RowCache:
-    """Keys and values of the groups' common parts (length, D), those that are not known read one by one."""
-    cache: RowCache | None = None
-    for part, key in zip(parts, plan.keys, strict=True):
-        states: Sequence[Tensor] | None = memory.find(key)
-        if states is None:
-            states = states_of(decoder(inputs_embeds=part[None], use_cache=True).past_key_values)
-            memory.keep(key, states)
-        if cache is None:
-            cache = RowCache(states)
-        else:
-            cache.add(states)
-    assert cache is not None
+def _read_common(decoder: nn.Module, parts: Tensor, *, columns: Tensor, plan: PrefixPlan, memory: ImageMemory | None) -> Any:
+    """Keys and values of the groups' common parts, in one pass over those that are not remembered.
+
+    Args:
+        decoder: of the language model.
+        parts: (U, P, D), padded in front.
+        columns: (U, P) positions, below 0 in the padding.
+        plan, memory: of `start_prompts`.
+    """
+    found: list[Sequence[Tensor] | None] = [None if memory is None else memory.find(key) for key in plan.keys or plan.lead]
+    missing = [number for number, states in enumerate(found) if states is None]
+    if missing:
+        own = columns[missing]
+        mask, positions = (own >= 0).long(), own.clamp(min=0)
+        read = decoder(inputs_embeds=parts[missing], attention_mask=mask, position_ids=positions, use_cache=True).past_key_values
+        if memory is None:
+            return read
+        for row, number in enumerate(missing):
+            states = [part[row : row + 1, :, part.shape[2] - plan.lengths[number] :] for part in states_of(read)]
+            memory.keep(plan.keys[number], states)
+            found[number] = states
+    first, *others = (states for states in found if states is not None)
+    cache = RowCache(first)
+    for other in others:
+        cache.add(other)
     return cache

@@ -16,11 +16,13 @@ class JoiningAnswerer(Protocol):
 
     Attributes:
         model: see `RunningBatch`.
-        watched: id of the token whose states `finish` reads; None = of none.
     """
 
     model: Any
-    watched: int | None
+
+    @property
+    def watched(self) -> int | None:
+        """Id of the token whose states `finish` reads; None = of none."""
 
     def row_settings(self) -> Mapping[str, Any] | None:
         """Options of its answers, see `RowOptions.settings`; None where answers with these options cannot be joined."""

@@ -53,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_long(parser)
     told = "precision of the model; int8: of its language model's weights, on a CPU (default: as saved)"
     parser.add_argument("--dtype", choices=DTYPES, help=told)
+    kept = "kept of what was computed of images, for further questions about them, in systems that can (default: %(default)s)"
+    parser.add_argument("--image-memory", type=int, default=0, metavar="MIB", help=kept)
     classes = f"class prompts of a model that scores classes (default: {', '.join(RunOptions.templates)})"
     parser.add_argument("--templates", nargs="+", action="extend", metavar="TEXT", help=classes)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each benchmark")
@@ -79,7 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     system = system_of_model(arguments.model)
     benchmarks = choose(arguments.benchmark, arguments.suite, known=load_benchmarks([system.name]))
     make = system.need(system.predictor, "its models cannot be evaluated")
-    predictor = make(arguments.model, PredictorOptions(generation=arguments.generation, dtype=arguments.dtype))
+    chosen = PredictorOptions(generation=arguments.generation, dtype=arguments.dtype, image_memory_mib=arguments.image_memory)
+    predictor = make(arguments.model, chosen)
     options = _options(arguments, system.name, boxes_by_masks=isinstance(predictor, Generates) and predictor.boxes_by_masks)
     check_prompts(options.prompts or {}, benchmarks)
     ranks = join_ranks()
