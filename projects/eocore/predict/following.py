@@ -47,7 +47,9 @@ class RowFollower:
         self.row, self._streamer = row, AnswerStreamer(tokenizer, row.write, ends=ends)
 
     def begin(self, num_prompt_tokens: int) -> None:
-        """The prompt has been read."""
+        """The prompt has been read; a second reading counts for nothing."""
+        if self.row.num_prompt_tokens:
+            return
         self.row.num_prompt_tokens = num_prompt_tokens
         self._streamer.put(torch.zeros(num_prompt_tokens, dtype=torch.long))  # it hands out what follows the first call
 

@@ -89,6 +89,7 @@ class JoinedAnswers:
         """Adds questions; returns those that could not be added. One that fails costs the others nothing."""
         if not asked:
             return []
+        rows: list[AnswerRow] = []
         try:
             prompts = self._answerer.read([one.prepared for one in asked])
             rows = [AnswerRow(self._answerer.model, ids, options=one.options) for ids, one in zip(prompts.ids(), asked, strict=True)]
@@ -96,6 +97,8 @@ class JoinedAnswers:
                 one.begin(len(row.prompt))
             self._running.join(prompts, rows)
         except Exception as error:
+            for row in rows:
+                self._running.drop(row)
             return [left for one in asked for left in self.join([one])] if len(asked) > 1 else [Left(asked[0], error=error)]
         self._asked |= zip(rows, asked, strict=True)
         return []

@@ -87,4 +87,8 @@ def test_a_failed_pass_costs_those_that_share_it_and_later_ones_nothing(answerer
     assert all(isinstance(one.error, RuntimeError) for one in joined.step()) and not len(joined)
     hook.remove()
     joined.join([ask(answerer, "c")])
-    assert len(run(joined)["c"].answer) == 6
+    hook = answerer.model.get_output_embeddings().register_forward_pre_hook(lambda *_: torch.zeros(2) @ torch.zeros(3))
+    lost = joined.join([ask(answerer, "d"), ask(answerer, "e")])
+    assert [one.asked.key for one in lost] == ["d", "e"] and all(isinstance(one.error, RuntimeError) for one in lost)
+    hook.remove()
+    assert list(left := run(joined)) == ["c"] and len(left["c"].answer) == 6
