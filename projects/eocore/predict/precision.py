@@ -1,5 +1,6 @@
 """In what precision a model answers (`--dtype`)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ def load_dtype(options: PredictorOptions, device: str) -> Any:
 
 def has_bfloat16() -> bool:
     """Whether torch finds instructions for products in bfloat16 on this CPU."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not tell
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not tell
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
