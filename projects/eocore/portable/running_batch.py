@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from eocore.portable.answer_row import AnswerRow
 from eocore.portable.generation_options import OBJECTS
+from eocore.portable.last_tokens import last_tokens_alone
 from eocore.portable.position_limit import num_positions, warn_of_cut
 from eocore.portable.row_cache import RowCache, keeps_all_columns, states_of, writes_to_itself
 
@@ -43,7 +44,8 @@ def read_prompts(decoder: nn.Module, embeddings: Tensor, *, input_ids: Tensor, a
     """
     positions = (attention_mask.cumsum(1) - 1).clamp(min=0)
     mask = None if bool(attention_mask.all()) else attention_mask
-    read = decoder(inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=True)
+    with last_tokens_alone(decoder):
+        read = decoder(inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=True)
     return ReadPrompts(input_ids, attention_mask, read.past_key_values, read.last_hidden_state[:, -1])
 
 

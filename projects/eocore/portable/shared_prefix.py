@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from eocore.portable.image_memory import ImageMemory, digests
+from eocore.portable.last_tokens import last_tokens_alone
 from eocore.portable.row_cache import RowCache, states_of
 from eocore.portable.row_packing import VisionInputs
 from eocore.portable.running_batch import ReadPrompts
@@ -154,18 +155,20 @@ def start_prompts(
     columns = torch.arange(shared, device=device)[None] - (shared - lengths)
     known = columns >= 0
     source = (width - own[lead] + columns).clamp(min=0)
-    cache = _read_common(decoder, embeddings[lead[:, None], source], columns=columns, plan=plan, memory=memory)
+    with last_tokens_alone(decoder):
+        cache = _read_common(decoder, embeddings[lead[:, None], source], columns=columns, plan=plan, memory=memory)
     cache.reorder_cache(plan.group)  # a selection of rows, with repeats
     tail = torch.arange(rest, device=device)[None] >= rest - (own - lengths[plan.group])
     mask = torch.cat([known[plan.group], tail], dim=1).long()
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    states = decoder(
-        inputs_embeds=embeddings[:, width - rest :],
-        attention_mask=mask,
-        position_ids=positions[:, shared:],
-        past_key_values=cache,
-        use_cache=True,
-    ).last_hidden_state[:, -1]
+    with last_tokens_alone(decoder):
+        states = decoder(
+            inputs_embeds=embeddings[:, width - rest :],
+            attention_mask=mask,
+            position_ids=positions[:, shared:],
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state[:, -1]
     return ReadPrompts(torch.cat([ids[lead[:, None], source][plan.group], ids[:, width - rest :]], dim=1), mask, cache, states)
 
 
