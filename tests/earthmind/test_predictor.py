@@ -493,7 +493,8 @@ def test_joined_answers_and_masks_are_those_of_each_alone(keen: Any, make_scenes
         for number, (text, images) in enumerate(zip(texts, [make_scenes("rgb", "sar"), *[make_scenes("sar", seed=3)] * 3], strict=True))
     ]
     answerer = RecordAnswerer(keen.model, keen.processor, memory=ImageMemory(2**28))
-    assert isinstance(answerer, JoiningAnswerer) and (settings := answerer.row_settings()) is not None
+    settings = answerer.row_settings()
+    assert isinstance(answerer, JoiningAnswerer) and settings is not None
     assert RecordAnswerer(keen.model, keen.processor, generation={"cache_implementation": "static"}).row_settings() is None
     options = [RowOptions(max_new_tokens=40, settings=settings, processors=[Dictation([row])]) for row in words]
     joined, found = JoinedAnswers(answerer), dict[int, Any]()
