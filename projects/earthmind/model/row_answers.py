@@ -89,7 +89,10 @@ class RowAnswersMixin:
 
         Raises:
             SampleTooLongError: a prompt has more tokens than the language model has positions.
+            ValueError: the memory is another model's.
         """
+        if memory is not None:
+            memory.check(self)
         ids = batch.input_ids.to(self.device)
         mask = torch.ones_like(ids) if batch.attention_mask is None else batch.attention_mask.to(self.device)
         check_prompt_length(self.config.text_config, ids, attention_mask=mask)

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 
@@ -23,12 +24,22 @@ class ImageMemory:
         self.max_bytes, self.num_found, self.num_made = max_bytes, 0, 0
         self._kept: OrderedDict[Hashable, tuple[Tensor, ...]] = OrderedDict()
         self._num_bytes = 0
+        self._owner: weakref.ref[object] | None = None
         self._lock = threading.Lock()
 
     @property
     def num_bytes(self) -> int:
         """Of what it holds [bytes]."""
         return self._num_bytes
+
+    def check(self, model: object) -> None:
+        """Raise ValueError if it holds what another model computed; the first that asks owns it."""
+        if self._owner is None:
+            self._owner = weakref.ref(model)
+        if self._owner() is not model:
+            raise ValueError(
+                "this ImageMemory holds what another model computed of its images, which means nothing here. Make one for each."
+            )
 
     def find(self, key: Hashable) -> tuple[Tensor, ...] | None:
         """What was kept under a key; None where it was never kept, or has made room for others."""

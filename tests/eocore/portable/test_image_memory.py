@@ -40,6 +40,14 @@ def test_each_different_image_is_encoded_once(max_bytes: int) -> None:
     assert seen == ([2, 1] if max_bytes else [2, 2, 2])
 
 
+def test_it_belongs_to_one_model() -> None:
+    memory, own = ImageMemory(10), torch.nn.Linear(1, 1)
+    memory.check(own)
+    memory.check(own)
+    with pytest.raises(ValueError, match="holds what another model computed"):
+        memory.check(torch.nn.Linear(1, 1))
+
+
 def test_kinds_and_contents_are_told_apart() -> None:
     images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     images[1, 0, 0, 0] = 1
