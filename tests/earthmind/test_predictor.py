@@ -21,15 +21,12 @@ from transformers import LogitsProcessor
 from video_making import grey_video
 
 from earthmind.model.processing_earthmind import EarthMindProcessor
-from earthmind.predictor import EarthMindPredictor, PreparedRecord, RecordAnswerer, answer_turns, load_model, predict
+from earthmind.predictor import EarthMindPredictor, RecordAnswerer, answer_turns, load_model, predict
 from eocore.data.records import MaskRef, Record
 from eocore.errors import CheckpointError, DataError, LengthError
-from eocore.portable.answer_row import RowOptions
-from eocore.portable.image_memory import ImageMemory
 from eocore.portable.messages import read_turns
 from eocore.predict.answers import write_prediction
 from eocore.predict.image_files import ImageFile, read_images
-from eocore.predict.joining import Asked, JoinedAnswers, JoiningAnswerer
 from eocore.sensors.scene import Scene
 
 QUESTION = "Please segment the water in this image."
@@ -482,34 +479,3 @@ def test_a_video_is_asked_about_by_the_frames_that_the_command_names(
     (tmp_path / "b.mp4").write_text("no video")
     assert run_tool(tool, monkeypatch, *request[:2], tmp_path / "b.mp4", *request[3:], "--overwrite") == 1
     assert "b.mp4: cannot be read as a video" in capsys.readouterr().err
-
-
-def test_joined_answers_and_masks_are_those_of_each_alone(keen: Any, make_scenes: Callable[..., Any]) -> None:
-    texts = ("it is [SEG] and", "[SEG]", "water [SEG] water water water water [SEG]", "no")
-    end = keen.tokenizer.convert_tokens_to_ids("<|end|>")
-    words = [[*keen.tokenizer(text, add_special_tokens=False).input_ids, end] for text in texts]
-    asked = [
-        PreparedRecord(str(number), keen.processor.encode(images, [("user", f"<image>\nWhat {text}?")], for_generation=True), (40, 48))
-        for number, (text, images) in enumerate(zip(texts, [make_scenes("rgb", "sar"), *[make_scenes("sar", seed=3)] * 3], strict=True))
-    ]
-    answerer = RecordAnswerer(keen.model, keen.processor, memory=ImageMemory(2**28))
-    settings = answerer.row_settings()
-    assert isinstance(answerer, JoiningAnswerer) and settings is not None
-    assert RecordAnswerer(keen.model, keen.processor, generation={"cache_implementation": "static"}).row_settings() is None
-    options = [RowOptions(max_new_tokens=40, settings=settings, processors=[Dictation([row])]) for row in words]
-    joined, found = JoinedAnswers(answerer), dict[int, Any]()
-    for together in ((0, 1), (2,), (3,)):
-        assert not joined.join([Asked(key=number, prepared=asked[number], options=options[number]) for number in together])
-        for _ in range(2):
-            found |= {left.asked.key: left for left in joined.step()}
-    while len(joined):
-        found |= {left.asked.key: left for left in joined.step()}
-    for number, (record, row) in enumerate(zip(asked, words, strict=True)):
-        batch, rows = (
-            keen.processor.collate([record.encoded], left_pad=True),
-            [RowOptions(max_new_tokens=40, processors=[Dictation([row])])],
-        )
-        (alone,) = keen.model.answer(batch, keen.processor, sizes=[record.size], rows=rows)
-        answer = found[number].answer
-        assert answer.text == alone.text == texts[number] and answer.masks.shape == (texts[number].count("[SEG]"), 40, 48)
-        torch.testing.assert_close(answer.mask_logits, alone.mask_logits, **ACROSS_DECODING.close)

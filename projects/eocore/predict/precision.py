@@ -27,12 +27,12 @@ def load_dtype(options: PredictorOptions, device: str) -> Any:
         return torch.float32
     if options.dtype == "bfloat16" and device == "cpu" and not has_bfloat16():
         get_logger().warning("this CPU has no instructions for bfloat16: answers take half the memory of float32, but longer.")
-    return getattr(torch, options.dtype)
+    return torch.bfloat16 if options.dtype == "bfloat16" else torch.float32
 
 
 def has_bfloat16() -> bool:
     """Whether torch finds instructions for products in bfloat16 on this CPU."""
-    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not tell
+    capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
