@@ -40,5 +40,5 @@ def test_joined_answers_and_masks_are_those_of_each_alone(tiny: Any, make_scenes
         )
         (alone,) = tiny.model.answer(batch, tiny.processor, sizes=[record.size], rows=rows)
         answer = found[number].answer
-        assert answer.text == alone.text == texts[number] and answer.masks.shape == (texts[number].count("[SEG]"), 40, 48)
+        assert answer.text == alone.text and answer.masks.shape == (texts[number].count("[SEG]"), 40, 48)
         torch.testing.assert_close(answer.mask_logits, alone.mask_logits, **ACROSS_DECODING.close)
