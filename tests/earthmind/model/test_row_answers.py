@@ -17,10 +17,11 @@ def test_joined_answers_and_masks_are_those_of_each_alone(tiny: Any, make_scenes
     texts = ("it is [SEG] and", "[SEG]", "water [SEG] water water water water [SEG]", "no")
     end = tiny.tokenizer.convert_tokens_to_ids("<|end|>")
     words = [[*tiny.tokenizer(text, add_special_tokens=False).input_ids, end] for text in texts]
-    asked = [
-        PreparedRecord(str(number), tiny.processor.encode(images, [("user", f"<image>\nWhat {text}?")], for_generation=True), (40, 48))
-        for number, (text, images) in enumerate(zip(texts, [make_scenes("rgb", "sar"), *[make_scenes("sar", seed=3)] * 3], strict=True))
+    shown = [make_scenes("rgb", "sar"), *[make_scenes("sar", seed=3)] * 3]
+    encoded = [
+        tiny.processor.encode(images, [("user", f"<image>\nWhat is {number}?")], for_generation=True) for number, images in enumerate(shown)
     ]
+    asked = [PreparedRecord(str(number), sample, (40, 48)) for number, sample in enumerate(encoded)]
     answerer = RecordAnswerer(tiny.model, tiny.processor, memory=ImageMemory(2**28))
     settings = answerer.row_settings()
     assert isinstance(answerer, JoiningAnswerer) and settings is not None
@@ -34,10 +35,8 @@ def test_joined_answers_and_masks_are_those_of_each_alone(tiny: Any, make_scenes
     while len(joined):
         found |= {left.asked.key: left for left in joined.step()}
     for number, (record, row) in enumerate(zip(asked, words, strict=True)):
-        batch, rows = (
-            tiny.processor.collate([record.encoded], left_pad=True),
-            [RowOptions(max_new_tokens=40, processors=[Dictation([row])])],
-        )
+        batch = tiny.processor.collate([record.encoded], left_pad=True)
+        rows = [RowOptions(max_new_tokens=40, processors=[Dictation([row])])]
         (alone,) = tiny.model.answer(batch, tiny.processor, sizes=[record.size], rows=rows)
         answer = found[number].answer
         assert answer.text == alone.text and answer.masks.shape == (texts[number].count("[SEG]"), 40, 48)
