@@ -6,6 +6,7 @@ from image_chat import make_model
 from torch import nn
 
 from eocore.errors import ConfigError
+from eocore.log import get_logger
 from eocore.models.int8_layers import Int8Linear
 from eocore.predict.precision import has_bfloat16, load_dtype, settle
 from eocore.system import PredictorOptions
@@ -27,12 +28,14 @@ def test_weights_are_loaded_as_asked(options: dict[str, str], device: str, expec
 
 
 def test_a_cpu_without_bfloat16_is_told_of(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    get_logger().addHandler(caplog.handler)
     for known in (True, False):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda known=known: {"avx512_bf16": known, "avx2": True}, raising=False)
         assert has_bfloat16() == known
         with caplog.at_level(logging.WARNING):
             load_dtype(PredictorOptions(dtype="bfloat16"), "cpu")
-    assert sum("no instructions for bfloat16" in record.message for record in caplog.records) == 1
+    get_logger().removeHandler(caplog.handler)
+    assert sum("no instructions for bfloat16" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_what_cannot_be_is_refused() -> None:
