@@ -1,5 +1,6 @@
 """Linear layers with weights in 8 bits, for answers on a CPU: torch's own kernels, which round the input too, anew for each call."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -22,7 +23,9 @@ class Int8Linear(nn.Module):
         weight = layer.weight.detach()
         scales = (weight.abs().amax(1).double() / LARGEST).clamp(min=torch.finfo(torch.float32).tiny)
         zeros = torch.zeros(len(scales), dtype=torch.long)
-        rounded = torch.quantize_per_channel(weight, scales, zeros, axis=0, dtype=torch.qint8)
+        with warnings.catch_warnings():  # torch announces that a later version will pack by other calls; those supported have these
+            warnings.simplefilter("ignore", UserWarning)
+            rounded = torch.quantize_per_channel(weight, scales, zeros, axis=0, dtype=torch.qint8)
         bias = None if layer.bias is None else layer.bias.detach()
         self._packed: Any = torch.ops.quantized.linear_prepack(rounded, bias)
 
