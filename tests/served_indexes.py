@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 from rasterio.transform import from_origin
 
 from eocore.search.building import build_index
@@ -19,6 +20,7 @@ NUM_NORTH, NUM_SOUTH = 18, 12
 """Items of two places that lie apart."""
 NORTH, SOUTH = (11.0, 48.0), (12.0, 42.0)
 """Longitude and latitude of their first corners [degrees]."""
+BASE_MAP_COLOUR = (120, 200, 215)
 STEP = 0.02
 SIDE = 48
 
@@ -53,6 +55,15 @@ def write_picture(path: Path, number: int, *, place: tuple[float, float]) -> Non
         path, "w", driver="GTiff", height=SIDE, width=SIDE, count=3, dtype="uint8", crs="EPSG:4326", transform=grid
     ) as target:
         target.write(picture)
+
+
+@pytest.fixture(scope="session")
+def base_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the one XYZ tile of the world, all of one colour."""
+    folder = tmp_path_factory.mktemp("base_map")
+    (folder / "0" / "0").mkdir(parents=True)
+    Image.new("RGB", (256, 256), BASE_MAP_COLOUR).save(folder / "0" / "0" / "0.png")
+    return folder
 
 
 @pytest.fixture(scope="session")

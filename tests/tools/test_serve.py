@@ -157,6 +157,7 @@ def test_workers_do_not_outlive_a_killed_server(masks_model: Path, tmp_path: Pat
         (["--index", "a/index", "b/index"], "two indexes are named index"),
         (["--model", "none/model", "--reports", "none"], "--reports none: there is no such folder"),
         (["--model", "none/model", "--device", "cpu", "gpu9"], "device 'gpu9' cannot be used here"),
+        (["--model", "none/model", "--basemap", "tiles"], "--basemap tiles: lies under the map of search, and no index is served"),
         (["--model", "none/model", "--auth", "none.json"], "eo serve-users none.json add NAME"),
     ],
 )

@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, nargs="+", action="extend", default=[], metavar="DIR", help="folder of a converted model")
     parser.add_argument("--index", type=Path, nargs="+", action="extend", default=[], metavar="DIR", help="index of `eo search-index`")
     parser.add_argument("--reports", type=Path, metavar="DIR", help="folder below which reports of evaluations lie")
+    basemap = "base map under the map of search: a folder of XYZ tiles (Z/X/Y.png), or a GeoTIFF (default: a grid of degrees alone)"
+    parser.add_argument("--basemap", type=Path, metavar="PATH", help=basemap)
     address = parser.add_argument_group("address")
     address.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine alone)")
     address.add_argument("--port", type=int, default=PORT, metavar="N", help="port; 0 takes a free one (default: %(default)s)")
@@ -98,6 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
             models=tuple(arguments.model),
             indexes=tuple(arguments.index),
             reports=arguments.reports,
+            basemap=arguments.basemap,
             host=arguments.host,
             port=arguments.port,
             hosts=tuple(arguments.allowed_host),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from eocore.errors import ConfigError
 from eocore.search.index_folder import read_facts
+from eocore.serve.views.base_maps import open_base_map
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MIB = 1024**2
@@ -91,6 +92,7 @@ class ServeOptions:
         models: folders of converted models; a model is named after its folder.
         indexes: folders of `eo search-index`.
         reports: folder below which report.html files of evaluations lie.
+        basemap: folder of XYZ tiles, or GeoTIFF, under the map of search; None = a grid of degrees alone.
         host, port: to listen on; port 0 = any that is free.
         hosts: further names by which the server is called, such as that of a proxy before it.
         auth: file of users and tokens (`eo serve-users`); None = everybody may ask.
@@ -105,6 +107,7 @@ class ServeOptions:
     models: tuple[Path, ...] = ()
     indexes: tuple[Path, ...] = ()
     reports: Path | None = None
+    basemap: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     hosts: tuple[str, ...] = ()
@@ -124,10 +127,10 @@ class ServeOptions:
             )
 
     def check_folders(self) -> None:
-        """Before models are loaded: indexes and reports are opened when they are first looked at.
+        """Before models are loaded: indexes, reports and the base map are opened when they are first looked at.
 
         Raises:
-            ConfigError: two indexes have one name, or the folder of reports is not there.
+            ConfigError: two indexes have one name, the folder of reports is not there, or the base map is none or under no map.
             DataError: a folder holds no index, or a broken one.
         """
         names = [folder.resolve().name for folder in self.indexes]
@@ -138,6 +141,10 @@ class ServeOptions:
             read_facts(folder)
         if self.reports is not None and not self.reports.is_dir():
             raise ConfigError(f"--reports {self.reports}: there is no such folder. Name the folder below which reports lie.")
+        if self.basemap is not None:
+            if not self.indexes:
+                raise ConfigError(f"--basemap {self.basemap}: lies under the map of search, and no index is served. Name one with --index.")
+            open_base_map(self.basemap)
 
     def check_devices(self) -> None:
         """Before models are loaded. Raises ConfigError where torch knows no such device, or this machine has none that it can use."""

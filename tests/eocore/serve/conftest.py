@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served_indexes import report_folder, world_index  # noqa: F401  (fixtures)
+from served_indexes import base_map, report_folder, world_index  # noqa: F401  (fixtures)
 from served_models import (  # noqa: F401  (fixtures)
     chips,
     make_config,

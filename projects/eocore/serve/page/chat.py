@@ -54,8 +54,10 @@ class ChatPanel:
             self._stop = ui.button(icon="stop", on_click=self._cancel, color="negative").props('round unelevated aria-label="Stop"')
             self._stop.tooltip("Stop the answer")
         with ui.row().classes("eo-below-input"):
-            ui.button("New conversation", icon="add_comment", on_click=self._begin_anew).props("flat dense no-caps size=sm")
-            ui.button("Clear", icon="delete_sweep", on_click=self._clear).props("flat dense no-caps size=sm")
+            anew = ui.button("Ask without what was said", icon="add_comment", on_click=self._begin_anew).props("flat dense no-caps size=sm")
+            anew.tooltip("The model sees nothing of earlier questions and answers from the next question on; they stay in view")
+            clear = ui.button("Delete answers and masks", icon="delete_sweep", on_click=self._clear).props("flat dense no-caps size=sm")
+            clear.tooltip("Images stay")
         with ui.expansion("Options", icon="tune").props("dense dense-toggle").classes("eo-options"):
             build_generation_form(self._context.desk.settings, longest=self._context.service.options.limits.new_tokens)
 
@@ -92,7 +94,7 @@ class ChatPanel:
 
     def _begin_anew(self) -> None:
         self._context.desk.begins_anew = True
-        ui.notify("The next question begins a new conversation.", type="info")
+        ui.notify("The next question is asked without what was said before.", type="info")
 
     def _clear(self) -> None:
         self._cancel()
@@ -114,7 +116,7 @@ class ChatPanel:
         self._draw(last)
         self._scroll.scroll_to(percent=1.0)
         if has_masks:
-            self._context.changed("masks")
+            self._context.changed("masks", "looks")
 
     def _show_rounds(self) -> None:
         self._rounds.clear()
@@ -126,7 +128,7 @@ class ChatPanel:
             for number, each in enumerate(rounds):
                 if each.is_new and number:
                     ui.separator().classes("eo-new-conversation")
-                    ui.label("New conversation").classes("eo-hint-text eo-centred")
+                    ui.label("Without what was said above").classes("eo-hint-text eo-centred")
                 self._boxes[each.key] = ui.column().classes("eo-round")
                 self._draw(each)
         self._scroll.scroll_to(percent=1.0)

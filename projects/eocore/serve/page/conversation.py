@@ -107,12 +107,14 @@ async def _take(desk: Desk, made: Round, *, event: Event) -> None:
 
 
 def _add_layers(desk: Desk, made: Round, *, masks: Masks) -> None:
-    """A layer for each mask, named by the phrase it shows."""
+    """A layer for each mask, named by the phrase it shows. Those of earlier answers are switched off: one over another tells nothing."""
     image = desk.images.get(made.images.get(masks.grid.role, ""))
     if image is None:  # it was taken off the desk meanwhile
         return
     phrases = {piece.mask: piece.phrase for piece in made.pieces if piece.mask is not None}
     window = _window_of(made, image)
+    for layer in desk.layers.values():
+        layer.is_visible = layer.is_visible and layer.key in made.masks
     for index, stored in enumerate(masks.masks):
         layer = MaskLayer(
             image=image.key,

@@ -218,12 +218,17 @@ class Desk:
     task: object = None
 
     def add(self, image: DeskImage) -> None:
-        """Puts an image on the desk and shows it; of two images of one role the model sees the newer one."""
+        """Puts an image on the desk and shows it, where two are compared on the side that is free; of two images of one role the model sees
+        the newer one."""
+        has_free_side = self.mode != "single" and self.left in self.images and self.right in ("", self.left)
         for other in self.images.values():
             if image.role and other.role == image.role:
                 other.role = NOT_SHOWN
         self.images[image.key] = image
-        self.left = image.key
+        if has_free_side:
+            self.right = image.key
+        else:
+            self.left = image.key
 
     def remove(self, key: str) -> None:
         """Takes an image, and the masks on it, off the desk."""

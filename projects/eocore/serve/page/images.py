@@ -38,7 +38,7 @@ class ImagesPanel:
         with ui.row().classes("eo-examples"):
             for example in EXAMPLES:
                 self._example_button(example)
-        ui.label("On the desk").classes("eo-heading")
+        ui.label("Opened images").classes("eo-heading")
         self._list = ui.column().classes("eo-image-list")
         context.on("images", "view", "model", call=self._show)
         self._show()

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -10,10 +11,13 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from eocore.errors import AccessError, ConfigError, EOError
 from eocore.serve.page.desk import Desk, MaskLayer
 from eocore.serve.page.tabs import Tab, Tabs
+from eocore.serve.views.base_maps import BaseMap, BaseTiles
 from eocore.serve.views.mask_results import FORMAT_TITLES, MEDIA_TYPES, file_stem, mask_file, overlay_png
 from eocore.serve.views.raster import TileAddress
 
 ROOT = "/page"
+BASE_MAP = f"{ROOT}/basemap/{{z}}/{{x}}/{{y}}.png"
+"""Template of the addresses of the base map's tiles."""
 BROWSER = "id"
 """Key of the browser's id in NiceGUI's signed cookie."""
 KEPT = "private, max-age=3600, immutable"
@@ -21,6 +25,7 @@ KEPT = "private, max-age=3600, immutable"
 THUMBNAIL_PX = 256
 NOT_FOUND, UNPROCESSABLE = 404, 422
 Found = TypeVar("Found")
+IMAGE_ENDINGS = re.compile(r"\.(tiff?|png|jpe?g|zip)$", re.IGNORECASE)
 MOST_DRAWN = 4
 """Tiles that are drawn at once: each takes a core and some memory."""
 
@@ -45,18 +50,41 @@ def download_address(tab: Tab, layer: str, *, ending: str) -> str:
     return f"{ROOT}/{tab.key}/masks/{layer}/file.{ending}"
 
 
-def page_routes(tabs: Tabs) -> APIRouter:
-    """The routes."""
-    router = APIRouter(prefix=f"{ROOT}/{{key}}", include_in_schema=False)
-    drawing = asyncio.Semaphore(MOST_DRAWN)
+class _Drawing:
+    """Pictures that are drawn in threads, a few at once."""
 
-    async def drawn(draw: Callable[[], bytes]) -> Response:
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(MOST_DRAWN)
+
+    async def __call__(self, draw: Callable[[], bytes]) -> Response:
         try:
-            async with drawing:
+            async with self._turns:
                 content = await asyncio.to_thread(draw)
         except EOError as error:
             raise _refused(error) from error
         return Response(content, media_type="image/png", headers={"Cache-Control": KEPT})
+
+
+def base_map_routes(base_map: BaseMap) -> APIRouter:
+    """The tiles of the base map, which is the same for all tabs.
+
+    Args:
+        base_map: that is drawn.
+    """
+    router = APIRouter(include_in_schema=False)
+    tiles, drawn = BaseTiles(base_map), _Drawing()
+
+    @router.get(f"{ROOT}/basemap/{{level}}/{{column}}/{{row}}.png")
+    async def base_tile(level: int, column: int, row: int) -> Response:  # noqa: PLR0917
+        return await drawn(lambda: tiles.tile(level, column, row=row))
+
+    return router
+
+
+def page_routes(tabs: Tabs) -> APIRouter:
+    """What belongs to tabs."""
+    router = APIRouter(prefix=f"{ROOT}/{{key}}", include_in_schema=False)
+    drawn = _Drawing()
 
     @router.get("/images/{image}/{composite}/{stretch}/{level}/{column}/{row}.png")
     async def tile(request: Request, key: str, image: str, composite: str, stretch: str, level: int, column: int, row: int) -> Response:  # noqa: PLR0913, PLR0917
@@ -84,8 +112,10 @@ def page_routes(tabs: Tabs) -> APIRouter:
             content = await asyncio.to_thread(mask_file, masks, names, grid=grid, ending=ending)
         except EOError as error:
             raise _refused(error) from error
-        stem = file_stem(names[0]) if len(names) == 1 else "masks"
-        headers = {"Content-Disposition": f'attachment; filename="{stem}.{ending}"', "Cache-Control": "private, no-store"}
+        headers = {
+            "Content-Disposition": f'attachment; filename="{_file_name(desk, layers)}.{ending}"',
+            "Cache-Control": "private, no-store",
+        }
         return Response(content, media_type=MEDIA_TYPES[ending], headers=headers)
 
     return router
@@ -105,6 +135,16 @@ def _layers(desk: Desk, key: str) -> list[MaskLayer]:
     if not found:
         raise HTTPException(NOT_FOUND, "there is no such mask")
     return found
+
+
+def _file_name(desk: Desk, layers: Sequence[MaskLayer]) -> str:
+    """Image, question and mask in plain characters, so that files of several answers are told apart."""
+    first = layers[0]
+    image = desk.images.get(first.image)
+    question = next((each.question for each in desk.rounds if first.key in each.masks), "")
+    title = "" if image is None else IMAGE_ENDINGS.sub("", image.title)
+    parts = (title, question, first.name if len(layers) == 1 else "masks")
+    return "_".join(file_stem(part) for part in parts if part)
 
 
 def _tab(tabs: Tabs, request: Request, *, key: str) -> Tab:

@@ -10,6 +10,7 @@ from eocore.search.filters import SENSOR_JOINT
 from eocore.serve.indexes import Indexes, ServedIndex, files_of_item
 from eocore.serve.page.controls import icon_button
 from eocore.serve.page.panels import PageContext, Panel
+from eocore.serve.page.routes import BASE_MAP
 from eocore.serve.page.search_map import Points, SearchMap
 from eocore.serve.page.search_results import Actions, ResultGrid
 from eocore.serve.page.search_state import COUNTS, box_problem, state_of
@@ -58,7 +59,7 @@ class SearchPanel:
             menu.props(FIELD).classes("eo-full-width")
         words = ui.input("What to look for", placeholder="snow on mountains").props(f"{FIELD} clearable").classes("eo-full-width")
         words.bind_value(state, "text", forward=lambda value: value or "").on("keydown.enter", self._search)
-        ui.checkbox("The images on the desk, too").bind_value(state, "uses_images").props("dense")
+        ui.checkbox("The opened images that the model sees, too").bind_value(state, "uses_images").props("dense")
         self._likings = ui.row().classes("eo-likings")
         self._sensors = ui.select([], label="Sensors", multiple=True, clearable=True).props(f"{FIELD} use-chips").classes("eo-full-width")
         self._sensors.bind_value(state, "sensors", forward=lambda value: list(value or []))
@@ -85,8 +86,9 @@ class SearchPanel:
             icon_button("crop_free", "Draw a box to search in", on_click=lambda: self._map.draw("box"))
             icon_button("pentagon", "Draw an outline to search in", on_click=lambda: self._map.draw("polygon"))
             icon_button("backspace", "Search everywhere", on_click=lambda: self._set_area([]))
-            ui.label("Where the items lie; no base map").classes("eo-hint-text")
-        self._map = SearchMap(self._choose, self._drawn)
+            has_base_map = self._context.service.options.basemap is not None
+            ui.label("Where the items lie" if has_base_map else "Where the items lie; no base map").classes("eo-hint-text")
+        self._map = SearchMap(self._choose, self._drawn, base_map=BASE_MAP if has_base_map else "")
         self._map.show_area(self._state.area)
 
     async def _open(self) -> None:

@@ -1,5 +1,5 @@
-// A map of longitude and latitude without a base map: where all items lie, the outlines of results, an area that is drawn.
-// It fetches nothing; the grid of degrees is drawn here.
+// A map of longitude and latitude: where all items lie, the outlines of results, an area that is drawn, over the server's base map if it has one.
+// It fetches from nowhere else; the grid of degrees is drawn here.
 import { leaflet as L } from "nicegui-leaflet";
 import { loadResource } from "../../static/utils/resources.js";
 
@@ -22,7 +22,7 @@ export default {
       <div v-if="drawing" class="eo-hint" role="status">{{ drawing === "box" ? "Drag from corner to corner. Esc ends drawing."
         : "Click each corner; a double click closes the outline. Esc ends drawing." }}</div>
     </div>`,
-  props: { density: Object, outlines: Array, chosen: String, area: Array, drawing: String, resourcePath: String },
+  props: { density: Object, outlines: Array, chosen: String, area: Array, drawing: String, baseMap: String, resourcePath: String },
   watch: {
     density: "showDensity",
     outlines: { handler: "showOutlines", deep: true },
@@ -38,6 +38,7 @@ export default {
     this.map = L.map(this.$refs.map, { crs: L.CRS.EPSG4326, zoomSnap: 0.25, minZoom: -1, maxZoom: 18, ...calm });
     this.map.zoomControl.setPosition("topright");
     this.map.setView([0, 0], 0);
+    if (this.baseMap) this.showBaseMap();
     this.grid = L.layerGroup().addTo(this.map);
     this.shapes = new Map();
     this.map.on("moveend zoomend resize", () => this.drawGrid());
@@ -60,6 +61,11 @@ export default {
     this.map?.remove();
   },
   methods: {
+    showBaseMap() {
+      const world = [[-90, -180], [90, 180]]; // prettier-ignore
+      const tiles = { noWrap: true, bounds: world, minZoom: -1, minNativeZoom: 0, maxZoom: 18, alt: "", className: "eo-base-map" };
+      L.tileLayer(this.baseMap, tiles).addTo(this.map);
+    },
     resized() {
       this.map.invalidateSize();
       if (!this.isFitted && this.$refs.map.clientWidth) this.fit();

@@ -1,4 +1,4 @@
-"""The map of the search panel: no base map, so that nothing is fetched from anywhere; a grid of degrees instead.
+"""The map of the search panel: a grid of degrees, and where the server has one its base map, so that nothing is fetched from elsewhere.
 
 NiceGUI's own map element asks a foreign server for its tiles, and draws in Web Mercator; this one is a component over the same library
 (Leaflet, which comes with NiceGUI), in `search_map.js`.
@@ -25,12 +25,13 @@ class SearchMap(Element, component="search_map.js"):
     Args:
         on_picked: is called with the key of an outline that was clicked.
         on_drawn: is called with the corners of an area that was drawn, or None where drawing was given up.
+        base_map: template of the addresses of its tiles, with {z}, {x} and {y}; "" = none.
     """
 
-    def __init__(self, on_picked: Callable[[str], None], on_drawn: Callable[[Points | None], None]) -> None:
+    def __init__(self, on_picked: Callable[[str], None], on_drawn: Callable[[Points | None], None], *, base_map: str = "") -> None:
         super().__init__()
         self.add_resource(LEAFLET)
-        self._props |= {"outlines": [], "area": [], "chosen": "", "drawing": ""}
+        self._props |= {"outlines": [], "area": [], "chosen": "", "drawing": "", "baseMap": base_map}
         self.on("picked", lambda event: on_picked(str(event.args)))
         self.on("drawn", lambda event: on_drawn(corners_of(event.args)))
 

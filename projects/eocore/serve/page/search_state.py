@@ -66,7 +66,7 @@ class SearchState:
             ConfigError: a date or a share of clouds is none, or there is no image on the desk.
         """
         if self.uses_images and not images:
-            raise ConfigError("no image is on the desk that the model sees. Add one under Images, or look for words alone.")
+            raise ConfigError("the model sees none of the opened images. Add one under Images, or look for words alone.")
         with _in_words():
             filters = Filters(tuple(self.sensors), self.since.strip(), self.until.strip(), self.max_cloud, self._shape())
         return Wanted(self.text.strip(), images if self.uses_images else {}, self.like, self.unlike, self.count, filters)

@@ -14,10 +14,11 @@ from eocore.serve.app import Addition
 from eocore.serve.page import chat, classify, evaluation, images, masks, search
 from eocore.serve.page.messages import told
 from eocore.serve.page.panels import PageContext, Panel
-from eocore.serve.page.routes import BROWSER, page_routes
+from eocore.serve.page.routes import BROWSER, base_map_routes, page_routes
 from eocore.serve.page.tabs import LEFT_S, Tabs
 from eocore.serve.page.viewing import ViewingPane
 from eocore.serve.service import Service
+from eocore.serve.views.base_maps import open_base_map
 
 PANELS: tuple[Panel, ...] = (images.PANEL, chat.PANEL, masks.PANEL, search.PANEL, classify.PANEL, evaluation.PANEL)
 """In the order of the tabs."""
@@ -50,6 +51,8 @@ def add_page(app: FastAPI, service: Service, *, panels: Sequence[Panel] = PANELS
     """
     tabs = Tabs(service, left_s=left_s)
     nicegui_app.include_router(page_routes(tabs))  # behind the cookie that tells browsers apart
+    if service.options.basemap is not None:
+        nicegui_app.include_router(base_map_routes(open_base_map(service.options.basemap)))
 
     @ui.page("/", title=TITLE, response_timeout=CONNECT_S)
     async def page(request: Request, panel: str = "") -> None:

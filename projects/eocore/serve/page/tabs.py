@@ -35,13 +35,13 @@ class Tab:
     def image(self, key: str) -> DeskImage:
         """Raises AccessError where the desk has none of that key."""
         if key not in self.desk.images:
-            raise AccessError("there is no such image on this desk.")
+            raise AccessError("there is no such image in this tab.")
         return self.desk.images[key]
 
     def layer(self, key: str) -> MaskLayer:
         """Raises AccessError where the desk has no mask of that key."""
         if key not in self.desk.layers:
-            raise AccessError("there is no such mask on this desk.")
+            raise AccessError("there is no such mask in this tab.")
         return self.desk.layers[key]
 
 

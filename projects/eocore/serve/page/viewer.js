@@ -5,6 +5,7 @@ import { loadResource } from "../../static/utils/resources.js";
 
 const MOST_ENLARGED = 6; // powers of two
 const DIVIDER_STEP = 5; // per key press [%]
+const READING_MS = 600; // after which it is said that an image is being read
 const toPlane = ([x, y]) => [-y, x];
 const toPixels = (place) => [place.lng, -place.lat];
 
@@ -30,10 +31,11 @@ export default {
         aria-valuemin="0" aria-valuemax="100" :aria-valuenow="Math.round(divider)" :style="{ left: divider + '%' }"
         @pointerdown="dragDivider" @keydown="moveDivider"><span class="eo-grip">⇆</span></div>
       <div class="eo-readout" ref="readout" aria-hidden="true"></div>
+      <div v-if="isReading" class="eo-reading" role="status">Reading the image … A large file takes a while the first time.</div>
       <div v-if="drawing" class="eo-hint" role="status">{{ hint }}</div>
     </div>`,
   props: { left: Object, right: Object, mode: String, overlays: Array, region: Object, drawing: String, resourcePath: String },
-  data: () => ({ divider: 50 }),
+  data: () => ({ divider: 50, isReading: false }),
   computed: {
     shown() {
       return this.left && this.right ? this.mode || "single" : "single";
@@ -71,6 +73,7 @@ export default {
   },
   unmounted() {
     this.observer?.disconnect();
+    clearTimeout(this.waiting);
     document.removeEventListener("keydown", this.onKey, true);
     this.panes?.forEach((pane) => pane.map.remove());
   },
@@ -103,15 +106,15 @@ export default {
       pane.image = image || null;
       pane.tiles = pane.scale = null;
       pane.element.setAttribute("aria-label", image ? `Image ${image.title}; arrow keys move it, plus and minus zoom` : "No image");
+      this.setBusy(pane, Boolean(image));
       if (!image) return this.showOverlays();
       const bounds = [toPlane([0, 0]), toPlane([image.width, image.height])];
       const zooms = { minZoom: -image.levels - 2, maxZoom: MOST_ENLARGED, minNativeZoom: -image.levels, maxNativeZoom: 0 };
       pane.map.setMinZoom(zooms.minZoom).setMaxZoom(MOST_ENLARGED);
       pane.tiles = new ImageTiles("", { ...zooms, bounds, noWrap: true, address: image.address, keepBuffer: 1 });
-      pane.tiles.on("loading", () => pane.element.setAttribute("aria-busy", "true"));
-      pane.tiles.on("load", () => pane.element.setAttribute("aria-busy", "false"));
+      pane.tiles.on("loading", () => this.setBusy(pane, true));
+      pane.tiles.on("load", () => this.setBusy(pane, false));
       pane.isNew ||= !before || before.key !== image.key;
-      pane.element.setAttribute("aria-busy", "true");
       if (image.metresPerPixel) pane.scale = new ScaleBar({ imperial: false, metresPerPixel: image.metresPerPixel }).addTo(pane.map);
       this.showOverlays();
       this.showRegion();
@@ -142,10 +145,21 @@ export default {
       });
     },
     // last of all, or tiles of another view would be asked for
-    addTiles({ map, element, tiles }) {
-      if (!tiles || map.hasLayer(tiles)) return;
-      tiles.addTo(map);
-      element.setAttribute("aria-busy", String(tiles.isLoading()));
+    addTiles(pane) {
+      if (!pane.tiles || pane.map.hasLayer(pane.tiles)) return;
+      pane.tiles.addTo(pane.map);
+      this.setBusy(pane, pane.tiles.isLoading());
+    },
+    setBusy(pane, isBusy) {
+      pane.element.setAttribute("aria-busy", String(isBusy));
+      pane.isBusy = isBusy;
+      if (this.panes.some((each) => each.isBusy)) {
+        this.waiting ??= setTimeout(() => (this.isReading = true), READING_MS);
+        return;
+      }
+      clearTimeout(this.waiting);
+      this.waiting = null;
+      this.isReading = false;
     },
     // x and y of one image in the other: over the ground where both say where they lie, else by their sizes
     matched(from, to) {

@@ -109,6 +109,22 @@ class RasterImage:
                 self._tiles.popitem(last=False)
         return picture
 
+    def part(self, name: str, stretch: str, *, window: Window, level: int) -> tuple[np.ndarray, np.ndarray]:
+        """(3, h, w) uint8 of a part, and (h, w) True where there is data; each pixel is the mean of 2**level x 2**level of the image's.
+
+        Args:
+            name: of a composite.
+            stretch: of `stretches.STRETCHES`.
+            window: north up, its first row and column multiples of 2**level.
+            level: 0 to `top_level`.
+
+        Raises:
+            ConfigError: unknown composite or stretch.
+            DataError: the file cannot be read any more.
+        """
+        composite = find_composite(name, sensor=self.ref.sensor, bands=self.header.bands)
+        return self._draw(self._reduced(composite.bands, window, level=level), composite, stretch=stretch)
+
     def thumbnail(self, name: str, stretch: str, *, side: int) -> bytes:
         """A PNG of the whole image whose longer side is at most `side` px. Raises as `tile`."""
         composite = find_composite(name, sensor=self.ref.sensor, bands=self.header.bands)
@@ -157,16 +173,18 @@ class RasterImage:
         if not side or not (0 <= row < height and 0 <= col < width):
             raise ConfigError(f"tile {address.level}/{address.column}/{address.row} lies outside of the image ({height} x {width} px).")
         part = np.full((len(bands), TILE_PX, TILE_PX), np.nan, np.float32)
-        if address.level < self.overview_level or not self.overview_level:
-            window = (row, col, min(side, height - row), min(side, width - col))
-            found = self._read_reduced(bands, window, factor=2**address.level)
-        else:
-            steps = address.level - self.overview_level
-            own = TILE_PX << steps
-            top, left = address.row * own, address.column * own
-            found = reduce_mean(self._overview(bands)[:, top : top + own, left : left + own], 1 << steps)
+        found = self._reduced(bands, (row, col, min(side, height - row), min(side, width - col)), level=address.level)
         part[:, : found.shape[1], : found.shape[2]] = found
         return part
+
+    def _reduced(self, bands: Sequence[str], window: Window, *, level: int) -> np.ndarray:
+        """(C, h, w) float32 of a part, read from the file where it is looked at from near, else from the reduced image in memory."""
+        if level < self.overview_level or not self.overview_level:
+            return self._read_reduced(bands, window, factor=2**level)
+        step = 2**self.overview_level
+        top, left, bottom, right = window[0], window[1], window[0] + window[2], window[1] + window[3]
+        near = self._overview(bands)[:, top // step : -(-bottom // step), left // step : -(-right // step)]
+        return reduce_mean(near, 2 ** (level - self.overview_level))
 
     def _read_reduced(self, bands: Sequence[str], window: Window, *, factor: int) -> np.ndarray:
         """(C, h, w) float32, each the mean of `factor` x `factor` pixels with data; read a strip at a time."""

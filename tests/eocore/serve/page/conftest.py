@@ -20,10 +20,10 @@ NARROW = {"width": 420, "height": 800}
 
 
 @pytest.fixture(scope="session")
-def served(words_model: Path, masks_model: Path, vectors_model: Path, world_index: Path, report_folder: Path) -> list[str]:
+def served(words_model: Path, masks_model: Path, vectors_model: Path, world_index: Path, report_folder: Path, base_map: Path) -> list[str]:
     """The words behind `eo serve`: models, an index, reports."""
     models = ["--model", str(masks_model), str(words_model), str(vectors_model)]
-    return [*models, "--index", str(world_index), "--reports", str(report_folder), "--threads", "1"]
+    return [*models, "--index", str(world_index), "--reports", str(report_folder), "--basemap", str(base_map), "--threads", "1"]
 
 
 @pytest.fixture(scope="session")

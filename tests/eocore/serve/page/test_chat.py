@@ -39,10 +39,10 @@ def test_several_rounds_and_a_new_conversation(user: PageUser) -> None:
         user.ask(question)
     expect(user.page.locator(".eo-round")).to_have_count(2)
     expect(user.page.locator(".eo-new-conversation")).to_have_count(0)
-    user.page.get_by_role("button", name="New conversation").click()
+    user.page.get_by_role("button", name="Ask without what was said").click()
     user.ask("Third?")
     expect(user.page.locator(".eo-new-conversation")).to_have_count(1)
-    user.page.get_by_role("button", name="Clear").click()
+    user.page.get_by_role("button", name="Delete answers and masks").click()
     expect(user.page.locator(".eo-round")).to_have_count(0)
 
 

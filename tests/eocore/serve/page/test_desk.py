@@ -36,6 +36,18 @@ def test_the_model_sees_the_newest_image_of_a_role(tmp_path: Path, image: DeskIm
     assert desk.shown() == {"rgb": newer} and desk.left == newer.key
 
 
+def test_an_image_takes_the_free_side_where_two_are_compared(tmp_path: Path, image: DeskImage) -> None:
+    second, third = (made(tmp_path, name) for name in ("b.png", "c.png"))
+    desk = Desk(mode="swipe")
+    desk.add(image)
+    assert (desk.left, desk.right) == (image.key, "")
+    desk.right = image.key  # as the viewer has one image on both sides
+    desk.add(second)
+    assert (desk.left, desk.right) == (image.key, second.key)
+    desk.add(third)
+    assert (desk.left, desk.right) == (third.key, second.key)
+
+
 def test_the_image_in_the_viewer_is_first(tmp_path: Path, image: DeskImage) -> None:
     desk, other = Desk(), made(tmp_path, "b.png")
     desk.add(image)

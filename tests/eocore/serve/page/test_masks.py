@@ -48,6 +48,24 @@ def test_a_mask_covers_just_its_pixels(asked: PageUser) -> None:
     assert np.array_equal(changed, mask)
 
 
+def test_masks_of_a_new_answer_put_the_older_ones_off(asked: PageUser) -> None:
+    asked.ask("Please segment the forest.")
+    expect(asked.page.locator(".eo-overlay")).to_have_count(2)
+    older, newer = (asked.page.get_by_role("button", name=f"Mask {number}") for number in (1, 2))
+    expect(older).to_have_attribute("aria-pressed", "false")
+    expect(newer).to_have_attribute("aria-pressed", "true")
+    expect(asked.page.locator(".eo-overlay").first).to_have_css("opacity", "0")
+    older.click()
+    expect(asked.page.locator(".eo-overlay").first).not_to_have_css("opacity", "0")
+
+
+def test_files_are_named_by_image_question_and_mask(asked: PageUser) -> None:
+    asked.tab("Masks").click()
+    with asked.page.expect_download() as started:
+        asked.page.get_by_role("link", name="Download mask 1 as GeoTIFF").click()
+    assert started.value.suggested_filename == "fields-and-water-optical_Please-segment-the-water-in-this-image_Mask-1.tif"
+
+
 def test_a_mask_is_switched_from_the_answer_and_the_legend(asked: PageUser) -> None:
     chip = asked.page.get_by_role("button", name="Mask 1")
     overlay = asked.page.locator(".eo-overlay")

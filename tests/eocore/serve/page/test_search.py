@@ -1,8 +1,10 @@
 """Search in a real browser: by words, by an image, on the map; grid and map belong together; on to the chat."""
 
+import numpy as np
 import pytest
 from page_actions import PageUser, picture_file
 from playwright.sync_api import Locator, expect
+from served_indexes import BASE_MAP_COLOUR
 
 NUM_ITEMS = 30
 
@@ -55,6 +57,16 @@ def test_grid_and_map_show_the_same_item(searcher: PageUser) -> None:
     searcher.page.locator(f'path.eo-outline[data-key="{names(searcher)[5]}"]').dispatch_event("click")
     expect(results(searcher).nth(5)).to_have_class("q-card nicegui-card eo-result eo-chosen")
     expect(chosen).to_have_attribute("data-key", names(searcher)[5])
+
+
+def test_the_base_map_lies_under_the_grid_and_comes_from_this_server(searcher: PageUser) -> None:
+    tiles = searcher.page.locator(".eo-base-map img")
+    expect(tiles.first).to_be_visible()
+    searcher.page.wait_for_function("!document.querySelector('.eo-base-map img:not(.leaflet-tile-loaded)')")
+    assert all(str(tile.get_attribute("src")).startswith("/page/basemap/") for tile in tiles.all())
+    shown = searcher.pixels(searcher.page.locator(".eo-search-map")).astype(int)
+    assert (np.abs(shown - BASE_MAP_COLOUR).max(-1) <= 2).mean() > 0.5
+    assert searcher.context.request.get(f"{searcher.url}page/basemap/0/7/0.png").status == 404
 
 
 def test_filters_alone_list_what_fits(searcher: PageUser) -> None:
@@ -111,9 +123,9 @@ def test_more_like_this_and_chat_about_it(searcher: PageUser) -> None:
 
 
 def test_an_image_on_the_desk_is_looked_for(searcher: PageUser) -> None:
-    searcher.page.get_by_role("checkbox", name="The images on the desk, too").click()
+    searcher.page.get_by_role("checkbox", name="The opened images that the model sees, too").click()
     search(searcher)
-    expect(searcher.page.get_by_text("no image is on the desk that the model sees")).to_be_visible()
+    expect(searcher.page.get_by_text("the model sees none of the opened images")).to_be_visible()
     searcher.page.get_by_role("button", name="Close").click()
     searcher.open_example("A plain picture")
     searcher.tab("Search").click()

@@ -24,7 +24,7 @@ def test_the_form_asks_for_what_was_typed() -> None:
 def test_images_count_where_they_are_asked_for() -> None:
     file = ImageFile(("a.tif",))
     assert SearchState(uses_images=True).wanted({"rgb": file}).images == {"rgb": file}
-    with pytest.raises(ConfigError, match="no image is on the desk that the model sees"):
+    with pytest.raises(ConfigError, match="the model sees none of the opened images"):
         SearchState(uses_images=True).wanted({})
 
 

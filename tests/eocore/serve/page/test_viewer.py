@@ -1,10 +1,15 @@
 """Two images in the viewer, and large ones."""
 
 import re
+from pathlib import Path
 
 import numpy as np
-from page_actions import PageUser
+import pytest
+import rasterio
+from page_actions import PageUser, picture_file
 from playwright.sync_api import expect
+from rasterio.transform import from_origin
+from rasterio.windows import Window
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -81,6 +86,51 @@ def test_a_large_image_comes_in_parts_as_they_are_looked_at(user: PageUser) -> N
     user.wait_for_tiles()
     near = [address for address in asked if address.rsplit("/", 3)[1] == "0"]
     assert near and len(set(near)) < 36  # of 6 x 6 tiles those in view
+
+
+def test_an_image_that_is_added_while_two_are_compared_takes_the_free_side(user: PageUser) -> None:
+    user.send(picture_file("one.png"))
+    user.wait_for_tiles()
+    user.page.get_by_role("button", name="Swipe").click()
+    expect(user.page.get_by_label("Image, right")).to_have_value("one.png")
+    user.send(picture_file("two.png", colour=(20, 20, 200)))
+    expect(user.page.get_by_label("Image, right")).to_have_value("two.png")
+    expect(user.page.get_by_label("Image, left")).to_have_value("one.png")
+
+
+@pytest.mark.slow
+def test_a_whole_tile_of_sentinel_2_is_shown_and_a_part_of_it_asked_about(user: PageUser, tmp_path: Path) -> None:
+    """10,980 x 10,980 px in true colour, without overviews: 362 MB of pixels."""
+    side, block = 10_980, 549
+    path = tmp_path / "T32TQM_TCI_10m.tif"
+    profile = {"driver": "GTiff", "count": 3, "dtype": "uint8", "height": side, "width": side, "crs": "EPSG:32632", "tiled": True}
+    squares = (np.indices((side // block, side // block)).sum(0) % 2).astype(np.uint8)
+    with rasterio.open(
+        path, "w", transform=from_origin(600_000, 5_300_040, 10, 10), compress="deflate", interleave="pixel", **profile
+    ) as target:
+        for number, row in enumerate(squares):
+            strip = np.repeat(np.repeat(40 + 150 * row[None], block, axis=0), block, axis=1)
+            target.write(np.stack([strip, strip, strip]), window=Window(0, number * block, side, block))
+    user.choose_model("masks")
+    user.send(path)
+    expect(user.page.locator(".eo-image-title")).to_have_text(path.name)
+    expect(user.page.locator(".eo-reading")).to_be_visible()
+    user.wait_for_tiles()
+    expect(user.page.locator(".eo-reading")).to_have_count(0)
+    box = user.picture.bounding_box()
+    assert box is not None
+    x, y = user.place_of(np.array([274, 823]), np.array([274, 274]), size=(side, side))  # of the first two squares
+    shown = user.pixels()[np.rint(y - box["y"]).astype(int), np.rint(x - box["x"]).astype(int)].astype(int)
+    assert np.abs(shown - [[40] * 3, [190] * 3]).max() <= 12
+    user.page.get_by_role("button", name="Draw a box to ask about").click()
+    user.drag(user.place_of(5000, 5000, size=(side, side)), user.place_of(5600, 5500, size=(side, side)))
+    expect(user.page.locator(".eo-region-row")).to_contain_text("The model sees this part alone.")
+    user.ask("Please segment it.")
+    expect(user.last_round).to_have_attribute("data-state", "done")
+    expect(user.page.locator(".eo-overlay")).to_have_count(1)
+    mask = user.page.locator(".eo-overlay").bounding_box()
+    left, top = user.place_of(5000, 5000, size=(side, side))
+    assert mask is not None and abs(mask["x"] - left) < 4 and abs(mask["y"] - top) < 4
 
 
 def test_the_place_under_the_pointer_is_told(user: PageUser) -> None:
