@@ -38,6 +38,21 @@ def masks_model(make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPath
     return _written(made, tmp_path_factory.mktemp("served") / "masks")
 
 
+DATED_ANSWER = "On 2021-03-04 [SEG]"
+"""What the model below answers."""
+
+
+@pytest.fixture(scope="session")
+def dated_model(make_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    """Folder of a tiny converted EarthMind that answers DATED_ANSWER whatever it is asked."""
+    made = make_tiny()
+    said = made.tokenizer(DATED_ANSWER, add_special_tokens=False).input_ids
+    # the longer the beginning of the answer that stands there already, the more the next token counts
+    made.model.generation_config.sequence_bias = [[said[:length], 1e3 * length] for length in range(1, len(said) + 1)]
+    made.model.generation_config.stop_strings = ["[SEG]"]
+    return _written(made, tmp_path_factory.mktemp("served") / "dated")
+
+
 @pytest.fixture(scope="session")
 def vectors_model(chips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
     """Folder of a tiny MS-CLIP of pictures."""

@@ -1,7 +1,7 @@
 """A converted EarthMind model that answers: single questions, records of an evaluation, questions of a chat."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -111,8 +111,9 @@ def answer_turns(
     options = getattr(model.processor, "options", model.processor)
     try:
         moments = group_moments([(scene.role or name, scene.time, scene) for name, scene in scenes.items()], source="the images")
-        for moment in moments:
-            _tell_losses(options.of_series() if len(moments) > 1 else options, moment.images)
+        rule = options.of_series() if len(moments) > 1 else options
+        for loss in dict.fromkeys(loss for moment in moments for loss in _losses(rule, moment.images)):
+            get_logger().warning("%s", loss)  # of a video's frames, which are alike, once
         images = moments if len(moments) > 1 else dict(scenes)
         answer = model.predict(images, text, past=past, max_new_tokens=max_new_tokens, generation=settings)
     except SampleTooLongError as error:
@@ -126,8 +127,8 @@ def answer_turns(
     return Prediction(answer.text, answer.masks, next(iter(drawn_on), ""), scenes, drawn_on=on)
 
 
-def _tell_losses(options: VisionOptions, scenes: Mapping[str, Scene]) -> None:
-    """Warns of scenes that are much larger than what the model reads of them; all sensors share the largest one's tiles."""
+def _losses(options: VisionOptions, scenes: Mapping[str, Scene]) -> Iterator[str]:
+    """What is lost of scenes that are much larger than what the model reads of them; all sensors share the largest one's tiles."""
     if not scenes:
         return
     height, width = max((scene.size for scene in scenes.values()), key=math.prod)
@@ -136,7 +137,7 @@ def _tell_losses(options: VisionOptions, scenes: Mapping[str, Scene]) -> None:
     for scene in scenes.values():
         loss = describe_loss(scene, (rows * tile, columns * tile))
         if loss:
-            get_logger().warning("%s", loss)
+            yield loss
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,18 @@ from eocore.evaluate.embedding_scores import as_scores, class_prompts
 from eocore.evaluate.protocols import Embeds, EmbedsImages, Generates, PreparesImages, PreparingAnswerer, ScoresPixels, implemented
 from eocore.portable.answer_row import RowOptions
 from eocore.portable.messages import SEG_PLACEHOLDER, Text, Turn, about_images, introduced_regions, joined, read_parts
-from eocore.predict.asking import check_roles
+from eocore.portable.series import group_moments
+from eocore.predict.asking import check_roles, check_series
 from eocore.predict.following import BatchFollower, FollowedRow, FollowsAnswers, RowFollower
 from eocore.predict.image_files import ImageFile, image_refs, read_images, with_sensor
 from eocore.predict.joining import Asked, JoinedAnswers, JoiningAnswerer, Left
+from eocore.predict.series_files import DatedFile, read_series
 from eocore.sensors.orientation import stored_transform
 from eocore.sensors.scene import Scene
 from eocore.serve.marks import MarkReader
 from eocore.serve.messages import Happened, Result, Task, TextsRequest, WorkerSpec
 from eocore.serve.requests import Done, FinishReason, GenerateRequest, ImagesRequest, MaskGrid, Masks, ModelCard
-from eocore.system import DeclaresRoles
+from eocore.system import DeclaresRoles, ReadsSeries
 
 Send = Callable[[Happened | Result], None]
 
@@ -105,6 +107,7 @@ class Answering:
             roles=tuple(found.roles) if isinstance(found, DeclaresRoles) else (),
             draws_masks=self._draws,
             reads_regions=self._draws,
+            reads_series=isinstance(found, ReadsSeries) and found.reads_series,
             streams=isinstance(found, FollowsAnswers),
             is_ready=True,
         )
@@ -187,17 +190,27 @@ class Answering:
         )
 
     def _read(self, files: Mapping[str, ImageFile]) -> dict[str, Scene]:
+        inputs = {name: _input_of(name, file) for name, file in files.items()}
+        if inputs != {name: name for name in files}:
+            check_series(self._predictor, [file.time for file in files.values()])
+            dated = [DatedFile(inputs[name], with_sensor(inputs[name], file), file.time) for name, file in files.items()]
+            for one in dated:
+                self._check_images(image_refs({one.input: one.file}).values())
+            return read_series(dated)
         known = {name: with_sensor(name, file) for name, file in files.items()}
-        refs = image_refs(known)
-        check_roles(self._predictor, refs)
-        for ref in refs.values():
+        self._check_images(image_refs(known).values())
+        return read_images(known)
+
+    def _check_images(self, refs: Iterable[ImageRef]) -> None:
+        """Raise ConfigError for a role that the model does not read, DataError for an image that is too large."""
+        for ref in refs:
+            check_roles(self._predictor, [ref.role])
             height, width = scene_header(ref).size
             if height * width > self._max_pixels:
                 raise DataError(
                     f"{Path(ref.paths[0]).name}: {height} x {width} px, more than the {self._max_pixels / 1e6:g} million that this server "
                     "reads at once. Ask about a window of it."
                 )
-        return read_images(known)
 
     def _prepare_question(self, task: Task, request: GenerateRequest) -> PreparedTask:
         if not isinstance(self._predictor, Generates):
@@ -255,7 +268,9 @@ class Answering:
         if len(masks) and each.scenes:
             role, scene = next(iter(each.scenes.items()))
             stored = scene.turn.undo(masks)
-            send(Happened(number, Masks(np.ascontiguousarray(stored), mask_grid(role, scene, size=stored.shape[1:]))))
+            grid = mask_grid(role, scene, size=stored.shape[1:])
+            moments = list(getattr(found, "mask_moments", ()))[: len(masks)]
+            send(Happened(number, Masks(np.ascontiguousarray(stored), grid, _drawn_on(each.scenes, moments))))
         finish: FinishReason = "length" if row.finish == "length" else "stop"
         send(Happened(number, Done(finish, row.num_prompt_tokens, row.num_tokens, text)))
 
@@ -310,8 +325,21 @@ def question_record(request: GenerateRequest, scenes: Mapping[str, Scene]) -> Re
 
 def record_of(scenes: Mapping[str, Scene]) -> Record:
     """A record of images alone."""
-    images = tuple(ImageRef(role, scene.sensor, (scene.path,), bands=scene.bands, time=scene.time) for role, scene in scenes.items())
+    images = tuple(
+        ImageRef(scene.role or name, scene.sensor, (scene.path,), bands=scene.bands, time=scene.time) for name, scene in scenes.items()
+    )
     return Record("request", images, source="request")
+
+
+def _input_of(name: str, file: ImageFile) -> str:
+    """The input of an image, whose name has the date behind it among those of several dates."""
+    return name.removesuffix(f" {file.time}") if file.time else name
+
+
+def _drawn_on(scenes: Mapping[str, Scene], moments: Sequence[int]) -> tuple[str, ...]:
+    """Name of the image that each mask was drawn on; () where all images are of one moment."""
+    shown = group_moments([(scene.role or name, scene.time, name) for name, scene in scenes.items()], source="the images")
+    return () if len(shown) < 2 else tuple(str(next(iter(shown[number].images.values()))) for number in moments)
 
 
 def mask_grid(role: str, scene: Scene, *, size: tuple[int, ...]) -> MaskGrid:

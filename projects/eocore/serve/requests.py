@@ -28,6 +28,7 @@ class ModelCard:
         roles: of the images that it reads; empty where the model does not say.
         draws_masks: whether its answers may hold masks.
         reads_regions: whether a question may be about regions of its image.
+        reads_series: whether it reads images of several dates together.
         streams: whether its answers are handed out word by word; others come whole.
         is_ready: whether a worker has it in memory now.
     """
@@ -38,6 +39,7 @@ class ModelCard:
     roles: tuple[str, ...] = ()
     draws_masks: bool = False
     reads_regions: bool = False
+    reads_series: bool = False
     streams: bool = False
     is_ready: bool = False
 
@@ -62,9 +64,10 @@ class GenerateRequest:
     Attributes:
         model: name of a served one.
         turns: questions and answers in turn, a question last.
-        images: input -> file, see `eocore.predict.image_files.read_images`; the same in all rounds. Masks lie on the first.
-        regions: that the last question is about, in pixels of the first image as it is read: MaskRef("box", [x0, y0, x1, y1]) or
-            MaskRef("polygon", [[x0, y0, x1, y1, ...]]).
+        images: input -> file, see `eocore.predict.image_files.read_images`; the same in all rounds. Masks lie on the first. Of several
+            dates "input date" -> file with its `time`, in the order of the dates.
+        regions: that the last question is about, in pixels of the image that they lie on (`image`, the first) as it is read:
+            MaskRef("box", [x0, y0, x1, y1]) or MaskRef("polygon", [[x0, y0, x1, y1, ...]]).
         max_new_tokens: longest answer.
         generation: options of `eocore.portable.generation_options.OPTIONS`, such as {"do_sample": True, "temperature": 0.7}.
         stop: texts that end the answer and do not belong to it.
@@ -125,10 +128,12 @@ class Masks:
     Attributes:
         masks: (K, H, W) bool, in the order of the `MaskMark`s, on the stored pixels of the image (of its window, where it has one).
         grid: where they lie.
+        drawn_on: name of the image that each was drawn on, of several dates; empty = on that of the grid.
     """
 
     masks: np.ndarray
     grid: MaskGrid
+    drawn_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

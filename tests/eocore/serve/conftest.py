@@ -10,6 +10,7 @@ import pytest
 from served_indexes import base_map, report_folder, world_index  # noqa: F401  (fixtures)
 from served_models import (  # noqa: F401  (fixtures)
     chips,
+    dated_model,
     make_config,
     make_fields,
     make_tiny,

@@ -2,6 +2,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,21 @@ def test_a_request_joins_those_that_are_being_answered(run: Any, service: Servic
 
     found, goes_on = run(overtake())
     assert goes_on and [texts(one) for one in found] == [texts(one) for one in alone]
+
+
+def test_masks_of_two_dates_say_which_they_were_drawn_on(run: Any, service: Service, session: Session) -> None:
+    days = ("2021-03-04", "2021-06-01")
+    images = {f"rgb {day}": replace(session.images[2].file(), time=day) for day in days}
+    for day in days:
+        (masks,) = [
+            event for event in run(events(service, "masks", f"Segment the road of {day}.", images=images)) if isinstance(event, Masks)
+        ]
+        assert masks.drawn_on == (f"rgb {day}",) and masks.grid.role == f"rgb {days[0]}" and masks.grid.size == (48, 64)
+    backwards = dict(reversed(images.items()))
+    with pytest.raises(DataError, match="2021-03-04 is earlier than the image before it"):
+        run(events(service, "masks", images=backwards))
+    card, _, vectors = service.models()
+    assert card.reads_series and not vectors.reads_series
 
 
 def test_masks_lie_on_the_image_and_special_tokens_are_not_shown(run: Any, service: Service, session: Session) -> None:

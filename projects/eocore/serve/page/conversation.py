@@ -33,13 +33,16 @@ def begin_round(desk: Desk, card: ModelCard, *, question: str, max_pixels: float
         max_pixels: of an image that the model may see whole; of a larger one it sees the region alone.
 
     Raises:
-        ConfigError: nothing was typed, or the region lies on no image that the model sees.
+        ConfigError: nothing was typed, the region lies on no image that the model sees, or one of several images of a role has no date.
     """
     if not question.strip():
         raise ConfigError("Type a question first.")
-    shown, region = desk.shown(), desk.region
+    shown, region = desk.shown(series=card.reads_series), desk.region
+    is_series = set(shown) != {image.role for image in shown.values()}
+    if is_series:
+        _check_dates(shown)
     if region is not None:
-        shown = _region_first(shown, region)
+        shown = _region_first(shown, region) if not is_series else _with_region(shown, region)
     use = desk.region_use if can_point(desk, card, max_pixels=max_pixels) else "cut"
     keys = {role: image.key for role, image in shown.items()}
     is_cut = region is not None and use == "cut"
@@ -50,8 +53,8 @@ def begin_round(desk: Desk, card: ModelCard, *, question: str, max_pixels: float
     request = GenerateRequest(
         model=card.name,
         turns=(*(ChatTurn(role, text) for role, text in past), ChatTurn("user", made.question)),
-        images=_files(shown, region if is_cut else None),
-        regions=() if region is None or is_cut else (_mask_ref(region),),
+        images=_files(shown, region if is_cut else None, dated=is_series),
+        regions=() if region is None or is_cut else (_mask_ref(region, [image.key for image in shown.values()].index(region.image)),),
         max_new_tokens=settings.max_new_tokens,
         generation=settings.generation(),
         seed=settings.seed if settings.samples else None,
@@ -63,7 +66,8 @@ def begin_round(desk: Desk, card: ModelCard, *, question: str, max_pixels: float
 
 def can_point(desk: Desk, card: ModelCard, *, max_pixels: float) -> bool:
     """Whether the model can see the region in the whole image: it reads regions, and no image that it sees is larger than it may be."""
-    return card.reads_regions and all(math.prod(image.size) <= max_pixels for image in desk.shown().values())
+    shown = desk.shown(series=card.reads_series)
+    return card.reads_regions and all(math.prod(image.size) <= max_pixels for image in shown.values())
 
 
 async def answer(service: Service, desk: Desk, *, made: Round, request: GenerateRequest) -> None:
@@ -108,19 +112,23 @@ async def _take(desk: Desk, made: Round, *, event: Event) -> None:
 
 def _add_layers(desk: Desk, made: Round, *, masks: Masks) -> None:
     """A layer for each mask, named by the phrase it shows. Those of earlier answers are switched off: one over another tells nothing."""
-    image = desk.images.get(made.images.get(masks.grid.role, ""))
-    if image is None:  # it was taken off the desk meanwhile
+    first = desk.images.get(made.images.get(masks.grid.role, ""))
+    if first is None:  # it was taken off the desk meanwhile
         return
     phrases = {piece.mask: piece.phrase for piece in made.pieces if piece.mask is not None}
-    window = _window_of(made, image)
     for layer in desk.layers.values():
         layer.is_visible = layer.is_visible and layer.key in made.masks
     for index, stored in enumerate(masks.masks):
+        # of several dates, the image that the answer or the question names; all lie on the pixels of the first
+        image = desk.images.get(made.images[masks.drawn_on[index]]) if masks.drawn_on else first
+        if image is None:
+            continue
+        window = _window_of(made, image, desk=desk)
         layer = MaskLayer(
             image=image.key,
             phrase=phrases.get(index, ""),
             number=max((each.number for each in desk.layers.values()), default=0) + 1,
-            mask=np.ascontiguousarray(image.raster.header.turn.apply(stored)),
+            mask=np.ascontiguousarray(first.raster.header.turn.apply(stored)),
             stored=stored,
             grid=masks.grid,
             window=window,
@@ -131,12 +139,12 @@ def _add_layers(desk: Desk, made: Round, *, masks: Masks) -> None:
         made.masks.append(layer.key)
 
 
-def _window_of(made: Round, image: DeskImage) -> tuple[int, int, int, int]:
+def _window_of(made: Round, image: DeskImage, *, desk: Desk) -> tuple[int, int, int, int]:
     """(left, top, width, height) of the image that the model saw."""
     height, width = image.size
     if made.region is None or made.region_use == "point":
         return 0, 0, width, height
-    return _inside(made.region.bounds, image.size)
+    return _scaled(made.region, image, first=desk.images.get(made.region.image, image))
 
 
 def _inside(bounds: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -153,26 +161,48 @@ def _region_first(shown: Mapping[str, DeskImage], region: Region) -> dict[str, D
     return {role: shown[role], **shown}
 
 
-def _files(shown: Mapping[str, DeskImage], cut: Region | None) -> dict[str, ImageFile]:
-    """Role -> file, of the region alone where one is cut out: the same part of every image."""
+def _with_region(shown: dict[str, DeskImage], region: Region) -> dict[str, DeskImage]:
+    """The images as they are: of several dates, their order is that of the dates. Raises ConfigError as `_region_first`."""
+    _region_first(shown, region)
+    return shown
+
+
+def _check_dates(shown: Mapping[str, DeskImage]) -> None:
+    """Raise ConfigError if one of several images of a role has no date."""
+    undated = [image.title for image in shown.values() if not image.time]
+    if undated:
+        raise ConfigError(
+            f"{undated[0]} has no date, and the model sees several images of one role, which dates tell apart. Give it one under Images, "
+            "or let the model see one image of each role."
+        )
+
+
+def _files(shown: Mapping[str, DeskImage], cut: Region | None, *, dated: bool) -> dict[str, ImageFile]:
+    """Name -> file, with its date among several; of the region alone where one is cut out: the same part of every image."""
+    files = {name: replace(image.file, time=image.time if dated else image.file.time) for name, image in shown.items()}
     if cut is None:
-        return {role: image.file for role, image in shown.items()}
-    first = next(iter(shown.values()))
-    return {role: replace(image.file, window=_stored_window(image, cut, first=first)) for role, image in shown.items()}
+        return files
+    first = next(image for image in shown.values() if image.key == cut.image)
+    return {name: replace(files[name], window=_stored_window(image, cut, first=first)) for name, image in shown.items()}
 
 
 def _stored_window(image: DeskImage, region: Region, *, first: DeskImage) -> Window:
-    """(row, col, height, width) of the stored pixels. Images of one place have the same edges, and maybe other pixels."""
-    scale_y, scale_x = image.size[0] / first.size[0], image.size[1] / first.size[1]
-    left, top, width, height = region.bounds
-    scaled = (round(left * scale_x), round(top * scale_y), max(round(width * scale_x), 1), max(round(height * scale_y), 1))
-    left, top, width, height = _inside(scaled, image.size)
+    """(row, col, height, width) of the stored pixels."""
+    left, top, width, height = _scaled(region, image, first=first)
     return image.raster.header.turn.stored_window((top, left, height, width), size=image.size)
 
 
-def _mask_ref(region: Region) -> MaskRef:
-    """As requests take it: pixels of the first image."""
+def _scaled(region: Region, image: DeskImage, *, first: DeskImage) -> tuple[int, int, int, int]:
+    """(left, top, width, height) of a region of the first on another image. Images of one place have the same edges, maybe other pixels."""
+    scale_y, scale_x = image.size[0] / first.size[0], image.size[1] / first.size[1]
+    left, top, width, height = region.bounds
+    scaled = (round(left * scale_x), round(top * scale_y), max(round(width * scale_x), 1), max(round(height * scale_y), 1))
+    return _inside(scaled, image.size)
+
+
+def _mask_ref(region: Region, image: int) -> MaskRef:
+    """As requests take it: pixels of the image of that number."""
     if region.kind == "box":
         left, top, width, height = region.bounds
-        return MaskRef("box", [left, top, left + width, top + height], "the drawn region")
-    return MaskRef("polygon", [[number for point in region.points for number in point]], "the drawn region")
+        return MaskRef("box", [left, top, left + width, top + height], "the drawn region", image=image)
+    return MaskRef("polygon", [[number for point in region.points for number in point]], "the drawn region", image=image)

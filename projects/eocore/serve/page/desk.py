@@ -13,6 +13,7 @@ from eocore.serve.views.raster import RasterImage
 
 NOT_SHOWN = ""
 """Role of an image that is looked at, but not shown to the model."""
+LAST = "9999-12-31"
 MASK_COLOURS = ("#e6194b", "#4363d8", "#f58231", "#911eb4", "#00a3a3", "#9a6324", "#f032e6", "#ffb000")
 """Of masks, in turn: told apart on green, brown and dark water."""
 OPACITY = 0.55
@@ -38,6 +39,7 @@ class DeskImage:
         questions: that are offered about it.
         image_id: of the file in the session, "" for a file that lies elsewhere.
         is_own: whether the user sent it; others give way to the next example or result of a search.
+        time: ISO date, from its name or as the user says; "" = unknown.
         key: of the image, in addresses.
     """
 
@@ -50,6 +52,7 @@ class DeskImage:
     questions: tuple[str, ...] = ()
     image_id: str = ""
     is_own: bool = False
+    time: str = ""
     key: str = field(default_factory=new_key)
 
     @property
@@ -135,7 +138,7 @@ class Round:
     Attributes:
         question: as typed.
         model: that was asked.
-        images: role -> key of the images that were shown.
+        images: name -> key of the images that were shown: their roles, of several dates with the date.
         region: that the question is about.
         region_use: whether the region was pointed out in the whole image or cut out of it.
         is_new: whether it began a conversation, without what was said before.
@@ -218,17 +221,21 @@ class Desk:
     task: object = None
 
     def add(self, image: DeskImage) -> None:
-        """Puts an image on the desk and shows it, where two are compared on the side that is free; of two images of one role the model sees
-        the newer one."""
+        """Puts an image on the desk and shows it, where two are compared on the side that is free; of two images of one role and date the
+        model sees the newer one."""
         has_free_side = self.mode != "single" and self.left in self.images and self.right in ("", self.left)
-        for other in self.images.values():
-            if image.role and other.role == image.role:
-                other.role = NOT_SHOWN
         self.images[image.key] = image
         if has_free_side:
             self.right = image.key
         else:
             self.left = image.key
+        self.settle(image)
+
+    def settle(self, image: DeskImage) -> None:
+        """The model sees this image rather than others of its role, unless dates tell them apart."""
+        for other in self.images.values():
+            if other is not image and image.role and other.role == image.role and not _apart(other, image):
+                other.role = NOT_SHOWN
 
     def remove(self, key: str) -> None:
         """Takes an image, and the masks on it, off the desk."""
@@ -240,9 +247,17 @@ class Desk:
         self.left = newest if self.left == key else self.left
         self.right = "" if self.right == key else self.right
 
-    def shown(self) -> dict[str, DeskImage]:
-        """Role -> image of what the model sees; the image in the viewer first, since masks lie on the first."""
-        found = {image.role: image for image in self.images.values() if image.role}
+    def shown(self, *, series: bool = False) -> dict[str, DeskImage]:
+        """Role -> image of what the model sees; the image in the viewer first, since masks lie on the first.
+
+        Args:
+            series: the model reads images of several dates: where there are several of a role, "role date" -> image, in the order of the
+                dates, those without a date last. Else it sees one of each role: that in the viewer, or the newest.
+        """
+        given = [image for image in self.images.values() if image.role]
+        if series and len({image.role for image in given}) < len(given):
+            return {f"{image.role} {image.time}".rstrip(): image for image in sorted(given, key=lambda image: image.time or LAST)}
+        found = {image.role: image for image in sorted(given, key=lambda image: image.key == self.left)}
         first = [role for role, image in found.items() if image.key == self.left]
         return {role: found[role] for role in [*first, *(role for role in found if role not in first)]}
 
@@ -262,6 +277,10 @@ class Desk:
     def next_colour(self) -> str:
         """Of the next mask."""
         return MASK_COLOURS[len(self.layers) % len(MASK_COLOURS)]
+
+
+def _apart(one: DeskImage, other: DeskImage) -> bool:
+    return bool(one.time and other.time) and one.time != other.time
 
 
 def role_of(sensor_unit: str) -> str:

@@ -114,8 +114,8 @@ def _two_dates() -> tuple[list[MadeFile], tuple[str, ...]]:
     layout: Layout = replace(before.layout, class_map=burnt)
     draw = np.random.default_rng(number)
     after = replace(before, layout=layout, optical=optical_scene(layout, draw), sar=sar_scene(layout, draw))
-    files = [_optical(before, "forest_2024-06-03.tif"), replace(_optical(after, "forest_2024-09-21.tif"), is_shown=False)]
-    return files, _questions(before)
+    files = [_optical(before, "forest_2024-06-03.tif"), _optical(after, "forest_2024-09-21.tif")]
+    return files, ("Please segment what changed.", *_questions(before))
 
 
 def _burns(scene: SyntheticScene) -> bool:

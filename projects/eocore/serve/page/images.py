@@ -2,6 +2,7 @@
 
 from nicegui import events, ui
 
+from eocore.data.records import is_time
 from eocore.errors import EOError
 from eocore.serve.page.controls import icon_button
 from eocore.serve.page.desk import NOT_SHOWN, DeskImage
@@ -140,9 +141,13 @@ class ImagesPanel:
             changed("images", "view")
 
         def set_role(role: str) -> None:
-            for other in desk.images.values():
-                other.role = NOT_SHOWN if role and other.role == role else other.role
             image.role = role
+            desk.settle(image)
+            changed("images")
+
+        def set_date(text: str) -> None:
+            image.time = text if is_time(text) else ""
+            desk.settle(image)
             changed("images")
 
         def remove() -> None:
@@ -152,6 +157,10 @@ class ImagesPanel:
         roles = self._roles(image)
         menu = ui.select(roles, value=image.role, on_change=lambda event: set_role(event.value), label="Model sees it as")
         menu.props("dense outlined options-dense").classes("eo-role")
+        card = self._context.model
+        if card is not None and card.reads_series:
+            date = ui.input("Date", value=image.time).props('type=date dense outlined stack-label aria-label="Date of the image"')
+            date.classes("eo-date").on("change", lambda: set_date(str(date.value or "")))
         icon_button("visibility", "Show", on_click=show)
         icon_button("compare", "Compare with the one shown", on_click=compare)
         icon_button("delete_outline", "Remove", on_click=remove)

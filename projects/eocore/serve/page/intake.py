@@ -10,6 +10,7 @@ from eocore.sensors.bands import get_sensor, sensor_names
 from eocore.serve.page.desk import NOT_SHOWN, Desk, DeskImage, role_of
 from eocore.serve.sessions import Session, StoredImage
 from eocore.serve.views.composites import composites
+from eocore.serve.views.facts import date_in
 from eocore.serve.views.raster import RasterImage
 
 
@@ -78,7 +79,9 @@ def desk_image(ref: ImageRef, file: ImageFile, *, title: str, questions: Sequenc
     """
     raster = RasterImage(ref)
     first = composites(ref.sensor, raster.header.bands)[0]
-    return DeskImage(title=title, role=ref.role, file=file, raster=raster, composite=first.name, questions=tuple(questions))
+    made = DeskImage(title=title, role=ref.role, file=file, raster=raster, composite=first.name, questions=tuple(questions))
+    made.time = next(filter(None, map(date_in, paths_of(made))), "")
+    return made
 
 
 def fitting_sensors(layers: Sequence[str]) -> tuple[str, ...]:

@@ -20,9 +20,11 @@ NARROW = {"width": 420, "height": 800}
 
 
 @pytest.fixture(scope="session")
-def served(words_model: Path, masks_model: Path, vectors_model: Path, world_index: Path, report_folder: Path, base_map: Path) -> list[str]:
+def served(
+    words_model: Path, masks_model: Path, dated_model: Path, vectors_model: Path, world_index: Path, report_folder: Path, base_map: Path
+) -> list[str]:
     """The words behind `eo serve`: models, an index, reports."""
-    models = ["--model", str(masks_model), str(words_model), str(vectors_model)]
+    models = ["--model", str(masks_model), str(words_model), str(dated_model), str(vectors_model)]
     return [*models, "--index", str(world_index), "--reports", str(report_folder), "--basemap", str(base_map), "--threads", "1"]
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,42 @@ def test_of_an_image_larger_than_the_model_may_see_the_region_is_cut_out(desk: D
     made, request = begin_round(desk, CARD, question="?", max_pixels=40 * 60 - 1)
     assert made.region_use == "cut" and request.regions == ()
     assert request.images["multispectral"].window is not None
+
+
+SERIES = replace(CARD, reads_series=True)
+
+
+@pytest.fixture
+def dated(tmp_path: Path) -> Desk:
+    """Two optical images of one place, the later one coarser, and in view."""
+    found = Desk()
+    found.add(placed(tmp_path / "s2_2021-03-04.tif", role="multispectral", size=(40, 60), transform=from_origin(5e5, 5.4e6, 10, 10)))
+    found.add(placed(tmp_path / "s2_2021-06-01.tif", role="multispectral", size=(20, 30), transform=from_origin(5e5, 5.4e6, 20, 20)))
+    return found
+
+
+def test_images_of_two_dates_are_shown_in_the_order_of_their_dates(dated: Desk) -> None:
+    made, request = begin_round(dated, SERIES, question="What changed?")
+    assert [(name, file.time) for name, file in request.images.items()] == [
+        ("multispectral 2021-03-04", "2021-03-04"),
+        ("multispectral 2021-06-01", "2021-06-01"),
+    ]
+    assert list(made.images.values()) == list(dated.images)
+    _, alone = begin_round(dated, CARD, question="What is there?")
+    assert [(name, file.time) for name, file in alone.images.items()] == [("multispectral", "")]
+
+
+def test_a_region_lies_on_the_date_that_it_was_drawn_on(dated: Desk) -> None:
+    dated.region = box(dated, (2, 4), (10, 8))
+    _, request = begin_round(dated, SERIES, question="What is it?")
+    (region,) = request.regions
+    assert (region.image, region.data) == (1, [2, 4, 10, 8]) and next(iter(request.images)) == "multispectral 2021-03-04"
+    dated.region_use = "cut"
+    _, request = begin_round(dated, SERIES, question="What is it?")
+    assert [file.window for file in request.images.values()] == [(8, 4, 8, 16), (4, 2, 4, 8)]
+
+
+def test_images_of_one_role_without_dates_are_refused(dated: Desk) -> None:
+    next(iter(dated.images.values())).time = ""
+    with pytest.raises(ConfigError, match=r"s2_2021-03-04\.tif has no date, and the model sees several images of one role"):
+        begin_round(dated, SERIES, question="What changed?")

@@ -105,3 +105,18 @@ def test_options_of_drawing_count_only_where_words_are_drawn() -> None:
 @pytest.mark.parametrize(("unit", "role"), [("uint8", "rgb"), ("sigma0_db", "sar"), ("reflectance", "multispectral")])
 def test_a_role_is_told_by_the_unit(unit: str, role: str) -> None:
     assert role_of(unit) == role
+
+
+def test_dates_tell_images_of_one_role_apart_for_a_model_that_reads_series(tmp_path: Path) -> None:
+    desk = Desk()
+    later, earlier = made(tmp_path, "a_2021-06-01.png"), made(tmp_path, "b_20210304.png")
+    desk.add(later)
+    desk.add(earlier)
+    assert (later.time, earlier.time) == ("2021-06-01", "2021-03-04") and later.role == earlier.role == "rgb"
+    assert list(desk.shown(series=True).items()) == [("rgb 2021-03-04", earlier), ("rgb 2021-06-01", later)]
+    assert desk.shown() == {"rgb": earlier}
+    desk.left = later.key
+    assert desk.shown() == {"rgb": later}
+    later.time = earlier.time
+    desk.settle(later)
+    assert earlier.role == "" and desk.shown(series=True) == {"rgb": later}
