@@ -146,9 +146,11 @@ class ImagesPanel:
             changed("images")
 
         def set_date(text: str) -> None:
-            image.time = text if is_time(text) else ""
-            desk.settle(image)
-            changed("images")
+            day = text if is_time(text) else ""
+            if day != image.time:
+                image.time = day
+                desk.settle(image)
+                changed("images")
 
         def remove() -> None:
             forget(desk, self._context.session, key=image.key)
@@ -159,8 +161,9 @@ class ImagesPanel:
         menu.props("dense outlined options-dense").classes("eo-role")
         card = self._context.model
         if card is not None and card.reads_series:
-            date = ui.input("Date", value=image.time).props('type=date dense outlined stack-label aria-label="Date of the image"')
-            date.classes("eo-date").on("change", lambda: set_date(str(date.value or "")))
+            date = ui.input("Date", value=image.time, on_change=lambda event: set_date(str(event.value or "")))
+            # a year that is being typed is a date at each of its digits
+            date.classes("eo-date").props('type=date dense outlined stack-label debounce=800 aria-label="Date of the image"')
         icon_button("visibility", "Show", on_click=show)
         icon_button("compare", "Compare with the one shown", on_click=compare)
         icon_button("delete_outline", "Remove", on_click=remove)

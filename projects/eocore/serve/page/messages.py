@@ -10,7 +10,7 @@ UNFORESEEN = "Something went wrong on the server ({kind}); its log says more. Tr
 OPTION = re.compile(r"--([a-z][a-z-]*)")
 OF_COMMANDS = re.compile(r"--[a-z]|\btools/|\beocore/|\beo [a-z]+-[a-z]+")
 """What only those know who run the server."""
-SENTENCE_END = re.compile(r"(?<=[.!?]) (?=\S)")
+SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
 
 def told(error: Exception, service: Service) -> str:

@@ -55,5 +55,5 @@ def test_files_of_a_tab_that_was_left_are_deleted(store: SessionStore, tmp_path:
 def test_things_of_a_desk_are_named_by_keys_alone(store: SessionStore) -> None:
     tab = make(store).enter("browser", "tab")
     for find in (tab.image, tab.layer):
-        with pytest.raises(AccessError, match="on this desk"):
+        with pytest.raises(AccessError, match="in this tab"):
             find("guess")
