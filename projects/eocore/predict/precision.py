@@ -31,9 +31,9 @@ def load_dtype(options: PredictorOptions, device: str) -> Any:
 
 
 def has_bfloat16() -> bool:
-    """Whether torch finds instructions for products in bfloat16 on this CPU."""
-    if not hasattr(torch.cpu, "get_capabilities"):  # older versions do not tell
-        return False
+    """Whether torch finds instructions for products in bfloat16 on this CPU; True where this version of torch does not tell."""
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return True
     capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
