@@ -58,6 +58,7 @@ SPANNING = {
     "earthmind/test_validation.py": "a training that answers held-out questions",
     "eocore/evaluate/engine/test_vector_runs.py": "runs through Scores and Embeds",
     "eocore/evaluate/metrics/test_any_text.py": "every reader of answers",
+    "eocore/serve/page/test_series.py": "two dates from the desk to the mask",
     "eocore/serve/test_fuzz.py": "every address of the server",
     "ms_clip/test_scene_vectors.py": "vectors of scenes and an index of them by a converted model",
     "ms_clip/test_search.py": "an index of images by a converted model",

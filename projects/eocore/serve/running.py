@@ -113,7 +113,7 @@ async def serving(
     if not options.is_loopback and options.auth is None:
         get_logger().warning("%s: others reach this server, and it asks nobody who they are; --auth FILE does", options.host)
     service = Service(options, tell=tell)
-    server = _Server(_config(make_app(service, additions=additions), options))
+    server = _Server(server_config(make_app(service, additions=additions), options))
     with contextlib.closing(listen(options)) as listening:
         async with service:
             watch = asyncio.create_task(_drop_idle(service))
@@ -129,11 +129,14 @@ async def serving(
                 await task
 
 
-def _config(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:
+def server_config(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:
+    """What uvicorn is told. Its own set-up of logging would close every handler that other code of this process has; without it, warnings
+    go on to the root logger, and so to stderr."""
     return uvicorn.Config(
         app,
         host=options.host,
         port=options.port,
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -25,6 +25,7 @@ class ChatPanel:
     def __init__(self, context: PageContext) -> None:
         self._context = context
         self._drawn: tuple[object, ...] = ()
+        self._told_masks: tuple[str, ...] = ()
         with ui.column().classes("eo-chat"):
             self._scroll = ui.scroll_area().classes("eo-rounds")
             with self._scroll:
@@ -110,12 +111,12 @@ class ChatPanel:
         self._send.set_visibility(running is None)
         self._stop.set_visibility(running is not None)
         last = desk.rounds[-1] if desk.rounds else None
-        if last is None or _signature(last) == self._drawn:
-            return
-        has_masks = bool(last.masks) and (not self._drawn or self._drawn[3] != len(last.masks))
-        self._draw(last)
-        self._scroll.scroll_to(percent=1.0)
-        if has_masks:
+        if last is not None and _signature(last) != self._drawn:
+            self._draw(last)
+            self._scroll.scroll_to(percent=1.0)
+        masks = tuple(desk.layers)
+        if masks != self._told_masks:  # by the desk, not by the round: masks may come while this page is being built
+            self._told_masks = masks
             self._context.changed("masks", "looks")
 
     def _show_rounds(self) -> None:

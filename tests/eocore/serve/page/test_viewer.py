@@ -11,6 +11,9 @@ from playwright.sync_api import expect
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
+PLACE = re.compile(r"column (\d+), row (\d+)")
+"""What the viewer says of the pixel below the pointer."""
+
 
 def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(H, W) largest change of a channel."""
@@ -52,6 +55,7 @@ def test_the_divider_follows_the_pointer(user: PageUser) -> None:
 def test_side_by_side_both_move_together(user: PageUser) -> None:
     user.open_example("Two dates")
     user.page.get_by_role("button", name="Side by side").click()
+    expect(user.page.locator(".eo-map").nth(1)).to_be_visible()
     user.wait_for_tiles()
     whole = [place_in_the_middle(user, side) for side in (0, 1)]
     user.page.get_by_role("button", name="Zoom in", exact=True).click()
@@ -66,11 +70,14 @@ def test_side_by_side_both_move_together(user: PageUser) -> None:
 
 def place_in_the_middle(user: PageUser, side: int) -> tuple[int, int]:
     """(column, row) of the image pixel in the middle of one of two maps."""
-    box = user.page.locator(".eo-map").nth(side).bounding_box()
+    shown, readout = user.page.locator(".eo-map").nth(side), user.page.locator(".eo-readout")
+    user.page.mouse.move(1, 1)
+    expect(readout).to_have_text("")
+    box = shown.bounding_box()
     assert box is not None
-    user.page.mouse.move(box["x"] + box["width"] / 2 + 4, box["y"] + box["height"] / 2)
     user.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    found = re.search(r"column (\d+), row (\d+)", user.page.locator(".eo-readout").inner_text())
+    expect(readout).to_have_text(PLACE)
+    found = PLACE.search(readout.inner_text())
     assert found is not None
     return int(found[1]), int(found[2])
 
