@@ -13,7 +13,13 @@ from eocore.portable.shared_prefix import plan_prefixes
 
 
 @pytest.fixture(
-    scope="module", params=[("qwen2", "mutual_attention"), ("qwen2", "concat"), ("qwen3", "mutual_attention"), ("llama", "concat")]
+    scope="module",
+    params=[
+        ("qwen2", "mutual_attention"),
+        pytest.param(("qwen2", "concat"), marks=pytest.mark.slow),
+        pytest.param(("qwen3", "mutual_attention"), marks=pytest.mark.slow),
+        ("llama", "concat"),
+    ],
 )
 def model(request: pytest.FixtureRequest, make_tiny: Callable[..., Any]) -> Any:
     """A tiny model of each kind."""

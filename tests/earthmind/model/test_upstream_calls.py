@@ -127,7 +127,7 @@ class TestVideo:
         expected = np.asarray(FRAMES[4].resize((side, side), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
         assert np.array_equal(told.inputs.vision.tiles[4], expected)
 
-    @pytest.mark.parametrize("count", [1, 3, 7])
+    @pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow), 7])
     def test_every_frame_is_drawn_from_the_prompt(self, tell: Callable[[str], Told], count: int) -> None:
         """Each frame's mask is what the same [SEG] states draw on that frame alone."""
         told = tell("one [SEG], two [SEG]")

@@ -69,6 +69,7 @@ def test_questions_about_one_image_differ_in_a_word(settings: dict[str, Any]) ->
     assert (ids != ids[0]).sum(1).tolist() == [0, 1, 1] and len({sample.tiles.data_ptr() for sample in one.samples}) == 1
 
 
+@pytest.mark.slow
 def test_rows_of_all_parts(settings: dict[str, Any]) -> None:
     rows = compare_training(settings, ["vqa"], effort=ONCE)
     assert [row["what"] for row in rows] == [

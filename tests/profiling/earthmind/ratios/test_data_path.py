@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from profiling.earthmind.ratios.data_path import PlaceholderIds, SamplePreparation, WorkerMemory
@@ -29,9 +30,9 @@ def test_samples_are_prepared_with_and_without_masks() -> None:
     assert all(reading.reached > 0 for reading in readings)
 
 
+@pytest.mark.slow
 def test_prompts_that_are_written_back_take_memory_and_others_do_not() -> None:
     (reading,) = WorkerMemory(samples=1000, settled=2000, tiles=13).measure(QUICK)
-    print(reading)
     assert reading.reference > 20_000 > 4 * reading.ours
 
 
