@@ -263,6 +263,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.usage_error("--max-frames belongs to --video")
     if arguments.inputs:
         return _run_many(arguments)
+    if arguments.format:
+        arguments.usage_error("--format is of the answers about --inputs; one answer is written as answer.json and answer.txt")
     if arguments.text is None and not arguments.classes:
         arguments.usage_error("give --text or --classes, one of them")
     _run_one(arguments)
@@ -271,7 +273,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _of_moments(arguments: argparse.Namespace) -> bool:
     """Whether the command line names images of several moments, or a video."""
-    return bool(arguments.series or arguments.before or arguments.after or arguments.video)
+    return bool(arguments.series or arguments.before or arguments.after or arguments.video is not None)
 
 
 def _predictor(arguments: argparse.Namespace) -> Any:
@@ -306,7 +308,7 @@ def _run_one(arguments: argparse.Namespace) -> None:
     if arguments.tiles is not None:
         check_tiles(arguments.tiles)
     find_earlier(arguments.out, overwrite=arguments.overwrite)
-    if arguments.video:
+    if arguments.video is not None:
         _check_video(arguments)
         scenes = read_video(arguments.video, max_frames=arguments.max_frames or MAX_FRAMES, max_bytes=arguments.max_bytes)
         predictor = _predictor(arguments)

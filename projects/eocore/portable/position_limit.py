@@ -119,7 +119,7 @@ def warn_of_cut(num_cut: int, num_answers: int, *, positions: int | None) -> Non
     if num_cut:
         warnings.warn(
             f"{num_cut} of {num_answers} answers stopped unfinished at the model's last position ({positions} tokens with the prompt). "
-            "Shorten the text, begin the conversation anew, or lower max_tiles where the model has it.",
+            "Shorten the text, show fewer images or frames, begin the conversation anew, or lower max_tiles where the model has it.",
             stacklevel=4,
         )
 
@@ -135,5 +135,5 @@ def too_long(what: str, count: int, *, limit: int, tiles: str = "") -> str:
     """
     return (
         f"{what}: {count} tokens{tiles}, but the model has positions for {limit} and an answer; further ones mean nothing to it. Nothing "
-        "was cut. Shorten the text, begin the conversation anew, or lower max_tiles where the model has it."
+        "was cut. Shorten the text, show fewer images or frames, begin the conversation anew, or lower max_tiles where the model has it."
     )

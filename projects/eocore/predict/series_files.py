@@ -9,7 +9,7 @@ from pathlib import Path
 from eocore.data.io.image_listing import list_images
 from eocore.data.io.readers import MAX_BYTES
 from eocore.data.io.scene_sets import read_scenes
-from eocore.data.io.video_files import frame_refs
+from eocore.data.io.video_files import SUFFIXES, frame_refs, is_video
 from eocore.data.records import ImageRef, is_time
 from eocore.errors import ConfigError, DataError
 from eocore.portable.sample_error import SampleError
@@ -126,8 +126,10 @@ def read_video(path: str, *, max_frames: int, max_bytes: int | None = None) -> d
 
     Raises:
         ConfigError: PyAV is not installed.
-        DataError: the file is missing, no video, damaged, or has no frame.
+        DataError: the file is missing, no video (by its name too), damaged, or has no frame.
     """
+    if not is_video(path):
+        raise DataError(f"--video {path!r}: expected a video file, by its name one of {', '.join(SUFFIXES)}. Rename or convert it.")
     refs = frame_refs(ImageRef("rgb", DISPLAY_SENSORS[3], (path,)), max_frames)
     scenes = read_scenes(refs, root_of=lambda _: None, source=path, max_bytes=max_bytes or MAX_BYTES)
     if len(refs) == 1:  # a picture, of no moment among others

@@ -130,6 +130,8 @@ def test_an_empty_question_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
         (["--video", "a.mp4", "--before", "a.tif", "--sar", "b.tif"], "--video names all images, as pictures: leave --sar, --before out"),
         (["--optical", "a.tif", "--max-frames", "4"], "--max-frames belongs to --video"),
         (["--video", "a.mp4", "--tiles", "4"], "--tiles is for one image of each sensor"),
+        (["--video", "", "--sar", "b.tif"], "--video names all images, as pictures: leave --sar out"),
+        (["--video", "a.mp4", "--format", "csv"], "--format is of the answers about --inputs"),
     ],
 )
 def test_options_of_series_go_with_no_others(words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

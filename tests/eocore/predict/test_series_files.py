@@ -101,6 +101,9 @@ def test_frames_of_a_video_are_pictures_of_their_moments(tmp_path: Path) -> None
     assert (single.role, single.time) == ("rgb", "")
     with pytest.raises(DataError, match=r"none\.mp4: there is no such video file"):
         read_video(str(tmp_path / "none.mp4"), max_frames=3)
+    for other in ("", str(tmp_path / "a.gif"), str(tmp_path)):
+        with pytest.raises(DataError, match=r"--video '.*': expected a video file, by its name one of \.mp4, .*Rename or convert it"):
+            read_video(other, max_frames=3)
 
 
 class TestPair:

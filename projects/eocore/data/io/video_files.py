@@ -17,6 +17,7 @@ import numpy as np
 from eocore.data.io.layer_file import Grid
 from eocore.data.records import ImageRef
 from eocore.errors import ConfigError, DataError
+from eocore.log import get_logger
 from eocore.portable.series import MAX_FRAMES
 from eocore.sensors.bands import RawUnit
 from eocore.sensors.orientation import AS_STORED
@@ -30,6 +31,10 @@ LONGEST_SIDE = 1024
 MAX_BYTES = 2_000_000_000
 """Most that the frames of one video may take, 3 bytes a pixel [bytes]."""
 COLOURS = 3
+MOST_MISSING = 0.1
+"""A video whose frames end earlier than this fraction of the time that its header states is told of: it may be cut short."""
+QUARTER_TURN = 90
+"""[degrees]"""
 NO_FRAMES = "the video has no frames; it is empty or cut short. Fetch it again."
 
 
@@ -86,6 +91,7 @@ def read_frames(
     """
     with _opened(path) as (container, stream):
         times, keys = _packet_times(path, container, stream=stream)
+        _tell_cut(path, container, ends=_seconds(times[-1], stream))
         start, end = between
         shown = [time for time in times if start <= _seconds(time, stream) and (end is None or _seconds(time, stream) <= end)]
         if not shown:
@@ -101,7 +107,7 @@ def read_frames(
         found = list(_decode(container, stream, wanted=wanted, keys=keys))
         if len(found) < len(wanted):
             raise DataError(f"{path}: {len(found)} of {len(wanted)} frames can be decoded; the file is cut short. Fetch it again.")
-        pixels = [frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA") for frame in found]
+        pixels = [_upright(frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA"), frame) for frame in found]
         return [Frame(image, times.index(time), _seconds(time, stream)) for image, time in zip(pixels, wanted, strict=True)]
 
 
@@ -153,8 +159,7 @@ class VideoFrame:
         if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
             raise DataError(f"{path} [{item}]: expected NUMBER/COUNT, such as 3/32 for the third of 32 frames.")
         self.path, self._index, self._count = path, int(number) - 1, int(count)
-        with _opened(path) as (_, stream):
-            self.size = _shown_size(stream)
+        self.size = _upright_size(path, stamp=_stamp(path))
         self.names: tuple[str | None, ...] = (None,) * COLOURS
         self.unit_bytes = COLOURS * self.size[0] * self.size[1] * self._count
         self._kept: list[int] | slice = slice(None)
@@ -162,8 +167,7 @@ class VideoFrame:
     def read(self, window: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
         """See `LayerFile.read`. All frames of the sample are decoded in one pass, and kept until those of other videos are."""
         row, col, height, width = window
-        status = self.path.stat()
-        frames = _frames_of(self.path, self._count, stamp=(status.st_mtime_ns, status.st_size))
+        frames = _frames_of(self.path, self._count, stamp=_stamp(self.path))
         if len(frames) != self._count:
             raise DataError(f"{self.path}: {len(frames)} frames, but its header says {self._count} or more. Fetch the file again.")
         pixels = frames[self._index].pixels[row : row + height, col : col + width].transpose(2, 0, 1)
@@ -181,6 +185,21 @@ class VideoFrame:
 def _frames_of(path: Path, max_frames: int, *, stamp: tuple[int, int]) -> list[Frame]:
     """As `read_frames`; the images of a sample ask for its frames one by one."""
     return read_frames(path, max_frames)
+
+
+@lru_cache(maxsize=64)
+def _upright_size(path: Path, *, stamp: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) [px] of the frames as they are read; how they are turned is known of a decoded frame alone."""
+    with _opened(path) as (container, stream):
+        height, width = _shown_size(stream)
+        turned = _quarter_turns(next(container.decode(stream))) % 2
+        return (width, height) if turned else (height, width)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Of a file's content: its time of change [ns] and its size [bytes]; zeros where there is none."""
+    status = path.stat() if path.exists() else None
+    return (status.st_mtime_ns, status.st_size) if status else (0, 0)
 
 
 def import_av() -> ModuleType:
@@ -210,7 +229,10 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     except av.error.EOFError as error:
         raise DataError(f"{path}: {NO_FRAMES}") from error
     except av.FFmpegError as error:
-        raise DataError(f"{path}: cannot be read as a video ({error.strerror}); expected {', '.join(SUFFIXES)}. Convert it.") from error
+        raise DataError(
+            f"{path}: cannot be read as a video ({error.strerror}); it is damaged, cut short, or of another kind than "
+            f"{', '.join(SUFFIXES)}. Fetch it again, or convert it."
+        ) from error
 
 
 def _packet_times(path: Path, container: Any, *, stream: Any) -> tuple[list[int], list[int]]:
@@ -247,11 +269,34 @@ def _decode(container: Any, stream: Any, *, wanted: Sequence[int], keys: Sequenc
             return
 
 
+def _tell_cut(path: Path, container: Any, *, ends: float) -> None:
+    """Warn if the last frame stands well before the end that the header states [s]."""
+    stated = (container.duration or 0) / 1e6  # FFmpeg counts it in microseconds
+    if ends < stated * (1 - MOST_MISSING) - 1:
+        get_logger().warning(
+            "%s: its last frame stands at %.1f s, but the file states %.1f s: it is cut short, or its sound is longer than its pictures. "
+            "What is there is read.",
+            path,
+            ends,
+            stated,
+        )
+
+
+def _quarter_turns(frame: Any) -> int:
+    """Quarter turns, counter-clockwise, that the file asks players to turn a frame by: telephones store how they were held."""
+    return round(frame.rotation / QUARTER_TURN)
+
+
+def _upright(pixels: np.ndarray, frame: Any) -> np.ndarray:
+    """(H, W, 3) pixels of a frame as a player shows them."""
+    return np.ascontiguousarray(np.rot90(pixels, _quarter_turns(frame)))
+
+
 def _seconds(time: int, stream: Any) -> float:
     return float((time - (stream.start_time or 0)) * stream.time_base)
 
 
 def _shown_size(stream: Any, longest_side: int = LONGEST_SIDE) -> tuple[int, int]:
-    """(height, width) [px] of the frames as they are read."""
+    """(height, width) [px] of the frames as they are read, before they are turned."""
     scale = min(1.0, longest_side / max(stream.height, stream.width))
     return max(1, round(stream.height * scale)), max(1, round(stream.width * scale))

@@ -99,7 +99,7 @@ def _picture(path: Path) -> None:
 @pytest.mark.parametrize("write", [_text, _playlist, _picture])
 def test_what_is_no_video_is_refused(tmp_path: Path, video: Path, write: Callable[[Path], None]) -> None:
     write(tmp_path / "b.mp4")
-    with pytest.raises(DataError, match=r"b\.mp4: cannot be read as a video \(.*\); expected \.mp4, .*Convert it"):
+    with pytest.raises(DataError, match=r"b\.mp4: cannot be read as a video \(.*\); it is damaged, .* kind than \.mp4, .*convert it"):
         read_frames(tmp_path / "b.mp4")
 
 
@@ -127,6 +127,40 @@ def test_files_that_are_missing_silent_empty_or_cut_short_are_refused(tmp_path: 
     whole = grey_video(tmp_path / "whole.mkv", 40, key_every=4)
     (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     assert len(read_frames(tmp_path / "cut.mkv", 3)) == 3  # what is left of it is a shorter video
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm"])
+def test_what_is_left_of_a_video_is_read_with_a_warning(tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("av", reason="extra video is not installed")
+    codec = "libvpx-vp9" if suffix == "webm" else "mpeg4"
+    whole = grey_video(tmp_path / f"whole.{suffix}", 40, key_every=4, codec=codec)
+    read_frames(whole, 3)
+    assert "cut short" not in capsys.readouterr().err
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    read_frames(cut, 3)
+    told = capsys.readouterr().err
+    assert f"cut.{suffix}: its last frame stands at" in told and "What is there is read" in told
+
+
+@pytest.mark.parametrize("degrees", [90, 180, -90])
+def test_frames_are_turned_as_the_file_asks(tmp_path: Path, degrees: int) -> None:
+    av = pytest.importorskip("av", reason="extra video is not installed")
+    lying = np.zeros((32, 64, 3), np.uint8)
+    lying[:16, :32] = 255  # the upper left quarter is white
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 32, 64, "yuv420p"
+        stream.set_display_rotation(degrees)  # counter-clockwise, as FFmpeg's av_display_rotation_get
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(lying, format="rgb24")))
+        container.mux(stream.encode())
+    upright = np.rot90(lying, degrees // 90)
+    refs = frame_refs(ImageRef("rgb", "rgb_uint8", ("a.mp4",)), 2, root=tmp_path)
+    assert image_size(refs[1], root=tmp_path) == upright.shape[:2]
+    for pixels in (read_frames(tmp_path / "a.mp4", 2)[1].pixels, read_scene(refs[1], root=tmp_path).pixels.transpose(1, 2, 0)):
+        assert pixels.shape == upright.shape
+        assert ((pixels > 127) == (upright > 127)).mean() > 0.95
 
 
 def test_without_pyav_the_extra_is_named(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
