@@ -362,8 +362,11 @@ def _dated_files(arguments: argparse.Namespace) -> "list[DatedFile]":
         arguments.usage_error("--series, or --before and --after, name all images: give no other image option")
     options = files_said(arguments, INPUTS)
     if pair:
-        return find_pair(arguments.before, arguments.after, dates=arguments.dates, options=options)
-    return find_series(arguments.series, arguments.dates, options=options)
+        found = find_pair(arguments.before, arguments.after, dates=arguments.dates, options=options)
+    else:
+        found = find_series(arguments.series, arguments.dates, options=options)
+    _check_given(arguments, dict.fromkeys(one.input for one in found))
+    return found
 
 
 def _run_many(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from eocore.data.io.image_listing import list_images
@@ -12,6 +13,7 @@ from eocore.data.io.scene_sets import read_scenes
 from eocore.data.io.video_files import SUFFIXES, frame_refs, is_video
 from eocore.data.records import ImageRef, is_time
 from eocore.errors import ConfigError, DataError
+from eocore.log import get_logger
 from eocore.portable.sample_error import SampleError
 from eocore.portable.series import AFTER, BEFORE, check_order, sort_key
 from eocore.predict.image_files import DISPLAY_SENSORS, ImageFile, image_refs, tell_empty_bands
@@ -53,6 +55,7 @@ def find_series(sources: Sequence[str], dates: Sequence[str], *, options: Mappin
             f"--dates: {_number(len(dates), 'date')} for {_number(len(files), 'image')} ({listed}). Give one for each, in order."
         )
     times = [_given(date) for date in dates] or [_named(path) for _, path in files]
+    _tell_other_dates([path for _, path in files], times)
     dated = [
         DatedFile(name, replace(options.get(name, ImageFile(())), paths=(path,)), time)
         for (name, path), time in zip(files, times, strict=True)
@@ -86,6 +89,8 @@ def find_pair(before: Sequence[str], after: Sequence[str], *, dates: Sequence[st
     times = [_given(date) for date in dates] or [BEFORE, AFTER]
     _check(times, what="--before, --after")
     named = [(*_split(source), time) for sources, time in ((before, times[0]), (after, times[1])) for source in sources]
+    if dates:
+        _tell_other_dates([path for _, path, _ in named], [time for _, _, time in named])
     return [DatedFile(name, replace(options.get(name, ImageFile(())), paths=(path,)), time) for name, path, time in named]
 
 
@@ -142,7 +147,8 @@ def _split(source: str) -> tuple[str, str]:
     if not equals or os.path.exists(source):
         return OPTICAL, source
     if name not in INPUTS or not path:
-        raise ConfigError(f"{source}: expected [INPUT=]PATH, with INPUT one of {', '.join(INPUTS)}.{did_you_mean(name, INPUTS)}")
+        meant = "" if name in INPUTS else did_you_mean(name, INPUTS)
+        raise ConfigError(f"{source}: expected [INPUT=]PATH, with INPUT one of {', '.join(INPUTS)}.{meant}")
     return name, path
 
 
@@ -170,16 +176,41 @@ def _given(date: str) -> str:
     return date
 
 
+def _day_of(path: str) -> str:
+    """The date in a file's name; "" where it holds none."""
+    found = _DAY.search(Path(path).name)
+    day = "-".join(found.groups()) if found else ""
+    return day if is_time(day) else ""
+
+
 def _named(path: str) -> str:
     """The date in a file's name. Raises ConfigError where there is none."""
-    found = _DAY.search(Path(path).name)
-    time = "-".join(found.groups()) if found else ""
-    if not is_time(time):
+    time = _day_of(path)
+    if not time:
         raise ConfigError(
             f"{path}: its name holds no date, and the images of a series are told apart by theirs. Give --dates, one for each image "
             "in their order, such as --dates 2024-05-31 2024-06-15."
         )
     return time
+
+
+def _tell_other_dates(paths: Sequence[str], times: Sequence[str]) -> None:
+    """Warn where a file is given another date than its name holds: files of a folder are counted by name, which may be no order of dates."""
+    days = [_day_of(path) for path in paths]
+    other = [(Path(path).name, time) for path, day, time in zip(paths, days, times, strict=True) if day and not _same_day(time, day)]
+    if other:
+        listed = ", ".join(f"{name} is given {time}" for name, time in other[:3]) + (", ..." if len(other) > 3 else "")
+        get_logger().warning(
+            "--dates: %d of %d files have another date in their names (%s). The files of a folder are taken in the order of their names; "
+            "name the files themselves to give them in another order, or leave --dates out to have the dates read from the names.",
+            len(other),
+            len(paths),
+            listed,
+        )
+
+
+def _same_day(time: str, day: str) -> bool:
+    return datetime.fromisoformat(time).date().isoformat() == day
 
 
 def _check(times: Sequence[str], *, what: str) -> None:

@@ -141,3 +141,13 @@ def test_options_of_series_go_with_no_others(words: list[str], message: str, cap
     with pytest.raises(SystemExit):
         COMMAND.run(arguments)
     assert message in capsys.readouterr().err
+
+
+def test_options_of_an_input_that_a_series_lacks_are_refused(tmp_path: Path) -> None:
+    for day in ("2021-03-04", "2021-06-01"):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f"{day}.png")
+    parser = argparse.ArgumentParser()
+    COMMAND.add_arguments(parser)
+    words = ["--series", str(tmp_path), "--sensor", "sar=sentinel1_grd", "--text", "What changed?", "--out", str(tmp_path / "out")]
+    with pytest.raises(ConfigError, match=r"--sensor sar=...: no --sar image is given. Inputs given: optical"):
+        COMMAND.run(parser.parse_args(["MODEL", *words]))

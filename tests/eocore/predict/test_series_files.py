@@ -39,6 +39,18 @@ def test_given_dates_count(folder: Path) -> None:
     assert [one.time for one in found] == ["2020-01-01", "2020-02-01"]
 
 
+def test_dates_other_than_those_of_the_names_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    find_series([str(folder / "s2")], list(DAYS), options={})
+    assert "--dates" not in capsys.readouterr().err
+    (folder / "s2" / "T32_20210601T101500.tif").rename(folder / "s2" / "T31_20210601T101500.tif")  # comes first by its name now
+    find_series([str(folder / "s2")], list(DAYS), options={})
+    told = "2 of 2 files have another date in their names (T31_20210601T101500.tif is given 2021-03-04, T32_20210304T101500.tif is given"
+    assert told in capsys.readouterr().err
+    sar = [f"sar={folder}/sar_{day}.tif" for day in DAYS]
+    find_pair(sar[:1], sar[1:], dates=["2021-03-04T10:00:00Z", "20210602"], options={})
+    assert f"1 of 2 files have another date in their names (sar_{DAYS[1]}.tif is given 20210602)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("dates", "error", "message"),
     [
@@ -62,6 +74,8 @@ def test_files_without_dates_and_empty_folders_are_refused(folder: Path) -> None
         find_series([str(folder / "empty")], [], options={})
     with pytest.raises(ConfigError, match=r"ser=x.tif: expected \[INPUT=\]PATH.*Did you mean 'sar'\?"):
         find_series(["ser=x.tif"], [], options={})
+    with pytest.raises(ConfigError, match=r"sar=: expected \[INPUT=\]PATH, with INPUT one of [a-z, ]+\.$"):
+        find_series(["sar="], [], options={})
 
 
 @pytest.mark.parametrize("dates", [[], ["2020-01-01", "2020-02-01"]])

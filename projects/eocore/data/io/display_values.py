@@ -1,7 +1,9 @@
 """Stored numbers of pictures -> the values that a viewer shows: colour tables, few bits, white as zero."""
 
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,13 +90,24 @@ def check_tiff_upright(path: Path) -> None:
     Only for files without georeference, which viewers of pictures show; what Pillow cannot open is passed over.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet(logging.getLogger("PIL.TiffImagePlugin")):
             warnings.simplefilter("ignore")
             image = Image.open(path, formats=("TIFF",))
     except Exception:  # TIFFs of kinds that Pillow does not know, and damaged ones, whose pixels are GDAL's concern
         return
     with image:
         upright(image, path)
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Pillow calls TIFFs of many bands an error before it raises one."""
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def upright(image: Image.Image, path: Path) -> None:

@@ -10,7 +10,7 @@ import rasterio
 from PIL import Image
 from rasterio.transform import from_origin
 
-from eocore.data.io.display_values import ColourTable
+from eocore.data.io.display_values import ColourTable, check_tiff_upright
 from eocore.data.io.image_files import open_layers
 from eocore.data.io.readers import read_class_map, read_scene
 from eocore.data.records import ImageRef
@@ -133,3 +133,11 @@ class TestOrientationTags:
         exif[0x0112] = 1
         Image.fromarray(np.zeros((8, 6), np.uint8)).save(tmp_path / "a.jpg", exif=exif)
         assert shown(tmp_path / "a.jpg").shape == (1, 8, 6)
+
+
+def test_a_tiff_of_more_bands_than_pillow_opens_is_passed_over_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a.tif"
+    with rasterio.open(path, "w", driver="GTiff", count=12, height=8, width=8, dtype="uint16") as target:
+        target.write(np.zeros((12, 8, 8), np.uint16))
+    check_tiff_upright(path)
+    assert not caplog.records
