@@ -195,7 +195,7 @@ def _named(path: str) -> str:
 
 
 def _tell_other_dates(paths: Sequence[str], times: Sequence[str]) -> None:
-    """Warn where a file is given another date than its name holds: files of a folder are counted by name, which may be no order of dates."""
+    """Warn where a file is given another date than its name holds: files of a folder come by name, which may be no order of dates."""
     days = [_day_of(path) for path in paths]
     other = [(Path(path).name, time) for path, day, time in zip(paths, days, times, strict=True) if day and not _same_day(time, day)]
     if other:
