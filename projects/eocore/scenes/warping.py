@@ -119,10 +119,12 @@ def find_window(own: Place, *, target: Place, source: str) -> Window | None:
 
 
 def _unwrapped(longitudes: np.ndarray, own: Place) -> np.ndarray:
-    """Longitudes as an image counts them, which may go on beyond 180 degrees: each at most half a turn from its middle."""
+    """Longitudes as an image counts them, which may go on beyond 180 degrees: each at most half a turn from its middle, or on the image."""
     middle = (own.transform @ (own.width / 2, own.height / 2))[0]
+    half = max(180.0, abs(own.transform.a) * own.width / 2)
     turned: np.ndarray = (longitudes - middle + 180) % 360 - 180 + middle
-    return turned
+    # so the eastern edge of a map of the world stays its eastern edge
+    return np.where(np.abs(longitudes - middle) <= half, longitudes, turned)
 
 
 def _pixels(inverse: Affine, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 from rasterio.crs import CRS
-from rasterio.warp import Resampling, transform_bounds
+from rasterio.warp import Resampling, transform, transform_bounds
 
 from eocore.data.records import ImageRef, Window
 from eocore.errors import ConfigError, DataError
@@ -26,6 +26,8 @@ from eocore.serve.views.raster import TILE_PX, RasterImage, encode_tile
 WGS84, MERCATOR = CRS.from_epsg(4326).to_wkt(), CRS.from_epsg(3857).to_wkt()
 TILE_DEGREES = 180.0
 """Width and height of a tile of level 0, of which two show the world: Leaflet's EPSG:4326."""
+HALF_TURN = 180.0
+"""[degrees]"""
 MOST_LEVEL = 22
 MERCATOR_HALF_M = math.pi * 6_378_137.0
 """From the middle to the edge of the plane of XYZ tiles [m]: a sphere of the equatorial radius of WGS 84."""
@@ -138,9 +140,20 @@ class MapRaster:
         self._place = Place(*self._raster.header.size, georeference)
         self._bounds = _bounds_of(self._place, path)
         self._composite = self._raster.composites[0].name
+        goes_on = self._bounds[0] < -HALF_TURN or self._bounds[2] > HALF_TURN
+        self._turns = (0.0, 2 * HALF_TURN, -2 * HALF_TURN) if goes_on else (0.0,)
 
     def pixels(self, target: Place) -> np.ndarray | None:
         """See `BaseMap`."""
+        drawn: np.ndarray | None = None
+        for degrees in self._turns:
+            laid = self._once(_turned(target, degrees))
+            if laid is not None:
+                drawn = laid if drawn is None else np.where(np.isnan(drawn), laid, drawn)
+        return drawn
+
+    def _once(self, target: Place) -> np.ndarray | None:
+        """See `BaseMap`; of longitudes as the raster counts them."""
         part = _within(target, self._bounds)
         window = None if part is None else find_window(self._place, target=target.part(part), source=self._path.name)
         if part is None or window is None:
@@ -227,14 +240,25 @@ def place_of_tile(level: int, column: int, *, row: int) -> Place:
 
 
 def _bounds_of(place: Place, path: Path) -> tuple[float, float, float, float]:
-    """West, south, east, north [degrees]; of an image over the antimeridian all longitudes."""
+    """West, south, east, north [degrees]; of an image over the antimeridian, or as wide as the world and a little more, all longitudes; of
+    one in longitude and latitude that goes on beyond 180 degrees, as from 0 to 360, its own."""
     corners = [place.transform @ corner for corner in ((0, 0), (place.width, 0), (0, place.height), (place.width, place.height))]
     xs, ys = [x for x, _ in corners], [y for _, y in corners]
     try:
-        west, south, east, north = transform_bounds(CRS.from_wkt(place.georeference.crs), WGS84, min(xs), min(ys), max(xs), max(ys))
+        crs = CRS.from_wkt(place.georeference.crs)
+        if crs.is_geographic and (min(xs) < -HALF_TURN or max(xs) > HALF_TURN):
+            return min(xs), min(ys), max(xs), max(ys)
+        west, south, east, north = transform_bounds(crs, WGS84, min(xs), min(ys), max(xs), max(ys))
+        middle = transform(crs, WGS84, *([number] for number in place.transform @ (place.width / 2, place.height / 2)))[0][0]
     except WARP_ERRORS as error:
         raise ConfigError(f"--basemap {path}: its CRS cannot be laid on longitude and latitude. Reproject it (gdalwarp).") from error
-    return (west, south, east, north) if west < east else (-180.0, south, 180.0, north)
+    return (-HALF_TURN, south, HALF_TURN, north) if west >= east or middle < west or middle > east else (west, south, east, north)
+
+
+def _turned(target: Place, degrees: float) -> Place:
+    """The same pixels, with longitudes that are higher by whole turns."""
+    a, b, c, d, e, f = target.georeference.transform
+    return Place(target.height, target.width, Georeference(target.georeference.crs, (a, b, c + degrees, d, e, f)))
 
 
 def _within(target: Place, bounds: tuple[float, float, float, float]) -> Window | None:

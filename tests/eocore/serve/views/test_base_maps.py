@@ -76,6 +76,29 @@ def test_a_raster_of_any_crs_lies_where_it_is(tmp_path: Path, crs: str, level: i
     assert inside.sum() == 0 or np.abs(colours - colour_at(lon, lat))[:, inside].max() < tolerance
 
 
+@pytest.mark.parametrize(
+    ("crs", "grid", "latitudes"),
+    [
+        ("EPSG:4326", Affine(0.9, 0, -180, 0, -0.45, 90), (-90, 90)),
+        ("EPSG:4326", Affine(0.9, 0, 0, 0, -0.45, 90), (-90, 90)),
+        ("EPSG:4326", Affine(0.9001, 0, -180.01, 0, -0.45, 90), (-90, 90)),
+        ("EPSG:3857", Affine(100_188, 0, -20_037_508, 0, -100_188, 20_037_508), (-85, 85)),
+    ],
+    ids=["from 180 west", "from Greenwich", "a little wider than the world", "Mercator, a little wider than the world"],
+)
+def test_a_raster_of_the_world_covers_it(tmp_path: Path, crs: str, grid: Affine, latitudes: tuple[int, int]) -> None:
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", count=1, height=400, width=400, dtype="uint8", crs=crs, transform=grid
+    ) as target:
+        target.write(np.full((1, 400, 400), 90, np.uint8))
+    tiles = BaseTiles(open_base_map(tmp_path / "a.tif"))
+    for level in (0, 1, 3):
+        for column in range(2 ** (level + 1)):
+            _, opaque, lon, lat = drawn(tiles, level, -180 + (column + 0.5) * 180 / 2**level, 10.0)
+            within = (lat > latitudes[0]) & (lat < latitudes[1]) & (np.abs(lon) < 179)
+            assert opaque[within].all(), (level, column)
+
+
 @pytest.mark.parametrize("side", [256, 512])
 def test_tiles_in_mercator_lie_where_they_are(tmp_path: Path, side: int) -> None:
     tiles = BaseTiles(open_base_map(write_tiles(tmp_path, (0, 1, 6, 8), side=side)))
