@@ -40,6 +40,7 @@ class DeskImage:
         image_id: of the file in the session, "" for a file that lies elsewhere.
         is_own: whether the user sent it; others give way to the next example or result of a search.
         time: ISO date, from its name or as the user says; "" = unknown.
+        given_up: role that it lost to another image of no other date; it comes back when dates tell both apart.
         key: of the image, in addresses.
     """
 
@@ -53,6 +54,7 @@ class DeskImage:
     image_id: str = ""
     is_own: bool = False
     time: str = ""
+    given_up: str = ""
     key: str = field(default_factory=new_key)
 
     @property
@@ -235,7 +237,21 @@ class Desk:
         """The model sees this image rather than others of its role, unless dates tell them apart."""
         for other in self.images.values():
             if other is not image and image.role and other.role == image.role and not _apart(other, image):
-                other.role = NOT_SHOWN
+                other.given_up, other.role = other.role, NOT_SHOWN
+
+    def set_role(self, image: DeskImage, role: str) -> None:
+        """The model sees an image in this role, as the user chose."""
+        image.role, image.given_up = role, ""
+        self.settle(image)
+
+    def set_time(self, image: DeskImage, day: str) -> None:
+        """An image is of this day: it may take the place of another of its role, and those come back that dates tell apart now."""
+        image.time = day
+        self.settle(image)
+        for each in self.images.values():
+            rivals = [other for other in self.images.values() if other.role and other.role == each.given_up]
+            if each.given_up and all(_apart(each, other) for other in rivals):
+                each.role, each.given_up = each.given_up, ""
 
     def remove(self, key: str) -> None:
         """Takes an image, and the masks on it, off the desk."""

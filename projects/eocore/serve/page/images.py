@@ -121,6 +121,9 @@ class ImagesPanel:
                     ui.label(f"{image.raster.ref.sensor} · {width:,} x {height:,} px").classes("eo-hint-text")
                     with ui.row().classes("eo-card-buttons"):
                         self._card_buttons(image)
+                    if image.given_up and self._reads_series:
+                        hint = f"Another {image.given_up} image took its place. With a date each, the model sees both."
+                        ui.label(hint).classes("eo-hint-text eo-given-up")
             with ui.expansion("Details").props("dense dense-toggle").classes("eo-details"), ui.element("dl").classes("eo-facts"):
                 for label, value in facts(image.raster, names=paths_of(image)):
                     with ui.element("dt"):
@@ -141,15 +144,13 @@ class ImagesPanel:
             changed("images", "view")
 
         def set_role(role: str) -> None:
-            image.role = role
-            desk.settle(image)
+            desk.set_role(image, role)
             changed("images")
 
         def set_date(text: str) -> None:
             day = text if is_time(text) else ""
             if day != image.time:
-                image.time = day
-                desk.settle(image)
+                desk.set_time(image, day)
                 changed("images")
 
         def remove() -> None:
@@ -159,14 +160,18 @@ class ImagesPanel:
         roles = self._roles(image)
         menu = ui.select(roles, value=image.role, on_change=lambda event: set_role(event.value), label="Model sees it as")
         menu.props("dense outlined options-dense").classes("eo-role")
-        card = self._context.model
-        if card is not None and card.reads_series:
+        if self._reads_series:
             date = ui.input("Date", value=image.time, on_change=lambda event: set_date(str(event.value or "")))
             # a year that is being typed is a date at each of its digits
             date.classes("eo-date").props('type=date dense outlined stack-label debounce=800 aria-label="Date of the image"')
         icon_button("visibility", "Show", on_click=show)
         icon_button("compare", "Compare with the one shown", on_click=compare)
         icon_button("delete_outline", "Remove", on_click=remove)
+
+    @property
+    def _reads_series(self) -> bool:
+        card = self._context.model
+        return card is not None and card.reads_series
 
     def _roles(self, image: DeskImage) -> dict[str, str]:
         """Role -> its name in the menu: those that the model reads."""

@@ -6,7 +6,7 @@ from PIL import Image
 
 from eocore.data.records import ImageRef
 from eocore.predict.image_files import ImageFile
-from eocore.serve.page.desk import ChatSettings, Desk, DeskImage, Piece, Region, Round, role_of
+from eocore.serve.page.desk import NOT_SHOWN, ChatSettings, Desk, DeskImage, Piece, Region, Round, role_of
 from eocore.serve.page.intake import desk_image
 
 
@@ -117,6 +117,22 @@ def test_dates_tell_images_of_one_role_apart_for_a_model_that_reads_series(tmp_p
     assert desk.shown() == {"rgb": earlier}
     desk.left = later.key
     assert desk.shown() == {"rgb": later}
-    later.time = earlier.time
-    desk.settle(later)
+    desk.set_time(later, earlier.time)
     assert earlier.role == "" and desk.shown(series=True) == {"rgb": later}
+
+
+def test_an_image_that_lost_its_role_has_it_again_once_dates_tell_it_apart(tmp_path: Path) -> None:
+    desk = Desk()
+    first, second = made(tmp_path, "a.png"), made(tmp_path, "b.png")
+    desk.add(first)
+    desk.add(second)
+    assert (first.role, first.given_up, second.role) == ("", "rgb", "rgb")
+    desk.set_time(first, "2021-03-04")
+    assert first.role == ""  # the other has no date
+    desk.set_time(second, "2021-03-04")
+    assert first.role == ""
+    desk.set_time(second, "2021-06-01")
+    assert (first.role, first.given_up) == ("rgb", "")
+    desk.set_role(first, NOT_SHOWN)
+    desk.set_time(first, "2021-02-01")
+    assert first.role == ""  # as the user chose
