@@ -21,8 +21,10 @@ from eocore.serve.views.stretches import stretch_limits
 TILE_PX = 256
 OVERVIEW_PX = 2048
 """Longest side of the reduced image that far views and stretches are made from."""
-STRIP_PIXELS = 4_000_000
-"""That are read at once [px]."""
+STRIP_PIXELS = 20_000_000
+"""Most that are read at once, of all bands [px]: 512 rows of a picture as wide as a Sentinel-2 tile."""
+BLOCK_ROWS = 512
+"""Rows of a block of tiled files, as they are mostly written (256 and 512)."""
 CACHED_TILES = 512
 """Of one image, in memory; about 100 KB each."""
 LEFT_OUT = "-"
@@ -190,7 +192,7 @@ class RasterImage:
         """(C, h, w) float32, each the mean of `factor` x `factor` pixels with data; read a strip at a time."""
         row, col, height, width = window
         ref = bands_of_ref(self.ref, self.header.bands, wanted=bands)
-        rows = max(STRIP_PIXELS // (width * len(bands)) // factor, 1) * factor
+        rows = strip_rows(width * len(bands), factor=factor)
         strips = []
         for start in range(0, height, rows):
             strips.append(reduce_mean(self._read(ref, bands, window=(row + start, col, min(rows, height - start), width)), factor))
@@ -205,6 +207,17 @@ class RasterImage:
         except NoDataError:
             return np.full((len(bands), *window[2:]), np.nan, np.float32)
         return scene.select(tuple(bands)).pixels
+
+
+def strip_rows(width: int, *, factor: int) -> int:
+    """Rows that are read at once, a multiple of `factor`: whole blocks where they fit, as each strip decodes those that it touches.
+
+    Args:
+        width: of a row, times the bands [px].
+        factor: by which the image is reduced, a power of two.
+    """
+    most, block = STRIP_PIXELS // width, max(BLOCK_ROWS, factor)
+    return most // block * block or max(most // factor, 1) * factor
 
 
 def bands_of_ref(ref: ImageRef, bands: Sequence[str], *, wanted: Sequence[str]) -> ImageRef:

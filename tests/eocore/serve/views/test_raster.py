@@ -10,7 +10,7 @@ from rasterio.transform import Affine, from_origin
 from eocore.data.records import ImageRef
 from eocore.errors import ConfigError, DataError
 from eocore.serve.views import raster
-from eocore.serve.views.raster import RasterImage, TileAddress, bands_of_ref, encode_tile, reduce_mean
+from eocore.serve.views.raster import RasterImage, TileAddress, bands_of_ref, encode_tile, reduce_mean, strip_rows
 
 NORTH_UP = from_origin(500_000, 5_400_000, 10, 10)
 
@@ -138,3 +138,10 @@ def test_means_do_not_see_what_is_missing() -> None:
 def test_a_tile_has_one_size() -> None:
     with pytest.raises(DataError, match=r"a tile is 256 x 256 px, found \(3, 10, 10\)"):
         encode_tile(np.zeros((3, 10, 10), np.uint8), np.ones((10, 10), bool))
+
+
+@pytest.mark.parametrize(
+    ("width", "factor", "rows"), [(3 * 10_980, 8, 512), (10_980, 8, 1536), (100_000, 8, 200), (30_000_000, 8, 8), (64, 1024, 312_320)]
+)
+def test_strips_hold_whole_blocks_where_they_fit(width: int, factor: int, rows: int) -> None:
+    assert strip_rows(width, factor=factor) == rows
