@@ -180,9 +180,11 @@ def items_of_rows(rows: Sequence[Entry], *, path: Path, options: Mapping[str, Im
         options: see `find_items`.
 
     Raises:
-        ConfigError: no column, or two columns, of an input.
+        ConfigError: no row; no column, or two columns, of an input.
         AnnotationError: a row names no image.
     """
+    if not rows:
+        raise ConfigError(f"{path}: a table without rows, so there is nothing to ask about. Write a row for each item.")
     columns = column_names(rows)
     inputs = {column: OPTICAL if column == IMAGE else column for column in columns if column in (IMAGE, *INPUTS)}
     if not inputs or len(set(inputs.values())) < len(inputs):

@@ -83,7 +83,8 @@ def image_of(entry: Entry, *, folder: Path, said: ImageFile, name: str) -> Image
     raise AnnotationError(
         f"{entry.source}: its assets ({some_of(list(assets))}) hold {len(data)} images of all bands, and "
         + (f"none is a band of {said.sensor}. " if said.sensor else "no sensor is named, by which bands are told. ")
-        + f"Name its sensor: --sensor {name}=NAME (eocore/sensors/bands.py)."
+        + f"Name its sensor: --sensor {name}=NAME (eocore/sensors/bands.py); an image of all bands is an asset with the role data and the "
+        f"media type {TIFF}."
     )
 
 

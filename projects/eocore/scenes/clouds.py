@@ -25,6 +25,10 @@ AUTO = "auto"
 SCL_CLEAR = (2, 4, 5, 6, 7, 11)
 """Dark areas, vegetation, bare ground, water, unclassified, snow. Not clear: no data, saturated, cloud shadow, clouds of medium and high
 probability, thin cirrus. Source: ESA Sentinel-2 Level-2A Algorithm Theoretical Basis Document, scene classification map."""
+SCL_LARGEST, SCL_NO_DATA = 11, 255
+"""Snow or ice, the last class; what files that were cut or warped hold where the product has nothing."""
+QA_BYTES = 2
+"""Of a number of QA_PIXEL."""
 QA_NOT_CLEAR = 0b11111
 """Bits 0 to 4: fill, dilated cloud, cirrus, cloud, cloud shadow. Source: USGS Landsat 8-9 Collection 2 Level 2 Science Product Guide
 (LSDS-1619), table of QA_PIXEL."""
@@ -66,11 +70,19 @@ class CloudLayer:
             numbers, valid = file.read(window)
         finally:
             file.close()
+        if self.kind == "scl" and ((numbers > SCL_LARGEST) & (numbers != SCL_NO_DATA)).any():
+            raise DataError(f"{name}: holds numbers up to {numbers.max()}, the classes of SCL are 0 to {SCL_LARGEST}. Name another layer.")
         clear = np.isin(numbers[0], SCL_CLEAR) if self.kind == "scl" else numbers[0].astype(np.int64) & QA_NOT_CLEAR == 0
         if valid is not None:
             clear &= valid[0]
         found = warp(clear[None].astype(np.float32), own.part(window), target=target, resampling=Resampling.nearest, source=name)
         return np.asarray(found[0] == 1)
+
+    def check_reaches(self, scene: Place) -> None:
+        """Raise DataError if the layer lies elsewhere than a scene, of which nothing would be clear; or if it is none, see `place`."""
+        own, name = self.place(), without_query(self.path)
+        if find_window(own, target=scene, source=name) is None:
+            raise DataError(f"{name}: the layer of clouds shows nothing of the scene, so no pixel would be clear. Name that of the scene.")
 
     def place(self) -> Place:
         """Where it lies.
@@ -94,6 +106,8 @@ def _place_of(file: LayerFile, kind: Kind, *, name: str) -> Place:
     grid, layers = file.grid, len(file.names)
     if layers != 1 or file.dtype.kind not in "ui":
         raise DataError(f"{name}: {layers} layers of {file.dtype}; a layer of clouds is one of whole numbers ({kind}). Name another.")
+    if kind == "qa_pixel" and file.dtype.itemsize < QA_BYTES:
+        raise DataError(f"{name}: holds {file.dtype}, the bits of QA_PIXEL are 16. Name another layer, or its kind (scl=FILE).")
     if grid is None or not grid.crs:
         raise DataError(f"{name} does not say where its pixels lie, so clouds cannot be found by it. Georeference it.")
     a, b, c, d, e, f = grid.transform[:6]

@@ -40,7 +40,7 @@ def scene_source(
     if grid is not None:
         source = replace(source, grid=choose_grid(grid, source.places))
     for layer in source.clouds:
-        layer.place()  # raises for a file that is none, before windows are read
+        layer.check_reaches(source.place())  # before windows are read
     return source if area is None else _cut(source, area)
 
 

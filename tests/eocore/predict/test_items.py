@@ -114,3 +114,9 @@ def test_other_sources_are_refused(folder: Path) -> None:
         find(folder / "none")
     with pytest.raises(DataError, match=r"the id 'a' is taken by .*s2/a.tif. Give the folder above both"):
         find(folder / "s2", folder / "s1")
+
+
+def test_a_table_of_a_header_alone_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,image\n")
+    with pytest.raises(ConfigError, match=r"a\.csv: a table without rows, so there is nothing to ask about"):
+        find_items([str(tmp_path / "a.csv")], options={})

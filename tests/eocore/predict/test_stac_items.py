@@ -66,7 +66,11 @@ def test_a_layer_of_classes_is_no_image_of_all_bands() -> None:
 @pytest.mark.parametrize(
     ("assets", "sensor", "message"),
     [
-        ({"a": {"href": "a.tif"}}, "sentinel2_l2a", r"its assets \(a\) hold 0 images of all bands, and none is a band of sentinel2_l2a"),
+        (
+            {"a": {"href": "a.tif"}},
+            "sentinel2_l2a",
+            r"its assets \(a\) hold 0 images of all bands, and none is a band of sentinel2_l2a.* media type image/tiff",
+        ),
         ({"B02": {"href": "a.tif"}}, None, r"no sensor is named, by which bands are told\. Name its sensor: --sensor optical=NAME"),
         ({"B02": {"href": "a.tif"}, "blue": {"href": "b.tif"}}, "sentinel2_l2a", r"assets B02, blue are all band B02"),
         ({"B02": {}}, "sentinel2_l2a", r"must map keys to objects with an address \(href\)"),

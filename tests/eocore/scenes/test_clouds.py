@@ -108,3 +108,16 @@ def test_files_that_are_no_layer_of_clouds_are_refused(tmp_path: Path) -> None:
         CloudLayer("scl", write(tmp_path / "real.tif", np.zeros((8, 8), np.float32))).place()
     with pytest.raises(DataError, match="does not say where its pixels lie"):
         CloudLayer("scl", write(tmp_path / "nowhere.tif", np.zeros((8, 8), np.uint8), transform=Affine.identity(), crs=None)).place()
+    with pytest.raises(DataError, match=r"holds uint8, the bits of QA_PIXEL are 16\. Name another layer, or its kind \(scl=FILE\)"):
+        CloudLayer("qa_pixel", write(tmp_path / "bytes.tif", np.zeros((8, 8), np.uint8))).place()
+    bits = np.full((40, 60), 21824, np.uint16)
+    with pytest.raises(DataError, match=r"holds numbers up to 21824, the classes of SCL are 0 to 11\. Name another layer"):
+        CloudLayer("scl", write(tmp_path / "bits.tif", bits)).clear(GRID)
+
+
+def test_a_layer_of_another_place_is_refused(tmp_path: Path) -> None:
+    layer = CloudLayer("scl", write(tmp_path / "a.tif", np.full((40, 60), 4, np.uint8)))
+    layer.check_reaches(GRID)
+    far = CloudLayer("scl", write(tmp_path / "b.tif", np.full((40, 60), 4, np.uint8), transform=Affine.translation(50_000, 0) @ COARSE))
+    with pytest.raises(DataError, match=r"b\.tif: the layer of clouds shows nothing of the scene, so no pixel would be clear"):
+        far.check_reaches(GRID)
