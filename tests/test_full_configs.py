@@ -18,6 +18,7 @@ from eocore.config import load_config
 from eocore.data.dataset import SampleKey
 from eocore.data.mixture import Mixture
 from eocore.errors import EOError
+from eocore.evaluate import datasets as _datasets  # noqa: F401  (registers those of benchmarks, as training does)
 from eocore.models.freeze import trainable_names
 from eocore.models.quantization import is_marked
 from eocore.models.recompute import checkpointing_kind
