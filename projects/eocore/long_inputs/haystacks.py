@@ -222,8 +222,10 @@ def tiles_of_folder(folder: Path, *, side: int = REFERENCE_PX, seed: int = 0) ->
     """(side, side, 3) uint8 parts, drawn at random, of the pictures in a folder.
 
     Raises:
-        DataError: it holds no pictures, or one is smaller than a tile.
+        DataError: it is no folder or holds no pictures, or one is smaller than a tile.
     """
+    if folder.is_file():
+        raise DataError(f"{folder}: a file, expected a folder of pictures. A video goes with --questions FOLDER, of needles of one's own.")
     names = list_images(folder)
     if not names:
         raise DataError(f"{folder}: no image files in it, so there is no land to hide a sign in. Name another folder.")

@@ -49,6 +49,9 @@ def test_a_haystack_is_cut_from_pictures(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="no image files"):
         tiles_of_folder(tmp_path / "none")
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(DataError, match=r"a\.mp4: a file, expected a folder of pictures\. A video goes with --questions FOLDER"):
+        tiles_of_folder(tmp_path / "a.mp4")
 
 
 @pytest.fixture

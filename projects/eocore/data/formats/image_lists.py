@@ -74,9 +74,14 @@ class ImageListDataset(RecordDataset):
         )
 
     def _images(self, entry: Entry) -> tuple[ImageRef, ...]:
-        field = next((name for name in LISTS if name in entry.values), "")
-        if not field:
+        fields = [name for name in LISTS if name in entry.values]
+        if not fields:
             raise AnnotationError(f"{entry.source}: no images; expected {' or '.join(LISTS)} with the files in order, or one file.")
+        if len(fields) > 1:
+            raise AnnotationError(
+                f"{entry.source}: both {' and '.join(fields)} name images, and a sample shows one of them. Leave one out."
+            )
+        (field,) = fields
         if isinstance(entry.values[field], str):
             return self._one_file(entry, entry.text(field))
         files = entry.items(field)

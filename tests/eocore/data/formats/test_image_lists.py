@@ -73,6 +73,7 @@ def test_video_xl_names_one_video_or_one_picture(tmp_path: Path) -> None:
         (entry(timestamp=["2020-05-01", "2020-05-01"]), r"2020-05-01 is the same moment as"),
         ({"conversations": entry()["conversations"]}, r"no images; expected video or image"),
         (entry(video=["a.png", 3]), r"'video' must list file names"),
+        (entry(image="a.png"), r"both video and image name images, and a sample shows one of them\. Leave one out"),
         (entry(conversations=[{"from": "human", "value": "a"}]), r"ends with a question"),
     ],
 )
