@@ -16,6 +16,7 @@ from rasterio.warp import Resampling, transform, transform_bounds
 
 from eocore.data.records import ImageRef, Window
 from eocore.errors import ConfigError, DataError
+from eocore.log import get_logger
 from eocore.predict.image_files import ImageFile, image_refs, with_sensor
 from eocore.predict.inputs import OPTICAL
 from eocore.scenes.place import Place
@@ -107,12 +108,14 @@ class TileFolder:
         try:
             with Image.open(path, formats=["PNG"]) as picture:
                 if picture.size not in [(side, side) for side in TILE_SIDES]:
-                    raise DataError(f"{path.name}: a tile of {picture.width} x {picture.height} px; expected 256 or 512. Make it anew.")
+                    raise DataError(
+                        f"{_address(path)}: a tile of {picture.width} x {picture.height} px; expected 256 or 512. Make it anew."
+                    )
                 pixels = np.asarray(picture.convert("RGBA"), np.float32).transpose(2, 0, 1)
         except FileNotFoundError:
             return None
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for broken files
-            raise DataError(f"{path.name}: a tile of the base map cannot be read ({type(error).__name__}). Make it anew.") from error
+            raise DataError(f"{_address(path)}: a tile of the base map cannot be read ({type(error).__name__}). Make it anew.") from error
         return np.where(pixels[3] > 0, pixels[:3], np.nan).astype(np.float32)
 
 
@@ -187,6 +190,7 @@ class BaseTiles:
     def __init__(self, base_map: BaseMap) -> None:
         self._map = base_map
         self._drawn: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
+        self._told: set[str] = set()
         self._lock = Lock()
 
     def tile(self, level: int, column: int, *, row: int) -> bytes:
@@ -207,7 +211,11 @@ class BaseTiles:
             if key in self._drawn:
                 self._drawn.move_to_end(key)
                 return self._drawn[key]
-        found = self._map.pixels(place_of_tile(level, column, row=row))
+        try:
+            found = self._map.pixels(place_of_tile(level, column, row=row))
+        except DataError as error:
+            self._tell(str(error))
+            raise
         pixels = np.full((3, TILE_PX, TILE_PX), np.nan, np.float32) if found is None else found
         opaque = np.asarray(np.isfinite(pixels).all(axis=0))
         picture = encode_tile(np.rint(np.where(opaque, pixels, 0)).clip(0, 255).astype(np.uint8), opaque)
@@ -216,6 +224,14 @@ class BaseTiles:
             while len(self._drawn) > CACHED:
                 self._drawn.popitem(last=False)
         return picture
+
+    def _tell(self, fault: str) -> None:
+        """Log what cannot be drawn, once: who looks at the map sees a hole alone."""
+        with self._lock:
+            is_new = fault not in self._told
+            self._told.add(fault)
+        if is_new:
+            get_logger().warning("base map: %s", fault)
 
 
 def open_base_map(path: Path) -> BaseMap:
@@ -270,6 +286,11 @@ def _within(target: Place, bounds: tuple[float, float, float, float]) -> Window 
     rows = max(math.floor((north - top) / minus) - 1, 0), min(math.ceil((south - top) / minus) + 1, target.height)
     inside = columns[0] < columns[1] and rows[0] < rows[1]
     return (rows[0], columns[0], rows[1] - rows[0], columns[1] - columns[0]) if inside else None
+
+
+def _address(path: Path) -> str:
+    """Z/X/Y.png of a tile."""
+    return "/".join(path.parts[-3:])
 
 
 def _column(longitude: float, level: int) -> int:

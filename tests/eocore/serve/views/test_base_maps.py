@@ -111,13 +111,15 @@ def test_tiles_in_mercator_lie_where_they_are(tmp_path: Path, side: int) -> None
     assert drawn(tiles, 6, 11.5, 80)[1].all()  # of level 1, as there are no finer ones
 
 
-def test_holes_are_clear_and_broken_tiles_are_errors(tmp_path: Path) -> None:
+def test_holes_are_clear_and_broken_tiles_are_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiles = BaseTiles(open_base_map(write_tiles(tmp_path, (6,))))
     assert not drawn(tiles, 5, -60, 10)[1].any()
     for path in tmp_path.glob("6/*/*.png"):
         path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(DataError, match=r"\d+\.png: a tile of the base map cannot be read"):
-        drawn(tiles, 5, 11.5, 47.5)
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"6/\d+/\d+\.png: a tile of the base map cannot be read"):
+            drawn(tiles, 5, 11.5, 47.5)
+    assert capsys.readouterr().err.count("base map: 6/") == 1  # told once
     for path in tmp_path.glob("6/*/*.png"):
         Image.new("RGB", (8, 8)).save(path)
     with pytest.raises(DataError, match="a tile of 8 x 8 px; expected 256 or 512"):
