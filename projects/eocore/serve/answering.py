@@ -209,7 +209,7 @@ class Answering:
             if height * width > self._max_pixels:
                 raise DataError(
                     f"{Path(ref.paths[0]).name}: {height} x {width} px, more than the {self._max_pixels / 1e6:g} million that this server "
-                    "reads at once. Ask about a window of it."
+                    "reads at once. Send a part of it; on the page, draw a box."
                 )
 
     def _prepare_question(self, task: Task, request: GenerateRequest) -> PreparedTask:

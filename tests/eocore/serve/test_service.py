@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
+from rasterio.transform import from_origin
 
 from eocore.data.records import MaskRef
 from eocore.errors import AccessError, BusyError, ConfigError, DataError, EOError, TimeLimitError, WorkerLostError
@@ -206,6 +208,17 @@ def test_what_cannot_be_asked_is_refused(
         fields = {"images": {"thermal": picture["rgb"]}}
     with pytest.raises(kind, match=words):
         run(events(service, **{"images": picture, **fields}))
+
+
+def test_a_raster_that_is_too_large_is_asked_about_by_its_parts(run: Any, service: Service, session: Session, tmp_path: Path) -> None:
+    place = {"crs": "EPSG:32633", "transform": from_origin(500_000, 5_400_000, 10, 10)}
+    profile = {"driver": "GTiff", "count": 3, "height": 8_001, "width": 8_001, "dtype": "uint8", "sparse_ok": True, "tiled": True}
+    with rasterio.open(tmp_path / "wide.tif", "w", **profile, **place):
+        pass  # no tile of it is written
+    run(session.receive_bytes("wide.tif", (tmp_path / "wide.tif").read_bytes()))
+    wide = session.images[-1].file()
+    with pytest.raises(DataError, match=r"8001 x 8001 px, more than the 64 million .* Send a part of it; on the page, draw a box\."):
+        run(events(service, images={"rgb": wide}))
 
 
 def test_errors_do_not_tell_where_files_lie(run: Any, service: Service, session: Session) -> None:
