@@ -20,6 +20,7 @@ DEFAULTS = {
     "num_queries": None,
     "pooler_layers": 6,
     "pooler_heads": 16,
+    "pooler_positions": "none",
     "clip_mean": CLIP_MEAN,
     "clip_std": CLIP_STD,
     "dinov3_mean": IMAGENET_MEAN,
@@ -40,6 +41,7 @@ class AerithConfig(PretrainedConfig):
         num_levels: 1 or 3, see `VisionSizes`.
         num_queries: of the pooler, one number a level; None = 144, or 64, 48 and 32.
         pooler_layers, pooler_heads: of the pooler.
+        pooler_positions: "none", or "sine": the pooler is told where each patch lies, see `PoolerSizes`.
         clip_mean, clip_std, dinov3_mean, dinov3_std: what each tower's pixels are normalised with, on a 0..1 scale.
         vocabulary: "N:digest" of the N tokens that the model learned with their ids; None until it is known.
 
@@ -55,6 +57,7 @@ class AerithConfig(PretrainedConfig):
     num_queries: list[int] | None
     pooler_layers: int
     pooler_heads: int
+    pooler_positions: str
     clip_mean: list[float]
     clip_std: list[float]
     dinov3_mean: list[float]
@@ -86,6 +89,7 @@ class AerithConfig(PretrainedConfig):
             num_queries=self.num_queries,
             num_layers=self.pooler_layers,
             num_heads=self.pooler_heads,
+            positions=self.pooler_positions,
         )
 
     @property

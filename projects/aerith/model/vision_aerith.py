@@ -110,7 +110,13 @@ def level_numbers(num_layers: int) -> tuple[int, int, int]:
 
 
 def pooler_sizes(
-    vision: VisionSizes, output_width: int, *, num_queries: Sequence[int] | None = None, num_layers: int = 6, num_heads: int = 16
+    vision: VisionSizes,
+    output_width: int,
+    *,
+    num_queries: Sequence[int] | None = None,
+    num_layers: int = 6,
+    num_heads: int = 16,
+    positions: str = "none",
 ) -> PoolerSizes:
     """Of the pooler behind the towers: 144 queries, or 64, 48 and 32 for three levels.
 
@@ -118,7 +124,7 @@ def pooler_sizes(
         vision: of the towers.
         output_width: of the language model.
         num_queries: others, one number a level.
-        num_layers, num_heads: of the pooler.
+        num_layers, num_heads, positions: of the pooler.
     """
     usual = (144,) if vision.num_levels == 1 else (64, 48, 32)
     return PoolerSizes(
@@ -127,6 +133,7 @@ def pooler_sizes(
         num_layers=num_layers,
         num_heads=num_heads,
         num_queries=usual if num_queries is None else num_queries,
+        positions=positions,
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,14 @@ def positive(text: str) -> int:
 def not_negative(text: str) -> int:
     """A whole number of at least 0, for argparse. Raises ArgumentTypeError for anything else."""
     return _whole(text, 0)
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to 1, for argparse. Raises ArgumentTypeError for anything else."""
+    with suppress(ValueError):
+        if 0 <= (number := float(text)) <= 1:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
 
 
 def _whole(text: str, least: int) -> int:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from eocore.command import Command, say
-from eocore.commands.arguments import not_negative, positive
+from eocore.commands.arguments import fraction, not_negative, positive
 
 SCENES = {"train": 2000, "val": 100, "test": 200}
 """That are written where no number is given."""
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{split}", type=not_negative, help=text)
     parser.add_argument("--size", type=int, default=96, help="side of a scene [px, 10 m]")
     parser.add_argument("--seed", type=not_negative, default=0, help="of the whole world")
+    parser.add_argument("--cloudy", type=fraction, help="fraction of scenes with clouds, 0 to 1 (default: 0.5); not with --series")
     parser.add_argument("--object-share", type=float, default=0.25, help="fraction of phrases that name one object, not a class")
     parser.add_argument("--classes", type=int, choices=(6, 10), help="write chips of one class each with captions too, of so many classes")
     parser.add_argument(
@@ -51,7 +52,7 @@ def _write_series(arguments: argparse.Namespace) -> None:
     from eocore.errors import ConfigError
     from eocore.synthetic.series_files import write_series
 
-    other = next((name for name in (*SCENES, "classes", "needles") if getattr(arguments, name) is not None), None)
+    other = next((name for name in (*SCENES, "cloudy", "classes", "needles") if getattr(arguments, name) is not None), None)
     if other:
         raise ConfigError(
             f"--series writes series alone, and --{other} would be without effect. Leave it out, or write scenes in a second call."
@@ -75,13 +76,15 @@ def _write_scenes(arguments: argparse.Namespace) -> None:
     from eocore.synthetic.chips import write_chips
     from eocore.synthetic.land_map import QuestionOptions
     from eocore.synthetic.needles import LENGTHS, count_needles, write_needles
-    from eocore.synthetic.world import write_world
+    from eocore.synthetic.world import CLOUDY_FRACTION, WorldOptions, write_world
 
     out = arguments.out or Path("data/synthetic")
     counts = {split: count if (count := getattr(arguments, split)) is not None else default for split, default in SCENES.items()}
     asked = QuestionOptions(object_share=arguments.object_share)
-    options = dict.fromkeys(counts, asked)
-    options["train"] = replace(asked, questions=arguments.train_questions, choices=arguments.train_questions)
+    questions = dict.fromkeys(counts, asked)
+    questions["train"] = replace(asked, questions=arguments.train_questions, choices=arguments.train_questions)
+    cloudy = CLOUDY_FRACTION if arguments.cloudy is None else arguments.cloudy
+    options = WorldOptions(cloudy=cloudy, questions=questions)
     with Progress("scenes", sum(counts.values()), unit="scenes") as progress:
         written = write_world(out, counts, seed=arguments.seed, size=arguments.size, options=options, on_scene=progress.advance)
     if arguments.classes is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,9 @@ from torch.nn import functional
 
 QUERY_STD = 0.02
 """Standard deviation of new queries. Source: LHRS-Bot (github.com/NJU-LHRS/LHRS-Bot, 84d9fdd), `AttnPooler`."""
+POSITIONS = ("none", "sine")
+LONGEST_WAVE = 100.0
+"""Of sine positions, by the side of a patch over 2 pi; 10,000 of Vaswani et al. 2017 are for texts, and a grid has tens of places."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +27,13 @@ class PoolerSizes:
         num_heads: of each.
         num_queries: of each level, the first first: (144,) for one level, (64, 48, 32) for three.
         mlp_ratio: hidden width of a layer's MLP, by `width`.
+        positions: "none", as LHRS-Bot's; "sine": fixed positions of a square grid are added to what each layer's attention compares and
+            reads, those of the queries spread over the same image. Source: the resampler of Qwen-VL (Bai et al. 2023), which adds them
+            to what is compared alone.
 
     Raises:
-        ValueError: a size is not positive, or `width` is no multiple of `num_heads`.
+        ValueError: a size is not positive, `width` is no multiple of `num_heads`, or there are unknown positions, or such as neither the
+            width nor the numbers of queries fit.
     """
 
     width: int
@@ -35,6 +43,7 @@ class PoolerSizes:
     num_heads: int = 16
     num_queries: Sequence[int] = (144,)
     mlp_ratio: int = 4
+    positions: str = "none"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "num_queries", tuple(self.num_queries))
@@ -45,6 +54,17 @@ class PoolerSizes:
             raise ValueError(
                 f"an attention pooler of width {self.width} cannot be divided among {self.num_heads} heads. Choose a multiple, or other "
                 "heads."
+            )
+        self._check_positions()
+
+    def _check_positions(self) -> None:
+        if self.positions not in POSITIONS:
+            raise ValueError(f"positions='{self.positions}' of an attention pooler is unknown; choices: {', '.join(POSITIONS)}.")
+        squares = all(isqrt(count) ** 2 == count for count in self.num_queries)
+        if self.positions != "none" and (self.width % 4 or not squares):
+            raise ValueError(
+                f"positions='{self.positions}' needs a width that 4 divides and square numbers of queries, found {self.width} and "
+                f"{self.num_queries}. Choose such, as 144 queries, or positions='none'."
             )
 
 
@@ -75,7 +95,7 @@ class AttentionPooler(nn.Module):
             levels: (B, N, C) image tokens of each; N may differ.
 
         Raises:
-            ValueError: there are more or fewer levels than groups of queries.
+            ValueError: there are more or fewer levels than groups of queries, or positions are wanted of tokens that are no square grid.
         """
         groups = self.queries.split(list(self.sizes.num_queries), dim=1)
         if len(levels) != len(groups):
@@ -89,9 +109,19 @@ class AttentionPooler(nn.Module):
     def _pool(self, queries: Tensor, tokens: Tensor) -> Tensor:
         states = queries.expand(len(tokens), -1, -1).to(tokens.dtype)
         read = torch.cat([states, tokens], dim=1)
+        places = self._places(states, tokens)
         for layer in self.layers:
-            states = layer(states, read)
+            states = layer(states, read, places=places)
         return states
+
+    def _places(self, queries: Tensor, tokens: Tensor) -> Tensor | None:
+        """(Q + N, W) positions of queries and image tokens, None without any."""
+        if self.sizes.positions == "none":
+            return None
+        grids = [isqrt(states.shape[1]) for states in (queries, tokens)]
+        if grids[1] ** 2 != tokens.shape[1]:
+            raise ValueError(f"{tokens.shape[1]} image tokens of a level are no square grid, which positions='sine' need.")
+        return torch.cat([sine_positions(grid, self.sizes.width, span=grids[1]) for grid in grids]).to(tokens)
 
 
 class PoolerLayer(nn.Module):
@@ -109,14 +139,18 @@ class PoolerLayer(nn.Module):
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(width, width) for _ in range(4))
         self.up_proj, self.down_proj = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
-    def forward(self, states: Tensor, read: Tensor) -> Tensor:
+    def forward(self, states: Tensor, read: Tensor, *, places: Tensor | None = None) -> Tensor:
         """(B, Q, W) of the next layer.
 
         Args:
             states: (B, Q, W) of the queries.
             read: (B, Q + N, W) what they read.
+            places: (Q + N, W) positions of it; None = they are not told.
         """
-        states = states + self._attend(self.query_norm(states), self.read_norm(read))
+        asked, seen = self.query_norm(states), self.read_norm(read)
+        if places is not None:
+            asked, seen = asked + places[: states.shape[1]], seen + places
+        states = states + self._attend(asked, seen)
         return states + self.down_proj(functional.gelu(self.up_proj(self.mlp_norm(states))))
 
     def _attend(self, states: Tensor, read: Tensor) -> Tensor:
@@ -127,3 +161,19 @@ class PoolerLayer(nn.Module):
     def _heads(self, states: Tensor) -> Tensor:
         """(B, N, W) -> (B, heads, N, W / heads)."""
         return states.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+def sine_positions(grid: int, width: int, *, span: int) -> Tensor:
+    """(grid * grid, width) float32 sines and cosines of rows, then of columns, row by row.
+
+    Args:
+        grid: places along a side.
+        width: of a position; 4 divides it.
+        span: what the side of the image is long, so that grids of other sizes share positions.
+    """
+    waves = LONGEST_WAVE ** -torch.linspace(0, 1, width // 4 + 1)[:-1]
+    centres = (torch.arange(grid) + 0.5) * (span / grid)
+    angles = centres[:, None] * waves
+    along = torch.cat([angles.sin(), angles.cos()], dim=1)
+    rows, columns = along[:, None].expand(-1, grid, -1), along[None].expand(grid, -1, -1)
+    return torch.cat([rows, columns], dim=-1).flatten(0, 1)

@@ -6,7 +6,7 @@ all of it. There, naming takes the optical, outlining takes the SAR, and doing b
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ CLASSES = {
     GRASS: LandClass("grass", "meadow", "meadows"),
 }
 CLOUDY_FRACTION = 0.5
+"""Of scenes, where nothing else is asked for."""
 MIN_SIZE = 48
 """Below, objects have too few pixels to keep their distance from each other."""
 GSD_M = 10.0
@@ -40,6 +41,19 @@ WEST_M, NORTH_M = 500_000.0, 5_400_000.0
 SPACING_M = 10_000.0
 SCENES_PER_ROW = 50
 """Scenes lie on a grid, apart, so that each has a location of its own on a map."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldOptions:
+    """How the scenes of a world are made.
+
+    Attributes:
+        cloudy: fraction of scenes with clouds, 0 to 1.
+        questions: what is asked, by split; the default where a split is not named.
+    """
+
+    cloudy: float = CLOUDY_FRACTION
+    questions: Mapping[str, QuestionOptions] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,8 +77,23 @@ class SyntheticScene:
     questions: Questions
 
 
-def make_scene(split: str, number: int, *, seed: int = 0, size: int = 96, options: QuestionOptions | None = None) -> SyntheticScene:
+def make_scene(
+    split: str,
+    number: int,
+    *,
+    seed: int = 0,
+    size: int = 96,
+    cloudy: float = CLOUDY_FRACTION,
+    options: QuestionOptions | None = None,
+) -> SyntheticScene:
     """Scene `number` of a split, a pure function of the arguments: other scenes, splits and counts do not change it.
+
+    Args:
+        split, number: which scene.
+        seed: of the whole world.
+        size: side of the scene [px].
+        cloudy: fraction of scenes with clouds; what lies on the ground stays the same.
+        options: what is asked.
 
     Raises:
         ConfigError: unknown split, or `size` too small.
@@ -75,7 +104,7 @@ def make_scene(split: str, number: int, *, seed: int = 0, size: int = 96, option
         raise ConfigError(f"synthetic world: size {size} px leaves objects too few pixels; use {MIN_SIZE} or more.")
     ground, sky, look, ask = (np.random.default_rng([seed, SPLITS.index(split), number, part]) for part in range(4))
     layout = draw_layout(ground, size)
-    clouds = draw_clouds(layout, sky) if sky.random() < CLOUDY_FRACTION else None
+    clouds = draw_clouds(layout, sky) if sky.random() < cloudy else None
     optical, sar = optical_scene(layout, look, clouds=clouds), sar_scene(layout, look)
     visible = None if clouds is None else ~clouds
     land = LandMap(layout.class_map, CLASSES, layout.objects, countable=frozenset({BUILDINGS}), nouns=layout.nouns, visible=visible)
@@ -89,7 +118,7 @@ def write_world(
     *,
     seed: int = 0,
     size: int = 96,
-    options: Mapping[str, QuestionOptions] | None = None,
+    options: WorldOptions | None = None,
     on_scene: Callable[[], None] | None = None,
 ) -> dict[str, dict[str, int]]:
     """Number of entries by split and annotation file; the world lies under `root`, one folder per split.
@@ -99,7 +128,7 @@ def write_world(
         counts: scenes by split.
         seed: of the whole world.
         size: side of the scenes [px].
-        options: what is asked, by split; the default where a split is not named.
+        options: clouds and questions.
         on_scene: called after each scene, for a progress display.
 
     Raises:
@@ -107,10 +136,11 @@ def write_world(
         OutputError: `root` cannot be written to; this is found first.
     """
     require_writable(root, "the world")
+    world = options or WorldOptions()
 
     def written_scenes(split: str, count: int) -> Iterator[SceneNotes]:
         for number in range(count):
-            scene = make_scene(split, number, seed=seed, size=size, options=(options or {}).get(split))
+            scene = make_scene(split, number, seed=seed, size=size, cloudy=world.cloudy, options=world.questions.get(split))
             write_images(root / split, scene, cell=number + SPLITS.index(split) * SCENES_PER_ROW**2)
             yield SceneNotes(scene.scene_id, (size, size), scene.questions, {"cloudy": scene.clouds is not None})
             if on_scene is not None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from aerith_models import MODEL
 
 from aerith.model.configuration_aerith import IMAGENET_MEAN, AerithConfig
@@ -23,3 +24,11 @@ def test_its_defaults_are_the_full_size() -> None:
         4,
     )
     assert config.text_config.model_type == "llama" and config.pooler_sizes.num_layers == 6 and config.pooler_sizes.num_heads == 16
+
+
+def test_positions_of_the_pooler_are_saved_with_the_model(tmp_path: Path) -> None:
+    assert AerithConfig().pooler_sizes.positions == "none"
+    AerithConfig(pooler_positions="sine").save_pretrained(tmp_path)
+    assert AerithConfig.from_pretrained(tmp_path).pooler_sizes.positions == "sine"
+    with pytest.raises(ValueError, match="square numbers of queries"):
+        AerithConfig(pooler_positions="sine", num_levels=3)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eocore.portable.attention_pooler import QUERY_STD, AttentionPooler, PoolerLayer, PoolerSizes
+from eocore.portable.attention_pooler import QUERY_STD, AttentionPooler, PoolerLayer, PoolerSizes, sine_positions
 
 TINY = {"width": 16, "output_width": 12, "num_layers": 2, "num_heads": 4}
 
@@ -44,6 +44,38 @@ def test_one_level_equals_a_written_out_reference() -> None:
     for layer in made.layers:
         states = reference_layer(layer, states, read)
     torch.testing.assert_close(made([tokens]), made.output_projection(states))
+
+
+def test_sine_positions_are_added_to_what_is_compared_and_read() -> None:
+    made, tokens = AttentionPooler(PoolerSizes(**TINY, num_queries=(4,), positions="sine")), torch.randn(3, 9, 16)
+    places = torch.cat([sine_positions(2, 16, span=3), sine_positions(3, 16, span=3)])
+    states = made.queries.expand(3, -1, -1)
+    read = torch.cat([states, tokens], dim=1)
+    for layer in made.layers:
+        seen = layer.read_norm(read) + places
+        attention = layer._heads(layer.q_proj(layer.query_norm(states) + places[:4])) @ layer._heads(layer.k_proj(seen)).mT / 2.0
+        states = states + layer.out_proj((attention.softmax(-1) @ layer._heads(layer.v_proj(seen))).transpose(1, 2).flatten(2))
+        states = states + layer.down_proj(functional.gelu(layer.up_proj(layer.mlp_norm(states))))
+    torch.testing.assert_close(made([tokens]), made.output_projection(states))
+    assert set(made.state_dict()) == set(pooler(4).state_dict())  # positions are no weights
+
+
+def test_sine_positions_of_two_grids_lie_in_one_image() -> None:
+    coarse, fine = sine_positions(2, 16, span=6).unflatten(0, (2, 2)), sine_positions(6, 16, span=6).unflatten(0, (6, 6))
+    torch.testing.assert_close(coarse[0, 1], fine[1, 4])  # the middle of a quarter is the middle of a patch
+    torch.testing.assert_close(fine[2, 3, :8], fine[2, 5, :8])  # rows first
+    torch.testing.assert_close(fine[0, 1, 0], torch.tensor(0.5).sin())
+    assert torch.cdist(fine.flatten(0, 1), fine.flatten(0, 1)).add(torch.eye(36) * 9).min() > 0.5
+
+
+def test_sine_positions_need_squares() -> None:
+    for wrong in ({"num_queries": (144, 48)}, {"num_queries": (144,), "width": 6, "num_heads": 2}):
+        with pytest.raises(ValueError, match="needs a width that 4 divides and square numbers of queries"):
+            PoolerSizes(**{**TINY, **wrong}, positions="sine")
+    with pytest.raises(ValueError, match="positions='learned' of an attention pooler is unknown; choices: none, sine"):
+        PoolerSizes(**TINY, positions="learned")
+    with pytest.raises(ValueError, match="8 image tokens of a level are no square grid"):
+        AttentionPooler(PoolerSizes(**TINY, num_queries=(4,), positions="sine"))([torch.randn(1, 8, 16)])
 
 
 def test_each_level_is_read_by_its_own_queries_as_by_a_pooler_of_one_level() -> None:

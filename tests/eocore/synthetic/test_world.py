@@ -13,7 +13,7 @@ from eocore.data.records import ImageRef
 from eocore.errors import ConfigError
 from eocore.synthetic.landscape import BARE, BUILDINGS, CROPS, FOREST, GRASS, WATER
 from eocore.synthetic.spectra import CLOUD, REFLECTANCE, SIGMA0_DB
-from eocore.synthetic.world import CLASSES, SyntheticScene, make_scene, write_world
+from eocore.synthetic.world import CLASSES, SyntheticScene, WorldOptions, make_scene, write_world
 
 NUMBER_OF_SCENES = 40
 LIKE_IN_SAR = {WATER: 0, BARE: 0, GRASS: 1, FOREST: 2, CROPS: 2, BUILDINGS: 3}
@@ -39,6 +39,14 @@ def test_unknown_split_and_small_size_are_refused():
 def test_half_of_the_scenes_are_cloudy():
     scenes = [make_scene("train", number, size=48) for number in range(80)]
     assert 0.35 < np.mean([scene.clouds is not None for scene in scenes]) < 0.65
+
+
+def test_a_world_without_clouds_has_the_same_ground(tmp_path):
+    usual, clear = ([make_scene("train", number, size=48, **cloudy) for number in range(8)] for cloudy in ({}, {"cloudy": 0.0}))
+    assert any(scene.clouds is not None for scene in usual) and all(scene.clouds is None for scene in clear)
+    assert all(np.array_equal(one.layout.class_map, other.layout.class_map) for one, other in zip(usual, clear, strict=True))
+    write_world(tmp_path, {"train": 6}, size=48, options=WorldOptions(cloudy=0.0))
+    assert not any(entry["cloudy"] for entry in json.loads((tmp_path / "train/vqa.json").read_text()))
 
 
 def test_referred_things_are_partly_seen_under_clouds():

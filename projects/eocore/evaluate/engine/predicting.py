@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eocore.data import transforms as _transforms  # noqa: F401  (registers what `build_sources` names)
-from eocore.data.dataset import RecordDataset, SampleKey
+from eocore.data.dataset import RecordDataset, SampleKey, random_stream
 from eocore.data.io.masks import decode_mask, decode_scene_mask, encode_rle
 from eocore.data.records import ImageRef, MaskRef, Record
 from eocore.data.single_questions import asked_masks, count_questions
@@ -181,7 +182,9 @@ def _load(own: RankSamples, index: int, *, prepare: Callable[[Sample], Any]) -> 
             scenes = tuple(grey(scene) if scene.role == own.greyed else scene for scene in scenes)
         unanswered = describe(record, scenes, setting=own.setting)
     except DataError as error:
-        return Lost(describe_unread(own.source, key, setting=own.setting), f"{own.source.describe(key)} cannot be read: {error}")
+        return Lost(
+            describe_unread(own.source, key, setting=own.setting, seed=own.seed), f"{own.source.describe(key)} cannot be read: {error}"
+        )
     try:
         return unanswered, prepare((record, scenes)), scenes[0].turn if scenes else AS_STORED
     except DataError as error:
@@ -226,9 +229,14 @@ def describe(record: Record, scenes: Sequence[Scene], *, setting: str) -> Predic
     return Prediction(record.sample_id, record.task, images, setting, prompt, None, _answer(record), _meta(record), (), masks)
 
 
-def describe_unread(source: RecordDataset, key: SampleKey, *, setting: str) -> Prediction:
-    """The line of a record whose images cannot be read; without them its masks have no size and stay out."""
+def describe_unread(source: RecordDataset, key: SampleKey, *, setting: str, seed: int = 0) -> Prediction:
+    """The line of a record whose images cannot be read; without them its masks have no size and stay out.
+
+    Its transforms say what is asked and what is true, as of a box that they find around a mask; a record that they refuse stays as it is.
+    """
     record = source.records[key.index]
+    with suppress(DataError):
+        record, _ = source.draw(key, random_stream(seed, "sample", *key))
     images = tuple(_image_id(ref) for ref in record.images) or (record.sample_id,)
     return Prediction(record.sample_id, record.task, images, setting, "", None, _answer(record), _meta(record), (), ())
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from eocore.data import registered as _registered  # noqa: F401  (registers the core's datasets and transforms)
 from eocore.data.dataset import RecordDataset, SampleKey, SampleSource, Scenes
 from eocore.data.io.masks import decode_mask, decode_scene_mask, encode_rle
 from eocore.data.records import Expression, ImageRef, MaskRef, Record
@@ -19,6 +20,7 @@ from eocore.evaluate.engine.predicting import (
     MOST_TOGETHER,
     RankSamples,
     deal_images,
+    describe_unread,
     key_of,
     predict_samples,
     write_lost,
@@ -28,8 +30,9 @@ from eocore.evaluate.engine.shards import PredictionWriter, merge_shards, shard_
 from eocore.evaluate.engine.sources import EvaluationOptions, build_sources, read_evaluation
 from eocore.evaluate.predictions import read_predictions
 from eocore.evaluate.scoring.score import score_predictions
+from eocore.evaluate.tasks import scorer_of
 from eocore.portable.messages import read_turns
-from eocore.registry import DATASETS
+from eocore.registry import DATASETS, METRICS
 from eocore.sensors.orientation import Turn, stored_transform
 from eocore.synthetic.world import write_world
 
@@ -238,6 +241,20 @@ def test_an_image_that_cannot_be_read_counts_as_missing(options: EvaluationOptio
         assert scores[setting]["mcq"]["overall"]["metrics"]["accuracy"]["value"] == pytest.approx(right)
         assert scores[setting]["referring"]["overall"]["metrics"]["miou"]["value"] == pytest.approx(right)
         assert scores[setting]["mcq"]["overall"]["n_missing"] == (0 if setting == "optical" else 2)
+
+
+def test_without_its_image_a_phrase_keeps_its_box_so_that_it_is_scored(world: Path) -> None:
+    images = {"rgb": {"root": str(world / "nowhere"), "pattern": "{stem}.png", "sensor": "rgb_uint8"}}
+    asked = {"type": "ComposeGrounding", "decimals": 2}
+    data = {"type": "ReferringJsonlDataset", "annotations": str(world / "test/referring.jsonl"), "task": "grounding", "images": images}
+    phrases = DATASETS.build({**data, "transforms": [asked]})
+    unread = describe_unread(phrases, SampleKey(0, 0), setting="optical")
+    x0, y0, x1, y1 = unread.meta["boxes"][0]
+    assert 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1 and unread.ground_truth.startswith("[") and not unread.ground_truth_masks
+    assert METRICS.build(scorer_of("grounding", by_vectors=False)).judge([unread]).measures
+    refused = DATASETS.build({**data, "transforms": [{"type": "PrefixQuestions", "prefix": "[VQA] "}]})
+    as_it_is = describe_unread(refused, SampleKey(0, 0), setting="optical")
+    assert as_it_is.sample_id == unread.sample_id and "boxes" not in as_it_is.meta  # what transforms refuse stays
 
 
 def test_two_ranks_give_together_what_one_gives(options: EvaluationOptions, tmp_path: Path) -> None:
