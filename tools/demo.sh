@@ -71,8 +71,8 @@ case $SYSTEM in
         ;;
     aerith)
         NAME=demo_aerith
-        WHOLE=(--train 1500 --val 50 --test 150 --classes 10 --chips 2000 100 400)
-        FEW=(--train 48 --val 8 --test 16 --classes 10 --chips 120 20 40)
+        WHOLE=(--train 3000 --val 50 --test 150 --cloudy 0 --classes 10 --chips 2000 100 400)
+        FEW=(--train 48 --val 8 --test 16 --cloudy 0 --classes 10 --chips 120 20 40)
         ;;
     *) fail "no demo of a system '$SYSTEM'. Give --system earthmind, ms_clip, aerith or earthfm." ;;
 esac

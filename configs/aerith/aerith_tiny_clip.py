@@ -1,5 +1,5 @@
 # The CLIP of the tiny Aerith, by MS-CLIP's recipe on pictures of the synthetic world (SYNTHETIC_ROOT), 2 CPU cores:
-#   python tools/make_synthetic.py --classes 10
+#   python tools/make_synthetic.py --train 3000 --val 50 --test 150 --cloudy 0 --classes 10
 #   bash tools/dist.sh train configs/aerith/aerith_tiny_clip.py 2
 #   python tools/convert_to_hf.py THIS --pth-model work_dirs/aerith_tiny_clip --save-path work_dirs/models/aerith_tiny_clip
 _base_ = ["../ms_clip/ms_clip_tiny_synthetic_rgb.py"]

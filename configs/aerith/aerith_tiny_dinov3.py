@@ -1,5 +1,5 @@
 # The DINOv3 tower of the tiny Aerith: which land cover each patch shows, on the synthetic world, 2 CPU cores:
-#   python tools/make_synthetic.py --classes 10
+#   python tools/make_synthetic.py --train 3000 --val 50 --test 150 --cloudy 0 --classes 10
 #   bash tools/dist.sh train configs/aerith/aerith_tiny_dinov3.py 2
 _base_ = ["../_base_/runtime.py", "../_base_/models/aerith_tiny.py", "../_base_/datasets/aerith_synthetic.py"]
 systems = ["aerith"]

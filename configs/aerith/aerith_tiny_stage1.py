@@ -1,4 +1,5 @@
-# Aerith tiny, stage 1: the pooler learns from captions. The language model trains with it, as no pre-trained one is at hand. 2 CPU cores:
+# Aerith tiny, stage 1: the pooler learns from captions, and from phrases with their boxes. The language model trains with it, as no
+# pre-trained one is at hand. 2 CPU cores:
 #   bash tools/dist.sh train configs/aerith/aerith_tiny_stage1.py 2
 _base_ = ["../_base_/runtime.py", "../_base_/models/aerith_tiny.py", "../_base_/datasets/aerith_synthetic.py"]
 systems = ["aerith"]
@@ -16,7 +17,7 @@ tiny_tokenizer = dict(
         "water, forest, cropland, buildings, bare ground, grass, snow",
     ],
     vocab_size=640,
-    box_decimals=2,
+    box_decimals=1,
 )
 task = dict(
     type="AerithTask",
@@ -32,20 +33,21 @@ task = dict(
             dict(data={{_base_.train_chip_captions}}),
             dict(
                 data=dict(
-                    type="LlavaDataset",
-                    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json",
-                    images={{_base_.train_scenes}},
-                    where=dict(cloudy=False),
-                    task="caption",
-                    transforms=[dict(type="AerithImageAlone")],
-                )
+                    type="ImageConversations",
+                    name="scenes",
+                    max_questions=8,
+                    independent=True,
+                    datasets=[{{_base_.train_captions_alone}}, {{_base_.train_boxes}}],
+                    transforms=[dict(type="RandomOrientation", box_scale=1)],
+                ),
+                weight=2.0,
             ),
         ],
     ),
-    batch_size=16,
+    batch_size=1,
     num_workers=1,
-    max_length=256,
+    max_length=512,
 )
-training = dict(max_iters=250)
-optimizer = dict(lr=1.5e-3, weight_decay=0.05)
+training = dict(max_iters=2000)
+optimizer = dict(lr=1e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)

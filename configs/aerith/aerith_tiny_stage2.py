@@ -15,17 +15,27 @@ task = dict(
             dict(
                 data=dict(
                     type="ImageConversations",
-                    name="scenes",
-                    max_questions=8,
+                    name="questions",
                     independent=True,
-                    datasets=[{{_base_.train_questions}}, {{_base_.train_captions}}, {{_base_.train_boxes}}],
+                    datasets=[{{_base_.train_questions}}],
+                    transforms=[dict(type="RandomOrientation", box_scale=1)],
                 ),
-                weight=5.0,
+                weight=2.0,
+            ),
+            dict(
+                data=dict(
+                    type="ImageConversations",
+                    name="captions and boxes",
+                    independent=True,
+                    datasets=[{{_base_.train_captions}}, {{_base_.train_boxes}}],
+                    transforms=[dict(type="RandomOrientation", box_scale=1)],
+                ),
+                weight=0.5,
             ),
         ],
     ),
-    batch_size=8,
+    batch_size=1,
     max_length=512,
 )
-training = dict(max_iters=1500)
-optimizer = dict(lr=2e-3, weight_decay=0.0)
+training = dict(max_iters=1400)
+optimizer = dict(lr=1e-3, weight_decay=0.0)

@@ -1,6 +1,7 @@
 # Questions of all four tasks on pictures of the synthetic world; SYNTHETIC_ROOT names another root than data/synthetic:
-#   python tools/make_synthetic.py --classes 10
-# Cloudy scenes are left out, as a picture shows only a part of what is asked for; of classes that look alike in colour, one of each pair.
+#   python tools/make_synthetic.py --train 3000 --val 50 --test 150 --cloudy 0 --classes 10
+# Cloudy scenes are left out, as a picture shows only a part of what is asked for; boxes are of one decimal, as accurate as 12 x 12
+# patches are; of classes that look alike in colour, one of each pair.
 classes = {
     "water": "water",
     "forest": "forest",
@@ -41,7 +42,15 @@ train_boxes = dict(
     annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/referring.jsonl",
     images=train_scenes,
     where=clear,
-    transforms=[dict(type="AerithGrounding")],
+    transforms=[dict(type="AerithGrounding", decimals=1)],
+)
+train_captions_alone = dict(  # an image and its caption, nothing asked
+    type="LlavaDataset",
+    annotations="{{$SYNTHETIC_ROOT:data/synthetic}}/train/caption.json",
+    images=train_scenes,
+    where=clear,
+    task="caption",
+    transforms=[dict(type="AerithImageAlone")],
 )
 train_chip_captions = dict(  # for the pooler alone: an image and its caption, nothing asked
     type="ImageCaptionDataset",
@@ -70,7 +79,7 @@ val_boxes = dict(
     task="grounding",
     images=val_scenes,
     where=clear,
-    transforms=[dict(type="AerithGrounding")],
+    transforms=[dict(type="AerithGrounding", decimals=1)],
 )
 evaluation = dict(
     batch_size=32,
@@ -105,7 +114,7 @@ evaluation = dict(
             task="grounding",
             images=test_scenes,
             where=clear,
-            transforms=[dict(type="AerithGrounding")],
+            transforms=[dict(type="AerithGrounding", decimals=1)],
         ),
     ],
 )

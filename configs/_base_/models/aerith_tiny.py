@@ -30,10 +30,11 @@ task = dict(
             num_key_value_heads=4,
             max_position_embeddings=512,
             tie_word_embeddings=True,
-            initializer_range=0.05,
+            initializer_range=0.08,
         ),
         num_queries=[64],
         pooler_layers=3,
         pooler_heads=4,
+        pooler_positions="sine",  # otherwise the few updates of a small training do not suffice to learn where things lie
     )
 )
