@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +100,14 @@ def picture_url(number: int, side: int) -> str:
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
+def told_address(lines: Iterable[str]) -> str:
+    """The address in what a server writes, behind lines about models that it loads. Raises SystemExit where there is none."""
+    found = next((told for told in (re.match(r"serving on (\S+);", line) for line in lines) if told), None)
+    if found is None:
+        raise SystemExit("the server did not start; its own words are above.")
+    return found[1]
+
+
 @asynccontextmanager
 async def started(load: Load, side: Sequence[str]) -> AsyncIterator[tuple[str, psutil.Process]]:
     """Address and process of a server with these options."""
@@ -108,10 +116,7 @@ async def started(load: Load, side: Sequence[str]) -> AsyncIterator[tuple[str, p
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        found = re.match(r"serving on (\S+);", process.stdout.readline())
-        if found is None:
-            raise SystemExit("the server did not start; its own words are above.")
-        yield found[1], psutil.Process(process.pid)
+        yield told_address(process.stdout), psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait()

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from served_models import make_config, make_fields, make_tiny, make_tokenizer, words_model  # noqa: F401  (fixtures)
 
-from profiling.serving import Load, Measured, compare, picture_url
+from profiling.serving import Load, Measured, compare, picture_url, told_address
 
 
 def test_pictures_differ() -> None:
@@ -30,3 +30,12 @@ def test_a_request_has_the_same_length_on_every_side() -> None:
     load = Load(model=Path("m"), tokens=100)
     lengths = [load.length(number) for number in range(50)]
     assert lengths == [load.length(number) for number in range(50)] and 10 <= min(lengths) < 30 < 80 < max(lengths) <= 100
+
+
+def test_the_address_stands_behind_what_is_loaded() -> None:
+    assert (
+        told_address(["loading model words (model 1 of 2)\n", "serving on http://127.0.0.1:8000; Ctrl-C ends it\n"])
+        == "http://127.0.0.1:8000"
+    )
+    with pytest.raises(SystemExit, match="the server did not start"):
+        told_address(["loading model words\n"])
