@@ -86,4 +86,7 @@ def as_scores(predictor: object) -> Scores:
         return predictor
     if isinstance(predictor, Embeds):
         return EmbeddingScores(predictor)
-    raise ConfigError(f"{type(predictor).__name__} neither scores classes nor embeds images and texts (eocore/evaluate/protocols.py).")
+    raise ConfigError(
+        f"{type(predictor).__name__} neither scores classes nor embeds images and texts, so it cannot choose one of them. "
+        "Ask it in words, or name a model that does, such as one of ms_clip."
+    )

@@ -95,8 +95,8 @@ def resolve_path(path: str, *, root: Path | None = None, folders: bool = False) 
         raise DataError(f"{path}: a folder, expected an image file (looked at {resolved}). Correct the path in the annotation.")
     if not is_file:
         raise DataError(
-            f"{path}: no such file (looked at {resolved}). Correct the path, or `root` or `pattern` of the config's `images` "
-            f"(pattern is '{DEFAULT_PATTERN}' where none is given)."
+            f"{path}: no such file (looked at {resolved}). Correct the path; where a config names the folder, "
+            f"`root` and `pattern` of its `images` (pattern is '{DEFAULT_PATTERN}' where none is given)."
         )
     return resolved
 

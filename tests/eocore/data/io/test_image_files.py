@@ -77,7 +77,7 @@ def test_a_linked_root_is_followed(tmp_path: Path) -> None:
 def test_missing_files_folders_and_endless_names(tmp_path: Path) -> None:
     with pytest.raises(
         DataError,
-        match=r"b\.png: no such file \(looked at .*b\.png\)\. Correct the path, or `root` or .* '\{stem\}\.tif' where none",
+        match=r"b\.png: no such file \(looked at .*b\.png\)\. Correct the path; where a config .* `root` and .* '\{stem\}\.tif' where none",
     ):
         resolve_path("b.png", root=tmp_path)
     with pytest.raises(DataError, match=r"a folder, expected an image file"):
