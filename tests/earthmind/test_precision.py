@@ -36,6 +36,7 @@ CHOICES = [
     pytest.param({"gradient_checkpointing": "selective"}, id="selective"),
     pytest.param({"gradient_checkpointing": "attention"}, id="attention"),
     pytest.param({"gradient_checkpointing": "full"}, id="full"),
+    pytest.param({"lean_layers": True}, id="lean layers"),
     pytest.param({"compile": "static"}, id="static", marks=[pytest.mark.slow, COMPILER]),
     pytest.param({"compile": "dynamic", "gradient_checkpointing": "selective"}, id="dynamic", marks=[pytest.mark.slow, COMPILER]),
     pytest.param({"model": {"fusion": "concat"}}, id="concat"),

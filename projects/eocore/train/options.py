@@ -105,6 +105,8 @@ class TrainabilityOptions:
             are held in 4 or 8 bits (ZeRO 0 to 2); None = as they come.
         gradient_checkpointing: "none", "selective", "attention" or "full" (False and True: the first and the last): what the language
             model, and the encoders that train, compute again in backward instead of keeping it; see `eocore.models.recompute`.
+        lean_layers: the language model's norms and gated units keep less for backward and compute it again, which costs little; see
+            `eocore.models.lean_layers`.
         compile: "none", "static" (rows should be of one length) or "dynamic": whether torch.compile makes graphs of layers; see
             `eocore.models.compilation`.
     """
@@ -118,6 +120,7 @@ class TrainabilityOptions:
         "lora": "model",
         "quantization": "precision",
         "compile": "precision",
+        "lean_layers": "precision",
     }
     sections: ClassVar[Mapping[str, type]] = {"quantization": QuantizationOptions}
     trainable: Sequence[str] = ("*",)
@@ -125,6 +128,7 @@ class TrainabilityOptions:
     lora: Mapping[str, Any] | None = None
     quantization: Mapping[str, Any] | None = None
     gradient_checkpointing: bool | str = False
+    lean_layers: bool = False
     compile: str = "none"
 
 

@@ -10,6 +10,7 @@ from eocore.config import read_options
 from eocore.errors import ConfigError
 from eocore.models.compilation import compile_layers
 from eocore.models.freeze import apply_trainable, trainable_names
+from eocore.models.lean_layers import make_lean
 from eocore.models.quantization import QuantizationOptions, quantize
 from eocore.models.recompute import checkpointing_kind, recompute_activations
 from eocore.models.token_rows import add_token_rows
@@ -73,11 +74,13 @@ def prepare_layers(parts: LayerParts, options: TrainabilityOptions) -> str:
     """Recomputation and compilation of layers, in place, once it is known what trains; returns the kind of recomputation.
 
     Raises:
-        ConfigError: an unknown choice, or no compiler.
+        ConfigError: an unknown choice, no compiler, or no layers that could keep less.
     """
     kind = checkpointing_kind(options.gradient_checkpointing)
     for part in [parts.language_model, *(encoder for encoder in parts.encoders if trainable_names(encoder))]:
         recompute_activations(part, kind)
+    if options.lean_layers:
+        make_lean(parts.language_model)
     for compiled in parts.compiled:
         compile_layers(compiled, options.compile)
     return kind

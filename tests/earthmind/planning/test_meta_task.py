@@ -109,6 +109,13 @@ def test_a_step_without_memory_counts_what_one_with_memory_takes(
     assert found.peak == pytest.approx(expected.peak, rel=0.03)
 
 
+def test_lean_layers_are_estimated_to_keep_less(settings: dict[str, Any], estimate: Callable[[str, str], StepMemory]) -> None:
+    choice, shape = {**settings, "lean_layers": True}, SHAPES["one sample"]
+    expected, found = measured(choice, shape), estimated(choice, shape)
+    assert found.kept == pytest.approx(expected.kept, rel=0.01) and found.kept < estimate("one sample", "none").kept
+    assert found.peak == pytest.approx(expected.peak, rel=0.03)
+
+
 def test_fused_sensors_are_estimated_as_pairs(settings: dict[str, Any]) -> None:
     parts = [part for part in settings["trainable"] if part != "fusion"]  # it has no weights
     choice = {**settings, "model": {**settings["model"], "fusion": "hca"}, "trainable": parts}
