@@ -8,17 +8,25 @@ task = dict(
     tokenizer=dict(
         type="TrainedTokenizer",
         path="{{$SERIES_ROOT:data/series}}/tokenizer",
-        corpus=["{{$SERIES_ROOT:data/series}}/train/series.json"],
+        corpus=["{{$SERIES_ROOT:data/series}}/train/series.json", "{{$SERIES_ROOT:data/series}}/train/texts.json"],
         texts=["multispectral: sar: rgb: ", "before image after image region1. What is region1?"],
         vocab_size=512,
     ),
     data=dict(
-        type="ImageConversations",
-        name="series",
-        max_questions=16,
-        independent=True,
-        datasets=[dict(type="SeriesDataset", annotations="{{$SERIES_ROOT:data/series}}/train/series.json", task="chat")],
-        transforms=[sensor_choice],
+        type="Mixture",
+        parts=[
+            dict(
+                data=dict(
+                    type="ImageConversations",
+                    name="series",
+                    max_questions=16,
+                    independent=True,
+                    datasets=[dict(type="SeriesDataset", annotations="{{$SERIES_ROOT:data/series}}/train/series.json", task="chat")],
+                    transforms=[sensor_choice],
+                ),
+            ),
+            dict(data=dict(type="LlavaDataset", annotations="{{$SERIES_ROOT:data/series}}/train/texts.json", images=dict(), task="chat")),
+        ],
     ),
     batch_size=4,
     max_length=2048,

@@ -12,11 +12,14 @@ from eocore.data.io.masks import encode_rle
 from eocore.errors import ConfigError
 from eocore.files import require_writable, write_file
 from eocore.synthetic.series_questions import SeriesQuestion, ask_series
+from eocore.synthetic.series_texts import text_entries
 from eocore.synthetic.spectra import OPTICAL_BANDS, SAR_BANDS, digital_numbers
 from eocore.synthetic.timeline import Series, make_series
 from eocore.synthetic.world import MIN_SIZE, NORTH_M, SCENES_PER_ROW, SPACING_M, SPLITS, WEST_M, write_geotiff
 
-SERIES_FILE = "series.json"
+SERIES_FILE, TEXTS_FILE = "series.json", "texts.json"
+TEXTS_PER_SERIES = 4
+"""Entries of text alone, of the train split."""
 MOST_DATES = 5
 PAIR_FRACTION = 0.4
 """Of the series, those of two dates; the others have 3 to `MOST_DATES`, equally often."""
@@ -44,7 +47,8 @@ def series_of(split: str, number: int, *, seed: int = 0, size: int = 96) -> tupl
 def write_series(
     root: Path, counts: dict[str, int], *, seed: int = 0, size: int = 96, on_series: Callable[[], None] | None = None
 ) -> dict[str, Counter[str]]:
-    """Number of questions of each kind by split; each split is a folder under `root` with `series.json` and the images it names.
+    """Number of questions of each kind by split; each split is a folder under `root` with `series.json` and the images it names, that of
+    the train split with `texts.json` too (`series_texts`).
 
     Args:
         root: is made where it does not exist; files of the same name are replaced.
@@ -68,6 +72,9 @@ def write_series(
             if on_series is not None:
                 on_series()
         write_file(root / split / SERIES_FILE, json.dumps(entries, indent=0).encode())
+        if split == "train":
+            texts = text_entries(TEXTS_PER_SERIES * count, seed=seed)
+            write_file(root / split / TEXTS_FILE, json.dumps(texts, indent=0).encode())
         written[split] = Counter(entry["type"] for entry in entries)
     return written
 

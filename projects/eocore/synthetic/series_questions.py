@@ -25,6 +25,7 @@ WHEN = {
     "snow": "On which date does snow lie?",
 }
 WHICH_CLOUDY = "On which date is it cloudy?"
+WHICH_DATES = "Which dates are shown?"
 WHAT_CHANGED = "What changed?"
 SEGMENT_CHANGE = "Please segment what changed."
 REGION_CLASSES = {1: "water", 2: "forest", 3: "cropland", 4: "built area", 5: "bare ground", 6: "grass", 10: "salt", 9: "snow"}
@@ -36,7 +37,7 @@ class SeriesQuestion:
 
     Attributes:
         text, answer: words; the answer to a request for a mask begins with [SEG], the question about a region holds `<region>`.
-        kind: "which_date", "order", "change", "change_mask" or "region".
+        kind: "dates", "which_date", "order", "change", "change_mask" or "region".
         mask: (H, W) bool of the [SEG] or the region; None without.
         image: number of the date whose image it lies on.
         candidates: what the answer is one of; empty where it is open.
@@ -56,7 +57,9 @@ def ask_series(series: Series, rng: np.random.Generator) -> list[SeriesQuestion]
     if last == 1:
         asked = _change_questions(series, earlier=0, later=1, named=False)
     else:
-        asked = _date_questions(series) + _order_questions(series, rng)
+        # read from the prompt alone: a small language model learns from it to copy, without which it can name no date
+        asked = [SeriesQuestion(WHICH_DATES, ", ".join(series.dates), "dates")]
+        asked += _date_questions(series) + _order_questions(series, rng)
         for event in series.events:
             asked += _change_questions(series, earlier=event.first - 1, later=event.first, named=True)
     return asked + _region_questions(series, rng)

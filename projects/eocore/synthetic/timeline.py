@@ -92,7 +92,7 @@ def make_series(series_id: str, seeds: Sequence[int], *, size: int, num_dates: i
         num_dates: of the series, at least 2.
     """
     ground, when, look, sky = (np.random.default_rng([*seeds, part]) for part in range(4))
-    dates = _draw_dates(when, num_dates)
+    dates = draw_dates(when, num_dates)
     base = draw_layout(ground, size)
     base, events = _draw_events(base, when, dates=dates)
     layouts = tuple(_at(base, events, number=number) for number in range(num_dates))
@@ -111,7 +111,8 @@ def changes_between(events: Sequence[Event], *, earlier: int, later: int) -> lis
     return [event for event in events if event.shows(earlier) != event.shows(later)]
 
 
-def _draw_dates(rng: np.random.Generator, count: int) -> list[date]:
+def draw_dates(rng: np.random.Generator, count: int) -> list[date]:
+    """So many dates in order, as far apart as those of a series."""
     gaps = rng.integers(GAPS_D[0], GAPS_D[1], count - 1)
     latest = (LAST_DAY - FIRST_DAY).days - int(gaps.sum())
     day = FIRST_DAY + timedelta(days=int(rng.integers(latest)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from eocore.synthetic.series_questions import EVENT_NAMES, PASSED, WHEN, ask_series, describe_change
+from eocore.synthetic.series_questions import EVENT_NAMES, PASSED, WHEN, WHICH_DATES, ask_series, describe_change
 from eocore.synthetic.timeline import Event, make_series
 
 SERIES = [make_series(f"t_{number:05d}", [9, number], size=64, num_dates=2 + number % 4) for number in range(24)]
@@ -10,7 +10,20 @@ ASKED = [(series, ask_series(series, np.random.default_rng(number))) for number,
 
 
 def test_every_kind_is_asked() -> None:
-    assert {question.kind for _, asked in ASKED for question in asked} == {"which_date", "order", "change", "change_mask", "region"}
+    assert {question.kind for _, asked in ASKED for question in asked} == {
+        "dates",
+        "which_date",
+        "order",
+        "change",
+        "change_mask",
+        "region",
+    }
+
+
+def test_the_dates_are_listed_in_order() -> None:
+    for series, asked in ASKED:
+        listed = [question.answer for question in asked if question.text == WHICH_DATES]
+        assert listed == ([", ".join(series.dates)] if len(series.dates) > 2 else [])
 
 
 def test_dates_are_those_of_the_events() -> None:
