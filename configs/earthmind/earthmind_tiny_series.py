@@ -1,4 +1,4 @@
-# EarthMind tiny on series of the synthetic world (tools/make_synthetic.py --series 1200 40 120), from scratch, 2 CPU cores, ZeRO-2:
+# EarthMind tiny on series of the synthetic world (tools/make_synthetic.py --series 2400 40 120), from scratch, 2 CPU cores, ZeRO-2:
 #   bash tools/dist.sh train configs/earthmind/earthmind_tiny_series.py 2
 _base_ = ["../_base_/runtime.py", "../_base_/models/earthmind_tiny.py", "../_base_/datasets/series.py"]
 systems = ["earthmind"]
@@ -28,9 +28,9 @@ task = dict(
             dict(data=dict(type="LlavaDataset", annotations="{{$SERIES_ROOT:data/series}}/train/texts.json", images=dict(), task="chat")),
         ],
     ),
-    batch_size=4,
+    batch_size=18,  # of which 3 or 4 are series, the others texts
     max_length=2048,
 )
-training = dict(max_iters=1400)
+training = dict(max_iters=1200)
 optimizer = dict(lr=1.5e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)
