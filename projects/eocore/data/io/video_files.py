@@ -189,11 +189,14 @@ def _frames_of(path: Path, max_frames: int, *, stamp: tuple[int, int]) -> list[F
 
 @lru_cache(maxsize=64)
 def _upright_size(path: Path, *, stamp: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) [px] of the frames as they are read; how they are turned is known of a decoded frame alone."""
+    """(height, width) [px] of the frames as they are read; how they are turned is known of a decoded frame alone. Raises DataError where
+    there is none."""
     with _opened(path) as (container, stream):
         height, width = _shown_size(stream)
-        turned = _quarter_turns(next(container.decode(stream))) % 2
-        return (width, height) if turned else (height, width)
+        first = next(container.decode(stream), None)
+        if first is None:
+            raise DataError(f"{path}: {NO_FRAMES}")
+        return (width, height) if _quarter_turns(first) % 2 else (height, width)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from video_making import grey_video, shade
 
 from eocore.data.io import video_files
 from eocore.data.io.readers import image_size, read_scene, scene_header
-from eocore.data.io.video_files import frame_refs, read_frames, sampled_numbers
+from eocore.data.io.video_files import VideoFrame, frame_refs, read_frames, sampled_numbers
 from eocore.data.records import ImageRef
 from eocore.errors import ConfigError, DataError
 
@@ -124,6 +124,8 @@ def test_files_that_are_missing_silent_empty_or_cut_short_are_refused(tmp_path: 
             container.start_encoding()
         with pytest.raises(DataError, match=rf"{name}\.mkv: the video has no frames; it is empty or cut short"):
             read_frames(tmp_path / f"{name}.mkv")
+        with pytest.raises(DataError, match=rf"{name}\.mkv: the video has no frames; it is empty or cut short"):
+            VideoFrame(tmp_path / f"{name}.mkv", "1/4")
     whole = grey_video(tmp_path / "whole.mkv", 40, key_every=4)
     (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     assert len(read_frames(tmp_path / "cut.mkv", 3)) == 3  # what is left of it is a shorter video
