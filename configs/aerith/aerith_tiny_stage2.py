@@ -37,5 +37,5 @@ task = dict(
     batch_size=1,
     max_length=512,
 )
-training = dict(max_iters=1400)
+training = dict(max_iters=2800)
 optimizer = dict(lr=1e-3, weight_decay=0.0)
