@@ -1,9 +1,7 @@
 """Training steps and answers beside the plain stack's, in turn in one run, on the same weights."""
 
-import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,12 +13,9 @@ from profiling.earthmind.inference import Answers, build_answers
 from profiling.earthmind.plain_stack import PlainAnswers, PlainStep, check_kinds
 from profiling.earthmind.samples import FILLER, make_batch
 from profiling.earthmind.setting import build_setting
-from profiling.measures.isolation import run_module
-from profiling.measures.memory import GIB, PeakMemory, measure_peak
 from profiling.measures.timing import time_in_turn
 
 Row = dict[str, float | str]
-SIDES = ("ours", "plain")
 PLAIN_MIX = ("vqa",) * 15 + ("vqa5",) * 2 + ("vqa10",)
 """The kinds of `samples.MIX` that the plain stack can run."""
 SHORTEST, LONGEST, ROUNDS = 4, 64, 3
@@ -55,7 +50,7 @@ def compare_training(config: Mapping[str, Any], names: Sequence[str], *, effort:
     """
     rows, own = [], config.get("gradient_checkpointing", "none")
     for ours, recompute, told in (("none", False, "nothing recomputed"), (own, False, f"ours: {own}"), ("none", True, "plain: all layers")):
-        task = _build(config, ours)
+        task = build_side(config, ours)
         plain = PlainStep(task, recompute=recompute)
         for name in names:
             check_losses(task, plain, name=name)
@@ -72,7 +67,7 @@ def compare_mix(config: Mapping[str, Any], *, row_length: int, effort: Effort) -
         row_length: most tokens of a packed row.
         effort: of measuring.
     """
-    task = _build(config, "none")
+    task = build_side(config, "none")
     plain, device = PlainStep(task), next(task.parameters()).device
     packed = make_batch(task, PLAIN_MIX, row_length=row_length).to(device)
     single = [make_batch(task, [kind]).to(device) for kind in PLAIN_MIX]
@@ -145,21 +140,6 @@ def _asking_unlike(answers: Answers, plain: PlainAnswers, *, name: str, together
     return {"ours": lambda: answers.ask_joining(batch, at_once=together), "plain": theirs}
 
 
-def compare_plain_memory(config: Mapping[str, Any], name: str) -> Row:
-    """Peaks of a forward and backward with nothing recomputed, each side in a fresh process.
-
-    Raises:
-        EOError: a process failed.
-    """
-    peaks = {}
-    for side in SIDES:
-        order = json.dumps({"config": dict(config), "name": name, "side": side})
-        output = run_module("profiling.earthmind.plain_comparison", what=f"the {side} step of {name}", given=order)
-        peaks[side] = PeakMemory(**json.loads(output.splitlines()[-1]))
-    ours, plain = peaks["ours"].rise / GIB, peaks["plain"].rise / GIB
-    return {"what": f"memory of a train step, {name}", "plain GiB": plain, "ours GiB": ours, "ours / plain": ours / plain}
-
-
 def check_losses(task: EarthMindTask, plain: PlainStep, *, name: str) -> None:
     """Raise ConfigError if the losses of a sample kind differ without dropout: the sides would not do the same."""
     batch = make_batch(task, check_kinds(name)).to(next(task.parameters()).device)
@@ -187,17 +167,6 @@ def training_step(task: EarthMindTask, plain: PlainStep | None, *, name: str) ->
     return work
 
 
-def _build(config: Mapping[str, Any], recompute: str) -> EarthMindTask:
+def build_side(config: Mapping[str, Any], recompute: str) -> EarthMindTask:
+    """Our task of a config in float32 with that choice of recomputation."""
     return build_setting(config, device=local_device(), dtype=torch.float32, changes={"gradient_checkpointing": recompute})
-
-
-def _main(order: Mapping[str, Any]) -> None:
-    task = _build(order["config"], "none")
-    plain = PlainStep(task) if order["side"] == "plain" else None
-    work = training_step(task, plain, name=order["name"])
-    work()
-    sys.stdout.write(json.dumps(asdict(measure_peak(work))) + "\n")
-
-
-if __name__ == "__main__":
-    _main(json.load(sys.stdin))
