@@ -8,18 +8,17 @@ python tools/benchmark.py plain --config configs/benchmark/bench_mid.py --memory
 python tools/benchmark.py data --config configs/benchmark/bench_mid.py             preparing samples
 python tools/benchmark.py infer --config configs/benchmark/bench_mid.py --batch 1,8             answers to questions
 python tools/benchmark.py scaling --config configs/benchmark/bench_mid.py --ranks 1,2   several processes
+python tools/benchmark.py files --config configs/earthmind/earthmind_tiny_synthetic.py  real files: training, evaluation, reading
 python tools/benchmark.py gpu --config configs/earthmind/earthmind_4b_sft.py       full size on one GPU, at most 9 minutes
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
-from rich.console import Console
 
 from eocore.command import command
 from eocore.config import load_config
@@ -27,15 +26,15 @@ from eocore.errors import ConfigError
 from eocore.overrides import OverrideAction
 from eocore.progress import Progress
 from eocore.train.device import local_device
+from profiling.files.command import add_files, run_files
 from profiling.measures.ceiling import matrix_product_flops
 from profiling.ratios.ratio import Effort, build_ratio, load_ratios
-from profiling.reporting.report import describe_machine, draw_ratios, ratio_table, ratios_as_json, write_json
-from profiling.reporting.tables import Row, draw_rows, row_table
+from profiling.reporting.report import draw_ratios, ratio_table, ratios_as_json, write_json
+from profiling.reporting.tables import row_table
+from profiling.reporting.telling import show, tell
 
 SYSTEMS = ("earthmind", "ms_clip")
 """That have ratios; the other commands measure the first one."""
-MIN_WIDTH = 190
-"""Characters of a table where the output is no terminal."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 GENERATION = "how answers are generated, e.g. cache_implementation=static, compile=true"
 AGAINST = "our step as the config has it beside ours with these overrides, in turn, instead of the upstream step's structure"
@@ -78,9 +77,13 @@ def parse_arguments() -> argparse.Namespace:
     scaling.add_argument("--ranks", type=names, default=["1", "2"], metavar="N,N", help="numbers of processes (default: 1,2)")
     scaling.add_argument("--zero", default="deepspeed_zero2", metavar="NAME", help="DeepSpeed configuration (default: %(default)s)")
     add_inference(infer)
-    for one in (ratios, plain):
+    files = commands.add_parser("files", help=run_files.__doc__)
+    files.add_argument("--config", type=Path, required=True, help="config file, whose data are read")
+    files.add_argument("--cfg-options", nargs="+", action=OverrideAction, default={}, metavar="KEY=VALUE", help="overrides; + adds a key")
+    add_files(files)
+    for one in (ratios, plain, files):
         one.add_argument("--processor-time", action="store_true", help=of_processor)
-    for one in (ratios, *of_config):
+    for one in (ratios, *of_config, files):
         one.add_argument("--repeats", type=int, default=5, metavar="N", help="timed calls of each side; the fastest counts (default: 5)")
         one.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
         one.add_argument("--plot", type=Path, metavar="FILE", help="draw them here (PNG)")
@@ -157,7 +160,7 @@ def run_train(arguments: argparse.Namespace) -> None:
         for name in arguments.samples:
             rows.append(measure_training(trainer, name, ceiling=ceiling, **choices).as_row())
             progress.advance()
-    tell(arguments, rows, columns=("samples/s", "peak GiB", "MFU %"), ceiling=ceiling)
+    tell(arguments, rows, columns=("samples/s", "peak GiB", "MFU %"), figures={"ceiling": ceiling})
 
 
 def run_step(arguments: argparse.Namespace) -> None:
@@ -210,7 +213,7 @@ def run_gpu(arguments: argparse.Namespace) -> None:
     ceiling = matrix_product_flops(device, dtype)
     plan = GpuPlan(seconds=arguments.seconds, repeats=min(arguments.repeats, 3))
     rows = measure_gpu(task, plan, device=device, dtype=dtype, ceiling=ceiling)
-    tell(arguments, rows, columns=("tokens/s", "MFU %", "peak GiB"), ceiling=ceiling)
+    tell(arguments, rows, columns=("tokens/s", "MFU %", "peak GiB"), figures={"ceiling": ceiling})
 
 
 def run_scaling(arguments: argparse.Namespace) -> None:
@@ -240,7 +243,7 @@ def run_plain(arguments: argparse.Namespace) -> None:
     memory = [compare_plain_memory(task, name) for name in arguments.samples] if arguments.memory else []
     if memory:
         show(row_table(memory))
-    tell(arguments, rows, columns=("faster x",), **{f"{row['what']}, ours / plain": float(row["ours / plain"]) for row in memory})
+    tell(arguments, rows, columns=("faster x",), figures={f"{row['what']}, ours / plain": float(row["ours / plain"]) for row in memory})
 
 
 def run_infer(arguments: argparse.Namespace) -> None:
@@ -261,23 +264,6 @@ def run_infer(arguments: argparse.Namespace) -> None:
     tell(arguments, rows, columns=("samples/s", "new tokens/s", "peak GiB"))
 
 
-def tell(arguments: argparse.Namespace, rows: Sequence[Row], *, columns: Sequence[str], **more: float) -> None:
-    """Prints the rows, and writes and draws them where wanted."""
-    show(row_table(rows))
-    for name, value in more.items():
-        print(f"{name}: {value:.4g}")
-    if arguments.json:
-        write_json(arguments.json, {"machine": describe_machine(), "config": str(arguments.config), **more, "rows": list(rows)})
-    if arguments.plot:
-        draw_rows(arguments.plot, rows, columns=columns)
-
-
-def show(table: object) -> None:
-    """Prints a table, wide enough where nobody's terminal limits it."""
-    console = Console()
-    (console if console.is_terminal else Console(width=MIN_WIDTH)).print(table)
-
-
 COMMANDS = {
     "ratios": run_ratios,
     "train": run_train,
@@ -287,6 +273,7 @@ COMMANDS = {
     "scaling": run_scaling,
     "plain": run_plain,
     "infer": run_infer,
+    "files": run_files,
 }
 
 

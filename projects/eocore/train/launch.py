@@ -134,7 +134,7 @@ def _run(config: Config, folder: WorkDir, *, plan: RunPlan, interrupts: Interrup
     failed = partial(_write_failure, folder)
     watchdog = Watchdog(folder.path, hang_timeout_s=training.hang_timeout_s, on_failure=failed)
     with watchdog, keeping(folder.path, "a file of the run", follows="Its checkpoints stand; resume from them with --resume."):
-        runner = _build(config, folder.path, plan=plan)
+        runner = build_run(config, folder.path, plan=plan)
         runner.prepare()
         begun = runner.guard.step
         interrupts.obey(runner.orders, can_save=lambda: runner.guard.step > begun)
@@ -213,7 +213,7 @@ def dry_run(
         config = config.copy()
         config.hooks, config.tracking = {}, []
         plan = RunPlan(resume=Resumption(checkpoint=checkpoint, allow=allow), answers=answers)
-        runner = _build(config, Path(folder) / DRY_RUN, plan=plan, tried=True)
+        runner = build_run(config, Path(folder) / DRY_RUN, plan=plan, tried=True)
         parts = runner.model.parameter_table()
         with closing(runner.prepare()) as loop:
             batch = loop.next_batch()
@@ -227,8 +227,18 @@ def dry_run(
     return "".join(line + "\n" for line in lines)
 
 
-def _build(config: Config, work_dir: Path, *, plan: RunPlan, tried: bool = False) -> Runner:
-    """The runner of a run, or of one that is only `tried`: that never validates."""
+def build_run(config: Config, work_dir: Path, *, plan: RunPlan, tried: bool = False) -> Runner:
+    """The runner of a run, or of one that is only `tried`: that never validates.
+
+    Args:
+        config: as `train`.
+        work_dir: checkpoints, logs and curves go here.
+        plan: of the run.
+        tried: build validation, and leave it aside.
+
+    Raises:
+        EOError: as `train`.
+    """
     training, *_ = check_config(config)
     checkpoint = plan.resume.checkpoint
     if training.deterministic:

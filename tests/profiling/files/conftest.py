@@ -1,0 +1,40 @@
+"""A small world of files and a config that trains on it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from eocore.synthetic.world import write_world
+
+CONFIG = Path(__file__).resolve().parents[3] / "configs" / "earthmind" / "earthmind_tiny_synthetic.py"
+SMALL = {
+    "task.batch_size": 2,
+    "task.model.vision_config.num_hidden_layers": 1,
+    "task.model.vision_config.hidden_size": 32,
+    "task.model.vision_config.intermediate_size": 64,
+    "task.model.text_config.num_hidden_layers": 2,
+    "task.model.text_config.hidden_size": 64,
+    "task.model.text_config.intermediate_size": 128,
+    "task.losses.num_points": 64,
+    "training.precision": "fp32",
+    "evaluation.batch_size": 2,
+    "evaluation.max_new_tokens": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder, which configs name while it is there."""
+    root = tmp_path_factory.mktemp("world")
+    write_world(root, {"train": 4, "test": 2}, size=48)
+    with mock.patch.dict(os.environ, {"SYNTHETIC_ROOT": str(root)}):
+        yield root
+
+
+@pytest.fixture
+def small() -> dict[str, Any]:
+    return dict(SMALL)
