@@ -22,7 +22,7 @@ def test_all_sides_show_the_same(kind: ImageKind, tmp_path: Path) -> None:
     assert shown.keys() >= {OURS, "rasterio", "torch"}
     assert shown[OURS].std() > 10
     for tile in shown.values():
-        assert (tile.shape, tile.dtype) == ((len(kind.shown), TILE, TILE), np.uint8)
+        assert tile.shape == (len(kind.shown), TILE, TILE) and tile.dtype == np.uint8
         assert np.abs(tile.astype(float) - shown[OURS]).mean() < LEVELS
 
 

@@ -4,10 +4,12 @@ import tempfile
 from pathlib import Path
 
 from eocore.config import load_config
-from eocore.data import registered as _registered  # noqa: F401  (registers what configs name)
 from eocore.data.dataset import SampleSource
 from eocore.registry import DATASETS
+from eocore.system import systems_of_config
 from profiling.files.page_cache import COLD, STATES, WARM, bytes_from_storage, image_paths, possible_states, put
+
+from .conftest import CONFIG
 
 SIZE = 3 * 2**20
 
@@ -38,8 +40,9 @@ def test_a_file_system_in_memory_has_no_cold_files() -> None:
 
 
 def test_all_images_of_all_parts_are_named_once(world: Path) -> None:
-    root = Path(__file__).resolve().parents[3] / "configs" / "earthmind"
-    source: SampleSource = DATASETS.build(load_config(root / "earthmind_tiny_synthetic.py").task.data)
+    config = load_config(CONFIG)
+    systems_of_config(config)
+    source: SampleSource = DATASETS.build(config.task.data)
     paths = image_paths(source)
     assert sorted(paths) == sorted(
         path for role in ("rgb", "multispectral", "sar") for path in (world / "train" / role).iterdir() if path.suffix in (".png", ".tif")
