@@ -42,7 +42,7 @@ def evaluate_config(config: Config, model: Path, *, out: Path, overwrite: bool =
     register_systems(dict.fromkeys([*(item.name for item in named), system.name]))
     options = read_evaluation(require(config, "evaluation"))
     make = system.need(system.predictor, "its models cannot be evaluated")
-    predictor = make(model, PredictorOptions(generation=options.generation))
+    predictor = make(model, PredictorOptions(generation=options.generation, dtype=options.dtype))
     return run_config(config, predictor, model=model, out=out, overwrite=overwrite, system=system.name)
 
 
@@ -180,7 +180,7 @@ def _choices(config: Config, options: EvaluationOptions, *, by_scores: bool) -> 
     names = ("settings", "max_new_tokens", "seed", "generation", *(["templates"] if by_scores else []))
     found: dict[str, Any] = {name: getattr(options, name) for name in names}
     found["datasets"] = [_without_paths(dict(entry)) for entry in options.datasets]
-    found |= image_order(options.datasets)
+    found |= {**image_order(options.datasets), **({"dtype": options.dtype} if options.dtype else {})}
     processor = config.get("task", {}).get("processor")
     return {"evaluation": found, **({"task": {"processor": processor}} if processor else {})}
 

@@ -13,6 +13,7 @@ from eocore.errors import ConfigError, DataError
 from eocore.evaluate.protocols import TEMPLATES
 from eocore.evaluate.settings import SETTINGS
 from eocore.registry import DATASETS
+from eocore.system import DTYPES
 
 OWN_SETTINGS = "settings"
 """Key of a data set's config that only evaluation reads."""
@@ -29,6 +30,7 @@ class EvaluationOptions:
         max_new_tokens: longest answer.
         seed: of transforms that draw.
         generation: how the model generates, in its system's options.
+        dtype: of `eocore.system.DTYPES`, in which the model answers; None = as saved.
         templates: texts with `{label}` in place of a class's name, for a model that scores classes; several make a prompt ensemble.
         turns: how the questions of records of several turns are asked, each a sample of its own: "each" by itself, "dialogue" after
             the questions and true answers before it.
@@ -40,6 +42,7 @@ class EvaluationOptions:
     max_new_tokens: int = 256
     seed: int = 0
     generation: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str | None = None
     templates: Sequence[str] = TEMPLATES
     turns: TurnsMode = "each"
 
@@ -47,6 +50,8 @@ class EvaluationOptions:
         unknown = sorted(set(self.settings) - set(SETTINGS))
         if unknown or not self.settings:
             raise ConfigError(f"evaluation.settings names {unknown or 'nothing'}; choices: {SETTINGS}.")
+        if self.dtype is not None and self.dtype not in DTYPES:
+            raise ConfigError(f"evaluation.dtype is {self.dtype!r}; choices: {', '.join(DTYPES)}.")
         if self.turns not in TURNS_MODES:
             raise ConfigError(f"evaluation.turns is {self.turns!r}; choices: {', '.join(TURNS_MODES)}.")
         for name in ("batch_size", "max_new_tokens"):

@@ -121,6 +121,10 @@ def other_generation(world: Path, config: Config) -> None:
     config.evaluation.generation = {"repetition_penalty": 1.5}
 
 
+def other_precision(world: Path, config: Config) -> None:
+    config.evaluation.dtype = "int8"
+
+
 def fewer_settings(world: Path, config: Config) -> None:
     del config.evaluation.settings["fused"]
 
@@ -149,6 +153,7 @@ CHANGES: list[tuple[Callable[[Path, Config], None], str]] = [
     (fewer_samples, r"evaluation.datasets.0.limit was not set, now 2"),
     (other_length, "evaluation.max_new_tokens was 8, now 9"),
     (other_generation, "evaluation.generation.repetition_penalty was not set, now 1.5"),
+    (other_precision, "evaluation.dtype was not set, now 'int8'"),
     (fewer_settings, "evaluation.settings.fused.0 was 'multispectral', now not set"),
     (other_modalities, "evaluation.settings.fused.1 was 'sar', now not set"),
     (other_stretch, "task.processor.presentation.sar.stretch.low was -28.0, now -20.0"),

@@ -131,9 +131,11 @@ def test_each_question_of_a_conversation_is_a_sample(model: Path, tmp_path: Path
     assert note.startswith("2 records of 'a' hold several questions: each is a sample of its own, asked ")
 
 
-def test_other_words_for_turns_are_refused() -> None:
+def test_other_words_for_turns_and_precisions_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"evaluation.turns is 'all'; choices: each, dialogue"):
         options(turns="all")
+    with pytest.raises(ConfigError, match=r"evaluation.dtype is 'int4'; choices: float32, bfloat16, int8"):
+        options(dtype="int4")
 
 
 def own_file(folder: Path) -> str:
