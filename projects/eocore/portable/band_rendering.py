@@ -219,11 +219,11 @@ def _channel(entry: str, scene: SceneLike, *, stretch: Mapping[str, Any]) -> np.
     if scene.unit != DISPLAY_UNIT:
         return _stretched(entry, scene, stretch=stretch)
     layer = scene.pixels[0] if len(scene.bands) == 1 else _band(entry, scene)
-    return np.nan_to_num(layer, nan=0.0).astype(np.uint8)
+    return _levels(layer)
 
 
 def _display_views(scene: SceneLike, num_channels: int, *, fill: Sequence[int]) -> np.ndarray:
-    layers = np.nan_to_num(scene.pixels, nan=0.0).astype(np.uint8)
+    layers = _levels(scene.pixels)
     if layers.shape[0] == 1:
         layers = np.repeat(layers, 3, axis=0)
     if layers.shape[0] % 3:
@@ -250,8 +250,17 @@ def _stretched(entry: str, scene: SceneLike, *, stretch: Mapping[str, Any]) -> n
         low, high = np.percentile(known, [stretch["low"], stretch["high"]]) if known.size else (0.0, 1.0)
     else:
         raise ValueError(f"stretch method '{method}' is unknown; choices: {', '.join(STRETCHES)}.")
-    scaled = np.clip((values - low) / max(high - low, np.finfo(np.float32).tiny), 0.0, 1.0)
-    return np.nan_to_num(np.rint(scaled * 255.0), nan=0.0).astype(np.uint8)
+    scaled = (values - low) / max(high - low, np.finfo(np.float32).tiny)
+    np.clip(scaled, 0.0, 1.0, out=scaled)
+    scaled *= 255.0
+    return _levels(np.rint(scaled, out=scaled))
+
+
+def _levels(values: np.ndarray) -> np.ndarray:
+    """uint8 of values 0..255, 0 where there is no data."""
+    if values.size and np.isfinite(values.min()) and np.isfinite(values.max()):  # both are NaN where any is
+        return values.astype(np.uint8)
+    return np.nan_to_num(values, nan=0.0).astype(np.uint8)
 
 
 def _is_absent(entry: str, scene: SceneLike) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from eocore.errors import BandError, ConfigError
@@ -100,6 +101,7 @@ class Sensor:
         return next((band.name for band in self.all_bands if key in map(_key, (band.name, *band.aliases))), None)
 
 
+@lru_cache(maxsize=4096)
 def _key(text: str) -> str:
     return re.sub(r"0+(?=\d)", "", text.strip().lower(), count=1)
 

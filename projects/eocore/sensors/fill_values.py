@@ -82,6 +82,8 @@ def _check_largest(layers: np.ndarray, highest: float, *, fills: Sequence[float]
 
 
 def _check_negative(layers: np.ndarray, lowest: float, *, sensor: Sensor, source: str) -> None:
+    if not lowest < 0:
+        return
     found = layers == lowest
     if ((layers < 0) & ~found).any():
         return

@@ -38,6 +38,11 @@ def scale_digital(digital: np.ndarray, *, scale: float, offset: float = 0.0, off
 
 def nodata_to_nan(digital: np.ndarray, nodata: float | None = None) -> np.ndarray:
     """`digital` as float32 with NaN where it is `nodata`, infinite, or too large for float32."""
+    if digital.dtype.kind in "iu":  # always finite
+        numbers = digital.astype(np.float32)
+        if nodata is not None:
+            numbers[digital == nodata] = np.nan
+        return numbers
     with np.errstate(over="ignore"):  # float64 fill values such as -1.8e308 become infinite, and so NaN
         values = digital.astype(np.float32)
     invalid = ~np.isfinite(values)

@@ -254,3 +254,27 @@ class TestComposite:
         optical = SceneArray(np.zeros((1, 4, 6), np.float32), ("B04",), "reflectance")
         radar = SceneArray(np.full((1, 2, 3), -10.0, np.float32), ("VV",), "sigma0_db")
         assert composite_image({"multispectral": optical, "sar": radar}, self.RULES, channels=self.CHANNELS).shape == (2, 4, 6)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("method", ["range", "percentile"])
+def test_levels_are_the_rounded_stretch_with_and_without_data_missing(missing: bool, method: str) -> None:
+    values = np.random.default_rng(0).normal(0.2, 0.2, (1, 30, 40)).astype(np.float32)
+    values[0, :, 0] = np.nan if missing else 0.1
+    low, high = (0.0, 0.5) if method == "range" else np.percentile(values[np.isfinite(values)], [2, 98])
+    expected = np.nan_to_num(np.rint(np.clip((values - low) / (high - low), 0.0, 1.0) * 255.0), nan=0.0).astype(np.uint8)
+    stretch = {"method": method, "low": 0.0, "high": 0.5} if method == "range" else {"method": method, "low": 2, "high": 98}
+    kept = values.copy()
+    shown = present(SceneArray(values, ("B04",), "reflectance"), {"views": [["B04"]], "stretch": stretch}, num_channels=1)
+    assert (shown[0] == expected).all()
+    assert np.array_equal(values, kept, equal_nan=True)
+
+
+def test_a_picture_with_missing_pixels_shows_them_black() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 9)).astype(np.float32)
+    whole = present(SceneArray(pixels, ("red", "green", "blue"), "uint8"), {}, num_channels=3)[0]
+    pixels[:, 2, 3] = np.nan
+    holed = present(SceneArray(pixels, ("red", "green", "blue"), "uint8"), {}, num_channels=3)[0]
+    assert not holed[:, 2, 3].any()
+    whole[:, 2, 3] = 0
+    assert (holed == whole).all()

@@ -76,3 +76,13 @@ class TestResize:
     def test_nearest_makes_no_new_values(self) -> None:
         mask = (np.random.default_rng(0).random((1, 33, 21)) > 0.5).astype(np.uint8)
         assert set(np.unique(resize(mask, (64, 64), resample=Image.Resampling.NEAREST))) <= {0, 1}
+
+
+@pytest.mark.parametrize("order", ["layer by layer", "pixel by pixel"])
+def test_three_layers_are_resized_as_one_picture_however_they_lie_in_memory(order: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    image = pixels.transpose(2, 0, 1)
+    image = image if order == "pixel by pixel" else np.ascontiguousarray(image)
+    expected = np.asarray(Image.fromarray(pixels).resize((21, 17), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    assert (resize(image, (17, 21)) == expected).all()
+    assert (resize(image[:2], (17, 21)) == expected[:2]).all()

@@ -86,3 +86,12 @@ def test_numbers_that_cannot_be_of_the_sensor_are_refused(digital: np.ndarray, s
 def test_digital_numbers_held_as_floats_are_accepted_even_where_dark() -> None:
     dark = np.array([0.0, 1.0, 2.0], np.float32)
     np.testing.assert_allclose(to_canonical(dark, get_sensor("sentinel2_l2a"), source="x"), [np.nan, 1e-4, 2e-4], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32])
+def test_whole_numbers_are_missing_only_where_they_are_nodata(dtype: type) -> None:
+    digital = np.array([0, 1, np.iinfo(dtype).max, np.iinfo(dtype).min, 7], dtype)
+    assert np.array_equal(nodata_to_nan(digital), digital.astype(np.float32))
+    expected = digital.astype(np.float32)
+    expected[digital == 7] = np.nan
+    assert np.array_equal(nodata_to_nan(digital, 7), expected, equal_nan=True)

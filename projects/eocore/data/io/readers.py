@@ -278,7 +278,7 @@ def _pixel_edge(file: LayerFile) -> float:
 def _check_extents(files: Sequence[LayerFile], finest: LayerFile) -> None:
     """Half a pixel of the coarser file is allowed: grids of one product may be laid on pixel centres (Landsat's panchromatic band).
     Tie points that no grid fits place files of one size alone, pixel on pixel."""
-    for file in files:
+    for file in (file for file in files if file is not finest):
         alike = (file.grid is None) == (finest.grid is None)
         if file.grid and finest.grid:
             alike = same_crs(file.grid.crs, finest.grid.crs)
@@ -365,7 +365,7 @@ def _blank_zeros(pixels: np.ndarray, files: Sequence[LayerFile], *, contents: Se
 
 def _check_has_data(pixels: np.ndarray, ref: ImageRef, *, window: Window) -> None:
     """Raise NoDataError if no pixel holds a value."""
-    if not np.isfinite(pixels).any():
+    if not np.isfinite(pixels[:, :1]).any() and not np.isfinite(pixels).any():  # the first row tells of most images
         raise NoDataError(
             f"{ref.paths[0]}: none of its {window[2]} x {window[3]} px holds data (all are nodata, masked, or not finite): the model would "
             "see nothing there. Leave the image out, choose another window, or correct the file's nodata value."
@@ -374,7 +374,7 @@ def _check_has_data(pixels: np.ndarray, ref: ImageRef, *, window: Window) -> Non
 
 def _read_on_grid(file: LayerFile, finest: LayerFile, *, window: Window, content: _Content) -> np.ndarray:
     """(C, h, w) float32 in the sensor's unit, on the finest grid's `window`."""
-    if file.grid is None or finest.grid is None or file.grid.misfit_px > EXACT_PX:
+    if file is finest or file.grid is None or finest.grid is None or file.grid.misfit_px > EXACT_PX:
         return _read_canonical(file, window, content=content)
     if file.size == finest.size and _apart(file, finest) < SAME_GRID_PX:
         return _read_canonical(file, window, content=content)
