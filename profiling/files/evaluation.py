@@ -24,6 +24,9 @@ from profiling.files.page_cache import image_paths, possible_states, put
 from profiling.files.training import Spent
 from profiling.measures.timing import wait_for_device
 
+BATCHES = 4
+"""Of a set, at least."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -89,7 +92,7 @@ def measure_evaluation(config: Config, model: Path | None, *, num_samples: int, 
     Args:
         config: with a section `evaluation`.
         model: see `build_predictor`.
-        num_samples: to answer in a turn, of all data sets and settings of the section alike.
+        num_samples: to answer in a turn, of data sets under settings throughout the section, in sets of several batches.
         turns: of each state, in turn.
 
     Raises:
@@ -113,11 +116,14 @@ def measure_evaluation(config: Config, model: Path | None, *, num_samples: int, 
 
 def _choose(options: EvaluationOptions, predictor: Any, *, num_samples: int) -> list[Asked]:
     """As an evaluation deals them: those about one image follow each other."""
-    sources = list(find_sources(options))
+    found = list(find_sources(options))
+    # as many sets as have several batches each: while the first of a set is read, nothing is answered
+    count = min(len(found), max(1, num_samples // (BATCHES * options.batch_size)))
+    sources = [found[number * len(found) // count + number % (len(found) // count)] for number in range(count)]
     responses = ResponseOptions(max_new_tokens=options.max_new_tokens, templates=tuple(options.templates))
     asked = []
     for source in sources:
-        records = source.dataset.records[: max(1, num_samples // len(sources))]
+        records = source.dataset.records[: max(1, num_samples // count)]
         protocol = protocol_of(records[0].task, predictor, wanted_by=source.dataset.name)
         indices = deal_images(records, range(len(records)), rank=0, world_size=1)
         samples = RankSamples(source.dataset, source.setting, indices, batch_size=options.batch_size, seed=options.seed)

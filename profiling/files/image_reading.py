@@ -21,7 +21,8 @@ from profiling.files.image_kinds import KINDS, PICTURE, TILE_PX, ImageKind
 from profiling.files.page_cache import COLD, possible_states, put
 from profiling.measures.timing import Times, time_in_turn, time_once
 
-OURS = "ours"
+OURS, READER = "ours", "our reader"
+"""From file to tile, and of it the part up to the scene in its sensor's unit."""
 Read = Callable[[], np.ndarray]
 """(C, P, P) uint8: the shown bands of a file as one tile."""
 MS = 1000.0
@@ -44,7 +45,8 @@ def measure_reading(
         for kind in kinds:
             path = kind.write(Path(folder), size_px=size_px)
             works = readers(kind, path, tile_px=tile_px)
-            times = time_in_turn(works, repeats=repeats, of_processor=of_processor)
+            reader = {READER: partial(read_scene, kind.reference(path))}
+            times = time_in_turn({**works, **reader}, repeats=repeats, of_processor=of_processor)
             row = _row(kind, times)
             if not of_processor and COLD in possible_states([path]):
                 cold = _time_cold(works, path, repeats=repeats)
@@ -55,13 +57,13 @@ def measure_reading(
 
 def _row(kind: ImageKind, times: Mapping[str, Times]) -> dict[str, float | str]:
     name, best = _best_other(times)
-    figures = {f"{side} ms": MS * times[side].best if side in times else "-" for side in SIDES}
+    figures = {f"{side} ms": MS * times[side].best if side in times else "-" for side in (*SIDES, READER)}
     return {"kind": kind.name, **figures, "best other": name, "best / ours": best / times[OURS].best}
 
 
 def _best_other(times: Mapping[str, Times]) -> tuple[str, float]:
     """Name and seconds of the fastest of the others."""
-    return min(((name, found.best) for name, found in times.items() if name != OURS), key=lambda pair: pair[1])
+    return min(((name, found.best) for name, found in times.items() if name not in (OURS, READER)), key=lambda pair: pair[1])
 
 
 def _time_cold(works: Mapping[str, Read], path: Path, *, repeats: int) -> dict[str, Times]:

@@ -37,4 +37,5 @@ def test_a_row_compares_ours_with_the_fastest_of_the_others() -> None:
     others = {name: float(row[f"{name} ms"]) for name in SIDES if name != OURS and row[f"{name} ms"] != "-"}
     assert row["best other"] == min(others, key=lambda name: others[name])
     assert row["best / ours"] == pytest.approx(min(others.values()) / float(row["ours ms"]))
+    assert float(row["our reader ms"]) > 0
     assert "ours cold ms" not in row  # the processor does not work while it waits for storage
