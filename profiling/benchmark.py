@@ -96,6 +96,7 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=counts, default=[1], metavar="N,N", help="questions answered together (default: 1)")
     parser.add_argument("--new-tokens", type=count, metavar="N", help="of every answer (default: as many as the sample kind learns)")
     parser.add_argument("--generation", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help=GENERATION)
+    parser.add_argument("--each-precision", action="store_true", help="float32, bfloat16 and int8 in turn instead, random weights, on the CPU")
 
 
 def names(text: str) -> list[str]:
@@ -251,6 +252,9 @@ def run_infer(arguments: argparse.Namespace) -> None:
     from eocore.predict.generation import generation_settings
     from profiling.earthmind.inference import build_answers, measure_answers
 
+    if arguments.each_precision:
+        run_precisions(arguments)
+        return
     generation = generation_settings(arguments.generation)
     task = load_config(arguments.config, arguments.cfg_options).task.to_dict() if arguments.config else None
     device, dtype = device_of(arguments)
@@ -262,6 +266,18 @@ def run_infer(arguments: argparse.Namespace) -> None:
             rows.append(measure_answers(answers, name, **choices))
             progress.advance()
     tell(arguments, rows, columns=("samples/s", "new tokens/s", "peak GiB"))
+
+
+def run_precisions(arguments: argparse.Namespace) -> None:
+    """Answers in float32, bfloat16 and 8 bits, in turn."""
+    from profiling.earthmind.precisions import compare_precisions
+
+    if arguments.config is None or arguments.model or arguments.generation:
+        raise ConfigError("--each-precision takes --config, whose sizes it gives random weights, and neither --model nor --generation.")
+    task, _, _ = settings_of(arguments)
+    choices = {"batches": arguments.batch, "new_tokens": arguments.new_tokens, "repeats": arguments.repeats}
+    rows = compare_precisions(task, arguments.samples, **choices)
+    tell(arguments, rows, columns=tuple(name for name in rows[0] if name.endswith("x")))
 
 
 COMMANDS = {
