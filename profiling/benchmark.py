@@ -66,8 +66,8 @@ def parse_arguments() -> argparse.Namespace:
     plain.add_argument("--batch", type=counts, default=[1, 8], metavar="N,N", help="questions answered together (default: 1,8)")
     plain.add_argument("--same-image", type=count, default=8, metavar="N", help="questions about one image (default: 8)")
     plain.add_argument("--row-length", type=int, default=4096, metavar="L", help="tokens of a packed row of the mix (default: 4096)")
-    plain.add_argument("--memory", action="store_true", help="peak memory too, in a process a side, and steps at equal memory")
-    plain.add_argument("--answers", action="store_true", help="answers alone, no training steps")
+    plain.add_argument("--memory", action="store_true", help="peak memory too, in a process a side")
+    plain.add_argument("--only", type=names, metavar="PART,PART", help="of train,mix,equal-memory,answers (default: all)")
     train.add_argument("--together", type=int, default=1, metavar="N", help="samples in a batch (default: 1)")
     train.add_argument("--row-length", type=int, metavar="L", help="pack them into rows of at most so many tokens")
     step.add_argument("--memory", action="store_true", help="peak memory too, in a process a side")
@@ -96,7 +96,7 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=counts, default=[1], metavar="N,N", help="questions answered together (default: 1)")
     parser.add_argument("--new-tokens", type=count, metavar="N", help="of every answer (default: as many as the sample kind learns)")
     parser.add_argument("--generation", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help=GENERATION)
-    parser.add_argument("--each-precision", action="store_true", help="float32, bfloat16 and int8 in turn instead, random weights, on the CPU")
+    parser.add_argument("--each-precision", action="store_true", help="float32, bfloat16 and int8 in turn, random weights, on the CPU")
 
 
 def names(text: str) -> list[str]:
@@ -230,17 +230,14 @@ def run_scaling(arguments: argparse.Namespace) -> None:
 
 def run_plain(arguments: argparse.Namespace) -> None:
     """Training steps and answers beside transformers' own InternVL with peft's LoRA and sdpa, on the same weights."""
-    from profiling.earthmind.plain_comparison import Effort, compare_answers, compare_mix, compare_training
-    from profiling.earthmind.plain_memory import compare_equal_memory, compare_plain_memory
+    from profiling.earthmind.plain_comparison import Effort
+    from profiling.earthmind.plain_memory import compare_plain_memory
+    from profiling.earthmind.plain_parts import Sizes, compare_parts
 
     task, _, _ = settings_of(arguments)
     effort = Effort(repeats=arguments.repeats, of_processor=arguments.processor_time)
-    rows: list[dict[str, float | str]] = []
-    if not arguments.answers:
-        rows += compare_training(task, arguments.samples, effort=effort)
-        rows.append(compare_mix(task, row_length=arguments.row_length, effort=effort))
-        rows += compare_equal_memory(task, arguments.samples, effort=effort) if arguments.memory else []
-    rows += compare_answers(task, arguments.samples, batches=arguments.batch, same_image=arguments.same_image, effort=effort)
+    sizes = Sizes(batches=arguments.batch, same_image=arguments.same_image, row_length=arguments.row_length)
+    rows = compare_parts(task, arguments.samples, only=arguments.only, effort=effort, sizes=sizes)
     memory = [compare_plain_memory(task, name) for name in arguments.samples] if arguments.memory else []
     if memory:
         show(row_table(memory))
