@@ -25,7 +25,7 @@ def test_months_and_days_share_no_token_and_texts_come_back(tokenizer: PreTraine
     assert len(months) == 12 and len(days) == 31 and not months & days
 
 
-@pytest.mark.parametrize("text", ["It's the lake's edge, isn't it?", "a  b\n\n c [12.5, 3]", "Größe: 10 m² – ok", "-03 -5- 7-8-9x", " x "])
+@pytest.mark.parametrize("text", ["It's the lake's edge, isn't it?", "a  b\n\n c [12.5, 3]", "Größe: 10 m² ok", "-03 -5- 7-8-9x", " x "])
 def test_other_texts_are_cut_as_by_gpt2s_pattern(text: str) -> None:
     ours = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(WORD_PATTERN), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
