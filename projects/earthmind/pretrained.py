@@ -19,6 +19,8 @@ CHANGEABLE = ("fusion", "hca", "compression", "grounding_fusion", "initializer_r
 """Fields that may be other than those of the folder: they choose parts without weights in any base model."""
 PARTS = {"fusion": ("fusion.",), "grounding_fusion": ("seg_head.gate.",), "compression": COMPRESSION_PARTS}
 """Field -> what the names of the weights hold that it brings or takes away."""
+LENGTH = "max_position_embeddings"
+"""Of the language model: more positions need no weights where they are rotary and their angles do not depend on their number."""
 OF_THE_TOKENIZER = "model.text_config.vocab_size"
 
 
@@ -28,13 +30,14 @@ def read_pretrained(folder: Path, fields: Mapping[str, Any]) -> EarthMindForCond
     Args:
         folder: config.json and weights of our layout.
         fields: fields of `EarthMindConfig`: sizes are compared with the folder's, those of `CHANGEABLE` replace the folder's. The vision
-            tower may take more channels than the folder's: the new ones begin at zero.
+            tower may take more channels than the folder's: the new ones begin at zero. The language model may have more positions.
 
     Raises:
         ConfigError: there is no such folder, or it is of other sizes.
         CheckpointError: weights are missing or left over.
     """
     config = read_config(folder)
+    _lengthen(config.text_config, (fields.get("text_config") or {}).get(LENGTH))
     free = tuple(f"model.{name} " for name in CHANGEABLE)
     different = [line for line in _differences(without_channels(fields, config), config, where="model") if not line.startswith(free)]
     if different:
@@ -127,6 +130,13 @@ def check_new_tokens(model: EarthMindForConditionalGeneration, folder: Path, *, 
             f"{len(lost)} tokens are new to {folder} and would not be trained or saved: {some_of(lost)}; each loading would draw their "
             "rows anew. Name them in task.trainable_tokens, or import the model with this tokenizer."
         )
+
+
+def _lengthen(text: Any, length: int | None) -> None:
+    """Gives the language model more positions, in place, if it is so many that are wanted and its rotary angles stay as they are."""
+    angles = (getattr(text, "rope_parameters", None) or {}).get("rope_type", "default")
+    if length is not None and length > getattr(text, LENGTH, length) and angles == "default":
+        setattr(text, LENGTH, length)
 
 
 def _differences(given: Mapping[str, Any], found: PretrainedConfig, *, where: str) -> Iterator[str]:

@@ -44,6 +44,18 @@ class TestSizes:
         ):
             build_model({**fields, "pretrained": str(folder)}, words)
 
+    def test_there_may_be_more_positions_not_fewer(self, folder: Path, words: Any, make_fields: Callable[..., dict[str, Any]]) -> None:
+        fields = make_fields()
+        had = build_model({**fields, "pretrained": str(folder)}, words).config.text_config.max_position_embeddings
+        fields["text_config"]["max_position_embeddings"] = 4 * had
+        model = build_model({**fields, "pretrained": str(folder)}, words)
+        model.save_pretrained(folder.with_name("longer"))
+        again = build_model({"pretrained": str(folder.with_name("longer"))}, words)
+        assert model.config.text_config.max_position_embeddings == again.config.text_config.max_position_embeddings == 4 * had
+        fields["text_config"]["max_position_embeddings"] = had // 2
+        with pytest.raises(ConfigError, match=f"max_position_embeddings is {had // 2} in the config, {had} in the folder"):
+            build_model({**fields, "pretrained": str(folder)}, words)
+
     def test_a_field_that_nothing_reads_is_named(self, folder: Path, words: Any) -> None:
         with pytest.raises(ConfigError, match=r"model\.fussion is read by nothing"):
             build_model({"pretrained": str(folder), "fussion": "concat"}, words)
