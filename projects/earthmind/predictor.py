@@ -33,7 +33,7 @@ from eocore.portable.image_memory import ImageMemory
 from eocore.portable.image_tiling import tile_grid
 from eocore.portable.position_limit import SampleTooLongError
 from eocore.portable.running_batch import ReadPrompts
-from eocore.portable.series import group_moments
+from eocore.portable.series import group_moments, named_moment, named_without_image
 from eocore.portable.vision_layout import VisionOptions
 from eocore.predict.answers import Prediction
 from eocore.predict.generation import LONG, check_with_model, generation_settings
@@ -124,7 +124,19 @@ def answer_turns(
     # names of the images that masks are drawn on, by moment; all masks lie on the pixels of the first
     drawn_on = [names[id(moment.images[next(iter(model.processor.drawn_on(moment.images)))])] for moment in moments]
     on = tuple(drawn_on[number] for number in answer.mask_moments)
+    if on:
+        _tell_unknown_moments(text, [moment.time for moment in moments], on=on)
     return Prediction(answer.text, answer.masks, next(iter(drawn_on), ""), scenes, drawn_on=on)
+
+
+def _tell_unknown_moments(text: str, times: Sequence[str], *, on: Sequence[str]) -> None:
+    """Warn where the question names days or frames without an image, and none with one: masks lie on another image then."""
+    unknown = named_without_image(text, times)
+    if unknown and named_moment(text, times) is None:
+        get_logger().warning(
+            "the question names %s, of which there is no image (there are: %s); masks are drawn on %s",
+            *(", ".join(unknown), ", ".join(times), ", ".join(dict.fromkeys(on))),
+        )
 
 
 def _losses(options: VisionOptions, scenes: Mapping[str, Scene]) -> Iterator[str]:

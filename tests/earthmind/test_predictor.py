@@ -25,7 +25,7 @@ from earthmind.predictor import EarthMindPredictor, RecordAnswerer, answer_turns
 from eocore.data.records import MaskRef, Record
 from eocore.errors import CheckpointError, DataError, LengthError
 from eocore.portable.messages import read_turns
-from eocore.predict.answers import write_prediction
+from eocore.predict.answers import Prediction, write_prediction
 from eocore.predict.image_files import ImageFile, read_images
 from eocore.sensors.scene import Scene
 
@@ -436,7 +436,7 @@ def test_many_images_are_answered_as_each_alone(
     assert "--sensor sar=...: no --sar image is given. Inputs given: optical" in capsys.readouterr().err
 
 
-def test_a_series_is_answered_and_its_masks_lie_on_the_images_that_are_named(keen: Any) -> None:
+def test_a_series_is_answered_and_its_masks_lie_on_the_images_that_are_named(keen: Any, capsys: pytest.CaptureFixture[str]) -> None:
     days = ("2021-03-04", "2021-06-01")
     pixels = np.random.default_rng(0).integers(0, 255, (2, 3, 40, 48)).astype(np.float32)
     scenes = {
@@ -446,11 +446,19 @@ def test_a_series_is_answered_and_its_masks_lie_on_the_images_that_are_named(kee
     text = f"[SEG] and on {days[0]} [SEG]"
     ids = keen.tokenizer(text, add_special_tokens=False).input_ids
     end = keen.tokenizer.convert_tokens_to_ids("<|end|>")
-    script = Dictation([[*ids, end]])
     keen.model._processor = keen.processor
-    answer = answer_turns(keen.model, scenes, turns=[("user", "Segment it.")], max_new_tokens=40, settings={"logits_processor": [script]})
+
+    def ask_series(question: str) -> Prediction:
+        settings = {"logits_processor": [Dictation([[*ids, end]])]}
+        return answer_turns(keen.model, scenes, turns=[("user", question)], max_new_tokens=40, settings=settings)
+
+    answer = ask_series("Segment it.")
     assert answer.text == text and answer.grid == f"rgb {days[0]}"
     assert list(answer.drawn_on) == [f"rgb {days[1]}", f"rgb {days[0]}"] and answer.masks.shape == (2, 40, 48)
+    ask_series(f"Segment what is new on {days[0]} since 2019-01-01.")
+    assert "of which there is no image" not in capsys.readouterr().err
+    assert list(ask_series("Segment it on 2021-03-05.").drawn_on) == list(answer.drawn_on)
+    assert "the question names 2021-03-05, of which there is no image (there are: 2021-03-04, 2021-06-01)" in capsys.readouterr().err
 
 
 def test_a_video_is_asked_about_by_the_frames_that_the_command_names(

@@ -1,9 +1,10 @@
 """Images of several moments: their order, which belong together, how a prompt names them, and which of them a text means."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from eocore.portable.sample_error import SampleError
@@ -14,6 +15,9 @@ MAX_FRAMES = 32
 """Frames of a video that are shown, unless something else is asked for."""
 _NUMBERED = re.compile(r"(image|frame) ([1-9]\d*)")
 """Moments of a series of which only the order is known, and frames of a video."""
+_DAY = re.compile(r"(?<![\w-])\d{4}-\d{2}-\d{2}(?!\d)")
+_NAMED = re.compile(r"\b(image|frame) ([1-9]\d*)\b")
+"""A day, and a numbered moment, in a question."""
 _DATES = "ISO 8601 dates such as 2024-05-31 (or date-times), 'before' and 'after', or 'image 1', 'image 2', ..."
 
 
@@ -45,8 +49,16 @@ def _rank(time: str) -> tuple[str, float]:
     numbered = _NUMBERED.fullmatch(time)
     if numbered:
         return numbered[1], float(numbered[2])
+    return "date", _instant(time).timestamp()
+
+
+def _instant(time: str) -> datetime:
+    """A date or date-time in UTC, which those without a time zone are taken to be in. Raises ValueError where it is neither."""
     taken = datetime.fromisoformat(time)
-    return "date", (taken if taken.tzinfo else taken.replace(tzinfo=UTC)).timestamp()
+    try:
+        return taken.astimezone(UTC) if taken.tzinfo else taken.replace(tzinfo=UTC)
+    except OverflowError as error:  # of the years 1 and 9999, shifted out of the calendar
+        raise ValueError(f"{time}: not a time of this calendar") from error
 
 
 def sort_key(time: str) -> float:
@@ -85,7 +97,8 @@ def check_order(times: Sequence[str], *, source: str) -> None:
 def group_moments(images: Iterable[tuple[str, str, Any]], *, source: str) -> list[Moment]:
     """The moments of a sample, in order.
 
-    Images of one calendar day with unlike roles are one moment, named by the day; where a role comes twice on one day, each time is one.
+    Images of one calendar day (UTC) with unlike roles are one moment, named by the day; on a day on which a role comes twice, each time
+    is one.
 
     Args:
         images: (role, time, image), in the order of the sample.
@@ -97,9 +110,10 @@ def group_moments(images: Iterable[tuple[str, str, Any]], *, source: str) -> lis
     listed = list(images)
     if not any(time for _, time, _ in listed):
         return [Moment("", _by_role(listed, source=source))] if listed else []
-    days = [_day(time) for _, time, _ in listed]
-    alone = len({(role, day) for (role, _, _), day in zip(listed, days, strict=True)}) == len(listed)
-    names = days if alone else [time for _, time, _ in listed]
+    days = [day_of(time) for _, time, _ in listed]
+    counts = Counter((role, day) for (role, _, _), day in zip(listed, days, strict=True))
+    repeated = {day for (_, day), count in counts.items() if count > 1}
+    names = [time if day in repeated else day for (_, time, _), day in zip(listed, days, strict=True)]
     joined: dict[str, list[tuple[str, str, Any]]] = {}
     for name, image in zip(names, listed, strict=True):
         joined.setdefault(name, []).append(image)
@@ -107,10 +121,10 @@ def group_moments(images: Iterable[tuple[str, str, Any]], *, source: str) -> lis
     return [Moment(name, _by_role(own, source=source)) for name, own in joined.items()]
 
 
-def _day(time: str) -> str:
-    """The calendar day of a date-time; a word of order as it is."""
+def day_of(time: str) -> str:
+    """The calendar day (UTC) of a date or date-time, such as 2024-05-31; a word of order as it is."""
     try:
-        return date.fromisoformat(time[: len("2024-05-31")]).isoformat()
+        return _instant(time).date().isoformat()
     except ValueError:
         return time
 
@@ -136,11 +150,31 @@ def named_moment(text: str, times: Sequence[str]) -> int | None:
     """Number of the moment that a text names last; None where it names none.
 
     Args:
-        text: with dates as they are, or "before image", "image before", "image 2".
+        text: with dates as they are, or "before image", "image before", "image 2"; the day of a date-time names it too, and of several
+            on that day the last.
         times: of the moments.
     """
-    found = [(position, number) for number, time in enumerate(times) if (position := _last(text, time)) >= 0]
+    found = [
+        (position, number)
+        for number, time in enumerate(times)
+        if (position := max(_last(text, name) for name in {time, day_of(time)})) >= 0
+    ]
     return max(found)[1] if found else None
+
+
+def named_without_image(text: str, times: Sequence[str]) -> list[str]:
+    """The days such as 2024-05-31, or numbered images or frames, that a text names and that no moment of a series of this kind has.
+
+    Args:
+        text: a question or an answer.
+        times: of the moments; none is found where these are before and after, or none is known.
+    """
+    kinds = {_rank(time)[0] for time in times if is_moment(time)}
+    there = {day_of(time) for time in times}
+    named = (
+        _DAY.findall(text) if "date" in kinds else [f"{kind} {number}" for kind, number in _NAMED.findall(text.lower()) if kind in kinds]
+    )
+    return [name for name in dict.fromkeys(named) if name not in there]
 
 
 def _last(text: str, time: str) -> int:

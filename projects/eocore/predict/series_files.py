@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from eocore.data.io.image_listing import list_images
@@ -15,7 +14,7 @@ from eocore.data.records import ImageRef, is_time
 from eocore.errors import ConfigError, DataError
 from eocore.log import get_logger
 from eocore.portable.sample_error import SampleError
-from eocore.portable.series import AFTER, BEFORE, check_order, sort_key
+from eocore.portable.series import AFTER, BEFORE, check_order, day_of, sort_key
 from eocore.predict.image_files import DISPLAY_SENSORS, ImageFile, image_refs, tell_empty_bands
 from eocore.predict.inputs import INPUTS, OPTICAL
 from eocore.sensors.scene import Scene
@@ -23,6 +22,8 @@ from eocore.text import did_you_mean
 
 _DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])(?!\d)")
 """A date in a file name, with or without dashes, as products and downloads have it."""
+_SENSED_FIRST = re.compile(r"S1[A-D]_|S2[A-D]_MSI|L[COTEM]0\d_L[12]")
+"""Names of products whose first date is that of the image; others that follow are of its end, its processing or its product."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def find_series(sources: Sequence[str], dates: Sequence[str], *, options: Mappin
             f"--dates: {_number(len(dates), 'date')} for {_number(len(files), 'image')} ({listed}). Give one for each, in order."
         )
     times = [_given(date) for date in dates] or [_named(path) for _, path in files]
+    if not dates:
+        _tell_several_dates([path for _, path in files])
     _tell_other_dates([path for _, path in files], times)
     dated = [
         DatedFile(name, replace(options.get(name, ImageFile(())), paths=(path,)), time)
@@ -115,6 +118,7 @@ def read_series(files: Sequence[DatedFile], *, max_bytes: int | None = None) -> 
                 f"{ref.paths[0]}: another {ref.role} image of {one.time} is given ({refs[ref.label].paths[0]}). Give each its own date."
             )
         refs[ref.label] = ref
+    _tell_duplicates(refs)
     scenes = read_scenes(tuple(refs.values()), root_of=lambda _: None, source="the series", max_bytes=max_bytes or MAX_BYTES)
     for scene in scenes:
         tell_empty_bands(scene)
@@ -176,11 +180,15 @@ def _given(date: str) -> str:
     return date
 
 
+def _days_of(path: str) -> list[str]:
+    """The unlike dates in a file's name, in order."""
+    days = ["-".join(parts) for parts in _DAY.findall(Path(path).name)]
+    return list(dict.fromkeys(day for day in days if is_time(day)))
+
+
 def _day_of(path: str) -> str:
-    """The date in a file's name; "" where it holds none."""
-    found = _DAY.search(Path(path).name)
-    day = "-".join(found.groups()) if found else ""
-    return day if is_time(day) else ""
+    """The first date in a file's name; "" where it holds none."""
+    return next(iter(_days_of(path)), "")
 
 
 def _named(path: str) -> str:
@@ -194,10 +202,32 @@ def _named(path: str) -> str:
     return time
 
 
+def _tell_several_dates(paths: Sequence[str]) -> None:
+    """Warn where names hold several dates and are not those of products, of which the first is known to count."""
+    unsure = [path for path in paths if len(_days_of(path)) > 1 and not _SENSED_FIRST.match(Path(path).name)]
+    if unsure:
+        first = unsure[0]
+        get_logger().warning(
+            "the names of %d of %d files hold several dates, of which the first is taken: %s is taken for an image of %s (it names %s). "
+            "Give --dates if another one counts.",
+            *(len(unsure), len(paths), Path(first).name, _day_of(first), ", ".join(_days_of(first))),
+        )
+
+
+def _tell_duplicates(refs: Mapping[str, ImageRef]) -> None:
+    """Warn where one file is given for several moments: nothing can have changed between them."""
+    labels: dict[tuple[str, ...], list[str]] = {}
+    for label, ref in refs.items():
+        labels.setdefault(tuple(os.path.realpath(path) for path in ref.paths), []).append(label)
+    for paths, same in labels.items():
+        if len(same) > 1:
+            get_logger().warning("%s is given %d times (%s): the model sees no change between them", paths[0], len(same), ", ".join(same))
+
+
 def _tell_other_dates(paths: Sequence[str], times: Sequence[str]) -> None:
     """Warn where a file is given another date than its name holds: files of a folder come by name, which may be no order of dates."""
-    days = [_day_of(path) for path in paths]
-    other = [(Path(path).name, time) for path, day, time in zip(paths, days, times, strict=True) if day and not _same_day(time, day)]
+    days = [_days_of(path) for path in paths]
+    other = [(Path(path).name, time) for path, own, time in zip(paths, days, times, strict=True) if own and day_of(time) not in own]
     if other:
         listed = ", ".join(f"{name} is given {time}" for name, time in other[:3]) + (", ..." if len(other) > 3 else "")
         get_logger().warning(
@@ -207,10 +237,6 @@ def _tell_other_dates(paths: Sequence[str], times: Sequence[str]) -> None:
             len(paths),
             listed,
         )
-
-
-def _same_day(time: str, day: str) -> bool:
-    return datetime.fromisoformat(time).date().isoformat() == day
 
 
 def _check(times: Sequence[str], *, what: str) -> None:

@@ -51,6 +51,24 @@ def test_dates_other_than_those_of_the_names_are_told(folder: Path, capsys: pyte
     assert f"1 of 2 files have another date in their names (sar_{DAYS[1]}.tif is given 20210602)" in capsys.readouterr().err
 
 
+def test_names_with_several_dates_say_which_is_taken(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("S2A_MSIL2A_20210304T101500_N0500_20210305T101500.tif", "mean_20210401_20210430.tif", "a_20210601_2021-06-01.tif")
+    paths = [write_tif(folder / name, numbers(12, "uint16")) for name in names]
+    assert [one.time for one in find_series(paths, [], options={})] == ["2021-03-04", "2021-04-01", "2021-06-01"]
+    told = "names of 1 of 3 files hold several dates, of which the first is taken: mean_20210401_20210430.tif is taken for an image of"
+    assert f"{told} 2021-04-01" in capsys.readouterr().err
+    find_series(paths, ["2021-03-05", "2021-04-30", "2021-06-01"], options={})
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_is_given_twice_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (f"sar={folder}/sar_{day}.tif" for day in DAYS)
+    read_series(find_pair([first], [second], dates=[], options={}))
+    assert "is given" not in capsys.readouterr().err
+    read_series(find_pair([first], [first], dates=[], options={}))
+    assert f"sar_{DAYS[0]}.tif is given 2 times (sar before, sar after): the model sees no change" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("dates", "error", "message"),
     [

@@ -51,8 +51,9 @@ _LINE = re.compile(r'\s*(\w+)\s*=\s*"?(.*?)"?\s*')
 
 
 def is_product(folder: Path) -> bool:
-    """Whether a folder is such a product, complete or not."""
-    return bool(_FOLDER.match(folder.name)) or any(_FOLDER.match(path.name) for path in folder.glob("L*_*.*"))
+    """Whether a folder is such a product, complete or not; files of several products, such as chips cut from them, are none."""
+    names = {found[0] for path in folder.glob("L*_*.*") if (found := _FOLDER.match(path.name))}
+    return bool(_FOLDER.match(folder.name)) or len(names) == 1
 
 
 class LandsatProduct:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from eocore.data.image_sources import ImageSource
+from eocore.data.io.image_listing import list_images
 from eocore.data.io.products.registry import find_product
 from eocore.data.io.readers import read_scene
 from eocore.data.records import ImageRef
@@ -54,6 +55,16 @@ def test_renamed_folders_are_known_by_what_they_hold(tmp_path: Path) -> None:
             path.unlink()
         with pytest.raises(DataError, match=r"lacks .*(MTD_MSIL2A\.xml|-vv-.*\.xml|_MTL\.json)|MTD_MSIL2A\.xml: the product lacks"):
             read_scene(ImageRef("x", sensor, (str(renamed),)))
+
+
+def test_a_folder_of_chips_of_several_landsat_products_is_none(tmp_path: Path) -> None:
+    names = [f"chips/LC09_L2SP_193026_{day}_20210412_02_T1_chip.tif" for day in ("20210310", "20210326")]
+    (tmp_path / "chips").mkdir()
+    for name in names:
+        (tmp_path / name).touch()
+    assert list_images(tmp_path) == names
+    with pytest.raises(DataError, match=r"a folder, expected an image file or the folder of a product"):
+        find_product(tmp_path / "chips")
 
 
 def test_prediction_takes_a_folder_and_tells_its_sensor(tmp_path: Path) -> None:
