@@ -25,10 +25,11 @@ def read_moments(images: Images, options: ProcessorOptions, *, sample_id: str, a
         as_is: they are scenes, or shapes of such, already.
 
     Raises:
-        SampleError: a modality is unknown, a moment has no image, or moments are not in order (see `series.check_order`).
-        TypeError, ValueError: an image is none; see `band_rendering.as_scene`.
+        SampleError: a modality is unknown, a moment has no image, moments are not in order (see `series.check_order`), or images have
+            shapes that cannot be of one place.
+        TypeError, ValueError: a moment or an image is none; see `band_rendering.as_scene`.
     """
-    given = [Moment("", images)] if isinstance(images, Mapping) else [Moment(one.time, one.images) for one in images]
+    given = _as_given(images)
     if len(given) == 1 and not given[0].images:
         return []
     check_order([moment.time for moment in given], source=sample_id or "the question")
@@ -41,7 +42,40 @@ def read_moments(images: Images, options: ProcessorOptions, *, sample_id: str, a
             raise SampleError(f"{sample_id}: the moment '{moment.time}' has no image. Give one, or leave the moment out.")
         names = [name for name in options.modality_order if name in moment.images]
         moments.append(Moment(moment.time, {name: moment.images[name] if as_is else as_scene(moment.images[name]) for name in names}))
+    if not as_is:
+        _check_shapes(moments, sample_id=sample_id)
     return moments
+
+
+def _as_given(images: Images) -> list[Moment]:
+    """The moments as they were given. Raises TypeError where `images` are neither images by modality nor moments."""
+    if isinstance(images, Mapping):
+        return [Moment("", images)]
+    listed = list(images) if isinstance(images, Sequence) else [images]
+    # those of a checkpoint's own code are of another class
+    unlike = [
+        one for one in listed if not (isinstance(getattr(one, "time", None), str) and isinstance(getattr(one, "images", None), Mapping))
+    ]
+    if unlike:
+        found = f"a moment of the time {unlike[0].time!r}" if hasattr(unlike[0], "time") else f"a {type(unlike[0]).__name__}"
+        raise TypeError(
+            f"images: found {found}, expected a dict of images by modality, such as {{'rgb': image}}, or a list of "
+            "Moment(time, {'rgb': image}), with the time as text such as '2024-05-31', 'before' or 'image 1'."
+        )
+    return [Moment(one.time, one.images) for one in listed]
+
+
+def _check_shapes(moments: Sequence[Moment], *, sample_id: str) -> None:
+    """Raise SampleError if images of a sample have shapes that cannot be of one place, up to a pixel of the coarser."""
+    sizes = {f"{moment.time} {name}".strip(): tuple(image.pixels.shape[-2:]) for moment in moments for name, image in moment.images.items()}
+    (first, (height, width)), *others = sizes.items() or [("", (1, 1))]
+    for name, (down, across) in others:
+        if abs(height * across - width * down) > max(height, width, down, across):
+            raise SampleError(
+                f"{sample_id or 'the question'}: the image '{first}' is {height} x {width} px (height x width), '{name}' {down} x "
+                f"{across}: shapes that cannot show one place, so what is seen in one would be matched with another place of the other. Cut them to "
+                "one extent."
+            )
 
 
 def lead_texts(moments: Sequence[Moment], options: ProcessorOptions) -> list[str]:

@@ -120,7 +120,8 @@ class PredictionMixin:
                 max_length=longest,
             )
             samples.append(sample)
-            first = question.images if isinstance(question.images, Mapping) else question.images[0].images
+            shown = question.images or {}
+            first = shown if isinstance(shown, Mapping) else shown[0].images
             sizes.append(next((size_of(first[name]) for name in processor.drawn_on(first)), (1, 1)))
         batch = processor.collate(samples, left_pad=True)
         answers: list[Answer] = self.answer(batch, processor, sizes=sizes, max_new_tokens=max_new_tokens, **options)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,36 @@ def half(side: str) -> np.ndarray:
 
 def words(processor: EarthMindProcessor, ids: Any) -> str:
     return processor.tokenizer.decode(ids).replace("<IMG_CONTEXT>", "")
+
+
+class TestGivenImages:
+    @pytest.mark.parametrize(
+        ("images", "found"),
+        [
+            ([flat(0), flat(1)], "a ndarray"),
+            ([{"rgb": flat(0)}], "a dict"),
+            (iter([Moment(FIRST, {"rgb": flat(0)})]), "a list_iterator"),
+            ([Moment(date(2021, 3, 4), {"rgb": flat(0)})], r"a moment of the time datetime\.date\(2021, 3, 4\)"),  # type: ignore[arg-type]
+            ([Moment(FIRST, flat(0))], "a moment of the time '2021-03-04'"),  # type: ignore[arg-type]
+        ],
+    )
+    def test_what_is_neither_images_nor_moments_is_refused(self, tiny: Any, images: Any, found: str) -> None:
+        with pytest.raises(TypeError, match=rf"images: found {found}, expected a dict of images by modality.*or a list of Moment\(time"):
+            tiny.processor.encode(images, ASKED)
+
+    def test_shapes_that_cannot_be_one_place_are_refused(self, tiny: Any) -> None:
+        wide = flat(0, (16, 34))
+        message = (
+            r"the image '2021-03-04 rgb' is 32 x 32 px \(height x width\), '2021-06-01 rgb' 16 x 34: shapes that cannot show one place"
+        )
+        with pytest.raises(SampleError, match=message):
+            tiny.processor.encode([Moment(FIRST, {"rgb": flat(0)}), Moment(SECOND, {"rgb": wide})], ASKED)
+        tiny.processor.encode([Moment(FIRST, {"rgb": flat(0)}), Moment(SECOND, {"rgb": flat(0, (16, 17))})], ASKED)
+
+    def test_no_moment_is_no_image(self, tiny: Any) -> None:
+        tiny.model._processor = tiny.processor
+        nothing, empty = (tiny.model.predict(images, "Hello?", max_new_tokens=2) for images in ([], {}))
+        assert nothing.text == empty.text and nothing.masks.shape == empty.masks.shape
 
 
 class TestPrompt:
