@@ -73,8 +73,8 @@ def _check_shapes(moments: Sequence[Moment], *, sample_id: str) -> None:
         if abs(height * across - width * down) > max(height, width, down, across):
             raise SampleError(
                 f"{sample_id or 'the question'}: the image '{first}' is {height} x {width} px (height x width), '{name}' {down} x "
-                f"{across}: shapes that cannot show one place, so what is seen in one would be matched with another place of the other. Cut them to "
-                "one extent."
+                f"{across}: shapes that cannot show one place, so what is seen in one would be matched with another place of the other. "
+                "Cut them to one extent."
             )
 
 
