@@ -88,8 +88,9 @@ def check_lengths(predictor: AnswersLong, haystack: Haystack, *, options: Needle
     for method, ratio in options.asked():
         most = predictor.most_tiles(_long(method, ratio))
         if most is not None and tiles > most:
+            what = haystack.unit if tiles == longest else "tiles"
             raise ConfigError(
-                f"--lengths {longest}: {tiles:,} tiles are more than the {most:,} whose tokens the language model has positions for with "
+                f"--lengths {longest}: {tiles:,} {what} are more than the {most:,} whose tokens the language model has positions for with "
                 f"{_long(method, ratio)}. Take shorter --lengths, or larger --ratios alone (1 asks with all tokens)."
             )
 
@@ -97,7 +98,7 @@ def check_lengths(predictor: AnswersLong, haystack: Haystack, *, options: Needle
 def run_needle_test(
     predictor: AnswersLong, haystack: Haystack, *, options: NeedleOptions, on_cell: Callable[[], None] | None = None
 ) -> list[Cell]:
-    """A cell for each method, ratio, length and depth.
+    """A cell for each method, ratio, length and depth; the longest are asked first, so that what does not fit is known at once.
 
     Args:
         predictor: of a system whose models read long inputs.
@@ -109,14 +110,14 @@ def run_needle_test(
         DataError: the model cannot take the images.
     """
     cells = []
-    for length in options.lengths:
+    for length in sorted(options.lengths, reverse=True):
         for depth in options.depths:
             trials = haystack.trials(length, depth)
             for how in options.asked():
                 cells.append(_ask(predictor, trials, options=options, place=(length, depth), how=how))
                 if on_cell is not None:
                     on_cell()
-    return cells
+    return sorted(cells, key=lambda cell: options.lengths.index(cell.length))
 
 
 def _ask(

@@ -1,6 +1,7 @@
 """The needle test, on a predictor whose answers are known."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,13 @@ class Looks:
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, str]] = []
+        self.lengths: list[int] = []
         self.known: dict[int, str] = {}
 
     def answer_long(self, shown: Sequence[Shown], text: str, *, num_tiles: int, long: str, max_new_tokens: int) -> LongAnswers:
         assert text.startswith(QUESTIONS["colour"][:30]) and max_new_tokens > 1
         self.asked.append((len(shown), long))
+        self.lengths.append(num_tiles)
         texts = ["Nothing." if long.startswith("drop") else f" {self.known[id(each)].title()}." for each in shown]
         ratio = int(long.partition(":")[2] or 1)
         return LongAnswers(texts, 10 + 36 * num_tiles // ratio, 100.0 * (10 + 36 * num_tiles / ratio))
@@ -67,6 +70,7 @@ def test_every_cell_is_asked_and_scored_and_the_page_shows_it(unit: str, tmp_pat
     assert len(cells) == 2 * 2 * 3
     assert all(cell.right == (0 if cell.method == "drop" else 3) and cell.count == 3 for cell in cells)
     assert predictor.asked[:2] == [(2, "off"), (1, "off")]
+    assert predictor.lengths == sorted(predictor.lengths, reverse=True) and [cell.length for cell in cells] == [2] * 6 + [4] * 6
     assert byte_slope(cells, ("off", 1)) == pytest.approx(4 * byte_slope(cells, ("compress", 4)))
     page = write_needle_report(tmp_path, cells, haystack=haystack, model="tiny").read_text()
     assert "Chance is 12.5 %" in page and "compression tokens, ratio 4" in page and "1/4.0" in page and f"Costs at 4 {unit}" in page
@@ -86,6 +90,8 @@ def test_lengths_beyond_the_positions_are_refused_before_anything_is_asked() -> 
     check_lengths(predictor, haystack, options=short)
     with pytest.raises(ConfigError, match=r"than the 112 whose tokens .* with compress:2. Take shorter --lengths, or larger --ratios"):
         check_lengths(predictor, haystack, options=NeedleOptions(lengths=[200], depths=[0], ratios=[4, 2], methods=["compress"]))
+    with pytest.raises(ConfigError, match=r"--lengths 200: 200 dates are more than the 56"):
+        check_lengths(predictor, SignHaystack(tiles=LAND, unit=DATES), options=replace(OPTIONS, lengths=[200]))
     assert predictor.asked == []
 
 

@@ -11,7 +11,7 @@ from eocore.data.io.video_files import frame_refs, is_video
 from eocore.data.records import ImageRef, Record, is_time
 from eocore.errors import AnnotationError, ConfigError
 from eocore.portable.messages import IMAGE_PLACEHOLDER, Turn, as_turns, with_images
-from eocore.portable.series import MAX_FRAMES
+from eocore.portable.series import MAX_FRAMES, is_moment, sort_key
 from eocore.registry import DATASETS
 
 VIDEO_PLACEHOLDER = "<video>"
@@ -90,7 +90,7 @@ class ImageListDataset(RecordDataset):
         times = _times(entry, len(files))
         named = zip(files, times, strict=True)
         refs = [replace(ref, time=time) for file, time in named for ref in self.locate_images(file, entry.source)]
-        return in_order(sorted(refs, key=lambda ref: ref.time) if TIMES in entry.values else refs, source=entry.source)
+        return in_order(sorted(refs, key=lambda ref: sort_key(ref.time)) if TIMES in entry.values else refs, source=entry.source)
 
     def _one_file(self, entry: Entry, file: str) -> tuple[ImageRef, ...]:
         """A picture, or the frames of a video."""
@@ -109,12 +109,16 @@ def _times(entry: Entry, count: int) -> list[str]:
     if TIMES not in entry.values:
         return [f"image {number}" for number in range(1, count + 1)]
     times = entry.items(TIMES)
-    if len(times) != count or not all(map(is_time, times)):
+    if len(times) != count or not all(map(_is_date, times)):
         raise AnnotationError(
             f"{entry.source}: '{TIMES}' is {times!r}; expected {count} ISO 8601 dates, one for each image. Correct it, or leave it out: "
             "the images are then named by their numbers."
         )
     return [str(time) for time in times]
+
+
+def _is_date(time: object) -> bool:
+    return is_time(time) and is_moment(time)
 
 
 def _turns(entry: Entry) -> tuple[Turn, ...]:

@@ -12,7 +12,7 @@ from eocore.data.records import ImageRef, MaskRef, Record
 from eocore.errors import AnnotationError, ConfigError
 from eocore.portable.messages import IMAGE_PLACEHOLDER, Turn, as_turns, with_images
 from eocore.portable.sample_error import SampleError
-from eocore.portable.series import check_order, is_moment, sort_key
+from eocore.portable.series import check_order, group_moments, is_moment, sort_key
 from eocore.registry import DATASETS
 
 TASKS = ("vqa", "mcq", "caption", "chat", "referring", "region")
@@ -62,7 +62,7 @@ class SeriesDataset(RecordDataset):
     def _record(self, entry: Entry) -> Record:
         images = in_order(read_image_refs(entry, self.folder), source=entry.source)
         turns = read_conversation(entry)
-        dates = list(dict.fromkeys(ref.time for ref in images))
+        first_of = _first_images(images, source=entry.source)
         meta = entry.extras(*FIELDS) | {"answer": turns[-1].text}
         if "candidates" in entry.values:
             meta["candidates"] = tuple(str(text) for text in entry.items("candidates"))
@@ -70,8 +70,8 @@ class SeriesDataset(RecordDataset):
             sample_id=entry.identifier("id"),
             images=images,
             turns=turns,
-            masks=_masks(entry, "masks", images=images, dates=dates),
-            regions=_masks(entry, "regions", images=images, dates=dates),
+            masks=_masks(entry, "masks", first_of=first_of),
+            regions=_masks(entry, "regions", first_of=first_of),
             task=self.task,
             source=entry.source,
             meta=meta,
@@ -111,14 +111,23 @@ def read_conversation(entry: Entry) -> tuple[Turn, ...]:
     return with_images(as_turns(messages))
 
 
-def _masks(entry: Entry, key: str, *, images: Sequence[ImageRef], dates: Sequence[str]) -> tuple[MaskRef, ...]:
+def _first_images(images: Sequence[ImageRef], *, source: str) -> list[int]:
+    """Index of the first image of each moment, in order. Raises AnnotationError where two images of a role are of one moment."""
+    try:
+        moments = group_moments([(ref.role, ref.time, index) for index, ref in enumerate(images)], source=source)
+    except SampleError as error:
+        raise AnnotationError(str(error)) from error
+    return [min(moment.images.values()) for moment in moments]
+
+
+def _masks(entry: Entry, key: str, *, first_of: Sequence[int]) -> tuple[MaskRef, ...]:
     found = []
     for part in entry.entries(key) if key in entry.values else ():
         number = part.integer("image", minimum=0) if "image" in part.values else 0
-        if number >= len(dates):
+        if number >= len(first_of):
             raise AnnotationError(
-                f"{part.source}: image {number}, but the entry has images of {len(dates)} dates, counted from 0. Correct the number."
+                f"{part.source}: image {number}, but the entry has images of {len(first_of)} dates, counted from 0. Correct the number."
             )
         mask = segmentation_mask(part.values.get("segmentation"), part.source)
-        found.append(replace(mask, image=next(index for index, ref in enumerate(images) if ref.time == dates[number])))
+        found.append(replace(mask, image=first_of[number]))
     return tuple(found)

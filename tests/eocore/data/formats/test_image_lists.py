@@ -34,6 +34,13 @@ def test_images_with_dates_are_put_in_their_order(tmp_path: Path) -> None:
     assert [(ref.time, Path(ref.paths[0]).name) for ref in record.images] == [("2019-05-01", "a.png"), ("2020-05-01", "b.png")]
 
 
+def test_dates_written_in_several_ways_are_put_in_their_order(tmp_path: Path) -> None:
+    (record,) = read(tmp_path, entry(timestamp=["20200501", "2020-05-02T01:00+02:00"])).records
+    assert [Path(ref.paths[0]).name for ref in record.images] == ["b.png", "a.png"]
+    (record,) = read(tmp_path, entry(timestamp=["2020-05-01T23:30Z", "2020-05-02T01:00+02:00"])).records
+    assert [Path(ref.paths[0]).name for ref in record.images] == ["a.png", "b.png"]
+
+
 def test_changechat_lists_them_as_images(tmp_path: Path) -> None:
     made = entry("<image>Describe the changes.", image=["A.png", "B.png"], id="x")
     del made["video"]

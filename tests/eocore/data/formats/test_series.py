@@ -52,6 +52,16 @@ def test_masks_count_dates_not_images(tmp_path: Path) -> None:
     assert record.images[record.masks[0].image].time == SECOND and len(record.images) == 4
 
 
+def test_masks_and_regions_count_days_whatever_the_hour(tmp_path: Path) -> None:
+    sar = [{"path": f"{time}.tif", "sensor": "sentinel1_grd", "time": f"{time}T17:02"} for time in (FIRST, SECOND)]
+    turns = [{"from": "human", "value": "Segment region1<region>."}, {"from": "gpt", "value": "[SEG] water"}]
+    made = entry(images={**entry()["images"], "sar": sar}, regions=entry()["masks"], conversations=turns)
+    (record,) = build(tmp_path, made).records
+    assert [record.images[one.image].time for one in (*record.masks, *record.regions)] == [SECOND, SECOND]
+    with pytest.raises(AnnotationError, match=r"image 2, but the entry has images of 2 dates"):
+        build(tmp_path, entry(images={**entry()["images"], "sar": sar}, masks=[{"segmentation": RING, "image": 2}]))
+
+
 def test_a_region_question_holds_its_place(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "What is region1<region>?"}, {"from": "gpt", "value": "water"}]
     made = entry(conversations=turns, regions=[{"segmentation": RING, "image": 0}])
