@@ -25,8 +25,8 @@ def read_moments(images: Images, options: ProcessorOptions, *, sample_id: str, a
         as_is: they are scenes, or shapes of such, already.
 
     Raises:
-        SampleError: a modality is unknown, a moment has no image, moments are not in order (see `series.check_order`), or images have
-            shapes that cannot be of one place.
+        SampleError: a modality is unknown, a moment has no image, moments are not in order (see `series.check_order`), or images of
+            a series have shapes that cannot be of one place.
         TypeError, ValueError: a moment or an image is none; see `band_rendering.as_scene`.
     """
     given = _as_given(images)
@@ -42,7 +42,7 @@ def read_moments(images: Images, options: ProcessorOptions, *, sample_id: str, a
             raise SampleError(f"{sample_id}: the moment '{moment.time}' has no image. Give one, or leave the moment out.")
         names = [name for name in options.modality_order if name in moment.images]
         moments.append(Moment(moment.time, {name: moment.images[name] if as_is else as_scene(moment.images[name]) for name in names}))
-    if not as_is:
+    if not as_is and len(moments) > 1:  # of one moment the upstream calls take sensors of any shapes
         _check_shapes(moments, sample_id=sample_id)
     return moments
 
@@ -66,9 +66,9 @@ def _as_given(images: Images) -> list[Moment]:
 
 
 def _check_shapes(moments: Sequence[Moment], *, sample_id: str) -> None:
-    """Raise SampleError if images of a sample have shapes that cannot be of one place, up to a pixel of the coarser."""
+    """Raise SampleError if images of a series have shapes that cannot be of one place, up to a pixel of the coarser."""
     sizes = {f"{moment.time} {name}".strip(): tuple(image.pixels.shape[-2:]) for moment in moments for name, image in moment.images.items()}
-    (first, (height, width)), *others = sizes.items() or [("", (1, 1))]
+    (first, (height, width)), *others = sizes.items()
     for name, (down, across) in others:
         if abs(height * across - width * down) > max(height, width, down, across):
             raise SampleError(
