@@ -47,7 +47,9 @@ ASKED = {
 ASKED_ALONE = {
     "earthmind_tiny_augmented": {"referring"},
     "earthmind_tiny_long": {"vqa"},
+    "earthmind_tiny_long_frozen": {"vqa"},
     "earthmind_tiny_needles": {"vqa"},
+    "earthmind_tiny_needles_frozen": {"vqa"},
     "earthmind_tiny_series": {"vqa", "region", "referring"},
 }
 """Config -> tasks, of one that learns these alone."""
@@ -97,12 +99,16 @@ def trained_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+def _whole_text(path: Path) -> str:
+    """Of a config and of all that it is based on."""
+    text = path.read_text()
+    return text + "".join(_whole_text(path.parent / base) for base in re.findall(r'"(\.{1,2}/[^"]+\.py)"', text))
+
+
 @pytest.fixture
 def data(path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the config reads, made or prepared; the test skips where its source is not there."""
-    text = "".join(
-        file.read_text() for file in [path, *(path.parent / base for base in re.findall(r'"(\.\./_base_/[^"]+)"', path.read_text()))]
-    )
+    text = _whole_text(path)
     for name, fixture in (("SYNTHETIC_ROOT", "synthetic_root"), ("LANDCOVER_ROOT", "landcover_root"), ("SERIES_ROOT", "series_root")):
         if name in text:
             monkeypatch.setenv(name, str(request.getfixturevalue(fixture)))
