@@ -20,8 +20,8 @@ from eocore.predict.inputs import INPUTS, OPTICAL
 from eocore.sensors.scene import Scene
 from eocore.text import did_you_mean
 
-_DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])(?!\d)")
-"""A date in a file name, with or without dashes, as products and downloads have it."""
+_DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?!\d)")
+"""A date in a file name, with or without dashes or underscores, as products and downloads have it."""
 _SENSED_FIRST = re.compile(r"S1[A-D]_|S2[A-D]_MSI|L[COTEM]0\d_L[12]")
 """Names of products whose first date is that of the image; others that follow are of its end, its processing or its product."""
 

@@ -61,6 +61,11 @@ def test_names_with_several_dates_say_which_is_taken(folder: Path, capsys: pytes
     assert capsys.readouterr().err == ""
 
 
+def test_parts_of_a_date_may_stand_apart(folder: Path) -> None:
+    paths = [write_tif(folder / name, numbers(12, "uint16")) for name in ("a_2021-03-04.tif", "a_2021_06_01.tif", "20210815.tif")]
+    assert [one.time for one in find_series(paths, [], options={})] == [*DAYS, "2021-08-15"]
+
+
 def test_a_file_that_is_given_twice_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = (f"sar={folder}/sar_{day}.tif" for day in DAYS)
     read_series(find_pair([first], [second], dates=[], options={}))

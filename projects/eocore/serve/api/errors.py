@@ -68,8 +68,11 @@ async def _http(_: Request, error: HTTPException) -> JSONResponse:
 
 
 async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-    first = error.errors()[0]
-    path = [str(part) for part in first.get("loc", ()) if part not in ("body", "query", "path")]
+    # of a value that may be of several kinds, the one that it comes nearest to
+    first = max(error.errors(), key=lambda each: len(each.get("loc", ())))
+    *outer, last = first.get("loc", ()) or ("",)
+    inner = [str(part) for part in outer if "[" not in str(part)]  # without pydantic's names of kinds, such as list[...]
+    path = [part for part in (*inner, str(last)) if part not in ("", "body", "query", "path")]
     param = ".".join(path)[:MAX_VALUE_CHARACTERS] or None
     if first.get("type") == "extra_forbidden":
         message, code = f"the parameter '{param}' is not supported by this server. Leave it out.", "unsupported_parameter"

@@ -162,8 +162,8 @@ def test_segment_of_a_picture_without_a_place(http: httpx.Client, sent_images: P
     assert raster.status_code == 200 and raster.content[:2] in (b"II", b"MM")
 
 
-def image_at(url: str) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]}
+def image_at(url: str, **more: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url, **more}}]}]}
 
 
 @pytest.mark.parametrize(
@@ -179,6 +179,10 @@ def image_at(url: str) -> dict[str, Any]:
         ({"messages": []}, "messages", "invalid_value"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "user and assistant in turn", "ConfigError"),
         (image_at("http://1.2.3.4/a.png"), "Nothing is fetched", "DataError"),
+        (image_at("data:image/png;base64,AAAA", time="2021-03-04"), "image_url.time' is not supported", "unsupported_parameter"),
+        ({"messages": [{"role": "user", "content": [{"type": "video_url"}]}]}, "'video_url'", "invalid_value"),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages.0.content.str: Input should be a valid string", "invalid_value"),
+        ({"a[": 1}, "'a[' is not supported", "unsupported_parameter"),
         (image_at("file:///etc/passwd"), "Nothing is fetched", "DataError"),
         (image_at("data:image/png;base64,@@"), "base64", "DataError"),
         (image_at("data:text/html;base64,AAAA"), "not read", "DataError"),
