@@ -40,6 +40,6 @@ task = dict(
     batch_size=18,  # of which 3 or 4 are series, the others texts
     max_length=2048,
 )
-training = dict(max_iters=1200)
+training = dict(max_iters=1050)
 optimizer = dict(lr=1.5e-3, weight_decay=0.05)
 schedule = dict(warmup_ratio=0.05)
