@@ -35,6 +35,7 @@ from eocore.data.io.layer_file import Grid, LayerFile, broken, complex_pixels
 from eocore.data.io.side_files import grid_beside
 from eocore.data.io.tie_points import TiePoints, fitted_grid
 from eocore.data.io.turned_file import with_north_up
+from eocore.data.io.video_files import is_video
 from eocore.errors import DataError
 from eocore.log import get_logger
 from eocore.sensors.bands import RawUnit
@@ -121,6 +122,8 @@ def open_layers(path: Path, *, indexed: bool = False, as_stored: bool = False) -
     if not head:
         raise DataError(f"{path}: the file is empty; expected an image. Copy or fetch it again.")
     kind = next((kind for kind, (magics, _) in _FORMATS.items() if head.startswith(magics)), None)
+    if kind is None and is_video(path):
+        raise DataError(f"{path}: a video, where an image is expected. Give it as one: --video of predict.py, `video` of an entry.")
     if kind is None:
         raise DataError(
             f"{path}: not a GeoTIFF, JPEG 2000, PNG, JPEG, NPY or NPZ file (begins with {head[:8]!r}). Convert it, or fetch it again."

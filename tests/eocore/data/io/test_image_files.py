@@ -147,6 +147,12 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
         read(tmp_path / "a.tif")
 
 
+def test_a_video_in_place_of_an_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42")
+    with pytest.raises(DataError, match=r"a\.mp4: a video, where an image is expected. Give it as one: --video of predict.py"):
+        read(tmp_path / "a.mp4")
+
+
 def test_empty_and_unreadable_files_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(b"")
     with pytest.raises(DataError, match=r"a\.tif: the file is empty; expected an image\. Copy or fetch it again"):
