@@ -308,9 +308,10 @@ def _run_one(arguments: argparse.Namespace) -> None:
     if arguments.tiles is not None:
         check_tiles(arguments.tiles)
     find_earlier(arguments.out, overwrite=arguments.overwrite)
+    seconds: dict[str, float] = {}
     if arguments.video is not None:
         _check_video(arguments)
-        scenes = read_video(arguments.video, max_frames=arguments.max_frames or MAX_FRAMES, max_bytes=arguments.max_bytes)
+        scenes, seconds = read_video(arguments.video, max_frames=arguments.max_frames or MAX_FRAMES, max_bytes=arguments.max_bytes)
         predictor = _predictor(arguments)
     elif _of_moments(arguments):
         dated = _dated_files(arguments)
@@ -324,7 +325,7 @@ def _run_one(arguments: argparse.Namespace) -> None:
         check_roles(predictor, (name for name in files if name != OPTICAL))
         scenes = _read(arguments, files, predictor=predictor)
     prediction = ask(predictor, scenes, question=_question(arguments))
-    written = write_prediction(prediction, arguments.out, overwrite=arguments.overwrite)
+    written = write_prediction(replace(prediction, seconds=seconds), arguments.out, overwrite=arguments.overwrite)
     say(prediction.text or "(the model's answer is empty)")
     for name, score in sorted(prediction.scores.items(), key=lambda item: -item[1]):
         say(f"  {score:8.4f}  {name}")

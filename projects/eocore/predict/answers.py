@@ -39,6 +39,7 @@ class Prediction:
         scenes: what was shown, by role.
         scores: class -> score, of a model that scores classes; higher = more likely.
         drawn_on: name of the image that each mask was drawn on; all lie on the pixels of `scenes[grid]`. Empty = on that image.
+        seconds: when images that are frames of a video are shown [s].
     """
 
     text: str
@@ -47,6 +48,7 @@ class Prediction:
     scenes: Mapping[str, Scene]
     scores: Mapping[str, float] = field(default_factory=dict)
     drawn_on: Sequence[str] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> list[Path]:
@@ -169,6 +171,7 @@ def _describe(prediction: Prediction, masks: Mapping[str, np.ndarray], *, files:
             "bands": list(scene.bands),
             "size": list(scene.size),
             **({"time": scene.time} if scene.time else {}),
+            **({"seconds": round(prediction.seconds[name], 3)} if name in prediction.seconds else {}),
             **_turned(scene),
         }
         for name, scene in prediction.scenes.items()

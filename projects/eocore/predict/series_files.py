@@ -9,7 +9,7 @@ from pathlib import Path
 from eocore.data.io.image_listing import list_images
 from eocore.data.io.readers import MAX_BYTES
 from eocore.data.io.scene_sets import read_scenes
-from eocore.data.io.video_files import SUFFIXES, frame_refs, is_video
+from eocore.data.io.video_files import SUFFIXES, frame_refs, frame_seconds, is_video
 from eocore.data.records import ImageRef, is_time
 from eocore.errors import ConfigError, DataError
 from eocore.log import get_logger
@@ -125,8 +125,9 @@ def read_series(files: Sequence[DatedFile], *, max_bytes: int | None = None) -> 
     return dict(zip(refs, scenes, strict=True))
 
 
-def read_video(path: str, *, max_frames: int, max_bytes: int | None = None) -> dict[str, Scene]:
-    """Frames of a video at even distances, as pictures of the moments "frame 1", "frame 2", ...; see `eocore.data.io.video_files`.
+def read_video(path: str, *, max_frames: int, max_bytes: int | None = None) -> tuple[dict[str, Scene], dict[str, float]]:
+    """Frames of a video at even distances, as pictures of the moments "frame 1", "frame 2", ..., and when each is shown [s]; see
+    `eocore.data.io.video_files`.
 
     Args:
         path: of the file.
@@ -142,8 +143,8 @@ def read_video(path: str, *, max_frames: int, max_bytes: int | None = None) -> d
     refs = frame_refs(ImageRef("rgb", DISPLAY_SENSORS[3], (path,)), max_frames)
     scenes = read_scenes(refs, root_of=lambda _: None, source=path, max_bytes=max_bytes or MAX_BYTES)
     if len(refs) == 1:  # a picture, of no moment among others
-        return {"rgb": replace(scenes[0], time="")}
-    return {ref.label: scene for ref, scene in zip(refs, scenes, strict=True)}
+        return {"rgb": replace(scenes[0], time="")}, {"rgb": frame_seconds(refs[0])}
+    return {ref.label: scene for ref, scene in zip(refs, scenes, strict=True)}, {ref.label: frame_seconds(ref) for ref in refs}
 
 
 def _split(source: str) -> tuple[str, str]:

@@ -72,11 +72,13 @@ def test_masks_of_a_series_are_shown_on_the_images_that_they_are_drawn_on(tmp_pa
     made = make_prediction()
     days = ("2021-03-04", "2021-06-01")
     scenes = {f"sar {day}": replace(made.scenes["sar"], role="sar", time=day) for day in days}
-    prediction = Prediction(made.text, made.masks, f"sar {days[0]}", scenes, drawn_on=[f"sar {day}" for day in days])
+    shown = {f"sar {days[1]}": 1.23456}
+    prediction = Prediction(made.text, made.masks, f"sar {days[0]}", scenes, drawn_on=[f"sar {day}" for day in days], seconds=shown)
     names = {file.name for file in write_prediction(prediction, tmp_path / "both")}
     assert {"overlay_01.png", "overlay_02.png"} <= names and "overlay.png" not in names
     about = json.loads((tmp_path / "both" / "answer.json").read_text())
     assert about["drawn_on"] == [f"sar {day}" for day in days] and about["images"][f"sar {days[1]}"]["time"] == days[1]
+    assert [image.get("seconds") for image in about["images"].values()] == [None, 1.235]
     first, second = (np.asarray(Image.open(tmp_path / "both" / f"overlay_0{number}.png")).astype(int) for number in (1, 2))
     tinted = [(picture.max(-1) != picture.min(-1)).sum() for picture in (first, second)]
     assert tinted[0] < tinted[1]  # the second mask is twice as large

@@ -6,6 +6,7 @@ import pytest
 from image_making import numbers, write_tif
 from video_making import grey_video, shade
 
+from eocore.data.io import video_files
 from eocore.errors import ConfigError, DataError
 from eocore.predict.series_files import find_pair, find_series, read_series, read_video
 
@@ -129,13 +130,17 @@ def test_two_images_of_one_moment_and_role_are_refused(folder: Path) -> None:
 def test_frames_of_a_video_are_pictures_of_their_moments(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="extra video is not installed")
     path = str(grey_video(tmp_path / "a.mp4", 9))
-    scenes = read_video(path, max_frames=3)
+    decoded = video_files._frames_of.cache_info().misses
+    scenes, seconds = read_video(path, max_frames=3)
+    assert video_files._frames_of.cache_info().misses == decoded + 1
+    assert list(seconds) == list(scenes) and seconds["rgb frame 1"] == 0
+    assert seconds["rgb frame 3"] == pytest.approx(2 * seconds["rgb frame 2"]) and seconds["rgb frame 3"] > 0
     assert [(name, scene.role, scene.time) for name, scene in scenes.items()] == [
         (f"rgb frame {number}", "rgb", f"frame {number}") for number in (1, 2, 3)
     ]
     assert [scene.pixels.mean() for scene in scenes.values()] == pytest.approx([shade(number, 9) for number in (0, 4, 8)], abs=3)
-    (single,) = read_video(path, max_frames=1).values()
-    assert (single.role, single.time) == ("rgb", "")
+    (single,), (first,) = (found.values() for found in read_video(path, max_frames=1))
+    assert (single.role, single.time, first) == ("rgb", "", 0)
     with pytest.raises(DataError, match=r"none\.mp4: there is no such video file"):
         read_video(str(tmp_path / "none.mp4"), max_frames=3)
     for other in ("", str(tmp_path / "a.gif"), str(tmp_path)):

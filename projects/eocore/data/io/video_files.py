@@ -136,6 +136,17 @@ def frame_refs(ref: ImageRef, max_frames: int = MAX_FRAMES, *, root: Path | None
     return tuple(replace(ref, time=f"frame {number}", item=f"{number}/{shown}") for number in range(1, shown + 1))
 
 
+def frame_seconds(ref: ImageRef, *, root: Path | None = None) -> float:
+    """When the frame that an image of `frame_refs` names is shown [s].
+
+    Raises:
+        ConfigError, DataError: as `read_frames`.
+    """
+    path = Path(root or "", ref.paths[0]).resolve()  # as readers name it, so that frames are not decoded again
+    number, _, count = ref.item.partition("/")
+    return _frames_of(path, int(count), stamp=_stamp(path))[int(number) - 1].seconds
+
+
 class VideoFrame:
     """One frame of a video as an image; see `eocore.data.io.layer_file.LayerFile`.
 
