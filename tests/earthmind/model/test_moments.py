@@ -72,8 +72,7 @@ class TestGivenImages:
         tiny.processor.encode([Moment(FIRST, {"rgb": flat(0)}), Moment(SECOND, {"rgb": flat(0, (16, 17))})], ASKED)
 
     def test_no_moment_is_no_image(self, tiny: Any) -> None:
-        tiny.model._processor = tiny.processor
-        nothing, empty = (tiny.model.predict(images, "Hello?", max_new_tokens=2) for images in ([], {}))
+        nothing, empty = (tiny.model.predict(images, "Hello?", processor=tiny.processor, max_new_tokens=2) for images in ([], {}))
         assert nothing.text == empty.text and nothing.masks.shape == empty.masks.shape
 
 
