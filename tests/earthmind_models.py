@@ -35,6 +35,16 @@ PRESENTATION = {
     "multispectral": {"views": [["B04", "B03", "B02"]], "stretch": {"method": "range", "low": 0.0, "high": 0.4}},
     "sar": {"views": [["VV", "VH", "zero"]], "stretch": {"method": "range", "low": -30.0, "high": 0.0}},
 }
+SMALLER = {
+    "task.model.vision_config.num_hidden_layers": 1,
+    "task.model.vision_config.hidden_size": 32,
+    "task.model.vision_config.intermediate_size": 64,
+    "task.model.text_config.num_hidden_layers": 2,
+    "task.model.text_config.hidden_size": 64,
+    "task.model.text_config.intermediate_size": 128,
+    "task.losses.num_points": 64,
+}
+"""Overrides of earthmind_tiny_synthetic.py, for runs of the real program that take seconds."""
 
 
 class Dictation(LogitsProcessor):

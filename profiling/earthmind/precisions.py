@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from eocore.models.int8_layers import hold_in_int8
-from eocore.system import DTYPES, INT8
+from eocore.predict.precision import load_dtype, settle
+from eocore.system import DTYPES, PredictorOptions
 from profiling.earthmind.inference import Answers, build_answers
 from profiling.measures.timing import time_in_turn
 
@@ -48,10 +48,7 @@ def make_sides(config: Mapping[str, Any]) -> dict[str, Answers]:
     sides = {FLOAT32: first}
     for kind in DTYPES:
         if kind != FLOAT32:
-            model = copy.deepcopy(first.model)
-            if kind == INT8:
-                hold_in_int8(model.language_model)
-            else:
-                model = model.to(torch.bfloat16)
-            sides[kind] = Answers(model, first.processor, generation={})
+            options = PredictorOptions(dtype=kind)
+            model = copy.deepcopy(first.model).to(load_dtype(options, "cpu"))
+            sides[kind] = Answers(settle(model, options), first.processor, generation={})
     return sides

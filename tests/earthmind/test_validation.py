@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from earthmind_models import SMALLER
 from mmengine.config import Config
 from PIL import Image
 from safetensors.torch import load_file
@@ -28,16 +29,10 @@ from eocore.train.launch import dry_run, train
 
 STEPS = 2
 SETTINGS = {"sar": ["sar"], "fused": ["multispectral", "sar"]}
-SMALL = {
+SMALL: dict[str, Any] = {
     "task.num_workers": 0,
     "task.batch_size": 2,
-    "task.model.vision_config.num_hidden_layers": 1,
-    "task.model.vision_config.hidden_size": 32,
-    "task.model.vision_config.intermediate_size": 64,
-    "task.model.text_config.num_hidden_layers": 2,
-    "task.model.text_config.hidden_size": 64,
-    "task.model.text_config.intermediate_size": 128,
-    "task.losses.num_points": 64,
+    **SMALLER,
     "+task.lora": {"rank": 2, "alpha": 4, "dropout": 0.5},
     "+task.trainable": ["projector", "fusion", "seg_head"],
     "+task.gradient_checkpointing": "full",

@@ -7,19 +7,14 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from earthmind_models import SMALLER
 
 from eocore.synthetic.world import write_world
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "earthmind" / "earthmind_tiny_synthetic.py"
-SMALL = {
+SMALL: dict[str, Any] = {
     "task.batch_size": 2,
-    "task.model.vision_config.num_hidden_layers": 1,
-    "task.model.vision_config.hidden_size": 32,
-    "task.model.vision_config.intermediate_size": 64,
-    "task.model.text_config.num_hidden_layers": 2,
-    "task.model.text_config.hidden_size": 64,
-    "task.model.text_config.intermediate_size": 128,
-    "task.losses.num_points": 64,
+    **SMALLER,
     "training.precision": "fp32",
     "evaluation.batch_size": 2,
     "evaluation.max_new_tokens": 3,
